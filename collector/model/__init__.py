@@ -1,0 +1,1 @@
+"""The words every stage shares: signals, table schemas, run vocabulary, errors. Imports nothing of ours."""

@@ -1,0 +1,43 @@
+"""What can go wrong with input, told apart by two questions: will the same input fail again, how long to wait?
+
+`receive` maps these to HTTP and gRPC in one table (`collector.receive.answers`); nothing else chooses status codes.
+"""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """A request or option that was not accepted; *message* is shown to its sender as it is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadInput(Refused):
+    """The same input will fail again: undecodable, of the wrong shape. *field* is the path of the culprit."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.reason = message
+
+
+class TooLarge(BadInput):
+    """Over a stated limit; never worth a retry."""
+
+
+class Unsupported(BadInput):
+    """An encoding or content type this server does not read."""
+
+
+class NotNow(Refused):
+    """Full, starting or draining: the same input will be taken later, after *retry_after_s* seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UsageError(Exception):
+    """A command line, setting or file is wrong: one sentence that names it and says what to do."""

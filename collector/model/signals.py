@@ -1,0 +1,74 @@
+"""The three OTLP signals as one table: everything that differs between them is a value here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+Encoding = Literal["protobuf", "json"]
+SignalName = Literal["logs", "traces", "metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One OTLP signal: where it arrives, what it is made of, where it is stored."""
+
+    name: SignalName
+    path: str
+    """HTTP path of the default endpoint."""
+    grpc_service: str
+    """Fully qualified gRPC service; its one method is `Export`."""
+    request: type[Any]
+    """Protobuf request message."""
+    response: type[Any]
+    """Protobuf response message."""
+    rejected_field: str
+    """Field of `partial_success` that counts the rejected records."""
+    table: str
+    """Raw table its records are stored in."""
+
+
+LOGS = Signal(
+    "logs",
+    "/v1/logs",
+    "opentelemetry.proto.collector.logs.v1.LogsService",
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+    "rejected_log_records",
+    "logs",
+)
+TRACES = Signal(
+    "traces",
+    "/v1/traces",
+    "opentelemetry.proto.collector.trace.v1.TraceService",
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+    "rejected_spans",
+    "spans",
+)
+METRICS = Signal(
+    "metrics",
+    "/v1/metrics",
+    "opentelemetry.proto.collector.metrics.v1.MetricsService",
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+    "rejected_data_points",
+    "metric_points",
+)
+
+SIGNALS: tuple[Signal, ...] = (LOGS, TRACES, METRICS)
+BY_NAME: dict[str, Signal] = {s.name: s for s in SIGNALS}
+BY_PATH: dict[str, Signal] = {s.path: s for s in SIGNALS}

@@ -1,0 +1,180 @@
+"""Arrow schemas of every table, raw and derived. Names are public (docs/schema.md); DDL in store/ddl must agree.
+
+The *wire* tables are what `decode` returns and the journal holds. `store` adds `seq` (journal batch) and
+`row` (position in the batch's table) as it applies them. Times: columns that OTLP itself names
+(`…_unix_nano`) are UBIGINT nanoseconds exactly as sent; ours end in `_ns` and are BIGINT nanoseconds since
+1970 UTC; `time`, `started_at`, `ended_at` are TIMESTAMP (microseconds, UTC, no zone).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pyarrow as pa
+
+_S, _I, _L, _F, _B = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
+_U32, _U64, _T = pa.uint32(), pa.uint64(), pa.timestamp("us")
+_TAGS = pa.list_(pa.string())
+
+
+def _schema(*names_then_type: object) -> pa.Schema:
+    """Build a schema from `"a b c", type` pairs."""
+    pairs = list(pairwise(names_then_type))[::2]
+    return pa.schema([(name, kind) for names, kind in pairs for name in str(names).split()])
+
+
+RESOURCES = _schema(
+    "project resource_id service_name environment attributes schema_url", _S,
+    "dropped_attributes_count", _U32,
+    "entity_refs", _S,
+)  # fmt: skip
+"""resource_id: 32 hex of the content hash; attributes and entity_refs: JSON text."""
+
+SCOPES = _schema(
+    "project scope_id name version attributes schema_url", _S,
+    "dropped_attributes_count", _U32,
+)  # fmt: skip
+
+_CONTEXT = _schema(
+    "dialect run_key run_id task_id task_file", _S,
+    "attempt", _I,
+    "queue environment version machine batch_id idempotency_key", _S,
+    "is_test is_replay", _B,
+    "correlation_id request_id operation phase called_service source", _S,
+    "error_type error_message", _S,
+    "http_status", _I,
+)  # fmt: skip
+"""Promoted columns that logs and spans share. `run_key` is NULL while no run id is known."""
+
+LOGS = pa.schema([
+    *_schema(
+        "project", _S, "received_ns", _L,
+        "time_unix_nano observed_time_unix_nano", _U64,
+        "time", _T, "time_source", _S,
+        "severity_number", _I, "severity_text body body_type event_name trace_id span_id", _S,
+        "flags dropped_attributes_count", _U32,
+        "resource_id scope_id attributes", _S,
+    ),
+    *_CONTEXT,
+    *_schema("reported_ms", _F),
+])  # fmt: skip
+"""`time` is the effective event time, `time_source` one of time, observed, received."""
+
+SPANS = pa.schema([
+    *_schema(
+        "project", _S, "received_ns", _L,
+        "trace_id span_id parent_span_id trace_state", _S,
+        "flags", _U32,
+        "name", _S, "kind", _I,
+        "start_time_unix_nano end_time_unix_nano", _U64,
+        "time", _T, "time_source", _S, "duration_ns", _L,
+        "status_code", _I, "status_message events links", _S,
+        "dropped_attributes_count dropped_events_count dropped_links_count", _U32,
+        "resource_id scope_id attributes", _S,
+    ),
+    *_CONTEXT,
+    *_schema(
+        "span_type wait_kind child_run_id child_task_id child_batch_id", _S,
+        "is_partial", _B, "real_span_id", _S,
+        "tags", _TAGS,
+        "compute_ms cost_cents", _F,
+        "start_kind error_stack", _S,
+    ),
+])  # fmt: skip
+"""`span_type`: attempt, run, hook, wait, trigger, call, retry, user. A partial span (`is_partial`) announces
+`real_span_id` before it ends. `duration_ns` is NULL when the end precedes the start."""
+
+METRIC_POINTS = _schema(
+    "project", _S, "received_ns", _L,
+    "name description unit type", _S,
+    "time_unix_nano start_time_unix_nano", _U64,
+    "time", _T, "time_source", _S,
+    "value", _F, "value_int", _L, "histogram temporality", _S, "is_monotonic", _B, "flags", _U32,
+    "exemplars metadata resource_id scope_id attributes", _S,
+)  # fmt: skip
+"""`type`: gauge, sum, histogram, exponential_histogram, summary; the last three keep their shape in `histogram`."""
+
+WIRE: dict[str, pa.Schema] = {
+    "resources": RESOURCES,
+    "scopes": SCOPES,
+    "logs": LOGS,
+    "spans": SPANS,
+    "metric_points": METRIC_POINTS,
+}
+CATALOGUES = ("resources", "scopes")
+"""Wire tables that hold each distinct row once per project; the rest are append-only records."""
+
+_PLACE = _schema("seq row", _L)
+
+
+def _stored(schema: pa.Schema) -> pa.Schema:
+    fields = list(schema)
+    return pa.schema([fields[0], *_PLACE, *fields[1:]])
+
+
+RAW: dict[str, pa.Schema] = {
+    name: schema if name in CATALOGUES else _stored(schema) for name, schema in WIRE.items()
+}
+
+RUNS = _schema(
+    "project run_key run_id dialect task_id task_source task_file queue queue_source environment version", _S,
+    "machine", _S,
+    "tags", _TAGS,
+    "is_test is_replay", _B,
+    "idempotency_key batch_id correlation_id request_id parent_run_id parent_source root_run_id", _S,
+    "status status_source", _S,
+    "attempt_count", _I, "attempt_count_source", _S,
+    "created_ns queued_ns", _L, "queued_source", _S,
+    "started_ns", _L, "started_source", _S, "ended_ns", _L, "ended_source", _S,
+    "started_at ended_at", _T,
+    "queue_wait_ns", _L, "queue_wait_source", _S,
+    "active_ns wait_ns backoff_ns end_to_end_ns", _L,
+    "compute_ms cost_cents", _F,
+    "error_type error_message", _S,
+    "first_seen_ns last_seen_ns first_seq last_seq log_count span_count", _L,
+    "coverage", _S,
+    "due_ns", _L,
+)  # fmt: skip
+"""`due_ns`: when the clock alone may change this row's status; NULL when nothing but new records can.
+`coverage`: which telemetry the run has: `spans+logs`, `spans`, `logs`, `link` (known only from its parent)."""
+
+ATTEMPTS = _schema(
+    "project run_key run_id task_id queue", _S,
+    "number", _I, "status status_source", _S,
+    "started_ns", _L, "started_source", _S, "ended_ns", _L, "ended_source", _S,
+    "started_at ended_at", _T,
+    "wall_ns active_ns wait_ns", _L, "compute_ms cost_cents", _F,
+    "start_kind error_type error_message error_stack", _S,
+    "http_status", _I, "trace_id span_id", _S,
+)  # fmt: skip
+
+PHASES = _schema(
+    "project run_key run_id", _S, "attempt", _I,
+    "operation phase called_service", _S,
+    "started_ns ended_ns duration_ns", _L, "outcome", _S, "reported_ms", _F,
+)  # fmt: skip
+
+WAITS = _schema(
+    "project run_key run_id", _S, "attempt", _I, "kind", _S, "started_ns ended_ns", _L, "holds_slot", _B,
+)  # fmt: skip
+
+QUEUE_LIMITS = _schema(
+    "project queue concurrency_key", _S, "from_ns", _L, "limit", _L, "source", _S,
+)  # fmt: skip
+
+FINDINGS = _schema(
+    "project code severity task_id operation key", _S, "count runs first_seen_ns last_seen_ns", _L,
+    "state since_version message remedy samples", _S,
+)  # fmt: skip
+
+RUN_MODEL: dict[str, pa.Schema] = {
+    "runs": RUNS,
+    "attempts": ATTEMPTS,
+    "phases": PHASES,
+    "waits": WAITS,
+    "queue_limits": QUEUE_LIMITS,
+    "findings": FINDINGS,
+}
+
+PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL}
+"""Every table a user may query."""

@@ -1,0 +1,180 @@
+"""Every knob. Read once by the command line and passed by argument; nothing below `app` reads the environment.
+
+Order of precedence: command line, `RUNWELL_…` environment variables (nested with `__`, as in
+`RUNWELL_JOURNAL__KEEP=PT48H`), the TOML file (`--config`, else `runwell.toml` in the data directory), defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from collector.model.errors import UsageError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Limits(_Section):
+    """What one request may cost."""
+
+    body: ByteSize = ByteSize(64 * 2**20)
+    """Largest request body, compressed or decompressed; larger ones get 413 / RESOURCE_EXHAUSTED."""
+    in_flight: ByteSize = ByteSize(256 * 2**20)
+    """Bytes of bodies held at once, decompressed; beyond it requests get 503 / UNAVAILABLE."""
+    connections: int = 1024
+    """HTTP connections served at once; beyond it requests get 503."""
+    grpc_streams: int = 16
+    """Concurrent gRPC requests per connection (memory bound: streams x body, per connection)."""
+    records: int = 65_536
+    """Records in one request."""
+    attributes: int = 2_048
+    """Attributes kept per record; promoted ones are read before the cap."""
+    value: ByteSize = ByteSize(256 * 2**10)
+    """Longest attribute value kept; longer ones are cut."""
+    depth: int = 32
+    """Deepest nesting of a value."""
+
+
+class Journal(_Section):
+    """What was acknowledged and is kept until the store has it, and beyond."""
+
+    keep: timedelta = timedelta(hours=48)
+    """Batches stay this long after they were stored."""
+    keep_size: ByteSize = ByteSize(10 * 2**30)
+    """…or until the journal is this large."""
+    full_size: ByteSize = ByteSize(20 * 2**30)
+    """Beyond this, with batches not stored yet, requests get 503."""
+    free_disk: ByteSize = ByteSize(512 * 2**20)
+    """Free space on the data directory's disk below which requests get 503."""
+    resend_window: timedelta = timedelta(hours=1)
+    """A request with the same content inside this window is acknowledged and not stored again."""
+
+
+class Store(_Section):
+    """The DuckDB projection."""
+
+    flush: timedelta = timedelta(milliseconds=500)
+    """How often new batches are applied; the freshness of every page."""
+    checkpoint: timedelta = timedelta(minutes=5)
+    """How often the database file is checkpointed."""
+    memory: ByteSize = ByteSize(2 * 2**30)
+    """Memory limit of DuckDB."""
+    threads: int = 2
+    """Threads DuckDB may use."""
+    query_time: timedelta = timedelta(seconds=30)
+    """Longest a query may run."""
+    query_rows: int = 100_000
+    """Most rows a query returns."""
+    query_size: ByteSize = ByteSize(64 * 2**20)
+    """Most bytes a query returns."""
+
+
+class Runs(_Section):
+    """When the clock alone decides what a run's status is."""
+
+    retry_grace: timedelta = timedelta(minutes=3)
+    """A failed last attempt counts as retrying for this long, then as failed."""
+    stale: timedelta = timedelta(hours=1)
+    """A run with no end and no sign of life for this long is unknown."""
+
+
+class Settings(BaseSettings):
+    """All settings of runwell."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RUNWELL_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    data: Path = Path(".runwell")
+    """Data directory: journal, database, control file and `runwell.json`."""
+    host: str = "127.0.0.1"
+    """Address to listen on; loopback only."""
+    http_port: int = Field(default=4318, ge=0, le=65535)
+    """OTLP/HTTP port; 0 picks a free one."""
+    grpc_port: int = Field(default=4317, ge=0, le=65535)
+    """OTLP/gRPC port; 0 picks a free one."""
+    api_port: int = Field(default=4319, ge=0, le=65535)
+    """Read API port; 0 picks a free one."""
+    dashboard_port: int = Field(default=8501, ge=0, le=65535)
+    """Dashboard port; 0 picks a free one."""
+    limits: Limits = Limits()
+    journal: Journal = Journal()
+    store: Store = Store()
+    runs: Runs = Runs()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Use arguments and environment; `load` merges the TOML file below them."""
+        return init_settings, env_settings
+
+
+def load(overrides: dict[str, Any] | None = None, *, config: Path | None = None) -> Settings:
+    """Return the settings, or raise `UsageError` with one sentence that names the option.
+
+    *overrides* come from the command line (None values are ignored), *config* is the TOML file.
+    """
+    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    try:
+        settings = Settings(**given)
+        path = config or settings.data / "runwell.toml"
+        if config is not None and not path.is_file():
+            raise UsageError(f"--config {path}: no such file; give the path of a TOML file or leave it out.")
+        if path.is_file():
+            settings = Settings(**_merge(_read(path), _explicit(settings)))
+    except ValidationError as e:
+        raise UsageError(_sentence(e)) from None
+    if settings.host not in LOOPBACK:
+        raise UsageError(
+            f"--host {settings.host}: only loopback addresses (127.0.0.1, ::1, localhost) are served, "
+            "because there are no access keys yet; put a proxy with authentication in front."
+        )
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise UsageError(f"{path}: not readable as TOML ({e}); correct the file.") from None
+
+
+def _explicit(settings: Settings) -> dict[str, Any]:
+    """Return what was set by argument or environment, at every depth."""
+    return settings.model_dump(exclude_unset=True)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _sentence(e: ValidationError) -> str:
+    first = e.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{name}: no such setting; `runwell --help` and docs/settings.md list them."
+    option = name.replace("_", "-") if "." not in name else name
+    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {first['msg']}, got {first['input']!r}."
