@@ -40,7 +40,7 @@ _CONTEXT = _schema(
     "attempt", _I,
     "queue environment version machine batch_id idempotency_key", _S,
     "is_test is_replay", _B,
-    "correlation_id request_id operation phase called_service source", _S,
+    "parent_run_id correlation_id request_id operation phase called_service source", _S,
     "error_type error_message", _S,
     "http_status", _I,
 )  # fmt: skip
@@ -56,9 +56,9 @@ LOGS = pa.schema([
         "resource_id scope_id attributes", _S,
     ),
     *_CONTEXT,
-    *_schema("reported_ms", _F),
+    *_schema("reported_ms queue_wait_ms", _F),
 ])  # fmt: skip
-"""`time` is the effective event time, `time_source` one of time, observed, received."""
+"""`reported_ms` and `queue_wait_ms` are durations that the record itself claims. `time` is the effective event time, `time_source` one of time, observed, received."""
 
 SPANS = pa.schema([
     *_schema(
