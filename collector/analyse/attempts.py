@@ -1,0 +1,194 @@
+"""Attempts: from their span where one arrived, else from phases, else from the records that name them.
+
+Enter: evidence of some runs. Leave: the `attempts` table at `as_of`, which alone decides between running
+and unknown.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+
+ATTEMPT = [*RUN, "attempt"]
+CANCEL_HOOK = "onCancel()"
+"""Trigger.dev runs this hook of a task only when the run is canceled."""
+
+
+def build(
+    spans: pl.DataFrame,
+    logs: pl.DataFrame,
+    endings: pl.DataFrame,
+    wait_ns: pl.DataFrame,
+    *,
+    as_of_ns: int,
+    stale_ns: int,
+) -> pl.DataFrame:
+    """Return one row per attempt that telemetry names, `number` ascending within a run.
+
+    `status_source`: measured (its span ended), phase (its outermost operation ended; for Trigger.dev only
+    `_completed` counts), derived (a later attempt proves that this one failed), inferred, unknown.
+    """
+    span = _own_spans(spans)
+    seen = _seen(spans, logs)
+    errors = _logged_errors(logs)
+    canceled = (
+        spans.filter((pl.col("name") == CANCEL_HOOK) & (pl.col("dialect") == "trigger_dev"))
+        .group_by(RUN)
+        .agg(canceled_attempt=pl.col("attempt").max(), canceled_ns=pl.coalesce("end_ns", "start_ns").max())
+    )
+    joined = (
+        seen.join(span, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(endings, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(errors, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(canceled, on=RUN, how="left", nulls_equal=True)
+        .with_columns(
+            is_last=pl.col("attempt") == pl.col("attempt").max().over(RUN),
+            is_trigger=pl.col("dialect") == "trigger_dev",
+            fresh=(as_of_ns - pl.col("run_last_ns")) <= stale_ns,
+            has_span=pl.col("span_end_ns").is_not_null(),
+        )
+    )
+    return _finish(_judge(joined))
+
+
+def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the span of each attempt; of several claiming one number, the one that started last."""
+    return (
+        spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
+        .sort(*ATTEMPT, "start_ns", "end_ns", "span_id", descending=[False, False, False, True, True, True])
+        .unique(ATTEMPT, keep="first", maintain_order=True)
+        .select(
+            *ATTEMPT,
+            span_start_ns="start_ns",
+            span_end_ns="end_ns",
+            span_status="status_code",
+            span_error_type="error_type",
+            span_error_message=pl.coalesce("error_message", pl.col("status_message").replace("", None)),
+            span_http_status="http_status",
+            trace_id="trace_id",
+            span_id="span_id",
+            error_stack="error_stack",
+            compute_ms="compute_ms",
+            cost_cents="cost_cents",
+            start_kind="start_kind",
+        )
+    )
+
+
+def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
+    """Return every (run, attempt) that any record names, with when it was seen and when the run was."""
+    shared = ["run_id", "task_id", "queue", "dialect"]
+    stated = (pl.col("attempt_source") == "measured").any()
+    both = pl.concat(
+        [
+            spans.select(
+                *ATTEMPT, *shared, "attempt_source", first="start_ns", last=pl.coalesce("end_ns", "start_ns")
+            ),
+            logs.select(*ATTEMPT, *shared, "attempt_source", first="time_ns", last="time_ns"),
+        ]
+    ).with_columns(run_last_ns=pl.col("last").max().over(RUN))
+    return (
+        both.filter(pl.col("attempt").is_not_null())
+        .sort("first", *shared, nulls_last=True)
+        .group_by(ATTEMPT, maintain_order=True)
+        .agg(
+            *(pl.col(c).drop_nulls().first() for c in shared),
+            pl.col("run_last_ns").first(),
+            first_ns=pl.col("first").min(),
+            last_ns=pl.col("last").max(),
+            number_stated=stated,
+        )
+    )
+
+
+def _logged_errors(logs: pl.DataFrame) -> pl.DataFrame:
+    """Return the error that the last `_failed` record of each attempt states."""
+    return (
+        logs.filter((pl.col("phase") == "failed") & pl.col("attempt").is_not_null())
+        .group_by(ATTEMPT, maintain_order=True)
+        .agg(
+            log_error_type=pl.col("error_type").drop_nulls().last(),
+            log_error_message=pl.col("error_message").drop_nulls().last(),
+            log_http_status=pl.col("http_status").drop_nulls().last(),
+        )
+    )
+
+
+def _judge(a: pl.DataFrame) -> pl.DataFrame:
+    """Add `status` and `status_source`, the strongest evidence first."""
+    span_failed = pl.col("has_span") & (pl.col("span_status") == 2)
+    hook = pl.col("canceled_ns").is_not_null() & (pl.col("canceled_attempt") == pl.col("attempt")).fill_null(
+        pl.col("is_last")
+    )
+    completed = (pl.col("phase_end") == "completed").fill_null(False)
+    failed = (pl.col("phase_end") == "failed").fill_null(False)
+    # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
+    phase_failed = failed & ~pl.col("is_trigger")
+    rules: list[tuple[pl.Expr, str, str]] = [
+        (pl.col("has_span") & ~span_failed, "completed", "measured"),
+        (span_failed & hook, "canceled", "measured"),
+        (span_failed, "failed", "measured"),
+        (hook, "canceled", "measured"),
+        (completed, "completed", "phase"),
+        (phase_failed, "failed", "phase"),
+        (~pl.col("is_last"), "failed", "derived"),
+        (pl.col("fresh"), "running", "inferred"),
+    ]
+    status, source = pl.lit("unknown"), pl.lit("unknown")
+    for holds, word, origin in reversed(rules):
+        status = pl.when(holds).then(pl.lit(word)).otherwise(status)
+        source = pl.when(holds).then(pl.lit(origin)).otherwise(source)
+    return a.with_columns(status=status, status_source=source)
+
+
+def _finish(a: pl.DataFrame) -> pl.DataFrame:
+    """Add times, durations and errors, each from the best source there is."""
+    by_phase = pl.col("status_source") == "phase"
+    ended = (
+        pl.when(pl.col("has_span"))
+        .then("span_end_ns")
+        .when(by_phase)
+        .then("phase_ended_ns")
+        .when(pl.col("status") == "canceled")
+        .then("canceled_ns")
+        .when((pl.col("status") == "failed") & ~by_phase)
+        .then("last_ns")
+    )
+    ended_source = (
+        pl.when(pl.col("has_span"))
+        .then(pl.lit("measured"))
+        .when(by_phase)
+        .then(pl.lit("derived"))
+        .when(pl.col("status").is_in(["canceled", "failed"]))
+        .then(pl.lit("inferred"))
+        .otherwise(pl.lit("unknown"))
+    )
+    bad = pl.col("status").is_in(["failed", "canceled"])
+    return (
+        a.with_columns(
+            started_ns=pl.coalesce("span_start_ns", "phase_started_ns", "first_ns"),
+            started_source=pl.when(pl.col("span_start_ns").is_not_null())
+            .then(pl.lit("measured"))
+            .when(pl.col("phase_started_ns").is_not_null())
+            .then(pl.lit("derived"))
+            .otherwise(pl.lit("inferred")),
+            ended_ns=ended,
+            ended_source=ended_source,
+        )
+        .with_columns(
+            wall_ns=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(
+                pl.col("ended_ns") - pl.col("started_ns")
+            ),
+            # Without spans nobody would have told of waits, so none is not zero.
+            wait_ns=pl.when(pl.col("has_span")).then(pl.col("wait_ns").fill_null(0)).otherwise("wait_ns"),
+            error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type")),
+            error_message=pl.when(bad).then(pl.coalesce("span_error_message", "log_error_message")),
+            http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status")),
+        )
+        .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
+        .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null()).then("active_ns"))
+        .rename({"attempt": "number"})
+        .sort(*RUN, "number")
+    )

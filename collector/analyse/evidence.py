@@ -1,0 +1,161 @@
+"""Records as evidence: each span and log once, with exact times and an attempt number.
+
+Enter: raw rows of some runs, repeated or in any order. Leave: one row per record identity. Ties between
+records that claim the same identity are broken by value, so the order of arrival never shows.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+RUN = ["project", "run_key"]
+
+_EFFECTIVE_NS = pl.col("time").cast(pl.Datetime("ns")).cast(pl.Int64)
+
+SPAN_IDENTITY = [*RUN, "trace_id", "span_id"]
+LOG_IDENTITY = [
+    *RUN,
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "trace_id",
+    "span_id",
+    "body",
+    "attributes",
+]
+
+
+def _exact_ns(raw: str) -> pl.Expr:
+    """Return the effective time in ns: the record's own when it was trusted, else what replaced it."""
+    return (
+        pl.when(pl.col("time_source") == "time")
+        .then(pl.col(raw).cast(pl.Int64, strict=False))
+        .otherwise(_EFFECTIVE_NS)
+    )
+
+
+def spans(raw: pl.DataFrame) -> pl.DataFrame:
+    """Return each span once, with `start_ns`, `end_ns` and `is_open`.
+
+    A partial span (the platform's own exporter sends one as a span opens) stands for its real span until
+    that arrives; then it disappears. `end_ns` is NULL while open and equals `start_ns` when the sender's
+    clock ran backwards.
+    """
+    real_id = pl.when(pl.col("is_partial").fill_null(False)).then("real_span_id").otherwise("span_id")
+    start = _exact_ns("start_time_unix_nano")
+    partial = pl.col("is_partial").fill_null(False)
+    return (
+        raw.with_columns(span_id=pl.coalesce(real_id, "span_id"), is_open=partial, start_ns=start)
+        .with_columns(
+            end_ns=pl.when(~pl.col("is_open") & (pl.col("end_time_unix_nano") > 0)).then(
+                pl.col("start_ns") + pl.col("duration_ns").fill_null(0)
+            )
+        )
+        .with_columns(is_open=pl.col("end_ns").is_null())
+        .sort(
+            ["is_open", "end_ns", "start_ns", "status_code", "attributes", "events", "name"], nulls_last=True
+        )
+        .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
+    )
+
+
+def logs(raw: pl.DataFrame) -> pl.DataFrame:
+    """Return each log record once, in time order, with `time_ns`."""
+    return (
+        raw.with_columns(time_ns=_exact_ns("time_unix_nano"))
+        # Two arrivals of one record differ only in where they arrived: keep the first place.
+        .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", "seq", "row"], nulls_last=True)
+        .unique(LOG_IDENTITY, keep="first", maintain_order=True)
+    )
+
+
+def phase_rank() -> pl.Expr:
+    """Order phases that share a nanosecond as a lifecycle does."""
+    order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4}
+    return pl.col("phase").replace_strict(order, default=2, return_dtype=pl.Int32)
+
+
+def number_spans(spans: pl.DataFrame) -> pl.DataFrame:
+    """Give attempt spans that state no number their rank by start, and other spans their attempt's number.
+
+    Adds `attempt_source`: measured when the record says it, derived when it was counted.
+    """
+    is_attempt = pl.col("span_type") == "attempt"
+    counted = (
+        spans.filter(is_attempt)
+        .with_columns(has_number=pl.col("attempt").is_not_null().any().over(RUN))
+        .filter(~pl.col("has_number"))
+        .sort([*RUN, "start_ns", "end_ns", "span_id"], nulls_last=True)
+        .select(
+            *SPAN_IDENTITY,
+            counted=(pl.int_range(1, pl.len() + 1).over(RUN)).cast(pl.Int32),
+        )
+    )
+    return (
+        spans.join(counted, on=SPAN_IDENTITY, how="left", nulls_equal=True)
+        .with_columns(
+            attempt_source=pl.when(pl.col("attempt").is_not_null())
+            .then(pl.lit("measured"))
+            .when(pl.col("counted").is_not_null())
+            .then(pl.lit("derived")),
+            attempt=pl.coalesce("attempt", "counted"),
+        )
+        .drop("counted")
+    )
+
+
+def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
+    """Give logs that state no attempt the one they belong to.
+
+    By the attempt span they fall into where spans exist; otherwise by counting: a new attempt begins when
+    the outermost operation starts again although it has not completed. Adds `attempt_source`.
+    """
+    stated = pl.col("attempt").is_not_null()
+    known = logs.filter(stated).with_columns(attempt_source=pl.lit("measured"))
+    open_ = logs.filter(~stated)
+    if open_.is_empty():
+        return known
+    attempts = spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
+    by_span = (
+        open_.with_row_index("i")
+        .join(attempts.select(*RUN, "start_ns", "end_ns", number="attempt"), on=RUN, nulls_equal=True)
+        .filter(pl.col("time_ns") >= pl.col("start_ns"))
+        .sort("i", "start_ns", "number", descending=[False, True, True])
+        .unique("i", keep="first", maintain_order=True)
+        .select("i", "number")
+    )
+    with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
+    stating = known.select(RUN).unique().with_columns(states=pl.lit(True))
+    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(
+        ["started", "completed", "failed"]
+    )
+    return pl.concat(
+        [
+            known,
+            open_.with_row_index("i")
+            .join(by_span, on="i", how="left")
+            .join(with_spans, on=RUN, how="left", nulls_equal=True)
+            .join(stating, on=RUN, how="left", nulls_equal=True)
+            .join(outermost, on=RUN, how="left", nulls_equal=True)
+            .sort("time_ns", "i")
+            .with_columns(previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN))
+            .with_columns(
+                begins=(
+                    event
+                    & (pl.col("phase") == "started")
+                    & (pl.col("previous") != "completed").fill_null(True)
+                )
+            )
+            .with_columns(
+                counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1)
+            )
+            .with_columns(
+                attempt=pl.when(pl.col("spanned").fill_null(False))
+                .then(pl.col("number").cast(pl.Int32))
+                # A run whose other logs state their attempt has no business being counted.
+                .when(pl.col("outermost").is_not_null() & pl.col("states").is_null())
+                .then("counted")
+            )
+            .with_columns(attempt_source=pl.when(pl.col("attempt").is_not_null()).then(pl.lit("derived")))
+            .select(*known.columns),
+        ]
+    )

@@ -1,0 +1,135 @@
+"""Lifecycle phases as intervals: from `{operation}_started` to `_completed` or `_failed`, and the steps between.
+
+Enter: logs of some runs, once each, numbered. Leave: the `phases` table, and which operation is outermost.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+
+_TERMINAL = ["completed", "failed"]
+_CORE = ["started", *_TERMINAL]
+
+
+def outermost(logs: pl.DataFrame) -> pl.DataFrame:
+    """Return per run the operation that encloses the others, as `outermost`; runs without one are absent.
+
+    It is the first operation to start among those that do not end before another one starts. The
+    Trigger.dev dialect is stricter, because there an operation is only ever one part of a run the platform
+    ends: the very first operation to start has to do, or none.
+    """
+    by_operation = (
+        logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_in(_CORE))
+        .group_by(*RUN, "dialect", "operation")
+        .agg(
+            starts=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
+            restarts=pl.col("time_ns").filter(pl.col("phase") == "started").max(),
+            ends=pl.col("time_ns").filter(pl.col("phase").is_in(_TERMINAL)).max(),
+        )
+        .sort(
+            *RUN,
+            "starts",
+            "ends",
+            "operation",
+            nulls_last=True,
+            descending=[False, False, False, True, False],
+        )
+        .with_columns(place=pl.int_range(pl.len()).over(RUN))
+    )
+    others = by_operation.join(
+        by_operation.select(*RUN, other="operation", other_restarts="restarts"), on=RUN, nulls_equal=True
+    ).filter(pl.col("operation") != pl.col("other"))
+    left_open = others.group_by(*RUN, "operation").agg(later=pl.col("other_restarts").max())
+    return (
+        by_operation.join(left_open, on=[*RUN, "operation"], how="left", nulls_equal=True)
+        .filter(pl.col("ends").is_null() | pl.col("later").is_null() | (pl.col("ends") >= pl.col("later")))
+        .filter(
+            pl.when(pl.col("dialect") == "trigger_dev")
+            .then((pl.col("place") == 0) & pl.col("starts").is_not_null())
+            .otherwise(pl.lit(True))
+        )
+        .sort(*RUN, "place")
+        .unique(RUN, keep="first", maintain_order=True)
+        .select(*RUN, outermost="operation")
+    )
+
+
+def build(logs: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per interval that a phase opens, and per terminal phase that nothing opened.
+
+    `started` lasts to the terminal phase of the same operation in the same attempt, `validating` and
+    `calling` to the operation's next record. An interval nothing closed has no end and outcome `unknown`.
+    """
+    group = [*RUN, "attempt", "operation"]
+    events = (
+        logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_not_null())
+        .select(*RUN, "run_id", "attempt", "operation", "phase", "called_service", "time_ns", "reported_ms")
+        .with_row_index("i")  # logs arrive in time order, lifecycle order within one nanosecond
+        .sort("i")
+    )
+    steps = events.with_columns(
+        next_phase=pl.col("phase").shift(-1).over(group), next_ns=pl.col("time_ns").shift(-1).over(group)
+    ).filter(~pl.col("phase").is_in(_CORE))
+    core = (
+        events.filter(pl.col("phase").is_in(_CORE))
+        .with_columns(
+            next_phase=pl.col("phase").shift(-1).over(group),
+            next_ns=pl.col("time_ns").shift(-1).over(group),
+            next_reported=pl.col("reported_ms").shift(-1).over(group),
+            previous=pl.col("phase").shift(1).over(group),
+        )
+        .filter((pl.col("phase") == "started") | (pl.col("previous") != "started").fill_null(True))
+    )
+    closed = pl.col("next_phase").is_in(_TERMINAL)
+    is_started = pl.col("phase") == "started"
+    whole = core.select(
+        *RUN, "run_id", "attempt", "operation", "phase", "called_service",
+        started_ns=pl.when(is_started).then("time_ns"),
+        ended_ns=pl.when(~is_started).then("time_ns").when(closed).then("next_ns"),
+        outcome=pl.when(~is_started).then("phase").when(closed).then("next_phase").otherwise(pl.lit("unknown")),
+        reported_ms=pl.when(~is_started).then("reported_ms").when(closed).then("next_reported"),
+    )  # fmt: skip
+    parts = steps.select(
+        *RUN, "run_id", "attempt", "operation", "phase", "called_service",
+        started_ns="time_ns",
+        ended_ns="next_ns",
+        outcome=pl.when(pl.col("next_phase").is_null())
+        .then(pl.lit("unknown"))
+        .when(pl.col("next_phase") == "failed")
+        .then(pl.lit("failed"))
+        .otherwise(pl.lit("completed")),
+        reported_ms="reported_ms",
+    )  # fmt: skip
+    return (
+        pl.concat([whole, parts])
+        .with_columns(duration_ns=pl.col("ended_ns") - pl.col("started_ns"))
+        .sort(
+            *RUN, "attempt", "started_ns", "ended_ns", "operation", "phase", "called_service", nulls_last=True
+        )
+    )
+
+
+def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
+    """Return per run and attempt how its outermost operation stands.
+
+    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_end` (completed, failed, or NULL while open).
+    """
+    return (
+        logs.join(outermost, on=RUN, how="inner", nulls_equal=True)
+        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
+        .group_by(*RUN, "attempt", maintain_order=True)
+        .agg(
+            phase_started_ns=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
+            last_ns=pl.col("time_ns").last(),
+            last=pl.col("phase").last(),
+        )
+        .select(
+            *RUN,
+            "attempt",
+            "phase_started_ns",
+            phase_end=pl.when(pl.col("last") != "started").then("last"),
+            phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
+        )
+    )

@@ -1,0 +1,369 @@
+"""Runs: what all records of a run say together, and its status at `as_of`.
+
+Enter: every raw record of some runs and the links that name them as children. Leave: their rows of `runs`,
+`attempts`, `phases` and `waits`. The same records in any order, any number of times, in any split give the
+same rows; nothing here knows which of them are new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from collector.analyse import attempts as attempts_
+from collector.analyse import evidence, phases, waits
+from collector.analyse.evidence import RUN
+from collector.model import tables
+
+ABORT = "AbortTaskRunError"
+"""The exception with which a Trigger.dev task says: do not retry me."""
+FAILURE_HOOK = "onFailure()"
+"""Trigger.dev runs this hook of a task only after its last attempt failed."""
+
+LINKS = pl.Schema({
+    "project": pl.String, "run_key": pl.String, "run_id": pl.String, "dialect": pl.String,
+    "environment": pl.String, "task_id": pl.String, "parent_run_key": pl.String, "parent_run_id": pl.String,
+    "root_run_id": pl.String, "source": pl.String, "started_ns": pl.Int64, "ended_ns": pl.Int64,
+    "waits": pl.Boolean,
+})  # fmt: skip
+"""What parents say of their children, at most one row a child: the trigger that made it. `started_ns` and
+`ended_ns` are the trigger span's own; `waits` tells that it lasts until the child ended. `source` is measured
+where the child names its parent itself, derived where the parent's span names the child."""
+
+_CONTEXT = [
+    "run_id", "dialect", "task_id", "task_file", "queue", "environment", "version", "machine",
+    "idempotency_key", "batch_id", "correlation_id", "request_id",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunTables:
+    """Rows of the run model, schemas as in `model.tables`."""
+
+    runs: pl.DataFrame
+    attempts: pl.DataFrame
+    phases: pl.DataFrame
+    waits: pl.DataFrame
+
+    def items(self) -> list[tuple[str, pl.DataFrame]]:
+        """Return (table name, frame) pairs."""
+        return [(name, getattr(self, name)) for name in self.__slots__]
+
+
+def build(
+    raw_spans: pl.DataFrame,
+    raw_logs: pl.DataFrame,
+    links: pl.DataFrame,
+    *,
+    as_of_ns: int,
+    grace_ns: int,
+    stale_ns: int,
+) -> RunTables:
+    """Return the run model of these records at *as_of_ns*.
+
+    *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
+    *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
+    """
+    spans = evidence.number_spans(evidence.spans(raw_spans))
+    logs = evidence.logs(raw_logs)
+    outer = phases.outermost(logs)
+    logs = evidence.number_logs(logs, spans, outer).sort(
+        "time_ns", evidence.phase_rank(), "body", "attributes", nulls_last=True
+    )
+    wait_rows = waits.build(spans)
+    attempt_rows = attempts_.build(
+        spans,
+        logs,
+        phases.endings(logs, outer),
+        waits.union_ns(wait_rows),
+        as_of_ns=as_of_ns,
+        stale_ns=stale_ns,
+    )
+    run_rows = _status(
+        _gather(spans, logs, links, outer)
+        .join(_arrivals(raw_spans, raw_logs), on=RUN, how="left", nulls_equal=True)
+        .join(_by_attempts(attempt_rows), on=RUN, how="left", nulls_equal=True)
+        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True),
+        as_of_ns=as_of_ns,
+        grace_ns=grace_ns,
+        stale_ns=stale_ns,
+    )
+    return RunTables(
+        runs=_shape(_finish(run_rows), "runs").sort("project", "run_key"),
+        attempts=_shape(
+            attempt_rows.with_columns(started_at=_timestamp("started_ns"), ended_at=_timestamp("ended_ns")),
+            "attempts",
+        ),
+        phases=_shape(phases.build(logs), "phases"),
+        waits=_shape(wait_rows, "waits"),
+    )
+
+
+def _gather(
+    spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer: pl.DataFrame
+) -> pl.DataFrame:
+    """Return one row a run: its context, range, counts and link; also for runs known only from their parent."""
+    shared = [*_CONTEXT, "parent_run_id", "is_test", "is_replay"]
+    both = pl.concat(
+        [
+            spans.select(
+                *RUN, *shared, "tags", queue_wait_ms=None, first="start_ns",
+                last=pl.coalesce("end_ns", "start_ns"), span=True,
+            ),
+            logs.select(
+                *RUN, *shared, tags=None, queue_wait_ms="queue_wait_ms", first="time_ns", last="time_ns",
+                span=False,
+            ),
+        ],
+        how="vertical_relaxed",
+    ).sort("first", *_CONTEXT, nulls_last=True)  # fmt: skip
+    own = both.group_by(RUN, maintain_order=True).agg(
+        *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
+        declared_parent=pl.col("parent_run_id").drop_nulls().first(),
+        stated_queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
+        is_test=pl.col("is_test").any(),
+        is_replay=pl.col("is_replay").any(),
+        says_test=pl.col("is_test").is_not_null().any(),
+        says_replay=pl.col("is_replay").is_not_null().any(),
+        tags=pl.col("tags").explode().drop_nulls().unique().sort(),
+        first_seen_ns=pl.col("first").min(),
+        last_seen_ns=pl.col("last").max(),
+        span_count=pl.col("span").sum().cast(pl.Int64),
+        log_count=(~pl.col("span")).sum().cast(pl.Int64),
+    )
+    told = links.select(
+        *RUN,
+        told_run_id="run_id",
+        told_dialect="dialect",
+        told_environment="environment",
+        told_task="task_id",
+        told_parent="parent_run_id",
+        root_run_id="root_run_id",
+        parent_source="source",
+        link_start_ns="started_ns",
+        link_end_ns="ended_ns",
+        link_waits="waits",
+    )
+    return (
+        own.join(told, on=RUN, how="full", coalesce=True, nulls_equal=True)
+        .join(outer, on=RUN, how="left", nulls_equal=True)
+        .with_columns(
+            coverage=pl.when((pl.col("span_count") > 0) & (pl.col("log_count") > 0))
+            .then(pl.lit("spans+logs"))
+            .when(pl.col("span_count") > 0)
+            .then(pl.lit("spans"))
+            .when(pl.col("log_count") > 0)
+            .then(pl.lit("logs"))
+            .otherwise(pl.lit("link")),
+            task_source=pl.when(pl.col("task_id").is_not_null())
+            .then(pl.lit("measured"))
+            .when(pl.coalesce("told_task", "outermost").is_not_null())
+            .then(pl.lit("derived"))
+            .otherwise(pl.lit("unknown")),
+            queue_source=pl.when(pl.col("queue").is_not_null())
+            .then(pl.lit("measured"))
+            .otherwise(pl.lit("unknown")),
+            is_test=pl.when("says_test").then("is_test"),
+            is_replay=pl.when("says_replay").then("is_replay"),
+            run_id=pl.coalesce("run_id", "told_run_id"),
+            dialect=pl.coalesce("dialect", "told_dialect"),
+            environment=pl.coalesce("environment", "told_environment"),
+            # A plain logger that names no task is known by the operation that encloses the run.
+            task_id=pl.coalesce("task_id", "told_task", "outermost"),
+            parent_run_id=pl.coalesce("told_parent", "declared_parent"),
+            first_seen_ns=pl.coalesce("first_seen_ns", "link_start_ns"),
+            last_seen_ns=pl.coalesce("last_seen_ns", "link_end_ns", "link_start_ns"),
+            span_count=pl.col("span_count").fill_null(0),
+            log_count=pl.col("log_count").fill_null(0),
+        )
+        .with_columns(
+            parent_source=pl.when(pl.col("parent_run_id").is_null())
+            .then(pl.lit("unknown"))
+            .otherwise(pl.coalesce("parent_source", pl.lit("measured"))),
+            # As far as telemetry tells, a run that nobody is known to have triggered is a root.
+            root_run_id=pl.coalesce("root_run_id", "parent_run_id", "run_id"),
+        )
+    )
+
+
+def _arrivals(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> pl.DataFrame:
+    """Return the range of journal batches that hold the run's records, repeated ones included."""
+    return (
+        pl.concat([raw_spans.select(*RUN, "seq"), raw_logs.select(*RUN, "seq")])
+        .group_by(RUN)
+        .agg(first_seq=pl.col("seq").min(), last_seq=pl.col("seq").max())
+    )
+
+
+def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
+    """Return what the attempts of a run add up to, and its last attempt."""
+    later = pl.col("started_ns").shift(-1).over(RUN)
+    follows = pl.col("number").shift(-1).over(RUN) == pl.col("number") + 1
+    complete = pl.col("number").max() == pl.len()
+    return (
+        attempts.with_columns(
+            backoff=pl.when(follows & pl.col("ended_ns").is_not_null()).then(
+                (later - pl.col("ended_ns")).clip(0)
+            ),
+            last_number=pl.col("number").max().over(RUN),
+        )
+        .group_by(RUN, maintain_order=True)
+        .agg(
+            last_number=pl.col("number").last(),
+            last_number_stated=pl.col("number_stated").last(),
+            first_number=pl.col("number").first(),
+            last_status=pl.col("status").last(),
+            last_source=pl.col("status_source").last(),
+            last_ended_ns=pl.col("ended_ns").last(),
+            last_ended_source=pl.col("ended_source").last(),
+            last_has_span=pl.col("has_span").last(),
+            last_error_type=pl.col("error_type").last(),
+            last_error_message=pl.col("error_message").last(),
+            first_started_ns=pl.col("started_ns").first(),
+            first_started_source=pl.col("started_source").first(),
+            # Sums are known only when every attempt from the first to the last is.
+            active_ns=pl.when(complete & pl.col("active_ns").is_not_null().all()).then(
+                pl.col("active_ns").sum()
+            ),
+            wait_ns=pl.when(complete & pl.col("wait_ns").is_not_null().all()).then(pl.col("wait_ns").sum()),
+            backoff_ns=pl.when(complete & (pl.col("backoff").is_not_null().sum() == pl.len() - 1)).then(
+                pl.col("backoff").sum()
+            ),
+            compute_ms=pl.when(pl.col("compute_ms").is_not_null().any()).then(pl.col("compute_ms").sum()),
+            cost_cents=pl.when(pl.col("cost_cents").is_not_null().any()).then(pl.col("cost_cents").sum()),
+        )
+    )
+
+
+def _by_spans(spans: pl.DataFrame, wait_rows: pl.DataFrame) -> pl.DataFrame:
+    """Return per run whether its failure or cancel hook ran, and whether it waits now."""
+    trigger = pl.col("dialect") == "trigger_dev"
+    hooks = spans.group_by(RUN).agg(
+        gave_up=(trigger & (pl.col("name") == FAILURE_HOOK)).any(),
+        canceled=(trigger & (pl.col("name") == attempts_.CANCEL_HOOK)).any(),
+        canceled_ns=pl.coalesce("end_ns", "start_ns")
+        .filter(trigger & (pl.col("name") == attempts_.CANCEL_HOOK))
+        .max(),
+    )
+    open_waits = wait_rows.group_by(RUN).agg(waiting_now=pl.col("ended_ns").is_null().any())
+    return hooks.join(open_waits, on=RUN, how="left", nulls_equal=True)
+
+
+def _status(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) -> pl.DataFrame:
+    """Add `status`, `status_source` and `due_ns`: a pure function of what is known and *as_of_ns*."""
+    last = pl.col("last_status")
+    fresh = (as_of_ns - pl.col("last_seen_ns")) <= stale_ns
+    parent_saw_end = (
+        pl.col("link_waits").fill_null(False)
+        & pl.col("link_end_ns").is_not_null()
+        & (pl.col("link_end_ns") >= pl.col("last_ended_ns"))
+    ).fill_null(False)
+    aborted = ((pl.col("last_error_type") == ABORT) & (pl.col("dialect") == "trigger_dev")).fill_null(False)
+    failed = (last == "failed").fill_null(False)
+    in_grace = (as_of_ns - pl.col("last_ended_ns")) <= grace_ns
+    only_link = pl.col("coverage") == "link"
+    link_ended = pl.col("link_waits").fill_null(False) & pl.col("link_end_ns").is_not_null()
+    rules: list[tuple[pl.Expr, pl.Expr, pl.Expr]] = [
+        (only_link & link_ended, pl.lit("unknown"), pl.lit("unknown")),
+        (only_link & fresh, pl.lit("queued"), pl.lit("derived")),
+        (only_link, pl.lit("unknown"), pl.lit("unknown")),
+        ((last == "completed").fill_null(False), last, pl.col("last_source")),
+        ((last == "canceled").fill_null(False) | pl.col("canceled").fill_null(False),
+         pl.lit("canceled"), pl.lit("measured")),
+        (failed & (aborted | pl.col("gave_up").fill_null(False)), last, pl.lit("measured")),
+        (failed & parent_saw_end, last, pl.lit("derived")),
+        (failed & in_grace, pl.lit("retrying"), pl.lit("inferred")),
+        (failed, last, pl.lit("inferred")),
+        (fresh & pl.col("waiting_now").fill_null(False), pl.lit("waiting"), pl.lit("measured")),
+        (fresh, pl.lit("running"), pl.lit("inferred")),
+    ]  # fmt: skip
+    status, source = pl.lit("unknown"), pl.lit("unknown")
+    for holds, word, origin in reversed(rules):
+        status = pl.when(holds).then(word).otherwise(status)
+        source = pl.when(holds).then(origin).otherwise(source)
+    return runs.with_columns(status=status, status_source=source).with_columns(
+        due_ns=pl.when(pl.col("status") == "retrying")
+        .then(pl.col("last_ended_ns") + grace_ns + 1)
+        .when(pl.col("status").is_in(["queued", "running", "waiting"]))
+        .then(pl.col("last_seen_ns") + stale_ns + 1)
+    )
+
+
+def _finish(runs: pl.DataFrame) -> pl.DataFrame:
+    """Add times, durations and the attempt count, NULL where telemetry does not prove them."""
+    terminal = pl.col("status").is_in(["completed", "failed", "canceled"])
+    open_ = pl.col("status").is_in(["running", "waiting", "retrying"])
+    # A last attempt that left no end may have been followed by others that left nothing.
+    counted = pl.col("last_number").is_not_null() & (terminal | open_)
+    first_known = (pl.col("first_number") == 1).fill_null(False)
+    ended = (
+        pl.when(pl.col("status") == "canceled")
+        .then(pl.coalesce("last_ended_ns", "canceled_ns"))
+        .when(terminal)
+        .then("last_ended_ns")
+    )
+    return (
+        runs.with_columns(
+            attempt_count=pl.when(counted).then("last_number").cast(pl.Int32),
+            attempt_count_source=pl.when(counted & pl.col("last_number_stated").fill_null(False))
+            .then(pl.lit("measured"))
+            .when(counted)
+            .then(pl.lit("derived"))
+            .otherwise(pl.lit("unknown")),
+            started_ns=pl.when(first_known)
+            .then("first_started_ns")
+            .when(pl.col("coverage") != "link")
+            .then("first_seen_ns"),
+            started_source=pl.when(first_known)
+            .then("first_started_source")
+            .when(pl.col("coverage") != "link")
+            .then(pl.lit("inferred"))
+            .otherwise(pl.lit("unknown")),
+            ended_ns=ended,
+            error_type=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
+                "last_error_type"
+            ),
+            error_message=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
+                "last_error_message"
+            ),
+            created_ns="link_start_ns",
+        )
+        .with_columns(
+            ended_source=pl.when(pl.col("ended_ns").is_null())
+            .then(pl.lit("unknown"))
+            .otherwise(pl.coalesce("last_ended_source", pl.lit("inferred"))),
+            queued_ns=pl.coalesce("created_ns", pl.col("started_ns") - pl.col("stated_queue_wait_ns")),
+        )
+        .with_columns(
+            queued_source=pl.when(pl.col("queued_ns").is_not_null())
+            .then(pl.lit("derived"))
+            .otherwise(pl.lit("unknown")),
+            queue_wait_ns=pl.when(pl.col("started_source") != "unknown").then(
+                (pl.col("started_ns") - pl.col("queued_ns")).clip(0)
+            ),
+            end_to_end_ns=(pl.col("ended_ns") - pl.col("queued_ns")).clip(0),
+            started_at=_timestamp("started_ns"),
+            ended_at=_timestamp("ended_ns"),
+        )
+        .with_columns(
+            queue_wait_source=pl.when(pl.col("queue_wait_ns").is_null())
+            .then(pl.lit("unknown"))
+            .when(pl.col("created_ns").is_null())
+            .then(pl.lit("measured"))
+            .otherwise(pl.lit("derived"))
+        )
+    )
+
+
+def _timestamp(column: str) -> pl.Expr:
+    """Return a nanosecond column as a TIMESTAMP."""
+    return (pl.col(column) // 1000).cast(pl.Datetime("us"))
+
+
+def _shape(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Return exactly the columns of *table*, in its order and types."""
+    empty = pl.from_arrow(pa.Table.from_batches([], tables.RUN_MODEL[table]))
+    assert isinstance(empty, pl.DataFrame)
+    return frame.select(pl.col(name).cast(kind) for name, kind in empty.schema.items())

@@ -1,0 +1,40 @@
+"""Waits: the spans in which an attempt does nothing but wait for time, a token, a child or a batch."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+
+SLOT_KEPT_NS = 60_000_000_000
+"""Trigger.dev keeps the queue slot through time waits shorter than this; longer ones are checkpointed."""
+
+
+def build(spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the `waits` table of these spans; open ones have no end, `holds_slot` NULL is unknown."""
+    timed = pl.col("wait_kind").is_in(["for", "until"])
+    lasted = pl.col("end_ns") - pl.col("start_ns")
+    return (
+        spans.filter(pl.col("wait_kind").is_not_null())
+        .select(
+            *RUN, "run_id", "attempt",
+            kind="wait_kind",
+            started_ns="start_ns",
+            ended_ns="end_ns",
+            holds_slot=pl.when((pl.col("dialect") == "trigger_dev") & timed).then(lasted < SLOT_KEPT_NS),
+        )
+        .sort(*RUN, "started_ns", "ended_ns", "attempt", "kind", nulls_last=True)
+    )  # fmt: skip
+
+
+def union_ns(waits: pl.DataFrame) -> pl.DataFrame:
+    """Return `wait_ns` per run and attempt: time spent in at least one closed wait, overlaps counted once."""
+    group = [*RUN, "attempt"]
+    reached = pl.col("ended_ns").cum_max().shift(1).over(group)
+    return (
+        waits.filter(pl.col("ended_ns").is_not_null())
+        .sort(*group, "started_ns", "ended_ns", nulls_last=True)
+        .with_columns(begins=pl.max_horizontal("started_ns", reached))
+        .group_by(group)
+        .agg(wait_ns=(pl.col("ended_ns") - pl.col("begins")).clip(0).sum())
+    )
