@@ -1,0 +1,1 @@
+"""What runs when. A job reads what is new in the store, asks `analyse`, and writes rows back."""

@@ -1,0 +1,55 @@
+"""The run model job: recompute the runs that new records or the clock touched.
+
+Enters: the store and a time. Leaves: rows of `runs`, `attempts`, `phases`, `waits`, and a watermark in the same
+transaction, so that a kill at any moment is made good by the next tick.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from collector.analyse import runs
+from collector.settings import Runs
+from collector.store import run_tables
+from collector.store.database import Database, Handle
+
+_MOST_ROWS = 100_000
+"""Raw rows taken up in one tick; bounds memory and the time other writers wait."""
+
+
+class RunsJob:
+    """Keeps the run tables equal to what a recompute of everything would give."""
+
+    def __init__(self, database: Database, settings: Runs) -> None:
+        self._database = database
+        self._grace_ns = _ns(settings.retry_grace)
+        self._stale_ns = _ns(settings.stale)
+
+    def tick(self, as_of_ns: int) -> int:
+        """Take up what arrived and what is due at *as_of_ns*; return how many runs were recomputed.
+
+        0 means that nothing is left to do now.
+        """
+
+        def work(h: Handle) -> int:
+            done, upto = run_tables.pending(h, _MOST_ROWS)
+            dirty = run_tables.advance(h, done, upto, as_of_ns)
+            if dirty.is_empty() and upto == done:
+                return 0
+            known = run_tables.records(h, dirty)
+            rows = runs.build(
+                known.spans,
+                known.logs,
+                known.links,
+                as_of_ns=as_of_ns,
+                grace_ns=self._grace_ns,
+                stale_ns=self._stale_ns,
+            )
+            run_tables.replace(h, dirty, rows.items(), upto)
+            return dirty.height or 1
+
+        return self._database.writing(work)
+
+
+def _ns(span: timedelta) -> int:
+    return int(span / timedelta(microseconds=1)) * 1000

@@ -1,0 +1,264 @@
+"""The run model, told as stories: which records prove what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+from story import SECOND, T0, attempt, frame, log, span
+
+from collector.analyse import runs
+
+LATER = 100_000.0
+
+
+def build(
+    spans: list[dict[str, Any]],
+    logs: list[dict[str, Any]],
+    links: pl.DataFrame | None = None,
+    at: float = LATER,
+) -> runs.RunTables:
+    """Return the run model of these records *at* seconds after T0, grace 180 s, stale after 3600 s."""
+    return runs.build(
+        frame("spans", spans),
+        frame("logs", logs),
+        pl.DataFrame(schema=runs.LINKS) if links is None else links,
+        as_of_ns=T0 + round(at * SECOND),
+        grace_ns=180 * SECOND,
+        stale_ns=3600 * SECOND,
+    )
+
+
+def one(tables: runs.RunTables) -> dict[str, Any]:
+    """Return the only run."""
+    assert tables.runs.height == 1
+    return tables.runs.row(0, named=True)
+
+
+def trigger_log(run: str, at: float, body: str, **extra: Any) -> dict[str, Any]:
+    return log(run, at, body, dialect="trigger_dev", **{"attempt": 1, **extra})
+
+
+def test_a_run_whose_last_attempt_span_is_ok_is_completed() -> None:
+    """The status of the last attempt span decides, and backoff is the gap between attempts."""
+    run = one(build([attempt("r", 1, 0, 2, failed=True), attempt("r", 2, 5, 9)], []))
+    assert (run["status"], run["status_source"]) == ("completed", "measured")
+    assert (run["attempt_count"], run["attempt_count_source"]) == (2, "measured")
+    assert run["backoff_ns"] == 3 * SECOND
+    assert run["active_ns"] == 6 * SECOND
+
+
+@pytest.mark.parametrize(("at", "status"), [(3, "retrying"), (182, "retrying"), (182.1, "failed")])
+def test_a_failed_last_attempt_is_retrying_until_the_grace_has_passed(at: float, status: str) -> None:
+    """Nothing in a failed attempt tells whether another follows, so time decides, and says so."""
+    run = one(build([attempt("r", 1, 0, 2, failed=True, error_type="Error")], [], at=at))
+    assert (run["status"], run["status_source"]) == (status, "inferred")
+    assert run["error_type"] == "Error"
+    assert (run["due_ns"] is None) == (status == "failed")
+
+
+def test_an_abort_is_final_at_once() -> None:
+    """AbortTaskRunError means that nobody will retry."""
+    run = one(build([attempt("r", 1, 0, 2, failed=True, error_type="AbortTaskRunError")], [], at=3))
+    assert (run["status"], run["status_source"]) == ("failed", "measured")
+
+
+def test_the_failure_hook_makes_a_failure_final_at_once() -> None:
+    """The platform calls onFailure() only after the last attempt."""
+    hook = span("r", "onFailure()", 2, 2.1, span_type="hook", attempt=1)
+    run = one(build([attempt("r", 1, 0, 2, failed=True), hook], [], at=3))
+    assert (run["status"], run["status_source"]) == ("failed", "measured")
+
+
+def test_a_canceled_run_needs_no_attempt_span() -> None:
+    """onCancel() proves a cancellation although the attempt's own span never came."""
+    hook = span("r", "onCancel()", 3, 3.1, span_type="hook", attempt=1)
+    run = one(build([hook], [trigger_log("r", 0, "crawl_run_started")]))
+    assert (run["status"], run["status_source"]) == ("canceled", "measured")
+    assert run["attempt_count"] == 1
+
+
+@pytest.mark.parametrize(("at", "status"), [(10, "running"), (3600, "running"), (3601, "unknown")])
+def test_silence_makes_a_run_unknown_and_never_failed(at: float, status: str) -> None:
+    """A run killed from outside leaves logs and no span: nothing proves how it ended."""
+    run = one(build([], [trigger_log("r", 0, "export_run_started")], at=at))
+    assert run["status"] == status
+    assert (run["attempt_count"], run["attempt_count_source"]) == (
+        (1, "measured") if status == "running" else (None, "unknown")
+    )
+
+
+def test_without_spans_only_completed_of_the_enclosing_operation_counts_for_trigger_dev() -> None:
+    """Hooks and inner operations complete before the run does; a failing one may be retried."""
+    inner = [
+        trigger_log("r", 0, "document_onstart_completed"),
+        trigger_log("r", 1, "document_process_started"),
+        trigger_log("r", 2, "document_extract_completed"),
+    ]
+    assert one(build([], inner))["status"] == "unknown"
+    failed = [*inner, trigger_log("r", 3, "document_process_failed")]
+    assert one(build([], failed))["status"] == "unknown"
+    completed = [*inner, trigger_log("r", 3, "document_process_completed")]
+    run = one(build([], completed))
+    assert (run["status"], run["status_source"], run["attempt_count"]) == ("completed", "phase", 1)
+
+
+def test_an_operation_that_another_one_outlasts_does_not_complete_a_trigger_dev_run() -> None:
+    """A first operation that ends before the next starts is a part, not the whole."""
+    logs = [
+        trigger_log("r", 0, "hook_run_started"),
+        trigger_log("r", 1, "hook_run_completed"),
+        trigger_log("r", 2, "document_process_started"),
+    ]
+    assert one(build([], logs))["status"] == "unknown"
+
+
+def test_a_later_attempt_proves_that_the_one_before_failed() -> None:
+    """Only a failure is followed by another attempt."""
+    tables = build(
+        [],
+        [
+            trigger_log("r", 0, "a_run_started"),
+            trigger_log("r", 9, "a_run_started", attempt=2),
+            trigger_log("r", 10, "a_run_completed", attempt=2),
+        ],
+    )
+    assert tables.attempts.select("number", "status", "status_source").rows() == [
+        (1, "failed", "derived"),
+        (2, "completed", "phase"),
+    ]
+
+
+def test_plain_logs_without_attempt_numbers_are_counted_by_restarts() -> None:
+    """In the guideline's own format a retry shows as the same operation starting again after it failed."""
+    tables = build(
+        [],
+        [
+            log("g", 0, "order_process_started"),
+            log("g", 1, "order_process_calling_stripe"),
+            log("g", 2, "order_process_failed", error_type="Timeout"),
+            log("g", 10, "order_process_started"),
+            log("g", 12, "order_process_completed"),
+        ],
+    )
+    run = one(tables)
+    assert (run["status"], run["status_source"]) == ("completed", "phase")
+    assert (run["attempt_count"], run["attempt_count_source"]) == (2, "derived")
+    assert (run["task_id"], run["task_source"]) == ("order_process", "derived")
+    assert tables.attempts["error_type"].to_list() == ["Timeout", None]
+    assert tables.phases.select("phase", "called_service", "outcome", "attempt").rows() == [
+        ("started", None, "failed", 1),
+        ("calling", "stripe", "failed", 1),
+        ("started", None, "completed", 2),
+    ]
+
+
+def test_the_terminal_phase_of_the_outermost_operation_decides_plain_runs() -> None:
+    """An inner failure that the outer operation survives does not fail the run."""
+    logs = [
+        log("g", 0, "order_process_started"),
+        log("g", 1, "mail_send_started"),
+        log("g", 2, "mail_send_failed"),
+        log("g", 3, "order_process_completed"),
+    ]
+    assert one(build([], logs))["status"] == "completed"
+
+
+def test_a_repeated_completed_operation_is_not_a_retry() -> None:
+    """Starting again after completing is more work, not another attempt."""
+    logs = [
+        log("g", t, f"page_fetch_{phase}") for t, phase in enumerate(["started", "completed"] * 3)
+    ]
+    assert one(build([], logs))["attempt_count"] == 1
+
+
+def test_a_partial_span_shows_a_run_as_running_until_its_real_span_arrives() -> None:
+    """The platform announces a span as it opens; the announcement vanishes when the span itself comes."""
+    announced = attempt("r", 1, 0, None)
+    assert one(build([announced], [], at=5))["status"] == "running"
+    tables = build([announced, attempt("r", 1, 0, 2)], [], at=5)
+    assert one(tables)["status"] == "completed"
+    assert one(tables)["span_count"] == 1
+
+
+def test_waits_inside_an_attempt_are_not_active_time_and_overlaps_count_once() -> None:
+    """Active is wall time less the union of waits."""
+    waits = [
+        span("r", "wait.for()", 1, 4, span_type="wait", wait_kind="for", attempt=1),
+        span("r", "triggerAndWait()", 3, 6, span_type="trigger", wait_kind="child", attempt=1),
+    ]
+    tables = build([attempt("r", 1, 0, 10), *waits], [])
+    assert tables.attempts.select("wall_ns", "wait_ns", "active_ns").row(0) == (
+        10 * SECOND,
+        5 * SECOND,
+        5 * SECOND,
+    )
+
+
+def test_an_open_wait_makes_a_fresh_run_waiting() -> None:
+    """A wait that was announced and has not ended is what the run is doing."""
+    spans = [
+        attempt("r", 1, 0, None),
+        span("r", "wait.for()", 1, None, span_type="wait", wait_kind="for", attempt=1),
+    ]
+    assert one(build(spans, [], at=5))["status"] == "waiting"
+
+
+def _link(**extra: Any) -> pl.DataFrame:
+    row = {
+        "project": "default", "run_key": "child", "run_id": "run_child", "dialect": "trigger_dev",
+        "environment": "PRODUCTION", "task_id": "extract-text", "parent_run_key": "p",
+        "parent_run_id": "run_parent", "root_run_id": "run_root", "source": "derived",
+        "started_ns": T0, "ended_ns": None, "waits": False,
+    }  # fmt: skip
+    return pl.DataFrame([{**row, **extra}], schema=runs.LINKS)
+
+
+def test_a_child_known_only_from_its_parent_has_a_row() -> None:
+    """It is queued while fresh, unknown when stale, and its task and parent are derived."""
+    run = one(build([], [], _link(), at=5))
+    assert (run["run_id"], run["task_id"], run["task_source"]) == ("run_child", "extract-text", "derived")
+    assert (run["parent_run_id"], run["parent_source"], run["root_run_id"]) == (
+        "run_parent",
+        "derived",
+        "run_root",
+    )
+    assert (run["status"], run["status_source"], run["coverage"]) == ("queued", "derived", "link")
+    assert run["attempt_count"] is None
+    assert one(build([], [], _link(), at=3700))["status"] == "unknown"
+
+
+def test_a_child_whose_waiting_parent_went_on_has_ended_somehow() -> None:
+    """The parent's span ends after the child's run, but does not say how that went."""
+    assert one(build([], [], _link(ended_ns=T0 + SECOND, waits=True), at=5))["status"] == "unknown"
+
+
+def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
+    """The trigger span's end comes after the child's, so its start is when the child was queued."""
+    child = attempt("run_child", 1, 2, 4)
+    run = one(build([child], [], _link(run_key=child["run_key"], ended_ns=T0 + 5 * SECOND, waits=True)))
+    assert (run["queue_wait_ns"], run["queue_wait_source"]) == (2 * SECOND, "derived")
+    assert run["end_to_end_ns"] == 4 * SECOND
+
+
+def test_a_failed_child_is_final_once_its_waiting_parent_went_on() -> None:
+    """A parent that waits sees only the end of all attempts."""
+    child = attempt("run_child", 1, 2, 4, failed=True)
+    run = one(build([child], [], _link(run_key=child["run_key"], ended_ns=T0 + 5 * SECOND, waits=True), at=6))
+    assert (run["status"], run["status_source"]) == ("failed", "derived")
+
+
+def test_clocks_that_run_backwards_never_give_negative_durations() -> None:
+    """A child that seems to start before it was triggered waited 0; an end before the start is no duration."""
+    child = attempt("run_child", 1, -2, 4)
+    run = one(build([child], [], _link(run_key=child["run_key"])))
+    assert run["queue_wait_ns"] == 0
+    backwards = attempt("r", 1, 5, 4, duration_ns=None)
+    assert one(build([backwards], []))["active_ns"] in (0, None)
+
+
+def test_logs_alone_leave_waits_unknown_not_zero() -> None:
+    """Without spans nobody would have told of a wait."""
+    tables = build([], [log("g", 0, "a_run_started"), log("g", 2, "a_run_completed")])
+    assert tables.attempts.select("wall_ns", "wait_ns", "active_ns").row(0) == (2 * SECOND, None, None)
