@@ -1,0 +1,71 @@
+"""Bytes become Arrow: OTLP requests in, tables of `model.tables.WIRE` out. Pure; knows no socket and no file.
+
+`wire` answers the same questions for protobuf and OTLP/JSON, `rows` walks a request with it, `dialects` say
+which vendor key is which of our columns, `Batch` collects the rows of one journal group. The protobuf wire is
+the reference: a faster decoder may stand beside it, and has to give the same rows or decline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from collector.decode import rows
+from collector.decode.wire import WIRES
+from collector.model.errors import BadInput
+from collector.model.signals import Encoding, Signal
+from collector.model.tables import CATALOGUES, WIRE
+from collector.settings import Limits
+
+__all__ = ["Accepted", "Batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request: records kept, records rejected, and what its sender should know."""
+
+    records: int
+    rejected: int
+    message: str
+
+
+class Batch:
+    """The rows of one journal group, request after request."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in WIRE}
+        self._seen: dict[str, set[tuple[str, str]]] = {name: set() for name in CATALOGUES}
+
+    def add(
+        self, signal: Signal, encoding: Encoding, body: bytes, *, project: str, received_ns: int
+    ) -> Accepted:
+        """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable.
+
+        *received_ns* is when it arrived, nanoseconds since 1970 UTC.
+        """
+        wire = WIRES[encoding]
+        walk = rows.Walk(wire, project, received_ns, self._limits)
+        try:
+            walk.request(signal, wire.parse(signal, body))
+        except RecursionError:
+            raise BadInput("nested too deeply to read; flatten the values") from None
+        for name in CATALOGUES:
+            for key, row in walk.catalogues[name].items():
+                if key not in self._seen[name]:
+                    self._seen[name].add(key)
+                    self._rows[name].append(row)
+        self._rows[signal.table].extend(walk.records)
+        return Accepted(len(walk.records), walk.rejected, walk.message())
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the rows as Arrow, tables without rows left out."""
+        return {name: _table(WIRE[name], kept) for name, kept in self._rows.items() if kept}
+
+
+def _table(schema: pa.Schema, kept: list[tuple[object, ...]]) -> pa.Table:
+    columns = zip(*kept, strict=True)
+    return pa.Table.from_arrays(
+        [pa.array(values, field.type) for field, values in zip(schema, columns, strict=True)], schema=schema
+    )

@@ -1,0 +1,66 @@
+"""Plain OpenTelemetry, in any language: the guideline's keys, then the semantic conventions'."""
+
+from __future__ import annotations
+
+from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, text
+
+_SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
+
+RUN_ID = ("run_id", "run.id", "runId", "task.run_id", "task_run_id")
+
+
+def _span_facts(name: str, kind: int, a: Attributes) -> SpanFacts:
+    has_run = any(key in a for key in RUN_ID)
+    if kind in (_CONSUMER, _SERVER) and has_run:
+        span_type = "attempt"
+    elif kind == _PRODUCER:
+        span_type = "trigger"
+    elif kind == _CLIENT:
+        span_type = "call"
+    else:
+        span_type = "user"
+    return SpanFacts(
+        span_type=span_type,
+        child_run_id=text(a.get("child_run_id")) if span_type == "trigger" else None,
+        child_task_id=text(a.get("child_task_id")) if span_type == "trigger" else None,
+    )
+
+
+def _log_source(severity_text: str, body: str | None) -> str | None:
+    return "logger"
+
+
+DIALECT = Dialect(
+    name="generic",
+    record={
+        "run_id": RUN_ID,
+        "task_id": ("task_id", "task.id", "task.name", "task_name", "taskId", "task"),
+        "task_file": ("task_file", "code.file.path", "code.filepath"),
+        "attempt": ("attempt", "attempt_number", "attempt.number", "attemptNumber"),
+        "queue": ("queue", "queue_name", "queue.name", "queueName", "messaging.destination.name"),
+        "environment": ("environment", "deployment.environment.name", "deployment.environment"),
+        "version": ("service.version", "version"),
+        "machine": ("host.name",),
+        "batch_id": ("batch_id", "batchId"),
+        "idempotency_key": ("idempotency_key", "idempotencyKey"),
+        "is_test": ("is_test",),
+        "is_replay": ("is_replay",),
+        "parent_run_id": ("parent_run_id", "parent_run.id", "parentRunId"),
+        "correlation_id": ("correlation_id", "correlation.id", "correlationId"),
+        "request_id": ("request_id", "request.id", "requestId"),
+        "error_type": ("error_type", "error.type", "exception.type"),
+        "error_message": ("error_message", "error.message", "exception.message"),
+        "http_status": ("http_status", "status_code", "http.response.status_code", "http.status_code"),
+        "reported_ms": ("processing_time_ms", "duration_ms", "elapsed_ms", "took_ms"),
+        "queue_wait_ms": ("queue_wait_ms", "queued_ms"),
+        "compute_ms": ("compute_ms",),
+        "cost_cents": ("cost_cents",),
+    },
+    resource={
+        "environment": ("deployment.environment.name", "deployment.environment"),
+        "version": ("service.version",),
+        "machine": ("host.name",),
+    },
+    span_facts=_span_facts,
+    log_source=_log_source,
+)

@@ -1,0 +1,25 @@
+"""The guideline's message format: `{operation}_{phase}` read from a body."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)$")
+_CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)$")
+
+Event = tuple[str | None, str | None, str | None]
+NONE: Event = (None, None, None)
+
+
+@lru_cache(maxsize=16_384)
+def event(body: str) -> Event:
+    """Return (operation, phase, called service) of a message, Nones when it is not in the format.
+
+    `_calling_{service}` splits at its first occurrence: services may be called anything.
+    """
+    if found := _PLAIN.match(body):
+        return found[1], found[2], None
+    if found := _CALLING.match(body):
+        return found[1], "calling", found[2]
+    return NONE

@@ -1,0 +1,134 @@
+"""Metric points of all five kinds as rows of `metric_points`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collector.decode.values import double, json_text
+from collector.decode.wire import BadId, Wire
+from collector.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from collector.decode.rows import Row, Walk
+
+_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+_TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
+
+
+def points(walk: Walk, m: Any, resource_id: str, scope_id: str) -> list[Row]:
+    """Return one row per data point of metric *m*; a metric without a kind has none."""
+    from collector.decode.rows import timestamp
+
+    w = walk.wire
+    given = [kind for kind in _KINDS if w.has(m, kind)]
+    if len(given) > 1:
+        raise BadInput(f"a metric has one kind of data, got {' and '.join(given)}")
+    if not given:
+        return []
+    kind = given[0]
+    series = getattr(m, kind)
+    temporality = (
+        _TEMPORALITY.get(code := w.enum(series.aggregation_temporality, "aggregationTemporality"), str(code))
+        if kind in ("sum", "histogram", "exponential_histogram")
+        else None
+    )
+    monotonic = bool(series.is_monotonic) if kind == "sum" else None
+    head = (m.name or "", m.description or None, m.unit or None, kind)
+    metadata = json_text(w.attributes(m.metadata, walk.caps)) if m.metadata else None
+    rows: list[Row] = []
+    for p in series.data_points or ():
+        stated = w.u64(p.time_unix_nano, "timeUnixNano")
+        ns, source = walk.effective(stated)
+        value, value_int = _number(w, p) if kind in ("gauge", "sum") else (None, None)
+        shape = None if kind in ("gauge", "sum") else json_text(_SHAPES[kind](w, p))
+        exemplars = [] if kind == "summary" else [_exemplar(walk, e) for e in p.exemplars or ()]
+        rows.append((
+            walk.project, walk.received_ns, *head,
+            stated, w.u64(p.start_time_unix_nano, "startTimeUnixNano"), timestamp(ns), source,
+            value, value_int, shape, temporality, monotonic, w.u32(p.flags, "flags"),
+            json_text(exemplars) if exemplars else None, metadata, resource_id, scope_id,
+            walk.kept(w.attributes(p.attributes, walk.caps)),
+        ))  # fmt: skip
+    return rows
+
+
+def _number(w: Wire, p: Any) -> tuple[float | None, int | None]:
+    """Return (value, value_int): integers have both, doubles the first, a point without a value neither."""
+    if w.has(p, "as_int"):
+        if w.has(p, "as_double"):
+            raise BadInput("a point has one value, got asInt and asDouble")
+        whole = w.i64(p.as_int, "asInt")
+        return float(whole), whole
+    return (w.double(p.as_double, "asDouble"), None) if w.has(p, "as_double") else (None, None)
+
+
+def _optional(w: Wire, p: Any, field: str) -> Any:
+    return double(w.double(getattr(p, field), field)) if w.has(p, field) else None
+
+
+def _histogram(w: Wire, p: Any) -> dict[str, Any]:
+    return {
+        "count": w.u64(p.count, "count"),
+        "sum": _optional(w, p, "sum"),
+        "min": _optional(w, p, "min"),
+        "max": _optional(w, p, "max"),
+        "bucketCounts": [w.u64(n, "bucketCounts") for n in p.bucket_counts or ()],
+        "explicitBounds": [double(w.double(b, "explicitBounds")) for b in p.explicit_bounds or ()],
+    }
+
+
+def _buckets(w: Wire, p: Any, field: str) -> dict[str, Any] | None:
+    if not w.has(p, field):
+        return None
+    b = getattr(p, field)
+    return {
+        "offset": w.i32(b.offset, "offset"),
+        "bucketCounts": [w.u64(n, "bucketCounts") for n in b.bucket_counts or ()],
+    }
+
+
+def _exponential(w: Wire, p: Any) -> dict[str, Any]:
+    return {
+        "count": w.u64(p.count, "count"),
+        "sum": _optional(w, p, "sum"),
+        "min": _optional(w, p, "min"),
+        "max": _optional(w, p, "max"),
+        "scale": w.i32(p.scale, "scale"),
+        "zeroCount": w.u64(p.zero_count, "zeroCount"),
+        "zeroThreshold": double(w.double(p.zero_threshold, "zeroThreshold")),
+        "positive": _buckets(w, p, "positive"),
+        "negative": _buckets(w, p, "negative"),
+    }
+
+
+def _summary(w: Wire, p: Any) -> dict[str, Any]:
+    return {
+        "count": w.u64(p.count, "count"),
+        "sum": double(w.double(p.sum, "sum")),
+        "quantileValues": [
+            {
+                "quantile": double(w.double(q.quantile, "quantile")),
+                "value": double(w.double(q.value, "value")),
+            }
+            for q in p.quantile_values or ()
+        ],
+    }
+
+
+_SHAPES = {"histogram": _histogram, "exponential_histogram": _exponential, "summary": _summary}
+
+
+def _exemplar(walk: Walk, e: Any) -> dict[str, Any]:
+    w = walk.wire
+    try:
+        trace_id, span_id = w.ident(e.trace_id, 16), w.ident(e.span_id, 8)
+    except BadId:
+        trace_id = span_id = None
+    value, value_int = _number(w, e)
+    return {
+        "timeUnixNano": w.u64(e.time_unix_nano, "timeUnixNano"),
+        "value": value_int if value_int is not None else None if value is None else double(value),
+        "traceId": trace_id,
+        "spanId": span_id,
+        "filteredAttributes": w.attributes(e.filtered_attributes, walk.caps),
+    }

@@ -1,0 +1,282 @@
+"""OTLP/JSON as typed structs. It is not protobuf's own JSON: ids are hex, unknown fields are ignored.
+
+Field names are protobuf's, so that one walker reads both; every field may be null, which means absent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from collector.model.errors import BadInput
+from collector.model.signals import BY_PATH, SIGNALS, Signal
+
+Number = int | float | str | None
+Ident = str | None
+
+
+class _Wire(msgspec.Struct, rename="camel", gc=False):
+    """Unknown members are ignored; the last of repeated ones counts."""
+
+
+class AnyValue(_Wire):
+    string_value: str | None = None
+    int_value: Number = None
+    bool_value: bool | None = None
+    double_value: Number = None
+    array_value: ArrayValue | None = None
+    kvlist_value: KeyValueList | None = None
+    bytes_value: str | None = None
+
+    @property
+    def others(self) -> int:
+        """Return 0 when nothing but the string is set."""
+        return (
+            (self.int_value is not None)
+            + (self.bool_value is not None)
+            + (self.double_value is not None)
+            + (self.array_value is not None)
+            + (self.kvlist_value is not None)
+            + (self.bytes_value is not None)
+        )
+
+
+class ArrayValue(_Wire):
+    values: list[AnyValue | None] | None = None
+
+
+class KeyValue(_Wire):
+    key: str | None = None
+    value: AnyValue | None = None
+
+
+class KeyValueList(_Wire):
+    values: list[KeyValue] | None = None
+
+
+class EntityRef(_Wire):
+    schema_url: str | None = None
+    type: str | None = None
+    id_keys: list[str] | None = None
+    description_keys: list[str] | None = None
+
+
+class Resource(_Wire):
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+    entity_refs: list[EntityRef] | None = None
+
+
+class Scope(_Wire):
+    name: str | None = None
+    version: str | None = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+
+
+class LogRecord(_Wire):
+    time_unix_nano: Number = None
+    observed_time_unix_nano: Number = None
+    severity_number: Number = None
+    severity_text: str | None = None
+    body: AnyValue | None = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+    flags: Number = None
+    trace_id: Ident = None
+    span_id: Ident = None
+    event_name: str | None = None
+
+
+class ScopeLogs(_Wire):
+    scope: Scope | None = None
+    log_records: list[LogRecord] | None = None
+    schema_url: str | None = None
+
+
+class ResourceLogs(_Wire):
+    resource: Resource | None = None
+    scope_logs: list[ScopeLogs] | None = None
+    schema_url: str | None = None
+
+
+class LogsRequest(_Wire):
+    resource_logs: list[ResourceLogs] | None = None
+
+
+class Event(_Wire):
+    time_unix_nano: Number = None
+    name: str | None = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+
+
+class Link(_Wire):
+    trace_id: Ident = None
+    span_id: Ident = None
+    trace_state: str | None = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+    flags: Number = None
+
+
+class Status(_Wire):
+    message: str | None = None
+    code: Number = None
+
+
+class Span(_Wire):
+    trace_id: Ident = None
+    span_id: Ident = None
+    trace_state: str | None = None
+    parent_span_id: Ident = None
+    flags: Number = None
+    name: str | None = None
+    kind: Number = None
+    start_time_unix_nano: Number = None
+    end_time_unix_nano: Number = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: Number = None
+    events: list[Event] | None = None
+    dropped_events_count: Number = None
+    links: list[Link] | None = None
+    dropped_links_count: Number = None
+    status: Status | None = None
+
+
+class ScopeSpans(_Wire):
+    scope: Scope | None = None
+    spans: list[Span] | None = None
+    schema_url: str | None = None
+
+
+class ResourceSpans(_Wire):
+    resource: Resource | None = None
+    scope_spans: list[ScopeSpans] | None = None
+    schema_url: str | None = None
+
+
+class TracesRequest(_Wire):
+    resource_spans: list[ResourceSpans] | None = None
+
+
+class Exemplar(_Wire):
+    filtered_attributes: list[KeyValue] | None = None
+    time_unix_nano: Number = None
+    as_double: Number = None
+    as_int: Number = None
+    span_id: Ident = None
+    trace_id: Ident = None
+
+
+class Buckets(_Wire):
+    offset: Number = None
+    bucket_counts: list[Number] | None = None
+
+
+class ValueAtQuantile(_Wire):
+    quantile: Number = None
+    value: Number = None
+
+
+class DataPoint(_Wire):
+    """Any of the five kinds of point: what a kind does not have stays absent."""
+
+    attributes: list[KeyValue] | None = None
+    start_time_unix_nano: Number = None
+    time_unix_nano: Number = None
+    as_double: Number = None
+    as_int: Number = None
+    exemplars: list[Exemplar] | None = None
+    flags: Number = None
+    count: Number = None
+    sum: Number = None
+    bucket_counts: list[Number] | None = None
+    explicit_bounds: list[Number] | None = None
+    min: Number = None
+    max: Number = None
+    scale: Number = None
+    zero_count: Number = None
+    zero_threshold: Number = None
+    positive: Buckets | None = None
+    negative: Buckets | None = None
+    quantile_values: list[ValueAtQuantile] | None = None
+
+
+class Points(_Wire):
+    data_points: list[DataPoint] | None = None
+    aggregation_temporality: Number = None
+    is_monotonic: bool | None = None
+
+
+class Metric(_Wire):
+    name: str | None = None
+    description: str | None = None
+    unit: str | None = None
+    gauge: Points | None = None
+    sum: Points | None = None
+    histogram: Points | None = None
+    exponential_histogram: Points | None = None
+    summary: Points | None = None
+    metadata: list[KeyValue] | None = None
+
+
+class ScopeMetrics(_Wire):
+    scope: Scope | None = None
+    metrics: list[Metric] | None = None
+    schema_url: str | None = None
+
+
+class ResourceMetrics(_Wire):
+    resource: Resource | None = None
+    scope_metrics: list[ScopeMetrics] | None = None
+    schema_url: str | None = None
+
+
+class MetricsRequest(_Wire):
+    resource_metrics: list[ResourceMetrics] | None = None
+
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "logs": msgspec.json.Decoder(LogsRequest),
+    "traces": msgspec.json.Decoder(TracesRequest),
+    "metrics": msgspec.json.Decoder(MetricsRequest),
+}
+_ROOTS = {"logs": "resourceLogs", "traces": "resourceSpans", "metrics": "resourceMetrics"}
+_AT = re.compile(r"^(?P<what>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.S)
+
+
+def parse(signal: Signal, body: bytes) -> Any:
+    """Return the request struct of *body*, or raise BadInput with the path of the field that is wrong."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise BadInput(f"expected UTF-8, byte {e.start} is not") from None
+    try:
+        request = _DECODERS[signal.name].decode(body)
+    except msgspec.ValidationError as e:
+        found = _AT.match(str(e))
+        what, path = (found["what"], found["path"]) if found else (str(e), "")
+        raise BadInput(_lower(what)[:200], field=path[:200]) from None
+    except msgspec.DecodeError as e:
+        raise BadInput(f"expected OTLP/JSON: {_lower(str(e))}"[:200]) from None
+    except RecursionError:
+        raise BadInput("nested too deeply to read; flatten the values") from None
+    if not getattr(request, f"resource_{_ROOTS[signal.name][8:].lower()}"):
+        _refuse_other_signal(signal, body)
+    return request
+
+
+def _refuse_other_signal(signal: Signal, body: bytes) -> None:
+    """Raise when a body without records of this signal has those of another."""
+    for other in SIGNALS:
+        root = _ROOTS[other.name]
+        if other is not signal and re.search(rb'"%s"\s*:\s*\[\s*\{' % root.encode(), body):
+            path = next(p for p, s in BY_PATH.items() if s is other)
+            raise BadInput(f"this endpoint takes {signal.name}; send {other.name} to {path}", field=root)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,379 @@
+"""One walk over a request, whichever encoding it came in: records to row tuples in schema order.
+
+Enter: a parsed request. Leave: rows of its raw table, its resources and scopes, how many records
+were rejected and what its sender should know. Rows are tuples in the column order of `model.tables.WIRE`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import blake2b
+from typing import Any
+
+from collector.decode import dialects, metrics
+from collector.decode.dialects import Dialect
+from collector.decode.event import NONE, event
+from collector.decode.values import Caps, json_text
+from collector.decode.wire import BadId, Wire
+from collector.model.errors import BadInput, TooLarge
+from collector.model.identity import run_key
+from collector.model.signals import Signal
+from collector.settings import Limits
+
+Row = tuple[Any, ...]
+
+Inherited = dict[Dialect, list[tuple[int, Any]]]
+"""Dialect → (place among the shared columns, value) that the resource states."""
+
+_FUTURE_NS = 600 * 10**9
+_DAY_NS = 86_400 * 10**9
+_TOO_SMALL_NS = 10**17  # before 1973: seconds, milli- or microseconds taken for nanoseconds
+_LAST_US = 2**63 // 1000 - 1
+
+_SHARED = (
+    "run_id", "task_id", "task_file", "attempt", "queue", "environment", "version", "machine", "batch_id",
+    "idempotency_key", "is_test", "is_replay", "parent_run_id", "correlation_id", "request_id",
+    "error_type", "error_message", "http_status",
+)  # fmt: skip
+_LOG = (*_SHARED, "reported_ms", "queue_wait_ms")
+_SPAN = (*_SHARED, "compute_ms", "cost_cents", "start_kind")
+_FROM_RESOURCE = tuple((_SHARED.index(c), c) for c in ("environment", "version", "machine"))
+
+
+def timestamp(ns: int) -> int:
+    """Return nanoseconds as the microseconds of a TIMESTAMP, clamped to what it holds."""
+    return min(ns // 1000, _LAST_US)
+
+
+class Walk:
+    """One request being walked."""
+
+    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits) -> None:
+        self.wire = wire
+        self.project = project
+        self.received_ns = received_ns
+        self.limits = limits
+        self.caps = Caps(limits.value, limits.depth)
+        self.records: list[Row] = []
+        self.catalogues: dict[str, dict[tuple[str, str], Row]] = {"resources": {}, "scopes": {}}
+        self.rejected = 0
+        self.warnings: Counter[str] = Counter()
+        self.rejections: Counter[str] = Counter()
+
+    def message(self) -> str:
+        """Return what the sender should know, empty when there is nothing."""
+        if self.caps.cut:
+            self.warnings[f"values cut to {self.limits.value} characters"] += self.caps.cut
+        parts = [f"{n} rejected: {why}" for why, n in sorted(self.rejections.items())]
+        parts += [f"{n} {what}" for what, n in sorted(self.warnings.items())]
+        return "; ".join(parts)
+
+    def request(self, signal: Signal, request: Any) -> None:
+        """Walk a whole request; raise BadInput with the path of what cannot be read."""
+        kind = {"logs": "logs", "traces": "spans", "metrics": "metrics"}[signal.name]
+        unit = {"logs": "log_records", "traces": "spans", "metrics": "metrics"}[signal.name]
+        record = {"logs": self._log, "traces": self._span, "metrics": self._metric}[signal.name]
+        for i, block in enumerate(getattr(request, f"resource_{kind}") or ()):
+            at = f"resource{kind.capitalize()}[{i}]"
+            resource, resource_id = self._resource(block, at)
+            for j, group in enumerate(getattr(block, f"scope_{kind}") or ()):
+                scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
+                scope_name, scope_id = self._scope(group, scope_at)
+                dialect = dialects.choose(resource, scope_name)
+                inherited = {d: _inherit(d, resource) for d in ((dialect,) if dialect else ())}
+                for k, item in enumerate(getattr(group, unit) or ()):
+                    try:
+                        record(item, resource, resource_id, scope_id, dialect, inherited)
+                    except BadInput as e:
+                        unit_json = "logRecords" if unit == "log_records" else unit
+                        path = f"{scope_at}.{unit_json}[{k}]"
+                        raise BadInput(e.reason, field=f"{path}.{e.field}" if e.field else path) from None
+                if len(self.records) + self.rejected > self.limits.records:
+                    raise TooLarge(
+                        f"more than {self.limits.records} records in one request; send smaller batches"
+                    )
+
+    # -- resources and scopes ------------------------------------------------------------------------------
+
+    def _resource(self, block: Any, at: str) -> tuple[dict[str, Any], str]:
+        w = self.wire
+        if not w.has(block, "resource"):
+            attributes, dropped, refs = {}, 0, None
+        else:
+            try:
+                attributes = w.attributes(block.resource.attributes, self.caps)
+                dropped = w.u32(block.resource.dropped_attributes_count, "droppedAttributesCount")
+                refs = [
+                    {
+                        "schemaUrl": r.schema_url or "",
+                        "type": r.type or "",
+                        "idKeys": list(r.id_keys or ()),
+                        "descriptionKeys": list(r.description_keys or ()),
+                    }
+                    for r in block.resource.entity_refs or ()
+                ]
+            except BadInput as e:
+                raise BadInput(e.reason, field=f"{at}.resource.{e.field}".rstrip(".")) from None
+        text, schema_url = json_text(attributes), block.schema_url or None
+        refs_text = json_text(refs) if refs else None
+        ident = _digest(self.project, text, schema_url, str(dropped), refs_text)
+        service = attributes.get("service.name")
+        environment = attributes.get("deployment.environment.name", attributes.get("ctx.environment.type"))
+        self.catalogues["resources"][self.project, ident] = (
+            self.project, ident,
+            service if isinstance(service, str) else None,
+            environment if isinstance(environment, str) else None,
+            text, schema_url, dropped, refs_text,
+        )  # fmt: skip
+        return attributes, ident
+
+    def _scope(self, group: Any, at: str) -> tuple[str, str]:
+        w = self.wire
+        name, version, attributes, dropped = "", None, {}, 0
+        if w.has(group, "scope"):
+            try:
+                name, version = group.scope.name or "", group.scope.version or None
+                attributes = w.attributes(group.scope.attributes, self.caps)
+                dropped = w.u32(group.scope.dropped_attributes_count, "droppedAttributesCount")
+            except BadInput as e:
+                raise BadInput(e.reason, field=f"{at}.scope.{e.field}".rstrip(".")) from None
+        text, schema_url = json_text(attributes), group.schema_url or None
+        ident = _digest(self.project, name, version, text, schema_url, str(dropped))
+        self.catalogues["scopes"][self.project, ident] = (
+            self.project, ident, name or None, version, text, schema_url, dropped,
+        )  # fmt: skip
+        return name, ident
+
+    # -- what records share --------------------------------------------------------------------------------
+
+    def effective(self, stated: int, observed: int = 0) -> tuple[int, str]:
+        """Return (effective time ns, time_source): stated, else observed, else arrival.
+
+        A time more than ten minutes ahead is a wrong clock: arrival stands in, the raw column keeps it.
+        """
+        if stated:
+            ns, source = stated, "time"
+            if stated < _TOO_SMALL_NS:
+                self.warnings["times before 1973: not nanoseconds?"] += 1
+        elif observed:
+            ns, source = observed, "observed"
+        else:
+            return self.received_ns, "received"
+        if ns > self.received_ns + _FUTURE_NS:
+            if ns > self.received_ns + _DAY_NS:
+                self.warnings["times more than a day ahead: arrival time is used"] += 1
+            return self.received_ns, "received"
+        return ns, source
+
+    def _context(
+        self,
+        dialect: Dialect | None,
+        inherited: Inherited,
+        columns: tuple[str, ...],
+        attributes: dict[str, Any],
+        resource: dict[str, Any],
+    ) -> tuple[Dialect, list[Any], str | None]:
+        own = dialect or dialects.of_record(attributes)
+        values = own.read(columns, attributes)
+        from_resource = inherited.get(own)
+        if from_resource is None:
+            from_resource = inherited[own] = _inherit(own, resource)
+        for place, value in from_resource:
+            if values[place] is None:
+                values[place] = value
+        run_id = values[0]
+        key = run_key(self.project, own.name, values[5], "", run_id) if run_id else None
+        return own, values, key
+
+    def kept(self, attributes: dict[str, Any]) -> str:
+        """Return attributes as JSON text, cut to the number that is kept."""
+        if len(attributes) > self.limits.attributes:
+            self.warnings[f"records cut to {self.limits.attributes} attributes"] += 1
+            attributes = dict(list(attributes.items())[: self.limits.attributes])
+        return json_text(attributes)
+
+    # -- logs ----------------------------------------------------------------------------------------------
+
+    def _log(
+        self,
+        r: Any,
+        resource: dict[str, Any],
+        resource_id: str,
+        scope_id: str,
+        dialect: Dialect | None,
+        inherited: Inherited,
+    ) -> None:
+        w = self.wire
+        stated = w.u64(r.time_unix_nano, "timeUnixNano")
+        observed = w.u64(r.observed_time_unix_nano, "observedTimeUnixNano")
+        ns, source = self.effective(stated, observed)
+        attributes = w.attributes(r.attributes, self.caps)
+        body, body_type = self._body(r)
+        try:
+            trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
+        except BadId:
+            self.warnings["log records with an invalid trace or span id: kept without"] += 1
+            trace_id = span_id = None
+        own, c, key = self._context(dialect, inherited, _LOG, attributes, resource)
+        named = r.event_name or None
+        says = event(body) if body_type == "string" and body else NONE
+        if says is NONE and named:
+            says = event(named)
+        severity_text = r.severity_text or None
+        self.records.append((
+            self.project, self.received_ns, stated, observed, timestamp(ns), source,
+            w.enum(r.severity_number, "severityNumber"), severity_text, body, body_type, named,
+            trace_id, span_id,
+            w.u32(r.flags, "flags"), w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
+            resource_id, scope_id, self.kept(attributes),
+            own.name, key, *c[:15], *says, own.log_source(severity_text or "", body), *c[15:],
+        ))  # fmt: skip
+
+    def _body(self, r: Any) -> tuple[str | None, str]:
+        if not self.wire.has(r, "body"):
+            return None, "empty"
+        try:
+            value = self.wire.value(r.body, self.caps)
+        except BadInput as e:
+            raise BadInput(e.reason, field=f"body.{e.field}".rstrip(".")) from None
+        if isinstance(value, str):
+            return value, "string"
+        if value is None:
+            return None, "empty"
+        return json_text(value), _kind(value)
+
+    # -- spans ---------------------------------------------------------------------------------------------
+
+    def _span(
+        self,
+        r: Any,
+        resource: dict[str, Any],
+        resource_id: str,
+        scope_id: str,
+        dialect: Dialect | None,
+        inherited: Inherited,
+    ) -> None:
+        w = self.wire
+        try:
+            trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
+        except BadId:
+            trace_id = span_id = None
+        if trace_id is None or span_id is None:
+            self.rejected += 1
+            self.rejections["a span needs a trace id of 16 bytes and a span id of 8, not all zero"] += 1
+            return
+        try:
+            parent = w.ident(r.parent_span_id, 8)
+        except BadId:
+            parent = None
+            self.warnings["spans with an invalid parent span id: kept without"] += 1
+        start = w.u64(r.start_time_unix_nano, "startTimeUnixNano")
+        end = w.u64(r.end_time_unix_nano, "endTimeUnixNano")
+        ns, source = self.effective(start)
+        duration = end - start if start and end >= start and end - start < 2**63 else None
+        attributes = w.attributes(r.attributes, self.caps)
+        kind = w.enum(r.kind, "kind")
+        name = r.name or ""
+        own, c, key = self._context(dialect, inherited, _SPAN, attributes, resource)
+        facts = own.span_facts(name, kind, attributes)
+        events = [
+            {
+                "timeUnixNano": w.u64(e.time_unix_nano, "timeUnixNano"),
+                "name": e.name or "",
+                "attributes": w.attributes(e.attributes, self.caps),
+                "droppedAttributesCount": w.u32(e.dropped_attributes_count, "droppedAttributesCount"),
+            }
+            for e in r.events or ()
+        ]
+        links = [self._link(link) for link in r.links or ()]
+        code, status_message = 0, None
+        if w.has(r, "status"):
+            code, status_message = w.enum(r.status.code, "code"), r.status.message or None
+        error_stack = None
+        for e in reversed(events):
+            if e["name"] == "exception":
+                a = e["attributes"]
+                c[15] = _text(a.get("exception.type")) or c[15]
+                c[16] = _text(a.get("exception.message")) or c[16]
+                error_stack = _text(a.get("exception.stacktrace"))
+                break
+        says = event(name)
+        self.records.append((
+            self.project, self.received_ns, trace_id, span_id, parent, r.trace_state or None,
+            w.u32(r.flags, "flags"), name, kind, start, end, timestamp(ns), source, duration,
+            code, status_message, json_text(events), json_text(links),
+            w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
+            w.u32(r.dropped_events_count, "droppedEventsCount"),
+            w.u32(r.dropped_links_count, "droppedLinksCount"),
+            resource_id, scope_id, self.kept(attributes),
+            own.name, key, *c[:15], *says, None, *c[15:18],
+            facts.span_type, facts.wait_kind, facts.child_run_id, facts.child_task_id, facts.child_batch_id,
+            facts.is_partial, facts.real_span_id, facts.tags,
+            c[18], c[19], c[20], error_stack,
+        ))  # fmt: skip
+
+    def _link(self, link: Any) -> dict[str, Any]:
+        w = self.wire
+        try:
+            trace_id, span_id = w.ident(link.trace_id, 16), w.ident(link.span_id, 8)
+        except BadId:
+            trace_id = span_id = None
+            self.warnings["span links with an invalid id: kept without"] += 1
+        return {
+            "traceId": trace_id,
+            "spanId": span_id,
+            "traceState": link.trace_state or "",
+            "attributes": w.attributes(link.attributes, self.caps),
+            "droppedAttributesCount": w.u32(link.dropped_attributes_count, "droppedAttributesCount"),
+            "flags": w.u32(link.flags, "flags"),
+        }
+
+    # -- metrics -------------------------------------------------------------------------------------------
+
+    def _metric(
+        self,
+        m: Any,
+        resource: dict[str, Any],
+        resource_id: str,
+        scope_id: str,
+        dialect: Dialect | None,
+        inherited: Inherited,
+    ) -> None:
+        self.records.extend(metrics.points(self, m, resource_id, scope_id))
+
+
+def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]]:
+    """Return what a resource states for its records: (place among the shared columns, value)."""
+    found = ((place, dialect.read_resource(column, resource)) for place, column in _FROM_RESOURCE)
+    return [(place, value) for place, value in found if value is not None]
+
+
+def _digest(*parts: str | None) -> str:
+    h = blake2b(digest_size=16)
+    for part in parts:
+        raw = b"-" if part is None else part.encode("utf-8", "surrogatepass")
+        h.update(b"%d:" % (len(raw) if part is not None else -1))
+        h.update(raw)
+    return h.hexdigest()
+
+
+def _kind(value: Any) -> str:
+    """Return the OTLP name of a value's type."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int"
+    if isinstance(value, float):
+        return "double"
+    if isinstance(value, list):
+        return "array"
+    if isinstance(value, dict) and len(value) == 1:
+        if "bytesValue" in value:
+            return "bytes"
+        if value.get("doubleValue") in ("NaN", "Infinity", "-Infinity"):
+            return "double"
+    return "kvlist"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,184 @@
+"""AnyValue, ids and numbers of both encodings as plain Python, and plain Python as JSON text.
+
+Enter: one value of a protobuf message or of an OTLP/JSON struct. Leave: the same Python value from either.
+Values that JSON cannot hold keep OTLP/JSON's own form: `{"doubleValue": "NaN"}`, `{"bytesValue": "…"}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from typing import Any
+
+import msgspec
+
+from collector.model.errors import BadInput
+
+U64_MAX = 2**64 - 1
+I64_MIN, I64_MAX = -(2**63), 2**63 - 1
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_text(value: Any) -> str:
+    """Return *value* as compact JSON text."""
+    return _encode(value).decode()
+
+
+class Caps:
+    """Limits of one value, and how often they were hit."""
+
+    __slots__ = ("cut", "depth", "length")
+
+    def __init__(self, length: int, depth: int) -> None:
+        self.length = length
+        self.depth = depth
+        self.cut = 0
+
+    def text(self, value: str) -> str:
+        """Return *value*, cut to the longest length kept."""
+        if len(value) > self.length:
+            self.cut += 1
+            return value[: self.length]
+        return value
+
+
+def double(value: float) -> Any:
+    """Return a finite double as it is, another in OTLP/JSON's form."""
+    if math.isfinite(value):
+        return value
+    return {"doubleValue": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+
+
+def octets(value: bytes) -> dict[str, str]:
+    """Return bytes in OTLP/JSON's form."""
+    return {"bytesValue": base64.b64encode(value).decode("ascii")}
+
+
+def from_protobuf(v: Any, caps: Caps, depth: int = 0) -> Any:
+    """Return the Python value of a protobuf AnyValue; an empty one is None."""
+    kind = v.WhichOneof("value")
+    if kind == "string_value":
+        return caps.text(v.string_value)
+    if kind == "int_value":
+        return v.int_value
+    if kind == "bool_value":
+        return v.bool_value
+    if kind is None:
+        return None
+    if kind == "double_value":
+        return double(v.double_value)
+    if depth >= caps.depth:
+        raise BadInput(f"nested deeper than {caps.depth}; flatten the value")
+    if kind == "array_value":
+        return [from_protobuf(item, caps, depth + 1) for item in v.array_value.values]
+    if kind == "kvlist_value":
+        return {kv.key: from_protobuf(kv.value, caps, depth + 1) for kv in v.kvlist_value.values}
+    if kind == "bytes_value":
+        return octets(v.bytes_value)
+    return None  # string_value_strindex belongs to profiles only
+
+
+_ONEOF = (
+    "string_value",
+    "int_value",
+    "bool_value",
+    "double_value",
+    "array_value",
+    "kvlist_value",
+    "bytes_value",
+)
+
+
+def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
+    """Return the Python value of an OTLP/JSON AnyValue; an empty one is None.
+
+    An integer too large for 64 bits (real senders write `1e+21`) becomes the double it stands for.
+    """
+    if v is None:
+        return None
+    text = v.string_value
+    if text is not None and v.others == 0:
+        return caps.text(text)
+    given = [name for name in _ONEOF if getattr(v, name) is not None]
+    if len(given) > 1:
+        raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in given)}")
+    if not given:
+        return None
+    member = getattr(v, given[0])
+    match given[0]:
+        case "string_value":
+            return caps.text(member)
+        case "bool_value":
+            return member
+        case "int_value":
+            return _json_int(member)
+        case "double_value":
+            return double(json_double(member, "doubleValue"))
+        case "bytes_value":
+            return octets(json_bytes(member))
+    if depth >= caps.depth:
+        raise BadInput(f"nested deeper than {caps.depth}; flatten the value")
+    if given[0] == "array_value":
+        return [from_json(item, caps, depth + 1) for item in member.values or ()]
+    return {kv.key or "": from_json(kv.value, caps, depth + 1) for kv in member.values or ()}
+
+
+def _json_int(value: int | float | str) -> int | float:
+    if isinstance(value, float) and not value.is_integer():
+        raise BadInput("expected an integer", field="intValue")
+    number = integer(value, "intValue") if isinstance(value, str) else value
+    if isinstance(number, float):
+        number = int(number)
+    return number if I64_MIN <= number <= I64_MAX else float(number)
+
+
+def json_double(value: int | float | str, field: str) -> float:
+    """Return an OTLP/JSON double: a number, or "NaN", "Infinity", "-Infinity", or digits in a string."""
+    if isinstance(value, str):
+        named = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+        if value in named:
+            return named[value]
+        try:
+            if value.strip() != value or "_" in value:
+                raise ValueError
+            return float(value)
+        except ValueError:
+            raise BadInput(f"expected a number, got {value[:40]!r}", field=field) from None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def json_bytes(value: str) -> bytes:
+    """Return the bytes of a base64 string, standard or URL-safe, padded or not."""
+    text = value.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInput("expected base64", field="bytesValue") from None
+
+
+def integer(value: int | float | str | None, field: str, low: int = I64_MIN, high: int = I64_MAX) -> int:
+    """Return a 64-bit integer that OTLP/JSON gives as a number or decimal string; None is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        digits = value[1:] if value[:1] in "+-" else value
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 40):
+            raise BadInput(f"expected an integer, got {value[:40]!r}", field=field)
+        value = int(value)
+    elif isinstance(value, float):
+        if not value.is_integer():
+            raise BadInput(f"expected an integer, got {value!r}", field=field)
+        value = int(value)
+    if not low <= value <= high:
+        raise BadInput(f"expected an integer from {low} to {high}, got {value}"[:200], field=field)
+    return value
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
