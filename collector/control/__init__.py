@@ -1,0 +1,53 @@
+"""What people and processes tell each other, kept apart from the projection: `control.sqlite`.
+
+Now: marks, such as how far the store has checkpointed, which lets the journal forget.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from collector.model.errors import UsageError
+
+FILE = "control.sqlite"
+VERSION = 1
+CHECKPOINTED = "checkpointed"
+"""Mark: journal number up to which the store's file holds everything. Written by store, read by receive."""
+
+
+class Control:
+    """Named numbers that several processes share."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @classmethod
+    def open(cls, directory: Path) -> Control:
+        """Open or create the file in *directory*; raise UsageError for one of a newer version."""
+        path = directory / FILE
+        db = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE", check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        with db:
+            db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+            db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
+        control = cls(db)
+        if control.mark("version") > VERSION:
+            db.close()
+            raise UsageError(f"{path}: written by a newer runwell; upgrade runwell.")
+        return control
+
+    def mark(self, name: str) -> int:
+        """Return the number of *name*, 0 when it was never set."""
+        row = self._db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def set_mark(self, name: str, value: int) -> None:
+        """Set the number of *name*, on disk when this returns."""
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

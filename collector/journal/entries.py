@@ -1,0 +1,47 @@
+"""One journal group as bytes: an Arrow IPC stream per table, a checksum, digests."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+DIGEST_BYTES = 16
+_NAME = b"runwell.table"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A group as it was acknowledged. *tables*: wire table name → rows."""
+
+    seq: int
+    received_ns: int
+    tables: dict[str, pa.Table]
+
+
+def pack(tables: dict[str, pa.Table]) -> bytes:
+    """Return *tables* as concatenated Arrow IPC streams (lz4), each named in its schema's metadata."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    for name, table in tables.items():
+        named = table.replace_schema_metadata({_NAME: name.encode()})
+        with pa.ipc.new_stream(sink, named.schema, options=options) as writer:
+            writer.write_table(named)
+    return bytes(sink.getvalue())
+
+
+def unpack(body: bytes) -> dict[str, pa.Table]:
+    """Return the tables that `pack` wrote."""
+    source = pa.BufferReader(body)
+    tables: dict[str, pa.Table] = {}
+    while source.tell() < len(body):
+        with pa.ipc.open_stream(source) as stream:
+            table = stream.read_all()
+        tables[table.schema.metadata[_NAME].decode()] = table.replace_schema_metadata(None)
+    return tables
+
+
+def checksum(seq: int, body: bytes) -> int:
+    """Return the checksum of a row: its number and its bytes."""
+    return zlib.crc32(body, zlib.crc32(seq.to_bytes(8, "little")))
