@@ -83,9 +83,7 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     stated = (pl.col("attempt_source") == "measured").any()
     both = pl.concat(
         [
-            spans.select(
-                *ATTEMPT, *shared, "attempt_source", first="start_ns", last=pl.coalesce("end_ns", "start_ns")
-            ),
+            spans.select(*ATTEMPT, *shared, "attempt_source", first="start_ns", last=pl.coalesce("end_ns", "start_ns")),
             logs.select(*ATTEMPT, *shared, "attempt_source", first="time_ns", last="time_ns"),
         ]
     ).with_columns(run_last_ns=pl.col("last").max().over(RUN))
@@ -178,9 +176,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             ended_source=ended_source,
         )
         .with_columns(
-            wall_ns=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(
-                pl.col("ended_ns") - pl.col("started_ns")
-            ),
+            wall_ns=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(pl.col("ended_ns") - pl.col("started_ns")),
             # Without spans nobody would have told of waits, so none is not zero.
             wait_ns=pl.when(pl.col("has_span")).then(pl.col("wait_ns").fill_null(0)).otherwise("wait_ns"),
             error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type")),

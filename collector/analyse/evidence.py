@@ -27,9 +27,7 @@ LOG_IDENTITY = [
 def _exact_ns(raw: str) -> pl.Expr:
     """Return the effective time in ns: the record's own when it was trusted, else what replaced it."""
     return (
-        pl.when(pl.col("time_source") == "time")
-        .then(pl.col(raw).cast(pl.Int64, strict=False))
-        .otherwise(_EFFECTIVE_NS)
+        pl.when(pl.col("time_source") == "time").then(pl.col(raw).cast(pl.Int64, strict=False)).otherwise(_EFFECTIVE_NS)
     )
 
 
@@ -51,9 +49,7 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
             )
         )
         .with_columns(is_open=pl.col("end_ns").is_null())
-        .sort(
-            ["is_open", "end_ns", "start_ns", "status_code", "attributes", "events", "name"], nulls_last=True
-        )
+        .sort(["is_open", "end_ns", "start_ns", "status_code", "attributes", "events", "name"], nulls_last=True)
         .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
     )
 
@@ -125,9 +121,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
     )
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
     stating = known.select(RUN).unique().with_columns(states=pl.lit(True))
-    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(
-        ["started", "completed", "failed"]
-    )
+    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
     return pl.concat(
         [
             known,
@@ -139,15 +133,9 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .sort("time_ns", "i")
             .with_columns(previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN))
             .with_columns(
-                begins=(
-                    event
-                    & (pl.col("phase") == "started")
-                    & (pl.col("previous") != "completed").fill_null(True)
-                )
+                begins=(event & (pl.col("phase") == "started") & (pl.col("previous") != "completed").fill_null(True))
             )
-            .with_columns(
-                counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1)
-            )
+            .with_columns(counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1))
             .with_columns(
                 attempt=pl.when(pl.col("spanned").fill_null(False))
                 .then(pl.col("number").cast(pl.Int32))

@@ -105,9 +105,7 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
     return (
         pl.concat([whole, parts])
         .with_columns(duration_ns=pl.col("ended_ns") - pl.col("started_ns"))
-        .sort(
-            *RUN, "attempt", "started_ns", "ended_ns", "operation", "phase", "called_service", nulls_last=True
-        )
+        .sort(*RUN, "attempt", "started_ns", "ended_ns", "operation", "phase", "called_service", nulls_last=True)
     )
 
 

@@ -101,9 +101,7 @@ def build(
     )
 
 
-def _gather(
-    spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer: pl.DataFrame
-) -> pl.DataFrame:
+def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
     """Return one row a run: its context, range, counts and link; also for runs known only from their parent."""
     shared = [*_CONTEXT, "parent_run_id", "is_test", "is_replay"]
     both = pl.concat(
@@ -162,9 +160,7 @@ def _gather(
             .when(pl.coalesce("told_task", "outermost").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
-            queue_source=pl.when(pl.col("queue").is_not_null())
-            .then(pl.lit("measured"))
-            .otherwise(pl.lit("unknown")),
+            queue_source=pl.when(pl.col("queue").is_not_null()).then(pl.lit("measured")).otherwise(pl.lit("unknown")),
             is_test=pl.when("says_test").then("is_test"),
             is_replay=pl.when("says_replay").then("is_replay"),
             run_id=pl.coalesce("run_id", "told_run_id"),
@@ -204,9 +200,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
     complete = pl.col("number").max() == pl.len()
     return (
         attempts.with_columns(
-            backoff=pl.when(follows & pl.col("ended_ns").is_not_null()).then(
-                (later - pl.col("ended_ns")).clip(0)
-            ),
+            backoff=pl.when(follows & pl.col("ended_ns").is_not_null()).then((later - pl.col("ended_ns")).clip(0)),
             last_number=pl.col("number").max().over(RUN),
         )
         .group_by(RUN, maintain_order=True)
@@ -224,9 +218,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             first_started_ns=pl.col("started_ns").first(),
             first_started_source=pl.col("started_source").first(),
             # Sums are known only when every attempt from the first to the last is.
-            active_ns=pl.when(complete & pl.col("active_ns").is_not_null().all()).then(
-                pl.col("active_ns").sum()
-            ),
+            active_ns=pl.when(complete & pl.col("active_ns").is_not_null().all()).then(pl.col("active_ns").sum()),
             wait_ns=pl.when(complete & pl.col("wait_ns").is_not_null().all()).then(pl.col("wait_ns").sum()),
             backoff_ns=pl.when(complete & (pl.col("backoff").is_not_null().sum() == pl.len() - 1)).then(
                 pl.col("backoff").sum()
@@ -243,9 +235,7 @@ def _by_spans(spans: pl.DataFrame, wait_rows: pl.DataFrame) -> pl.DataFrame:
     hooks = spans.group_by(RUN).agg(
         gave_up=(trigger & (pl.col("name") == FAILURE_HOOK)).any(),
         canceled=(trigger & (pl.col("name") == attempts_.CANCEL_HOOK)).any(),
-        canceled_ns=pl.coalesce("end_ns", "start_ns")
-        .filter(trigger & (pl.col("name") == attempts_.CANCEL_HOOK))
-        .max(),
+        canceled_ns=pl.coalesce("end_ns", "start_ns").filter(trigger & (pl.col("name") == attempts_.CANCEL_HOOK)).max(),
     )
     open_waits = wait_rows.group_by(RUN).agg(waiting_now=pl.col("ended_ns").is_null().any())
     return hooks.join(open_waits, on=RUN, how="left", nulls_equal=True)
@@ -322,9 +312,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit("inferred"))
             .otherwise(pl.lit("unknown")),
             ended_ns=ended,
-            error_type=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
-                "last_error_type"
-            ),
+            error_type=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then("last_error_type"),
             error_message=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
                 "last_error_message"
             ),

@@ -38,9 +38,7 @@ class Batch:
         self._rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in WIRE}
         self._seen: dict[str, set[tuple[str, str]]] = {name: set() for name in CATALOGUES}
 
-    def add(
-        self, signal: Signal, encoding: Encoding, body: bytes, *, project: str, received_ns: int
-    ) -> Accepted:
+    def add(self, signal: Signal, encoding: Encoding, body: bytes, *, project: str, received_ns: int) -> Accepted:
         """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable.
 
         *received_ns* is when it arrived, nanoseconds since 1970 UTC.

@@ -89,9 +89,7 @@ class Walk:
                         path = f"{scope_at}.{unit_json}[{k}]"
                         raise BadInput(e.reason, field=f"{path}.{e.field}" if e.field else path) from None
                 if len(self.records) + self.rejected > self.limits.records:
-                    raise TooLarge(
-                        f"more than {self.limits.records} records in one request; send smaller batches"
-                    )
+                    raise TooLarge(f"more than {self.limits.records} records in one request; send smaller batches")
 
     # -- resources and scopes ------------------------------------------------------------------------------
 

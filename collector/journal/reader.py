@@ -48,9 +48,7 @@ class Reader:
         found: list[Entry] = []
         taken = 0
         try:
-            rows = db.execute(
-                "SELECT seq, received_ns, arrow, crc FROM batch WHERE seq > ? ORDER BY seq", (after,)
-            )
+            rows = db.execute("SELECT seq, received_ns, arrow, crc FROM batch WHERE seq > ? ORDER BY seq", (after,))
             for seq, received_ns, body, crc in rows:
                 if checksum(seq, body) != crc:
                     self.damaged.add(seq)

@@ -58,7 +58,8 @@ LOGS = pa.schema([
     *_CONTEXT,
     *_schema("reported_ms queue_wait_ms", _F),
 ])  # fmt: skip
-"""`reported_ms` and `queue_wait_ms` are durations that the record itself claims. `time` is the effective event time, `time_source` one of time, observed, received."""
+"""`time` is the effective event time, `time_source` one of time, observed, received. `reported_ms` and
+`queue_wait_ms` are durations that the record itself claims."""
 
 SPANS = pa.schema([
     *_schema(
@@ -112,9 +113,7 @@ def _stored(schema: pa.Schema) -> pa.Schema:
     return pa.schema([fields[0], *_PLACE, *fields[1:]])
 
 
-RAW: dict[str, pa.Schema] = {
-    name: schema if name in CATALOGUES else _stored(schema) for name, schema in WIRE.items()
-}
+RAW: dict[str, pa.Schema] = {name: schema if name in CATALOGUES else _stored(schema) for name, schema in WIRE.items()}
 
 RUNS = _schema(
     "project run_key run_id dialect task_id task_source task_file queue queue_source environment version", _S,

@@ -219,9 +219,7 @@ def _descendants(h: Handle, keys: pl.DataFrame) -> pl.DataFrame:
 
 def _with_roots(h: Handle, links: pl.DataFrame) -> pl.DataFrame:
     """Add `root_run_id`: the topmost ancestor that links lead to."""
-    climbing = links.select(
-        "project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id")
-    )
+    climbing = links.select("project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id"))
     settled: list[pl.DataFrame] = []
     for _ in range(_DEEPEST):
         if climbing.is_empty():

@@ -80,9 +80,7 @@ class Dialect:
     """(name, kind, attributes) → what the span means."""
     log_source: Callable[[str, str | None], str | None]
     """(severity text, body) → logger, console or platform."""
-    plans: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]] = field(
-        default_factory=dict
-    )
+    plans: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]] = field(default_factory=dict)
 
     def read(self, columns: tuple[str, ...], attributes: Attributes) -> list[Any]:
         """Return the values of *columns* that a record's *attributes* state, None where they do not."""

@@ -1,0 +1,238 @@
+"""The one open DuckDB file of this process. Access is named by intent: `reading(fn)`, `writing(fn)`.
+
+A function gets a `Handle` that speaks SQL with parameters and frames; the connection itself is not reachable.
+The file is opened locked: no other file, no extension, no setting can be reached by any statement.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from collector.model.errors import Refused, UsageError
+from collector.settings import Store
+from collector.store import ddl
+
+T = TypeVar("T")
+Frame = pl.DataFrame | pa.Table
+
+FILE = "runwell.duckdb"
+
+
+class QueryFailed(Refused):
+    """A query is wrong or took too long; the message is DuckDB's first line."""
+
+
+class Handle:
+    """Statements inside one transaction. Frames are passed by name and seen as tables by that statement."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+
+    def run(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> None:
+        """Execute a statement."""
+        self._with(frames, lambda: self._cursor.execute(sql, params or {}).fetchall())
+
+    def frame(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pl.DataFrame:
+        """Return the rows of a query as a polars frame."""
+        found = pl.from_arrow(self.arrow(sql, params, **frames))
+        assert isinstance(found, pl.DataFrame)
+        return found
+
+    def arrow(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pa.Table:
+        """Return the rows of a query as an Arrow table."""
+        return self._with(frames, lambda: self._cursor.sql(sql, params=params or {}).to_arrow_table())
+
+    def reader(self, sql: str, params: dict[str, Any] | None = None) -> pa.RecordBatchReader:
+        """Return the rows of a query batch by batch."""
+        return self._cursor.sql(sql, params=params or {}).to_arrow_reader(2048)
+
+    def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
+        """Return the one value of a query, None when it has no row."""
+        rows = self._cursor.execute(sql, params or {}).fetchall()
+        return rows[0][0] if rows else None
+
+    def statements(self, sql: str) -> list[str]:
+        """Return the types of the statements in *sql*, such as SELECT."""
+        return [s.type.name for s in self._cursor.extract_statements(sql)]
+
+    def _with(self, frames: dict[str, Frame], act: Callable[[], Any]) -> Any:
+        for name, frame in frames.items():
+            self._cursor.register(name, frame)
+        try:
+            return act()
+        finally:
+            for name in frames:
+                self._cursor.unregister(name)
+
+
+class Database:
+    """An open store."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None]) -> None:
+        self._con = con
+        self._writer = threading.Lock()
+        self._on_fatal = on_fatal
+        self.set_aside: list[str] = []
+        """Names of damaged files put aside at open; the journal rebuilds what they held."""
+
+    @classmethod
+    def open(cls, directory: Path, settings: Store, on_fatal: Callable[[], None] = lambda: os._exit(70)) -> Database:
+        """Open or create the file in *directory*; raise UsageError for one of a newer version.
+
+        A write-ahead log that does not replay is set aside alone, then a main file that does not open; the
+        watermark inside what is left tells the journal where to go on. *on_fatal* ends the process when
+        DuckDB declares itself unusable, so that a new one starts from what is on disk.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / FILE
+        aside: list[str] = []
+        while True:
+            try:
+                con = _connect(path, settings)
+                break
+            except duckdb.IOException as e:
+                if "lock" in str(e).lower():
+                    raise UsageError(
+                        f"{path}: another process has it open; end that process or choose another --data."
+                    ) from None
+                aside.append(_set_aside(path, e))
+            except (duckdb.Error, RuntimeError) as e:
+                aside.append(_set_aside(path, e))
+        database = cls(con, on_fatal)
+        database.set_aside = aside
+        database.writing(_prepare)
+        return database
+
+    def reading(self, fn: Callable[[Handle], T]) -> T:
+        """Return what *fn* makes of a consistent snapshot; it cannot write."""
+        return self._transaction(fn, "BEGIN TRANSACTION READ ONLY")
+
+    def writing(self, fn: Callable[[Handle], T]) -> T:
+        """Return what *fn* makes; all it wrote is committed together or not at all. One writer at a time."""
+        with self._writer:
+            return self._transaction(fn, "BEGIN TRANSACTION")
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file; when this returns, everything written so far is in it."""
+        with self._writer:
+            self._guard(lambda: self._con.execute("CHECKPOINT"))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._writer:
+            self._con.close()
+
+    def limited(self, fn: Callable[[Handle], T], *, seconds: float, prepare: Callable[[Handle], None]) -> T:
+        """Return what *fn* makes of a snapshot within *seconds*, or raise QueryFailed.
+
+        *prepare* runs first, outside the read-only transaction, on the same connection: it may make
+        temporary views that only *fn* sees.
+        """
+        cursor = self._con.cursor()
+        late = threading.Event()
+
+        def interrupt() -> None:
+            late.set()
+            cursor.interrupt()
+
+        timer = threading.Timer(seconds, interrupt)
+        try:
+            prepare(Handle(cursor))
+            timer.start()
+            return self._guard(lambda: _transact(cursor, fn, "BEGIN TRANSACTION READ ONLY"))
+        except duckdb.Error as e:
+            if late.is_set():
+                raise QueryFailed(
+                    f"the query took longer than {seconds:g} s; narrow it, or raise store.query_time."
+                ) from None
+            raise QueryFailed(str(e).splitlines()[0][:500]) from None
+        finally:
+            timer.cancel()
+            cursor.close()
+
+    def _transaction(self, fn: Callable[[Handle], T], begin: str) -> T:
+        cursor = self._con.cursor()
+        try:
+            return self._guard(lambda: _transact(cursor, fn, begin))
+        finally:
+            cursor.close()
+
+    def _guard(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (duckdb.FatalException, duckdb.InternalException):
+            self._on_fatal()
+            raise
+
+
+def _transact(cursor: duckdb.DuckDBPyConnection, fn: Callable[[Handle], T], begin: str) -> T:
+    cursor.execute(begin)
+    try:
+        result = fn(Handle(cursor))
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+    cursor.execute("COMMIT")
+    return result
+
+
+def _connect(path: Path, settings: Store) -> duckdb.DuckDBPyConnection:
+    temporary = path.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    con = duckdb.connect(
+        str(path),
+        config={
+            "storage_compatibility_version": "v1.5.0",
+            "enable_external_access": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "memory_limit": f"{int(settings.memory) // 2**20}MiB",
+            "threads": settings.threads,
+            "temp_directory": str(temporary),
+            "max_temp_directory_size": f"{4 * int(settings.memory) // 2**20}MiB",
+        },
+    )
+    con.execute("SET lock_configuration = true")
+    return con
+
+
+def _prepare(h: Handle) -> None:
+    """Create what is missing; refuse a file of a newer version."""
+    h.run(ddl.create("meta"))
+    version = h.value("SELECT value FROM meta WHERE name = 'version'")
+    if version is not None and int(version) > ddl.VERSION:
+        raise UsageError(
+            f"{FILE}: written by a newer runwell (version {version}, this one reads {ddl.VERSION}); upgrade runwell."
+        )
+    for name in ddl.TABLES:
+        h.run(ddl.create(name))
+    if version is None:
+        h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+
+
+def _set_aside(path: Path, why: Exception) -> str:
+    """Rename the damaged part of the store: its WAL if there is one, else the file itself."""
+    wal = path.with_name(path.name + ".wal")
+    damaged = wal if wal.exists() else path
+    if not damaged.exists():
+        raise UsageError(f"{path}: cannot be opened ({str(why).splitlines()[0]}); check the directory.") from why
+    n = 1
+    while (aside := damaged.with_name(f"{damaged.name}.damaged-{n}")).exists():
+        n += 1
+    damaged.rename(aside)
+    return aside.name
+
+
+def seconds(span: timedelta) -> float:
+    """Return a duration in seconds."""
+    return span / timedelta(seconds=1)
