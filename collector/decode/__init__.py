@@ -49,7 +49,7 @@ class Batch:
             walk.request(signal, wire.parse(signal, body))
         except RecursionError:
             raise BadInput("nested too deeply to read; flatten the values") from None
-        for name in CATALOGUES:
+        for name in CATALOGUES if walk.records else ():
             for key, row in walk.catalogues[name].items():
                 if key not in self._seen[name]:
                     self._seen[name].add(key)

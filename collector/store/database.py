@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import duckdb
 import polars as pl
@@ -22,7 +22,7 @@ from collector.settings import Store
 from collector.store import ddl
 
 T = TypeVar("T")
-Frame = pl.DataFrame | pa.Table
+Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 FILE = "runwell.duckdb"
 

@@ -1,0 +1,105 @@
+"""How a supervisor and its children speak.
+
+Settings come as JSON in `RUNWELL_CHILD`. A child writes one JSON line to stdout, `{"ready": {"http": {"host": …,
+"port": …}}}` or `{"error": "sentence"}` with exit code 2, and ends when its stdin does: so it never outlives the
+process that started it, however that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from collector.model.errors import UsageError
+from collector.settings import Settings
+
+ENVIRONMENT = "RUNWELL_CHILD"
+USAGE = 2
+Address = dict[str, Any]
+
+
+def read_settings() -> Settings:
+    """Return the settings that the supervisor passed."""
+    return Settings.model_validate_json(os.environ[ENVIRONMENT])
+
+
+def announce(addresses: dict[str, Address]) -> None:
+    """Tell the supervisor where this child listens."""
+    _say({"ready": addresses})
+
+
+def give_up(error: UsageError) -> int:
+    """Tell the supervisor that starting again would not help; return the exit code."""
+    _say({"error": str(error)})
+    return USAGE
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+async def until_told(stop: asyncio.Event) -> None:
+    """Set *stop* on SIGTERM, SIGINT or the end of stdin."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    reader = asyncio.StreamReader()
+    with contextlib.suppress(ValueError, OSError):
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        watcher = asyncio.create_task(reader.read())
+        watcher.add_done_callback(lambda _: stop.set())
+    await stop.wait()
+
+
+def lock(directory: Path, role: str) -> IO[str]:
+    """Return the held lock of *role* in *directory*; raise UsageError while another process holds it.
+
+    The kernel frees it with the process, so a stale file never blocks.
+    """
+    held = (directory / f"{role}.lock").open("a")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise UsageError(
+            f"--data {directory}: another runwell ({role}) is using it; end that one or choose another directory."
+        ) from None
+    return held
+
+
+def log_to_stderr() -> None:
+    """Write our own log as JSON lines to stderr."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def run(main: Callable[[Settings], Any]) -> int:
+    """Run a child's coroutine to its end and return the exit code."""
+    import uvloop
+
+    log_to_stderr()
+    try:
+        uvloop.run(main(read_settings()))
+    except UsageError as e:
+        return give_up(e)
+    return 0

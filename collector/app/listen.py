@@ -1,0 +1,30 @@
+"""Sockets, bound before anything starts, so that a port in use is one clear sentence."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from collector.model.errors import UsageError
+
+
+def bind(host: str, port: int, option: str) -> socket.socket:
+    """Return a socket bound to *host*:*port* (0 picks a free one), or raise UsageError naming *option*."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as e:
+        sock.close()
+        raise UsageError(taken(host, port, option, e)) from None
+    return sock
+
+
+def taken(host: str, port: int, option: str, error: OSError) -> str:
+    """Return the sentence for a port that cannot be had."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{option} {port}: already in use on {host}; end what listens there or choose another port (0 picks one)."
+        )
+    return f"{option} {port}: cannot listen on {host} ({error.strerror}); choose another port."

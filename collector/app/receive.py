@@ -1,0 +1,86 @@
+"""The receive process: journal, HTTP and gRPC in one loop. Imports no duckdb, polars or streamlit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import structlog
+import uvicorn
+
+from collector.app import child, listen
+from collector.control import Control
+from collector.model.errors import UsageError
+from collector.receive import grpcport
+from collector.receive.admit import Admit, data_directory
+from collector.receive.http import HttpPort
+from collector.settings import Settings
+
+log = structlog.get_logger()
+_GRACE_S = 4.0
+
+
+async def main(settings: Settings) -> None:
+    """Serve until told to stop, then finish what was begun."""
+    data_directory(settings.data)
+    held = child.lock(settings.data, "receive")
+    http_socket = listen.bind(settings.host, settings.http_port, "--http-port")
+    control = Control.open(settings.data)
+    admit = Admit(settings, control)
+    grpc_server = grpcport.server(admit, settings.limits)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        grpc_port = grpc_server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    except RuntimeError:
+        raise UsageError(
+            f"--grpc-port {settings.grpc_port}: already in use on {settings.host}; "
+            "end what listens there or choose another port (0 picks one)."
+        ) from None
+    http = _Http(
+        uvicorn.Config(
+            HttpPort(admit, settings.limits),
+            loop="none",
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=settings.limits.connections,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=int(_GRACE_S),
+        )
+    )
+    stop = asyncio.Event()
+    await grpc_server.start()
+    serving = asyncio.create_task(http.serve(sockets=[http_socket]))
+    while not http.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    port = http_socket.getsockname()[1]
+    child.announce({"http": {"host": settings.host, "port": port}, "grpc": {"host": settings.host, "port": grpc_port}})
+    log.info("receive_start_completed", http_port=port, grpc_port=grpc_port)
+    await child.until_told(stop)
+    admit.drain()
+    await grpc_server.stop(_GRACE_S)
+    http.should_exit = True
+    await serving
+    admit.close()
+    control.close()
+    held.close()
+    log.info("receive_stop_completed")
+
+
+class _Http(uvicorn.Server):
+    """uvicorn, told by us when to stop instead of by signals of its own."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave signals to `child.until_told`."""
+
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        """Leave signals to `child.until_told`."""
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+if __name__ == "__main__":
+    sys.exit(child.run(main))

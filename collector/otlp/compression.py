@@ -1,0 +1,78 @@
+"""Bodies opened under a cap: none, gzip (any number of members) and zstd."""
+
+from __future__ import annotations
+
+import zstandard
+from isal import isal_zlib
+
+from collector.model.errors import BadInput, TooLarge, Unsupported
+
+ACCEPTED = "gzip, zstd"
+_GZIP = 31  # zlib's window bits that mean: gzip header and trailer, checked
+_CHUNK = 2**20
+
+
+def decompress(body: bytes, encoding: str, cap: int) -> bytes:
+    """Return the plain body, or raise: TooLarge beyond *cap* bytes, BadInput when damaged, Unsupported.
+
+    Memory stays below *cap* plus one chunk, however much the body claims to hold.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            if len(body) > cap:
+                raise too_large(cap)
+            return body
+        case "gzip" | "x-gzip":
+            return _gunzip(body, cap)
+        case "zstd":
+            return _unzstd(body, cap)
+        case other:
+            raise Unsupported(f"Content-Encoding {other[:40]!r} is not supported; use {ACCEPTED} or none")
+
+
+def too_large(cap: int) -> TooLarge:
+    """Return the error of a body beyond *cap* bytes."""
+    return TooLarge(f"larger than {cap} bytes (limits.body, counted after decompression); send smaller batches")
+
+
+def _gunzip(body: bytes, cap: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    rest = body
+    while True:
+        member = isal_zlib.decompressobj(wbits=_GZIP)
+        pending = rest
+        try:
+            while not member.eof:
+                part = member.decompress(pending, min(_CHUNK, cap + 1 - size))
+                pending = member.unconsumed_tail
+                if not part and not pending and not member.eof:
+                    raise BadInput("gzip body ends in the middle; was it cut off?")
+                parts.append(part)
+                size += len(part)
+                if size > cap:
+                    raise too_large(cap)
+        except isal_zlib.error:  # type: ignore[misc]
+            where = "gzip body is damaged" if not parts else "gzip body has something else behind it or is damaged"
+            raise BadInput(f"{where}; expected gzip, as Content-Encoding says") from None
+        rest = member.unused_data
+        if not rest:
+            return b"".join(parts)
+
+
+def _unzstd(body: bytes, cap: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body, read_across_frames=True) as stream:
+            while part := stream.read(_CHUNK):
+                parts.append(part)
+                size += len(part)
+                if size > cap:
+                    raise too_large(cap)
+    except zstandard.ZstdError:
+        raise BadInput("zstd body is damaged; expected zstd, as Content-Encoding says") from None
+    plain = b"".join(parts)
+    if not parts and body:
+        raise BadInput("zstd body ends in the middle; was it cut off?")
+    return plain

@@ -1,0 +1,276 @@
+"""The one door: a body is decompressed, recognised, decoded, journalled with fsync, and only then accepted.
+
+Requests that wait together become one group, written by one thread. What is wrong with one of them concerns
+only that one; when the journal cannot be written, all are told to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from pathlib import Path
+
+import structlog
+
+from collector.control import CHECKPOINTED, Control
+from collector.decode import Accepted, Batch
+from collector.journal import Journal
+from collector.model.errors import BadInput, NotNow, Refused
+from collector.model.signals import Encoding, Signal
+from collector.otlp.compression import decompress
+from collector.settings import Settings
+
+log = structlog.get_logger()
+
+_GROUP_BYTES = 8 * 2**20
+_GROUP_REQUESTS = 2_048
+_MOST_DIGESTS = 2_000_000
+"""About 300 MiB; beyond it the resend window is shorter than set."""
+_HOUSEKEEPING_S = 1.0
+_FORGET_S = 30.0
+
+
+_PLAIN = Accepted(0, 0, "")
+"""Full success; also what is said to a resend after a restart."""
+
+
+@dataclass(slots=True)
+class _Request:
+    project: str
+    signal: Signal
+    encoding: Encoding
+    compression: str
+    body: bytes
+    received_ns: int
+    future: asyncio.Future[Accepted]
+    loop: asyncio.AbstractEventLoop
+    digest: bytes = b""
+    outcome: Accepted | Refused | None = None
+
+    def settle(self, outcome: Accepted | Refused) -> None:
+        def tell() -> None:
+            if not self.future.done():
+                if isinstance(outcome, Accepted):
+                    self.future.set_result(outcome)
+                else:
+                    self.future.set_exception(outcome)
+
+        self.loop.call_soon_threadsafe(tell)
+
+
+class Admit:
+    """Takes requests from any port into the journal."""
+
+    def __init__(self, settings: Settings, control: Control, clock: Callable[[], int] = time.time_ns) -> None:
+        self._settings = settings
+        self._control = control
+        self._clock = clock
+        self._directory = settings.data
+        self._waiting: deque[_Request] = deque()
+        self._arrived = threading.Condition()
+        self._held_bytes = 0
+        self._draining = False
+        self._refusal: str | None = None
+        self._journal = self._open_journal()
+        self._window_ns = _ns(settings.journal.resend_window)
+        self._seen: dict[bytes, int] = dict(self._journal.digests(clock() - self._window_ns))
+        self._told: dict[bytes, Accepted] = {}
+        self._stop = threading.Event()
+        self._look_after()
+        self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._writer.start()
+
+    def _open_journal(self) -> Journal:
+        journal = Journal.open(self._directory)
+        # Numbers that the store has seen are never given out again, whatever happened to the journal's files.
+        journal.last_seq = max(journal.last_seq, self._control.mark(CHECKPOINTED), self._control.mark("applied"))
+        if journal.lost:
+            log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost")
+        return journal
+
+    @property
+    def ready(self) -> str:
+        """Return why requests would be refused now, empty when they are taken."""
+        return "draining: this server is shutting down" if self._draining else (self._refusal or "")
+
+    async def admit(self, project: str, signal: Signal, encoding: Encoding, compression: str, body: bytes) -> Accepted:
+        """Return what became of a request once its rows are on disk, or raise `Refused`.
+
+        *compression* is the Content-Encoding of *body*, empty for none.
+        """
+        if refusal := self.ready:
+            raise NotNow(refusal)
+        if self._held_bytes + len(body) > self._settings.limits.in_flight:
+            raise NotNow("more bytes are in flight than limits.in_flight allows; try again")
+        loop = asyncio.get_running_loop()
+        request = _Request(project, signal, encoding, compression, body, self._clock(), loop.create_future(), loop)
+        self._held_bytes += len(body)
+        try:
+            with self._arrived:
+                if self._stop.is_set():
+                    raise NotNow("draining: this server is shutting down")
+                self._waiting.append(request)
+                self._arrived.notify()
+            return await asyncio.shield(request.future)
+        finally:
+            self._held_bytes -= len(body)
+
+    def drain(self) -> None:
+        """Refuse new requests from now on; those waiting are still finished."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Finish what waits, then close the journal."""
+        self._draining = True
+        with self._arrived:
+            self._stop.set()
+            self._arrived.notify()
+        self._writer.join(timeout=10)
+        self._journal.close()
+
+    # -- the writer thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        looked = forgot = time.monotonic()
+        while True:
+            with self._arrived:
+                if not self._waiting and not self._stop.is_set():
+                    self._arrived.wait(timeout=_HOUSEKEEPING_S)
+                group = self._take()
+                if not group and self._stop.is_set():
+                    return
+            now = time.monotonic()
+            if now - looked >= _HOUSEKEEPING_S:
+                looked = now
+                self._look_after()
+            if now - forgot >= _FORGET_S:
+                forgot = now
+                self._forget()
+            if group:
+                self._commit(group)
+
+    def _take(self) -> list[_Request]:
+        group: list[_Request] = []
+        size = 0
+        while self._waiting and size < _GROUP_BYTES and len(group) < _GROUP_REQUESTS:
+            group.append(self._waiting.popleft())
+            size += len(group[-1].body)
+        return group
+
+    def _commit(self, group: list[_Request]) -> None:
+        batch = Batch(self._settings.limits)
+        fresh: dict[bytes, _Request] = {}
+        for request in group:
+            try:
+                self._decode(request, batch, fresh)
+            except Refused as e:
+                request.outcome = e
+            except Exception as e:  # a defect of ours must not take the other requests with it
+                log.error("request_decode_failed", error_type=type(e).__name__, signal=request.signal.name)
+                request.outcome = BadInput("this request could not be read; please report it")
+        try:
+            tables = batch.tables()
+            if tables:
+                received_ns = min(r.received_ns for r in fresh.values())
+                self._journal.append(tables, list(fresh), received_ns)
+        except Exception as e:  # full or failing disk: nobody is told that it was kept
+            log.error("journal_write_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+            refused = NotNow("the journal cannot be written now; try again")
+            for request in group:
+                # Bad input stays bad; a request seen before was kept before.
+                keep = isinstance(request.outcome, BadInput) or request.digest not in fresh
+                request.settle(request.outcome if keep and request.outcome else refused)
+            self._reopen()
+            return
+        for digest, request in fresh.items():
+            self._seen[digest] = request.received_ns
+            if isinstance(request.outcome, Accepted) and request.outcome.message:
+                self._told[digest] = request.outcome
+        for request in group:
+            request.settle(request.outcome or NotNow("not decided; try again"))
+
+    def _decode(self, request: _Request, batch: Batch, fresh: dict[bytes, _Request]) -> None:
+        body = decompress(request.body, request.compression, self._settings.limits.body)
+        h = blake2b(digest_size=16)
+        h.update(f"{request.project}\0{request.signal.name}\0{request.encoding}\0".encode())
+        h.update(body)
+        request.digest = h.digest()
+        if not body.strip() or body == b"{}":
+            request.outcome = _PLAIN
+            return
+        before = self._seen.get(request.digest)
+        if before is not None and request.received_ns - before < self._window_ns:
+            request.outcome = self._told.get(request.digest, _PLAIN)
+            return
+        if twin := fresh.get(request.digest):
+            request.outcome = twin.outcome
+            return
+        request.outcome = batch.add(
+            request.signal, request.encoding, body, project=request.project, received_ns=request.received_ns
+        )
+        if request.outcome.records:
+            fresh[request.digest] = request
+
+    def _reopen(self) -> None:
+        """Start over with the file as it is on disk; a failed fsync makes everything in memory doubtful."""
+        try:
+            self._journal.close()
+        except Exception as e:
+            log.warning("journal_close_failed", error_type=type(e).__name__)
+        try:
+            self._journal = self._open_journal()
+            self._refusal = None
+        except Exception as e:
+            self._refusal = "the journal cannot be opened; try again"
+            log.error("journal_open_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+
+    def _look_after(self) -> None:
+        """Decide whether there is room, and forget digests beyond the window."""
+        if self._refusal == "the journal cannot be opened; try again":
+            self._reopen()
+            return
+        journal = self._settings.journal
+        stored = self._control.mark(CHECKPOINTED)
+        try:
+            free = shutil.disk_usage(self._directory).free
+        except OSError:
+            free = 0
+        if free < journal.free_disk:
+            self._refusal = f"disk is nearly full: less than {int(journal.free_disk) // 2**20} MiB free; try again"
+        elif stored < self._journal.last_seq and self._journal.size_bytes() > journal.full_size:
+            self._refusal = "the journal is full and waits for the store; try again"
+        else:
+            self._refusal = None
+        oldest = self._clock() - self._window_ns
+        while self._seen:
+            digest, at = next(iter(self._seen.items()))
+            if at >= oldest and len(self._seen) <= _MOST_DIGESTS:
+                break
+            del self._seen[digest]
+            self._told.pop(digest, None)
+
+    def _forget(self) -> None:
+        journal = self._settings.journal
+        try:
+            self._journal.forget(
+                self._control.mark(CHECKPOINTED), self._clock() - _ns(journal.keep), int(journal.keep_size)
+            )
+        except Exception as e:  # tried again in half a minute
+            log.warning("journal_forget_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+
+
+def _ns(span: timedelta) -> int:
+    return int(span / timedelta(microseconds=1)) * 1000
+
+
+def data_directory(path: Path) -> Path:
+    """Return *path*, created for its owner only."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

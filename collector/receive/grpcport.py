@@ -1,0 +1,65 @@
+"""OTLP/gRPC: generic handlers that take bytes undecoded, so both wires meet in `admit`.
+
+gRPC reads a message whole before a handler runs: memory is bounded by message size times streams per connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import grpc
+import grpc.aio
+
+from collector.model.errors import BadInput, Refused
+from collector.model.signals import SIGNALS, Signal
+from collector.otlp import answers
+from collector.receive.admit import Admit
+from collector.receive.errors import outcome
+from collector.receive.http import PROJECT
+from collector.settings import Limits
+
+Export = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
+
+
+def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
+    """Return a server for the three OTLP services, with no port yet."""
+    made = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", int(limits.body)),
+            ("grpc.max_concurrent_streams", limits.grpc_streams),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    made.add_generic_rpc_handlers(
+        tuple(
+            grpc.method_handlers_generic_handler(
+                signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(_export(admit, signal))}
+            )
+            for signal in SIGNALS
+        )
+    )
+    return made
+
+
+def _export(admit: Admit, signal: Signal) -> Export:
+    async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        try:
+            # gRPC has decompressed the message already.
+            accepted = await admit.admit(PROJECT, signal, "protobuf", "", body)
+        except Refused as e:
+            told = outcome(e)
+            detail = answers.status(
+                told.grpc.value[0],
+                e.message,
+                field=e.field if isinstance(e, BadInput) else "",
+                retry_after_s=told.retry_after_s,
+            )
+            await context.abort(
+                told.grpc,
+                e.message[:1024].encode("ascii", "replace").decode(),
+                trailing_metadata=(("grpc-status-details-bin", detail.SerializeToString()),),
+            )
+            raise AssertionError("abort always raises") from None
+        return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
+
+    return export
