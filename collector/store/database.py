@@ -25,6 +25,8 @@ T = TypeVar("T")
 Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 FILE = "runwell.duckdb"
+CATALOG = "runwell"
+"""How statements name this file where temporary views hide its tables: the file's stem."""
 
 
 class QueryFailed(Refused):

@@ -1,0 +1,120 @@
+"""Analysts' SQL: one SELECT over the public tables of one project, read-only, within time, rows and bytes.
+
+Confinement has three parts, each enough against what it is for: the statement's own syntax tree may name only
+public tables, unqualified, and a few table functions; those names are temporary views with the project in their
+WHERE; and the whole file is locked against everything outside it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from collector.model.errors import BadInput
+from collector.model.tables import PUBLIC
+from collector.settings import Store
+from collector.store.database import CATALOG, Database, Handle, seconds
+
+_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"})
+"""Table functions that read nothing but their arguments."""
+
+_SETTINGS = frozenset({"current_setting", "getenv", "getvariable"})
+"""Functions that tell of the server instead of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query; *truncated* names the limit that cut them short: rows, bytes, or nothing."""
+
+    table: pa.Table
+    truncated: str
+
+
+def select(database: Database, sql: str, *, project: str, limits: Store) -> Answer:
+    """Return the rows of *sql*, or raise BadInput (not one SELECT) or QueryFailed (wrong or too slow)."""
+
+    def prepare(h: Handle) -> None:
+        _check(h, sql)
+        owner = project.replace("'", "''")
+        for name in PUBLIC:
+            h.run(f"CREATE TEMP VIEW {name} AS SELECT * FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
+
+    def ask(h: Handle) -> Answer:
+        batches: list[pa.RecordBatch] = []
+        rows = size = 0
+        truncated = ""
+        reader = h.reader(sql)
+        for batch in reader:
+            left = limits.query_rows - rows
+            if batch.num_rows > left:
+                batch, truncated = batch.slice(0, left), "rows"
+            batches.append(batch)
+            rows += batch.num_rows
+            size += batch.nbytes
+            if size > limits.query_size:
+                truncated = truncated or "bytes"
+            if truncated:
+                break
+        table = pa.Table.from_batches(batches, reader.schema)
+        reader.close()
+        return Answer(table, truncated)
+
+    return database.limited(ask, seconds=seconds(limits.query_time), prepare=prepare)
+
+
+def _check(h: Handle, sql: str) -> None:
+    """Raise BadInput unless *sql* is one SELECT over public tables."""
+    types = h.statements(sql)
+    if len(types) != 1 or types[0] != "SELECT":
+        got = f"{len(types)} statements" if len(types) != 1 else types[0]
+        raise BadInput(f"expected exactly one SELECT statement, got {got}", field="sql")
+    tree = json.loads(h.value("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}))
+    if tree.get("error"):
+        raise BadInput(f"expected one SELECT statement: {tree.get('error_message', 'not readable')}", field="sql")
+    _walk(tree, _names(tree))
+
+
+def _names(node: Any) -> frozenset[str]:
+    """Return the names of all common table expressions of a syntax tree."""
+    found: set[str] = set()
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            entries = item.get("cte_map", {})
+            if isinstance(entries, dict):
+                found.update(str(e["key"]).lower() for e in entries.get("map", []))
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return frozenset(found)
+
+
+def _walk(node: Any, ctes: frozenset[str]) -> None:
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+            continue
+        if not isinstance(item, dict):
+            continue
+        match item.get("type"):
+            case "BASE_TABLE":
+                name = str(item.get("table_name", ""))
+                qualified = item.get("schema_name") or item.get("catalog_name")
+                if qualified or (name.lower() not in PUBLIC and name.lower() not in ctes):
+                    raise BadInput(f"no table {name[:60]!r}; there are {', '.join(PUBLIC)}", field="sql")
+            case "TABLE_FUNCTION":
+                function = item.get("function") or {}
+                name = str(function.get("function_name", "")).lower()
+                if name not in _FUNCTIONS:
+                    raise BadInput(f"function {name[:60]!r} is not available here", field="sql")
+            case "FUNCTION" if str(item.get("function_name", "")).lower() in _SETTINGS:
+                raise BadInput(f"function {item['function_name']!r} is not available here", field="sql")
+            case "SHOW_REF":
+                raise BadInput("DESCRIBE and SHOW are not available here; docs/schema.md lists the columns", field="sql")
+        stack.extend(item.values())
