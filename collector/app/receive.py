@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from collector.app import child, listen
+from collector.app.web import UvicornChild
 from collector.control import Control
 from collector.model.errors import UsageError
 from collector.receive import grpcport
@@ -36,7 +37,7 @@ async def main(settings: Settings) -> None:
             f"--grpc-port {settings.grpc_port}: already in use on {settings.host}; "
             "end what listens there or choose another port (0 picks one)."
         ) from None
-    http = _Http(
+    http = UvicornChild(
         uvicorn.Config(
             HttpPort(admit, settings.limits),
             loop="none",
@@ -52,9 +53,7 @@ async def main(settings: Settings) -> None:
     )
     stop = asyncio.Event()
     await grpc_server.start()
-    serving = asyncio.create_task(http.serve(sockets=[http_socket]))
-    while not http.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
-        await asyncio.sleep(0.005)
+    serving = await http.start([http_socket])
     port = http_socket.getsockname()[1]
     child.announce({"http": {"host": settings.host, "port": port}, "grpc": {"host": settings.host, "port": grpc_port}})
     log.info("receive_start_completed", http_port=port, grpc_port=grpc_port)
@@ -67,19 +66,6 @@ async def main(settings: Settings) -> None:
     control.close()
     held.close()
     log.info("receive_stop_completed")
-
-
-class _Http(uvicorn.Server):
-    """uvicorn, told by us when to stop instead of by signals of its own."""
-
-    def install_signal_handlers(self) -> None:
-        """Leave signals to `child.until_told`."""
-
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        """Leave signals to `child.until_told`."""
-        from contextlib import nullcontext
-
-        return nullcontext()
 
 
 if __name__ == "__main__":

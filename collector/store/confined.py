@@ -47,10 +47,10 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Answ
         rows = size = 0
         truncated = ""
         reader = h.reader(sql)
-        for batch in reader:
-            left = limits.query_rows - rows
-            if batch.num_rows > left:
-                batch, truncated = batch.slice(0, left), "rows"
+        for whole in reader:
+            batch = whole.slice(0, limits.query_rows - rows)
+            if batch.num_rows < whole.num_rows:
+                truncated = "rows"
             batches.append(batch)
             rows += batch.num_rows
             size += batch.nbytes
@@ -116,5 +116,7 @@ def _walk(node: Any, ctes: frozenset[str]) -> None:
             case "FUNCTION" if str(item.get("function_name", "")).lower() in _SETTINGS:
                 raise BadInput(f"function {item['function_name']!r} is not available here", field="sql")
             case "SHOW_REF":
-                raise BadInput("DESCRIBE and SHOW are not available here; docs/schema.md lists the columns", field="sql")
+                raise BadInput(
+                    "DESCRIBE and SHOW are not available here; docs/schema.md lists the columns", field="sql"
+                )
         stack.extend(item.values())

@@ -167,9 +167,7 @@ def test_the_terminal_phase_of_the_outermost_operation_decides_plain_runs() -> N
 
 def test_a_repeated_completed_operation_is_not_a_retry() -> None:
     """Starting again after completing is more work, not another attempt."""
-    logs = [
-        log("g", t, f"page_fetch_{phase}") for t, phase in enumerate(["started", "completed"] * 3)
-    ]
+    logs = [log("g", t, f"page_fetch_{phase}") for t, phase in enumerate(["started", "completed"] * 3)]
     assert one(build([], logs))["attempt_count"] == 1
 
 

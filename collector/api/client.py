@@ -1,0 +1,128 @@
+"""The door for dashboard and command line: questions to a running store over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pyarrow as pa
+
+from collector.api.form import ARROW
+from collector.model.errors import Refused
+
+
+class ApiError(Refused):
+    """The store said no, or there is none; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of runs and how many match in all."""
+
+    runs: pl.DataFrame
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query; *truncated* says which limit cut them short, empty if none did."""
+
+    table: pa.Table
+    truncated: str
+
+
+def address(data: Path) -> str | None:
+    """Return the URL of the API that runs on data directory *data*, None when none was started there."""
+    try:
+        where = json.loads((data / "runwell.json").read_text("utf-8"))["api"]
+        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
+        return f"http://{host}:{where['port']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Client:
+    """Asks the API at *url*."""
+
+    def __init__(self, url: str, timeout_s: float = 35.0) -> None:
+        self.url = url.rstrip("/")
+        # Proxies from the environment are for the world outside; this is our own server.
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
+
+    def query(self, name: str, **params: object) -> pl.DataFrame:
+        """Return the rows of a named query; parameters that are None are left out."""
+        return _frame(_table(self._get(f"/api/v1/query/{name}", params, ARROW)))
+
+    def runs(self, **filters: object) -> Page:
+        """Return a page of runs; filters as in docs/api.md, with `from_` for `from`."""
+        params = {key.rstrip("_"): value for key, value in filters.items()}
+        response = self._get("/api/v1/runs", params, ARROW)
+        return Page(_frame(_table(response)), int(response.headers["x-runwell-total"]))
+
+    def run(self, run_id: str, run_key: str | None = None) -> dict[str, Any]:
+        """Return one run with attempts, phases, waits, logs, spans and children; ApiError when unknown."""
+        found: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", {"run_key": run_key}).json()
+        return found
+
+    def sql(self, text: str) -> Answer:
+        """Return the rows of one SELECT."""
+        response = self._send("POST", "/api/v1/sql", json={"sql": text}, headers={"accept": ARROW})
+        return Answer(_table(response), response.headers.get("x-runwell-truncated", ""))
+
+    def status(self) -> dict[str, Any]:
+        """Return how fresh and how full the store is."""
+        found: dict[str, Any] = self._get("/api/v1/status", {}).json()
+        return found
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def _get(self, path: str, params: dict[str, object], accept: str = "application/json") -> httpx.Response:
+        given = {k: _text(v) for k, v in params.items() if v is not None}
+        return self._send("GET", path, params=given, headers={"accept": accept})
+
+    def _send(self, method: str, path: str, **rest: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **rest)
+        except httpx.TimeoutException:
+            raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
+        except httpx.TransportError:
+            raise ApiError(f"no runwell answers at {self.url}; start it with `runwell up` or `runwell serve`") from None
+        if response.is_error:
+            try:
+                message = str(response.json()["error"])
+            except (ValueError, KeyError, TypeError):
+                message = f"the store answered {response.status_code}"
+            raise ApiError(message)
+        return response
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def _table(response: httpx.Response) -> pa.Table:
+    with pa.ipc.open_stream(io.BytesIO(response.content)) as stream:
+        return stream.read_all()
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame

@@ -1,0 +1,201 @@
+"""HTTP routes over the store. Every answer is JSON or Arrow, every error `{"error": "one sentence"}`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pyarrow as pa
+import structlog
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from collector.api import form
+from collector.model.errors import BadInput, Refused
+from collector.settings import Store
+from collector.store import confined, run_page
+from collector.store.database import Database, Handle, QueryFailed, seconds
+from collector.store.named import queries
+
+log = structlog.get_logger()
+PROJECT = "default"
+_MOST_SQL_BYTES = 100_000
+_MOST_RUNS = 1_000
+_LAST_NS = 2**63 - 1
+
+Status = Callable[[], dict[str, Any]]
+
+
+class NotFound(Refused):
+    """There is nothing by that name."""
+
+
+def application(database: Database, limits: Store, status: Status, ready: Callable[[], str]) -> Starlette:
+    """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is."""
+    api = _Api(database, limits, status, ready)
+    routes = [
+        Route("/healthz", api.health),
+        Route("/readyz", api.readiness),
+        Route("/api/v1/status", api.status),
+        Route("/api/v1/query", api.catalogue),
+        Route("/api/v1/query/{name}", api.query),
+        Route("/api/v1/runs", api.runs),
+        Route("/api/v1/runs/{run_id:path}", api.run),
+        Route("/api/v1/sql", api.sql, methods=["POST"]),
+    ]
+    return Starlette(
+        routes=routes, exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect}
+    )
+
+
+class _Api:
+    def __init__(self, database: Database, limits: Store, status: Status, ready: Callable[[], str]) -> None:
+        self._database = database
+        self._limits = limits
+        self._status = status
+        self._ready = ready
+
+    async def health(self, request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readiness(self, request: Request) -> Response:
+        reason = self._ready()
+        return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
+
+    async def status(self, request: Request) -> Response:
+        return _json(await run_in_threadpool(self._status))
+
+    async def catalogue(self, request: Request) -> Response:
+        """List the named queries."""
+        return _json([
+            {
+                "name": q.name,
+                "description": q.description,
+                "parameters": [{"name": p.name, "type": p.type, "required": p.required} for p in q.parameters],
+            }
+            for q in queries().values()
+        ])  # fmt: skip
+
+    async def query(self, request: Request) -> Response:
+        """Answer a named query."""
+        name = request.path_params["name"]
+        if name not in queries():
+            raise NotFound(f"no query {name[:60]!r}; there are {', '.join(queries())}")
+        table = await self._ask(name, dict(request.query_params))
+        return _table(request, table)
+
+    async def runs(self, request: Request) -> Response:
+        """Answer a page of runs."""
+        given = dict(request.query_params)
+        now = time.time_ns()
+        page = {
+            "limit": _count(given.pop("limit", "50"), "limit", _MOST_RUNS),
+            "offset": _count(given.pop("offset", "0"), "offset", 10**9),
+        }
+        window = {
+            "from_ns": form.moment(given.pop("from", "0"), "from", now),
+            "to_ns": form.moment(given.pop("to", str(_LAST_NS)), "to", now),
+        }
+        table = await self._ask("run_list", {**given, **{k: str(v) for k, v in {**window, **page}.items()}})
+        total = table["total"][0].as_py() if table.num_rows else await self._total(given, window, page)
+        found = table.drop_columns(["total"])
+        if request.headers.get("accept") == form.ARROW:
+            response = _table(request, found)
+            response.headers["x-runwell-total"] = str(total)
+            return response
+        return _json({"runs": form.rows(found), "total": total, **page})
+
+    async def _total(self, given: dict[str, str], window: dict[str, int], page: dict[str, int]) -> int:
+        """Return how many runs match when the page asked for is behind the last one."""
+        if not page["offset"]:
+            return 0
+        first = {**given, **{k: str(v) for k, v in window.items()}, "limit": "1", "offset": "0"}
+        table = await self._ask("run_list", first)
+        return int(table["total"][0].as_py()) if table.num_rows else 0
+
+    async def run(self, request: Request) -> Response:
+        """Answer one run with all its records."""
+        run_id = request.path_params["run_id"]
+        run_key = request.query_params.get("run_key")
+        found = await run_in_threadpool(
+            lambda: self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
+        )
+        if found is None:
+            raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
+        parts: dict[str, Any] = {name: form.rows(table) for name, table in found.items()}
+        parts["run"] = parts["run"][0]
+        parts["truncated"] = [
+            name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
+        ]
+        return _json(parts)
+
+    async def sql(self, request: Request) -> Response:
+        """Answer analysts' SQL."""
+        if int(request.headers.get("content-length") or 0) > _MOST_SQL_BYTES:
+            raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
+        try:
+            body = await request.json()
+            text = body["sql"]
+        except (ValueError, KeyError, TypeError):
+            raise BadInput('expected a JSON body such as {"sql": "select count(*) from runs"}') from None
+        if not isinstance(text, str) or not text.strip():
+            raise BadInput("expected one SELECT statement", field="sql")
+        answer = await run_in_threadpool(
+            lambda: confined.select(self._database, text, project=PROJECT, limits=self._limits)
+        )
+        response = _table(request, answer.table)
+        if answer.truncated:
+            response.headers["x-runwell-truncated"] = answer.truncated
+        return response
+
+    async def _ask(self, name: str, given: dict[str, str]) -> pa.Table:
+        query = queries()[name]
+        bound = query.bind(given)
+
+        def ask(h: Handle) -> pa.Table:
+            return h.arrow(query.sql, {**bound, "project": PROJECT} if "$project" in query.sql else bound)
+
+        return await run_in_threadpool(
+            lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
+        )
+
+
+def _count(text: str, field: str, most: int) -> int:
+    if not text.isdigit() or int(text) > most:
+        raise BadInput(f"expected a whole number from 0 to {most}, got {text[:40]!r}", field=field)
+    return int(text)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(form.json_bytes(value), status_code=status, media_type="application/json")
+
+
+def _table(request: Request, table: pa.Table) -> Response:
+    if request.headers.get("accept") == form.ARROW:
+        return Response(form.arrow_bytes(table), media_type=form.ARROW)
+    return _json(form.rows(table))
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    known = {NotFound: 404, BadInput: 400, QueryFailed: 400}
+    return _json({"error": error.message}, next((c for kind, c in known.items() if isinstance(error, kind)), 503))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {404: "no such path; the API is under /api/v1", 405: f"{request.method} is not allowed here"}
+    return _json({"error": words.get(error.status_code, error.detail)}, error.status_code)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    log.error("request_answer_failed", error_type=type(error).__name__, error_message=str(error)[:300])
+    return _json({"error": "the store could not answer this; its log says why"}, 500)

@@ -1,0 +1,192 @@
+"""The store process: journal groups in, run model kept, questions answered. Its normal start is a recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from typing import Any
+
+import structlog
+import uvicorn
+
+from collector import __version__
+from collector.api import routes
+from collector.app import child, listen
+from collector.app.web import UvicornChild
+from collector.control import CHECKPOINTED, Control
+from collector.jobs.runs import RunsJob
+from collector.journal import Reader
+from collector.receive.admit import data_directory
+from collector.settings import Settings
+from collector.store import apply, run_tables
+from collector.store.database import Database, seconds
+
+log = structlog.get_logger()
+
+_MOST_BYTES = 32 * 2**20
+"""Journal bytes taken up in one transaction; a backlog goes in as large transactions."""
+_MOST_LAG_S = 60.0
+
+
+class Keeper(threading.Thread):
+    """The one writer: applies what is new, keeps the runs, checkpoints. Ends the process when it cannot go on."""
+
+    def __init__(self, settings: Settings, database: Database, reader: Reader, control: Control) -> None:
+        super().__init__(name="store-keeper", daemon=True)
+        self._settings = settings
+        self._database = database
+        self._reader = reader
+        self._control = control
+        self._job = RunsJob(database, settings.runs)
+        self._stop_asked = threading.Event()
+        self._checkpointed = time.monotonic()
+        self.applied_seq = apply.applied(database)
+        self.runs_seq = database.reading(lambda h: apply.watermark(h, run_tables.NAME))
+        self.journal_seq = max(self.applied_seq, reader.last_seq())
+        self.newest_ns: int | None = None
+        self.behind_since: float | None = None
+        self.failed = ""
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        flush = seconds(self._settings.store.flush)
+        try:
+            while not self._stop_asked.is_set():
+                began = time.monotonic()
+                busy = self._turn()
+                if not busy:
+                    self._stop_asked.wait(max(0.02, flush - (time.monotonic() - began)))
+            self._checkpoint()
+        except Exception as e:
+            self.failed = f"the store cannot write: {type(e).__name__}"
+            log.error("store_apply_failed", error_type=type(e).__name__, error_message=str(e)[:500], exc_info=True)
+            import os
+
+            os._exit(70)  # the supervisor starts a new process, which recovers from what is on disk
+
+    def _turn(self) -> bool:
+        """Do what there is to do once; tell whether more is waiting."""
+        entries = self._reader.entries(self.applied_seq, _MOST_BYTES)
+        self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
+        if entries:
+            apply.apply(self._database, entries)
+            self.applied_seq = entries[-1].seq
+            self.newest_ns = entries[-1].received_ns
+            self._control.set_mark("applied", self.applied_seq)
+        recomputed = self._job.tick(time.time_ns())
+        self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
+        self._note_lag()
+        if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
+            self._checkpoint()
+        return bool(entries or recomputed) and self.behind
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether something that was acknowledged is not visible yet."""
+        return self.runs_seq < self.journal_seq
+
+    def _note_lag(self) -> None:
+        if not self.behind:
+            self.behind_since = None
+        elif self.behind_since is None:
+            self.behind_since = time.monotonic()
+
+    @property
+    def lag_s(self) -> float:
+        """Return for how long something has been waiting to become visible."""
+        since = self.behind_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _checkpoint(self) -> None:
+        seq = self.applied_seq
+        self._database.checkpoint()
+        self._control.set_mark(CHECKPOINTED, seq)
+        self._checkpointed = time.monotonic()
+
+    def stop(self) -> None:
+        """Finish and checkpoint."""
+        self._stop_asked.set()
+        self.join(timeout=15)
+
+    def status(self) -> dict[str, Any]:
+        """Return how fresh and how full the store is."""
+        counts = self._database.reading(
+            lambda h: {
+                name: int(h.value(f"SELECT count(*) FROM {name}"))  # noqa: S608 -- our own names
+                for name in ("logs", "spans", "metric_points", "runs", "attempts")
+            }
+        )
+        return {
+            "version": __version__,
+            "journal_seq": max(self._reader_seq(), self.applied_seq),
+            "applied_seq": self.applied_seq,
+            "runs_seq": self.runs_seq,
+            "lag_s": round(self.lag_s, 3),
+            "newest_received_ns": self.newest_ns,
+            "rows": counts,
+            "damaged_groups": len(self._reader.damaged),
+            "set_aside": self._database.set_aside,
+        }
+
+    def _reader_seq(self) -> int:
+        """Return the journal's newest number now, by a reader of this thread's own."""
+        reader = Reader(self._settings.data)
+        try:
+            return reader.last_seq()
+        finally:
+            reader.close()
+
+    def ready(self) -> str:
+        """Return why answers would be stale or wrong, empty when they are not."""
+        if self.failed:
+            return self.failed
+        if not self.is_alive():
+            return "the store is stopping"
+        return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
+
+
+async def main(settings: Settings) -> None:
+    """Keep and answer until told to stop."""
+    data_directory(settings.data)
+    held = child.lock(settings.data, "store")
+    socket = listen.bind(settings.host, settings.api_port, "--api-port")
+    control = Control.open(settings.data)
+    database = Database.open(settings.data, settings.store)
+    if database.set_aside:
+        log.warning("store_open_failed", set_aside=database.set_aside, error_type="DamagedFile")
+    reader = Reader(settings.data)
+    keeper = Keeper(settings, database, reader, control)
+    http = UvicornChild(
+        uvicorn.Config(
+            routes.application(database, settings.store, keeper.status, keeper.ready),
+            loop="none",
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=4,
+        )
+    )
+    stop = asyncio.Event()
+    keeper.start()
+    serving = await http.start([socket])
+    port = socket.getsockname()[1]
+    child.announce({"api": {"host": settings.host, "port": port}})
+    log.info("store_start_completed", api_port=port, applied_seq=keeper.applied_seq)
+    await child.until_told(stop)
+    http.should_exit = True
+    await serving
+    await asyncio.to_thread(keeper.stop)
+    reader.close()
+    database.close()
+    control.close()
+    held.close()
+    log.info("store_stop_completed")
+
+
+if __name__ == "__main__":
+    sys.exit(child.run(main))

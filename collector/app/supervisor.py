@@ -1,0 +1,165 @@
+"""The supervisor: starts receive, store and (for `up`) the dashboard, starts again what dies, takes all down with it.
+
+Ports are resolved once, at the first start: a child that comes back listens where it did before. When all are up,
+`runwell.json` in the data directory says where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from collector import __version__
+from collector.app import child
+from collector.model.errors import UsageError
+from collector.settings import Settings
+
+FILE = "runwell.json"
+_START_S = 60.0
+_STOP_S = 20.0
+_LONGEST_PAUSE_S = 10.0
+_CALM_S = 30.0
+
+Address = dict[str, Any]
+Ready = Callable[[dict[str, Address]], None]
+
+
+@dataclass(slots=True)
+class _Child:
+    role: str
+    command: list[str]
+    ports: dict[str, str]
+    """Name of an address → the setting that fixes its port."""
+    addresses: dict[str, Address] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+
+class Supervisor:
+    """Runs *roles* (receive, store) and, if given, a dashboard command."""
+
+    def __init__(self, settings: Settings, roles: tuple[str, ...]) -> None:
+        self._settings = settings
+        ports = {"receive": {"http": "http_port", "grpc": "grpc_port"}, "store": {"api": "api_port"}}
+        self._children = [_Child(role, [sys.executable, "-m", f"collector.app.{role}"], ports[role]) for role in roles]
+        self._extra: dict[str, Address] = {}
+        self._stop = asyncio.Event()
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Return where everything listens."""
+        return {name: where for c in self._children for name, where in c.addresses.items()} | self._extra
+
+    async def run(self, ready: Ready, after: Callable[[dict[str, Address]], Any] | None = None) -> None:
+        """Run until SIGTERM or SIGINT; call *ready* when all children are up.
+
+        *after*, if given, is a coroutine function that runs meanwhile; when it returns, everything is stopped.
+        Raise UsageError when a child says at its first start that it cannot run with these settings.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        watchers: list[asyncio.Task[None]] = []
+        where = self._settings.data / FILE
+        try:
+            self._settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            where.unlink(missing_ok=True)
+            for c in self._children:
+                await self._start(c)
+                if self._stop.is_set():
+                    return
+            self._write(where)
+            ready(self.addresses)
+            watchers = [asyncio.create_task(self._keep(c)) for c in self._children]
+            if after is None:
+                await self._stop.wait()
+            else:
+                work = asyncio.create_task(after(self.addresses))
+                stop = asyncio.create_task(self._stop.wait())
+                await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+                stop.cancel()
+                if not work.done():
+                    work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+        finally:
+            self._stop.set()
+            for watcher in watchers:
+                watcher.cancel()
+            for c in reversed(self._children):
+                await self._end(c)
+            where.unlink(missing_ok=True)
+
+    def publish(self, name: str, address: Address) -> None:
+        """Add an address to `runwell.json`."""
+        self._extra[name] = address
+        self._write(self._settings.data / FILE)
+
+    async def _start(self, c: _Child) -> None:
+        """Start a child and wait until it says where it listens."""
+        fixed = {setting: c.addresses[name]["port"] for name, setting in c.ports.items() if name in c.addresses}
+        settings = self._settings.model_copy(update=fixed)
+        c.process = await asyncio.create_subprocess_exec(
+            *c.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, child.ENVIRONMENT: settings.model_dump_json()},
+            # Ctrl-C reaches the supervisor alone, which stops its children in order.
+            start_new_session=True,
+        )
+        assert c.process.stdout is not None
+        try:
+            line = await asyncio.wait_for(c.process.stdout.readline(), _START_S)
+        except TimeoutError:
+            raise UsageError(f"the {c.role} process did not start within {_START_S:g} s; see its log above.") from None
+        message = json.loads(line) if line.strip() else {}
+        if "ready" in message:
+            c.addresses = message["ready"]
+        elif "error" in message and not c.addresses:
+            raise UsageError(message["error"])
+        elif not c.addresses and not self._stop.is_set():
+            raise UsageError(f"the {c.role} process ended at once; see its log above.")
+
+    async def _keep(self, c: _Child) -> None:
+        """Start a child again whenever it dies, at once the first time, then with growing pauses."""
+        loop = asyncio.get_running_loop()
+        pause, started = 0.0, loop.time()
+        while True:
+            assert c.process is not None
+            await c.process.wait()
+            if self._stop.is_set():
+                return
+            if loop.time() - started > _CALM_S:
+                pause = 0.0
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_S, 2 * pause or 0.1)
+            started = loop.time()
+            with contextlib.suppress(UsageError):  # tried again: what was fine at first may be again
+                await self._start(c)
+
+    async def _end(self, c: _Child) -> None:
+        """Tell a child to stop and wait for it; kill one that does not."""
+        p = c.process
+        if p is None or p.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            p.terminate()
+        try:
+            await asyncio.wait_for(p.wait(), _STOP_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                p.kill()
+            await p.wait()
+
+    def _write(self, where: Path) -> None:
+        content = {**self.addresses, "pid": os.getpid(), "version": __version__}
+        new = where.with_suffix(".json.new")
+        new.write_text(json.dumps(content) + "\n", "utf-8")
+        new.rename(where)

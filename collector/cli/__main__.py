@@ -1,0 +1,5 @@
+"""`python -m collector.cli` is `runwell`."""
+
+from collector.cli import main
+
+main()

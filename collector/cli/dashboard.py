@@ -1,0 +1,119 @@
+"""`runwell dashboard`: the Streamlit app as a process of its own, told where the API is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from collector.cli.options import DEFAULT, Place
+from collector.model.errors import UsageError
+from collector.settings import Settings
+
+if TYPE_CHECKING:
+    from collector.app.supervisor import Supervisor
+
+API_VARIABLE = "RUNWELL_API"
+_START_S = 60.0
+
+
+def dashboard(
+    *,
+    url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
+    place: Place = DEFAULT,
+) -> int:
+    """Show the dashboard of a collector that runs elsewhere or on --data."""
+    from collector.api.client import address
+
+    settings = place.settings()
+    api = url or address(settings.data) or f"http://{settings.host}:{settings.api_port}"
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        import signal
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        process, port = await start(settings, api)
+        from collector.cli.serve import print_addresses
+
+        print_addresses({"dashboard": {"host": settings.host, "port": port}})
+        ended = asyncio.create_task(process.wait())
+        told = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        await end(process)
+
+    asyncio.run(run())
+    return 0
+
+
+async def show(supervisor: Supervisor, settings: Settings, addresses: dict[str, dict[str, Any]]) -> None:
+    """Run the dashboard beside a supervisor until cancelled; start it again when it dies."""
+    api = f"http://{addresses['api']['host']}:{addresses['api']['port']}"
+    from collector.cli.serve import print_addresses
+
+    while True:
+        process, port = await start(settings, api)
+        where = {"host": settings.host, "port": port}
+        supervisor.publish("dashboard", where)
+        print_addresses({"dashboard": where})
+        settings = settings.model_copy(update={"dashboard_port": port})
+        try:
+            await process.wait()
+        finally:
+            await end(process)
+        await asyncio.sleep(1)
+
+
+async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Process, int]:
+    """Start the dashboard and return its process and port once it answers."""
+    import importlib.util
+
+    import httpx
+
+    from collector.app import listen
+
+    found = importlib.util.find_spec("dashboard")
+    if found is None or found.origin is None:
+        raise UsageError("the dashboard package is not installed beside the collector; install runwell whole.")
+    with contextlib.closing(listen.bind(settings.host, settings.dashboard_port, "--dashboard-port")) as probe:
+        port = int(probe.getsockname()[1])
+    folder = Path(found.origin).parent
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streamlit", "run", str(folder / "streamlit_app.py"),
+        "--server.address", settings.host, "--server.port", str(port),
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        env={**os.environ, API_VARIABLE: api},
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + _START_S
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await client.get(f"http://{settings.host}:{port}/_stcore/health")
+                if answer.is_success:
+                    return process, port
+            if process.returncode is not None or time.monotonic() > deadline:
+                await end(process)
+                raise UsageError("the dashboard did not start; see its log above.")
+            await asyncio.sleep(0.1)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Stop the dashboard."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

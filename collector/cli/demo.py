@@ -1,0 +1,196 @@
+"""`runwell demo`: everything at once, filled with sample data that ends now."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from collector.cli.options import DEFAULT, Place
+from collector.model.errors import Refused, UsageError
+from collector.settings import Settings
+
+if TYPE_CHECKING:
+    from collector.app.supervisor import Supervisor
+
+_APPLY_S = 180.0
+
+
+def demo(
+    *,
+    once: Annotated[bool, Parameter(help="Check that everything shows what was sent, then end.")] = False,
+    samples: Annotated[Path | None, Parameter(help="Folder of recordings [default: sample_data].")] = None,
+    place: Place = DEFAULT,
+) -> int:
+    """Start collector and dashboard and fill them with the sample data, moved to end now.
+
+    Without --data everything is kept in a temporary directory and gone afterwards.
+    """
+    import tempfile
+
+    folder = samples or _samples()
+    files = sorted(str(p) for p in folder.rglob("*.jsonl.*") if "truth" not in p.name)
+    if not files:
+        raise UsageError(f"--samples {folder}: no recordings (*.jsonl.gz, *.jsonl.zst) in it; name another folder.")
+    with tempfile.TemporaryDirectory(prefix="runwell-demo-") as temporary:
+        # A check must not fail because somebody listens on the usual ports.
+        free = {"http_port": 0, "grpc_port": 0, "api_port": 0, "dashboard_port": 0} if once else {}
+        more = {name: port for name, port in free.items() if getattr(place, name) is None}
+        settings = place.settings(**more, **({} if place.data else {"data": Path(temporary)}))
+        return asyncio.run(_run(settings, files, folder, once=once))
+
+
+def _samples() -> Path:
+    """Return the sample data beside the project, wherever it is run from."""
+    for base in (Path.cwd(), Path(__file__).resolve().parents[2]):
+        if (base / "sample_data").is_dir():
+            return base / "sample_data"
+    raise UsageError("sample_data: not found here; run from the project's folder or give --samples FOLDER.")
+
+
+async def _run(settings: Settings, files: list[str], folder: Path, *, once: bool) -> int:
+    from collector.app.supervisor import Supervisor
+    from collector.cli.serve import print_addresses
+
+    supervisor = Supervisor(settings, ("receive", "store"))
+    code = 0
+
+    async def work(addresses: dict[str, dict[str, Any]]) -> None:
+        nonlocal code
+        code = await _fill_and_show(supervisor, settings, addresses, files, folder, once=once)
+
+    await supervisor.run(print_addresses, work)
+    return code
+
+
+async def _fill_and_show(
+    supervisor: Supervisor,
+    settings: Settings,
+    addresses: dict[str, dict[str, Any]],
+    files: list[str],
+    folder: Path,
+    *,
+    once: bool,
+) -> int:
+    from collector.cli.dashboard import end, show, start
+    from collector.cli.serve import print_addresses
+
+    http, api = (f"http://{addresses[name]['host']}:{addresses[name]['port']}" for name in ("http", "api"))
+    try:
+        sent, results = await asyncio.to_thread(_fill, files, http)
+        _say(results)
+        await _applied(api)
+        if not once:
+            await show(supervisor, settings, addresses)  # until Ctrl-C
+            return 0
+        process, port = await start(settings, api)
+        print_addresses({"dashboard": {"host": settings.host, "port": port}})
+        try:
+            for line in await asyncio.to_thread(_check, api, folder, sent):
+                _say(line)
+        finally:
+            await end(process)
+        return 0
+    except Refused as e:
+        sys.stderr.write(f"runwell: {e.message}\n")
+        return 1
+    except UsageError as e:
+        sys.stderr.write(f"runwell: {e}\n")
+        return 1
+
+
+def _fill(files: list[str], endpoint: str) -> tuple[int, str]:
+    """Send each recording, moved to end now; return how many requests were accepted and a summary."""
+    from collector.cli import recordings
+    from collector.cli.replay import send, to_now
+
+    requests = [r for path in files for r in to_now(list(recordings.read(path)))]
+    result = send(requests, endpoint)
+    if result.refused or result.rejected_records:
+        raise Refused(f"the collector did not take all sample data: {result.sentence()}")
+    return result.sent, result.sentence()
+
+
+async def _applied(api: str) -> None:
+    """Wait until all that was acknowledged can be read."""
+    from collector.api.client import Client
+
+    client = Client(api)
+    deadline = asyncio.get_running_loop().time() + _APPLY_S
+    while True:
+        status = await asyncio.to_thread(client.status)
+        if status["journal_seq"] == status["applied_seq"] == status["runs_seq"]:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise Refused(f"the store had not taken up everything after {_APPLY_S:g} s")
+        await asyncio.sleep(0.2)
+
+
+def _check(api: str, folder: Path, sent: int) -> list[str]:
+    """Return what was checked; raise Refused when a run of the ground truth or the Overview is missing."""
+    from collector.api.client import Client
+
+    client = Client(api)
+    seen = set(client.sql("SELECT DISTINCT run_id FROM runs").table["run_id"].to_pylist())
+    lines = []
+    for path in sorted(folder.rglob("*.truth.jsonl*")):
+        silent = json.loads(path.with_name(path.name.split(".truth")[0] + ".silent.json").read_text()) if (
+            path.with_name(path.name.split(".truth")[0] + ".silent.json").exists()
+        ) else []  # fmt: skip
+        runs = {_run_id(json.loads(line)) for line in _lines(path)} - set(silent)
+        missing = runs - seen
+        if missing:
+            raise Refused(f"{path.name}: {len(missing)} of {len(runs)} runs cannot be read, such as {min(missing)}")
+        lines.append(
+            f"{path.name}: {len(runs)} runs readable" + (f", {len(silent)} left no telemetry" if silent else "")
+        )
+    total = client.runs(from_="24h", limit=1).total
+    shown = _overview_runs(api)
+    if shown != total:
+        raise Refused(f"the Overview shows {shown} runs of the last 24 hours, the API says {total}")
+    lines.append(f"Overview shows {shown} runs of the last 24 hours, as the API says")
+    return lines
+
+
+def _lines(path: Path) -> list[str]:
+    import gzip
+
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _run_id(truth: dict[str, Any]) -> str:
+    return str(truth.get("runId") or truth["run_id"])
+
+
+def _overview_runs(api: str) -> int:
+    """Return the number of runs that the Overview page shows, by running the app."""
+    import os
+    import re
+    from importlib.util import find_spec
+
+    from streamlit.testing.v1 import AppTest
+
+    from collector.cli.dashboard import API_VARIABLE
+
+    os.environ[API_VARIABLE] = api
+    spec = find_spec("dashboard")
+    assert spec is not None
+    assert spec.origin is not None
+    app = AppTest.from_file(str(Path(spec.origin).parent / "streamlit_app.py"), default_timeout=60).run()
+    if app.exception:
+        raise Refused(f"the Overview page fails: {app.exception[0].value}")
+    html = " ".join(block.proto.body for block in app.get("html"))
+    found = re.search(r'data-kpi="runs"[^>]*data-value="(\d+)"', html)
+    if not found:
+        raise Refused("the Overview page shows no number of runs")
+    return int(found[1])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201

@@ -1,0 +1,45 @@
+"""All verbs, and how their errors are told."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from collector import __version__
+from collector.cli import dashboard, demo, replay, serve, sql
+from collector.model.errors import Refused, UsageError
+
+app = App(
+    name="runwell",
+    help="Do my task runs run well? An OpenTelemetry collector, run model and dashboard for background tasks.",
+    version=__version__,
+)
+app.command(serve.serve)
+app.command(serve.up)
+app.command(dashboard.dashboard)
+app.command(demo.demo)
+app.command(replay.replay)
+app.command(sql.sql)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else 0
+    except CycloptsError as e:
+        return _say(" ".join(str(e).split()) + " `runwell --help` lists what there is.", 2)
+    except UsageError as e:
+        return _say(str(e), 2)
+    except Refused as e:
+        return _say(e.message, 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(f"runwell: {sentence}\n")
+    return code

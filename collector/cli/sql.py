@@ -1,0 +1,91 @@
+"""`runwell sql`: one SELECT against a running store, in the form that is asked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from collector.cli.options import DEFAULT, Place
+from collector.model.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Format = Literal["table", "json", "csv", "parquet", "arrow"]
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def sql(
+    query: str,
+    *,
+    format: Annotated[Format, Parameter(help="Form of the rows.")] = "table",
+    output: Annotated[Path | None, Parameter(help="File to write to instead of stdout.")] = None,
+    url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
+    place: Place = DEFAULT,
+) -> int:
+    """Ask one SELECT; docs/schema.md lists tables and columns. JSON is a list of objects."""
+    from collector.api.client import Client, address
+
+    settings = place.settings()
+    where = url or address(settings.data)
+    if where is None:
+        where = f"http://{settings.host}:{settings.api_port}"
+    if output is None and format in ("parquet", "arrow") and sys.stdout.isatty():
+        raise UsageError(f"--format {format}: is not for a terminal; add --output FILE or redirect.")
+    answer = Client(where).sql(query)
+    written = _write(answer.table, format)
+    if output:
+        try:
+            output.write_bytes(written)
+        except OSError as e:
+            raise UsageError(f"--output {output}: cannot be written ({e.strerror}); choose another path.") from None
+    else:
+        sys.stdout.buffer.write(written)
+        sys.stdout.flush()
+    if answer.truncated:
+        sys.stderr.write(f"runwell: the answer was cut at the limit of {answer.truncated}; add LIMIT or WHERE.\n")
+    return 0
+
+
+def _write(table: pa.Table, form: Format) -> bytes:
+    import io
+
+    import pyarrow as pa
+
+    from collector.api import form as api_form
+
+    if form == "json":
+        return api_form.json_bytes(api_form.rows(table)) + b"\n"
+    if form == "arrow":
+        return api_form.arrow_bytes(table)
+    import polars as pl
+
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    sink = io.BytesIO()
+    if form == "parquet":
+        frame.write_parquet(sink)
+        return sink.getvalue()
+    if form == "csv":
+        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+        frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|")).write_csv(sink)
+        return sink.getvalue()
+    assert isinstance(table, pa.Table)
+    with pl.Config(
+        tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
+        tbl_formatting="UTF8_FULL_CONDENSED", fmt_str_lengths=80, tbl_width_chars=_width(),
+    ):  # fmt: skip
+        # What telemetry wrote must not steer the terminal.
+        text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
+    rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")
+    return f"{text}\n{rest}\n".encode()
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size((160, 40)).columns if sys.stdout.isatty() else 10_000

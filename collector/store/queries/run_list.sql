@@ -1,0 +1,29 @@
+-- Runs, newest first, one page; `total` repeats how many match.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :status varchar
+-- :task varchar
+-- :queue varchar
+-- :environment varchar
+-- :q varchar
+-- :retried boolean
+-- :limit bigint required
+-- :offset bigint required
+WITH matching AS (
+    SELECT *, coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns
+    FROM runs
+    WHERE project = $project
+      AND ($status IS NULL OR status IN (SELECT unnest(string_split($status, ','))))
+      AND ($task IS NULL OR task_id = $task)
+      AND ($queue IS NULL OR queue = $queue)
+      AND ($environment IS NULL OR environment = $environment)
+      AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
+      AND ($q IS NULL OR contains(lower(concat_ws(chr(10), run_id, task_id, correlation_id, request_id,
+                                                  error_type, error_message, array_to_string(tags, chr(10)))),
+                                  lower($q)))
+)
+SELECT m.* EXCLUDE (project, due_ns, at_ns), count(*) OVER () AS total
+FROM matching m
+WHERE at_ns >= $from_ns AND at_ns < $to_ns
+ORDER BY at_ns DESC, run_key
+LIMIT $limit OFFSET $offset

@@ -1,0 +1,1 @@
+"""The Streamlit dashboard. Sees the collector only through `collector.api.client` and `collector.model`."""
