@@ -1,0 +1,9 @@
+-- What the filters may offer: every task, queue and environment that has runs. kind: task, queue, environment.
+SELECT 'task' AS kind, task_id AS value, count(*) AS runs FROM runs
+WHERE project = $project AND task_id IS NOT NULL GROUP BY ALL
+UNION ALL
+SELECT 'queue', queue, count(*) FROM runs WHERE project = $project AND queue IS NOT NULL GROUP BY ALL
+UNION ALL
+SELECT 'environment', environment, count(*) FROM runs
+WHERE project = $project AND environment IS NOT NULL GROUP BY ALL
+ORDER BY kind, runs DESC, value LIMIT 3000

@@ -1,0 +1,27 @@
+-- Runs by outcome per time bucket, by when they started (or were queued, where no start is known). Test runs left out.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :bucket_ns bigint required
+-- :environment varchar
+WITH chosen AS (
+    SELECT coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns, status, attempt_count,
+           ended_ns - started_ns AS took_ns, queue_wait_ns
+    FROM runs
+    WHERE project = $project AND NOT coalesce(is_test, false)
+      AND ($environment IS NULL OR environment = $environment)
+)
+SELECT (at_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
+       count(*) AS runs,
+       count(*) FILTER (status = 'completed' AND coalesce(attempt_count, 1) = 1) AS first_try,
+       count(*) FILTER (status = 'completed' AND attempt_count > 1) AS recovered,
+       count(*) FILTER (status IN ('failed', 'crashed', 'timed_out')) AS failed,
+       count(*) FILTER (status IN ('canceled', 'expired')) AS stopped,
+       count(*) FILTER (status IN ('queued', 'running', 'waiting', 'retrying')) AS open,
+       count(*) FILTER (status = 'unknown') AS unknown,
+       count(*) FILTER (attempt_count > 1) AS retried,
+       count(*) FILTER (attempt_count IS NOT NULL) AS counted,
+       quantile_disc(took_ns, 0.95) AS took_p95_ns,
+       quantile_disc(queue_wait_ns, 0.95) AS wait_p95_ns
+FROM chosen
+WHERE at_ns >= $from_ns AND at_ns < $to_ns
+GROUP BY 1 ORDER BY 1

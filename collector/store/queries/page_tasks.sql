@@ -1,0 +1,40 @@
+-- One row a task: this range and the equal one before it, and runs per bucket as a list. Test runs left out.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :bucket_ns bigint required
+-- :environment varchar
+WITH chosen AS (
+    SELECT coalesce(task_id, '') AS task, coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns, status,
+           attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns
+    FROM runs
+    WHERE project = $project AND NOT coalesce(is_test, false)
+      AND ($environment IS NULL OR environment = $environment)
+      AND coalesce(started_ns, queued_ns, first_seen_ns) >= 2 * $from_ns - $to_ns
+      AND coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns
+), buckets AS (
+    SELECT task, b.i AS i, count(c.task) AS n
+    FROM (SELECT DISTINCT task FROM chosen) t
+    CROSS JOIN (SELECT unnest(range(0, ($to_ns - $from_ns + $bucket_ns - 1) // $bucket_ns)) AS i) b
+    LEFT JOIN (SELECT task, (at_ns - $from_ns) // $bucket_ns AS i FROM chosen WHERE at_ns >= $from_ns) c
+        USING (task, i)
+    GROUP BY ALL
+), trends AS (SELECT task, list(n ORDER BY i) AS trend FROM buckets GROUP BY task),
+rows AS (
+    SELECT task,
+           count(*) FILTER (at_ns >= $from_ns) AS runs,
+           count(*) FILTER (at_ns >= $from_ns AND status = 'completed') AS completed,
+           count(*) FILTER (at_ns >= $from_ns AND status IN ('failed', 'crashed', 'timed_out')) AS failed,
+           count(*) FILTER (at_ns >= $from_ns AND status = 'unknown') AS unknown,
+           count(*) FILTER (at_ns >= $from_ns AND attempt_count > 1) AS retried,
+           count(*) FILTER (at_ns >= $from_ns AND attempt_count IS NOT NULL) AS counted,
+           count(took_ns) FILTER (at_ns >= $from_ns) AS took_n,
+           quantile_disc(took_ns, 0.5) FILTER (at_ns >= $from_ns) AS took_p50_ns,
+           quantile_disc(took_ns, 0.95) FILTER (at_ns >= $from_ns) AS took_p95_ns,
+           count(*) FILTER (at_ns < $from_ns AND status IN ('failed', 'crashed', 'timed_out')) AS failed_before,
+           count(*) FILTER (at_ns < $from_ns AND status IN ('failed', 'crashed', 'timed_out', 'completed'))
+               AS ended_before,
+           count(took_ns) FILTER (at_ns < $from_ns) AS took_n_before,
+           quantile_disc(took_ns, 0.95) FILTER (at_ns < $from_ns) AS took_p95_before_ns
+    FROM chosen GROUP BY task
+)
+SELECT rows.*, trend FROM rows JOIN trends USING (task) WHERE runs > 0 ORDER BY runs DESC, task

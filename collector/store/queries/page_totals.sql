@@ -1,0 +1,29 @@
+-- Counts and nearest-rank percentiles over the whole range, one row. Test runs left out.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :environment varchar
+WITH chosen AS (
+    SELECT status, attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns,
+           started_source, ended_source, queue_wait_source
+    FROM runs
+    WHERE project = $project AND NOT coalesce(is_test, false)
+      AND ($environment IS NULL OR environment = $environment)
+      AND coalesce(started_ns, queued_ns, first_seen_ns) >= $from_ns
+      AND coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns
+)
+SELECT count(*) AS runs,
+       count(*) FILTER (status = 'completed') AS completed,
+       count(*) FILTER (status IN ('failed', 'crashed', 'timed_out')) AS failed,
+       count(*) FILTER (status IN ('queued', 'running', 'waiting')) AS open,
+       count(*) FILTER (status = 'retrying') AS retrying,
+       count(*) FILTER (status = 'unknown') AS unknown,
+       count(*) FILTER (attempt_count > 1) AS retried,
+       count(*) FILTER (attempt_count IS NOT NULL) AS counted,
+       count(took_ns) AS took_n,
+       quantile_disc(took_ns, 0.95) AS took_p95_ns,
+       count(*) FILTER (took_ns IS NOT NULL AND started_source = 'measured' AND ended_source = 'measured')
+           AS took_measured,
+       count(queue_wait_ns) AS wait_n,
+       quantile_disc(queue_wait_ns, 0.95) AS wait_p95_ns,
+       count(*) FILTER (queue_wait_source = 'measured') AS wait_measured
+FROM chosen

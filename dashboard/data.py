@@ -1,0 +1,98 @@
+"""The only fetcher: questions to the read API, answers kept for a few seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from collector.api.client import Client, address
+
+SECOND = 10**9
+FRESH_S = 5
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Range:
+    """A time range that ends now, and its buckets."""
+
+    label: str
+    span_s: int
+    bucket_s: int
+
+    def window(self, now_ns: int | None = None) -> tuple[int, int]:
+        """Return (from, to) in ns; both on bucket edges, so that a reload within a few seconds is the same."""
+        now = time.time_ns() if now_ns is None else now_ns
+        step = self.bucket_s * SECOND
+        end = (now // step + 1) * step
+        return end - self.span_s * SECOND, end
+
+    @property
+    def bucket(self) -> str:
+        """Return the bucket in words."""
+        return f"{self.bucket_s // 60} min" if self.bucket_s < 3600 else f"{self.bucket_s // 3600} h"
+
+
+RANGES = {
+    r.label: r
+    for r in (Range("1h", 3600, 60), Range("6h", 21_600, 300), Range("24h", 86_400, 900), Range("7d", 604_800, 3600))
+}
+
+
+def api_url() -> str:
+    """Return where the API is: `RUNWELL_API`, else what runs on the data directory, else the usual port."""
+    given = os.environ.get("RUNWELL_API")
+    return given or address(Path(os.environ.get("RUNWELL_DATA", ".runwell"))) or "http://127.0.0.1:4319"
+
+
+@st.cache_resource(max_entries=4)
+def _client(url: str) -> Client:
+    return Client(url)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=200, show_spinner=False)
+def _query(url: str, name: str, params: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
+    return _client(url).query(name, **dict(params))
+
+
+def query(name: str, **params: Any) -> pl.DataFrame:
+    """Return the rows of a named query."""
+    return _query(api_url(), name, tuple(sorted(params.items())))
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
+def _runs(url: str, filters: tuple[tuple[str, Any], ...]) -> tuple[pl.DataFrame, int]:
+    page = _client(url).runs(**dict(filters))
+    return page.runs, page.total
+
+
+def runs(**filters: Any) -> tuple[pl.DataFrame, int]:
+    """Return one page of runs and how many match."""
+    return _runs(api_url(), tuple(sorted(filters.items())))
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=20, show_spinner=False)
+def _run(url: str, run_id: str, run_key: str | None) -> dict[str, Any]:
+    return _client(url).run(run_id, run_key)
+
+
+def run(run_id: str, run_key: str | None) -> dict[str, Any]:
+    """Return one run with its records."""
+    return _run(api_url(), run_id, run_key)
+
+
+def status() -> dict[str, Any]:
+    """Return how fresh the store is, asked each time."""
+    return _client(api_url()).status()
+
+
+def choices(kind: str) -> list[str]:
+    """Return the values a filter may offer, most frequent first."""
+    found = query("page_choices").filter(pl.col("kind") == kind)
+    return [str(value) for value in found["value"].to_list()]

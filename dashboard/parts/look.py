@@ -1,0 +1,171 @@
+"""Colours, cards, headers and KPI cards. HTML here holds our own words and numbers only."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import data
+from dashboard.parts import provenance
+
+STATUS_COLORS = {
+    "completed": "green",
+    "failed": "red",
+    "crashed": "red",
+    "timed_out": "red",
+    "retrying": "orange",
+    "running": "blue",
+    "waiting": "violet",
+    "queued": "gray",
+    "canceled": "gray",
+    "expired": "gray",
+    "unknown": "yellow",
+}
+
+_CSS = """<style>
+[data-testid="stMainBlockContainer"]{max-width:1560px;padding-left:1.9rem!important;padding-right:1.9rem!important}
+@media(max-width:900px){[data-testid="stMainBlockContainer"]{padding-left:1rem!important;padding-right:1rem!important}}
+.rw-title{font-weight:600;font-size:14px;line-height:1.3;margin:0;padding:0}
+.rw-sub{font-size:12.5px;opacity:.75;margin:2px 0 0}
+.rw-mark{font-size:10px;opacity:.75;margin-left:5px;cursor:help;vertical-align:middle}
+</style>"""
+
+
+def dark() -> bool:
+    """Tell whether the viewer's theme is dark."""
+    return (st.context.theme.type or "light") == "dark"
+
+
+def palette() -> dict[str, Any]:
+    """Return the chart colours of the viewer's theme."""
+    if dark():
+        return {
+            "first_try": "#3DB884", "recovered": "#F2A541", "failed": "#FF6369", "stopped": "#5E6470",
+            "open": "#70A5FF", "unknown": "#B9A14A", "wait": "#5E6470", "primary": "#8187F0", "text": "#E8E9ED",
+            "mute": "#9BA1AD", "grid": "#26282F", "good": "#3DD68C", "bad": "#FF8589", "cell": "#17181D",
+            "heat": ["#1B1C22", "#3A2226", "#6B2C33", "#B04249", "#FF6369"],
+        }  # fmt: skip
+    return {
+        "first_try": "#34A77A", "recovered": "#E9A23B", "failed": "#D9434A", "stopped": "#A6ABB6",
+        "open": "#3E6BE0", "unknown": "#C9B458", "wait": "#A6ABB6", "primary": "#4F56C9", "text": "#1A1B20",
+        "mute": "#5C606B", "grid": "#E9E9EE", "good": "#187048", "bad": "#B4262B", "cell": "#FFFFFF",
+        "heat": ["#F4F4F7", "#FBE3E1", "#F2AFAE", "#DF6B6E", "#B4262B"],
+    }  # fmt: skip
+
+
+def header(title: str, subtitle: str) -> data.Range:
+    """Draw a page's heading with the time range at its right, and return the range chosen."""
+    st.html(_CSS)
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="page_header"
+    ):
+        with st.container(gap=None):
+            st.title(title, anchor=False)
+            st.caption(subtitle)
+        chosen = st.segmented_control(
+            "Time range",
+            list(data.RANGES),
+            default="24h",
+            key="range",
+            required=True,
+            label_visibility="collapsed",
+            bind="query-params",
+            persist_state="session",
+        )
+    return data.RANGES[chosen or "24h"]
+
+
+def plain_header() -> None:
+    """Draw only what pages without a heading of ours need."""
+    st.html(_CSS)
+
+
+def card(title: str, subtitle: str = "", *, key: str, height: int | str = "content") -> DeltaGenerator:
+    """Return a bordered container with a title and one line that defines what it shows; both our own words."""
+    box = st.container(border=True, key=key, gap="small", height=height)  # type: ignore[arg-type]
+    sub = f'<p class="rw-sub">{escape(subtitle)}</p>' if subtitle else ""
+    box.html(f'<h2 class="rw-title">{escape(title)}</h2>{sub}')
+    return box
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One number: *tone* good, bad or flat colours the change; *raw* is the value for machines."""
+
+    name: str
+    label: str
+    value: str
+    raw: float | int | None
+    definition: str
+    source: str
+    change: str
+    tone: str
+    series: Sequence[float | None]
+
+
+def kpi_row(kpis: Sequence[Kpi]) -> None:
+    """Draw KPI cards that wrap."""
+    p = palette()
+    tones = {"good": p["good"], "bad": p["bad"], "flat": p["mute"]}
+    cards = "".join(
+        f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" data-value="{"" if k.raw is None else k.raw}">'
+        f'<div class="l">{escape(k.label)}{provenance.html(k.source)}</div><div class="v">{escape(k.value)}</div>'
+        f'<div class="d"><span style="color:{tones[k.tone]}">{escape(k.change)}</span></div>'
+        f"{_spark(k.series, p['primary'])}"
+        f'<div class="def">{escape(k.definition)}</div></div>'
+        for k in kpis
+    )
+    st.html(
+        "<style>"
+        ".rw-kpis{display:grid;grid-template-columns:repeat(auto-fit,minmax(168px,1fr));gap:.9rem}"
+        f".rw-kpi{{border:1px solid {p['grid']};border-radius:8px;padding:.8rem .95rem .7rem;min-width:0}}"
+        ".rw-kpi .l{font-size:12.5px;opacity:.85}"
+        ".rw-kpi .v{font-size:25px;font-weight:600;letter-spacing:-.02em;line-height:1.3;"
+        "font-variant-numeric:tabular-nums}"
+        ".rw-kpi .d{font-size:12px;font-variant-numeric:tabular-nums;min-height:18px;margin-bottom:4px}"
+        f".rw-kpi .def{{font-size:11px;color:{p['mute']};margin-top:5px;line-height:1.3}}"
+        f'</style><div class="rw-kpis" role="list">{cards}</div>'
+    )
+
+
+def _spark(series: Sequence[float | None], color: str, width: int = 160, height: int = 30) -> str:
+    """Return a sparkline as an image; gaps where nothing is known."""
+    known = [v for v in series if v is not None]
+    if len(known) < 2:
+        return f'<div style="height:{height}px"></div>'
+    low, high = min(known), max(known)
+    span = (high - low) or 1.0
+    step = width / max(1, len(series) - 1)
+    pieces: list[list[str]] = [[]]
+    for i, v in enumerate(series):
+        if v is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{i * step:.1f},{height - 3 - (v - low) / span * (height - 7):.1f}")
+    lines = "".join(
+        f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" stroke-width="1.6" '
+        'vector-effect="non-scaling-stroke" stroke-linejoin="round"/>'
+        for points in pieces
+        if len(points) > 1
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
+        f'width="{width}" height="{height}">{lines}</svg>'
+    )
+    encoded = base64.b64encode(svg.encode()).decode()
+    return (
+        f'<img alt="" style="display:block;width:100%;height:{height}px" src="data:image/svg+xml;base64,{encoded}">'
+    )
+
+
+def pills(label: str, width: int = 110) -> Any:
+    """Return a column configuration that draws a status list as a coloured pill."""
+    return st.column_config.MultiselectColumn(
+        label, options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width=width
+    )
