@@ -148,8 +148,16 @@ def _check(api: str, folder: Path, sent: int) -> list[str]:
         lines.append(
             f"{path.name}: {len(runs)} runs readable" + (f", {len(silent)} left no telemetry" if silent else "")
         )
-    total = client.runs(from_="24h", limit=1).total
-    shown = _overview_runs(api)
+    shown, start_ns, end_ns = _overview_runs(api)
+    total = (
+        client.sql(
+            "SELECT count(*) AS n FROM runs WHERE NOT coalesce(is_test, false) "  # noqa: S608 -- numbers of ours
+            f"AND coalesce(started_ns, queued_ns, first_seen_ns) >= {start_ns} "
+            f"AND coalesce(started_ns, queued_ns, first_seen_ns) < {end_ns}"
+        )
+        .table["n"][0]
+        .as_py()
+    )
     if shown != total:
         raise Refused(f"the Overview shows {shown} runs of the last 24 hours, the API says {total}")
     lines.append(f"Overview shows {shown} runs of the last 24 hours, as the API says")
@@ -168,8 +176,8 @@ def _run_id(truth: dict[str, Any]) -> str:
     return str(truth.get("runId") or truth["run_id"])
 
 
-def _overview_runs(api: str) -> int:
-    """Return the number of runs that the Overview page shows, by running the app."""
+def _overview_runs(api: str) -> tuple[int, int, int]:
+    """Return the number of runs that the Overview page shows and of which window (ns), by running the app."""
     import os
     import re
     from importlib.util import find_spec
@@ -186,10 +194,11 @@ def _overview_runs(api: str) -> int:
     if app.exception:
         raise Refused(f"the Overview page fails: {app.exception[0].value}")
     html = " ".join(block.proto.body for block in app.get("html"))
-    found = re.search(r'data-kpi="runs"[^>]*data-value="(\d+)"', html)
-    if not found:
+    runs = re.search(r'data-kpi="runs"[^>]*data-value="(\d+)"', html)
+    window = re.search(r'data-from="(\d+)" data-to="(\d+)"', html)
+    if not runs or not window:
         raise Refused("the Overview page shows no number of runs")
-    return int(found[1])
+    return int(runs[1]), int(window[1]), int(window[2])
 
 
 def _say(line: str) -> None:

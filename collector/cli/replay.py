@@ -154,7 +154,8 @@ class _Sender:
             except httpx.TransportError:
                 if time.monotonic() > deadline - 50:
                     raise UsageError(
-                        f"--endpoint {self._endpoint}: nothing answers there; start `runwell serve` or name another endpoint."
+                        f"--endpoint {self._endpoint}: nothing answers there; "
+                        "start `runwell serve` or name another endpoint."
                     ) from None
                 time.sleep(0.5)
                 continue

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.identity import run_key
+from collector.store.apply import NAME as APPLIED
+from collector.store.apply import watermark
 from collector.store.database import Handle
 
 NAME = "runs"
@@ -30,8 +32,12 @@ class Records:
 
 
 def pending(h: Handle, most_rows: int) -> tuple[int, int]:
-    """Return (done, upto): the seq this job has done, and the one to go to next, at most *most_rows* ahead."""
-    done = h.frame("SELECT coalesce(max(seq), 0) AS seq FROM watermark WHERE name = $name", {"name": NAME}).item()
+    """Return (done, upto): the seq this job has done, and the one to go to next, about *most_rows* ahead.
+
+    Batches without logs and spans count as done with the ones before them: the last one reaches what is applied.
+    """
+    done = watermark(h, NAME)
+    applied = watermark(h, APPLIED)
     upto = h.frame(
         """
         WITH counted AS (
@@ -39,9 +45,9 @@ def pending(h: Handle, most_rows: int) -> tuple[int, int]:
                 SELECT seq FROM logs WHERE seq > $done UNION ALL SELECT seq FROM spans WHERE seq > $done
             ) GROUP BY seq
         ), running AS (SELECT seq, sum(n) OVER (ORDER BY seq) AS total, n FROM counted)
-        SELECT coalesce(max(seq) FILTER (total - n < $most), $done) AS upto FROM running
+        SELECT coalesce(min(seq) FILTER (total >= $most), $applied) AS upto FROM running
         """,
-        {"done": done, "most": most_rows},
+        {"done": done, "most": most_rows, "applied": applied},
     ).item()
     return int(done), int(upto)
 

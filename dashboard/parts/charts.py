@@ -45,9 +45,7 @@ def base(p: dict[str, Any]) -> dict[str, Any]:
 def outcomes(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return a stacked area of runs per bucket by outcome; outcomes that never occur are left out."""
     shown = [name for name in OUTCOMES if int(frame[name].sum() or 0)]
-    source = frame.select(
-        at=pl.col("bucket_ns") // 1_000_000, **{OUTCOMES[name]: pl.col(name) for name in shown}
-    )
+    source = frame.select(at=pl.col("bucket_ns") // 1_000_000, **{OUTCOMES[name]: pl.col(name) for name in shown})
     series = [
         {
             "type": "line", "name": OUTCOMES[name], "stack": "runs", "symbol": "none", "step": "end",

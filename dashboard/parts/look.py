@@ -109,8 +109,8 @@ class Kpi:
     series: Sequence[float | None]
 
 
-def kpi_row(kpis: Sequence[Kpi]) -> None:
-    """Draw KPI cards that wrap."""
+def kpi_row(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
+    """Draw KPI cards that wrap; *window* (from, to) in ns is told to machines beside their values."""
     p = palette()
     tones = {"good": p["good"], "bad": p["bad"], "flat": p["mute"]}
     cards = "".join(
@@ -130,7 +130,7 @@ def kpi_row(kpis: Sequence[Kpi]) -> None:
         "font-variant-numeric:tabular-nums}"
         ".rw-kpi .d{font-size:12px;font-variant-numeric:tabular-nums;min-height:18px;margin-bottom:4px}"
         f".rw-kpi .def{{font-size:11px;color:{p['mute']};margin-top:5px;line-height:1.3}}"
-        f'</style><div class="rw-kpis" role="list">{cards}</div>'
+        f'</style><div class="rw-kpis" role="list" data-from="{window[0]}" data-to="{window[1]}">{cards}</div>'
     )
 
 
@@ -159,9 +159,7 @@ def _spark(series: Sequence[float | None], color: str, width: int = 160, height:
         f'width="{width}" height="{height}">{lines}</svg>'
     )
     encoded = base64.b64encode(svg.encode()).decode()
-    return (
-        f'<img alt="" style="display:block;width:100%;height:{height}px" src="data:image/svg+xml;base64,{encoded}">'
-    )
+    return f'<img alt="" style="display:block;width:100%;height:{height}px" src="data:image/svg+xml;base64,{encoded}">'
 
 
 def pills(label: str, width: int = 110) -> Any:

@@ -7,7 +7,7 @@ import re
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$^=&@/])")
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-NONE = "–"
+NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
 
 
 def safe(text: str | None, longest: int = 120) -> str:

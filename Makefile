@@ -1,0 +1,52 @@
+# Everything a developer needs: `make demo`, `make test`. Sets up its own environment in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint docs sample lock clean fuzz bench
+
+demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and ends
+	$(BIN)/runwell demo $(if $(ONCE),--once)
+
+test: $(READY) .venv/.browser .venv/.npm lint  ## everything CI runs
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## format, lint, types, layers, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+docs: $(READY)  ## write the generated pages of docs/ again
+	$(BIN)/python -m docs.generate
+
+sample: $(READY)  ## make the synthetic sample data again; the same seed gives the same bytes
+	$(BIN)/python -m sample_data.make
+
+lock: $(READY)  ## pin dependencies, with hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+
+# Debian's Python comes without venv; its own package brings it.
+$(READY): requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "runwell needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv || (.ci/system python3-venv && $(PYTHON) -m venv .venv)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/.browser: $(READY)
+	command -v chromium >/dev/null || .ci/system chromium
+	touch $@
+
+.venv/.npm: tests/e2e/js/package.json $(READY)
+	cd tests/e2e/js && $(CURDIR)/$(BIN)/npm install --silent --no-audit --no-fund
+	touch $@

@@ -1,0 +1,69 @@
+"""The app: navigation, what all pages share at the side, and a calm word when the store is away."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this folder first on the path; the package is beside it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import streamlit as st
+
+from collector.api.client import ApiError
+from dashboard import data, strings
+from dashboard.parts.text import duration, safe
+
+_STATIC = Path(__file__).parent / "static"
+
+st.set_page_config(page_title=strings.TITLE, page_icon=str(_STATIC / "favicon.png"), layout="wide")
+st.logo(str(_STATIC / "logo.svg"), icon_image=str(_STATIC / "favicon.png"), size="medium")
+
+
+@st.fragment(run_every="5s")
+def freshness() -> None:
+    """Say how far the pages are behind what was received."""
+    try:
+        now = data.status()
+    except ApiError as e:
+        st.badge(strings.AWAY_TITLE, color="red", icon=":material/cloud_off:")
+        st.caption(safe(e.message))
+        return
+    if now["lag_s"] > 2:
+        st.badge(strings.BEHIND.format(lag=duration(now["lag_s"] * 1e9)), color="orange", icon=":material/schedule:")
+    else:
+        st.badge(strings.FRESH, color="green", icon=":material/check_circle:")
+    rows = now["rows"]
+    st.caption(strings.COUNTS.format(logs=f"{rows['logs']:,}", spans=f"{rows['spans']:,}", runs=f"{rows['runs']:,}"))
+
+
+pages = Path(__file__).parent / "app_pages"
+page = st.navigation(
+    {
+        "Monitor": [
+            st.Page(pages / "overview.py", title=strings.OVERVIEW, icon=":material/dashboard:", default=True),
+            st.Page(pages / "runs.py", title=strings.RUNS, icon=":material/list_alt:"),
+        ],
+        "": [st.Page(pages / "run.py", title=strings.RUN, icon=":material/receipt_long:", visibility="hidden")],
+    }
+)
+try:
+    environments = data.choices("environment")
+except ApiError as e:
+    st.title(strings.AWAY_TITLE, anchor=False)
+    st.write(strings.AWAY)
+    st.text(e.message)
+    st.stop()
+with st.sidebar:
+    st.selectbox(
+        "Environment",
+        environments,
+        index=None,
+        placeholder="All environments",
+        format_func=safe,
+        key="environment",
+        bind="query-params",
+        persist_state="session",
+    )
+    freshness()
+page.run()

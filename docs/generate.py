@@ -1,0 +1,119 @@
+"""Write the pages of docs/ that derive from the code, or check that they are up to date (`--check`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from collector.model import tables
+from collector.settings import Settings
+from collector.store import ddl
+from collector.store.named import queries
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
+
+
+def schema() -> str:
+    """Return docs/schema.md: every public table and column."""
+    parts = [
+        NOTE,
+        "# Tables and columns\n",
+        "What `runwell sql` and `POST /api/v1/sql` see. Columns that OTLP names (`…_unix_nano`) hold what was sent; "
+        "ours end in `_ns` and are nanoseconds since 1970 UTC or a length in nanoseconds. `time`, `started_at` and "
+        "`ended_at` are UTC timestamps without a zone. `…_source` says how a value is known: measured, phase, derived, "
+        "inferred, unknown; an unknown value is NULL, never 0.\n",
+    ]
+    for name, columns in tables.PUBLIC.items():
+        kind = "raw" if name in tables.RAW else "run model" if name in tables.RUN_MODEL else "analytics"
+        parts.append(f"## `{name}`\n")
+        parts.append(f"{kind[0].upper()}{kind[1:]} table.\n")
+        parts.append("| column | type |\n|---|---|")
+        parts.extend(f"| `{field.name}` | {_type(field.type)} |" for field in columns)
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _type(kind: pa.DataType) -> str:
+    return ddl.sql_type(kind)
+
+
+def settings() -> str:
+    """Return docs/settings.md: every setting, its variable, default and meaning."""
+    parts = [
+        NOTE,
+        "# Settings\n",
+        "Each can be given as an environment variable or in a TOML file (`--config FILE`, else `runwell.toml` in the "
+        "data directory); the first seven also as options. Precedence: option, variable, file, default. Durations are "
+        'ISO 8601 (`"PT5M"`) or seconds, sizes bytes or text such as `"64MiB"`.\n',
+        "| setting | variable | default | meaning |\n|---|---|---|---|",
+    ]
+    for path, field in _fields(Settings, ()):
+        name = ".".join(path)
+        variable = "RUNWELL_" + "__".join(path).upper()
+        parts.append(f"| `{name}` | `{variable}` | `{_default(field)}` | {_one_line(field.description)} |")
+    return "\n".join([*parts, ""])
+
+
+def _fields(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, field in model.model_fields.items():
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _fields(kind, (*above, name))
+        else:
+            yield (*above, name), field
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
+    if hasattr(value, "human_readable"):
+        return str(value.human_readable())
+    return str(value)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def query_table() -> str:
+    """Return docs/queries.md: every named query and its parameters."""
+    parts = [
+        NOTE,
+        "# Named queries\n",
+        "`GET /api/v1/query/{name}`, parameters in the query string; see [the API](api.md).\n",
+        "| query | returns | parameters |\n|---|---|---|",
+    ]
+    for q in queries().values():
+        given = ", ".join(f"`{p.name}` {p.type}{'' if p.required else ' (optional)'}" for p in q.parameters) or "none"
+        parts.append(f"| `{q.name}` | {_one_line(q.description)} | {given} |")
+    return "\n".join([*parts, ""])
+
+
+PAGES: dict[str, Callable[[], str]] = {"schema.md": schema, "settings.md": settings, "queries.md": query_table}
+
+
+def main(check: bool) -> int:
+    """Write or check every page; return the exit code."""
+    stale = []
+    for name, page in PAGES.items():
+        path, text = HERE / name, page()
+        if check and (not path.exists() or path.read_text("utf-8") != text):
+            stale.append(name)
+        elif not check:
+            path.write_text(text, "utf-8")
+    if stale:
+        print(f"docs/ is out of date: {', '.join(stale)}; run `make docs`.", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
