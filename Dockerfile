@@ -11,7 +11,7 @@ RUN /opt/runwell/bin/pip install --no-cache-dir --no-deps . \
  && /opt/runwell/bin/python -m compileall -q /opt/runwell/lib
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin runwell \
+RUN useradd --uid 10001 --home-dir /data --shell /usr/sbin/nologin runwell \
  && install -d -o runwell -g runwell /data
 COPY --from=build /opt/runwell /opt/runwell
 ENV PATH=/opt/runwell/bin:$PATH \

@@ -98,6 +98,7 @@ def run(main: Callable[[Settings], Any]) -> int:
     import uvloop
 
     log_to_stderr()
+    os.umask(0o077)  # what is kept is for its owner only
     try:
         uvloop.run(main(read_settings()))
     except UsageError as e:

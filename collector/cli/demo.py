@@ -178,6 +178,7 @@ def _run_id(truth: dict[str, Any]) -> str:
 
 def _overview_runs(api: str) -> tuple[int, int, int]:
     """Return the number of runs that the Overview page shows and of which window (ns), by running the app."""
+    import logging
     import os
     import re
     from importlib.util import find_spec
@@ -187,6 +188,8 @@ def _overview_runs(api: str) -> tuple[int, int, int]:
     from collector.cli.dashboard import API_VARIABLE
 
     os.environ[API_VARIABLE] = api
+    # The app runs without a browser here, which Streamlit warns of.
+    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
     spec = find_spec("dashboard")
     assert spec is not None
     assert spec.origin is not None
