@@ -7,7 +7,7 @@ the reference: a faster decoder may stand beside it, and has to give the same ro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -23,11 +23,18 @@ __all__ = ["Accepted", "Batch"]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a request: records kept, records rejected, and what its sender should know."""
+    """What became of a request: records kept, records rejected, and what its sender should know.
+
+    *rejections* and *warnings* count by the names of `notes`.
+    """
 
     records: int
     rejected: int
     message: str
+    rejections: dict[str, int] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+    duplicate: bool = False
+    """Whether the same request was taken before, and nothing was stored again."""
 
 
 class Batch:
@@ -55,7 +62,7 @@ class Batch:
                     self._seen[name].add(key)
                     self._rows[name].append(row)
         self._rows[signal.table].extend(walk.records)
-        return Accepted(len(walk.records), walk.rejected, walk.message())
+        return Accepted(len(walk.records), walk.rejected, walk.message(), dict(walk.rejections), dict(walk.warnings))
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows as Arrow, tables without rows left out."""

@@ -13,6 +13,7 @@ from typing import Any
 from collector.decode import dialects, metrics
 from collector.decode.dialects import Dialect
 from collector.decode.event import NONE, event
+from collector.decode.notes import NOTED, REJECTED
 from collector.decode.values import Caps, json_text
 from collector.decode.wire import BadId, Wire
 from collector.model.errors import BadInput, TooLarge
@@ -27,7 +28,8 @@ Inherited = dict[Dialect, list[tuple[int, Any]]]
 
 _FUTURE_NS = 600 * 10**9
 _DAY_NS = 86_400 * 10**9
-_TOO_SMALL_NS = 10**17  # before 1973: seconds, milli- or microseconds taken for nanoseconds
+_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+"""(values below, nanoseconds they stand for): as nanoseconds they would all be before 1973."""
 _LAST_US = 2**63 // 1000 - 1
 
 _SHARED = (
@@ -38,6 +40,11 @@ _SHARED = (
 _LOG = (*_SHARED, "reported_ms", "queue_wait_ms")
 _SPAN = (*_SHARED, "compute_ms", "cost_cents", "start_kind")
 _FROM_RESOURCE = tuple((_SHARED.index(c), c) for c in ("environment", "version", "machine"))
+
+
+def nanoseconds(value: int) -> int:
+    """Return *value* in nanoseconds, taking one too small for them as seconds, milli- or microseconds."""
+    return next((value * factor for below, factor in _UNITS if value < below), value)
 
 
 def timestamp(ns: int) -> int:
@@ -62,11 +69,19 @@ class Walk:
 
     def message(self) -> str:
         """Return what the sender should know, empty when there is nothing."""
-        if self.caps.cut:
-            self.warnings[f"values cut to {self.limits.value} characters"] += self.caps.cut
-        parts = [f"{n} rejected: {why}" for why, n in sorted(self.rejections.items())]
-        parts += [f"{n} {what}" for what, n in sorted(self.warnings.items())]
+        parts = [f"{n} rejected: {REJECTED[why]}" for why, n in sorted(self.rejections.items())]
+        told = ((NOTED[what], n) for what, n in sorted(self.warnings.items()))
+        parts += [f"{n} {text.format(limits=self.limits)}" for text, n in told if text]
         return "; ".join(parts)
+
+    def reject(self, why: str) -> None:
+        """Leave a record out; *why* is a key of `notes.REJECTED`."""
+        self.rejected += 1
+        self.rejections[why] += 1
+
+    def note(self, what: str) -> None:
+        """Count something about a record that is kept; *what* is a key of `notes.NOTED`."""
+        self.warnings[what] += 1
 
     def request(self, signal: Signal, request: Any) -> None:
         """Walk a whole request; raise BadInput with the path of what cannot be read."""
@@ -90,6 +105,8 @@ class Walk:
                         raise BadInput(e.reason, field=f"{path}.{e.field}" if e.field else path) from None
                 if len(self.records) + self.rejected > self.limits.records:
                     raise TooLarge(f"more than {self.limits.records} records in one request; send smaller batches")
+        if self.caps.cut:
+            self.warnings["value_cut"] += self.caps.cut
 
     # -- resources and scopes ------------------------------------------------------------------------------
 
@@ -147,21 +164,29 @@ class Walk:
     def effective(self, stated: int, observed: int = 0) -> tuple[int, str]:
         """Return (effective time ns, time_source): stated, else observed, else arrival.
 
-        A time more than ten minutes ahead is a wrong clock: arrival stands in, the raw column keeps it.
+        A time too small for nanoseconds is converted, one more than ten minutes ahead is a wrong clock and arrival
+        stands in; `time_source` says so, and the raw column keeps what was sent.
         """
-        if stated:
-            ns, source = stated, "time"
-            if stated < _TOO_SMALL_NS:
-                self.warnings["times before 1973: not nanoseconds?"] += 1
-        elif observed:
-            ns, source = observed, "observed"
-        else:
+        ns, source = (stated, "time") if stated else (observed, "observed")
+        if not ns:
+            self.note("time_missing")
             return self.received_ns, "received"
+        if ns < _UNITS[-1][0]:
+            self.note("time_unit_suspect")
+            ns, source = nanoseconds(ns), "time_unit_suspect"
         if ns > self.received_ns + _FUTURE_NS:
-            if ns > self.received_ns + _DAY_NS:
-                self.warnings["times more than a day ahead: arrival time is used"] += 1
-            return self.received_ns, "received"
+            self.note("time_far_ahead" if ns > self.received_ns + _DAY_NS else "time_ahead")
+            return self.received_ns, "time_future"
         return ns, source
+
+    def _duration(self, start: int, end: int) -> int | None:
+        """Return how long a span took by its own clock, None when it does not say or its end precedes its start."""
+        if not start or not end:
+            return None
+        took = nanoseconds(end) - nanoseconds(start)
+        if took < 0:
+            self.note("end_before_start")
+        return took if 0 <= took < 2**63 else None
 
     def _context(
         self,
@@ -186,7 +211,7 @@ class Walk:
     def kept(self, attributes: dict[str, Any]) -> str:
         """Return attributes as JSON text, cut to the number that is kept."""
         if len(attributes) > self.limits.attributes:
-            self.warnings[f"records cut to {self.limits.attributes} attributes"] += 1
+            self.note("attributes_cut")
             attributes = dict(list(attributes.items())[: self.limits.attributes])
         return json_text(attributes)
 
@@ -210,7 +235,7 @@ class Walk:
         try:
             trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
         except BadId:
-            self.warnings["log records with an invalid trace or span id: kept without"] += 1
+            self.note("log_id_invalid")
             trace_id = span_id = None
         own, c, key = self._context(dialect, inherited, _LOG, attributes, resource)
         named = r.event_name or None
@@ -257,18 +282,17 @@ class Walk:
         except BadId:
             trace_id = span_id = None
         if trace_id is None or span_id is None:
-            self.rejected += 1
-            self.rejections["a span needs a trace id of 16 bytes and a span id of 8, not all zero"] += 1
+            self.reject("span_id_invalid")
             return
         try:
             parent = w.ident(r.parent_span_id, 8)
         except BadId:
             parent = None
-            self.warnings["spans with an invalid parent span id: kept without"] += 1
+            self.note("parent_id_invalid")
         start = w.u64(r.start_time_unix_nano, "startTimeUnixNano")
         end = w.u64(r.end_time_unix_nano, "endTimeUnixNano")
         ns, source = self.effective(start)
-        duration = end - start if start and end >= start and end - start < 2**63 else None
+        duration = self._duration(start, end)
         attributes = w.attributes(r.attributes, self.caps)
         kind = w.enum(r.kind, "kind")
         name = r.name or ""
@@ -316,7 +340,7 @@ class Walk:
             trace_id, span_id = w.ident(link.trace_id, 16), w.ident(link.span_id, 8)
         except BadId:
             trace_id = span_id = None
-            self.warnings["span links with an invalid id: kept without"] += 1
+            self.note("link_id_invalid")
         return {
             "traceId": trace_id,
             "spanId": span_id,

@@ -58,8 +58,9 @@ LOGS = pa.schema([
     *_CONTEXT,
     *_schema("reported_ms queue_wait_ms", _F),
 ])  # fmt: skip
-"""`time` is the effective event time, `time_source` one of time, observed, received. `reported_ms` and
-`queue_wait_ms` are durations that the record itself claims."""
+"""`time` is the effective event time; `time_source` says where it comes from: time, observed, received (neither was
+sent), time_unit_suspect (sent in another unit than nanoseconds, converted), time_future (more than ten minutes
+ahead, arrival stands in). `reported_ms` and `queue_wait_ms` are durations that the record itself claims."""
 
 SPANS = pa.schema([
     *_schema(

@@ -124,14 +124,13 @@ def _link(h: Handle, window: dict[str, int]) -> pl.DataFrame:
         """
         SELECT project, min(seq) AS seq, dialect, environment, child_run_id, child_batch_id,
                child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
-               start_time_unix_nano::BIGINT AS started_ns,
-               CASE WHEN NOT coalesce(is_partial, false) THEN
-                   start_time_unix_nano::BIGINT + coalesce(duration_ns, 0) END AS ended_ns,
+               coalesce(CASE WHEN time_source = 'time' THEN try_cast(start_time_unix_nano AS BIGINT) END,
+                        epoch_ns(time)) AS started_ns,
+               CASE WHEN NOT coalesce(is_partial, false) THEN started_ns + coalesce(duration_ns, 0) END AS ended_ns,
                coalesce(wait_kind IN ('child', 'batch'), false) AS waits
         FROM spans
         WHERE seq > $done AND seq <= $upto AND run_key IS NOT NULL AND span_type IN ('trigger', 'wait')
           AND (child_run_id IS NOT NULL OR child_batch_id IS NOT NULL)
-          AND start_time_unix_nano < 9223372036854775808
         GROUP BY ALL
         """,
         window,

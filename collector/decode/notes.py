@@ -1,0 +1,24 @@
+"""What may be said about the records of a request: closed sets, so that they can be counted by name.
+
+`REJECTED`: why a record was not kept. `NOTED`: what was kept differently, or is doubtful; those with a text are told
+to the sender in the partial success, those without are only counted.
+"""
+
+from __future__ import annotations
+
+REJECTED: dict[str, str] = {
+    "span_id_invalid": "a span needs a trace id of 16 bytes and a span id of 8, not all zero",
+}
+
+NOTED: dict[str, str | None] = {
+    "time_missing": None,
+    "time_unit_suspect": "times before 1973: read as seconds, milli- or microseconds; send nanoseconds",
+    "time_ahead": None,
+    "time_far_ahead": "times more than a day ahead: arrival time is used",
+    "end_before_start": None,
+    "value_cut": "values cut to {limits.value} characters",
+    "attributes_cut": "records cut to {limits.attributes} attributes",
+    "log_id_invalid": "log records with an invalid trace or span id: kept without",
+    "parent_id_invalid": "spans with an invalid parent span id: kept without",
+    "link_id_invalid": "span links with an invalid id: kept without",
+}
