@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,8 @@ from collector.settings import Settings
 
 ENVIRONMENT = "RUNWELL_CHILD"
 USAGE = 2
+SUPERVISOR = "-supervisor"
+"""Ending of the name of the lock that a role's supervisor holds, beside the one of the process itself."""
 Address = dict[str, Any]
 
 
@@ -63,20 +66,26 @@ async def until_told(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def lock(directory: Path, role: str) -> IO[str]:
-    """Return the held lock of *role* in *directory*; raise UsageError while another process holds it.
+def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
+    """Return the held lock of *role* in *directory*; raise UsageError if another process holds it for *wait_s*.
 
-    The kernel frees it with the process, so a stale file never blocks.
+    The kernel frees it with the process, so a stale file never blocks; but a process whose supervisor was killed
+    takes a moment to finish what it had begun.
     """
     held = (directory / f"{role}.lock").open("a")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        raise UsageError(
-            f"--data {directory}: another runwell ({role}) is using it; end that one or choose another directory."
-        ) from None
-    return held
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                held.close()
+                raise UsageError(
+                    f"--data {directory}: another runwell ({role.removesuffix(SUPERVISOR)}) is using it; "
+                    "end that one or choose another directory."
+                ) from None
+            time.sleep(0.05)
 
 
 def log_to_stderr() -> None:

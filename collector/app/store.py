@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -28,10 +29,15 @@ log = structlog.get_logger()
 _MOST_BYTES = 32 * 2**20
 """Journal bytes taken up in one transaction; a backlog goes in as large transactions."""
 _MOST_LAG_S = 60.0
+_RETRY_S = 1.0
 
 
 class Keeper(threading.Thread):
-    """The one writer: applies what is new, keeps the runs, checkpoints. Ends the process when it cannot go on."""
+    """The one writer: applies what is new, keeps the runs, checkpoints.
+
+    What fails, such as a write to a full disk, is tried again every second while questions are still answered; where
+    DuckDB gives up, `Database` ends the process, and the next one starts from what is on disk.
+    """
 
     def __init__(self, settings: Settings, database: Database, reader: Reader, control: Control) -> None:
         super().__init__(name="store-keeper", daemon=True)
@@ -52,19 +58,25 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         """Work until told to stop."""
         flush = seconds(self._settings.store.flush)
-        try:
-            while not self._stop_asked.is_set():
-                began = time.monotonic()
-                busy = self._turn()
-                if not busy:
-                    self._stop_asked.wait(max(0.02, flush - (time.monotonic() - began)))
-            self._checkpoint()
-        except Exception as e:
-            self.failed = f"the store cannot write: {type(e).__name__}"
-            log.error("store_apply_failed", error_type=type(e).__name__, error_message=str(e)[:500], exc_info=True)
-            import os
+        while not self._stop_asked.is_set():
+            began = time.monotonic()
+            if not self._try(self._turn):
+                self._stop_asked.wait(_RETRY_S if self.failed else max(0.02, flush - (time.monotonic() - began)))
+        self._try(self._checkpoint)
 
-            os._exit(70)  # the supervisor starts a new process, which recovers from what is on disk
+    def _try(self, act: Callable[[], bool]) -> bool:
+        """Return what *act* does, False when it fails; `failed` says why."""
+        try:
+            busy = act()
+        except Exception as e:
+            if not self.failed:
+                log.error("store_apply_failed", error_type=type(e).__name__, error_message=str(e)[:500], exc_info=True)
+            self.failed = f"the store cannot write: {type(e).__name__}"
+            return False
+        if self.failed:
+            log.info("store_apply_completed", applied_seq=self.applied_seq)
+        self.failed = ""
+        return busy
 
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""
@@ -99,11 +111,12 @@ class Keeper(threading.Thread):
         since = self.behind_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
         seq = self.applied_seq
         self._database.checkpoint()
         self._control.set_mark(CHECKPOINTED, seq)
         self._checkpointed = time.monotonic()
+        return False
 
     def stop(self) -> None:
         """Finish and checkpoint."""
@@ -127,6 +140,7 @@ class Keeper(threading.Thread):
             "newest_received_ns": self.newest_ns,
             "rows": counts,
             "damaged_groups": len(self._reader.damaged),
+            "lost_groups": self._reader.lost,
             "set_aside": self._database.set_aside,
         }
 
@@ -156,6 +170,8 @@ async def main(settings: Settings) -> None:
     database = Database.open(settings.data, settings.store)
     if database.set_aside:
         log.warning("store_open_failed", set_aside=database.set_aside, error_type="DamagedFile")
+    if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
+        control.set_mark(CHECKPOINTED, apply.applied(database))
     reader = Reader(settings.data)
     keeper = Keeper(settings, database, reader, control)
     http = UvicornChild(

@@ -25,8 +25,9 @@ from collector.settings import Settings
 FILE = "runwell.json"
 _START_S = 60.0
 _STOP_S = 20.0
-_LONGEST_PAUSE_S = 10.0
-_CALM_S = 30.0
+_LONGEST_PAUSE_S = 5.0
+_CALM_S = 2.0
+"""A child that was up for so long starts again at once when it dies; one that dies sooner waits."""
 
 Address = dict[str, Any]
 Ready = Callable[[dict[str, Address]], None]
@@ -40,6 +41,8 @@ class _Child:
     """Name of an address → the setting that fixes its port."""
     addresses: dict[str, Address] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
+    up_since: float | None = None
+    """Monotonic time at which this process said that it was ready."""
 
 
 class Supervisor:
@@ -68,8 +71,10 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
         where = self._settings.data / FILE
+        self._settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
+        held = [child.lock(self._settings.data, c.role + child.SUPERVISOR, wait_s=0) for c in self._children]
         try:
-            self._settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             where.unlink(missing_ok=True)
             for c in self._children:
                 await self._start(c)
@@ -93,9 +98,10 @@ class Supervisor:
             self._stop.set()
             for watcher in watchers:
                 watcher.cancel()
-            for c in reversed(self._children):
-                await self._end(c)
+            await asyncio.gather(*map(self._end, self._children))
             where.unlink(missing_ok=True)
+            for lock in held:
+                lock.close()
 
     def publish(self, name: str, address: Address) -> None:
         """Add an address to `runwell.json`."""
@@ -122,6 +128,7 @@ class Supervisor:
         message = json.loads(line) if line.strip() else {}
         if "ready" in message:
             c.addresses = message["ready"]
+            c.up_since = asyncio.get_running_loop().time()
         elif "error" in message and not c.addresses:
             raise UsageError(message["error"])
         elif not c.addresses and not self._stop.is_set():
@@ -130,17 +137,17 @@ class Supervisor:
     async def _keep(self, c: _Child) -> None:
         """Start a child again whenever it dies, at once the first time, then with growing pauses."""
         loop = asyncio.get_running_loop()
-        pause, started = 0.0, loop.time()
+        pause = 0.0
         while True:
             assert c.process is not None
             await c.process.wait()
             if self._stop.is_set():
                 return
-            if loop.time() - started > _CALM_S:
+            if c.up_since is not None and loop.time() - c.up_since > _CALM_S:
                 pause = 0.0
+            c.up_since = None
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_S, 2 * pause or 0.1)
-            started = loop.time()
             with contextlib.suppress(UsageError):  # tried again: what was fine at first may be again
                 await self._start(c)
 

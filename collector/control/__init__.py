@@ -5,6 +5,7 @@ Now: marks, such as how far the store has checkpointed, which lets the journal f
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from pathlib import Path
 
@@ -24,14 +25,21 @@ class Control:
 
     @classmethod
     def open(cls, directory: Path) -> Control:
-        """Open or create the file in *directory*; raise UsageError for one of a newer version."""
+        """Open or create the file in *directory*; raise UsageError for one of a newer version.
+
+        A damaged one is set aside under a new name: its marks start at 0 again, which forgets nothing.
+        """
         path = directory / FILE
-        db = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE", check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        with db:
-            db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
-            db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
+        # One at a time, or the second process would set aside what the first has just made.
+        with (directory / "control.lock").open("a") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            try:
+                db = _connect(path)
+            except sqlite3.DatabaseError as e:
+                if e.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                    raise
+                _set_aside(path)
+                db = _connect(path)
         control = cls(db)
         if control.mark("version") > VERSION:
             db.close()
@@ -51,3 +59,31 @@ class Control:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE", check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        with db:
+            db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+            db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
+        if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            damage = sqlite3.DatabaseError(str(found))
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(path: Path) -> None:
+    n = 1
+    while (path.with_name(f"{path.name}.damaged-{n}")).exists():
+        n += 1
+    for suffix in ("", "-wal", "-shm"):
+        damaged = path.with_name(path.name + suffix)
+        if damaged.exists():
+            damaged.rename(path.with_name(f"{path.name}.damaged-{n}{suffix}"))

@@ -1,66 +1,132 @@
-"""The journal as the store sees it: groups after a number, in order, damaged ones left out and counted."""
+"""The journal as the store sees it: groups after a number, in order; what is damaged or lost is passed and counted."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+from collector.journal import files
 from collector.journal.entries import Entry, checksum, unpack
-from collector.journal.writer import FILE
+
+_ROWS = "SELECT seq, received_ns, crc, arrow FROM batch WHERE seq > ? ORDER BY seq"
+_ROW = "SELECT seq, received_ns, crc, arrow FROM batch WHERE seq = ?"
 
 
 class Reader:
     """Read-only view of a journal that another process writes. Not for use by several threads at once."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE
+        self._directory = directory
+        self._path = directory / files.NAME
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self.damaged: set[int] = set()
-        """Numbers of groups whose checksum is wrong."""
+        """Numbers of groups that are there and cannot be read."""
+        self.lost = 0
+        """Groups that were acknowledged and are not there any more."""
 
     def _open(self) -> sqlite3.Connection | None:
-        if self._db is None and self._path.exists():
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return None
+        if self._db is not None and (stat.st_dev, stat.st_ino) != self._file:
+            self.close()  # the writer repaired it: a new file stands in its place
+        if self._db is None:
             self._db = sqlite3.connect(
                 f"file:{self._path}?mode=ro", uri=True, timeout=5, check_same_thread=False, isolation_level=None
             )
+            self._file = (stat.st_dev, stat.st_ino)
         return self._db
 
     def last_seq(self) -> int:
         """Return the newest number, 0 when there is none yet."""
+        known = files.read_head(self._directory)
+        db = self._open()
+        if db is None:
+            return known
         try:
-            db = self._open()
-            if db is None:
-                return 0
-            return int(
-                db.execute(
-                    "SELECT max((SELECT coalesce(max(seq), 0) FROM batch),"
-                    " (SELECT value FROM meta WHERE name = 'forgotten'))"
-                ).fetchone()[0]
-            )
-        except sqlite3.OperationalError:  # being created just now
-            return 0
+            row = db.execute(
+                "SELECT max((SELECT coalesce(max(seq), 0) FROM batch),"
+                " (SELECT value FROM meta WHERE name = 'forgotten'))"
+            ).fetchone()
+        except sqlite3.DatabaseError:  # being created just now, or damaged
+            return known
+        return max(known, int(row[0]))
 
     def entries(self, after: int, most_bytes: int) -> list[Entry]:
-        """Return the groups after number *after*, about *most_bytes* of them, at least one if there is one."""
+        """Return the groups after number *after*, about *most_bytes* of them, at least one if there is one.
+
+        A group that cannot be read comes without tables, and so does the number behind which a tail was lost:
+        whoever goes by the last number passes them.
+        """
+        # Read before the rows: a group up to this number is among them, or lost.
+        known = files.read_head(self._directory)
         db = self._open()
         if db is None:
             return []
+        try:
+            with contextlib.closing(db.execute(_ROWS, (after,))) as rows:
+                found, complete = self._all(rows, most_bytes)
+        except sqlite3.DatabaseError as e:
+            if not files.is_damage(e):
+                return []
+            found, complete = self._one_by_one(db, after, known, most_bytes)
+        last = found[-1].seq if found else after
+        if complete and known > last:
+            found.append(Entry(known, found[-1].received_ns if found else 0, {}))
+            self.lost += 1
+        before = after
+        for entry in found:
+            # Without a group before it, whatever is missing was forgotten, not lost.
+            self.lost += entry.seq - before - 1 if before else 0
+            before = entry.seq
+        return found
+
+    def _all(self, rows: Any, most_bytes: int) -> tuple[list[Entry], bool]:
+        """Return the entries of *rows* and whether they are all there is."""
+        found: list[Entry] = []
+        taken = 0
+        for row in rows:
+            found.append(self._entry(row))
+            taken += len(row[3]) if isinstance(row[3], bytes) else 0
+            if taken >= most_bytes:
+                return found, False
+        return found, True
+
+    def _one_by_one(self, db: sqlite3.Connection, after: int, known: int, most_bytes: int) -> tuple[list[Entry], bool]:
+        """Return what `_all` does of a damaged file: each number is looked for by itself."""
         found: list[Entry] = []
         taken = 0
         try:
-            rows = db.execute("SELECT seq, received_ns, arrow, crc FROM batch WHERE seq > ? ORDER BY seq", (after,))
-            for seq, received_ns, body, crc in rows:
-                if checksum(seq, body) != crc:
-                    self.damaged.add(seq)
-                    continue
-                found.append(Entry(seq, received_ns, unpack(body)))
-                taken += len(body)
-                if taken >= most_bytes:
-                    break
-            rows.close()
-        except sqlite3.OperationalError:
-            return found
-        return found
+            row = db.execute("SELECT min(seq), max(seq) FROM batch WHERE seq > ?", (after,)).fetchone()
+        except sqlite3.DatabaseError:
+            row = (after + 1, known)
+        for seq in range(row[0] or after + 1, max(known, row[1] or 0) + 1):
+            try:
+                here = db.execute(_ROW, (seq,)).fetchone()
+            except sqlite3.DatabaseError as e:
+                if not files.is_damage(e):
+                    return found, False
+                self.damaged.add(seq)
+                found.append(Entry(seq, 0, {}))
+                continue
+            if here is None:
+                continue
+            found.append(self._entry(here))
+            taken += len(here[3]) if isinstance(here[3], bytes) else 0
+            if taken >= most_bytes:
+                return found, False
+        return found, True
+
+    def _entry(self, row: tuple[int, int, int, bytes]) -> Entry:
+        seq, received_ns, crc, body = row
+        if not isinstance(body, bytes) or checksum(seq, body) != crc:
+            self.damaged.add(seq)
+            return Entry(seq, received_ns, {})
+        return Entry(seq, received_ns, unpack(body))
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -22,6 +23,7 @@ import structlog
 from collector.control import CHECKPOINTED, Control
 from collector.decode import Accepted, Batch
 from collector.journal import Journal
+from collector.journal.files import is_damage
 from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import Encoding, Signal
 from collector.otlp.compression import decompress
@@ -35,6 +37,7 @@ _MOST_DIGESTS = 2_000_000
 """About 300 MiB; beyond it the resend window is shorter than set."""
 _HOUSEKEEPING_S = 1.0
 _FORGET_S = 30.0
+_CLOSED = "the journal cannot be opened; try again"
 
 
 _PLAIN = Accepted(0, 0, "")
@@ -87,12 +90,14 @@ class Admit:
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._writer.start()
 
-    def _open_journal(self) -> Journal:
-        journal = Journal.open(self._directory)
+    def _open_journal(self, *, repair: bool = False) -> Journal:
+        journal = Journal.open(self._directory, repair=repair)
         # Numbers that the store has seen are never given out again, whatever happened to the journal's files.
         journal.last_seq = max(journal.last_seq, self._control.mark(CHECKPOINTED), self._control.mark("applied"))
         if journal.lost:
             log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost")
+        if journal.set_aside:
+            log.error("journal_open_failed", set_aside=journal.set_aside, error_type="DamagedFile")
         return journal
 
     @property
@@ -149,7 +154,11 @@ class Admit:
             now = time.monotonic()
             if now - looked >= _HOUSEKEEPING_S:
                 looked = now
-                self._look_after()
+                try:
+                    self._look_after()
+                except Exception as e:  # a failing disk; opened anew in a second
+                    self._refusal = _CLOSED
+                    log.error("journal_check_failed", error_type=type(e).__name__, error_message=str(e)[:200])
             if now - forgot >= _FORGET_S:
                 forgot = now
                 self._forget()
@@ -187,7 +196,7 @@ class Admit:
                 # Bad input stays bad; a request seen before was kept before.
                 keep = isinstance(request.outcome, BadInput) or request.digest not in fresh
                 request.settle(request.outcome if keep and request.outcome else refused)
-            self._reopen()
+            self._reopen(repair=isinstance(e, sqlite3.Error) and is_damage(e))
             return
         for digest, request in fresh.items():
             self._seen[digest] = request.received_ns
@@ -218,22 +227,25 @@ class Admit:
         if request.outcome.records:
             fresh[request.digest] = request
 
-    def _reopen(self) -> None:
+    def _reopen(self, *, repair: bool = False) -> None:
         """Start over with the file as it is on disk; a failed fsync makes everything in memory doubtful."""
+        known = self._journal.last_seq
         try:
             self._journal.close()
         except Exception as e:
             log.warning("journal_close_failed", error_type=type(e).__name__)
         try:
-            self._journal = self._open_journal()
+            self._journal = self._open_journal(repair=repair)
+            # A write that failed may be there all the same; its requests, refused, will be sent again.
+            self._seen.update(self._journal.digests(self._clock() - self._window_ns, known))
             self._refusal = None
         except Exception as e:
-            self._refusal = "the journal cannot be opened; try again"
+            self._refusal = _CLOSED
             log.error("journal_open_failed", error_type=type(e).__name__, error_message=str(e)[:200])
 
     def _look_after(self) -> None:
         """Decide whether there is room, and forget digests beyond the window."""
-        if self._refusal == "the journal cannot be opened; try again":
+        if self._refusal == _CLOSED:
             self._reopen()
             return
         journal = self._settings.journal
@@ -242,6 +254,8 @@ class Admit:
             free = shutil.disk_usage(self._directory).free
         except OSError:
             free = 0
+        if self._journal.size_bytes() > journal.full_size:
+            self._forget()
         if free < journal.free_disk:
             self._refusal = f"disk is nearly full: less than {int(journal.free_disk) // 2**20} MiB free; try again"
         elif stored < self._journal.last_seq and self._journal.size_bytes() > journal.full_size:
@@ -260,7 +274,10 @@ class Admit:
         journal = self._settings.journal
         try:
             self._journal.forget(
-                self._control.mark(CHECKPOINTED), self._clock() - _ns(journal.keep), int(journal.keep_size)
+                self._control.mark(CHECKPOINTED),
+                self._clock() - _ns(journal.keep),
+                min(int(journal.keep_size), int(journal.full_size)),
+                self._clock() - self._window_ns,
             )
         except Exception as e:  # tried again in half a minute
             log.warning("journal_forget_failed", error_type=type(e).__name__, error_message=str(e)[:200])

@@ -6,6 +6,7 @@ The file is opened locked: no other file, no extension, no setting can be reache
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -25,6 +26,8 @@ T = TypeVar("T")
 Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 FILE = "runwell.duckdb"
+_OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
 CATALOG = "runwell"
 """How statements name this file where temporary views hide its tables: the file's stem."""
 
@@ -102,10 +105,12 @@ class Database:
                 con = _connect(path, settings)
                 break
             except duckdb.IOException as e:
-                if "lock" in str(e).lower():
+                if "Could not set lock" in str(e):
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
+                if any(os.strerror(number) in str(e) for number in _OUT_OF_REACH):
+                    raise
                 aside.append(_set_aside(path, e))
             except (duckdb.Error, RuntimeError) as e:
                 aside.append(_set_aside(path, e))
