@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import tomllib
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.model.errors import UsageError
@@ -87,6 +97,31 @@ class Runs(_Section):
     """A run with no end and no sign of life for this long is unknown."""
 
 
+Limit = Annotated[int, Field(ge=0)]
+
+
+class Queues(_Section):
+    """What is known of queues and not sent by telemetry."""
+
+    limits: dict[str, Limit | list[tuple[AwareDatetime, Limit]]] = {}
+    """Concurrency limit per queue: a number, or `[[time, limit], …]` when it changed; 0 is a paused queue. Queues
+    that are not named here get a limit inferred from their load, labelled so."""
+
+    @field_validator("limits", mode="wrap")
+    @classmethod
+    def _steps(cls, given: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """Say in one sentence what a limit may be, and that steps ascend."""
+        expected = "give per queue a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending"
+        try:
+            limits = read(given)
+        except ValidationError:
+            raise ValueError(expected) from None
+        for steps in limits.values():
+            if isinstance(steps, list) and any(later[0] <= earlier[0] for earlier, later in pairwise(steps)):
+                raise ValueError(expected)
+        return limits
+
+
 class Settings(BaseSettings):
     """All settings of runwell."""
 
@@ -114,6 +149,7 @@ class Settings(BaseSettings):
     journal: Journal = Journal()
     store: Store = Store()
     runs: Runs = Runs()
+    queues: Queues = Queues()
 
     @classmethod
     def settings_customise_sources(

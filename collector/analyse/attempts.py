@@ -31,7 +31,7 @@ def build(
     """
     span = _own_spans(spans)
     seen = _seen(spans, logs)
-    errors = _logged_errors(logs)
+    told = _told(logs)
     canceled = (
         spans.filter((pl.col("name") == CANCEL_HOOK) & (pl.col("dialect") == "trigger_dev"))
         .group_by(RUN)
@@ -40,7 +40,7 @@ def build(
     joined = (
         seen.join(span, on=ATTEMPT, how="left", nulls_equal=True)
         .join(endings, on=ATTEMPT, how="left", nulls_equal=True)
-        .join(errors, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(told, on=ATTEMPT, how="left", nulls_equal=True)
         .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
         .join(canceled, on=RUN, how="left", nulls_equal=True)
         .with_columns(
@@ -101,15 +101,21 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _logged_errors(logs: pl.DataFrame) -> pl.DataFrame:
-    """Return the error that the last `_failed` record of each attempt states."""
+def _told(logs: pl.DataFrame) -> pl.DataFrame:
+    """Return the queue wait that the logs of each attempt state, and the error of its last `_failed` record."""
+    failed = pl.col("phase") == "failed"
+
+    def last(column: str) -> pl.Expr:
+        return pl.col(column).filter(failed).drop_nulls().last()
+
     return (
-        logs.filter((pl.col("phase") == "failed") & pl.col("attempt").is_not_null())
+        logs.filter(pl.col("attempt").is_not_null())
         .group_by(ATTEMPT, maintain_order=True)
         .agg(
-            log_error_type=pl.col("error_type").drop_nulls().last(),
-            log_error_message=pl.col("error_message").drop_nulls().last(),
-            log_http_status=pl.col("http_status").drop_nulls().last(),
+            log_error_type=last("error_type"),
+            log_error_message=last("error_message"),
+            log_http_status=last("http_status"),
+            queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64).clip(0),
         )
     )
 

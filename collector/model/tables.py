@@ -143,10 +143,11 @@ ATTEMPTS = _schema(
     "number", _I, "status status_source", _S,
     "started_ns", _L, "started_source", _S, "ended_ns", _L, "ended_source", _S,
     "started_at ended_at", _T,
-    "wall_ns active_ns wait_ns", _L, "compute_ms cost_cents", _F,
+    "queue_wait_ns wall_ns active_ns wait_ns", _L, "compute_ms cost_cents", _F,
     "start_kind error_type error_message error_stack", _S,
     "http_status", _I, "trace_id span_id", _S,
 )  # fmt: skip
+"""`queue_wait_ns`: how long this attempt waited in its queue, where a record of it says so."""
 
 PHASES = _schema(
     "project run_key run_id", _S, "attempt", _I,
@@ -159,8 +160,10 @@ WAITS = _schema(
 )  # fmt: skip
 
 QUEUE_LIMITS = _schema(
-    "project queue concurrency_key", _S, "from_ns", _L, "limit", _L, "source", _S,
+    "project queue environment concurrency_key", _S, "from_ns", _L, "limit", _L, "source confidence", _S,
 )  # fmt: skip
+"""The limit of a queue from `from_ns` on, until its next row. `environment` NULL: every one. `source`: settings or
+inferred; `confidence` of an inferred limit: high, medium, low."""
 
 FINDINGS = _schema(
     "project code severity task_id operation key", _S, "count runs first_seen_ns last_seen_ns", _L,
@@ -176,5 +179,81 @@ RUN_MODEL: dict[str, pa.Schema] = {
     "findings": FINDINGS,
 }
 
-PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL}
+_COHORT = _schema("project", _S, "hour_ns", _L, "task_id queue environment version population", _S)
+"""What every hourly statistic is kept by. `hour_ns`: start of a UTC hour. `population`: live, replay, development;
+test runs are in none."""
+
+RUN_COHORTS = pa.schema([
+    *_COHORT,
+    *_schema(
+        "attempts", _I, "outcome", _S,
+        "runs ended_runs derived_runs inferred_runs", _L,
+        "wasted_runs wasted_ns backoff_runs backoff_ns latency_runs latency_ns", _L,
+        "cost_runs cost_nanocents wasted_cost_runs wasted_cost_nanocents", _L,
+    ),
+])  # fmt: skip
+"""Runs by the hour in which their first attempt started; rows add up. `attempts`: the highest attempt number that
+telemetry names, NULL when it names none; `outcome`: status of the run. `ended_runs`: those with an attempt that ended;
+`derived_runs`, `inferred_runs`: those whose outcome is known only so. Each sum stands beside the number of runs for
+which it is known: `wasted`: attempts that were not the last, and the last if it failed; `backoff`: between attempts,
+waiting in the queue again left out where known; `latency`: from the first attempt's end to the last one's, in
+recovered runs."""
+
+ATTEMPT_HOURS = pa.schema([
+    *_COHORT,
+    *_schema(
+        "number", _I, "outcome", _S,
+        "attempts derived_attempts inferred_attempts", _L,
+        "wall_attempts wall_ns active_attempts active_ns wait_attempts wait_ns cost_attempts cost_nanocents", _L,
+    ),
+])  # fmt: skip
+"""Attempts by the hour in which they started; rows add up. `outcome`: status of the attempt."""
+
+FLOW_HOURS = pa.schema([
+    *_COHORT, *_schema("event outcome", _S, "runs derived_runs inferred_runs", _L),
+])  # fmt: skip
+"""Runs by the hour in which they arrived (`event` arrived: queued, else started), started and ended; rows add up.
+`outcome`: status of the run for `ended`, NULL for the others."""
+
+DURATION_HOURS = pa.schema([
+    *_COHORT, *_schema("measure outcome", _S, "ix", _I, "n total_ns derived_n inferred_n", _L),
+])  # fmt: skip
+"""Log histograms of durations that ended; rows add up. `measure`: queue_wait, execution, active, wait, end_to_end,
+unexplained (of a run, in the hour its first attempt started), attempt, gap, backoff, requeue_wait (of an attempt, in
+the hour it started). `ix` holds the durations d with 2^((ix-1)/16) < d <= 2^(ix/16) in milliseconds, those below a
+microsecond as one microsecond; to merge, add `n` by `ix`."""
+
+PHASE_HOURS = pa.schema([
+    *_COHORT, *_schema("operation phase called_service outcome", _S, "ix", _I, "n ideal_n total_ns", _L),
+])  # fmt: skip
+"""Phases and calls (`phase` calling) by the hour in which they began; rows add up. `ix` as in `duration_hours`, NULL
+when the duration is unknown. `ideal_n`: those that belong to the attempt of their run that made the most such calls:
+what the run would have needed without retries."""
+
+QUEUE_LEVELS = _schema(
+    "project queue environment", _S, "bucket_ns", _L, "level", _I, "limit", _L, "limit_source", _S,
+    "is_queued", _B, "ns", _L,
+)  # fmt: skip
+"""How long (`ns`) in each 5 minutes `level` slots of a queue were held while `limit` was in force. `is_queued`: whether
+a run waited meanwhile, NULL where telemetry does not tell. Rows of a bucket add up to its length."""
+
+SLOT_HOURS = _schema(
+    "project", _S, "hour_ns", _L, "queue environment task_id population", _S, "slot_ns assumed_ns orphan_slots", _L,
+)  # fmt: skip
+"""Slot time per task of a queue in each hour; rows add up. Here `population` may be test: a slot is held whoever holds
+it. `assumed_ns`: the part that rests on an end that is inferred or a wait that may have given the slot back;
+`orphan_slots`: slots that started in the hour and whose end nobody saw."""
+
+STATISTICS: dict[str, pa.Schema] = {
+    "run_cohorts": RUN_COHORTS,
+    "attempt_hours": ATTEMPT_HOURS,
+    "flow_hours": FLOW_HOURS,
+    "duration_hours": DURATION_HOURS,
+    "phase_hours": PHASE_HOURS,
+    "queue_levels": QUEUE_LEVELS,
+    "slot_hours": SLOT_HOURS,
+}
+"""Kept by the statistics jobs from the run model; each can be computed again from it."""
+
+PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL, **STATISTICS}
 """Every table a user may query."""

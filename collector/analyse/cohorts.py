@@ -1,0 +1,172 @@
+"""Additive counts of runs and attempts: what retry, failure and throughput numbers are summed from.
+
+Enter: rows of `runs` and `attempts`, always whole runs (a run with all its attempts). Leave: rows of `run_cohorts`,
+`attempt_hours`, `flow_hours`. For sets of runs A and B that share none, f(A and B) is f(A) and f(B) added up,
+so the counts of some runs can be replaced: add their new rows, subtract what their old rows gave.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+from collector.analyse.frames import (
+    COHORT,
+    ENDED,
+    FAILED,
+    TERMINAL,
+    Frame,
+    dimensions,
+    hour_of,
+    nanocents,
+    population,
+    rank,
+    shaped,
+)
+
+
+def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
+    """Return one row per started run that is no test: its dimensions and what its attempts came to.
+
+    Columns: those of `RUN`, `COHORT`, run_id, parent_run_id, root_run_id, started_ns, ended_ns, last_seen_ns,
+    outcome (status), attempts (highest number named, NULL if none), has_ended (an attempt ended), weakness (`rank` of
+    outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns, cost_nanocents,
+    wasted_cost_nanocents.
+    """
+    own = (
+        runs.lazy()
+        .filter(pl.col("started_ns").is_not_null())
+        .with_columns(
+            population=population(), hour_ns=hour_of("started_ns"), outcome=pl.col("status"),
+            gaps_ns="backoff_ns", cost_nanocents=nanocents("cost_cents"),
+        )
+        .filter(pl.col("population") != "test")
+    )  # fmt: skip
+    last = pl.col("number") == pl.col("number").max().over(RUN)
+    spent = ~last | pl.col("status").is_in(FAILED)
+    again = pl.col("number") > 1
+    sums = (
+        attempts.lazy()
+        .with_columns(is_last=last, is_spent=spent, cost=nanocents("cost_cents"))
+        .group_by(RUN)
+        .agg(
+            attempts=pl.col("number").max(),
+            complete=pl.col("number").max() == pl.len(),
+            has_ended=pl.col("status").is_in(ENDED).any(),
+            first_ended_ns=pl.col("ended_ns").filter(pl.col("number") == 1).first(),
+            last_ended_ns=pl.col("ended_ns").filter("is_last").first(),
+            last_status=pl.col("status").filter("is_last").first(),
+            wasted=_all_known("wall_ns", "is_spent"),
+            wasted_cost=_all_known("cost", "is_spent"),
+            requeued_ns=pl.col("queue_wait_ns").filter(again).sum(),
+        )
+    )
+    whole = pl.col("complete") & pl.col("last_status").is_in([*ENDED, "running"])
+    recovered = (pl.col("outcome") == "completed") & (pl.col("attempts") > 1)
+    return own.join(sums, on=RUN, how="left", nulls_equal=True).select(
+        *COHORT, "run_key", "run_id", "parent_run_id", "root_run_id", "started_ns", "ended_ns", "last_seen_ns",
+        "outcome", "attempts", "first_ended_ns", "cost_nanocents",
+        pl.col("has_ended").fill_null(False),
+        weakness=rank("status_source", "attempt_count_source"),
+        wasted_ns=pl.when(whole).then("wasted"),
+        backoff_ns=pl.when(pl.col("attempts") > 1).then((pl.col("gaps_ns") - pl.col("requeued_ns")).clip(0)),
+        latency_ns=pl.when(recovered).then((pl.col("last_ended_ns") - pl.col("first_ended_ns")).clip(0)),
+        wasted_cost_nanocents=pl.when(whole & pl.col("cost_nanocents").is_not_null()).then("wasted_cost"),
+    )  # fmt: skip
+
+
+def _all_known(value: str, where: str) -> pl.Expr:
+    """Return the sum of *value* over rows *where*, NULL unless each of them is known."""
+    chosen = pl.col(value).filter(where)
+    return pl.when(chosen.is_null().any()).then(None).otherwise(chosen.sum())
+
+
+def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
+    """Return rows of `run_cohorts`."""
+    known = ["wasted", "backoff", "latency"]
+    grouped = (
+        per_run(runs, attempts)
+        .group_by(*COHORT, "attempts", "outcome")
+        .agg(
+            runs=pl.len(),
+            ended_runs=pl.col("has_ended").sum(),
+            **_weak("runs"),
+            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in known},
+            **{f"{name}_ns": pl.col(f"{name}_ns").sum() for name in known},
+            cost_runs=pl.col("cost_nanocents").count(),
+            cost_nanocents=pl.col("cost_nanocents").sum(),
+            wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),
+            wasted_cost_nanocents=pl.col("wasted_cost_nanocents").sum(),
+        )
+    )
+    return shaped(grouped, "run_cohorts", by=[*COHORT, "attempts", "outcome"])
+
+
+def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
+    """Return rows of `attempt_hours`."""
+    sums = ["wall", "active", "wait"]
+    grouped = (
+        attempts.lazy()
+        .filter(pl.col("started_ns").is_not_null())
+        .drop("task_id", "queue")
+        .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+        .with_columns(
+            hour_ns=hour_of("started_ns"),
+            outcome="status",
+            weakness=rank("status_source"),
+            cost=nanocents("cost_cents"),
+        )
+        .group_by(*COHORT, "number", "outcome")
+        .agg(
+            attempts=pl.len(),
+            **_weak("attempts"),
+            **{f"{name}_attempts": pl.col(f"{name}_ns").count() for name in sums},
+            **{f"{name}_ns": pl.col(f"{name}_ns").sum() for name in sums},
+            cost_attempts=pl.col("cost").count(),
+            cost_nanocents=pl.col("cost").sum(),
+        )
+    )
+    return shaped(grouped, "attempt_hours", by=[*COHORT, "number", "outcome"])
+
+
+def flow_hours(runs: Frame) -> pl.DataFrame:
+    """Return rows of `flow_hours`.
+
+    A run that is over but shows no end counts at its last sign of life, one whose queueing is unknown arrives as
+    it starts; both count as inferred.
+    """
+    own = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
+    plain = [name for name in COHORT if name != "hour_ns"]
+    over = pl.col("status").is_in(TERMINAL)
+    inferred = pl.lit("inferred")
+    events = pl.concat([
+        own.select(
+            *plain, event=pl.lit("arrived"), outcome=pl.lit(None, pl.String), ns=pl.coalesce("queued_ns", "started_ns"),
+            weakness=rank(pl.when(pl.col("queued_ns").is_not_null()).then("queued_source").otherwise(inferred)),
+        ),
+        own.select(
+            *plain, event=pl.lit("started"), outcome=pl.lit(None, pl.String), ns="started_ns",
+            weakness=rank("started_source"),
+        ),
+        own.filter(over).select(
+            *plain, event=pl.lit("ended"), outcome="status", ns=pl.coalesce("ended_ns", "last_seen_ns"),
+            weakness=rank(
+                "status_source", pl.when(pl.col("ended_ns").is_not_null()).then("ended_source").otherwise(inferred)
+            ),
+        ),
+    ])  # fmt: skip
+    grouped = (
+        events.filter(pl.col("ns").is_not_null())
+        .with_columns(hour_ns=hour_of("ns"))
+        .group_by(*COHORT, "event", "outcome")
+        .agg(runs=pl.len(), **_weak("runs"))
+    )
+    return shaped(grouped, "flow_hours", by=[*COHORT, "event", "outcome"])
+
+
+def _weak(what: str) -> dict[str, pl.Expr]:
+    """Return counters of derived and inferred rows."""
+    return {
+        f"derived_{what}": (pl.col("weakness") == 1).sum(),
+        f"inferred_{what}": (pl.col("weakness") == 2).sum(),
+    }

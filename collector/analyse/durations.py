@@ -1,0 +1,156 @@
+"""Durations: how long runs and attempts wait, work and take, and where the time of a run went.
+
+Enter: rows of `runs` and `attempts`, whole runs. Leave: one row per known duration (`values`), their mergeable
+histograms (`hours`, table `duration_hours`). A run counts in the hour its first attempt started, because
+counting by end would favour long ones; an attempt in the hour it started.
+
+end_to_end = queue_wait + attempts (active and wait) + gaps + unexplained; a gap is backoff + requeue_wait.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+from collector.analyse.frames import COHORT, ENDED, TERMINAL, Frame, dimensions, hour_of, population, rank, shaped
+
+SCALE = 16
+"""Histogram buckets per doubling (scale 4 of an OpenTelemetry exponential histogram)."""
+RELATIVE_ERROR = (2 ** (1 / SCALE) - 1) / (2 ** (1 / SCALE) + 1)
+"""How far an estimate from a bucket may be off, 2.2 %."""
+_SHORTEST_NS = 1_000
+
+RUN_MEASURES = ["queue_wait", "execution", "active", "wait", "end_to_end", "unexplained"]
+"""Measures of a run; the others belong to an attempt."""
+ATTEMPT_MEASURES = ["attempt", "gap", "backoff", "requeue_wait"]
+
+
+def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return every duration: `COHORT`, run_key, number, started_ns, measure, outcome, value_ns, is_open, weakness.
+
+    `number` is NULL for measures of a run. `is_open`: the run or attempt had lasted *value_ns* when last seen or at
+    *as_of_ns*, and went on (only `execution` and `attempt`). `outcome` is the status of the run or attempt.
+    `weakness`: see `frames.rank`.
+    """
+    return pl.concat([_of_runs(runs, attempts, as_of_ns), _of_attempts(runs, attempts, as_of_ns)])
+
+
+def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
+    walls = attempts.lazy().group_by(RUN).agg(
+        wall_ns=pl.when(pl.col("wall_ns").is_not_null().all() & (pl.col("number").max() == pl.len())).then(
+            pl.col("wall_ns").sum()
+        ),
+        attempts=pl.col("number").max(),
+    )  # fmt: skip
+    own = (
+        runs.lazy()
+        .with_columns(population=population())
+        .filter(pl.col("started_ns").is_not_null() & (pl.col("population") != "test"))
+        .join(walls, on=RUN, how="left", nulls_equal=True)
+        .with_columns(
+            hour_ns=hour_of("started_ns"),
+            number=pl.lit(None, pl.Int32),
+            outcome="status",
+            is_over=pl.col("status").is_in(TERMINAL) & pl.col("ended_ns").is_not_null(),
+            alive_ns=pl.when(pl.col("status") == "unknown").then("last_seen_ns").otherwise(as_of_ns),
+            # A run of one attempt has no gap; of more, their sum is known or not.
+            gaps_ns=pl.when(pl.col("attempts") == 1).then(pl.coalesce("backoff_ns", 0)).otherwise("backoff_ns"),
+        )
+    )
+    until = pl.when("is_over").then("ended_ns").otherwise("alive_ns")
+    residual = pl.col("end_to_end_ns") - pl.sum_horizontal("queue_wait_ns", "wall_ns", "gaps_ns", ignore_nulls=False)
+    known: dict[str, tuple[pl.Expr, pl.Expr]] = {
+        "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
+        "execution": ((until - pl.col("started_ns")).clip(0), rank("started_source", _end_source())),
+        "active": (pl.col("active_ns"), rank("started_source", _end_source())),
+        "wait": (pl.col("wait_ns"), rank(pl.lit("measured"))),
+        "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
+        "unexplained": (residual.abs(), rank("queued_source", _end_source())),
+    }
+    shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
+    return pl.concat(
+        [
+            own.select(
+                *shared, measure=pl.lit(name), value_ns=value, weakness=weakness,
+                is_open=~pl.col("is_over") if name == "execution" else pl.lit(False),
+            )
+            for name, (value, weakness) in known.items()
+        ]
+    ).filter(pl.col("value_ns").is_not_null())  # fmt: skip
+
+
+def _end_source() -> pl.Expr:
+    """Return the source of an end; one that has not come adds no doubt of its own."""
+    return pl.when(pl.col("ended_ns").is_null()).then(pl.lit("measured")).otherwise("ended_source")
+
+
+def _of_attempts(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
+    seen = runs.lazy().select(*RUN, "last_seen_ns")
+    own = (
+        attempts.lazy()
+        .filter(pl.col("started_ns").is_not_null())
+        .drop("task_id", "queue")
+        .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+        .join(seen, on=RUN, how="left", nulls_equal=True)
+        .sort(*RUN, "number")
+        .with_columns(
+            hour_ns=hour_of("started_ns"),
+            outcome="status",
+            follows=pl.col("number").shift(1).over(RUN) == pl.col("number") - 1,
+            before_ns=pl.col("ended_ns").shift(1).over(RUN),
+            before_source=pl.col("ended_source").shift(1).over(RUN),
+            is_over=pl.col("status").is_in(ENDED) & pl.col("wall_ns").is_not_null(),
+            alive_ns=pl.when(pl.col("status") == "running").then(as_of_ns).otherwise("last_seen_ns"),
+        )
+        .with_columns(gap_ns=pl.when("follows").then((pl.col("started_ns") - pl.col("before_ns")).clip(0)))
+    )
+    is_retry = pl.col("number") > 1
+    lasted = pl.when("is_over").then("wall_ns").otherwise((pl.col("alive_ns") - pl.col("started_ns")).clip(0))
+    requeue = pl.when(is_retry).then("queue_wait_ns")
+    between = rank("started_source", "before_source")
+    known: dict[str, tuple[pl.Expr, pl.Expr]] = {
+        "attempt": (lasted, rank("started_source", _end_source())),
+        "gap": (pl.col("gap_ns"), between),
+        "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),
+        "requeue_wait": (requeue, rank(pl.lit("measured"))),
+    }
+    shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
+    return pl.concat(
+        [
+            own.select(
+                *shared, measure=pl.lit(name), value_ns=value, weakness=weakness,
+                is_open=~pl.col("is_over") if name == "attempt" else pl.lit(False),
+            )
+            for name, (value, weakness) in known.items()
+        ]
+    ).filter(pl.col("value_ns").is_not_null())  # fmt: skip
+
+
+def bucket(value_ns: str = "value_ns") -> pl.Expr:
+    """Return the histogram bucket `ix` of a duration in ns."""
+    ms = pl.col(value_ns).clip(_SHORTEST_NS).cast(pl.Float64) / 1e6
+    return (ms.log(2) * SCALE).ceil().cast(pl.Int32)
+
+
+def bucket_ns(ix: str = "ix") -> pl.Expr:
+    """Return the estimate in ns of a duration in bucket *ix*: the value whose relative error is least."""
+    g = 2 ** (1 / SCALE)
+    return (2 * pl.lit(g).pow(pl.col(ix).cast(pl.Float64)) / (g + 1) * 1e6).round().cast(pl.Int64)
+
+
+def hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
+    """Return rows of `duration_hours`: the histograms of all durations that have ended. Additive, as in `cohorts`."""
+    key = [*COHORT, "measure", "outcome", "ix"]
+    grouped = (
+        values(runs, attempts, as_of_ns=0)
+        .filter(~pl.col("is_open"))
+        .with_columns(ix=bucket())
+        .group_by(key)
+        .agg(
+            n=pl.len(),
+            total_ns=pl.col("value_ns").sum(),
+            derived_n=(pl.col("weakness") == 1).sum(),
+            inferred_n=(pl.col("weakness") == 2).sum(),
+        )
+    )
+    return shaped(grouped, "duration_hours", by=key)

@@ -1,0 +1,82 @@
+"""What the statistics share: frames lazy or not, exactly a table's columns, populations, and provenance as a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from collector.analyse.evidence import RUN
+from collector.model import tables
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+HOUR_NS = 3_600_000_000_000
+COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "version", "population"]
+"""What hourly statistics are kept by."""
+DIMENSIONS = [name for name in COHORT if name != "hour_ns"]
+
+ENDED = ["completed", "failed", "canceled", "timed_out", "crashed"]
+"""Statuses of attempts that ended."""
+FAILED = ["failed", "timed_out", "crashed"]
+"""Statuses of runs and attempts that count as failures."""
+TERMINAL = [*ENDED, "expired"]
+"""Statuses of runs that are over."""
+
+_DEVELOPMENT = ["development", "dev", "local"]
+_SOURCES = {"measured": 0, "phase": 1, "derived": 1, "inferred": 2}
+
+
+def shaped(frame: Frame, table: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
+    """Return exactly the columns of *table*, in its order and types, sorted by *by* (default: all of them)."""
+    schema = schema_of(table)
+    return (
+        frame.lazy()
+        .select(pl.col(name).cast(kind) for name, kind in schema.items())
+        .sort(*(by or schema.names()), nulls_last=True)
+        .collect(engine="streaming")
+    )
+
+
+def schema_of(table: str) -> pl.Schema:
+    """Return the polars schema of a public table."""
+    empty = pl.from_arrow(pa.Table.from_batches([], tables.PUBLIC[table]))
+    assert isinstance(empty, pl.DataFrame)
+    return empty.schema
+
+
+def hour_of(column: str) -> pl.Expr:
+    """Return the start of the UTC hour that a time in ns falls into."""
+    return pl.col(column) // HOUR_NS * HOUR_NS
+
+
+def population() -> pl.Expr:
+    """Return test, development, replay or live: what a row of `runs` may be counted with."""
+    return (
+        pl.when(pl.col("is_test").fill_null(False))
+        .then(pl.lit("test"))
+        .when(pl.col("environment").str.to_lowercase().is_in(_DEVELOPMENT).fill_null(False))
+        .then(pl.lit("development"))
+        .when(pl.col("is_replay").fill_null(False))
+        .then(pl.lit("replay"))
+        .otherwise(pl.lit("live"))
+    )
+
+
+def dimensions(runs: Frame, *, tests: bool = False) -> pl.LazyFrame:
+    """Return run keys with the dimensions their attempts and phases are counted by; test runs only with *tests*."""
+    plain = [name for name in DIMENSIONS if name not in ("project", "population")]
+    rows = runs.lazy().select(*RUN, *plain, population=population())
+    return rows if tests else rows.filter(pl.col("population") != "test")
+
+
+def rank(*sources: str | pl.Expr) -> pl.Expr:
+    """Return how weak the weakest of the *sources* is: 0 measured, 1 derived or phase, 2 inferred or worse."""
+    each = [pl.col(s) if isinstance(s, str) else s for s in sources]
+    return pl.max_horizontal(e.replace_strict(_SOURCES, default=2, return_dtype=pl.Int8) for e in each)
+
+
+def nanocents(cents: str) -> pl.Expr:
+    """Return an amount in cents as whole billionths, so that sums do not depend on their order."""
+    return (pl.col(cents) * 1e9).round().cast(pl.Int64)

@@ -1,0 +1,96 @@
+"""How many slots of a queue are held, and for how long: the level table that everything about saturation comes from.
+
+Enter: intervals of `slots`, limits as steps. Leave: rows of `queue_levels`: time per level, not samples, so that
+averages, percentiles and time at the limit are exact and rows of any buckets add up. At one instant ends come before
+starts, because intervals are half-open; an interval without length never counts.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.frames import Frame, hour_of, shaped
+from collector.analyse.slots import QUEUE
+
+BUCKET_NS = 300_000_000_000
+
+
+def queue_levels(
+    held: Frame,
+    waiting: Frame,
+    limits: Frame,
+    *,
+    from_ns: int,
+    to_ns: int,
+    queues: Frame | None = None,
+    bucket_ns: int = BUCKET_NS,
+) -> pl.DataFrame:
+    """Return rows of `queue_levels` for the time [*from_ns*, *to_ns*).
+
+    *held*, *waiting*: at least the rows of `slots.slots` and `slots.queued` that touch that time, any others
+    do no harm. *limits*: rows of `queue_limits` with their environment filled in (`limits.steps`), one series a queue.
+    *queues* (`QUEUE`): queues to report although nothing was held, at level 0. *from_ns* is the start of an hour;
+    buckets are whole but for one that *to_ns* ends. Cost grows with the rows given, not with the slots' length.
+    """
+    held, waiting, steps = held.lazy(), waiting.lazy(), limits.lazy().with_row_index("step")
+    known = [held.select(QUEUE), waiting.select(QUEUE), *([queues.lazy().select(QUEUE)] if queues is not None else [])]
+    every = pl.concat(known).unique()
+    grid = every.join(pl.LazyFrame({"t": pl.int_range(from_ns, to_ns, bucket_ns, eager=True)}), how="cross")
+    intervals = [
+        _points(held, from_ns, to_ns, "d"),
+        _points(waiting.filter(pl.col("from_ns").is_not_null()), from_ns, to_ns, "q"),
+    ]
+    changes = (
+        steps.filter(pl.col("from_ns") < to_ns)
+        .join(every, on=QUEUE, how="semi", nulls_equal=True)
+        .sort("from_ns", "step")
+        .with_columns(t=pl.col("from_ns").clip(from_ns))
+        .select(*QUEUE, "t", "step")
+        # Of those in force before the window, the last one is.
+        .unique([*QUEUE, "t"], keep="last", maintain_order=True)
+    )
+    swept = (
+        pl.concat([grid, *intervals, changes], how="diagonal")
+        .group_by(*QUEUE, "t")
+        .agg(pl.col("d").sum(), pl.col("q").sum(), pl.col("step").max())
+        .sort(*QUEUE, "t", nulls_last=True)
+        .with_columns(
+            level=pl.col("d").cum_sum().over(QUEUE),
+            waits=pl.col("q").cum_sum().over(QUEUE),
+            step=pl.col("step").forward_fill().over(QUEUE),
+            ns=pl.col("t").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("t"),
+        )
+        .filter((pl.col("t") < to_ns) & (pl.col("ns") > 0))
+        .with_columns(bucket_ns=from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns, hour_ns=hour_of("t"))
+        .join(_told(waiting), on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True)
+        .with_columns(
+            is_queued=pl.when(pl.col("waits") > 0)
+            .then(pl.lit(True))
+            .when(pl.col("all_told").fill_null(False))
+            .then(pl.lit(False))
+        )
+        .join(steps.select("step", "limit", limit_source="source"), on="step", how="left")
+    )
+    key = [*QUEUE, "bucket_ns", "level", "limit", "limit_source", "is_queued"]
+    return shaped(swept.group_by(key).agg(pl.col("ns").sum()), "queue_levels", by=key)
+
+
+def _points(intervals: pl.LazyFrame, from_ns: int, to_ns: int, name: str) -> pl.LazyFrame:
+    """Return +1 at each interval's start and -1 at its end, both clipped to the window."""
+    clipped = intervals.filter((pl.col("from_ns") < to_ns) & (pl.col("to_ns") > from_ns))
+    one = pl.lit(1, pl.Int64)
+    return pl.concat(
+        [
+            clipped.select(*QUEUE, t=pl.col("from_ns").clip(from_ns, to_ns), **{name: one}),
+            clipped.select(*QUEUE, t=pl.col("to_ns").clip(from_ns, to_ns), **{name: -one}),
+        ]
+    )
+
+
+def _told(waiting: pl.LazyFrame) -> pl.LazyFrame:
+    """Return per queue and hour whether every attempt that started in it tells how long it had waited."""
+    return (
+        waiting.with_columns(hour_ns=hour_of("to_ns"))
+        .group_by(*QUEUE, "hour_ns")
+        .agg(all_told=pl.col("from_ns").is_not_null().all())
+    )

@@ -1,0 +1,59 @@
+"""Concurrency limits of queues as steps: from settings, else inferred from how their load behaves.
+
+Enter: what the settings say, rows of `queue_limits`. Leave: rows of `queue_limits`, always with their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from collector.analyse.frames import Frame, schema_of, shaped
+from collector.analyse.slots import QUEUE
+
+ALWAYS_NS = 0
+"""Start of a limit that the settings give without a time."""
+
+
+def from_settings(project: str, limits: Mapping[str, int | Sequence[tuple[datetime, int]]]) -> pl.DataFrame:
+    """Return rows of `queue_limits` for `settings.queues.limits`; they hold in every environment."""
+    rows = [
+        {"project": project, "queue": queue, "from_ns": from_ns, "limit": limit, "source": "settings"}
+        for queue, given in limits.items()
+        for from_ns, limit in _steps_of(given)
+    ]
+    return shaped(pl.DataFrame(rows, schema=schema_of("queue_limits")), "queue_limits")
+
+
+def _steps_of(given: int | Sequence[tuple[datetime, int]]) -> list[tuple[int, int]]:
+    if isinstance(given, int):
+        return [(ALWAYS_NS, given)]
+    return [(round(at.timestamp() * 1e6) * 1000, limit) for at, limit in given]
+
+
+def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
+    """Return rows of `queue_limits` with one series for each of *queues* (`QUEUE`) that has any, in time order.
+
+    What the settings say replaces what was inferred, a row for the queue's own environment one for every environment.
+    Rows of a single concurrency key are left out: they limit runs that telemetry does not name.
+    """
+    rows = limits.lazy().filter(pl.col("concurrency_key").is_null())
+    own = rows.join(queues.lazy().select(QUEUE).unique(), on=QUEUE, how="semi", nulls_equal=True)
+    shared = (
+        rows.filter(pl.col("environment").is_null())
+        .drop("environment")
+        .join(
+            queues.lazy().select(QUEUE).unique().filter(pl.col("environment").is_not_null()),
+            on=["project", "queue"],
+            nulls_equal=True,
+        )
+        .select(own.collect_schema().names())
+    )
+    ranked = (
+        pl.concat([own.with_columns(place=pl.lit(0)), shared.with_columns(place=pl.lit(1))])
+        .with_columns(place=pl.col("place") + 2 * (pl.col("source") != "settings").cast(pl.Int32))
+        .filter(pl.col("place") == pl.col("place").min().over(QUEUE))
+    )
+    return shaped(ranked, "queue_limits", by=[*QUEUE, "from_ns"])

@@ -1,0 +1,142 @@
+"""Slots: when attempts hold one of their queue's, and when runs wait for one.
+
+Enter: rows of `runs`, `attempts`, `waits`. Leave: intervals, half-open [from_ns, to_ns), and slot time per task
+and hour (`slot_hours`). A slot is held whoever holds it, so test runs and replays count here.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+from collector.analyse.frames import HOUR_NS, Frame, dimensions, hour_of, shaped
+
+QUEUE = ["project", "queue", "environment"]
+"""What a limit applies to."""
+_ATTEMPT = [*RUN, "number"]
+
+
+def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
+    """Return the slots held: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns, is_assumed, is_orphan.
+
+    An attempt holds its slot from start to end, less the waits that give it back (`holds_slot` false); one without
+    an end holds it until *as_of_ns* as long as its run was seen within *lease_ns*, else only until it was last seen
+    (`is_orphan`). An end before the start counts as a slot of no length. `is_assumed`: the end is inferred or
+    missing, or a wait may have given the slot back. Attempts whose queue is unknown are left out.
+    """
+    seen = runs.lazy().select(*RUN, "last_seen_ns")
+    is_open = pl.col("ended_ns").is_null()
+    lost = is_open & (as_of_ns - pl.col("last_seen_ns") > lease_ns)
+    doubtful = (
+        waits.lazy()
+        .filter(pl.col("holds_slot").is_null())
+        .select(*RUN, number="attempt", is_doubtful=pl.lit(True))
+        .unique(_ATTEMPT)
+    )
+    own = (
+        attempts.lazy()
+        .filter(pl.col("started_ns").is_not_null())
+        .drop("task_id", "queue")
+        .join(dimensions(runs, tests=True), on=RUN, how="inner", nulls_equal=True)
+        .filter(pl.col("queue").is_not_null())
+        .join(seen, on=RUN, how="left", nulls_equal=True)
+        .join(doubtful, on=_ATTEMPT, how="left", nulls_equal=True)
+        .select(
+            *QUEUE, "task_id", "population", "run_key", "number",
+            from_ns="started_ns",
+            to_ns=pl.max_horizontal(
+                "started_ns",
+                pl.when(~is_open).then("ended_ns").when(lost).then("last_seen_ns").otherwise(pl.lit(as_of_ns)),
+            ),
+            is_assumed=is_open | (pl.col("ended_source") == "inferred") | pl.col("is_doubtful").fill_null(False),
+            is_orphan=lost.fill_null(False),
+        )
+    )  # fmt: skip
+    given_back = (
+        waits.lazy()
+        .filter(~pl.col("holds_slot") & pl.col("ended_ns").is_not_null())
+        .select(*RUN, number="attempt", a="started_ns", b="ended_ns")
+    )
+    return _without(own, given_back)
+
+
+def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the parts of *held* that no interval [a, b) of *given_back* covers."""
+    clipped = (
+        given_back.join(held.select(*_ATTEMPT, "from_ns", "to_ns"), on=_ATTEMPT, how="inner", nulls_equal=True)
+        .with_columns(a=pl.col("a").clip("from_ns", "to_ns"), b=pl.col("b").clip("from_ns", "to_ns"))
+        .filter(pl.col("a") < pl.col("b"))
+        .sort(*_ATTEMPT, "a", "b")
+        .with_columns(reached=pl.col("b").cum_max().shift(1).over(_ATTEMPT))
+        .with_columns(island=(pl.col("a") > pl.col("reached")).fill_null(True).cum_sum().over(_ATTEMPT))
+        .group_by(*_ATTEMPT, "island")
+        .agg(a=pl.col("a").min(), b=pl.col("b").max())
+        .sort(*_ATTEMPT, "a")
+    )
+    before = held.join(clipped, on=_ATTEMPT, how="inner", nulls_equal=True).sort(*_ATTEMPT, "a")
+    before = before.with_columns(
+        from_ns=pl.coalesce(pl.col("b").shift(1).over(_ATTEMPT), "from_ns"), rest_ns="to_ns", to_ns="a"
+    )
+    after = (
+        before.filter(pl.col("a") == pl.col("a").max().over(_ATTEMPT)).with_columns(from_ns="b", to_ns="rest_ns")
+    )  # fmt: skip
+    columns = [*QUEUE, "task_id", "population", "run_key", "number", "from_ns", "to_ns", "is_assumed", "is_orphan"]
+    whole = held.join(clipped, on=_ATTEMPT, how="anti", nulls_equal=True)
+    # A lost slot is one slot: only its last part is the orphan.
+    parts = [whole.select(columns), before.with_columns(is_orphan=pl.lit(False)).select(columns), after.select(columns)]
+    return pl.concat(parts)
+
+
+def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return the waits for a slot: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns.
+
+    `from_ns` NULL: an attempt started at `to_ns` and nothing tells since when it was due. Runs whose queue is
+    unknown are left out. Waiting runs last until *as_of_ns*.
+    """
+    about = dimensions(runs, tests=True)
+    plain = [*QUEUE, "task_id", "population", "run_key"]
+    first = (
+        runs.lazy()
+        .select(*RUN, "queued_ns", "started_ns", "status")
+        .filter(pl.col("started_ns").is_not_null() | (pl.col("status") == "queued"))
+        .join(about, on=RUN, how="inner", nulls_equal=True)
+        .select(
+            *plain, number=pl.lit(1, pl.Int32), from_ns="queued_ns",
+            to_ns=pl.when(pl.col("started_ns").is_not_null()).then("started_ns").otherwise(pl.lit(as_of_ns)),
+        )
+    )  # fmt: skip
+    again = (
+        attempts.lazy()
+        .filter((pl.col("number") > 1) & pl.col("started_ns").is_not_null())
+        .drop("task_id", "queue")
+        .join(about, on=RUN, how="inner", nulls_equal=True)
+        .select(*plain, "number", from_ns=pl.col("started_ns") - pl.col("queue_wait_ns"), to_ns="started_ns")
+    )
+    return (
+        pl.concat([first, again])
+        .filter(pl.col("queue").is_not_null())
+        .with_columns(to_ns=pl.max_horizontal("from_ns", "to_ns"))
+    )
+
+
+def slot_hours(held: Frame) -> pl.DataFrame:
+    """Return rows of `slot_hours` of the *held* slots (`slots`); additive for sets of slots that share none."""
+    key = ["project", "hour_ns", "queue", "environment", "task_id", "population"]
+    last_ns = pl.max_horizontal("from_ns", pl.col("to_ns") - 1)
+    grouped = (
+        held.lazy()
+        .with_columns(begins=hour_of("from_ns"))
+        .with_columns(hour_ns=pl.int_ranges(pl.col("begins"), last_ns + 1, HOUR_NS))
+        .explode("hour_ns")
+        .with_columns(
+            ns=pl.min_horizontal("to_ns", pl.col("hour_ns") + HOUR_NS) - pl.max_horizontal("from_ns", "hour_ns"),
+            is_first=pl.col("hour_ns") == pl.col("begins"),
+        )
+        .group_by(key)
+        .agg(
+            slot_ns=pl.col("ns").sum(),
+            assumed_ns=pl.col("ns").filter("is_assumed").sum(),
+            orphan_slots=(pl.col("is_orphan") & pl.col("is_first")).sum(),
+        )
+    )
+    return shaped(grouped, "slot_hours", by=key)
