@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import structlog
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -35,12 +36,18 @@ class NotFound(Refused):
     """There is nothing by that name."""
 
 
-def application(database: Database, limits: Store, status: Status, ready: Callable[[], str]) -> Starlette:
-    """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is."""
+def application(
+    database: Database, limits: Store, status: Status, ready: Callable[[], str], metrics: Callable[[], bytes]
+) -> Starlette:
+    """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
+
+    *metrics* is the store's own numbers in Prometheus' text format.
+    """
     api = _Api(database, limits, status, ready)
     routes = [
         Route("/healthz", api.health),
         Route("/readyz", api.readiness),
+        Route("/metrics", lambda request: Response(metrics(), media_type=CONTENT_TYPE_LATEST)),
         Route("/api/v1/status", api.status),
         Route("/api/v1/query", api.catalogue),
         Route("/api/v1/query/{name}", api.query),

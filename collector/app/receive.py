@@ -14,6 +14,7 @@ from collector.control import Control
 from collector.model.errors import UsageError
 from collector.receive import grpcport
 from collector.receive.admit import Admit, data_directory
+from collector.receive.books import Books
 from collector.receive.http import HttpPort
 from collector.settings import Settings
 
@@ -27,7 +28,7 @@ async def main(settings: Settings) -> None:
     held = child.lock(settings.data, "receive")
     http_socket = listen.bind(settings.host, settings.http_port, "--http-port")
     control = Control.open(settings.data)
-    admit = Admit(settings, control)
+    admit = Admit(settings, control, Books())
     grpc_server = grpcport.server(admit, settings.limits)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:

@@ -17,6 +17,7 @@ from collector.api import routes
 from collector.app import child, listen
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
+from collector.jobs.books import Books
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader
 from collector.receive.admit import data_directory
@@ -39,8 +40,9 @@ class Keeper(threading.Thread):
     DuckDB gives up, `Database` ends the process, and the next one starts from what is on disk.
     """
 
-    def __init__(self, settings: Settings, database: Database, reader: Reader, control: Control) -> None:
+    def __init__(self, settings: Settings, database: Database, reader: Reader, control: Control, books: Books) -> None:
         super().__init__(name="store-keeper", daemon=True)
+        self.books = books
         self._settings = settings
         self._database = database
         self._reader = reader
@@ -54,6 +56,12 @@ class Keeper(threading.Thread):
         self.newest_ns: int | None = None
         self.behind_since: float | None = None
         self.failed = ""
+        books.positions(lambda: self.journal_seq, lambda: self.applied_seq, lambda: self.runs_seq)
+        books.lag.set_function(lambda: self.lag_s)
+        books.damaged.set_function(lambda: len(reader.damaged))
+        books.lost.set_function(lambda: reader.lost)
+        books.runs.set_function(lambda: self._job.recomputed)
+        books.set_aside.set(len(database.set_aside))
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -83,11 +91,14 @@ class Keeper(threading.Thread):
         entries = self._reader.entries(self.applied_seq, _MOST_BYTES)
         self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
         if entries:
-            apply.apply(self._database, entries)
+            with self.books.jobs.labels("apply").time():
+                apply.apply(self._database, entries)
+            self.books.applied(entries)
             self.applied_seq = entries[-1].seq
             self.newest_ns = entries[-1].received_ns
             self._control.set_mark("applied", self.applied_seq)
-        recomputed = self._job.tick(time.time_ns())
+        with self.books.jobs.labels("runs").time():
+            recomputed = self._job.tick(time.time_ns())
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
         self._note_lag()
         if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
@@ -113,7 +124,9 @@ class Keeper(threading.Thread):
 
     def _checkpoint(self) -> bool:
         seq = self.applied_seq
-        self._database.checkpoint()
+        with self.books.jobs.labels("checkpoint").time():
+            self._database.checkpoint()
+        self.books.checkpoints.inc()
         self._control.set_mark(CHECKPOINTED, seq)
         self._checkpointed = time.monotonic()
         return False
@@ -173,10 +186,11 @@ async def main(settings: Settings) -> None:
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))
     reader = Reader(settings.data)
-    keeper = Keeper(settings, database, reader, control)
+    books = Books()
+    keeper = Keeper(settings, database, reader, control, books)
     http = UvicornChild(
         uvicorn.Config(
-            routes.application(database, settings.store, keeper.status, keeper.ready),
+            routes.application(database, settings.store, keeper.status, keeper.ready, books.text),
             loop="none",
             http="httptools",
             lifespan="off",

@@ -1,6 +1,6 @@
 """What people and processes tell each other, kept apart from the projection: `control.sqlite`.
 
-Now: marks, such as how far the store has checkpointed, which lets the journal forget.
+Marks, such as how far the store has checkpointed, which lets the journal forget; and who has sent lately.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
+from collector.control import senders
+from collector.control.senders import Sender
 from collector.model.errors import UsageError
 
 FILE = "control.sqlite"
@@ -56,6 +58,14 @@ class Control:
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
 
+    def senders(self) -> list[Sender]:
+        """Return who has sent, the latest first."""
+        return senders.load(self._db)
+
+    def save_senders(self, changed: list[Sender]) -> None:
+        """Keep *changed*."""
+        senders.save(self._db, changed)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -69,6 +79,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         with db:
             db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
             db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
+            senders.create(db)
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             damage = sqlite3.DatabaseError(str(found))
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from collector.decode import rows
+from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
 from collector.model.errors import BadInput
 from collector.model.signals import Encoding, Signal
@@ -33,8 +34,14 @@ class Accepted:
     message: str
     rejections: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
     duplicate: bool = False
     """Whether the same request was taken before, and nothing was stored again."""
+
+    @property
+    def total(self) -> int:
+        """Return how many records the request held."""
+        return self.records + self.rejected
 
 
 class Batch:
@@ -62,7 +69,14 @@ class Batch:
                     self._seen[name].add(key)
                     self._rows[name].append(row)
         self._rows[signal.table].extend(walk.records)
-        return Accepted(len(walk.records), walk.rejected, walk.message(), dict(walk.rejections), dict(walk.warnings))
+        return Accepted(
+            len(walk.records),
+            walk.rejected,
+            walk.message(),
+            dict(walk.rejections),
+            dict(walk.warnings),
+            tuple(walk.origins),
+        )
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows as Arrow, tables without rows left out."""

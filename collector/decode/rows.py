@@ -14,8 +14,10 @@ from collector.decode import dialects, metrics
 from collector.decode.dialects import Dialect
 from collector.decode.event import NONE, event
 from collector.decode.notes import NOTED, REJECTED
+from collector.decode.origin import Origin, sdk
 from collector.decode.values import Caps, json_text
 from collector.decode.wire import BadId, Wire
+from collector.model import tables
 from collector.model.errors import BadInput, TooLarge
 from collector.model.identity import run_key
 from collector.model.signals import Signal
@@ -39,6 +41,12 @@ _SHARED = (
 )  # fmt: skip
 _LOG = (*_SHARED, "reported_ms", "queue_wait_ms")
 _SPAN = (*_SHARED, "compute_ms", "cost_cents", "start_kind")
+_PLACES: dict[str, tuple[int | None, int]] = {
+    "logs": (tables.LOGS.get_field_index("dialect"), tables.LOGS.get_field_index("time_unix_nano")),
+    "traces": (tables.SPANS.get_field_index("dialect"), tables.SPANS.get_field_index("end_time_unix_nano")),
+    "metrics": (None, tables.METRIC_POINTS.get_field_index("time_unix_nano")),
+}
+"""Signal → places in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
 _FROM_RESOURCE = tuple((_SHARED.index(c), c) for c in ("environment", "version", "machine"))
 
 
@@ -66,6 +74,7 @@ class Walk:
         self.rejected = 0
         self.warnings: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
+        self.origins: list[Origin] = []
 
     def message(self) -> str:
         """Return what the sender should know, empty when there is nothing."""
@@ -91,6 +100,7 @@ class Walk:
         for i, block in enumerate(getattr(request, f"resource_{kind}") or ()):
             at = f"resource{kind.capitalize()}[{i}]"
             resource, resource_id = self._resource(block, at)
+            before = len(self.records)
             for j, group in enumerate(getattr(block, f"scope_{kind}") or ()):
                 scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
                 scope_name, scope_id = self._scope(group, scope_at)
@@ -105,8 +115,18 @@ class Walk:
                         raise BadInput(e.reason, field=f"{path}.{e.field}" if e.field else path) from None
                 if len(self.records) + self.rejected > self.limits.records:
                     raise TooLarge(f"more than {self.limits.records} records in one request; send smaller batches")
+            self._origin(signal, resource, self.records[before:])
         if self.caps.cut:
             self.warnings["value_cut"] += self.caps.cut
+
+    def _origin(self, signal: Signal, resource: dict[str, Any], made: list[Row]) -> None:
+        """Note who made the records of a resource: the first one's dialect, the SDK, the latest time they state."""
+        if made:
+            dialect_at, time_at = _PLACES[signal.name]
+            stated = (row[time_at] for row in made)
+            newest = max((ns for ns in stated if _UNITS[-1][0] <= ns < 2**63), default=0)
+            dialect = made[0][dialect_at] if dialect_at is not None else _resource_dialect(resource)
+            self.origins.append(Origin(dialect, *sdk(resource), len(made), newest))
 
     # -- resources and scopes ------------------------------------------------------------------------------
 
@@ -362,6 +382,11 @@ class Walk:
         inherited: Inherited,
     ) -> None:
         self.records.extend(metrics.points(self, m, resource_id, scope_id))
+
+
+def _resource_dialect(resource: dict[str, Any]) -> str:
+    known = dialects.choose(resource, "")
+    return known.name if known else "generic"
 
 
 def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]]:

@@ -24,6 +24,8 @@ class RunsJob:
         self._database = database
         self._grace_ns = _ns(settings.retry_grace)
         self._stale_ns = _ns(settings.stale)
+        self.recomputed = 0
+        """Runs computed again since the start."""
 
     def tick(self, as_of_ns: int) -> int:
         """Take up what arrived and what is due at *as_of_ns*; return how many runs were recomputed.
@@ -31,11 +33,11 @@ class RunsJob:
         0 means that nothing is left to do now.
         """
 
-        def work(h: Handle) -> int:
+        def work(h: Handle) -> tuple[int, bool]:
             done, upto = run_tables.pending(h, _MOST_ROWS)
             dirty = run_tables.advance(h, done, upto, as_of_ns)
             if dirty.is_empty() and upto == done:
-                return 0
+                return 0, False
             known = run_tables.records(h, dirty)
             rows = runs.build(
                 known.spans,
@@ -46,9 +48,11 @@ class RunsJob:
                 stale_ns=self._stale_ns,
             )
             run_tables.replace(h, dirty, rows.items(), upto)
-            return dirty.height or 1
+            return dirty.height, True
 
-        return self._database.writing(work)
+        recomputed, moved = self._database.writing(work)
+        self.recomputed += recomputed
+        return recomputed or int(moved)
 
 
 def _ns(span: timedelta) -> int:

@@ -12,8 +12,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -27,21 +27,23 @@ from collector.journal.files import is_damage
 from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import Encoding, Signal
 from collector.otlp.compression import decompress
+from collector.receive.books import Books, Settled
+from collector.receive.resends import Resends
+from collector.receive.senders import Senders
+from collector.receive.via import Via
 from collector.settings import Settings
 
 log = structlog.get_logger()
 
 _GROUP_BYTES = 8 * 2**20
 _GROUP_REQUESTS = 2_048
-_MOST_DIGESTS = 2_000_000
-"""About 300 MiB; beyond it the resend window is shorter than set."""
 _HOUSEKEEPING_S = 1.0
 _FORGET_S = 30.0
 _CLOSED = "the journal cannot be opened; try again"
 
 
-_PLAIN = Accepted(0, 0, "")
-"""Full success; also what is said to a resend after a restart."""
+_EMPTY = Accepted(0, 0, "")
+"""What is said to a request without records."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class _Request:
     received_ns: int
     future: asyncio.Future[Accepted]
     loop: asyncio.AbstractEventLoop
+    via: Via
     digest: bytes = b""
     outcome: Accepted | Refused | None = None
 
@@ -71,9 +74,12 @@ class _Request:
 class Admit:
     """Takes requests from any port into the journal."""
 
-    def __init__(self, settings: Settings, control: Control, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, settings: Settings, control: Control, books: Books, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._settings = settings
         self._control = control
+        self.books = books
         self._clock = clock
         self._directory = settings.data
         self._waiting: deque[_Request] = deque()
@@ -83,9 +89,11 @@ class Admit:
         self._refusal: str | None = None
         self._journal = self._open_journal()
         self._window_ns = _ns(settings.journal.resend_window)
-        self._seen: dict[bytes, int] = dict(self._journal.digests(clock() - self._window_ns))
-        self._told: dict[bytes, Accepted] = {}
+        self._resends = Resends(self._window_ns)
+        self._resends.load(self._journal.digests(clock() - self._window_ns))
+        self._senders = Senders(control)
         self._stop = threading.Event()
+        books.held(lambda: self._held_bytes, lambda: not self.ready)
         self._look_after()
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._writer.start()
@@ -94,6 +102,8 @@ class Admit:
         journal = Journal.open(self._directory, repair=repair)
         # Numbers that the store has seen are never given out again, whatever happened to the journal's files.
         journal.last_seq = max(journal.last_seq, self._control.mark(CHECKPOINTED), self._control.mark("applied"))
+        self.books.lost_groups.set(journal.lost)
+        self.books.journal_seq.set(journal.last_seq)
         if journal.lost:
             log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost")
         if journal.set_aside:
@@ -105,17 +115,19 @@ class Admit:
         """Return why requests would be refused now, empty when they are taken."""
         return "draining: this server is shutting down" if self._draining else (self._refusal or "")
 
-    async def admit(self, project: str, signal: Signal, encoding: Encoding, compression: str, body: bytes) -> Accepted:
+    async def admit(
+        self, project: str, signal: Signal, encoding: Encoding, compression: str, body: bytes, via: Via
+    ) -> Accepted:
         """Return what became of a request once its rows are on disk, or raise `Refused`.
 
-        *compression* is the Content-Encoding of *body*, empty for none.
+        *compression* is the Content-Encoding of *body*, empty for none; *via* says how it came.
         """
         if refusal := self.ready:
             raise NotNow(refusal)
         if self._held_bytes + len(body) > self._settings.limits.in_flight:
             raise NotNow("more bytes are in flight than limits.in_flight allows; try again")
         loop = asyncio.get_running_loop()
-        request = _Request(project, signal, encoding, compression, body, self._clock(), loop.create_future(), loop)
+        request = _Request(project, signal, encoding, compression, body, self._clock(), loop.create_future(), loop, via)
         self._held_bytes += len(body)
         try:
             with self._arrived:
@@ -138,6 +150,7 @@ class Admit:
             self._stop.set()
             self._arrived.notify()
         self._writer.join(timeout=10)
+        self._senders.save(now=True)
         self._journal.close()
 
     # -- the writer thread -----------------------------------------------------------------------------------
@@ -186,9 +199,11 @@ class Admit:
                 request.outcome = BadInput("this request could not be read; please report it")
         try:
             tables = batch.tables()
+            seq = None
             if tables:
                 received_ns = min(r.received_ns for r in fresh.values())
-                self._journal.append(tables, list(fresh), received_ns)
+                with self.books.fsync.time():
+                    seq = self._journal.append(tables, list(fresh), received_ns)
         except Exception as e:  # full or failing disk: nobody is told that it was kept
             log.error("journal_write_failed", error_type=type(e).__name__, error_message=str(e)[:200])
             refused = NotNow("the journal cannot be written now; try again")
@@ -196,12 +211,18 @@ class Admit:
                 # Bad input stays bad; a request seen before was kept before.
                 keep = isinstance(request.outcome, BadInput) or request.digest not in fresh
                 request.settle(request.outcome if keep and request.outcome else refused)
+            self.books.settled(_decoded(group, fresh, written=False), None)
             self._reopen(repair=isinstance(e, sqlite3.Error) and is_damage(e))
             return
         for digest, request in fresh.items():
-            self._seen[digest] = request.received_ns
-            if isinstance(request.outcome, Accepted) and request.outcome.message:
-                self._told[digest] = request.outcome
+            if isinstance(request.outcome, Accepted):
+                self._resends.add(digest, request.received_ns, request.outcome)
+        self.books.settled(_decoded(group, fresh, written=True), seq)
+        for request in group:
+            if isinstance(said := request.outcome, Accepted) and not said.duplicate:
+                self._senders.seen(
+                    request.via, request.signal.name, request.encoding, said.origins, request.received_ns
+                )
         for request in group:
             request.settle(request.outcome or NotNow("not decided; try again"))
 
@@ -212,20 +233,31 @@ class Admit:
         h.update(body)
         request.digest = h.digest()
         if not body.strip() or body == b"{}":
-            request.outcome = _PLAIN
+            request.outcome = _EMPTY
             return
-        before = self._seen.get(request.digest)
-        if before is not None and request.received_ns - before < self._window_ns:
-            request.outcome = self._told.get(request.digest, _PLAIN)
+        if before := self._resends.find(request.digest, request.received_ns):
+            request.outcome = before if before.records >= 0 else self._read_again(request, body)
             return
-        if twin := fresh.get(request.digest):
-            request.outcome = twin.outcome
+        if (twin := fresh.get(request.digest)) and isinstance(twin.outcome, Accepted):
+            request.outcome = replace(twin.outcome, duplicate=True)
             return
-        request.outcome = batch.add(
-            request.signal, request.encoding, body, project=request.project, received_ns=request.received_ns
-        )
+        request.outcome = self._read(request, body, batch)
         if request.outcome.records:
             fresh[request.digest] = request
+
+    def _read(self, request: _Request, body: bytes, batch: Batch) -> Accepted:
+        return batch.add(
+            request.signal, request.encoding, body, project=request.project, received_ns=request.received_ns
+        )
+
+    def _read_again(self, request: _Request, body: bytes) -> Accepted:
+        """Return what is said to a request that was taken before the last start: the same, without storing it."""
+        try:
+            said = replace(self._read(request, body, Batch(self._settings.limits)), duplicate=True)
+        except Refused:  # taken under other limits
+            said = Accepted(0, 0, "", duplicate=True)
+        self._resends.learn(request.digest, said)
+        return said
 
     def _reopen(self, *, repair: bool = False) -> None:
         """Start over with the file as it is on disk; a failed fsync makes everything in memory doubtful."""
@@ -237,7 +269,7 @@ class Admit:
         try:
             self._journal = self._open_journal(repair=repair)
             # A write that failed may be there all the same; its requests, refused, will be sent again.
-            self._seen.update(self._journal.digests(self._clock() - self._window_ns, known))
+            self._resends.load(self._journal.digests(self._clock() - self._window_ns, known))
             self._refusal = None
         except Exception as e:
             self._refusal = _CLOSED
@@ -262,13 +294,10 @@ class Admit:
             self._refusal = "the journal is full and waits for the store; try again"
         else:
             self._refusal = None
-        oldest = self._clock() - self._window_ns
-        while self._seen:
-            digest, at = next(iter(self._seen.items()))
-            if at >= oldest and len(self._seen) <= _MOST_DIGESTS:
-                break
-            del self._seen[digest]
-            self._told.pop(digest, None)
+        self._resends.trim(self._clock())
+        self.books.journal_bytes.set(self._journal.size_bytes())
+        self.books.taken_up(self._control.mark("applied"))
+        self._senders.save()
 
     def _forget(self) -> None:
         journal = self._settings.journal
@@ -281,6 +310,16 @@ class Admit:
             )
         except Exception as e:  # tried again in half a minute
             log.warning("journal_forget_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+
+
+def _decoded(group: list[_Request], fresh: dict[bytes, _Request], *, written: bool) -> Iterator[Settled]:
+    """Yield the requests of *group* that were decoded; without their rows *written*, copies of them are lost too."""
+    for r in group:
+        if isinstance(r.outcome, Accepted):
+            if not written and r.digest in fresh:
+                yield Settled(r.signal.name, r.via, replace(r.outcome, duplicate=False), written=False)
+            else:
+                yield Settled(r.signal.name, r.via, r.outcome, written=True)
 
 
 def _ns(span: timedelta) -> int:

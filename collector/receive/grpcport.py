@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 import grpc
 import grpc.aio
 
+from collector.decode import Accepted
 from collector.model.errors import BadInput, Refused
 from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
 from collector.receive.admit import Admit
 from collector.receive.errors import outcome
 from collector.receive.http import PROJECT
+from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
 
 Export = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
@@ -43,10 +45,14 @@ def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
 
 def _export(admit: Admit, signal: Signal) -> Export:
     async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        sent = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
+        came = via("grpc", sent.get("user-agent", ""), OWN_HEADER in sent)
+        result: Accepted | Refused | None = None
         try:
             # gRPC has decompressed the message already.
-            accepted = await admit.admit(PROJECT, signal, "protobuf", "", body)
+            accepted = result = await admit.admit(PROJECT, signal, "protobuf", "", body, came)
         except Refused as e:
+            result = e
             told = outcome(e)
             detail = answers.status(
                 told.grpc.value[0],
@@ -60,6 +66,8 @@ def _export(admit: Admit, signal: Signal) -> Export:
                 trailing_metadata=(("grpc-status-details-bin", detail.SerializeToString()),),
             )
             raise AssertionError("abort always raises") from None
+        finally:
+            admit.books.answered(signal.name, came, "protobuf", result, len(body))
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import grpc
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from collector.decode import Accepted
 from collector.model.errors import BadInput, NotNow, Refused, Unsupported
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
 from collector.otlp.compression import ACCEPTED, too_large
 from collector.receive.admit import Admit
 from collector.receive.errors import outcome
+from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
 
 Message = MutableMapping[str, Any]
@@ -45,6 +48,9 @@ class HttpPort:
         if path in ("/healthz", "/readyz"):
             await self._health(path, send)
             return
+        if path == "/metrics":
+            await _respond(send, 200, CONTENT_TYPE_LATEST, self._admit.books.text())
+            return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         encoding = answers.encoding_of(headers.get("content-type", ""))
         signal = BY_PATH.get(path)
@@ -57,18 +63,25 @@ class HttpPort:
                 send, encoding, 405, grpc.StatusCode.UNIMPLEMENTED, f"{path} takes POST", [(b"allow", b"POST")]
             )
             return
+        came = via("http", headers.get("user-agent", ""), OWN_HEADER in headers)
+        body = b""
+        result: Accepted | Refused | None = None
         try:
             if encoding is None:
                 raise Unsupported("Content-Type must be application/x-protobuf or application/json")
             if refusal := self._admit.ready:
                 raise NotNow(refusal)
             body = await self._body(headers, receive)
-            accepted = await self._admit.admit(PROJECT, signal, encoding, headers.get("content-encoding", ""), body)
+            compression = headers.get("content-encoding", "")
+            accepted = result = await self._admit.admit(PROJECT, signal, encoding, compression, body, came)
         except _Gone:
             return
         except Refused as e:
+            result = e
             await self._refused(send, encoding, e)
             return
+        finally:
+            self._admit.books.answered(signal.name, came, encoding, result, len(body))
         payload = answers.success(signal, encoding, rejected=accepted.rejected, message=accepted.message)
         await _respond(send, 200, answers.CONTENT_TYPES[encoding], payload)
 

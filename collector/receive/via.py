@@ -1,0 +1,55 @@
+"""How a request came: the wire, and the exporter's family as its User-Agent names it. Never the raw header."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from collector.decode.origin import version
+
+Transport = Literal["http", "grpc"]
+TRANSPORTS: tuple[Transport, ...] = ("http", "grpc")
+
+OWN_HEADER = "x-runwell-telemetry"
+"""Requests with this header carry a runwell's own telemetry; taking them makes no telemetry in turn."""
+
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    ("js", r"OTel-OTLP-Exporter-JavaScript/(\S+)"),
+    ("python", r"OTel-OTLP-Exporter-Python/(\S+)"),
+    ("java", r"OTel-OTLP-Exporter-Java/(\S+)"),
+    ("go", r"OTel[- ]OTLP[- ]Exporter[- ]Go/(\S+)"),
+    ("dotnet", r"OTel-OTLP-Exporter-Dotnet/(\S+)"),
+    ("ruby", r"OTel-OTLP-Exporter-Ruby/(\S+)"),
+    ("php", r"OTel-OTLP-Exporter-PHP/(\S+)"),
+    ("rust", r"OTel-OTLP-Exporter-Rust/(\S+)"),
+    ("cpp", r"OTel-OTLP-Exporter-Cpp/(\S+)"),
+    ("collector", r"OpenTelemetry Collector[^/]{0,40}/(\S+)"),
+    ("replay", r"runwell-replay/(\S+)"),
+    ("curl", r"curl/(\S+)"),
+    ("grpc", r"grpc-[a-z+-]{1,12}/(\S+)"),
+)
+_COMPILED = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, pattern in _FAMILIES)
+FAMILIES = (*(family for family, _ in _FAMILIES), "other", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """The wire and the exporter; *own* marks a runwell's own telemetry."""
+
+    transport: Transport
+    agent: str = "none"
+    agent_version: str = ""
+    own: bool = False
+
+
+@lru_cache(maxsize=512)
+def via(transport: Transport, user_agent: str, own: bool = False) -> Via:
+    """Return how a request with this User-Agent came."""
+    if not user_agent:
+        return Via(transport, own=own)
+    for family, pattern in _COMPILED:
+        if found := pattern.search(user_agent[:256]):
+            return Via(transport, family, version(found[1]), own)
+    return Via(transport, "other", own=own)
