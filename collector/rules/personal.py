@@ -62,14 +62,15 @@ _BRANDS = (
 _SECRETS = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
     r"(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])"
-    r"|gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}|glpat-[A-Za-z0-9_-]{20}|npm_[A-Za-z0-9]{36}"
-    r"|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16}|whsec_[A-Za-z0-9+/]{24}|tr_(?:dev|prod|stg|preview)_[A-Za-z0-9]{16}"
-    r"|sk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{20}|xox[abeoprs]-[A-Za-z0-9-]{10}|AIza[0-9A-Za-z_-]{35}"
-    r"|SG\.[A-Za-z0-9_-]{16,40}\.[A-Za-z0-9_-]{16}|hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/"
-    r"|-----BEGIN (?:[A-Z]{2,10} )?PRIVATE KEY-----)"
+    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}|glpat-[A-Za-z0-9_-]{20,64}|npm_[A-Za-z0-9]{36}"
+    r"|(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}|whsec_[A-Za-z0-9+/]{24,255}={0,2}"
+    r"|tr_(?:dev|prod|stg|preview)_[A-Za-z0-9]{16,64}|sk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{20,255}"
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,255}|AIza[0-9A-Za-z_-]{35}|SG\.[A-Za-z0-9_-]{16,40}\.[A-Za-z0-9_-]{16,64}"
+    r"|hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{0,64}"
+    r"|-----BEGIN (?:[A-Z]{2,10} )?PRIVATE KEY-----[A-Za-z0-9+/=\s\\]{0,8192})"
 )
 _BEARER = re.compile(r"(?i)(?<![a-z0-9_])(?:bearer|basic)\s{1,4}([A-Za-z0-9._~+/-]{16,4096}={0,2})")
-_JWT = re.compile(r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2048})\.eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{8}")
+_JWT = re.compile(r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2048})\.eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{8,1024}")
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"']{0,128}:([^\s/@\"']{1,256})@[A-Za-z0-9\[]")
 _MASKED = re.compile(
     r"(?i)^(?:[*x•.#-]{2,}|\[?<?(?:redacted|masked|hidden|removed|filtered|secret|password|token|none|null|undefined)>?\]?"
@@ -96,14 +97,27 @@ def suspects(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return frame.filter(pl.any_horizontal(pl.col(column).str.contains(pattern) for pattern in _TRACES))
 
 
+Span = tuple[int, int]
+"""Where something stands in a text: first character, and the one after the last."""
+Finder = Callable[[str, str, tuple[str, ...]], Iterator[Span]]
+
+
 @lru_cache(maxsize=8_192)
 def kinds(text: str, about: str = "", mailboxes: tuple[str, ...] = SERVICE_MAILBOXES) -> tuple[str, ...]:
-    """Return what *text* holds, in the order of the kinds' names. *about*: its key, which may say card."""
-    return tuple(kind for kind, finds in _FINDERS.items() if finds(text, about, mailboxes))
+    """Return what *text* holds, sorted. *about*: its key, which may say card."""
+    return tuple(kind for kind, find in _FINDERS.items() if next(find(text, about, mailboxes), None) is not None)
 
 
-def _emails(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
-    return any(_is_address(text, found, mailboxes) for found in _EMAIL.finditer(text))
+def redact(text: str, about: str = "", mailboxes: tuple[str, ...] = SERVICE_MAILBOXES) -> str:
+    """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …"""
+    for kind, find in _FINDERS.items():
+        for start, end in reversed(list(find(text, about, mailboxes))):
+            text = f"{text[:start]}[{kind}]{text[end:]}"
+    return text
+
+
+def _emails(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    return (found.span() for found in _EMAIL.finditer(text) if _is_address(text, found, mailboxes))
 
 
 def _is_address(text: str, found: re.Match[str], mailboxes: tuple[str, ...]) -> bool:
@@ -126,13 +140,15 @@ def _is_address(text: str, found: re.Match[str], mailboxes: tuple[str, ...]) -> 
     return not (message_id and len(local) > 20 and sum(c.isdigit() for c in local) > 4)
 
 
-def _cards(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
+def _cards(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    # The groups of four of an account number look like a card's.
+    accounts = [found.span() for found in _IBAN.finditer(text)]
     said = bool(_CARD_WORD.search(about) or _CARD_WORD.search(text))
-    text = _IBAN.sub("", text)  # whose groups of four look like a card's
-    found = [m[0] for m in _CARD_GROUPS.finditer(text)]
-    if said:
-        found += [m[0] for m in _CARD_BARE.finditer(text)]
-    return any(_is_card(re.sub(r"\D", "", digits)) for digits in found)
+    for pattern in (_CARD_GROUPS, _CARD_BARE) if said else (_CARD_GROUPS,):
+        for found in pattern.finditer(text):
+            inside = any(start <= found.start() < end for start, end in accounts)
+            if not inside and _is_card(re.sub(r"\D", "", found[0])):
+                yield found.span()
 
 
 def _is_card(digits: str) -> bool:
@@ -140,8 +156,8 @@ def _is_card(digits: str) -> bool:
     return known and len(set(digits)) > 1 and bool(luhn.is_valid(digits))
 
 
-def _phones(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
-    return any(_is_phone(m[0]) for m in _PHONE.finditer(text))
+def _phones(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    return (found.span() for found in _PHONE.finditer(text) if _is_phone(found[0]))
 
 
 def _is_phone(number: str) -> bool:
@@ -151,22 +167,26 @@ def _is_phone(number: str) -> bool:
         return False
 
 
-def _ssns(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
-    return any(ssn.is_valid(m[0]) for m in _SSN.finditer(text))
+def _ssns(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    return (found.span() for found in _SSN.finditer(text) if ssn.is_valid(found[0]))
 
 
-def _ibans(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
-    return any(iban.is_valid(m[0]) for m in _IBAN.finditer(text))
+def _ibans(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    return (found.span() for found in _IBAN.finditer(text) if iban.is_valid(found[0]))
 
 
-def _secrets(text: str, about: str, mailboxes: tuple[str, ...]) -> bool:
-    return bool(_SECRETS.search(text)) or any(found for found in _credentials(text))
-
-
-def _credentials(text: str) -> Iterator[bool]:
-    yield any(_is_json(m[1]) for m in _JWT.finditer(text))
-    yield any(_is_token(m[1]) for m in _BEARER.finditer(text))
-    yield any(not _MASKED.match(m[1]) for m in _URL_PASSWORD.finditer(text))
+def _secrets(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
+    found = [
+        *(m.span() for m in _SECRETS.finditer(text)),
+        *(m.span() for m in _JWT.finditer(text) if _is_json(m[1])),
+        *(m.span(1) for m in _BEARER.finditer(text) if _is_token(m[1])),
+        *(m.span(1) for m in _URL_PASSWORD.finditer(text) if not _MASKED.match(m[1])),
+    ]
+    last = 0
+    for start, end in sorted(found, key=lambda span: (span[0], -span[1])):
+        if start >= last:
+            last = end
+            yield start, end
 
 
 def _is_json(header: str) -> bool:
@@ -182,7 +202,7 @@ def _is_token(token: str) -> bool:
     return bool(mixed) and not _MASKED.match(token)
 
 
-_FINDERS: dict[str, Callable[[str, str, tuple[str, ...]], bool]] = {
+_FINDERS: dict[str, Finder] = {
     CARD: _cards,
     EMAIL: _emails,
     IBAN: _ibans,

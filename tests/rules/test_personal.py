@@ -68,6 +68,16 @@ def test_the_column_test_never_hides_a_finding() -> None:
     assert hidden == []
 
 
+def test_nothing_that_is_found_is_left_after_redaction() -> None:
+    """A redacted text holds no kind any more, and the rest of it stands."""
+    for sample in SAMPLES:
+        found = personal.kinds(sample.text, sample.key)
+        redacted = personal.redact(sample.text, sample.key)
+        assert personal.kinds(redacted, sample.key) == ()
+        assert all(f"[{kind}]" in redacted for kind in found)
+        assert found or redacted == sample.text
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_judged_without_an_error_and_the_same_twice(text: str) -> None:
