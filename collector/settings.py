@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AnyHttpUrl,
     AwareDatetime,
     BaseModel,
     ByteSize,
     ConfigDict,
     Field,
+    FieldSerializationInfo,
+    SecretStr,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    field_serializer,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -122,6 +126,36 @@ class Queues(_Section):
         return limits
 
 
+class Telemetry(_Section):
+    """Where runwell sends what it says about itself."""
+
+    endpoint: AnyHttpUrl | None = None
+    """Base URL of an OTLP/HTTP endpoint for runwell's own traces, logs and metrics, its own included; none sends
+    nothing."""
+    headers: SecretStr = SecretStr("")
+    """Headers for that endpoint, such as an access key: `name=value`, several with commas between them."""
+    interval: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    """How often the metrics are sent."""
+
+    @field_validator("headers")
+    @classmethod
+    def _pairs(cls, value: SecretStr) -> SecretStr:
+        if any("=" not in pair for pair in value.get_secret_value().split(",") if pair.strip()):
+            raise ValueError("expected name=value, several with commas between them")
+        return value
+
+    @field_serializer("headers", when_used="json")
+    def _kept(self, value: SecretStr, info: FieldSerializationInfo) -> str:
+        """Show the secret to a child process alone."""
+        told = isinstance(info.context, dict) and info.context.get("secrets")
+        return value.get_secret_value() if told else str(value)
+
+    def header_fields(self) -> dict[str, str]:
+        """Return the headers by name."""
+        pairs = (pair.partition("=") for pair in self.headers.get_secret_value().split(",") if pair.strip())
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
 class Settings(BaseSettings):
     """All settings of runwell."""
 
@@ -149,6 +183,7 @@ class Settings(BaseSettings):
     journal: Journal = Journal()
     store: Store = Store()
     runs: Runs = Runs()
+    telemetry: Telemetry = Telemetry()
     queues: Queues = Queues()
 
     @classmethod
@@ -213,4 +248,5 @@ def _sentence(e: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{name}: no such setting; `runwell --help` and docs/settings.md list them."
     option = name.replace("_", "-") if "." not in name else name
-    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {first['msg']}, got {first['input']!r}."
+    given = "" if name == "telemetry.headers" else f", got {first['input']!r}"
+    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {first['msg']}{given}."

@@ -22,6 +22,7 @@ from collector.settings import Store
 from collector.store import confined, run_page
 from collector.store.database import Database, Handle, QueryFailed, seconds
 from collector.store.named import queries
+from collector.telemetry.log import cause
 
 log = structlog.get_logger()
 PROJECT = "default"
@@ -204,5 +205,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    log.error("request_answer_failed", error_type=type(error).__name__, error_message=str(error)[:300])
+    log.error("request_answer_failed", **cause(error))
     return _json({"error": "the store could not answer this; its log says why"}, 500)

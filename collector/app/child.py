@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import signal
 import sys
@@ -20,10 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-import structlog
-
 from collector.model.errors import UsageError
 from collector.settings import Settings
+from collector.telemetry import log
 
 ENVIRONMENT = "RUNWELL_CHILD"
 USAGE = 2
@@ -88,25 +86,11 @@ def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
             time.sleep(0.05)
 
 
-def log_to_stderr() -> None:
-    """Write our own log as JSON lines to stderr."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
-def run(main: Callable[[Settings], Any]) -> int:
-    """Run a child's coroutine to its end and return the exit code."""
+def run(process: str, main: Callable[[Settings], Any]) -> int:
+    """Run the coroutine of child *process* to its end and return the exit code."""
     import uvloop
 
-    log_to_stderr()
+    log.configure(process)
     os.umask(0o077)  # what is kept is for its owner only
     try:
         uvloop.run(main(read_settings()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import structlog
 import uvicorn
 
 from collector.app import child, listen
@@ -17,8 +16,9 @@ from collector.receive.admit import Admit, data_directory
 from collector.receive.books import Books
 from collector.receive.http import HttpPort
 from collector.settings import Settings
+from collector.telemetry import log
+from collector.telemetry.export import Export
 
-log = structlog.get_logger()
 _GRACE_S = 4.0
 
 
@@ -27,8 +27,10 @@ async def main(settings: Settings) -> None:
     data_directory(settings.data)
     held = child.lock(settings.data, "receive")
     http_socket = listen.bind(settings.host, settings.http_port, "--http-port")
+    starting = log.started("receive_start")
     control = Control.open(settings.data)
-    admit = Admit(settings, control, Books())
+    books = Books()
+    admit = Admit(settings, control, books)
     grpc_server = grpcport.server(admit, settings.limits)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
@@ -57,8 +59,11 @@ async def main(settings: Settings) -> None:
     serving = await http.start([http_socket])
     port = http_socket.getsockname()[1]
     child.announce({"http": {"host": settings.host, "port": port}, "grpc": {"host": settings.host, "port": grpc_port}})
-    log.info("receive_start_completed", http_port=port, grpc_port=grpc_port)
+    starting.completed(http_port=port, grpc_port=grpc_port)
+    export = Export(settings.telemetry, books.registry)
     await child.until_told(stop)
+    await asyncio.to_thread(export.flush)  # while we can still take it, if it is for us
+    stopping = log.started("receive_stop")
     admit.drain()
     await grpc_server.stop(_GRACE_S)
     http.should_exit = True
@@ -66,8 +71,9 @@ async def main(settings: Settings) -> None:
     admit.close()
     control.close()
     held.close()
-    log.info("receive_stop_completed")
+    stopping.completed()
+    export.close()
 
 
 if __name__ == "__main__":
-    sys.exit(child.run(main))
+    sys.exit(child.run("receive", main))

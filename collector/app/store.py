@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 import threading
 import time
@@ -24,8 +25,9 @@ from collector.receive.admit import data_directory
 from collector.settings import Settings
 from collector.store import apply, run_tables
 from collector.store.database import Database, seconds
-
-log = structlog.get_logger()
+from collector.telemetry import log
+from collector.telemetry.export import Export
+from collector.telemetry.spans import span
 
 _MOST_BYTES = 32 * 2**20
 """Journal bytes taken up in one transaction; a backlog goes in as large transactions."""
@@ -78,11 +80,11 @@ class Keeper(threading.Thread):
             busy = act()
         except Exception as e:
             if not self.failed:
-                log.error("store_apply_failed", error_type=type(e).__name__, error_message=str(e)[:500], exc_info=True)
+                structlog.get_logger().error("store_apply_failed", **log.cause(e))
             self.failed = f"the store cannot write: {type(e).__name__}"
             return False
         if self.failed:
-            log.info("store_apply_completed", applied_seq=self.applied_seq)
+            structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
         self.failed = ""
         return busy
 
@@ -124,10 +126,15 @@ class Keeper(threading.Thread):
 
     def _checkpoint(self) -> bool:
         seq = self.applied_seq
-        with self.books.jobs.labels("checkpoint").time():
+        run_id = f"checkpoint-{secrets.token_hex(4)}"
+        with (
+            log.operation("store_checkpoint", run_id=run_id, applied_seq=seq),
+            span("store_checkpoint", run_id=run_id),
+            self.books.jobs.labels("checkpoint").time(),
+        ):
             self._database.checkpoint()
+            self._control.set_mark(CHECKPOINTED, seq)
         self.books.checkpoints.inc()
-        self._control.set_mark(CHECKPOINTED, seq)
         self._checkpointed = time.monotonic()
         return False
 
@@ -179,10 +186,14 @@ async def main(settings: Settings) -> None:
     data_directory(settings.data)
     held = child.lock(settings.data, "store")
     socket = listen.bind(settings.host, settings.api_port, "--api-port")
+    starting = log.started("store_start")
     control = Control.open(settings.data)
     database = Database.open(settings.data, settings.store)
     if database.set_aside:
-        log.warning("store_open_failed", set_aside=database.set_aside, error_type="DamagedFile")
+        structlog.get_logger().error(
+            "store_open_failed", set_aside=database.set_aside, error_type="DamagedFile",
+            error_message="what cannot be read was set aside; the journal fills in what it holds",
+        )  # fmt: skip
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))
     reader = Reader(settings.data)
@@ -206,8 +217,10 @@ async def main(settings: Settings) -> None:
     serving = await http.start([socket])
     port = socket.getsockname()[1]
     child.announce({"api": {"host": settings.host, "port": port}})
-    log.info("store_start_completed", api_port=port, applied_seq=keeper.applied_seq)
+    starting.completed(api_port=port, applied_seq=keeper.applied_seq)
+    export = Export(settings.telemetry, books.registry)
     await child.until_told(stop)
+    stopping = log.started("store_stop")
     http.should_exit = True
     await serving
     await asyncio.to_thread(keeper.stop)
@@ -215,8 +228,9 @@ async def main(settings: Settings) -> None:
     database.close()
     control.close()
     held.close()
-    log.info("store_stop_completed")
+    stopping.completed()
+    export.close()
 
 
 if __name__ == "__main__":
-    sys.exit(child.run(main))
+    sys.exit(child.run("store", main))

@@ -17,11 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from collector import __version__
 from collector.app import child
 from collector.model.errors import UsageError
 from collector.settings import Settings
+from collector.telemetry.log import configure
 
+log = structlog.get_logger()
 FILE = "runwell.json"
 _START_S = 60.0
 _STOP_S = 20.0
@@ -66,6 +70,7 @@ class Supervisor:
         *after*, if given, is a coroutine function that runs meanwhile; when it returns, everything is stopped.
         Raise UsageError when a child says at its first start that it cannot run with these settings.
         """
+        configure("supervisor")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -116,7 +121,7 @@ class Supervisor:
             *c.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, child.ENVIRONMENT: settings.model_dump_json()},
+            env={**os.environ, child.ENVIRONMENT: settings.model_dump_json(context={"secrets": True})},
             # Ctrl-C reaches the supervisor alone, which stops its children in order.
             start_new_session=True,
         )
@@ -143,6 +148,10 @@ class Supervisor:
             await c.process.wait()
             if self._stop.is_set():
                 return
+            log.error(
+                "process_run_failed", child=c.role, exit_code=c.process.returncode, error_type="ProcessEnded",
+                error_message="it ended without being told to; it is started again",
+            )  # fmt: skip
             if c.up_since is not None and loop.time() - c.up_since > _CALM_S:
                 pause = 0.0
             c.up_since = None

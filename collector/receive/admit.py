@@ -32,6 +32,8 @@ from collector.receive.resends import Resends
 from collector.receive.senders import Senders
 from collector.receive.via import Via
 from collector.settings import Settings
+from collector.telemetry.log import cause
+from collector.telemetry.spans import span
 
 log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ _GROUP_BYTES = 8 * 2**20
 _GROUP_REQUESTS = 2_048
 _HOUSEKEEPING_S = 1.0
 _FORGET_S = 30.0
+_LOST = "what cannot be read was set aside or is missing; the rest is kept"
 _CLOSED = "the journal cannot be opened; try again"
 
 
@@ -105,9 +108,9 @@ class Admit:
         self.books.lost_groups.set(journal.lost)
         self.books.journal_seq.set(journal.last_seq)
         if journal.lost:
-            log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost")
+            log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost", error_message=_LOST)
         if journal.set_aside:
-            log.error("journal_open_failed", set_aside=journal.set_aside, error_type="DamagedFile")
+            log.error("journal_open_failed", set_aside=journal.set_aside, error_type="DamagedFile", error_message=_LOST)
         return journal
 
     @property
@@ -171,7 +174,7 @@ class Admit:
                     self._look_after()
                 except Exception as e:  # a failing disk; opened anew in a second
                     self._refusal = _CLOSED
-                    log.error("journal_check_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+                    log.error("journal_check_failed", **cause(e))
             if now - forgot >= _FORGET_S:
                 forgot = now
                 self._forget()
@@ -195,17 +198,18 @@ class Admit:
             except Refused as e:
                 request.outcome = e
             except Exception as e:  # a defect of ours must not take the other requests with it
-                log.error("request_decode_failed", error_type=type(e).__name__, signal=request.signal.name)
+                log.error("request_decode_failed", **cause(e), signal=request.signal.name)
                 request.outcome = BadInput("this request could not be read; please report it")
         try:
             tables = batch.tables()
             seq = None
             if tables:
                 received_ns = min(r.received_ns for r in fresh.values())
-                with self.books.fsync.time():
+                told = any(not r.via.own for r in group)
+                with self.books.fsync.time(), span("journal_write", when=told, requests=len(group)):
                     seq = self._journal.append(tables, list(fresh), received_ns)
         except Exception as e:  # full or failing disk: nobody is told that it was kept
-            log.error("journal_write_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+            log.error("journal_write_failed", **cause(e))
             refused = NotNow("the journal cannot be written now; try again")
             for request in group:
                 # Bad input stays bad; a request seen before was kept before.
@@ -265,7 +269,7 @@ class Admit:
         try:
             self._journal.close()
         except Exception as e:
-            log.warning("journal_close_failed", error_type=type(e).__name__)
+            log.error("journal_close_failed", **cause(e))
         try:
             self._journal = self._open_journal(repair=repair)
             # A write that failed may be there all the same; its requests, refused, will be sent again.
@@ -273,7 +277,7 @@ class Admit:
             self._refusal = None
         except Exception as e:
             self._refusal = _CLOSED
-            log.error("journal_open_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+            log.error("journal_open_failed", **cause(e))
 
     def _look_after(self) -> None:
         """Decide whether there is room, and forget digests beyond the window."""
@@ -309,7 +313,7 @@ class Admit:
                 self._clock() - self._window_ns,
             )
         except Exception as e:  # tried again in half a minute
-            log.warning("journal_forget_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+            log.error("journal_forget_failed", **cause(e))
 
 
 def _decoded(group: list[_Request], fresh: dict[bytes, _Request], *, written: bool) -> Iterator[Settled]:

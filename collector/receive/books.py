@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from collector import __version__
 from collector.decode import Accepted
 from collector.decode.notes import NOTED, REJECTED
-from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
+from collector.model.errors import BadInput, Refused, TooLarge, Unsupported
 from collector.model.signals import SIGNALS
 from collector.receive.via import TRANSPORTS, Via
 
@@ -149,8 +149,7 @@ class Books:
                 return
             self._told[key] = (now, 0)
         # The error's own text may quote the request; its kind is enough here, the sender got the rest.
-        level = log.warning if isinstance(error, NotNow) else log.info
-        level(
+        log.error(
             "otlp_request_failed", request_id=f"request-{time.time_ns():x}", signal=signal, transport=transport,
             outcome=outcome, error_type=type(error).__name__, error_message=_WHY[outcome], body_bytes=body_bytes,
             held_back=held_back,

@@ -10,6 +10,7 @@ import structlog
 from collector.control.senders import MOST, Sender
 from collector.decode.origin import Origin
 from collector.receive.via import Via
+from collector.telemetry.log import cause
 
 if TYPE_CHECKING:
     from collector.control import Control
@@ -67,5 +68,5 @@ class Senders:
             self._control.save_senders([self._known[key] for key in self._changed])
             self._changed.clear()
         except Exception as e:  # a table for people; tried again in a few seconds
-            log.warning("senders_save_failed", error_type=type(e).__name__, error_message=str(e)[:200])
+            log.error("senders_save_failed", **cause(e))
         self._saved = time.monotonic()

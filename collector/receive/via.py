@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import Literal
 
 from collector.decode.origin import version
+from collector.telemetry.export import OWN_HEADER
 
 Transport = Literal["http", "grpc"]
+__all__ = ["OWN_HEADER", "TRANSPORTS", "Transport", "Via", "via"]
 TRANSPORTS: tuple[Transport, ...] = ("http", "grpc")
-
-OWN_HEADER = "x-runwell-telemetry"
-"""Requests with this header carry a runwell's own telemetry; taking them makes no telemetry in turn."""
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
     ("js", r"OTel-OTLP-Exporter-JavaScript/(\S+)"),
