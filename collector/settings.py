@@ -99,6 +99,8 @@ class Runs(_Section):
     """A failed last attempt counts as retrying for this long, then as failed."""
     stale: timedelta = timedelta(hours=1)
     """A run with no end and no sign of life for this long is unknown."""
+    adopt: timedelta = timedelta(hours=6)
+    """A log that names no run is given to the run of its span when both arrive within this time of each other."""
 
 
 Limit = Annotated[int, Field(ge=0)]

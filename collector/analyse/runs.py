@@ -334,6 +334,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             end_to_end_ns=(pl.col("ended_ns") - pl.col("queued_ns")).clip(0),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
+            at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),
         )
         .with_columns(
             queue_wait_source=pl.when(pl.col("queue_wait_ns").is_null())

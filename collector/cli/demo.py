@@ -152,8 +152,8 @@ def _check(api: str, folder: Path, sent: int) -> list[str]:
     total = (
         client.sql(
             "SELECT count(*) AS n FROM runs WHERE NOT coalesce(is_test, false) "  # noqa: S608 -- numbers of ours
-            f"AND coalesce(started_ns, queued_ns, first_seen_ns) >= {start_ns} "
-            f"AND coalesce(started_ns, queued_ns, first_seen_ns) < {end_ns}"
+            f"AND at_ns >= {start_ns} "
+            f"AND at_ns < {end_ns}"
         )
         .table["n"][0]
         .as_py()

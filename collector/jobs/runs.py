@@ -12,6 +12,7 @@ from collector.analyse import runs
 from collector.settings import Runs
 from collector.store import run_tables
 from collector.store.database import Database, Handle
+from collector.store.places import Memory, Places
 
 _MOST_ROWS = 100_000
 """Raw rows taken up in one tick; bounds memory and the time other writers wait."""
@@ -24,6 +25,8 @@ class RunsJob:
         self._database = database
         self._grace_ns = _ns(settings.retry_grace)
         self._stale_ns = _ns(settings.stale)
+        self._adopt_ns = _ns(settings.adopt)
+        self._memory = Memory()
         self.recomputed = 0
         """Runs computed again since the start."""
 
@@ -35,10 +38,11 @@ class RunsJob:
 
         def work(h: Handle) -> tuple[int, bool]:
             done, upto = run_tables.pending(h, _MOST_ROWS)
-            dirty = run_tables.advance(h, done, upto, as_of_ns)
+            places = Places(h, self._memory, upto)
+            dirty = run_tables.advance(h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns)
             if dirty.is_empty() and upto == done:
                 return 0, False
-            known = run_tables.records(h, dirty)
+            known = run_tables.records(h, places, dirty)
             rows = runs.build(
                 known.spans,
                 known.logs,
@@ -47,7 +51,7 @@ class RunsJob:
                 grace_ns=self._grace_ns,
                 stale_ns=self._stale_ns,
             )
-            run_tables.replace(h, dirty, rows.items(), upto)
+            run_tables.replace(h, places, dirty, rows.items(), upto)
             return dirty.height, True
 
         recomputed, moved = self._database.writing(work)

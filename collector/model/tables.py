@@ -133,9 +133,10 @@ RUNS = _schema(
     "error_type error_message", _S,
     "first_seen_ns last_seen_ns first_seq last_seq log_count span_count", _L,
     "coverage", _S,
-    "due_ns", _L,
+    "due_ns at_ns", _L,
 )  # fmt: skip
 """`due_ns`: when the clock alone may change this row's status; NULL when nothing but new records can.
+`at_ns`: when the run counts in lists and totals: when it started, else was queued, else was first seen.
 `coverage`: which telemetry the run has: `spans+logs`, `spans`, `logs`, `link` (known only from its parent)."""
 
 ATTEMPTS = _schema(

@@ -40,7 +40,8 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Answ
         _check(h, sql)
         owner = project.replace("'", "''")
         for name in PUBLIC:
-            h.run(f"CREATE TEMP VIEW {name} AS SELECT * FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
+            columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
+            h.run(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
 
     def ask(h: Handle) -> Answer:
         batches: list[pa.RecordBatch] = []

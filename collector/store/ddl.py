@@ -31,20 +31,31 @@ FACTS: dict[str, pa.Schema] = {
     # Which run belongs to which batch.
     "run_batches": pa.schema([("project", _S), ("seq", _L), ("batch_id", _S), ("run_key", _S)]),
     # Logs that name no run but stand in a span, and so belong to that span's run.
-    "log_orphans": pa.schema(
-        [("project", _S), ("seq", _L), ("row", _L), ("trace_id", _S), ("span_id", _S)]
-    ),
+    "log_orphans": pa.schema([
+        ("project", _S), ("received_ns", _L), ("seq", _L), ("row", _L), ("trace_id", _S), ("span_id", _S),
+    ]),
     # Orphaned logs whose span told their run.
     "log_runs": pa.schema(
         [("project", _S), ("seq", _L), ("row", _L), ("run_key", _S), ("attempt", pa.int32())]
     ),
+    # Open runs, and when the clock alone may change their status.
+    "run_due": pa.schema([("project", _S), ("run_key", _S), ("due_ns", _L)]),
+    # Where in the journal each run (or batch) is and where its rows stand; see store/places.
+    "places": pa.schema([(name, _L) for name in ("key", "low", "high", "built_seq", "written_seq")]),
     # How far a stage or job has come in the journal.
     "watermark": pa.schema([("name", _S), ("seq", _L), ("row", _L)]),
     "meta": pa.schema([("name", _S), ("value", _S)]),
 }  # fmt: skip
-"""Private tables: facts that the run model is computed from, and bookkeeping. Appended, never changed."""
+"""Private tables: facts that the run model is computed from, and bookkeeping."""
 
-TABLES: dict[str, pa.Schema] = {**PUBLIC, **FACTS}
+BUILT = ("runs", "attempts", "phases", "waits")
+"""Tables with a private last column `built_seq`: how far the journal was read when the row was built. It ascends
+with the rows, so that the old rows of a run are found without reading the table."""
+
+TABLES: dict[str, pa.Schema] = {
+    **{name: s.append(pa.field("built_seq", _L)) if name in BUILT else s for name, s in PUBLIC.items()},
+    **FACTS,
+}
 
 _TYPES = {
     pa.string(): "VARCHAR",

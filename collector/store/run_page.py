@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
+from collector.store import run_links
 from collector.store.database import Handle
+from collector.store.places import Places, key, within
 
 MOST_RECORDS = 5_000
 """Logs and spans given out with a run; more are counted, not sent."""
@@ -15,7 +18,7 @@ _LOGS = """
     WITH own AS (
         SELECT seq, "row" FROM logs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
         UNION
-        SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key
+        SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
     )
     SELECT l.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
     FROM own JOIN logs l USING (seq, "row")
@@ -32,16 +35,9 @@ _SPANS = """
     WHERE p.project = $project AND p.run_key = $key AND p.seq BETWEEN $low AND $high
     ORDER BY p.time, p.start_time_unix_nano, p.seq, p."row" LIMIT $most
 """
-_PARTS = {
-    "attempts": "SELECT * FROM attempts WHERE project = $project AND run_key = $key ORDER BY number",
-    "phases": "SELECT * FROM phases WHERE project = $project AND run_key = $key ORDER BY started_ns, ended_ns",
-    "waits": "SELECT * FROM waits WHERE project = $project AND run_key = $key ORDER BY started_ns, ended_ns",
-}
-_CHILDREN = """
-    SELECT run_id, run_key, task_id, status, queue, attempt_count, queued_ns, started_ns, ended_ns
-    FROM runs WHERE project = $project AND parent_run_id = $run_id AND environment IS NOT DISTINCT FROM $environment
-    ORDER BY coalesce(queued_ns, started_ns, first_seen_ns), run_key LIMIT $most
-"""
+_PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
+"""Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
+_CHILD = "run_id, run_key, task_id, status, queue, attempt_count, queued_ns, started_ns, ended_ns"
 
 
 def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str, pa.Table] | None:
@@ -51,8 +47,7 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     `same_id` lists them all.
     """
     same = h.arrow(
-        "SELECT * FROM runs WHERE project = $project AND run_id = $run_id "
-        "ORDER BY coalesce(started_ns, queued_ns, first_seen_ns) DESC, run_key",
+        "SELECT * FROM runs WHERE project = $project AND run_id = $run_id ORDER BY at_ns DESC, run_key",
         {"project": project, "run_id": run_id},
     )
     keys = same["run_key"].to_pylist()
@@ -63,15 +58,33 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     row: dict[str, Any] = run.to_pylist()[0]
     known: dict[str, Any] = {"project": project, "key": row["run_key"]}
     window = {**known, "low": row["first_seq"] or 0, "high": row["last_seq"] or 0, "most": MOST_RECORDS}
-    parts = {name: h.arrow(sql, known) for name, sql in _PARTS.items()}
+    parts = {
+        name: h.arrow(
+            f"SELECT * EXCLUDE (built_seq) FROM {name} "  # noqa: S608 -- our own names
+            f"WHERE built_seq = $built AND project = $project AND run_key = $key ORDER BY {order}",
+            {**known, "built": row["built_seq"]},
+        )
+        for name, order in _PARTS.items()
+    }
     return {
-        "run": run,
+        "run": run.drop_columns(["built_seq"]),
         **parts,
         "logs": h.arrow(_LOGS, window),
         "spans": h.arrow(_SPANS, window),
-        "children": h.arrow(
-            _CHILDREN,
-            {"project": project, "run_id": run_id, "environment": row["environment"], "most": MOST_RECORDS},
-        ),
+        "children": _children(h, project, row),
         "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"]),
     }
+
+
+def _children(h: Handle, project: str, run: dict[str, Any]) -> pa.Table:
+    """Return the runs that *run* is the parent of, found by the links that lead to them."""
+    places = Places(h)
+    keys = pl.DataFrame({"project": [project], "run_key": [run["run_key"]]})
+    children = run_links.children(h, places, keys)
+    built = within("built_seq", places.built(children.select(key())))
+    return h.arrow(
+        f"SELECT {_CHILD} FROM runs SEMI JOIN children USING (project, run_key) "  # noqa: S608 -- names and numbers of ours
+        f"WHERE {built} AND parent_run_id = $run_id ORDER BY coalesce(queued_ns, at_ns), run_key LIMIT $most",
+        {"run_id": run["run_id"], "most": MOST_RECORDS},
+        children=children,
+    )

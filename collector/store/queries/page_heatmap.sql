@@ -5,13 +5,13 @@
 -- :environment varchar
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task,
-           (coalesce(started_ns, queued_ns, first_seen_ns) // $bucket_ns) * $bucket_ns AS bucket_ns,
+           (at_ns // $bucket_ns) * $bucket_ns AS bucket_ns,
            (status IN ('failed', 'crashed', 'timed_out') OR coalesce(attempt_count, 1) > 1) AS bad
     FROM runs
     WHERE project = $project AND NOT coalesce(is_test, false)
       AND ($environment IS NULL OR environment = $environment)
-      AND coalesce(started_ns, queued_ns, first_seen_ns) >= $from_ns
-      AND coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns
+      AND at_ns >= $from_ns
+      AND at_ns < $to_ns
 ), worst AS (
     SELECT task, count(*) FILTER (bad) AS hits FROM chosen GROUP BY task HAVING hits > 0
     ORDER BY hits DESC, task LIMIT 12

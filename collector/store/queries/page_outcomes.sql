@@ -4,11 +4,12 @@
 -- :bucket_ns bigint required
 -- :environment varchar
 WITH chosen AS (
-    SELECT coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns, status, attempt_count,
+    SELECT at_ns, status, attempt_count,
            ended_ns - started_ns AS took_ns, queue_wait_ns
     FROM runs
     WHERE project = $project AND NOT coalesce(is_test, false)
       AND ($environment IS NULL OR environment = $environment)
+      AND at_ns >= $from_ns AND at_ns < $to_ns
 )
 SELECT (at_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        count(*) AS runs,
@@ -23,5 +24,4 @@ SELECT (at_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        quantile_disc(took_ns, 0.95) AS took_p95_ns,
        quantile_disc(queue_wait_ns, 0.95) AS wait_p95_ns
 FROM chosen
-WHERE at_ns >= $from_ns AND at_ns < $to_ns
 GROUP BY 1 ORDER BY 1

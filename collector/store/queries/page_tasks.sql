@@ -4,13 +4,13 @@
 -- :bucket_ns bigint required
 -- :environment varchar
 WITH chosen AS (
-    SELECT coalesce(task_id, '') AS task, coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns, status,
+    SELECT coalesce(task_id, '') AS task, at_ns, status,
            attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns
     FROM runs
     WHERE project = $project AND NOT coalesce(is_test, false)
       AND ($environment IS NULL OR environment = $environment)
-      AND coalesce(started_ns, queued_ns, first_seen_ns) >= 2 * $from_ns - $to_ns
-      AND coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns
+      AND at_ns >= 2 * $from_ns - $to_ns
+      AND at_ns < $to_ns
 ), buckets AS (
     SELECT task, b.i AS i, count(c.task) AS n
     FROM (SELECT DISTINCT task FROM chosen) t

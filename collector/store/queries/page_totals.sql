@@ -8,8 +8,8 @@ WITH chosen AS (
     FROM runs
     WHERE project = $project AND NOT coalesce(is_test, false)
       AND ($environment IS NULL OR environment = $environment)
-      AND coalesce(started_ns, queued_ns, first_seen_ns) >= $from_ns
-      AND coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns
+      AND at_ns >= $from_ns
+      AND at_ns < $to_ns
 )
 SELECT count(*) AS runs,
        count(*) FILTER (status = 'completed') AS completed,

@@ -10,9 +10,9 @@
 -- :limit bigint required
 -- :offset bigint required
 WITH matching AS (
-    SELECT *, coalesce(started_ns, queued_ns, first_seen_ns) AS at_ns
+    SELECT *
     FROM runs
-    WHERE project = $project
+    WHERE project = $project AND at_ns >= $from_ns AND at_ns < $to_ns
       AND ($status IS NULL OR status IN (SELECT unnest(string_split($status, ','))))
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
@@ -22,8 +22,7 @@ WITH matching AS (
                                                   error_type, error_message, array_to_string(tags, chr(10)))),
                                   lower($q)))
 )
-SELECT m.* EXCLUDE (project, due_ns, at_ns), count(*) OVER () AS total
+SELECT m.* EXCLUDE (project, due_ns, at_ns, built_seq), count(*) OVER () AS total
 FROM matching m
-WHERE at_ns >= $from_ns AND at_ns < $to_ns
 ORDER BY at_ns DESC, run_key
 LIMIT $limit OFFSET $offset

@@ -1,0 +1,216 @@
+"""Who triggered whom: links that records tell of, and the trees they make.
+
+A link is appended where a record says so and never changed. Both its ends, and the batch it may go through, are
+noted in `places`, so that it is found from either end without reading the others.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.model.identity import run_key
+from collector.store.database import Handle
+from collector.store.places import Places, key, within
+
+KEYS = pl.Schema({"project": pl.String, "run_key": pl.String})
+_DEEPEST = 64
+"""Generations followed up and down a tree of runs; deeper ones keep the ancestor found last."""
+
+
+def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
+    """Append links and batch membership of new records; return the children that old and new links now reach."""
+    links = _told(h, window)
+    members = _members(h, places, window)
+    batches = pl.concat(
+        [links.select("project", "seq", batch_id="child_batch_id"), members.select("project", "seq", "batch_id")]
+    ).drop_nulls()
+    places.note(
+        _at(links, key("child_run_key")),
+        _at(links, key("parent_run_key")),
+        _at(batches, _batch_key()),
+    )
+    if not links.is_empty():
+        h.run("INSERT INTO run_links BY NAME SELECT * FROM links", links=links)
+    if not members.is_empty():
+        h.run("INSERT INTO run_batches BY NAME SELECT * FROM members", members=members)
+    direct = links.select("project", run_key="child_run_key").drop_nulls()
+    if batches.is_empty():
+        return direct.unique()
+    ranges = places.ranges(batches.select(_batch_key()))
+    through = h.frame(
+        f"""
+        SELECT DISTINCT b.project, b.run_key FROM run_batches b
+        JOIN run_links l ON l.project = b.project AND l.child_batch_id = b.batch_id
+        SEMI JOIN batches t ON t.project = b.project AND t.batch_id = b.batch_id
+        WHERE {within("b.seq", ranges)} AND {within("l.seq", ranges)} AND (l.seq > $done OR b.seq > $done)
+        """,  # noqa: S608 -- ranges of numbers
+        {"done": window["done"]},
+        batches=batches,
+    )
+    return pl.concat([direct, through]).unique()
+
+
+def _told(h: Handle, window: dict[str, int]) -> pl.DataFrame:
+    """Return the links that new records tell of: a parent by its trigger span, a child by naming its parent."""
+    told = h.frame(
+        """
+        SELECT project, min(seq) AS seq, dialect, environment, child_run_id, child_batch_id,
+               child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
+               start_time_unix_nano::BIGINT AS started_ns,
+               CASE WHEN NOT coalesce(is_partial, false) THEN
+                   start_time_unix_nano::BIGINT + coalesce(duration_ns, 0) END AS ended_ns,
+               coalesce(wait_kind IN ('child', 'batch'), false) AS waits
+        FROM spans
+        WHERE seq > $done AND seq <= $upto AND run_key IS NOT NULL AND span_type IN ('trigger', 'wait')
+          AND (child_run_id IS NOT NULL OR child_batch_id IS NOT NULL)
+          AND start_time_unix_nano < 9223372036854775808
+        GROUP BY ALL
+        """,
+        window,
+    ).with_columns(child_run_key=_run_keys("child_run_id"))
+    declared = h.frame(
+        """
+        SELECT project, min(seq) AS seq, dialect, environment, run_id AS child_run_id,
+               run_key AS child_run_key, parent_run_id
+        FROM (
+            SELECT project, seq, dialect, environment, run_id, run_key, parent_run_id FROM spans
+                WHERE seq > $done AND seq <= $upto
+            UNION ALL
+            SELECT project, seq, dialect, environment, run_id, run_key, parent_run_id FROM logs
+                WHERE seq > $done AND seq <= $upto
+        )
+        WHERE run_key IS NOT NULL AND parent_run_id IS NOT NULL
+        GROUP BY ALL
+        """,
+        window,
+    ).with_columns(parent_run_key=_run_keys("parent_run_id"), source=pl.lit("measured"))
+    return pl.concat([told, declared], how="diagonal_relaxed").filter(
+        pl.col("child_run_key").is_null() | (pl.col("child_run_key") != pl.col("parent_run_key"))
+    )
+
+
+def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
+    """Return which runs new records put into which batch, those already known left out."""
+    found = h.frame(
+        """
+        SELECT project, min(seq) AS seq, batch_id, run_key FROM (
+            SELECT project, seq, batch_id, run_key FROM spans WHERE seq > $done AND seq <= $upto
+            UNION ALL
+            SELECT project, seq, batch_id, run_key FROM logs WHERE seq > $done AND seq <= $upto
+        ) WHERE batch_id IS NOT NULL AND run_key IS NOT NULL GROUP BY project, batch_id, run_key
+        """,
+        window,
+    )
+    if found.is_empty():
+        return found
+    ranges = places.ranges(found.select(key()))
+    return h.frame(
+        f"""
+        SELECT * FROM found ANTI JOIN (SELECT project, batch_id, run_key FROM run_batches WHERE {within("seq", ranges)})
+        USING (project, batch_id, run_key)
+        """,  # noqa: S608 -- ranges of numbers
+        found=found,
+    )
+
+
+def parents(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return at most one link per child among *keys*: the earliest trigger, ties by value."""
+    return (
+        _edges(h, places, keys, "run_key")
+        .sort("started_ns", "parent_run_key", nulls_last=True)
+        .unique(["project", "run_key"], keep="first", maintain_order=True)
+    )
+
+
+def descendants(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return *keys* and all runs below them: their root changes when a link above them appears."""
+    reached = keys
+    frontier = keys
+    for _ in range(_DEEPEST):
+        if frontier.is_empty():
+            break
+        below = children(h, places, frontier)
+        frontier = below.join(reached, on=["project", "run_key"], how="anti")
+        reached = pl.concat([reached, frontier])
+    return reached
+
+
+def children(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs that links from *keys* lead to."""
+    return _edges(h, places, keys, "parent_run_key").select("project", "run_key").unique()
+
+
+def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
+    """Add `root_run_id`: the topmost ancestor that links lead to."""
+    climbing = links.select("project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id"))
+    settled: list[pl.DataFrame] = []
+    for _ in range(_DEEPEST):
+        if climbing.is_empty():
+            break
+        above = parents(h, places, climbing.select("project", run_key="at").unique()).select(
+            "project", at="run_key", above="parent_run_key", above_id="parent_run_id"
+        )
+        step = climbing.join(above, on=["project", "at"], how="left")
+        settled.append(step.filter(pl.col("above").is_null()).select("project", "run_key", "root_run_id"))
+        climbing = step.filter(pl.col("above").is_not_null()).select(
+            "project", "run_key", at="above", root_run_id="above_id"
+        )
+    settled.append(climbing.select("project", "run_key", "root_run_id"))
+    return links.join(pl.concat(settled), on=["project", "run_key"], how="left")
+
+
+def _edges(h: Handle, places: Places, keys: pl.DataFrame, of: str) -> pl.DataFrame:
+    """Return the links whose *of* (child or parent) is among *keys*: the one that made each child first."""
+    own = places.ranges(keys.select(key()))
+    through = h.frame(
+        f"SELECT DISTINCT project, batch_id FROM run_batches SEMI JOIN keys USING (project, run_key) "  # noqa: S608 -- ditto
+        f"WHERE {within('seq', own)}"
+        if of == "run_key"
+        else "SELECT DISTINCT l.project, l.child_batch_id AS batch_id FROM run_links l "  # noqa: S608 -- ditto
+        "SEMI JOIN keys ON keys.project = l.project AND keys.run_key = l.parent_run_key "
+        f"WHERE l.child_batch_id IS NOT NULL AND {within('l.seq', own)}",
+        keys=keys,
+    )
+    ranges = own if through.is_empty() else places.ranges(pl.concat([keys.select(key()), through.select(_batch_key())]))
+    return h.frame(
+        f"""
+        WITH links AS (SELECT * FROM run_links WHERE {within("seq", ranges)}),
+        batches AS (SELECT * FROM run_batches WHERE {within("seq", ranges)}),
+        edges AS (
+            SELECT l.project, l.child_run_key AS run_key, l.* EXCLUDE (project) FROM links l
+            WHERE l.child_run_key IS NOT NULL
+            UNION ALL
+            SELECT b.project, b.run_key, l.* EXCLUDE (project) FROM links l JOIN batches b
+              ON l.project = b.project AND l.child_batch_id = b.batch_id
+            WHERE l.child_batch_id IS NOT NULL AND b.run_key <> l.parent_run_key
+        )
+        SELECT project, run_key, min(child_run_id) AS run_id, min(dialect) AS dialect,
+               min(environment) AS environment, min(child_task_id) AS task_id, parent_run_key,
+               min(parent_run_id) AS parent_run_id, max(source) AS source, min(started_ns) AS started_ns,
+               max(ended_ns) AS ended_ns, bool_or(coalesce(waits, false)) AS waits
+        FROM edges SEMI JOIN keys ON keys.project = edges.project AND keys.run_key = edges.{of}
+        GROUP BY project, run_key, parent_run_key
+        """,  # noqa: S608 -- ranges of numbers, and one of two column names
+        keys=keys,
+    )
+
+
+def _run_keys(run_id: str) -> pl.Expr:
+    """Return the run key of the run that column *run_id* names beside the record's own project and dialect."""
+    return pl.struct("project", "dialect", "environment", run_id).map_elements(
+        lambda r: run_key(r["project"], r["dialect"], r["environment"], "", r[run_id]) if r[run_id] else None,
+        return_dtype=pl.String,
+    )
+
+
+def _batch_key() -> pl.Expr:
+    """Return the place key of a batch."""
+    hashed = pl.struct("project", "batch_id").map_elements(
+        lambda r: run_key(r["project"], "", None, "batch", r["batch_id"])[:15], return_dtype=pl.String
+    )
+    return hashed.str.to_integer(base=16, dtype=pl.Int64).alias("key")
+
+
+def _at(facts: pl.DataFrame, of: pl.Expr) -> pl.DataFrame:
+    """Return a note for each of *facts*."""
+    return facts.select(of, low="seq", high="seq")
