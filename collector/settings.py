@@ -10,7 +10,7 @@ import tomllib
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AnyHttpUrl,
@@ -158,6 +158,36 @@ class Telemetry(_Section):
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
+class RuleOverride(_Section):
+    """Another severity or other options for some rules, on some tasks or operations."""
+
+    rules: tuple[str, ...]
+    """Codes, slugs or families (`KEY`)."""
+    task: str = "*"
+    """Task ids it holds for; `*` stands for anything."""
+    operation: str = "*"
+    """Operations it holds for; `*` stands for anything."""
+    severity: Literal["error", "warning", "info", "off"] | None = None
+    """Severity there; `off` switches the rules off."""
+    options: dict[str, Any] = {}
+    """Options there; `runwell rules explain CODE` lists them."""
+
+
+class Rules(_Section):
+    """The conventions that telemetry is checked against."""
+
+    profile: str = "trigger-v4-current"
+    """Numbers to judge by: `guideline` or `trigger-v4-current`."""
+    select: tuple[str, ...] = ()
+    """Only these rules (codes, slugs or families); a rule that is off by default runs when it is named."""
+    ignore: tuple[str, ...] = ()
+    """Not these rules."""
+    strict: bool = False
+    """Ask for the three ids on every record, also where the run context tells them."""
+    overrides: tuple[RuleOverride, ...] = ()
+    """Severities and options per rule, task and operation, as `[[rules.overrides]]` tables."""
+
+
 class Settings(BaseSettings):
     """All settings of runwell."""
 
@@ -187,6 +217,7 @@ class Settings(BaseSettings):
     runs: Runs = Runs()
     telemetry: Telemetry = Telemetry()
     queues: Queues = Queues()
+    rules: Rules = Rules()
 
     @classmethod
     def settings_customise_sources(

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from collector.model import tables
+from collector.rules import pages
+from collector.rules.catalogue import RULES
 from collector.settings import Settings
 from collector.store import ddl
 from collector.store.named import queries
@@ -98,7 +100,17 @@ def query_table() -> str:
     return "\n".join([*parts, ""])
 
 
-PAGES: dict[str, Callable[[], str]] = {"schema.md": schema, "settings.md": settings, "queries.md": query_table}
+def _rules(family: str) -> Callable[[], str]:
+    return lambda: NOTE + "\n" + pages.page(family)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "schema.md": schema,
+    "settings.md": settings,
+    "queries.md": query_table,
+    "rules/README.md": lambda: NOTE + "\n" + pages.index(),
+    **{f"rules/{family}.md": _rules(family) for family in dict.fromkeys(r.family for r in RULES.values())},
+}
 
 
 def main(check: bool) -> int:
@@ -109,6 +121,7 @@ def main(check: bool) -> int:
         if check and (not path.exists() or path.read_text("utf-8") != text):
             stale.append(name)
         elif not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
     if stale:
         print(f"docs/ is out of date: {', '.join(stale)}; run `make docs`.", file=sys.stderr)

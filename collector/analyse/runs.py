@@ -66,12 +66,7 @@ def build(
     *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
-    spans = evidence.number_spans(evidence.spans(raw_spans))
-    logs = evidence.logs(raw_logs)
-    outer = phases.outermost(logs)
-    logs = evidence.number_logs(logs, spans, outer).sort(
-        "time_ns", evidence.phase_rank(), "body", "attributes", nulls_last=True
-    )
+    spans, logs, outer = records(raw_spans, raw_logs)
     wait_rows = waits.build(spans)
     attempt_rows = attempts_.build(
         spans,
@@ -99,6 +94,17 @@ def build(
         phases=_shape(phases.build(logs), "phases"),
         waits=_shape(wait_rows, "waits"),
     )
+
+
+def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return (spans, logs, outermost operations): each record once, in time order, with exact times and attempts."""
+    spans = evidence.number_spans(evidence.spans(raw_spans))
+    logs = evidence.logs(raw_logs)
+    outer = phases.outermost(logs)
+    logs = evidence.number_logs(logs, spans, outer).sort(
+        "time_ns", evidence.phase_rank(), "body", "attributes", nulls_last=True
+    )
+    return spans, logs, outer
 
 
 def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:

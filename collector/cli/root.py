@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from collector import __version__
-from collector.cli import dashboard, demo, replay, serve, sql
+from collector.cli import check, dashboard, demo, replay, rules, serve, sql
 from collector.model.errors import Refused, UsageError
 
 app = App(
@@ -21,6 +21,8 @@ app.command(dashboard.dashboard)
 app.command(demo.demo)
 app.command(replay.replay)
 app.command(sql.sql)
+app.command(check.check)
+app.command(rules.app)
 
 
 def run(arguments: list[str]) -> int:

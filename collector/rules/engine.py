@@ -1,0 +1,147 @@
+"""Run the rules: record rules on cells in one pass, frame rules through one `collect_all`, all grouped to findings.
+
+Enter: `Frames` of whole runs and the chosen rules. Leave: findings (`findings.SCHEMA`), the same whatever the order
+of the records. Reads no clock and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from collector.rules import findings, records
+from collector.rules.frames import Frames
+from collector.rules.profiles import Chosen
+from collector.rules.rule import HITS
+
+_CODE, _VARIANT = "code", "variant"
+
+
+def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+    """Return the findings of the *chosen* rules on *frames*."""
+    chosen = list(chosen)
+    frames = replace(frames, logs=adopt(frames.logs))
+    own = records.own_logs(frames.logs, frames.scopes)
+    marks = {name: expr for c in chosen if c.rule.marks for name, expr in c.rule.marks.items()}
+    prepared = records.prepare(own, marks)
+    cells = records.cells(prepared, list(marks))
+    frames = replace(frames, own=prepared, cells=cells)
+    grouped = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
+    others = [c for c in chosen if c.rule.grain != "record"]
+    hits = _frame_hits(frames, others)
+    return findings.build(frames, prepared, grouped, hits, {c.rule.code: c.rule for c in chosen})
+
+
+def adopt(logs: pl.DataFrame) -> pl.DataFrame:
+    """Give logs that name no run the only run that has their correlation id.
+
+    The guideline's own `_completed` example carries `correlation_id` alone: it is resolvable, and no orphan.
+    """
+    orphan = pl.col("run_key").is_null() & pl.col("correlation_id").is_not_null()
+    if not logs.select(orphan.any()).item():
+        return logs
+    wanted = logs.filter(orphan).select("project", "correlation_id").unique()
+    only = (
+        logs.filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
+        .join(wanted, on=["project", "correlation_id"], how="semi")
+        .group_by("project", "correlation_id")
+        .agg(pl.col("run_key").n_unique().alias("n"), adopted=pl.col("run_key").min(),
+             adopted_id=pl.col("run_id").min(), adopted_task=pl.col("task_id").drop_nulls().min())
+        .filter(pl.col("n") == 1)
+        .drop("n")
+    )  # fmt: skip
+    return (
+        logs.join(only, on=["project", "correlation_id"], how="left", maintain_order="left")
+        .with_columns(
+            run_key=pl.coalesce("run_key", "adopted"),
+            run_id=pl.coalesce("run_id", "adopted_id"),
+            task_id=pl.coalesce("task_id", "adopted_task"),
+        )
+        .drop("adopted", "adopted_id", "adopted_task")
+    )
+
+
+def _record_findings(prepared: pl.DataFrame, cells: pl.DataFrame, chosen: list[Chosen]) -> pl.DataFrame:
+    """Return (rule, operation, key, severity, cell) of every violating kind of record."""
+    numbered = cells.with_row_index("cell")
+    exprs: list[pl.Expr] = []
+    for c in chosen:
+        pick = c.pick()
+        keys: pl.Expr = pl.lit(None, pl.List(pl.String))
+        level: pl.Expr = pl.lit(None, pl.String)
+        for i, variant in reversed(list(enumerate(c.variants))):
+            if variant.severity is None:
+                found, weaker = pl.lit(None, pl.List(pl.String)), pl.lit(None, pl.String)
+            else:
+                found = _keys(c, variant.options)
+                weaker = (
+                    c.rule.level(variant.options)
+                    if c.rule.level and variant.severity == c.rule.severity
+                    else (pl.lit(None, pl.String))
+                )
+                weaker = pl.coalesce(weaker, pl.lit(variant.severity))
+            keys = pl.when(pick == i).then(found).otherwise(keys)
+            level = pl.when(pick == i).then(weaker).otherwise(level)
+        operation = c.rule.names(c.variants[-1].options) if c.rule.names else pl.col("operation")
+        exprs.append(
+            pl.struct(
+                pl.lit(c.rule.code).alias("code"), operation.alias("operation"), level.alias("severity"),
+                keys.alias("keys"),
+            ).alias(c.rule.code)
+        )  # fmt: skip
+    if not exprs:
+        return pl.DataFrame(schema=findings.FLAGGED)
+    judged = numbered.select("cell", "project", "task_id", "rows", "count", *exprs)
+    parts = [
+        judged.lazy()
+        .select("cell", "project", "task_id", "rows", pl.col(c.rule.code).struct.unnest())
+        .filter(pl.col("keys").list.len() > 0)
+        .explode("keys")
+        .rename({"keys": "key"})
+        for c in chosen
+    ]
+    flagged = pl.concat(pl.collect_all(parts))
+    return flagged.select(list(findings.FLAGGED)).cast(findings.FLAGGED)
+
+
+def _keys(c: Chosen, options: Mapping[str, Any]) -> pl.Expr:
+    if c.rule.keys is not None:
+        return c.rule.keys(options).cast(pl.List(pl.String))
+    assert c.rule.where is not None
+    one = pl.lit(pl.Series([[None]], dtype=pl.List(pl.String)))
+    return pl.when(c.rule.where(options).fill_null(False)).then(one)
+
+
+def _frame_hits(frames: Frames, chosen: list[Chosen]) -> pl.DataFrame:
+    """Return rows of `HITS` with `code`, of all frame rules."""
+    plans: list[pl.LazyFrame] = []
+    for c in chosen:
+        assert c.rule.find is not None
+        for i, variant in enumerate(c.variants):
+            if variant.severity is None:
+                continue
+            hits = c.rule.find(frames, variant.options)
+            weaker = variant.severity == c.rule.severity
+            shaped = _shaped(hits).filter(c.pick() == i)
+            plans.append(
+                shaped.with_columns(
+                    pl.lit(c.rule.code).alias(_CODE),
+                    severity=pl.coalesce("severity", pl.lit(variant.severity)) if weaker else pl.lit(variant.severity),
+                )
+            )
+    schema = pl.Schema([*HITS.items(), (_CODE, pl.String())])
+    if not plans:
+        return pl.DataFrame(schema=schema)
+    return pl.concat(pl.collect_all([p.select(list(schema)) for p in plans]))
+
+
+def _shaped(hits: pl.LazyFrame) -> pl.LazyFrame:
+    """Return *hits* with all columns of `HITS`, what is absent NULL."""
+    there = hits.collect_schema()
+    return hits.select(
+        (pl.col(name) if name in there else pl.lit(1 if name == "count" else None)).cast(kind).alias(name)
+        for name, kind in HITS.items()
+    )

@@ -1,0 +1,262 @@
+"""CTX: every record carries `correlation_id`, `request_id` and `run_id`, and they mean what they say."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules.cases import log
+from collector.rules.frames import Frames
+from collector.rules.rule import Case, Finding, Options, Rule
+
+_PLACEHOLDER = (
+    r"(?i)^\s*$|^(?:undefined|null|nil|none|nan)$"
+    r"|^[0\-]+$|(?:^|[-_:./])(?:undefined|null|nan)$|\[object Object\]"
+)
+_RUN = ["project", "run_key"]
+
+
+def _absent(name: str) -> pl.Expr:
+    """Records without the id, under its name or another; of records that are no task's nothing is asked."""
+    known_otherwise = pl.col(f"alias_{name}").is_not_null()
+    if name != "run_id":
+        known_otherwise |= pl.col(f"carries_{name}")
+    return pl.col("belongs") & ~pl.col(f"has_{name}") & ~known_otherwise
+
+
+def _missing(name: str):  # type: ignore[no-untyped-def]
+    def where(options: Options) -> pl.Expr:
+        absent = _absent(name)
+        if options["strict"]:
+            return absent
+        # Another record of the same run states it: whoever reads the run knows it.
+        resolvable = pl.col("in_run") & pl.col(f"run_has_{name}").fill_null(False)
+        if name == "request_id":
+            resolvable |= pl.col("exempt").fill_null(False)
+        if name == "run_id":
+            absent &= ~((pl.col("dialect") != "trigger_dev") & pl.col("in_run"))
+        return absent & ~resolvable
+
+    return where
+
+
+def _run_level(options: Options) -> pl.Expr:
+    return pl.when(pl.col("in_run") & ~pl.lit(bool(options["strict"]))).then(pl.lit("info"))
+
+
+def _line(f: Finding, name: str) -> str:
+    source = {
+        "correlation_id": "correlationId",
+        "request_id": "payload.requestId",
+        "run_id": "ctx.run.id",
+    }[name]
+    return f"Add `{name}: {source}` to the record, once, in a child logger or an `ids` object that every call spreads."
+
+
+def _says(f: Finding, name: str) -> str:
+    if f["severity"] == "info":
+        return f"Records do not carry `{name}`; it is known from the run context."
+    return f"Records carry no `{name}`, and nothing else tells it."
+
+
+CTX001 = Rule(
+    code="CTX001",
+    slug="missing-correlation-id",
+    severity="error",
+    grain="record",
+    doc="""A record has no `correlation_id`, and no other record of its run states one.
+
+    Why: The correlation id ties together what different tasks do for one thing.
+    How to fix: Compute it once per run and pass it to every call, best through a child logger.
+    Not flagged: records whose run states it elsewhere (the guideline's own `_completed` example); `strict` asks for
+    the key on every record.
+    """,
+    sentences=("23", "29"),
+    options={"strict": False},
+    where=_missing("correlation_id"),
+    message=lambda f: _says(f, "correlation_id"),
+    remedy=lambda f: _line(f, "correlation_id"),
+    bad=(
+        Case(logs=(log("order_charge_started", without=("correlation_id",)),)),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, without=("correlation_id",))),
+             options={"strict": True}),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started"),
+                   log("order_charge_completed", 1, without=("correlation_id",), processing_time_ms=1000))),
+    ),
+)  # fmt: skip
+
+CTX002 = Rule(
+    code="CTX002",
+    slug="missing-request-id",
+    severity="warning",
+    grain="record",
+    doc="""A record has no `request_id`, and no other record of its run states one.
+
+    Why: The request id leads from a run back to the request that caused it.
+    How to fix: Pass it in the payload of the trigger and log it.
+    Not flagged: runs that nobody requested (scheduled, test and replayed runs); records whose run states it elsewhere.
+    """,
+    sentences=("23", "29"),
+    options={"strict": False},
+    where=_missing("request_id"),
+    message=lambda f: _says(f, "request_id"),
+    remedy=lambda f: _line(f, "request_id"),
+    bad=(Case(logs=(log("order_charge_started", without=("request_id",)),)),),
+    good=(
+        Case(logs=(log("order_charge_started"),
+                   log("order_charge_completed", 1, without=("request_id",), processing_time_ms=1000))),
+        Case(logs=(log("cleanup_run_started", without=("request_id",), schedule_id="sched_1"),), say="scheduled"),
+        Case(logs=(log("a_b_started", runner="trigger", without=("request_id",), context={"ctx.run.isTest": True}),),
+             say="a test run"),
+    ),
+)  # fmt: skip
+
+CTX003 = Rule(
+    code="CTX003",
+    slug="missing-run-id",
+    severity="error",
+    grain="record",
+    doc="""A record has no `run_id`.
+
+    Why: A record of an unknown run is in no run's timeline, and its phases end nothing.
+    How to fix: Log `run_id: ctx.run.id`.
+    Not flagged: records of a run that states it elsewhere. Where the run context tells the run and no record of it has
+    the key, that is worth a hint (info): other tools than this one see no context.
+    """,
+    sentences=("23", "29"),
+    options={"strict": False},
+    where=_missing("run_id"),
+    level=_run_level,
+    message=lambda f: _says(f, "run_id"),
+    remedy=lambda f: _line(f, "run_id"),
+    bad=(
+        Case(logs=(log("order_charge_started", run=None, ids={"correlation_id": "order-x"}),)),
+        Case(logs=(log("order_charge_started", runner="trigger", without=("run_id",)),), severity="info"),
+        Case(logs=(log("order_charge_started", runner="trigger", without=("run_id",)),), options={"strict": True},
+             severity="error"),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, run=None, processing_time_ms=1000)),
+             say="the correlation id leads to the run"),
+        Case(logs=(log("order_charge_started", runner="trigger"),
+                   log("order_charge_completed", 1, runner="trigger", without=("run_id",)))),
+    ),
+)  # fmt: skip
+
+
+def _placeholders(options: Options) -> pl.Expr:
+    return pl.concat_list(
+        pl.when(pl.col(f"placeholder_{name}").fill_null(False) | (pl.col(f"has_{name}") & ~pl.col(f"carries_{name}")))
+        .then(pl.lit(name))
+        for name in ("correlation_id", "request_id", "run_id")
+    ).list.drop_nulls()  # fmt: skip
+
+
+_OWN_RUN_ID = pl.when(pl.col("dialect") != "trigger_dev").then(pl.col("run_id"))
+
+CTX004 = Rule(
+    code="CTX004",
+    slug="placeholder-id",
+    severity="error",
+    grain="record",
+    doc="""An id is empty or a placeholder: `undefined`, `null`, `NaN`, `[object Object]`, zeros, `order-undefined`.
+
+    Why: All records with the same placeholder look like one, and lead nowhere.
+    How to fix: Log after the id is known, or fail early where it is not.
+    Not flagged: ids that merely contain such a word.
+    """,
+    sentences=("29",),
+    marks={
+        "placeholder_correlation_id": pl.col("correlation_id").str.contains(_PLACEHOLDER),
+        "placeholder_request_id": pl.col("request_id").str.contains(_PLACEHOLDER),
+        "placeholder_run_id": _OWN_RUN_ID.str.contains(_PLACEHOLDER),
+    },
+    keys=_placeholders,
+    message=lambda f: f"`{f['key']}` is empty or a placeholder.",
+    remedy=lambda f: f"Set `{f['key']}` from a value that is known by then; fail early where it is missing.",
+    bad=(
+        Case(logs=(log("order_charge_started", ids={"correlation_id": ""}),), key="correlation_id"),
+        Case(logs=(log("order_charge_started", ids={"correlation_id": "order-undefined"}),), key="correlation_id"),
+        Case(logs=(log("order_charge_started", ids={"request_id": "null"}),), key="request_id"),
+        Case(logs=(log("order_charge_started", run="00000000-0000-0000-0000-000000000000"),), key="run_id"),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started", ids={"correlation_id": "order-annulled-7", "request_id": "req_100"}),)),
+    ),
+)  # fmt: skip
+
+
+def _mismatch(options: Options) -> pl.Expr:
+    return (pl.col("dialect") == "trigger_dev") & pl.col("has_run_id") & ~pl.col("says_own_run").fill_null(True)
+
+
+CTX005 = Rule(
+    code="CTX005",
+    slug="run-id-mismatch",
+    severity="error",
+    grain="record",
+    doc="""The `run_id` a record states is not the run it was logged in.
+
+    Why: The record is searched for under the wrong run.
+    How to fix: Log `ctx.run.id`; another run's id belongs under `parent_run_id` or `child_run_id`.
+    Not flagged: runners whose only run id is the stated one; replays.
+    """,
+    sentences=("23",),
+    marks={
+        "says_own_run": pl.when((pl.col("dialect") == "trigger_dev") & ~pl.col("is_replay").fill_null(False)).then(
+            pl.col("attributes").str.contains(pl.format('"run_id":"{}"', "run_id"), literal=True)
+        )
+    },
+    where=_mismatch,
+    names=lambda options: pl.col("operation"),
+    message=lambda f: "`run_id` is not the run the record was logged in.",
+    remedy=lambda f: "Log `run_id: ctx.run.id`; name another run `parent_run_id` or `child_run_id`.",
+    bad=(Case(logs=(log("rows_import_started", runner="trigger", ids={"run_id": "x"}, run_id="user-supplied"),)),),
+    good=(
+        Case(logs=(log("rows_import_started", runner="trigger"),)),
+        Case(logs=(log("rows_import_started", runner="trigger", child_run_id="run_other"),)),
+        Case(logs=(log("rows_import_started", runner="trigger", run_id="run_before",
+                       context={"ctx.run.isReplay": True}),), say="a replay"),
+    ),
+)  # fmt: skip
+
+
+def _changes(frames: Frames, options: Options) -> pl.LazyFrame:
+    stated = frames.own.lazy().filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
+    return (
+        stated.select(*_RUN, "task_id", "correlation_id", "time_ns", "version", "seq", "row")
+        .sort("time_ns", "correlation_id", "seq", "row")
+        .unique([*_RUN, "correlation_id"], keep="first", maintain_order=True)
+        .filter(pl.col("correlation_id") != pl.col("correlation_id").first().over(_RUN))
+        .unique(_RUN, keep="first", maintain_order=True)
+        .with_columns(key=pl.lit("correlation_id"), table=pl.lit("logs"))
+    )
+
+
+CTX006 = Rule(
+    code="CTX006",
+    slug="correlation-changes-in-run",
+    severity="warning",
+    grain="run",
+    doc="""One run logs more than one `correlation_id`.
+
+    Why: A search by one of them shows half of the run.
+    How to fix: Compute the id once, at the start of the run, and pass it on.
+    Not flagged: switch the rule off for tasks that handle many items in one run (`[[rules.overrides]]`).
+    """,
+    sentences=("29",),
+    find=_changes,
+    message=lambda f: "Runs log more than one `correlation_id`.",
+    remedy=lambda f: "Compute `correlation_id` once at the start of the run; name an item's id `item_id`.",
+    bad=(
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, ids={"correlation_id": "order-2"}))),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000))),
+        Case(logs=(log("order_charge_started"),
+                   log("order_charge_started", 1, run="run_2", ids={"correlation_id": "order-2"}))),
+    ),
+)  # fmt: skip
+
+RULES = (CTX001, CTX002, CTX003, CTX004, CTX005, CTX006)

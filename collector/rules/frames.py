@@ -1,0 +1,40 @@
+"""What rules look at: raw records and the run model of the same runs, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """All records of some runs, once each, and the rows of the run model built from them.
+
+    *logs* and *spans* are raw rows (`model.tables.RAW`) with `run_key` and `attempt` resolved and exact times
+    (`time_ns`; `start_ns`, `end_ns`), as `analyse.evidence` returns them. *scopes* and *resources* are the
+    catalogues. The caller gives whole runs: a rule never has to wonder whether a record is missing.
+    """
+
+    logs: pl.DataFrame
+    spans: pl.DataFrame
+    scopes: pl.DataFrame
+    resources: pl.DataFrame
+    runs: pl.DataFrame
+    attempts: pl.DataFrame
+    phases: pl.DataFrame
+    waits: pl.DataFrame
+    as_of_ns: int
+    own: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
+    cells: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Distinct kinds of own records with their counts and row numbers in *own*, as `records.cells` makes them."""
+
+    def hits(self, picked: pl.DataFrame, *, operation: str = "operation") -> pl.LazyFrame:
+        """Return one hit per record of *picked* cells, which carry `rows` and may carry `key` and `detail`."""
+        more = [name for name in ("key", "detail", "severity") if name in picked.columns]
+        rows = picked.select(
+            pl.col(operation).cast(pl.String).alias("operation"), *more, at="rows"
+        ).explode("at")  # fmt: skip
+        facts = self.own.select("project", "run_key", "task_id", "time_ns", "version", "seq", "row")
+        return rows.hstack(facts[rows["at"]]).lazy().drop("at").with_columns(table=pl.lit("logs"))

@@ -1,0 +1,198 @@
+"""Log records as record rules see them: one pass over the raw columns, then few distinct *cells*.
+
+Enter: logs of whole runs. Leave: a frame of the records that tasks wrote themselves, and its cells: the distinct
+combinations of what rules may look at, with their row numbers. A rule is evaluated on cells, so its cost does not
+grow with the number of records. Attribute values are never parsed record by record: the text of the attributes with
+its values taken out (the *shape*) repeats, and one record stands for all of its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from collector.rules import words
+
+IDS = ("correlation_id", "request_id", "run_id")
+ALIASES: dict[str, tuple[str, ...]] = {
+    "correlation_id": (
+        "correlationId", "correlationID", "CorrelationId", "correlation-id", "corrId", "corr_id", "correlationid",
+        "x-correlation-id", "X-Correlation-Id", "X-Correlation-ID",
+    ),
+    "request_id": (
+        "requestId", "requestID", "RequestId", "request-id", "reqId", "req_id", "requestid", "x-request-id",
+        "X-Request-Id", "X-Request-ID",
+    ),
+    "run_id": ("runId", "runID", "RunId", "run-id", "runid"),
+}  # fmt: skip
+"""What the three ids are called instead of their name."""
+
+MOST_BODY = 200
+"""Characters of a body that rules see."""
+
+_KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "list", dict: "object"}
+_SHAPES = pl.Schema(
+    [
+        ("shape", pl.UInt32()),
+        ("names", pl.List(pl.String())),
+        ("nested", pl.List(pl.String())),
+        ("typed", pl.List(pl.Struct({"key": pl.String, "kind": pl.String}))),
+        *((f"has_{name}", pl.Boolean()) for name in IDS),
+        *((f"alias_{name}", pl.String()) for name in IDS),
+        ("scheduled", pl.Boolean()),
+    ]
+)
+_SCHEDULE = frozenset({"scheduleId", "schedule_id", "schedule", "scheduledAt", "scheduled_at"})
+
+CELL = [
+    "project", "dialect", "task_id", "operation", "phase", "called_service", "message", "body_type", "event_name",
+    "level", "shape", "in_run", "belongs", *(f"carries_{name}" for name in IDS),
+]  # fmt: skip
+"""What all record rules may look at, beside the shape's columns, the run's and their own marks."""
+
+
+def own_logs(logs: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
+    """Return the records that task authors wrote through a logger.
+
+    Not: the platform's own, intercepted `console` output, records of library scopes, and scopes that never name a
+    run, an id or a phase, which are an application's general log.
+    """
+    library = [scope_id for scope_id, name in scopes.select("scope_id", "name").iter_rows() if name and _library(name)]
+    belongs = pl.any_horizontal(
+        pl.col(c).is_not_null() for c in ("run_key", "operation", "correlation_id", "request_id")
+    )
+    mine = logs.filter(
+        (pl.col("source") == "logger").fill_null(False) & ~pl.col("scope_id").is_in(library).fill_null(False)
+    ).with_columns(belongs=belongs)
+    task_scopes = mine.filter("belongs").select("project", "scope_id", "resource_id").unique()
+    if mine.select("project", "scope_id", "resource_id").unique().height == task_scopes.height:
+        return mine
+    return mine.join(task_scopes, on=["project", "scope_id", "resource_id"], how="semi", nulls_equal=True)
+
+
+def _library(name: str) -> bool:
+    return any(
+        name == p or (name.startswith(p) and (p.endswith(("/", ".")) or not name[len(p)].isalnum()))
+        for p in words.LIBRARY_SCOPES
+    )
+
+
+def shape_text() -> pl.Expr:
+    """Return the attributes with every value replaced by a word for its kind."""
+    return (
+        pl.col("attributes")
+        .str.replace_all('"$@null(("', "null", literal=True)
+        .str.replace_all(r':"(?:[^"\\]|\\.)*"', ':"')
+        .str.replace_all(r":-?[0-9][0-9.eE+-]*", ":0")
+        .str.replace_all(":true", ":false", literal=True)
+    )
+
+
+def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Add what rules look at to own *logs*: `shape`, `level`, `message`, facts of the run, and *marks*."""
+    level = pl.col("severity_number")
+    frame = logs.with_columns(
+        shape=shape_text().cast(pl.Categorical).to_physical().cast(pl.UInt32),
+        # 0 is unspecified; the words of severity_text then have to do.
+        level=pl.when(level.fill_null(0) > 0)
+        .then(pl.when(level >= 17).then(pl.lit("error")).when(level >= 13).then(pl.lit("warn"))
+              .when(level >= 9).then(pl.lit("info")).otherwise(pl.lit("debug")))
+        .otherwise(pl.col("severity_text").str.to_lowercase().replace_strict(_LEVELS, default=None)),
+        message=pl.when(pl.col("operation").is_null()).then(pl.col("body").str.slice(0, MOST_BODY)),
+        in_run=pl.col("run_key").is_not_null(),
+        carries_correlation_id=pl.col("correlation_id").is_not_null(),
+        carries_request_id=pl.col("request_id").is_not_null(),
+        carries_run_id=pl.col("run_id").is_not_null(),
+        **marks,
+    )  # fmt: skip
+    return frame
+
+
+_LEVELS = {
+    "trace": "debug", "debug": "debug", "log": "info", "info": "info", "notice": "info", "warn": "warn",
+    "warning": "warn", "error": "error", "fatal": "error", "critical": "error",
+}  # fmt: skip
+
+
+def shapes(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what each shape of *frame* says: own top-level names, kinds of values, which ids it has."""
+    firsts = frame.unique("shape", keep="first").select("shape", "attributes")
+    rows = [(shape, *_read(text)) for shape, text in firsts.iter_rows()]
+    return pl.DataFrame(rows, schema=_SHAPES, orient="row")
+
+
+def _read(text: str | None) -> tuple[Any, ...]:
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:
+        found = {}
+    attributes: dict[str, Any] = found if isinstance(found, dict) else {}
+    typed: dict[str, str | None] = {}
+    names: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    for key, value in attributes.items():
+        name = words.own(key)
+        if name is None or words.conventional(key):
+            continue
+        names[name] = None
+        if key == name:
+            typed[key] = _kind(value)
+        else:
+            nested[words.SUFFIX.sub("", key)] = None
+    has = [name in typed for name in IDS]
+    aliases = [next((a for a in ALIASES[name] if a in typed), None) for name in IDS]
+    scheduled = not _SCHEDULE.isdisjoint(names)
+    pairs = [{"key": k, "kind": v} for k, v in typed.items()]
+    return (list(names), list(nested), pairs, *has, *aliases, scheduled)
+
+
+def _kind(value: Any) -> str | None:
+    """Return the kind of a value: None for null, which any kind may be."""
+    if value is None or value == "$@null((":
+        return None
+    if isinstance(value, dict) and value.keys() == {"doubleValue"}:
+        return "number"
+    return _KINDS.get(type(value))
+
+
+def cells(frame: pl.DataFrame, marks: list[str]) -> pl.DataFrame:
+    """Return the distinct kinds of records: columns `CELL`, *marks*, the shape's, the run's facts, `rows`, `count`."""
+    known = shapes(frame)
+    frame = _run_facts(frame.with_row_index("at"), known)
+    keys = [*CELL, *marks, *_FACTS]
+    return (
+        frame.select(*keys, "at")
+        .group_by(keys)
+        .agg(rows=pl.col("at"), count=pl.len())
+        .join(known, on="shape", how="left")
+    )
+
+
+_FACTS = ["run_has_correlation_id", "run_has_request_id", "run_has_run_id", "exempt"]
+
+
+def _run_facts(frame: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Add what other records of the same run state, for the records that lack an id; NULL for the others."""
+    complete = known.filter(pl.all_horizontal(f"has_{name}" for name in IDS))["shape"]
+    missing = frame.filter(~pl.col("shape").is_in(complete.implode()) & pl.col("run_key").is_not_null())
+    if missing.is_empty():
+        return frame.with_columns(pl.lit(None, pl.Boolean).alias(name) for name in _FACTS)
+    run = ["project", "run_key"]
+    facts = (
+        frame.join(missing.select(run).unique(), on=run, how="semi")
+        .join(known.select("shape", "has_run_id", "scheduled"), on="shape", how="left")
+        .group_by(run)
+        .agg(
+            run_has_correlation_id=pl.col("correlation_id").is_not_null().any(),
+            run_has_request_id=pl.col("request_id").is_not_null().any(),
+            run_has_run_id=pl.col("has_run_id").any(),
+            exempt=pl.col("scheduled").any() | pl.col("is_test").any() | pl.col("is_replay").any(),
+        )
+    )
+    lacks = ~pl.col("shape").is_in(complete.implode())
+    return frame.join(facts, on=run, how="left", maintain_order="left").with_columns(
+        pl.when(lacks).then(pl.col(name)).alias(name) for name in _FACTS
+    )

@@ -1,0 +1,44 @@
+"""Remedies that machines can apply: rename maps, and an OpenTelemetry Collector `transform` that does them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules.families.msg import snake
+from collector.rules.records import ALIASES
+
+_RENAMING = ("KEY001", "KEY002", "KEY004")
+_CANONICAL = {alias: name for name, others in ALIASES.items() for alias in others}
+
+
+def renames(findings: pl.DataFrame) -> dict[str, str]:
+    """Return key → name of all top-level keys that findings want renamed; ambiguous ones are left out."""
+    keys = findings.filter(pl.col("code").is_in(_RENAMING) & pl.col("key").is_not_null())["key"].unique().sort()
+    found = {key: _CANONICAL.get(key, snake(key)) for key in keys}
+    targets = list(found.values())
+    return {k: v for k, v in found.items() if v and v != k and targets.count(v) == 1}
+
+
+def transform(findings: pl.DataFrame) -> str:
+    """Return an OpenTelemetry Collector configuration that renames these keys, empty where there are none.
+
+    A key that is there under its right name already is kept as it is.
+    """
+    wanted = renames(findings)
+    if not wanted:
+        return ""
+    lines = ["processors:", "  transform/runwell_keys:", "    error_mode: ignore", "    log_statements:"]
+    for old, new in wanted.items():
+        here, there = f'log.attributes["{_quoted(old)}"]', f'log.attributes["{new}"]'
+        moved = f"set({there}, {here}) where {here} != nil and {there} == nil"
+        gone = f'delete_key(log.attributes, "{_quoted(old)}")'
+        lines += [f"      - {_yaml(moved)}", f"      - {_yaml(gone)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(key: str) -> str:
+    return key.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _yaml(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,116 @@
+"""Cases as OTLP/JSON requests, decoded and built into a run model by the real code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from collector.cli.check import frames as frames_of
+from collector.decode import Batch
+from collector.model.signals import LOGS, TRACES
+from collector.rules import catalogue
+from collector.rules.engine import evaluate
+from collector.rules.frames import Frames
+from collector.rules.profiles import choose
+from collector.rules.rule import Case, Rule
+from collector.settings import Limits, RuleOverride, Rules, Runs
+
+T0 = 1_790_000_000 * 10**9
+NUMBERS = {"debug": 5, "info": 9, "warn": 13, "error": 17, "Log": 9, "Warn": 13, "Error": 17}
+
+
+def value(v: Any) -> dict[str, Any]:
+    """Return an OTLP AnyValue."""
+    if isinstance(v, bool):
+        return {"boolValue": v}
+    if isinstance(v, int):
+        return {"intValue": str(v)}
+    if isinstance(v, float):
+        return {"doubleValue": v}
+    if isinstance(v, (list, tuple)):
+        return {"arrayValue": {"values": [value(item) for item in v]}}
+    if isinstance(v, dict):
+        return {"kvlistValue": {"values": attributes(v)}}
+    return {} if v is None else {"stringValue": v}
+
+
+def attributes(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return OTLP attributes."""
+    return [{"key": k, "value": value(v)} for k, v in given.items()]
+
+
+def _context(r: Mapping[str, Any]) -> dict[str, Any]:
+    if r["runner"] == "trigger":
+        there = {
+            "ctx.run.id": r["run"], "ctx.run.isTest": False, "ctx.task.id": r["task"],
+            "ctx.task.filePath": "src/trigger/tasks.ts", "ctx.attempt.number": r["attempt"],
+            "ctx.queue.name": f"task/{r['task']}", **r["context"],
+        }  # fmt: skip
+        return {f"$metadata.{k}": v for k, v in there.items() if v is not None}
+    there = {"task_id": r["task"], "attempt": r["attempt"], **r["context"]} if r["run"] is not None else r["context"]
+    return {k: v for k, v in there.items() if v is not None}
+
+
+def _resource(r: Mapping[str, Any]) -> dict[str, Any]:
+    if r["runner"] == "trigger":
+        return {"$trigger": True, "service.name": "trigger.dev", "ctx.environment.type": "PRODUCTION"}
+    return {"service.name": "billing-worker"}
+
+
+def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any]]) -> list[tuple[Any, bytes]]:
+    """Return one request per record, logs first."""
+    found: list[tuple[Any, bytes]] = []
+    for r in logs:
+        ns = T0 + round(r["at"] * 1e9)
+        record = {
+            "timeUnixNano": str(ns), "observedTimeUnixNano": str(ns), "severityNumber": NUMBERS[r["level"]],
+            "severityText": r["level"], "body": {"stringValue": r["body"]},
+            "attributes": attributes({**r["attributes"], **_context(r)}),
+        }  # fmt: skip
+        block = {"scope": {"name": r["scope"]}, "logRecords": [record]}
+        found.append((LOGS, {"resourceLogs": [{"resource": {"attributes": attributes(_resource(r))},
+                                              "scopeLogs": [block]}]}))  # fmt: skip
+    for r in spans:
+        record = {
+            "traceId": r["trace_id"], "spanId": r["span_id"], "parentSpanId": r.get("parent_span_id") or "",
+            "name": r["name"], "kind": r["kind"], "startTimeUnixNano": str(T0 + round(r["start"] * 1e9)),
+            "endTimeUnixNano": str(T0 + round(r["end"] * 1e9)), "status": {"code": 2 if r["failed"] else 0},
+            "attributes": attributes({**r["attributes"], **_context(r)}), "events": r["events"],
+            "droppedAttributesCount": r.get("dropped", 0),
+        }  # fmt: skip
+        block = {"scope": {"name": r["scope"]}, "spans": [record]}
+        found.append((TRACES, {"resourceSpans": [{"resource": {"attributes": attributes(_resource(r))},
+                                                 "scopeSpans": [block]}]}))  # fmt: skip
+    return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in found]
+
+
+def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, Any]] = ()) -> Frames:
+    """Return what rules see of these records."""
+    batch = Batch(Limits())
+    for signal, body in requests(logs, spans):
+        batch.add(signal, "json", body, project="default", received_ns=T0 + 10**12)
+    tables = {}
+    for name, table in batch.tables().items():
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        tables[name] = frame
+    return frames_of(tables, Runs())
+
+
+def settings(rule: Rule, case: Case) -> Rules:
+    """Return settings under which *rule* alone judges with the options of *case*."""
+    options = {k: v for k, v in case.options.items() if k != "strict"}
+    override = RuleOverride(rules=(rule.code,), options=options)
+    return Rules(
+        select=(rule.code,),
+        strict=bool(case.options.get("strict", False)),
+        overrides=(override,) if options else (),
+    )
+
+
+def check(rule: Rule, case: Case) -> pl.DataFrame:
+    """Return the findings of *rule* on *case*."""
+    return evaluate(frames(case.logs, case.spans), choose(catalogue.RULES, settings(rule, case)))
