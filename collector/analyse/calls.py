@@ -6,11 +6,15 @@ Enter: rows of `phases` and `runs`, whole runs. Leave: rows of `phase_hours`, ad
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from collector.analyse import percentiles
 from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped
+from collector.analyse.numbers import Number, count, ratio, rows, share
 
 STEP = ["operation", "phase", "called_service"]
 
@@ -47,3 +51,66 @@ def _ideal(phases: Frame) -> pl.LazyFrame:
     return rows.join(most, on=step, how="left", nulls_equal=True).with_columns(
         is_ideal=pl.col("attempt").eq_missing(pl.col("ideal_attempt"))
     )
+
+
+def values(runs: Frame, phases: Frame) -> pl.LazyFrame:
+    """Return every duration of a step for `percentiles.exact`: `COHORT`, `STEP`, measure, outcome, value_ns, is_open.
+
+    One that nothing closed is left out: when its operation went on without a word is not known.
+    """
+    return (
+        phases.lazy()
+        .filter(pl.col("duration_ns").is_not_null())
+        .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+        .select(
+            *(c for c in COHORT if c != "hour_ns"), *STEP, "outcome", hour_ns=hour_of("started_ns"),
+            measure=pl.lit("step"), value_ns="duration_ns", is_open=pl.lit(False), weakness=pl.lit(1),
+        )
+    )  # fmt: skip
+
+
+def report(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return the calls in rows of `phase_hours` by *by* and `called_service`: count, failure rate, amplification.
+
+    The failure rate counts calls whose outcome is known. Amplification counts those of one attempt of each run as
+    needed; retries inside an attempt (`retry.fetch` and the like) are not seen by it.
+    """
+    n, outcome = pl.col("n"), pl.col("outcome")
+    key = [*by, "called_service"]
+    sums = (
+        hours.lazy()
+        .filter(pl.col("phase") == "calling")
+        .group_by(key)
+        .agg(
+            calls=n.sum(),
+            ended=n.filter(outcome.is_in(["completed", "failed"])).sum(),
+            failed=n.filter(outcome == "failed").sum(),
+            ideal=pl.col("ideal_n").sum(),
+        )
+    )
+    c = pl.col
+    return rows(
+        sums,
+        key,
+        [
+            count("calls", c("calls"), unit="calls"),
+            share("call_failure_rate", c("failed"), c("ended"), of=c("calls"), weakness=pl.lit(1)),
+            Number(
+                "call_amplification", "mean", "calls", ratio(c("calls"), c("ideal")), n=c("calls"),
+                coverage=pl.lit(1.0), weakness=pl.lit(1),
+            ),
+        ],
+    )  # fmt: skip
+
+
+def durations(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return estimated percentiles of the steps in rows of `phase_hours` by *by* and `STEP`, as `percentiles.estimate`.
+
+    What telemetry tells of a step is when its operation went on, so every duration is derived.
+    """
+    rows_ = (
+        hours.lazy()
+        .filter(pl.col("ix").is_not_null())
+        .with_columns(measure=pl.lit("step"), derived_n="n", inferred_n=pl.lit(0))
+    )
+    return percentiles.estimate(rows_, [*by, *STEP])

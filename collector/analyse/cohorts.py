@@ -61,7 +61,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             requeued_ns=pl.col("queue_wait_ns").filter(again).sum(),
         )
     )
-    whole = pl.col("complete") & pl.col("last_status").is_in([*ENDED, "running"])
+    whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running"])
     recovered = (pl.col("outcome") == "completed") & (pl.col("attempts") > 1)
     return own.join(sums, on=RUN, how="left", nulls_equal=True).select(
         *COHORT, "run_key", "run_id", "parent_run_id", "root_run_id", "started_ns", "ended_ns", "last_seen_ns",

@@ -9,6 +9,8 @@ end_to_end = queue_wait + attempts (active and wait) + gaps + unexplained; a gap
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 
 from collector.analyse.evidence import RUN
@@ -19,6 +21,7 @@ SCALE = 16
 RELATIVE_ERROR = (2 ** (1 / SCALE) - 1) / (2 ** (1 / SCALE) + 1)
 """How far an estimate from a bucket may be off, 2.2 %."""
 _SHORTEST_NS = 1_000
+_LOWEST = math.ceil(math.log2(_SHORTEST_NS / 1e6) * SCALE)
 
 RUN_MEASURES = ["queue_wait", "execution", "active", "wait", "end_to_end", "unexplained"]
 """Measures of a run; the others belong to an attempt."""
@@ -127,15 +130,16 @@ def _of_attempts(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
 
 
 def bucket(value_ns: str = "value_ns") -> pl.Expr:
-    """Return the histogram bucket `ix` of a duration in ns."""
+    """Return the histogram bucket `ix` of a duration in ns; everything up to a microsecond shares one."""
     ms = pl.col(value_ns).clip(_SHORTEST_NS).cast(pl.Float64) / 1e6
     return (ms.log(2) * SCALE).ceil().cast(pl.Int32)
 
 
 def bucket_ns(ix: str = "ix") -> pl.Expr:
-    """Return the estimate in ns of a duration in bucket *ix*: the value whose relative error is least."""
+    """Return the estimate in ns of a duration in bucket *ix*: the least relative error; 0 in the lowest."""
     g = 2 ** (1 / SCALE)
-    return (2 * pl.lit(g).pow(pl.col(ix).cast(pl.Float64)) / (g + 1) * 1e6).round().cast(pl.Int64)
+    middle = (2 * pl.lit(g).pow(pl.col(ix).cast(pl.Float64)) / (g + 1) * 1e6).round().cast(pl.Int64)
+    return pl.when(pl.col(ix) > _LOWEST).then(middle).otherwise(0)
 
 
 def hours(runs: Frame, attempts: Frame) -> pl.DataFrame:

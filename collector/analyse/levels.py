@@ -94,3 +94,26 @@ def _told(waiting: pl.LazyFrame) -> pl.LazyFrame:
         .group_by(*QUEUE, "hour_ns")
         .agg(all_told=pl.col("from_ns").is_not_null().all())
     )
+
+
+def segments(held: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
+    """Return how the level of each queue moved within [*from_ns*, *to_ns*): `QUEUE`, from_ns, to_ns, level.
+
+    One row per time in which the level stood still, in order, without gaps; neighbours differ.
+    """
+    points = _points(held.lazy(), from_ns, to_ns, "d")
+    edge = held.lazy().select(*QUEUE, t=pl.lit(from_ns, pl.Int64), d=pl.lit(0, pl.Int64)).unique()
+    return (
+        pl.concat([points, edge])
+        .group_by(*QUEUE, "t")
+        .agg(pl.col("d").sum())
+        .filter((pl.col("t") < to_ns) & ((pl.col("d") != 0) | (pl.col("t") == from_ns)))
+        .sort(*QUEUE, "t", nulls_last=True)
+        .select(
+            *QUEUE,
+            from_ns="t",
+            to_ns=pl.col("t").shift(-1).over(QUEUE).fill_null(to_ns),
+            level=pl.col("d").cum_sum().over(QUEUE),
+        )
+        .collect(engine="streaming")
+    )

@@ -37,9 +37,10 @@ def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
     """Return rows of `queue_limits` with one series for each of *queues* (`QUEUE`) that has any, in time order.
 
     What the settings say replaces what was inferred, a row for the queue's own environment one for every environment.
-    Rows of a single concurrency key are left out: they limit runs that telemetry does not name.
+    Left out: limits inferred with low confidence, which are no more than lower bounds, and those of a single
+    concurrency key, because telemetry does not name the key of a run.
     """
-    rows = limits.lazy().filter(pl.col("concurrency_key").is_null())
+    rows = limits.lazy().filter(pl.col("concurrency_key").is_null() & pl.col("confidence").ne_missing("low"))
     own = rows.join(queues.lazy().select(QUEUE).unique(), on=QUEUE, how="semi", nulls_equal=True)
     shared = (
         rows.filter(pl.col("environment").is_null())

@@ -17,7 +17,8 @@ _ATTEMPT = [*RUN, "number"]
 
 
 def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
-    """Return the slots held: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns, is_assumed, is_orphan.
+    """Return the slots held: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns, is_assumed, is_open,
+    is_orphan.
 
     An attempt holds its slot from start to end, less the waits that give it back (`holds_slot` false); one without
     an end holds it until *as_of_ns* as long as its run was seen within *lease_ns*, else only until it was last seen
@@ -49,6 +50,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
                 pl.when(~is_open).then("ended_ns").when(lost).then("last_seen_ns").otherwise(pl.lit(as_of_ns)),
             ),
             is_assumed=is_open | (pl.col("ended_source") == "inferred") | pl.col("is_doubtful").fill_null(False),
+            is_open=is_open,
             is_orphan=lost.fill_null(False),
         )
     )  # fmt: skip
@@ -80,11 +82,11 @@ def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:
     after = (
         before.filter(pl.col("a") == pl.col("a").max().over(_ATTEMPT)).with_columns(from_ns="b", to_ns="rest_ns")
     )  # fmt: skip
-    columns = [*QUEUE, "task_id", "population", "run_key", "number", "from_ns", "to_ns", "is_assumed", "is_orphan"]
+    columns = held.collect_schema().names()
     whole = held.join(clipped, on=_ATTEMPT, how="anti", nulls_equal=True)
-    # A lost slot is one slot: only its last part is the orphan.
-    parts = [whole.select(columns), before.with_columns(is_orphan=pl.lit(False)).select(columns), after.select(columns)]
-    return pl.concat(parts)
+    # Only the last part is open or lost: it is one slot.
+    closed = before.with_columns(is_open=pl.lit(False), is_orphan=pl.lit(False))
+    return pl.concat(part.select(columns) for part in (whole, closed, after))
 
 
 def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:

@@ -1,0 +1,157 @@
+"""Numbers as rows: a value never leaves without what it rests on.
+
+Enter: expressions over one row per group. Leave: rows of `NUMBERS`. A value that is not known is NULL and its
+provenance `unknown`; `note` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from collector.model.statistics import Z, wilson_bounds
+
+NUMBERS = pl.Schema({
+    "measure": pl.String,
+    "statistic": pl.String,
+    "outcome": pl.String,
+    "unit": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "provenance": pl.String,
+    "coverage": pl.Float64,
+    "note": pl.String,
+})  # fmt: skip
+"""What every report's rows say, after the columns they are grouped by. `measure`: see `measures`; `statistic`: share,
+mean, total, count, rate, p50, p95, p99, min, max, peak; `outcome`: only runs or attempts that ended so, NULL for all;
+`n`: how many runs, attempts or buckets the value rests on; `low`, `high`: 95 % interval, NULL where there is none;
+`provenance`: of the weakest input: measured, derived, inferred, or unknown; `coverage`: for which share of all that
+should count the input is known, NULL when that itself is unknown."""
+
+_PROVENANCE = ["measured", "derived", "inferred"]
+_NULL = pl.lit(None, pl.Float64)
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of every group, as expressions over the group's row. *weakness*: as `frames.rank` gives it."""
+
+    measure: str
+    statistic: str
+    unit: str
+    value: pl.Expr
+    n: pl.Expr
+    coverage: pl.Expr
+    weakness: pl.Expr = field(default_factory=lambda: pl.lit(0))
+    low: pl.Expr = field(default_factory=lambda: _NULL)
+    high: pl.Expr = field(default_factory=lambda: _NULL)
+    outcome: str | None = None
+    note: pl.Expr = field(default_factory=lambda: pl.lit(None, pl.String))
+
+    def columns(self) -> dict[str, pl.Expr]:
+        """Return the columns of `NUMBERS`."""
+        value = self.value.cast(pl.Float64)
+        known = value.is_not_null() & value.is_finite()
+        told = {
+            "measure": pl.lit(self.measure),
+            "statistic": pl.lit(self.statistic),
+            "outcome": pl.lit(self.outcome, pl.String),
+            "unit": pl.lit(self.unit),
+            "value": pl.when(known).then(value),
+            "n": self.n,
+            "low": pl.when(known).then(self.low.cast(pl.Float64)),
+            "high": pl.when(known).then(self.high.cast(pl.Float64)),
+            "provenance": pl.when(known)
+            .then(self.weakness.replace_strict(dict(enumerate(_PROVENANCE)), default="inferred"))
+            .otherwise(pl.lit("unknown")),
+            "coverage": ratio(self.coverage, pl.lit(1)),
+            "note": self.note,
+        }
+        return {name: told[name].cast(kind) for name, kind in NUMBERS.items()}
+
+
+def ratio(above: pl.Expr, below: pl.Expr) -> pl.Expr:
+    """Return above / below, NULL when *below* is 0 or the result is no number."""
+    result = above.cast(pl.Float64) / below.cast(pl.Float64)
+    return pl.when(result.is_finite()).then(result)
+
+
+def share(
+    measure: str,
+    hits: pl.Expr,
+    n: pl.Expr,
+    *,
+    of: pl.Expr,
+    weakness: pl.Expr,
+    outcome: str | None = None,
+) -> Number:
+    """Return hits/n with its Wilson interval; *of* is how many there are with those where it is not known."""
+    low, high = wilson(hits, n)
+    return Number(
+        measure, "share", "share", ratio(hits, n), n=n, coverage=ratio(n, of), weakness=weakness,
+        low=low, high=high, outcome=outcome,
+        note=pl.when(n == 0).then(pl.lit("nothing to count")),
+    )  # fmt: skip
+
+
+def wilson(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return the 95 % Wilson interval of hits/n, NULL where n is 0; exactly 0 for no hits and 1 for nothing else."""
+    low, high = wilson_bounds(hits.cast(pl.Float64), n.cast(pl.Float64))
+    some = pl.when(n > 0)
+    return (
+        some.then(pl.when(hits == 0).then(0.0).otherwise(low.clip(0, 1))),
+        some.then(pl.when(hits == n).then(1.0).otherwise(high.clip(0, 1))),
+    )
+
+
+def total(measure: str, unit: str, value: pl.Expr, n: pl.Expr, *, of: pl.Expr, weakness: pl.Expr) -> list[Number]:
+    """Return the sum over the *n* of *of* for which it is known, and the mean of those."""
+    known = pl.when(n > 0).then(value)
+    note = pl.when(n == 0).then(pl.lit("not told by telemetry"))
+    return [
+        Number(measure, "total", unit, known, n=n, coverage=ratio(n, of), weakness=weakness, note=note),
+        Number(measure, "mean", unit, ratio(value, n), n=n, coverage=ratio(n, of), weakness=weakness, note=note),
+    ]
+
+
+def count(measure: str, value: pl.Expr, *, unit: str = "runs", weakness: pl.Expr | None = None) -> Number:
+    """Return a plain count."""
+    return Number(
+        measure,
+        "count",
+        unit,
+        value,
+        n=value,
+        coverage=pl.lit(1.0),
+        weakness=pl.lit(0) if weakness is None else weakness,
+    )
+
+
+def mean_bounds(total: pl.Expr, squares: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Return the 95 % interval of a mean from the sums of *n* values and of their squares (normal; NULL for n < 2)."""
+    mean = ratio(total, n)
+    variance = (ratio(squares, n) - mean**2).clip(0) * ratio(n, n - 1)
+    half = (variance / n).sqrt() * Z
+    return mean - half, mean + half
+
+
+def rows(groups: pl.LazyFrame | pl.DataFrame, by: Sequence[str], numbers: Iterable[Number]) -> pl.DataFrame:
+    """Return the *numbers* of each row of *groups*, sorted by *by*, in the order given."""
+    each = [groups.lazy().select(*by, **number.columns(), order=pl.lit(place)) for place, number in enumerate(numbers)]
+    return (
+        pl.concat(each).sort(*by, "order", nulls_last=True).drop("order").collect(engine="streaming")
+    )  # fmt: skip
+
+
+def weakness(counted: str, where: pl.Expr | None = None) -> pl.Expr:
+    """Return the weakness of rows that count `derived_…` and `inferred_…` of *counted*, over a group."""
+
+    def some(name: str) -> pl.Expr:
+        column = pl.col(f"{name}_{counted}")
+        return (column if where is None else column.filter(where)).sum() > 0
+
+    return pl.when(some("inferred")).then(2).when(some("derived")).then(1).otherwise(0)

@@ -1,0 +1,234 @@
+"""Percentiles: nearest rank on values with order-statistic intervals, or estimates from histogram buckets.
+
+Enter: durations as `durations.values` or `calls.values` give them, or histogram rows. Leave: numbers.
+Under 20 values there is no percentile, under 100 no 99th. Where more than 1 % of what `execution` or `attempt`
+measure has not ended, percentiles of all outcomes together are Kaplan-Meier's: those that ended are the quick ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from collector.analyse import survival
+from collector.analyse.durations import RELATIVE_ERROR, bucket_ns
+from collector.analyse.frames import Frame
+from collector.analyse.numbers import NUMBERS, mean_bounds, ratio
+from collector.model.statistics import ENOUGH, enough, nearest_rank, rank_interval
+
+PERMILLES = (500, 950, 990)
+_CENSORED = 0.01
+_WORDS = {0: "measured", 1: "derived", 2: "inferred"}
+_KEY = ["measure", "outcome"]
+
+
+def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES) -> pl.DataFrame:
+    """Return count, mean, max and percentiles of each measure, by columns *by*, for all outcomes and for each.
+
+    *values*: measure, outcome, value_ns, is_open, weakness and *by*. `n` counts what ended; `coverage` is its share,
+    those still open included.
+    """
+    key = [*by, *_KEY]
+    lazy = values.lazy()
+    both = pl.concat([
+        lazy.with_columns(outcome=pl.lit(None, pl.String)),
+        # What has not ended has no outcome yet.
+        lazy.filter(~pl.col("is_open")),
+    ])  # fmt: skip
+    open_, value = pl.col("is_open"), pl.col("value_ns")
+    squares = value.filter(~open_).cast(pl.Float64) ** 2
+    groups = (
+        both.group_by(key)
+        .agg(
+            n=(~open_).sum().cast(pl.Int64),
+            still_open=open_.sum().cast(pl.Int64),
+            total=value.filter(~open_).cast(pl.Float64).sum(),
+            squares=squares.sum(),
+            longest=value.filter(~open_).max(),
+            longest_seen=value.max(),
+            sorted=value.filter(~open_).sort(),
+            weak=pl.col("weakness").filter(~open_).max().fill_null(0),
+        )
+        .collect(engine="streaming")
+    )
+    ranked = _ranked(groups, key, permilles)
+    censored = groups.filter(
+        pl.col("outcome").is_null() & (ratio(pl.col("still_open"), pl.col("n") + pl.col("still_open")) > _CENSORED)
+    ).select(key)
+    if not censored.is_empty():
+        ranked = _with_survival(ranked, lazy, censored, by, key, permilles)
+    return _told(groups, ranked, by, key)
+
+
+def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> pl.DataFrame:
+    """Return key, statistic, value, low, high, note by nearest rank."""
+    ranks = pl.DataFrame(
+        [
+            (n, _name(p), nearest_rank(n, p), *rank_interval(n, p), n >= enough(p))
+            for n in groups["n"].unique().to_list()
+            for p in permilles
+        ],
+        schema={
+            "n": pl.Int64, "statistic": pl.String, "rank": pl.Int64, "low_rank": pl.Int64, "high_rank": pl.Int64,
+            "is_enough": pl.Boolean,
+        },
+        orient="row",
+    )  # fmt: skip
+
+    def at(rank: str) -> pl.Expr:
+        found = pl.col("sorted").list.get(pl.col(rank) - 1, null_on_oob=True)
+        return pl.when("is_enough").then(found).cast(pl.Float64)
+
+    few = pl.format("fewer than {} values", pl.when(pl.col("statistic") == "p99").then(100).otherwise(ENOUGH))
+    return groups.join(ranks, on="n").select(
+        *key, "statistic", value=at("rank"), low=at("low_rank"), high=at("high_rank"),
+        note=pl.when(~pl.col("is_enough")).then(few),
+    )  # fmt: skip
+
+
+def _with_survival(
+    ranked: pl.DataFrame,
+    values: pl.LazyFrame,
+    censored: pl.DataFrame,
+    by: Sequence[str],
+    key: list[str],
+    permilles: Sequence[int],
+) -> pl.DataFrame:
+    """Replace the percentiles of the *censored* groups by Kaplan-Meier's."""
+    group = [*by, "measure"]
+    chosen = values.join(censored.lazy().select(group), on=group, how="semi", nulls_equal=True).with_columns(
+        # The other ends compete: what was canceled would have gone on.
+        is_open=pl.col("is_open") | pl.col("outcome").is_in(["canceled", "expired"])
+    )
+    curves = survival.quantiles(chosen, group, permilles)
+    told = curves.select(
+        *group, outcome=pl.lit(None, pl.String), statistic=pl.format("p{}", pl.col("permille") // 10),
+        value="value", low="low", high="high",
+        note=pl.when(pl.col("n") < ENOUGH)
+        .then(pl.format("fewer than {} values", ENOUGH))
+        .when(pl.col("value").is_null())
+        .then(pl.format("longer than {} s, the longest seen", (pl.col("longest") / 1e9).round(3)))
+        .otherwise(pl.format("Kaplan-Meier, {} % not ended", (pl.col("open_share") * 100).round(1))),
+    )  # fmt: skip
+    few = pl.col("note").str.starts_with("fewer")
+    told = told.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
+    rest = ranked.join(told, on=[*key, "statistic"], how="anti", nulls_equal=True)
+    return pl.concat([rest, told.select(rest.columns)])
+
+
+def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: list[str]) -> pl.DataFrame:
+    low, high = mean_bounds(pl.col("total"), pl.col("squares"), pl.col("n"))
+    none = pl.lit(None, pl.Float64)
+    plain = pl.concat(
+        groups.select(
+            *key, statistic=pl.lit(name), value=value.cast(pl.Float64), low=low_, high=high_,
+            note=pl.lit(None, pl.String),
+        )
+        for name, value, low_, high_ in (
+            ("count", pl.col("n"), none, none),
+            ("mean", ratio(pl.col("total"), pl.col("n")), low.clip(0), high),
+            ("max", pl.col("longest"), none, none),
+        )
+    )  # fmt: skip
+    about = groups.select(*key, "n", "weak", coverage=ratio(pl.col("n"), pl.col("n") + pl.col("still_open")))
+    return finished(pl.concat([plain, ranked.select(plain.columns)]).join(about, on=key, nulls_equal=True), by)
+
+
+def finished(told: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Return rows of `NUMBERS` from key, statistic, value, low, high, note, n, weak, coverage."""
+    order = {"count": 0, "mean": 1, **{_name(p): 2 + p for p in range(1000)}, "max": 2_000}
+    return (
+        told.with_columns(
+            unit=pl.when(pl.col("statistic") == "count").then(pl.lit("durations")).otherwise(pl.lit("ns")),
+            provenance=pl.when(pl.col("value").is_null())
+            .then(pl.lit("unknown"))
+            .otherwise(pl.col("weak").replace_strict(_WORDS, default="inferred", return_dtype=pl.String)),
+            order=pl.col("statistic").replace_strict(order, default=9_999, return_dtype=pl.Int32),
+        )
+        .sort(*by, *_KEY, "order", nulls_last=True)
+        .select(*by, *(pl.col(name).cast(kind) for name, kind in NUMBERS.items()))
+    )
+
+
+def _name(permille: int) -> str:
+    return f"p{permille / 10:g}"
+
+
+def few(values: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return the durations of groups that have fewer than 20, ascending: *by*, measure, outcome, values_ns."""
+    return (
+        values.lazy()
+        .filter(~pl.col("is_open"))
+        .group_by(*by, *_KEY)
+        .agg(values_ns=pl.col("value_ns").sort())
+        .filter(pl.col("values_ns").list.len() < ENOUGH)
+        .sort(*by, *_KEY, nulls_last=True)
+        .collect(engine="streaming")
+    )
+
+
+def from_buckets(buckets: Frame, by: Sequence[str], permille: int) -> pl.LazyFrame:
+    """Return *by*, n, estimate_ns: a percentile of merged histograms (columns ix, n), within `RELATIVE_ERROR`."""
+    return (
+        buckets.lazy()
+        .filter(pl.col("ix").is_not_null())
+        .group_by(*by, "ix")
+        .agg(pl.col("n").sum())
+        .sort(*by, "ix", nulls_last=True)
+        .with_columns(reached=pl.col("n").cum_sum().over(by), all=pl.col("n").sum().over(by))
+        .filter(pl.col("reached") * 1000 >= pl.col("all") * permille)
+        .group_by(by)
+        .agg(n=pl.col("all").first(), ix=pl.col("ix").min())
+        .select(*by, "n", estimate_ns=bucket_ns())
+    )
+
+
+def estimate(buckets: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES) -> pl.DataFrame:
+    """Return count, mean and estimated percentiles of rows of `duration_hours` or the like, as `exact` does.
+
+    *buckets*: measure, outcome, ix, n, total_ns, derived_n, inferred_n and *by*. The mean is exact. Percentiles carry
+    their relative error in `low`, `high` and `note`; how many had not ended is not in a histogram, so coverage is NULL.
+    """
+    key = [*by, *_KEY]
+    lazy = buckets.lazy()
+    both = pl.concat([lazy.with_columns(outcome=pl.lit(None, pl.String)), lazy])
+    groups = (
+        both.group_by(key)
+        .agg(
+            n=pl.col("n").sum(),
+            total=pl.col("total_ns").cast(pl.Float64).sum(),
+            weak=pl.when(pl.col("inferred_n").sum() > 0)
+            .then(2)
+            .when(pl.col("derived_n").sum() > 0)
+            .then(1)
+            .otherwise(0),
+        )
+        .with_columns(coverage=pl.lit(None, pl.Float64))
+        .collect(engine="streaming")
+    )
+    none = pl.lit(None, pl.Float64)
+    told = [
+        groups.select(
+            *key, statistic=pl.lit("count"), value=pl.col("n").cast(pl.Float64), low=none, high=none,
+            note=pl.lit(None, pl.String),
+        ),
+        groups.select(
+            *key, statistic=pl.lit("mean"), value=ratio(pl.col("total"), pl.col("n")), low=none, high=none,
+            note=pl.lit(None, pl.String),
+        ),
+    ]  # fmt: skip
+    for permille in permilles:
+        found = from_buckets(both, key, permille).collect(engine="streaming")
+        enough_ = pl.col("n") >= enough(permille)
+        value = pl.when(enough_).then(pl.col("estimate_ns").cast(pl.Float64))
+        told.append(
+            found.select(
+                *key, statistic=pl.lit(_name(permille)), value=value, low=value * (1 - RELATIVE_ERROR),
+                high=value * (1 + RELATIVE_ERROR),
+                note=pl.when(enough_)
+                .then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
+                .otherwise(pl.lit(f"fewer than {enough(permille)} values")),
+            )
+        )  # fmt: skip
+    return finished(pl.concat(told).join(groups.select(*key, "n", "weak", "coverage"), on=key, nulls_equal=True), by)

@@ -1,0 +1,225 @@
+"""Retries: how often runs retry, whether that helps, and what it costs.
+
+Enter: rows of `run_cohorts`, `attempt_hours`, `duration_hours`. Leave: numbers. Rates of runs belong to the hour of the
+first attempt's start and leave out hours in which a retry may still follow, ended runs included: leaving out only the
+open ones would favour the quick. Sums of rates are never taken; numerators and denominators are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from collector.analyse import percentiles
+from collector.analyse.frames import ENDED, FAILED, HOUR_NS, Frame
+from collector.analyse.numbers import Number, count, mean_bounds, ratio, rows, share, total, weakness, wilson
+
+_OPEN = ["queued", "running", "waiting", "retrying"]
+_APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": _OPEN}
+"""Outcomes that no rate counts."""
+HORIZON = ["project", "task_id", "environment"]
+"""What a retry horizon is kept by."""
+
+
+def horizon(cohorts: Frame, durations: Frame, *, floor_ns: int) -> pl.DataFrame:
+    """Return for how long after its start a run may still retry: `HORIZON`, horizon_ns.
+
+    As many times the 95th percentile of an attempt and of the time between two as a run of the task was ever
+    retried, and at least *floor_ns*, within which a failed run counts as retrying.
+    """
+    most = cohorts.lazy().group_by(HORIZON).agg(retries=(pl.col("attempts").max() - 1).fill_null(0).clip(0))
+    p95 = percentiles.from_buckets(
+        durations.lazy().filter(pl.col("measure").is_in(["attempt", "gap"])), [*HORIZON, "measure"], 950
+    )
+    each = p95.group_by(HORIZON).agg(step_ns=pl.col("estimate_ns").sum())
+    return (
+        most.join(each, on=HORIZON, how="left", nulls_equal=True)
+        .select(
+            *HORIZON,
+            horizon_ns=pl.max_horizontal(pl.col("retries") * pl.col("step_ns").fill_null(0), pl.lit(floor_ns)),
+        )
+        .sort(HORIZON, nulls_last=True)
+        .collect(engine="streaming")
+    )
+
+
+def _aged(rows_: Frame, horizons: Frame | int) -> pl.LazyFrame:
+    """Add `horizon_ns` to rows that have the columns of `HORIZON`."""
+    lazy = rows_.lazy()
+    if isinstance(horizons, int):
+        return lazy.with_columns(horizon_ns=pl.lit(horizons, pl.Int64))
+    most = horizons.lazy().select(pl.col("horizon_ns").max()).collect().item() or 0
+    return lazy.join(horizons.lazy(), on=HORIZON, how="left", nulls_equal=True).with_columns(
+        pl.col("horizon_ns").fill_null(most)
+    )
+
+
+def mature(runs: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return the rows of `runs` that started so long ago that none of them can still retry."""
+    return _aged(runs, horizons).filter(pl.col("started_ns") + pl.col("horizon_ns") <= as_of_ns).drop("horizon_ns")
+
+
+def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
+    """Return the numbers of runs in rows of `run_cohorts`, grouped by columns *by* of it.
+
+    *horizons*: from `horizon`, or one for all; with 0 the rows are taken as they are (made of `mature` runs).
+    """
+    hours = _aged(cohorts, horizons).with_columns(
+        is_mature=pl.lit(True)
+        if isinstance(horizons, int) and horizons == 0
+        else pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns") <= as_of_ns
+    )
+    return rows(_sums(hours, by), by, _numbers())
+
+
+def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    ok = pl.col("is_mature")
+    n, runs = pl.col("attempts").cast(pl.Int64), pl.col("runs")
+    # Runs of which an attempt ended: all of those that retried, and of the others those counted so.
+    ended = pl.when(n > 1).then(runs).otherwise(pl.col("ended_runs"))
+    completed, failed = pl.col("outcome") == "completed", pl.col("outcome").is_in(FAILED)
+    over = completed | failed
+
+    def added(value: pl.Expr, where: pl.Expr | None = None) -> pl.Expr:
+        return value.filter(ok if where is None else ok & where).sum()
+
+    sums = ["wasted", "backoff", "latency"]
+    return hours.group_by(by).agg(
+        immature=runs.filter(~ok).sum(),
+        runs=added(runs),
+        ended=added(ended),
+        retried=added(runs, n > 1),
+        n_sum=added(n * ended),
+        n_squares=added(n * n * ended),
+        over=added(runs, over),
+        completed=added(runs, completed),
+        failed=added(runs, failed),
+        first=added(runs, completed & (n == 1)),
+        recovered=added(runs, completed & (n > 1)),
+        retried_over=added(runs, over & (n > 1)),
+        **{name: added(runs, pl.col("outcome").is_in(words)) for name, words in _APART.items()},
+        **{f"weak_{name}": weakness("runs", ok & pl.col("outcome").is_in(words)) for name, words in _APART.items()},
+        **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in sums},
+        **{f"{s}_ns": added(pl.col(f"{s}_ns")) for s in sums},
+        **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in ("cost", "wasted_cost")},
+        **{f"{s}_nanocents": added(pl.col(f"{s}_nanocents")) for s in ("cost", "wasted_cost")},
+        weak=weakness("runs", ok & (ended > 0)),
+        weak_over=weakness("runs", ok & over),
+        weak_retried=weakness("runs", ok & over & (n > 1)),
+    )
+
+
+def _numbers() -> list[Number]:
+    c = pl.col
+    counted = c("runs") - c("canceled") - c("expired")
+    low, high = mean_bounds(c("n_sum"), c("n_squares"), c("ended"))
+    per_run = ratio(c("n_sum"), c("ended"))
+    coverage = ratio(c("ended"), c("runs"))
+
+    def of_over(measure: str, hits: str) -> Number:
+        return share(measure, c(hits), c("over"), of=counted, weakness=c("weak_over"))
+
+    return [
+        share("run_retry_rate", c("retried"), c("ended"), of=c("runs"), weakness=c("weak")),
+        Number(
+            "attempts_per_run", "mean", "attempts", per_run, low=low.clip(1), high=high,
+            n=c("ended"), coverage=coverage, weakness=c("weak"),
+        ),
+        Number(
+            "attempt_retry_ratio", "share", "share", 1 - 1 / per_run, low=1 - 1 / low.clip(1), high=1 - 1 / high,
+            n=c("ended"), coverage=coverage, weakness=c("weak"),
+        ),
+        of_over("run_failure_rate", "failed"),
+        of_over("first_attempt_success", "first"),
+        of_over("masked_failure", "recovered"),
+        share("eventual_success", c("recovered"), c("retried_over"), of=c("retried"), weakness=c("weak_retried")),
+        *total("wasted_time", "ns", c("wasted_ns"), c("wasted_n"), of=c("ended"), weakness=c("weak")),
+        *total("backoff_time", "ns", c("backoff_ns"), c("backoff_n"), of=c("retried"), weakness=c("weak")),
+        *total("retry_latency", "ns", c("latency_ns"), c("latency_n"), of=c("recovered"), weakness=c("weak_retried")),
+        *total("cost", "nanocents", c("cost_nanocents"), c("cost_n"), of=c("runs"), weakness=pl.lit(0)),
+        *total(
+            "wasted_cost", "nanocents", c("wasted_cost_nanocents"), c("wasted_cost_n"), of=c("ended"),
+            weakness=c("weak"),
+        ),
+        *(count(f"{name}_runs", c(name), weakness=c(f"weak_{name}")) for name in _APART),
+        count("immature_runs", c("immature")),
+    ]  # fmt: skip
+
+
+def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return the numbers of attempts in rows of `attempt_hours`, grouped by columns *by* of it."""
+    n = pl.col("attempts")
+    over = pl.col("outcome").is_in(ENDED)
+    again = pl.col("number") > 1
+    sums = (
+        hours.lazy()
+        .group_by(by)
+        .agg(
+            attempts=n.sum(),
+            ended=n.filter(over).sum(),
+            failed=n.filter(pl.col("outcome").is_in(FAILED)).sum(),
+            again=n.filter(again).sum(),
+            weak=weakness("attempts", over),
+            weak_all=weakness("attempts"),
+        )
+    )
+    c = pl.col
+    first = c("attempts") - c("again")
+    return rows(
+        sums,
+        by,
+        [
+            share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak")),
+            Number(
+                "load_amplification", "mean", "attempts", ratio(c("attempts"), first), n=c("attempts"),
+                coverage=pl.lit(1.0), weakness=c("weak_all"),
+            ),
+        ],
+    )  # fmt: skip
+
+
+def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return what came of attempt 1, 2, … of the runs in rows of `run_cohorts` (made of mature runs or hours).
+
+    Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (it failed and another followed), failed
+    (for good), canceled, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high;
+    lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
+    """
+    known = cohorts.lazy().filter(pl.col("attempts").is_not_null())
+    per_n = known.group_by(*by, "attempts").agg(
+        ended=pl.col("runs").sum(),
+        **{
+            name: pl.col("runs").filter(pl.col("outcome").is_in(words)).sum()
+            for name, words in {
+                "succeeded": ["completed"], "failed": FAILED, "canceled": ["canceled"], "open": _OPEN,
+                "unknown": ["unknown", "expired"],
+            }.items()
+        },
+    )  # fmt: skip
+    every = per_n.group_by(by).agg(attempt=pl.int_ranges(1, pl.col("attempts").max() + 1).first()).explode("attempt")
+    key = [*by, "attempt"]
+    later = pl.col("ended").cum_sum(reverse=True)
+    counts = ["ended", "succeeded", "failed", "canceled", "open", "unknown"]
+    table = (
+        every.with_columns(pl.col("attempt").cast(pl.Int32))
+        .join(per_n.rename({"attempts": "attempt"}), on=key, how="left", nulls_equal=True)
+        .with_columns(pl.col(counts).fill_null(0).cast(pl.Int64))
+        .sort(*key, nulls_last=True)
+        .with_columns(reached=later.over(by))
+        .with_columns(retried=pl.col("reached") - pl.col("ended"))
+        .with_columns(n=pl.col("succeeded") + pl.col("retried") + pl.col("failed"))
+        .with_columns(
+            lost_recoveries=pl.col("succeeded").cum_sum(reverse=True).over(by) - pl.col("succeeded"),
+            saved_attempts=pl.col("reached").cum_sum(reverse=True).over(by) - pl.col("reached"),
+        )
+    )
+    low, high = wilson(pl.col("succeeded"), pl.col("n"))
+    return table.select(
+        *key, "reached", "succeeded", "retried", "failed", "canceled", "open", "unknown", "n",
+        ratio(pl.col("succeeded"), pl.col("n")).alias("yield"),
+        low=low,
+        high=high,
+        lost_recoveries="lost_recoveries",
+        saved_attempts="saved_attempts",
+    ).collect(engine="streaming")  # fmt: skip

@@ -1,0 +1,100 @@
+"""Throughput and failures: what arrives, what ends, and which tasks fail more than chance would have it.
+
+Enter: rows of `flow_hours`, `run_cohorts`. Leave: numbers. A run leaves its queue however it ends, so all ends count
+as throughput; rates of failure count completed and failed runs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from collector.analyse.frames import FAILED, Frame
+from collector.analyse.numbers import Number, ratio, rows, weakness, wilson
+from collector.model.statistics import Z
+
+_EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
+
+
+def report(flow: Frame, by: Sequence[str], *, over_ns: int) -> pl.DataFrame:
+    """Return counts and hourly rates of arrivals, starts and ends in rows of `flow_hours`, by columns *by* of it.
+
+    *over_ns*: length of the window the rows cover. The interval of a rate is that of a Poisson count (normal).
+    """
+    runs = pl.col("runs")
+    sums = (
+        flow.lazy()
+        .group_by(by)
+        .agg(
+            **{name: runs.filter(pl.col("event") == event).sum() for event, name in _EVENTS.items()},
+            **{f"weak_{name}": weakness("runs", pl.col("event") == event) for event, name in _EVENTS.items()},
+        )
+    )
+    c = pl.col
+    hours = over_ns / 3.6e12
+    whole = pl.lit(1.0)
+    numbers: list[Number] = []
+    for name in _EVENTS.values():
+        half = c(name).cast(pl.Float64).sqrt() * Z
+        numbers += [
+            Number(name, "count", "runs", c(name), n=c(name), coverage=whole, weakness=c(f"weak_{name}")),
+            Number(
+                name, "rate", "runs_per_hour", c(name) / hours, n=c(name), coverage=whole, weakness=c(f"weak_{name}"),
+                low=((c(name) - half) / hours).clip(0), high=(c(name) + half) / hours,
+            ),
+        ]  # fmt: skip
+    net = c("arrivals").cast(pl.Int64) - c("throughput").cast(pl.Int64)
+    half = (c("arrivals") + c("throughput")).cast(pl.Float64).sqrt() * Z
+    numbers.append(
+        Number(
+            "net_arrivals", "rate", "runs_per_hour", net / hours, n=c("arrivals") + c("throughput"), coverage=whole,
+            weakness=pl.max_horizontal("weak_arrivals", "weak_throughput"),
+            low=(net - half) / hours, high=(net + half) / hours,
+        )
+    )  # fmt: skip
+    return rows(sums, by, numbers)
+
+
+def failures(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return how often each *by* fails, worst first: failed, n, rate, low, high, baseline, excess, and as in `NUMBERS`.
+
+    From rows of `run_cohorts`. Ranked by the lower bound of the rate (Wilson 95 %): one failure of three runs says less
+    than thirty of three hundred. `baseline` is the rate of all other runs of the project, `excess` how many runs failed
+    beyond it; both NULL when there are none. Runs without a known end are not in n; `coverage` tells their share.
+    """
+    runs = pl.col("runs")
+    failed = pl.col("outcome").is_in(FAILED)
+    over = failed | (pl.col("outcome") == "completed")
+    counted = ~pl.col("outcome").is_in(["canceled", "expired"])
+    low, high = wilson(pl.col("failed"), pl.col("n"))
+    others = pl.col("n").sum().over("project") - pl.col("n")
+    baseline = ratio(pl.col("failed").sum().over("project") - pl.col("failed"), others)
+    some = pl.col("n") > 0
+    return (
+        cohorts.lazy()
+        .group_by(by)
+        .agg(
+            failed=runs.filter(failed).sum(),
+            n=runs.filter(over).sum(),
+            of=runs.filter(counted).sum(),
+            weak=weakness("runs", over),
+        )
+        .with_columns(baseline=baseline)
+        .select(
+            *by, "failed", "n",
+            rate=ratio(pl.col("failed"), pl.col("n")),
+            low=low,
+            high=high,
+            baseline="baseline",
+            excess=pl.col("failed") - pl.col("n") * pl.col("baseline"),
+            provenance=pl.when(~some)
+            .then(pl.lit("unknown"))
+            .otherwise(
+                pl.col("weak").replace_strict({0: "measured", 1: "derived"}, default="inferred", return_dtype=pl.String)
+            ),
+            coverage=ratio(pl.col("n"), pl.col("of")),
+        )
+        .sort("low", "failed", *by, descending=[True, True, *[False] * len(by)], nulls_last=True)
+        .collect(engine="streaming")
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Trees of runs: what retries at one level cost at the levels below.
+
+Enter: rows of `runs` and `attempts`. Leave: one row per generation of the trees of a root task, and their product.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse.cohorts import per_run
+from collector.analyse.frames import Frame
+from collector.analyse.numbers import mean_bounds, ratio
+
+TREE = ["project", "environment", "root_task_id"]
+_DEEPEST = 64
+
+
+def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
+    """Return `TREE`, depth (0 is the root), trees, runs, attempts_per_run with low and high, most_attempts.
+
+    Trees of one run are left out. Runs whose parent is not among *runs* start a tree of their own.
+    """
+    known = (
+        per_run(runs, attempts)
+        .filter(pl.col("run_id").is_not_null())
+        .select(
+            *("project", "environment", "run_id", "parent_run_id", "task_id"),
+            n=pl.when("has_ended").then(pl.col("attempts").cast(pl.Int64)),
+        )
+        .collect(engine="streaming")
+    )
+    same = ["project", "environment"]
+    parents = known.select(*same, parent_run_id="run_id")
+    roots = known.join(parents, on=[*same, "parent_run_id"], how="anti", nulls_equal=True)
+    layer = roots.select(*same, "run_id", "n", root_run_id="run_id", root_task_id="task_id", depth=pl.lit(0))
+    layers = [layer]
+    children = known.filter(pl.col("parent_run_id").is_not_null()).select(*same, "run_id", "parent_run_id", "n")
+    for depth in range(1, _DEEPEST):
+        above = layer.select(*same, "root_run_id", "root_task_id", parent_run_id="run_id")
+        layer = children.join(above, on=[*same, "parent_run_id"], nulls_equal=True).select(
+            *same, "run_id", "n", "root_run_id", "root_task_id", depth=pl.lit(depth)
+        )
+        if layer.is_empty():
+            break
+        layers.append(layer)
+    every = pl.concat(layers)
+    grown = every.filter(pl.col("depth") == 1).select(*same, "root_run_id").unique()
+    n = pl.col("n")
+    low, high = mean_bounds(pl.col("total"), pl.col("squares"), pl.col("ended"))
+    return (
+        every.join(grown, on=[*same, "root_run_id"], how="semi", nulls_equal=True)
+        .group_by(*TREE, "depth")
+        .agg(
+            trees=pl.col("root_run_id").n_unique().cast(pl.Int64),
+            runs=pl.len().cast(pl.Int64),
+            ended=n.count().cast(pl.Int64),
+            total=n.sum(),
+            squares=(n * n).sum(),
+            most_attempts=n.max(),
+        )
+        .select(
+            *TREE, "depth", "trees", "runs", "ended",
+            attempts_per_run=ratio(pl.col("total"), pl.col("ended")),
+            low=low.clip(1), high=high,
+            most_attempts="most_attempts",
+        )
+        .sort(*TREE, "depth", nulls_last=True)
+    )  # fmt: skip
+
+
+def amplification(generations_: pl.DataFrame) -> pl.DataFrame:
+    """Return `TREE`, generations, trees, value, worst.
+
+    `value`: attempts per run multiplied over the generations; `worst`: the same of the most attempts seen in each. NULL
+    when a generation has no run that ended.
+    """
+    per_run_, most = pl.col("attempts_per_run"), pl.col("most_attempts")
+    return (
+        generations_.group_by(TREE)
+        .agg(
+            generations=pl.len().cast(pl.Int64),
+            trees=pl.col("trees").max(),
+            value=pl.when(per_run_.is_null().any()).then(None).otherwise(per_run_.product()),
+            worst=pl.when(most.is_null().any()).then(None).otherwise(most.product()),
+        )
+        .sort(TREE, nulls_last=True)
+    )
