@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import uvicorn
 
@@ -76,4 +75,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(child.run("receive", main))
+    child.end(child.run("receive", main))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -233,4 +232,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(child.run("store", main))
+    child.end(child.run("store", main))
