@@ -6,6 +6,7 @@ Order of precedence: command line, `RUNWELL_…` environment variables (nested w
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from itertools import pairwise
@@ -46,16 +47,53 @@ class Limits(_Section):
     """Bytes of bodies held at once, decompressed; beyond it requests get 503 / UNAVAILABLE."""
     connections: int = 1024
     """HTTP connections served at once; beyond it requests get 503."""
+    header_size: ByteSize = ByteSize(32 * 2**10)
+    """Bytes of an HTTP request's line and headers; more get 431."""
+    headers: int = 100
+    """Header lines of an HTTP request; more get 431."""
+    header_time: timedelta = timedelta(seconds=10)
+    """Longest an HTTP request's headers may take to arrive; then the connection is closed."""
+    body_time: timedelta = timedelta(seconds=30)
+    """Longest a body may take to arrive, plus one second per KiB; slower ones get 408."""
+    idle_time: timedelta = timedelta(seconds=60)
+    """How long an HTTP connection without a request is kept."""
     grpc_streams: int = 16
     """Concurrent gRPC requests per connection (memory bound: streams x body, per connection)."""
     records: int = 65_536
-    """Records in one request."""
+    """Records in one request, and its resources and scopes; more get 413 / RESOURCE_EXHAUSTED."""
+    parts: int = 2_000_000
+    """Messages (JSON: objects) in one request beyond 4 MiB; more get 413 / RESOURCE_EXHAUSTED."""
     attributes: int = 2_048
     """Attributes kept per record; promoted ones are read before the cap."""
     value: ByteSize = ByteSize(256 * 2**10)
     """Longest attribute value kept; longer ones are cut."""
+    key: int = 256
+    """Longest attribute key kept, in characters; longer ones are cut."""
+    log_body: ByteSize = ByteSize(2**20)
+    """Longest log body kept; longer ones are cut."""
+    nodes: int = 1_024
+    """Elements kept of one array or map, those nested in it included; the rest is cut."""
     depth: int = 32
-    """Deepest nesting of a value."""
+    """Deepest nesting of a value; deeper ones get 400 / INVALID_ARGUMENT."""
+    enum_names: bool = True
+    """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
+
+
+class Cors(_Section):
+    """Which web pages may send telemetry."""
+
+    origins: tuple[str, ...] = ()
+    """Origins such as `https://app.example.com`, spelled as browsers send them; none allows none."""
+    max_age: timedelta = timedelta(hours=2)
+    """How long a browser remembers the answer."""
+
+    @field_validator("origins")
+    @classmethod
+    def _named(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^\s/*]+", origin):
+                raise ValueError("each origin is named in full, like https://app.example.com; * is not possible")
+        return origins
 
 
 class Journal(_Section):
@@ -212,6 +250,7 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8501, ge=0, le=65535)
     """Dashboard port; 0 picks a free one."""
     limits: Limits = Limits()
+    cors: Cors = Cors()
     journal: Journal = Journal()
     store: Store = Store()
     runs: Runs = Runs()

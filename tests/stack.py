@@ -84,16 +84,16 @@ class Stack:
 @contextmanager
 def running(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Stack]:
     """Run `runwell serve` on free ports with *data* as its directory until the block ends."""
-    ports = [
-        part for port in ("--http-port", "--grpc-port", "--api-port") if port not in options for part in (port, "0")
-    ]
-    command = [str(RUNWELL), "serve", "--data", str(data), *ports, *options]
+    command = [
+        str(RUNWELL), "serve", "--data", str(data),
+        "--http-port", "0", "--grpc-port", "0", "--api-port", "0", *options,
+    ]  # fmt: skip
     log = (data.parent / f"{data.name}.log").open("ab")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
     stack = Stack(process, data)
     try:
-        until(lambda: (data / "runwell.json").exists() and process.poll() is None, seconds=60, why="runwell.json")
-        until(lambda: stack.client.status(), seconds=60, why="the read API")
+        until(lambda: (data / "runwell.json").exists() and process.poll() is None, why="runwell.json")
+        until(lambda: stack.client.status(), why="the read API")
         yield stack
     finally:
         process.send_signal(signal.SIGTERM)

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from collector.model.errors import UsageError
 from collector.settings import Settings
@@ -84,13 +84,6 @@ def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
                     "end that one or choose another directory."
                 ) from None
             time.sleep(0.05)
-
-
-def end(code: int) -> NoReturn:
-    """End at once with *code*: everything is closed, and threads of libraries must not hold it up or complain."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def run(process: str, main: Callable[[Settings], Any]) -> int:

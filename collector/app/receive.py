@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib.abc import MetaPathFinder
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from collector.receive import grpcport
 from collector.receive.admit import Admit, data_directory
 from collector.receive.books import Books
 from collector.receive.http import HttpPort
+from collector.receive.wall import wall
 from collector.settings import Settings
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -41,15 +44,16 @@ async def main(settings: Settings) -> None:
         ) from None
     http = UvicornChild(
         uvicorn.Config(
-            HttpPort(admit, settings.limits),
+            HttpPort(admit, settings.limits, settings.cors),
             loop="none",
-            http="httptools",
+            http=wall(settings.limits),
+            ws="none",
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=settings.limits.connections,
-            timeout_keep_alive=60,
+            timeout_keep_alive=int(settings.limits.idle_time.total_seconds()),
             timeout_graceful_shutdown=int(_GRACE_S),
         )
     )
@@ -74,5 +78,15 @@ async def main(settings: Settings) -> None:
     export.close()
 
 
+class _NoPandas(MetaPathFinder):
+    """pyarrow imports pandas, where it is installed, at its first conversion: a second that a sender would wait for."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Say that there is no pandas, and nothing about others."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("receive does without pandas", name=fullname)
+
+
 if __name__ == "__main__":
-    child.end(child.run("receive", main))
+    sys.meta_path.insert(0, _NoPandas())
+    sys.exit(child.run("receive", main))

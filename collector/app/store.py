@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -232,4 +233,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    child.end(child.run("store", main))
+    sys.exit(child.run("store", main))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from collector.decode import rows
+from collector.decode import otlpjson, rows
 from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
 from collector.model.errors import BadInput
@@ -60,7 +60,9 @@ class Batch:
         wire = WIRES[encoding]
         walk = rows.Walk(wire, project, received_ns, self._limits)
         try:
-            walk.request(signal, wire.parse(signal, body))
+            walk.request(signal, wire.parse(signal, body, self._limits.parts))
+            if encoding == "json" and (ignored := otlpjson.ignored_names(body)):
+                walk.warnings["name_ignored"] += ignored
         except RecursionError:
             raise BadInput("nested too deeply to read; flatten the values") from None
         for name in CATALOGUES if walk.records else ():
@@ -68,7 +70,8 @@ class Batch:
                 if key not in self._seen[name]:
                     self._seen[name].add(key)
                     self._rows[name].append(row)
-        self._rows[signal.table].extend(walk.records)
+        if walk.records:
+            self._rows[signal.table].extend(walk.records)
         return Accepted(
             len(walk.records),
             walk.rejected,

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.decode.values import double, json_text
+from collector.decode.times import timestamp
+from collector.decode.values import double, each, json_text
 from collector.decode.wire import BadId, Wire
 from collector.model.errors import BadInput
 
 if TYPE_CHECKING:
     from collector.decode.rows import Row, Walk
 
+_JSON_NAMES = {"exponential_histogram": "exponentialHistogram"}
 _KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
 def points(walk: Walk, m: Any, resource_id: str, scope_id: str) -> list[Row]:
     """Return one row per data point of metric *m*; a metric without a kind has none."""
-    from collector.decode.rows import timestamp
-
     w = walk.wire
     given = [kind for kind in _KINDS if w.has(m, kind)]
     if len(given) > 1:
@@ -28,28 +28,34 @@ def points(walk: Walk, m: Any, resource_id: str, scope_id: str) -> list[Row]:
     kind = given[0]
     series = getattr(m, kind)
     temporality = (
-        _TEMPORALITY.get(code := w.enum(series.aggregation_temporality, "aggregationTemporality"), str(code))
+        _TEMPORALITY.get(code := w.enum(series.aggregation_temporality, "aggregationTemporality", walk.caps), str(code))
         if kind in ("sum", "histogram", "exponential_histogram")
         else None
     )
     monotonic = bool(series.is_monotonic) if kind == "sum" else None
     head = (m.name or "", m.description or None, m.unit or None, kind)
-    metadata = json_text(w.attributes(m.metadata, walk.caps)) if m.metadata else None
-    rows: list[Row] = []
-    for p in series.data_points or ():
+    metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
+    given_points = series.data_points or ()
+    walk.room(len(walk.records) + len(given_points), "records")
+
+    def row(p: Any) -> Row:
         stated = w.u64(p.time_unix_nano, "timeUnixNano")
         ns, source = walk.effective(stated)
         value, value_int = _number(w, p) if kind in ("gauge", "sum") else (None, None)
         shape = None if kind in ("gauge", "sum") else json_text(_SHAPES[kind](w, p))
-        exemplars = [] if kind == "summary" else [_exemplar(walk, e) for e in p.exemplars or ()]
-        rows.append((
+        exemplars = [] if kind == "summary" else each(lambda e: _exemplar(walk, e), p.exemplars, "exemplars")
+        return (
             walk.project, walk.received_ns, *head,
             stated, w.u64(p.start_time_unix_nano, "startTimeUnixNano"), timestamp(ns), source,
             value, value_int, shape, temporality, monotonic, w.u32(p.flags, "flags"),
             json_text(exemplars) if exemplars else None, metadata, resource_id, scope_id,
             walk.kept(w.attributes(p.attributes, walk.caps)),
-        ))  # fmt: skip
-    return rows
+        )  # fmt: skip
+
+    try:
+        return each(row, given_points, "dataPoints")
+    except BadInput as e:
+        raise e.within(_JSON_NAMES.get(kind, kind)) from None
 
 
 def _number(w: Wire, p: Any) -> tuple[float | None, int | None]:
@@ -123,6 +129,7 @@ def _exemplar(walk: Walk, e: Any) -> dict[str, Any]:
     try:
         trace_id, span_id = w.ident(e.trace_id, 16), w.ident(e.span_id, 8)
     except BadId:
+        walk.note("exemplar_id_invalid")
         trace_id = span_id = None
     value, value_int = _number(w, e)
     return {
@@ -130,5 +137,5 @@ def _exemplar(walk: Walk, e: Any) -> dict[str, Any]:
         "value": value_int if value_int is not None else None if value is None else double(value),
         "traceId": trace_id,
         "spanId": span_id,
-        "filteredAttributes": w.attributes(e.filtered_attributes, walk.caps),
+        "filteredAttributes": w.attributes(e.filtered_attributes, walk.caps, "filteredAttributes"),
     }

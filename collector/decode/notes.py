@@ -8,6 +8,7 @@ from __future__ import annotations
 
 REJECTED: dict[str, str] = {
     "span_id_invalid": "a span needs a trace id of 16 bytes and a span id of 8, not all zero",
+    "signal_not_stored": "profiles are not stored here; send logs, traces or metrics",
 }
 
 NOTED: dict[str, str | None] = {
@@ -17,8 +18,15 @@ NOTED: dict[str, str | None] = {
     "time_far_ahead": "times more than a day ahead: arrival time is used",
     "end_before_start": None,
     "value_cut": "values cut to {limits.value} characters",
+    "body_cut": "log bodies cut to {limits.log_body} characters",
+    "key_cut": "attribute keys cut to {limits.key} characters",
+    "elements_cut": "values cut to {limits.nodes} elements",
+    "key_repeated": "attribute keys repeated: the last value counts",
+    "enum_name": "enum names: OTLP/JSON has numbers",
+    "name_ignored": "kinds of field in snake_case ignored: OTLP/JSON has lowerCamelCase",
     "attributes_cut": "records cut to {limits.attributes} attributes",
     "log_id_invalid": "log records with an invalid trace or span id: kept without",
     "parent_id_invalid": "spans with an invalid parent span id: kept without",
     "link_id_invalid": "span links with an invalid id: kept without",
+    "exemplar_id_invalid": "exemplars with an invalid trace or span id: kept without",
 }

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from collector.decode import bound
 from collector.model.errors import BadInput
-from collector.model.signals import BY_PATH, SIGNALS, Signal
+from collector.model.signals import RECEIVED, Signal
 
 Number = int | float | str | None
 Ident = str | None
@@ -239,17 +240,38 @@ class MetricsRequest(_Wire):
     resource_metrics: list[ResourceMetrics] | None = None
 
 
+class ScopeProfiles(_Wire):
+    """Profiles are counted, not read."""
+
+    profiles: list[dict[str, Any]] | None = None
+
+
+class ResourceProfiles(_Wire):
+    scope_profiles: list[ScopeProfiles] | None = None
+
+
+class ProfilesRequest(_Wire):
+    resource_profiles: list[ResourceProfiles] | None = None
+
+
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "logs": msgspec.json.Decoder(LogsRequest),
     "traces": msgspec.json.Decoder(TracesRequest),
     "metrics": msgspec.json.Decoder(MetricsRequest),
+    "profiles": msgspec.json.Decoder(ProfilesRequest),
 }
-_ROOTS = {"logs": "resourceLogs", "traces": "resourceSpans", "metrics": "resourceMetrics"}
+_ROOTS = {
+    "logs": "resourceLogs",
+    "traces": "resourceSpans",
+    "metrics": "resourceMetrics",
+    "profiles": "resourceProfiles",
+}
 _AT = re.compile(r"^(?P<what>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.S)
 
 
-def parse(signal: Signal, body: bytes) -> Any:
+def parse(signal: Signal, body: bytes, most_parts: int) -> Any:
     """Return the request struct of *body*, or raise BadInput with the path of the field that is wrong."""
+    bound.check_json(body, most_parts)
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as e:
@@ -271,11 +293,26 @@ def parse(signal: Signal, body: bytes) -> Any:
 
 def _refuse_other_signal(signal: Signal, body: bytes) -> None:
     """Raise when a body without records of this signal has those of another."""
-    for other in SIGNALS:
+    for other in RECEIVED:
         root = _ROOTS[other.name]
         if other is not signal and re.search(rb'"%s"\s*:\s*\[\s*\{' % root.encode(), body):
-            path = next(p for p, s in BY_PATH.items() if s is other)
-            raise BadInput(f"this endpoint takes {signal.name}; send {other.name} to {path}", field=root)
+            raise BadInput(f"this endpoint takes {signal.name}; send {other.name} to {other.path}", field=root)
+
+
+_OTHER_NAMES = (
+    "resource_logs", "resource_spans", "resource_metrics", "scope_logs", "scope_spans", "scope_metrics",
+    "log_records", "data_points", "time_unix_nano", "observed_time_unix_nano", "start_time_unix_nano",
+    "end_time_unix_nano", "trace_id", "span_id", "parent_span_id", "severity_number", "severity_text", "event_name",
+    "string_value", "int_value", "double_value", "bool_value", "array_value", "kvlist_value",
+)  # fmt: skip
+_AS_KEYS = [(f'"{name}"'.encode(), re.compile(rf'"{name}"\s*:'.encode())) for name in _OTHER_NAMES]
+
+
+def ignored_names(body: bytes) -> int:
+    """Return how many kinds of field an OTLP/JSON body spells in protobuf's snake_case, which is not OTLP's."""
+    if b"_" not in body:
+        return 0
+    return sum(quoted in body and key.search(body) is not None for quoted, key in _AS_KEYS)
 
 
 def _lower(text: str) -> str:

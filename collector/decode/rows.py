@@ -7,7 +7,6 @@ were rejected and what its sender should know. Rows are tuples in the column ord
 from __future__ import annotations
 
 from collections import Counter
-from hashlib import blake2b
 from typing import Any
 
 from collector.decode import dialects, metrics
@@ -15,11 +14,12 @@ from collector.decode.dialects import Dialect
 from collector.decode.event import NONE, event
 from collector.decode.notes import NOTED, REJECTED
 from collector.decode.origin import Origin, sdk
-from collector.decode.values import Caps, json_text
+from collector.decode.times import DAY_NS, FUTURE_NS, UNITS, nanoseconds, timestamp
+from collector.decode.values import Caps, each, json_text, type_name
 from collector.decode.wire import BadId, Wire
 from collector.model import tables
 from collector.model.errors import BadInput, TooLarge
-from collector.model.identity import run_key
+from collector.model.identity import content_id, run_key
 from collector.model.signals import Signal
 from collector.settings import Limits
 
@@ -27,12 +27,6 @@ Row = tuple[Any, ...]
 
 Inherited = dict[Dialect, list[tuple[int, Any]]]
 """Dialect → (place among the shared columns, value) that the resource states."""
-
-_FUTURE_NS = 600 * 10**9
-_DAY_NS = 86_400 * 10**9
-_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
-"""(values below, nanoseconds they stand for): as nanoseconds they would all be before 1973."""
-_LAST_US = 2**63 // 1000 - 1
 
 _SHARED = (
     "run_id", "task_id", "task_file", "attempt", "queue", "environment", "version", "machine", "batch_id",
@@ -50,16 +44,6 @@ _PLACES: dict[str, tuple[int | None, int]] = {
 _FROM_RESOURCE = tuple((_SHARED.index(c), c) for c in ("environment", "version", "machine"))
 
 
-def nanoseconds(value: int) -> int:
-    """Return *value* in nanoseconds, taking one too small for them as seconds, milli- or microseconds."""
-    return next((value * factor for below, factor in _UNITS if value < below), value)
-
-
-def timestamp(ns: int) -> int:
-    """Return nanoseconds as the microseconds of a TIMESTAMP, clamped to what it holds."""
-    return min(ns // 1000, _LAST_US)
-
-
 class Walk:
     """One request being walked."""
 
@@ -68,13 +52,15 @@ class Walk:
         self.project = project
         self.received_ns = received_ns
         self.limits = limits
-        self.caps = Caps(limits.value, limits.depth)
         self.records: list[Row] = []
         self.catalogues: dict[str, dict[tuple[str, str], Row]] = {"resources": {}, "scopes": {}}
         self.rejected = 0
         self.warnings: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.origins: list[Origin] = []
+        more: dict[str, Any] = {"key": limits.key, "nodes": limits.nodes, "enum_names": limits.enum_names}
+        self.caps = Caps(limits.value, limits.depth, self.warnings, **more)
+        self.body_caps = Caps(limits.log_body, limits.depth, self.warnings, cut="body_cut", **more)
 
     def message(self) -> str:
         """Return what the sender should know, empty when there is nothing."""
@@ -83,10 +69,10 @@ class Walk:
         parts += [f"{n} {text.format(limits=self.limits)}" for text, n in told if text]
         return "; ".join(parts)
 
-    def reject(self, why: str) -> None:
-        """Leave a record out; *why* is a key of `notes.REJECTED`."""
-        self.rejected += 1
-        self.rejections[why] += 1
+    def reject(self, why: str, count: int = 1) -> None:
+        """Leave records out; *why* is a key of `notes.REJECTED`."""
+        self.rejected += count
+        self.rejections[why] += count
 
     def note(self, what: str) -> None:
         """Count something about a record that is kept; *what* is a key of `notes.NOTED`."""
@@ -94,14 +80,26 @@ class Walk:
 
     def request(self, signal: Signal, request: Any) -> None:
         """Walk a whole request; raise BadInput with the path of what cannot be read."""
-        kind = {"logs": "logs", "traces": "spans", "metrics": "metrics"}[signal.name]
-        unit = {"logs": "log_records", "traces": "spans", "metrics": "metrics"}[signal.name]
-        record = {"logs": self._log, "traces": self._span, "metrics": self._metric}[signal.name]
-        for i, block in enumerate(getattr(request, f"resource_{kind}") or ()):
+        kind, unit, record = {
+            "logs": ("logs", "log_records", self._log),
+            "traces": ("spans", "spans", self._span),
+            "metrics": ("metrics", "metrics", self._metric),
+            "profiles": ("profiles", "profiles", None),
+        }[signal.name]
+        blocks = getattr(request, f"resource_{kind}") or ()
+        self.room(len(blocks), "resources")
+        groups = [getattr(block, f"scope_{kind}") or () for block in blocks]
+        self.room(sum(map(len, groups)), "scopes")
+        count = sum(len(getattr(group, unit) or ()) for some in groups for group in some)
+        self.room(count, "records")
+        if record is None:
+            self.reject("signal_not_stored", count)
+            return
+        for i, block in enumerate(blocks):
             at = f"resource{kind.capitalize()}[{i}]"
             resource, resource_id = self._resource(block, at)
             before = len(self.records)
-            for j, group in enumerate(getattr(block, f"scope_{kind}") or ()):
+            for j, group in enumerate(groups[i]):
                 scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
                 scope_name, scope_id = self._scope(group, scope_at)
                 dialect = dialects.choose(resource, scope_name)
@@ -111,20 +109,21 @@ class Walk:
                         record(item, resource, resource_id, scope_id, dialect, inherited)
                     except BadInput as e:
                         unit_json = "logRecords" if unit == "log_records" else unit
-                        path = f"{scope_at}.{unit_json}[{k}]"
-                        raise BadInput(e.reason, field=f"{path}.{e.field}" if e.field else path) from None
-                if len(self.records) + self.rejected > self.limits.records:
-                    raise TooLarge(f"more than {self.limits.records} records in one request; send smaller batches")
+                        raise e.within(f"{scope_at}.{unit_json}[{k}]") from None
             self._origin(signal, resource, self.records[before:])
-        if self.caps.cut:
-            self.warnings["value_cut"] += self.caps.cut
+
+    def room(self, count: int, what: str) -> None:
+        """Raise TooLarge when *count* is more than one request may have."""
+        if count > self.limits.records:
+            most = self.limits.records
+            raise TooLarge(f"more than {most} {what} (limits.records) in one request; send smaller batches")
 
     def _origin(self, signal: Signal, resource: dict[str, Any], made: list[Row]) -> None:
         """Note who made the records of a resource: the first one's dialect, the SDK, the latest time they state."""
         if made:
             dialect_at, time_at = _PLACES[signal.name]
             stated = (row[time_at] for row in made)
-            newest = max((ns for ns in stated if _UNITS[-1][0] <= ns < 2**63), default=0)
+            newest = max((ns for ns in stated if UNITS[-1][0] <= ns < 2**63), default=0)
             dialect = made[0][dialect_at] if dialect_at is not None else _resource_dialect(resource)
             self.origins.append(Origin(dialect, *sdk(resource), len(made), newest))
 
@@ -148,10 +147,10 @@ class Walk:
                     for r in block.resource.entity_refs or ()
                 ]
             except BadInput as e:
-                raise BadInput(e.reason, field=f"{at}.resource.{e.field}".rstrip(".")) from None
+                raise e.within(f"{at}.resource") from None
         text, schema_url = json_text(attributes), block.schema_url or None
         refs_text = json_text(refs) if refs else None
-        ident = _digest(self.project, text, schema_url, str(dropped), refs_text)
+        ident = content_id(self.project, text, schema_url, str(dropped), refs_text)
         service = attributes.get("service.name")
         environment = attributes.get("deployment.environment.name", attributes.get("ctx.environment.type"))
         self.catalogues["resources"][self.project, ident] = (
@@ -171,9 +170,9 @@ class Walk:
                 attributes = w.attributes(group.scope.attributes, self.caps)
                 dropped = w.u32(group.scope.dropped_attributes_count, "droppedAttributesCount")
             except BadInput as e:
-                raise BadInput(e.reason, field=f"{at}.scope.{e.field}".rstrip(".")) from None
+                raise e.within(f"{at}.scope") from None
         text, schema_url = json_text(attributes), group.schema_url or None
-        ident = _digest(self.project, name, version, text, schema_url, str(dropped))
+        ident = content_id(self.project, name, version, text, schema_url, str(dropped))
         self.catalogues["scopes"][self.project, ident] = (
             self.project, ident, name or None, version, text, schema_url, dropped,
         )  # fmt: skip
@@ -191,11 +190,11 @@ class Walk:
         if not ns:
             self.note("time_missing")
             return self.received_ns, "received"
-        if ns < _UNITS[-1][0]:
+        if ns < UNITS[-1][0]:
             self.note("time_unit_suspect")
             ns, source = nanoseconds(ns), "time_unit_suspect"
-        if ns > self.received_ns + _FUTURE_NS:
-            self.note("time_far_ahead" if ns > self.received_ns + _DAY_NS else "time_ahead")
+        if ns > self.received_ns + FUTURE_NS:
+            self.note("time_far_ahead" if ns > self.received_ns + DAY_NS else "time_ahead")
             return self.received_ns, "time_future"
         return ns, source
 
@@ -265,7 +264,7 @@ class Walk:
         severity_text = r.severity_text or None
         self.records.append((
             self.project, self.received_ns, stated, observed, timestamp(ns), source,
-            w.enum(r.severity_number, "severityNumber"), severity_text, body, body_type, named,
+            w.enum(r.severity_number, "severityNumber", self.caps), severity_text, body, body_type, named,
             trace_id, span_id,
             w.u32(r.flags, "flags"), w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
             resource_id, scope_id, self.kept(attributes),
@@ -276,14 +275,14 @@ class Walk:
         if not self.wire.has(r, "body"):
             return None, "empty"
         try:
-            value = self.wire.value(r.body, self.caps)
+            value = self.wire.value(r.body, self.body_caps)
         except BadInput as e:
-            raise BadInput(e.reason, field=f"body.{e.field}".rstrip(".")) from None
+            raise e.within("body") from None
         if isinstance(value, str):
             return value, "string"
         if value is None:
             return None, "empty"
-        return json_text(value), _kind(value)
+        return json_text(value), type_name(value)
 
     # -- spans ---------------------------------------------------------------------------------------------
 
@@ -314,23 +313,15 @@ class Walk:
         ns, source = self.effective(start)
         duration = self._duration(start, end)
         attributes = w.attributes(r.attributes, self.caps)
-        kind = w.enum(r.kind, "kind")
+        kind = w.enum(r.kind, "kind", self.caps)
         name = r.name or ""
         own, c, key = self._context(dialect, inherited, _SPAN, attributes, resource)
         facts = own.span_facts(name, kind, attributes)
-        events = [
-            {
-                "timeUnixNano": w.u64(e.time_unix_nano, "timeUnixNano"),
-                "name": e.name or "",
-                "attributes": w.attributes(e.attributes, self.caps),
-                "droppedAttributesCount": w.u32(e.dropped_attributes_count, "droppedAttributesCount"),
-            }
-            for e in r.events or ()
-        ]
-        links = [self._link(link) for link in r.links or ()]
+        events = each(self._event, r.events, "events")
+        links = each(self._link, r.links, "links")
         code, status_message = 0, None
         if w.has(r, "status"):
-            code, status_message = w.enum(r.status.code, "code"), r.status.message or None
+            code, status_message = w.enum(r.status.code, "code", self.caps), r.status.message or None
         error_stack = None
         for e in reversed(events):
             if e["name"] == "exception":
@@ -353,6 +344,15 @@ class Walk:
             facts.is_partial, facts.real_span_id, facts.tags,
             c[18], c[19], c[20], error_stack,
         ))  # fmt: skip
+
+    def _event(self, e: Any) -> dict[str, Any]:
+        w = self.wire
+        return {
+            "timeUnixNano": w.u64(e.time_unix_nano, "timeUnixNano"),
+            "name": e.name or "",
+            "attributes": w.attributes(e.attributes, self.caps),
+            "droppedAttributesCount": w.u32(e.dropped_attributes_count, "droppedAttributesCount"),
+        }
 
     def _link(self, link: Any) -> dict[str, Any]:
         w = self.wire
@@ -393,33 +393,6 @@ def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]
     """Return what a resource states for its records: (place among the shared columns, value)."""
     found = ((place, dialect.read_resource(column, resource)) for place, column in _FROM_RESOURCE)
     return [(place, value) for place, value in found if value is not None]
-
-
-def _digest(*parts: str | None) -> str:
-    h = blake2b(digest_size=16)
-    for part in parts:
-        raw = b"-" if part is None else part.encode("utf-8", "surrogatepass")
-        h.update(b"%d:" % (len(raw) if part is not None else -1))
-        h.update(raw)
-    return h.hexdigest()
-
-
-def _kind(value: Any) -> str:
-    """Return the OTLP name of a value's type."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int"
-    if isinstance(value, float):
-        return "double"
-    if isinstance(value, list):
-        return "array"
-    if isinstance(value, dict) and len(value) == 1:
-        if "bytesValue" in value:
-            return "bytes"
-        if value.get("doubleValue") in ("NaN", "Infinity", "-Infinity"):
-            return "double"
-    return "kvlist"
 
 
 def _text(value: Any) -> str | None:

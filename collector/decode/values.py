@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -27,21 +29,84 @@ def json_text(value: Any) -> str:
 
 
 class Caps:
-    """Limits of one value, and how often they were hit."""
+    """Limits of values, and how often they were hit, by the names of `notes`."""
 
-    __slots__ = ("cut", "depth", "length")
+    __slots__ = ("cut", "depth", "enum_names", "key", "left", "length", "nodes", "noted")
 
-    def __init__(self, length: int, depth: int) -> None:
+    def __init__(
+        self,
+        length: int,
+        depth: int,
+        noted: Counter[str],
+        *,
+        cut: str = "value_cut",
+        key: int = 256,
+        nodes: int = 1024,
+        enum_names: bool = True,
+    ) -> None:
         self.length = length
         self.depth = depth
-        self.cut = 0
+        self.noted = noted
+        self.cut = cut
+        self.key = key
+        self.nodes = nodes
+        self.enum_names = enum_names
+        self.left = nodes
+        """Elements that the value being read may still have."""
 
     def text(self, value: str) -> str:
         """Return *value*, cut to the longest length kept."""
         if len(value) > self.length:
-            self.cut += 1
+            self.noted[self.cut] += 1
             return value[: self.length]
         return value
+
+    def name(self, key: str) -> str:
+        """Return *key*, cut to the longest length kept."""
+        if len(key) > self.key:
+            self.noted["key_cut"] += 1
+            return key[: self.key]
+        return key
+
+    def some(self, items: Any, depth: int) -> Any:
+        """Return the first of *items*, as many as the value they are in may still have."""
+        if not items:
+            return ()
+        if depth == 0:
+            self.left = self.nodes
+        given = len(items)
+        if given > self.left:
+            self.noted["elements_cut"] += 1
+            items = items[: self.left]
+        self.left -= len(items)
+        return items
+
+    def pairs(self, pairs: Any, read: Callable[[Any, Caps, int], Any], depth: int = 0) -> dict[str, Any]:
+        """Return key-value pairs in order, their values read at *depth*; of repeated keys the last value counts."""
+        found: dict[str, Any] = {}
+        try:
+            for kv in pairs:
+                key = kv.key or ""
+                if len(key) > self.key:
+                    key = self.name(key)
+                found[key] = read(kv.value, self, depth)
+        except BadInput as e:
+            culprit = next(i for i, other in enumerate(pairs) if other is kv or other == kv)
+            raise e.within(f"[{culprit}].value") from None
+        if len(found) != len(pairs):
+            self.noted["key_repeated"] += len(pairs) - len(found)
+        return found
+
+
+def each(read: Callable[[Any], Any], items: Any, at: str) -> list[Any]:
+    """Return what *read* makes of *items*; *at* names them when one is wrong."""
+    done: list[Any] = []
+    try:
+        for item in items or ():
+            done.append(read(item))
+    except BadInput as e:
+        raise e.within(f"{at}[{len(done)}]") from None
+    return done
 
 
 def double(value: float) -> Any:
@@ -72,9 +137,10 @@ def from_protobuf(v: Any, caps: Caps, depth: int = 0) -> Any:
     if depth >= caps.depth:
         raise BadInput(f"nested deeper than {caps.depth}; flatten the value")
     if kind == "array_value":
-        return [from_protobuf(item, caps, depth + 1) for item in v.array_value.values]
+        return [from_protobuf(item, caps, depth + 1) for item in caps.some(v.array_value.values, depth)]
     if kind == "kvlist_value":
-        return {kv.key: from_protobuf(kv.value, caps, depth + 1) for kv in v.kvlist_value.values}
+        pairs = caps.some(v.kvlist_value.values, depth)
+        return caps.pairs(pairs, from_protobuf, depth + 1)
     if kind == "bytes_value":
         return octets(v.bytes_value)
     return None  # string_value_strindex belongs to profiles only
@@ -120,9 +186,13 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
             return octets(json_bytes(member))
     if depth >= caps.depth:
         raise BadInput(f"nested deeper than {caps.depth}; flatten the value")
-    if given[0] == "array_value":
-        return [from_json(item, caps, depth + 1) for item in member.values or ()]
-    return {kv.key or "": from_json(kv.value, caps, depth + 1) for kv in member.values or ()}
+    items = caps.some(member.values, depth)
+    try:
+        if given[0] == "array_value":
+            return each(lambda item: from_json(item, caps, depth + 1), items, "")
+        return caps.pairs(items, from_json, depth + 1)
+    except BadInput as e:
+        raise e.within(f"{_camel(given[0])}.values") from None
 
 
 def _json_int(value: int | float | str) -> int | float:
@@ -182,3 +252,21 @@ def integer(value: int | float | str | None, field: str, low: int = I64_MIN, hig
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
+
+
+def type_name(value: Any) -> str:
+    """Return the OTLP name of a value's type."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int"
+    if isinstance(value, float):
+        return "double"
+    if isinstance(value, list):
+        return "array"
+    if isinstance(value, dict) and len(value) == 1:
+        if "bytesValue" in value:
+            return "bytes"
+        if value.get("doubleValue") in ("NaN", "Infinity", "-Infinity"):
+            return "double"
+    return "kvlist"

@@ -12,14 +12,15 @@ from typing import Any
 
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from collector.decode import otlpjson, values
+from collector.decode import bound, otlpjson, values
 from collector.decode.values import U64_MAX, Caps
 from collector.model.errors import BadInput
-from collector.model.signals import Encoding, Signal
+from collector.model.signals import RECEIVED, Encoding, Signal
 
 if api_implementation.Type() != "upb":
     raise ImportError(
@@ -44,8 +45,10 @@ class BadId(Exception):
 class Wire:
     """How one encoding answers."""
 
-    parse: Callable[[Signal, bytes], Any]
-    value: Callable[[Any, Caps], Any]
+    parse: Callable[[Signal, bytes, int], Any]
+    """(signal, body, most parts) → request; raises BadInput with the path of what is wrong, TooLarge."""
+    value: Callable[..., Any]
+    """(AnyValue, caps, depth = 0) → Python value; raises BadInput."""
     ident: Callable[[Any, int], str | None]
     """(field, bytes it must have) → lower-case hex, None when absent; raises BadId."""
     u64: Callable[[Any, str], int]
@@ -53,22 +56,66 @@ class Wire:
     u32: Callable[[Any, str], int]
     i32: Callable[[Any, str], int]
     double: Callable[[Any, str], float]
-    enum: Callable[[Any, str], int]
+    enum: Callable[[Any, str, Caps], int]
     has: Callable[[Any, str], bool]
     """Tell whether a field with presence is set."""
 
-    def attributes(self, pairs: Any, caps: Caps) -> dict[str, Any]:
-        """Return attributes in order; of repeated keys the last value counts."""
-        value = self.value
-        return {kv.key or "": value(kv.value, caps) for kv in pairs or ()}
+    def attributes(self, pairs: Any, caps: Caps, at: str = "attributes") -> dict[str, Any]:
+        """Return attributes in order; of repeated keys the last value counts. *at* names them when one is wrong."""
+        if not pairs:
+            return {}
+        try:
+            return caps.pairs(pairs, self.value)
+        except BadInput as e:
+            raise e.within(at) from None
 
 
-def _parse_protobuf(signal: Signal, body: bytes) -> Any:
+_TABLES = {signal.name: bound.table_of(signal.request.DESCRIPTOR) for signal in RECEIVED}
+
+
+def _parse_protobuf(signal: Signal, body: bytes, most_parts: int) -> Any:
+    bound.check_protobuf(body, _TABLES[signal.name], most_parts)
     request = signal.request()
+    name = signal.request.DESCRIPTOR.name
     try:
         request.ParseFromString(body)
     except DecodeError:
-        raise BadInput(f"body is not a valid {signal.request.DESCRIPTOR.name} in protobuf") from None
+        hint = "; it looks like JSON, is Content-Type right?" if body.lstrip()[:1] in (b"{", b"[") else ""
+        raise BadInput(
+            f"expected {name} in protobuf, as Content-Type says; this is not one or is cut off{hint}"
+        ) from None
+    _refuse_other_types(signal, request)
+    return request
+
+
+def _refuse_other_types(signal: Signal, request: Any) -> None:
+    """Raise when a known field of the request or of its first record has another type: the body is something else.
+
+    protobuf takes such a field for an unknown one, so a request for another path would be an empty success.
+    """
+    for message in (request, _first_record(request)):
+        if message is None:
+            return
+        kind = message.DESCRIPTOR
+        for found in UnknownFieldSet(message):  # type: ignore[attr-defined]
+            if found.field_number in kind.fields_by_number:
+                field = kind.fields_by_number[found.field_number].json_name
+                raise BadInput(
+                    f"field {found.field_number} of {kind.name} has another type; {signal.path} takes {signal.name}",
+                    field=field,
+                )
+            if not request.ListFields():
+                raise BadInput(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+
+
+def _first_record(request: Any) -> Any:
+    """Return the first record of a request of any signal, None when it has none."""
+    for _ in range(3):
+        items = request.ListFields()
+        _, blocks = next(((d, v) for d, v in items if d.is_repeated and d.message_type), (None, None))
+        if not blocks:
+            return None
+        request = blocks[0]
     return request
 
 
@@ -93,7 +140,7 @@ PROTOBUF = Wire(
     u32=_same,
     i32=_same,
     double=_same,
-    enum=_same,
+    enum=lambda value, field, caps: value,
     has=lambda message, field: message.HasField(field),
 )
 
@@ -106,13 +153,17 @@ def _json_ident(value: str | None, size: int) -> str | None:
     return value.lower()
 
 
-def _json_enum(value: int | float | str | None, field: str) -> int:
+def _json_enum(value: int | float | str | None, field: str, caps: Caps) -> int:
     if isinstance(value, str) and not value.lstrip("-").isdigit():
+        if not caps.enum_names:
+            raise BadInput("expected a number, not a name (limits.enum_names)", field=field)
         try:
-            return int(_ENUMS[field].Value(value))
+            number = int(_ENUMS[field].Value(value))
         except ValueError:
             names = ", ".join(_ENUMS[field].keys())
             raise BadInput(f"expected a number or one of {names}"[:200], field=field) from None
+        caps.noted["enum_name"] += 1
+        return number
     return values.integer(value, field, -(2**31), 2**31 - 1)
 
 

@@ -22,6 +22,13 @@ class BadInput(Refused):
         self.field = field
         self.reason = message
 
+    def within(self, path: str) -> BadInput:
+        """Return the same error, seen from what contains it; a path beyond 300 characters is left as it is."""
+        if len(self.field) > 300:
+            return self
+        joint = "." if self.field and self.field[0] != "[" else ""
+        return type(self)(self.reason, field=f"{path}{joint}{self.field}")
+
 
 class TooLarge(BadInput):
     """Over a stated limit; never worth a retry."""

@@ -1,4 +1,4 @@
-"""How a run is identified across records: one key from what makes a run id unique."""
+"""How a run is identified across records, and a resource or scope by what it says."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ def run_key(project: str, dialect: str, environment: str | None, scope: str, run
     parts = (project, dialect, environment or "", scope, run_id)
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def content_id(*parts: str | None) -> str:
+    """Return 32 hex digits that identify what *parts* say; None differs from an empty text."""
+    h = blake2b(digest_size=16)
+    for part in parts:
+        raw = b"-" if part is None else part.encode("utf-8", "surrogatepass")
+        h.update(b"%d:" % (len(raw) if part is not None else -1))
+        h.update(raw)
+    return h.hexdigest()

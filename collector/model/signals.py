@@ -1,4 +1,4 @@
-"""The three OTLP signals as one table: everything that differs between them is a value here."""
+"""The OTLP signals as one table: everything that differs between them is a value here."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+    ExportProfilesServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 
 Encoding = Literal["protobuf", "json"]
-SignalName = Literal["logs", "traces", "metrics"]
+SignalName = Literal["logs", "traces", "metrics", "profiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Signal:
     rejected_field: str
     """Field of `partial_success` that counts the rejected records."""
     table: str
-    """Raw table its records are stored in."""
+    """Raw table its records are stored in; empty: they are not stored."""
 
 
 LOGS = Signal(
@@ -69,6 +73,19 @@ METRICS = Signal(
     "metric_points",
 )
 
+PROFILES = Signal(
+    "profiles",
+    "/v1development/profiles",
+    "opentelemetry.proto.collector.profiles.v1development.ProfilesService",
+    ExportProfilesServiceRequest,
+    ExportProfilesServiceResponse,
+    "rejected_profiles",
+    "",
+)
+"""Still in development: read, counted and rejected, so that its sender is told once and goes on."""
+
 SIGNALS: tuple[Signal, ...] = (LOGS, TRACES, METRICS)
+"""The signals that are stored."""
+RECEIVED: tuple[Signal, ...] = (*SIGNALS, PROFILES)
 BY_NAME: dict[str, Signal] = {s.name: s for s in SIGNALS}
-BY_PATH: dict[str, Signal] = {s.path: s for s in SIGNALS}
+BY_PATH: dict[str, Signal] = {s.path: s for s in RECEIVED}

@@ -10,6 +10,9 @@ from collector.model.errors import BadInput, TooLarge, Unsupported
 ACCEPTED = "gzip, zstd"
 _GZIP = 31  # zlib's window bits that mean: gzip header and trailer, checked
 _CHUNK = 2**20
+_RATIO = 200
+_RATIO_FROM = 8 * 2**20
+"""Up to here a body may expand as it likes; beyond, no telemetry is as repetitive as `_RATIO` to 1."""
 
 
 def decompress(body: bytes, encoding: str, cap: int) -> bytes:
@@ -35,6 +38,13 @@ def too_large(cap: int) -> TooLarge:
     return TooLarge(f"larger than {cap} bytes (limits.body, counted after decompression); send smaller batches")
 
 
+def _check(size: int, compressed: int, cap: int) -> None:
+    if size > cap:
+        raise too_large(cap)
+    if size > _RATIO_FROM and size > _RATIO * compressed:
+        raise TooLarge(f"expands more than {_RATIO} times beyond {_RATIO_FROM} bytes; is this telemetry?")
+
+
 def _gunzip(body: bytes, cap: int) -> bytes:
     parts: list[bytes] = []
     size = 0
@@ -50,8 +60,7 @@ def _gunzip(body: bytes, cap: int) -> bytes:
                     raise BadInput("gzip body ends in the middle; was it cut off?")
                 parts.append(part)
                 size += len(part)
-                if size > cap:
-                    raise too_large(cap)
+                _check(size, len(body), cap)
         except isal_zlib.error:  # type: ignore[misc]
             where = "gzip body is damaged" if not parts else "gzip body has something else behind it or is damaged"
             raise BadInput(f"{where}; expected gzip, as Content-Encoding says") from None
@@ -68,8 +77,7 @@ def _unzstd(body: bytes, cap: int) -> bytes:
             while part := stream.read(_CHUNK):
                 parts.append(part)
                 size += len(part)
-                if size > cap:
-                    raise too_large(cap)
+                _check(size, len(body), cap)
     except zstandard.ZstdError:
         raise BadInput("zstd body is damaged; expected zstd, as Content-Encoding says") from None
     plain = b"".join(parts)

@@ -38,6 +38,7 @@ from collector.telemetry.spans import span
 log = structlog.get_logger()
 
 _GROUP_BYTES = 8 * 2**20
+_GROUP_PLAIN_BYTES = 32 * 2**20
 _GROUP_REQUESTS = 2_048
 _HOUSEKEEPING_S = 1.0
 _FORGET_S = 30.0
@@ -74,6 +75,27 @@ class _Request:
         self.loop.call_soon_threadsafe(tell)
 
 
+class Hold:
+    """Bytes of one request that are being held, given back at the end of the block."""
+
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+        self._bytes = 0
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def add(self, size: int) -> None:
+        """Hold *size* bytes more, or raise NotNow."""
+        if self._admit.held_bytes + size > self._admit.most_held_bytes:
+            raise NotNow("more bytes are in flight than limits.in_flight allows; try again")
+        self._admit.held_bytes += size
+        self._bytes += size
+
+    def __exit__(self, *_: object) -> None:
+        self._admit.held_bytes -= self._bytes
+
+
 class Admit:
     """Takes requests from any port into the journal."""
 
@@ -87,7 +109,8 @@ class Admit:
         self._directory = settings.data
         self._waiting: deque[_Request] = deque()
         self._arrived = threading.Condition()
-        self._held_bytes = 0
+        self.held_bytes = 0
+        self.most_held_bytes = int(settings.limits.in_flight)
         self._draining = False
         self._refusal: str | None = None
         self._journal = self._open_journal()
@@ -96,7 +119,7 @@ class Admit:
         self._resends.load(self._journal.digests(clock() - self._window_ns))
         self._senders = Senders(control)
         self._stop = threading.Event()
-        books.held(lambda: self._held_bytes, lambda: not self.ready)
+        books.held(lambda: self.held_bytes, lambda: not self.ready)
         self._look_after()
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._writer.start()
@@ -118,29 +141,28 @@ class Admit:
         """Return why requests would be refused now, empty when they are taken."""
         return "draining: this server is shutting down" if self._draining else (self._refusal or "")
 
+    def hold(self) -> Hold:
+        """Return what counts the bytes of a request while they are read and decided; for the loop's thread only."""
+        return Hold(self)
+
     async def admit(
         self, project: str, signal: Signal, encoding: Encoding, compression: str, body: bytes, via: Via
     ) -> Accepted:
         """Return what became of a request once its rows are on disk, or raise `Refused`.
 
-        *compression* is the Content-Encoding of *body*, empty for none; *via* says how it came.
+        *compression* is the Content-Encoding of *body*, empty for none; *via* says how it came. The caller holds
+        the body (`hold`).
         """
         if refusal := self.ready:
             raise NotNow(refusal)
-        if self._held_bytes + len(body) > self._settings.limits.in_flight:
-            raise NotNow("more bytes are in flight than limits.in_flight allows; try again")
         loop = asyncio.get_running_loop()
         request = _Request(project, signal, encoding, compression, body, self._clock(), loop.create_future(), loop, via)
-        self._held_bytes += len(body)
-        try:
-            with self._arrived:
-                if self._stop.is_set():
-                    raise NotNow("draining: this server is shutting down")
-                self._waiting.append(request)
-                self._arrived.notify()
-            return await asyncio.shield(request.future)
-        finally:
-            self._held_bytes -= len(body)
+        with self._arrived:
+            if self._stop.is_set():
+                raise NotNow("draining: this server is shutting down")
+            self._waiting.append(request)
+            self._arrived.notify()
+        return await asyncio.shield(request.future)
 
     def drain(self) -> None:
         """Refuse new requests from now on; those waiting are still finished."""
@@ -192,9 +214,15 @@ class Admit:
     def _commit(self, group: list[_Request]) -> None:
         batch = Batch(self._settings.limits)
         fresh: dict[bytes, _Request] = {}
-        for request in group:
+        size = 0
+        for place, request in enumerate(group):
+            if size > _GROUP_PLAIN_BYTES:
+                # Rows of more than this are not held at once: the rest is the next group.
+                self._waiting.extendleft(reversed(group[place:]))
+                group = group[:place]
+                break
             try:
-                self._decode(request, batch, fresh)
+                size += self._decode(request, batch, fresh)
             except Refused as e:
                 request.outcome = e
             except Exception as e:  # a defect of ours must not take the other requests with it
@@ -230,24 +258,26 @@ class Admit:
         for request in group:
             request.settle(request.outcome or NotNow("not decided; try again"))
 
-    def _decode(self, request: _Request, batch: Batch, fresh: dict[bytes, _Request]) -> None:
+    def _decode(self, request: _Request, batch: Batch, fresh: dict[bytes, _Request]) -> int:
+        """Decide one request; return the bytes of its plain body."""
         body = decompress(request.body, request.compression, self._settings.limits.body)
         h = blake2b(digest_size=16)
         h.update(f"{request.project}\0{request.signal.name}\0{request.encoding}\0".encode())
         h.update(body)
         request.digest = h.digest()
-        if not body.strip() or body == b"{}":
+        if body == (b"{}" if request.encoding == "json" else b""):
             request.outcome = _EMPTY
-            return
+            return len(body)
         if before := self._resends.find(request.digest, request.received_ns):
             request.outcome = before if before.records >= 0 else self._read_again(request, body)
-            return
+            return len(body)
         if (twin := fresh.get(request.digest)) and isinstance(twin.outcome, Accepted):
             request.outcome = replace(twin.outcome, duplicate=True)
-            return
+            return len(body)
         request.outcome = self._read(request, body, batch)
         if request.outcome.records:
             fresh[request.digest] = request
+        return len(body)
 
     def _read(self, request: _Request, body: bytes, batch: Batch) -> Accepted:
         return batch.add(

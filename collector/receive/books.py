@@ -23,7 +23,7 @@ from collector import __version__
 from collector.decode import Accepted
 from collector.decode.notes import NOTED, REJECTED
 from collector.model.errors import BadInput, Refused, TooLarge, Unsupported
-from collector.model.signals import SIGNALS
+from collector.model.signals import RECEIVED
 from collector.receive.via import TRANSPORTS, Via
 
 log = structlog.get_logger()
@@ -117,7 +117,7 @@ class Books:
 
     def _start_at_zero(self) -> None:
         """Show every series from the start: a missing one and a zero are different things to an alert."""
-        for signal in SIGNALS:
+        for signal in RECEIVED:
             for transport in TRANSPORTS:
                 path: Path = (signal.name, transport)
                 for metric in (self.bytes, self.records, self.stored, self.duplicates, self.pending):

@@ -3,33 +3,98 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
+from google.rpc import status_pb2
 
 from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
+from collector.otlp import answers
+from collector.otlp.compression import ACCEPTED
+
+Headers = list[tuple[bytes, bytes]]
+_CLOSE = (b"connection", b"close")
+
+
+class NotHttp(BadInput):
+    """Bytes that are no HTTP/1.1 request, or one that could be read in two ways."""
+
+
+class NoSuchPath(BadInput):
+    """A path that is not OTLP's."""
+
+
+class WrongMethod(BadInput):
+    """Another method than POST."""
+
+
+class NotAllowed(BadInput):
+    """A browser asks for an origin that is not in `cors.origins`."""
+
+
+class TooSlow(BadInput):
+    """A body that trickles."""
+
+
+class HeadTooLarge(BadInput):
+    """Too many header bytes or lines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an error is told."""
+class Told:
+    """How an error is told: HTTP status and headers, gRPC code, and the google.rpc.Status of both."""
 
     http: int
     grpc: grpc.StatusCode
+    status: status_pb2.Status
+    headers: Headers = field(default_factory=list)
+
+    @property
+    def closes(self) -> bool:
+        """Tell whether the connection ends with the answer."""
+        return _CLOSE in self.headers
+
+
+def told(error: Exception) -> Told:
+    """Return what to answer to *error*. Only 503 / UNAVAILABLE invites another try; nothing transient is ever a 500."""
     retry_after_s: float | None = None
-
-
-def outcome(error: Refused) -> Outcome:
-    """Return the codes for *error*. Only 503 / UNAVAILABLE invites another try; nothing transient is ever a 500."""
+    headers: Headers = []
+    code = grpc.StatusCode
     match error:
         case TooLarge():
-            return Outcome(413, grpc.StatusCode.RESOURCE_EXHAUSTED)  # without RetryInfo: not retryable
+            http, kind = 413, code.RESOURCE_EXHAUSTED  # without RetryInfo: not retryable
+        case HeadTooLarge():
+            http, kind, headers = 431, code.RESOURCE_EXHAUSTED, [_CLOSE]
         case Unsupported():
-            return Outcome(415, grpc.StatusCode.UNIMPLEMENTED)
+            http, kind, headers = 415, code.UNIMPLEMENTED, [(b"accept-encoding", ACCEPTED.encode())]
+        case NoSuchPath():
+            http, kind = 404, code.UNIMPLEMENTED
+        case WrongMethod():
+            http, kind, headers = 405, code.UNIMPLEMENTED, [(b"allow", b"POST")]
+        case NotAllowed():
+            http, kind = 403, code.PERMISSION_DENIED
+        case TooSlow():
+            http, kind, headers = 408, code.INVALID_ARGUMENT, [_CLOSE]
+        case NotHttp():
+            http, kind, headers = 400, code.INVALID_ARGUMENT, [_CLOSE]
         case BadInput():
-            return Outcome(400, grpc.StatusCode.INVALID_ARGUMENT)
-        case NotNow():
+            http, kind = 400, code.INVALID_ARGUMENT
+        case NotNow() | MemoryError():
+            http, kind = 503, code.UNAVAILABLE
             # Jitter, so that refused clients do not come back as one.
-            delay = min(5.0, max(1.0, error.retry_after_s * random.uniform(1.0, 2.0)))
-            return Outcome(503, grpc.StatusCode.UNAVAILABLE, delay)
-    return Outcome(500, grpc.StatusCode.INTERNAL)
+            asked = error.retry_after_s if isinstance(error, NotNow) else 1.0
+            retry_after_s = min(5.0, max(1.0, asked * random.uniform(1.0, 2.0)))
+            headers = [(b"retry-after", str(round(retry_after_s)).encode())]
+        case _:
+            http, kind = 500, code.INTERNAL  # a defect of ours
+    return Told(http, kind, _status(kind, error, retry_after_s), headers)
+
+
+def _status(kind: grpc.StatusCode, error: Exception, retry_after_s: float | None) -> status_pb2.Status:
+    bad = error if isinstance(error, BadInput) and kind is grpc.StatusCode.INVALID_ARGUMENT else None
+    return answers.status(
+        kind.value[0],
+        error.message if isinstance(error, Refused) else "something is wrong in runwell itself; please report it",
+        violation=(bad.field, bad.reason) if bad else None,
+        retry_after_s=retry_after_s,
+    )

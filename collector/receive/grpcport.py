@@ -9,22 +9,26 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import grpc.aio
+import structlog
 
 from collector.decode import Accepted
-from collector.model.errors import BadInput, Refused
-from collector.model.signals import SIGNALS, Signal
+from collector.model.errors import Refused
+from collector.model.signals import RECEIVED, Signal
 from collector.otlp import answers
 from collector.receive.admit import Admit
-from collector.receive.errors import outcome
+from collector.receive.errors import told
 from collector.receive.http import PROJECT
 from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
+from collector.telemetry.log import cause
+
+log = structlog.get_logger()
 
 Export = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 
 
 def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
-    """Return a server for the three OTLP services, with no port yet."""
+    """Return a server for the OTLP services, with no port yet."""
     made = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", int(limits.body)),
@@ -37,7 +41,7 @@ def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
             grpc.method_handlers_generic_handler(
                 signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(_export(admit, signal))}
             )
-            for signal in SIGNALS
+            for signal in RECEIVED
         )
     )
     return made
@@ -49,21 +53,20 @@ def _export(admit: Admit, signal: Signal) -> Export:
         came = via("grpc", sent.get("user-agent", ""), OWN_HEADER in sent)
         result: Accepted | Refused | None = None
         try:
-            # gRPC has decompressed the message already.
-            accepted = result = await admit.admit(PROJECT, signal, "protobuf", "", body, came)
-        except Refused as e:
-            result = e
-            told = outcome(e)
-            detail = answers.status(
-                told.grpc.value[0],
-                e.message,
-                field=e.field if isinstance(e, BadInput) else "",
-                retry_after_s=told.retry_after_s,
-            )
+            with admit.hold() as hold:
+                hold.add(len(body))
+                # gRPC has decompressed the message already.
+                accepted = result = await admit.admit(PROJECT, signal, "protobuf", "", body, came)
+        except Exception as e:
+            if isinstance(e, Refused):
+                result = e
+            else:
+                log.error("request_receive_failed", **cause(e))
+            answer = told(e)
             await context.abort(
-                told.grpc,
-                e.message[:1024].encode("ascii", "replace").decode(),
-                trailing_metadata=(("grpc-status-details-bin", detail.SerializeToString()),),
+                answer.grpc,
+                answer.status.message[:1024].encode("ascii", "replace").decode(),
+                trailing_metadata=(("grpc-status-details-bin", answer.status.SerializeToString()),),
             )
             raise AssertionError("abort always raises") from None
         finally:

@@ -6,156 +6,206 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import grpc
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from collector.decode import Accepted
-from collector.model.errors import BadInput, NotNow, Refused, Unsupported
+from collector.model.errors import NotNow, Refused, Unsupported
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
-from collector.otlp.compression import ACCEPTED, too_large
-from collector.receive.admit import Admit
-from collector.receive.errors import outcome
+from collector.otlp.compression import too_large
+from collector.receive import cors
+from collector.receive.admit import Admit, Hold
+from collector.receive.errors import Headers, NoSuchPath, TooSlow, WrongMethod, told
 from collector.receive.via import OWN_HEADER, via
-from collector.settings import Limits
+from collector.settings import Cors, Limits
+from collector.telemetry.log import cause
+
+log = structlog.get_logger()
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 PROJECT = "default"
 """The tenant of every request until there are access keys."""
-_BODY_S = 30.0
+_SLOWEST = 1_024
+"""Bytes per second; a body may take `limits.body_time` plus one second for as many bytes."""
 
 
 class _Gone(Exception):
     """The client went away before its body was complete."""
 
 
+class _Body:
+    """The body of one request, part by part."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def part(self) -> bytes:
+        """Return the next bytes; after the last ones *ended* is set. Raise _Gone when there will be none."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        self.ended = not message.get("more_body")
+        part: bytes = message.get("body", b"")
+        return part
+
+
 class HttpPort:
     """The ASGI application of the receive process."""
 
-    def __init__(self, admit: Admit, limits: Limits) -> None:
+    def __init__(self, admit: Admit, limits: Limits, cors: Cors) -> None:
         self._admit = admit
         self._limits = limits
+        self._cors = cors
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        path, method = scope["path"], scope["method"]
+        path = scope["raw_path"].decode("latin-1")  # never decoded: one path has one spelling
         if path in ("/healthz", "/readyz"):
             await self._health(path, send)
             return
         if path == "/metrics":
-            await _respond(send, 200, CONTENT_TYPE_LATEST, self._admit.books.text())
+            await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], self._admit.books.text())
             return
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         encoding = answers.encoding_of(headers.get("content-type", ""))
+        accept = headers.get("accept-encoding", "")
+        origin = headers.get("origin", "")
+        extra = cors.headers(self._cors, origin)
+        method = scope["method"]
+        body = _Body(receive)
+        try:
+            if refused := scope["state"].get("refused"):
+                raise refused
+            if method == "OPTIONS" and self._cors.origins and "access-control-request-method" in headers:
+                await _respond(send, 204, None, b"", cors.preflight(self._cors, origin))
+                return
+            accepted = await self._export(path, method, headers, encoding, body)
+            assert encoding is not None
+            payload = answers.success(BY_PATH[path], encoding, rejected=accepted.rejected, message=accepted.message)
+        except _Gone:
+            return
+        except Exception as e:
+            if not isinstance(e, Refused):
+                log.error("request_receive_failed", **cause(e))
+            answer = told(e)
+            if not answer.closes and not await self._read_to_end(headers, body):
+                extra.append((b"connection", b"close"))
+            kind: Encoding = encoding or "json"
+            payload = answers.encode_status(answer.status, kind)
+            await _respond(send, answer.http, kind, payload, [*answer.headers, *extra], accept)
+            return
+        await _respond(send, 200, encoding, payload, extra, accept)
+
+    async def _export(
+        self, path: str, method: str, headers: dict[str, str], encoding: Encoding | None, body: _Body
+    ) -> Accepted:
         signal = BY_PATH.get(path)
         if signal is None:
-            known = ", ".join(BY_PATH)
-            await self._error(send, encoding, 404, grpc.StatusCode.NOT_FOUND, f"no such path; OTLP is at {known}")
-            return
+            raise NoSuchPath(_other_path(path))
         if method != "POST":
-            await self._error(
-                send, encoding, 405, grpc.StatusCode.UNIMPLEMENTED, f"{path} takes POST", [(b"allow", b"POST")]
-            )
-            return
+            raise WrongMethod(f"{path} takes POST")
         came = via("http", headers.get("user-agent", ""), OWN_HEADER in headers)
-        body = b""
+        size = 0
         result: Accepted | Refused | None = None
         try:
             if encoding is None:
                 raise Unsupported("Content-Type must be application/x-protobuf or application/json")
             if refusal := self._admit.ready:
                 raise NotNow(refusal)
-            body = await self._body(headers, receive)
-            compression = headers.get("content-encoding", "")
-            accepted = result = await self._admit.admit(PROJECT, signal, encoding, compression, body, came)
-        except _Gone:
-            return
+            stated = headers.get("content-length", "")
+            if stated.isdigit() and int(stated) > self._limits.body:
+                raise too_large(int(self._limits.body))
+            with self._admit.hold() as hold:
+                whole = await self._whole(body, hold)
+                size = len(whole)
+                compression = headers.get("content-encoding", "")
+                result = await self._admit.admit(PROJECT, signal, encoding, compression, whole, came)
+            return result
         except Refused as e:
             result = e
-            await self._refused(send, encoding, e)
-            return
+            raise
         finally:
-            self._admit.books.answered(signal.name, came, encoding, result, len(body))
-        payload = answers.success(signal, encoding, rejected=accepted.rejected, message=accepted.message)
-        await _respond(send, 200, answers.CONTENT_TYPES[encoding], payload)
+            self._admit.books.answered(signal.name, came, encoding, result, size)
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+    async def _whole(self, body: _Body, hold: Hold) -> bytes:
         """Return the body, giving up as soon as it is longer than allowed or too slow."""
         cap = int(self._limits.body)
-        stated = headers.get("content-length", "")
-        if stated.isdigit() and int(stated) > cap:
-            raise too_large(cap)
         parts: list[bytes] = []
         size = 0
+        last = asyncio.get_running_loop().time() + self._limits.body_time.total_seconds()
         try:
-            async with asyncio.timeout(_BODY_S):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+            async with asyncio.timeout_at(last) as patience:
+                while not body.ended:
+                    part = await body.part()
+                    parts.append(part)
+                    size += len(part)
                     if size > cap:
                         raise too_large(cap)
-                    if not message.get("more_body"):
-                        return b"".join(parts)
+                    hold.add(len(part))
+                    patience.reschedule(last + size / _SLOWEST)
+                return b"".join(parts)
         except TimeoutError:
-            raise NotNow(f"the body did not arrive within {_BODY_S:g} s") from None
+            raise TooSlow(
+                f"the body came slower than {_SLOWEST} bytes a second (limits.body_time); send smaller batches"
+            ) from None
 
-    async def _refused(self, send: Send, encoding: Encoding | None, error: Refused) -> None:
-        told = outcome(error)
-        extra: Headers = []
-        if told.retry_after_s is not None:
-            extra.append((b"retry-after", str(max(1, round(told.retry_after_s))).encode()))
-        if told.http == 415:
-            extra.append((b"accept-encoding", ACCEPTED.encode()))
-        if told.http == 413:
-            extra.append((b"connection", b"close"))
-        await self._error(
-            send,
-            encoding,
-            told.http,
-            told.grpc,
-            error.message,
-            extra,
-            field=error.field if isinstance(error, BadInput) else "",
-            retry_after_s=told.retry_after_s,
-        )
+    async def _read_to_end(self, headers: dict[str, str], body: _Body) -> bool:
+        """Throw away what is left of a refused body, so that its sender comes to read why; tell whether it ended.
 
-    async def _error(
-        self,
-        send: Send,
-        encoding: Encoding | None,
-        http: int,
-        code: grpc.StatusCode,
-        message: str,
-        extra: Headers | None = None,
-        *,
-        field: str = "",
-        retry_after_s: float | None = None,
-    ) -> None:
-        told = encoding or "json"
-        body = answers.encode_status(
-            answers.status(code.value[0], message, field=field, retry_after_s=retry_after_s), told
-        )
-        await _respond(send, http, answers.CONTENT_TYPES[told], body, extra)
+        A sender that asked first (Expect) does not send. One that has more than as much again is not listened to.
+        """
+        if "expect" in headers and not body.ended:
+            return False
+        left = int(self._limits.body)
+        try:
+            async with asyncio.timeout(self._limits.body_time.total_seconds()):
+                while left > 0 and not body.ended:
+                    left -= len(await body.part())
+        except (TimeoutError, _Gone):
+            return False
+        return body.ended
 
     async def _health(self, path: str, send: Send) -> None:
         refusal = self._admit.ready if path == "/readyz" else ""
-        await _respond(send, 503 if refusal else 200, "text/plain; charset=utf-8", (refusal or "ok").encode())
+        body = (refusal or "ok").encode()
+        await _send(send, 503 if refusal else 200, [(b"content-type", b"text/plain; charset=utf-8")], body)
 
 
-async def _respond(send: Send, status: int, content_type: str, body: bytes, extra: Headers | None = None) -> None:
-    headers = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-        *(extra or []),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+def _other_path(path: str) -> str:
+    meant = "/" + "/".join(part for part in path.split("/") if part)
+    if meant in BY_PATH:
+        return f"no such path; did you mean {meant}?"
+    return f"no such path; OTLP is at {', '.join(BY_PATH)}"
+
+
+async def _respond(
+    send: Send, status: int, encoding: Encoding | None, body: bytes, extra: Headers, accept_encoding: str = ""
+) -> None:
+    headers: Headers = []
+    if encoding is not None:
+        headers.append((b"content-type", answers.CONTENT_TYPES[encoding].encode()))
+    if (smaller := answers.compressed(body, accept_encoding)) is not None:
+        body = smaller
+        headers.append((b"content-encoding", b"gzip"))
+    await _send(send, status, [*headers, *extra], body)
+
+
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", str(len(body)).encode())],
+        }
+    )
     await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,220 @@
+"""A real receive process alone, talked to by bytes, and read back from its journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from google.rpc import error_details_pb2, status_pb2
+
+from collector.app.child import ENVIRONMENT
+from collector.journal import Reader
+from collector.model.signals import Encoding
+from collector.otlp import answers
+from collector.settings import Settings
+
+START_S = 60.0
+
+
+@dataclass
+class Answer:
+    """One HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """Return the encoding that its Content-Type states."""
+        return answers.encoding_of(self.headers.get("content-type", ""))
+
+
+class Connection:
+    """A socket that speaks HTTP/1.1 as badly as a test wants."""
+
+    def __init__(self, port: int, timeout_s: float = 30.0) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.settimeout(timeout_s)
+        self._rest = b""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; a peer that has hung up is no error, its answer may be waiting."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.socket.sendall(data)
+
+    def _more(self) -> bool:
+        try:
+            data = self.socket.recv(65_536)
+        except ConnectionResetError:
+            return False
+        self._rest += data
+        return bool(data)
+
+    def answer(self, *, head_only: bool = False) -> Answer | None:
+        """Return the next response, None when the connection ends without one. 100 Continue is passed over."""
+        while b"\r\n\r\n" not in self._rest:
+            if not self._more():
+                return None
+        head, self._rest = self._rest.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        status = int(first.split(" ")[1])
+        if status == 100:
+            return self.answer(head_only=head_only)
+        headers = {}
+        for line in lines:
+            name, value = line.split(": ", 1)
+            headers[name.lower()] = value
+        size = 0 if head_only else int(headers.get("content-length", "0"))
+        while len(self._rest) < size and self._more():
+            pass
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return Answer(status, headers, body)
+
+    def ended(self) -> bool:
+        """Tell whether the server ends the connection, with nothing more to say, before the timeout."""
+        try:
+            while self._more():
+                pass
+        except TimeoutError:
+            return False
+        return not self._rest
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
+
+
+@dataclass
+class Receiver:
+    """A running receive process."""
+
+    process: subprocess.Popen[bytes]
+    data: Path
+    http_port: int
+    grpc_port: int
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        """Return the HTTP address."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def post(self, path: str, body: bytes, encoding: str = "json", **headers: str) -> httpx.Response:
+        """Return the response to a request in *encoding*, or with the Content-Type it names."""
+        stated = answers.CONTENT_TYPES.get(encoding, encoding)  # type: ignore[call-overload]
+        sent = {"content-type": stated, **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return httpx.post(self.url + path, content=body, headers=sent, timeout=60, trust_env=False)
+
+    def connect(self) -> Connection:
+        """Return a new connection to the HTTP port."""
+        return Connection(self.http_port)
+
+    def ask(self, data: bytes) -> Answer | None:
+        """Return the response to raw bytes on a connection of their own."""
+        connection = self.connect()
+        try:
+            connection.send(data)
+            return connection.answer()
+        finally:
+            connection.close()
+
+    @property
+    def memory(self) -> int:
+        """Return the resident bytes of the process."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    def rows(self, table: str, after: int = 0) -> list[dict[str, Any]]:
+        """Return what the journal holds of *table*, groups after number *after*."""
+        reader = Reader(self.data)
+        try:
+            found: list[dict[str, Any]] = []
+            while entries := reader.entries(after, 64 * 2**20):
+                for entry in entries:
+                    if table in entry.tables:
+                        found += entry.tables[table].to_pylist()
+                after = entries[-1].seq
+            return found
+        finally:
+            reader.close()
+
+    @property
+    def seq(self) -> int:
+        """Return the number of the journal's newest group."""
+        reader = Reader(self.data)
+        try:
+            return reader.last_seq()
+        finally:
+            reader.close()
+
+    def alive(self) -> bool:
+        """Tell whether the process that was started is still the one that answers."""
+        return self.process.poll() is None and httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
+
+
+@contextmanager
+def receiving(data: Path, **settings: Any) -> Iterator[Receiver]:
+    """Run a receive process on free ports with *data* as its directory until the block ends."""
+    made = Settings(data=data, http_port=0, grpc_port=0, **settings)
+    log = (data.parent / f"{data.name}.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "collector.app.receive"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        env={**os.environ, ENVIRONMENT: made.model_dump_json()},
+    )  # fmt: skip
+    try:
+        where = json.loads(_line(process))["ready"]
+        yield Receiver(process, data, where["http"]["port"], where["grpc"]["port"], made)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        finally:
+            log.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        deadline = time.monotonic() + START_S
+        if not selector.select(deadline - time.monotonic()):
+            raise AssertionError(f"receive was not ready within {START_S} s")
+    return process.stdout.readline()
+
+
+def status_of(body: bytes, encoding: Encoding) -> status_pb2.Status:
+    """Return the google.rpc.Status in *body*, details included; fail when it is none."""
+    from google.protobuf import json_format
+
+    if encoding == "protobuf":
+        return status_pb2.Status.FromString(body)
+    return json_format.Parse(body, status_pb2.Status())
+
+
+def violation(status: status_pb2.Status) -> error_details_pb2.BadRequest.FieldViolation | None:
+    """Return the first field violation that *status* details."""
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            return bad.field_violations[0]
+    return None
