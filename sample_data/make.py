@@ -211,7 +211,7 @@ class Telemetry:
             attributes.pop("request_id")
             self.violations["request_id missing (reindex-search)"] += 1
         if task == "send-newsletter" and phase == "started":
-            attributes["reply_to"] = "news@example.com"
+            attributes["reply_to"] = "ada.berg@lumen-letters.eu"
             self.violations["e-mail address in reply_to (send-newsletter, _started)"] += 1
         if task == "sync-crm" and phase == "failed":
             attributes.pop("error_type")

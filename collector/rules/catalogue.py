@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collector.rules.families import ctx, key, msg
+from collector.rules.families import ctx, key, msg, pii
 from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE, Sentence
 from collector.rules.rule import Rule
 
-FAMILIES = (msg, key, ctx)
+FAMILIES = (msg, key, ctx, pii)
 RETIRED: frozenset[str] = frozenset()
 """Codes that meant something once; never given out again."""
 

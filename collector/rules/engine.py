@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.rules import findings, records
+from collector.rules import findings, privacy, records
 from collector.rules.frames import Frames
 from collector.rules.profiles import Chosen
 from collector.rules.rule import HITS
@@ -29,6 +29,8 @@ def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     prepared = records.prepare(own, marks)
     cells = records.cells(prepared, list(marks))
     frames = replace(frames, own=prepared, cells=cells)
+    if any("personal" in c.rule.needs for c in chosen):
+        frames = replace(frames, personal=privacy.scan(prepared, cells))
     grouped = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
     others = [c for c in chosen if c.rule.grain != "record"]
     hits = _frame_hits(frames, others)

@@ -27,6 +27,8 @@ class Frames:
     as_of_ns: int
     own: pl.DataFrame = field(default_factory=pl.DataFrame)
     """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
+    personal: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Personal data and secrets in *own*, as `privacy.scan` finds them, where a chosen rule needs it."""
     cells: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Distinct kinds of own records with their counts and row numbers in *own*, as `records.cells` makes them."""
 

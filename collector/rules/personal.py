@@ -235,7 +235,7 @@ def key_kind(key: str, value: object) -> str | None:
     """
     if not isinstance(value, str) or not value.strip() or _MASKED.match(value) or _OPAQUE.match(value):
         return None
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key.rsplit(".", 1)[-1]).lower().replace("-", "_")
+    name = _snake(key)
     digits = sum(c.isdigit() for c in value)
     tests: tuple[tuple[re.Pattern[str], str, bool], ...] = (
         (_MAIL, "email", "@" in value),
@@ -251,3 +251,13 @@ def key_kind(key: str, value: object) -> str | None:
         ),
     )
     return next((kind for pattern, kind, literal in tests if literal and pattern.search(name)), None)
+
+
+def names_personal_data(key: str) -> bool:
+    """Tell whether `key_kind` may say anything of values under *key*."""
+    name = _snake(key)
+    return any(p.search(name) for p in (_MAIL, _TEL, _NAME, _PLACE, _BORN, _NUMBER, _PASSWORD))
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key.rsplit(".", 1)[-1]).lower().replace("-", "_")

@@ -62,7 +62,7 @@ class Rule:
     sentences: tuple[str, ...] = ()
     """Sentences of the guideline it proves or refutes (`guideline.SENTENCES`)."""
     needs: tuple[str, ...] = ("logs",)
-    """What it looks at: logs, spans, runs, attempts, phases, waits."""
+    """What it looks at: logs, spans, runs, attempts, phases, waits, personal (`privacy.scan`)."""
     options: Mapping[str, Option] = field(default_factory=dict)
     on: bool = True
     marks: Mapping[str, pl.Expr] = field(default_factory=dict)

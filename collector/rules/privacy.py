@@ -1,0 +1,105 @@
+"""Personal data in records: where it stands, and samples without it.
+
+Enter: own records as `records.prepare` made them, and their cells. Leave: one row per record, key and kind. Whole
+columns are narrowed down first, then distinct texts are judged one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from collector.rules import personal, words
+
+FOUND = pl.Schema({"at": pl.UInt32, "key": pl.String, "kind": pl.String, "named": pl.Boolean})
+"""`at`: row in the own records. `key`: NULL for the message. `named`: the key says so, not the value."""
+_Found = tuple[str | None, str, bool]
+
+
+def scan(own: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """Return what personal data and secrets *own* records hold (`FOUND`)."""
+    rows = own.select("body", "attributes").with_row_index("at")
+    bodies = personal.suspects(rows.select("at", text="body").drop_nulls(), "text")
+    attributes = rows.select("at", text="attributes").drop_nulls()
+    suspects = personal.suspects(attributes, "text")
+    named = _rows_with_personal_keys(cells)
+    records = pl.concat([suspects, attributes.filter(pl.col("at").is_in(named.implode()))]).unique("at")
+    return pl.concat([_judged(bodies, _in_body), _judged(records, _in_attributes)]).sort("at", "key", "kind")
+
+
+def _rows_with_personal_keys(cells: pl.DataFrame) -> pl.Series:
+    """Return the rows of records whose key set has a key that names personal data."""
+    keys = cells.select(key=pl.concat_list("names", "nested")).explode("key").drop_nulls().unique()["key"].to_list()
+    telling = [key for key in keys if personal.names_personal_data(key)]
+    has = (
+        pl.col("names").list.set_intersection(telling).list.len()
+        + pl.col("nested").list.set_intersection(telling).list.len()
+    )
+    return cells.filter(has > 0).select(pl.col("rows").explode())["rows"].drop_nulls()
+
+
+def _judged(texts: pl.DataFrame, judge: Callable[[str], list[_Found]]) -> pl.DataFrame:
+    distinct = texts["text"].unique().to_list()
+    found = [(text, *f) for text in distinct for f in judge(text)]
+    judged = pl.DataFrame(
+        found, schema={"text": pl.String, **{k: v for k, v in FOUND.items() if k != "at"}}, orient="row"
+    )
+    return texts.join(judged, on="text").select(pl.col(name).cast(kind) for name, kind in FOUND.items())
+
+
+def _in_body(text: str) -> list[_Found]:
+    return [(None, kind, False) for kind in personal.kinds(text)]
+
+
+def _in_attributes(text: str) -> list[_Found]:
+    found: list[_Found] = []
+    for key, value in _own(text):
+        kinds = {kind for leaf in _leaves(value) for kind in personal.kinds(leaf, key)}
+        found.extend((key, kind, False) for kind in sorted(kinds))
+        if not kinds and (kind := personal.key_kind(key, value)):
+            # A key that names a credential is as good as its form.
+            found.append((key, kind, kind != personal.SECRET))
+    return found
+
+
+def _own(text: str) -> Iterator[tuple[str, Any]]:
+    try:
+        attributes = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return
+    if isinstance(attributes, dict):
+        for key, value in attributes.items():
+            if words.own(key) is not None and not words.conventional(key):
+                yield words.SUFFIX.sub("", key), value
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+
+
+def redact(sample: str) -> str:
+    """Return a sample (JSON) with personal data and secrets replaced by the name of their kind."""
+    return json.dumps(_redacted(json.loads(sample), ""), ensure_ascii=False)
+
+
+def _redacted(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {personal.redact(k): _redacted(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item, key) for item in value]
+    if isinstance(value, str):
+        hidden = personal.redact(value, key)
+        kind = personal.key_kind(key, hidden) if hidden == value else None
+        return f"[{kind}]" if kind else hidden
+    return value

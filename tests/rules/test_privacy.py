@@ -1,0 +1,41 @@
+"""Privacy findings tell where something is, and never what it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from collector.rules import catalogue, privacy
+from collector.rules.rule import Case, Rule
+from tests.rules.tell import check
+
+CASES = [(rule, case) for rule in catalogue.RULES.values() if rule.family == "PII" for case in rule.bad]
+VALUES = (
+    "maria.schmidt@acme.io", "jo@firma.at", "4242424242424242", "4242 4242 4242 4242", "+1 415 555 2671", "536-90-4399",
+    "DE89 3704 0044 0532 0130 00", "9f2c7b1ad04e4c3f8f6f", "pa55w0rd", "AKIAIOSFODNN7EXAMPLQ", "hunter22", "Maria",
+    "Schmidt", "0176 5550 1234", "1987-04-12",
+)  # fmt: skip
+"""What the bad cases of the family hold."""
+
+
+@pytest.mark.parametrize(("rule", "case"), CASES, ids=lambda value: getattr(value, "code", ""))
+def test_a_privacy_finding_never_contains_the_value(rule: Rule, case: Case) -> None:
+    """Message, remedy and samples show the value's place, `[email]`, and not the value."""
+    told = json.dumps(check(rule, case).to_dicts(), ensure_ascii=False, default=str)
+    held = json.dumps([record["attributes"] | {"body": record["body"]} for record in case.logs], ensure_ascii=False)
+    values = [value for value in VALUES if value in held]
+    assert values, "the case holds nothing that is looked for here"
+    assert not [value for value in values if value in told]
+
+
+def test_a_sample_keeps_what_is_not_personal() -> None:
+    """Redaction takes values out of keys, lists and objects alike, and leaves the rest."""
+    sample = {
+        "body": "sent to jo@firma.at",
+        "attributes": {"order_id": "o-1", "to": ["jo@firma.at"], "dob": "1987-04-12"},
+    }
+    assert json.loads(privacy.redact(json.dumps(sample))) == {
+        "body": "sent to [email]",
+        "attributes": {"order_id": "o-1", "to": ["[email]"], "dob": "[birth_date]"},
+    }
