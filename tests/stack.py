@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,11 +44,22 @@ class Stack:
 
     process: subprocess.Popen[bytes]
     data: Path
+    options: tuple[str, ...] = ()
+    env: dict[str, str] | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def again(self) -> None:
+        """Start a supervisor after this one ended, on the same ports; it may not be up yet."""
+        self.process = _start(self.data, self.ports, self.options, self.env)
 
     @property
     def addresses(self) -> dict[str, Any]:
         """Return what `runwell.json` says."""
         return json.loads((self.data / "runwell.json").read_text())
+
+    def url_now(self, name: str) -> str:
+        """Return the address of *name*, which stays the same when the supervisor is started again."""
+        return f"http://127.0.0.1:{self.ports[name]}"
 
     def url(self, name: str) -> str:
         """Return the address of *name*: http, grpc or api."""
@@ -84,23 +95,27 @@ class Stack:
 @contextmanager
 def running(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Stack]:
     """Run `runwell serve` on free ports with *data* as its directory until the block ends."""
-    command = [
-        str(RUNWELL), "serve", "--data", str(data),
-        "--http-port", "0", "--grpc-port", "0", "--api-port", "0", *options,
-    ]  # fmt: skip
-    log = (data.parent / f"{data.name}.log").open("ab")
-    process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
-    stack = Stack(process, data)
+    process = _start(data, {}, options, env)
+    stack = Stack(process, data, options, env)
     try:
-        until(lambda: (data / "runwell.json").exists() and process.poll() is None, why="runwell.json")
-        until(lambda: stack.client.status(), why="the read API")
+        until(lambda: (data / "runwell.json").exists() and process.poll() is None, seconds=60, why="runwell.json")
+        until(lambda: stack.client.status(), seconds=60, why="the read API")
+        stack.ports = {name: stack.addresses[name]["port"] for name in ("http", "grpc", "api")}
         yield stack
     finally:
-        process.send_signal(signal.SIGTERM)
+        stack.process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=20)
+            stack.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            process.kill()
+            stack.process.kill()
             raise
-        finally:
-            log.close()
+
+
+def _start(
+    data: Path, ports: dict[str, int], options: tuple[str, ...], env: dict[str, str] | None
+) -> subprocess.Popen[bytes]:
+    numbers = {f"--{name}-port": str(ports.get(name, 0)) for name in ("http", "grpc", "api")}
+    given = [part for option, number in numbers.items() if option not in options for part in (option, number)]
+    command = [str(RUNWELL), "serve", "--data", str(data), *given, *options]
+    with (data.parent / f"{data.name}.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})

@@ -1,0 +1,104 @@
+"""Processes killed at random moments under load, judged by an oracle outside.
+
+A seed is printed; RUNWELL_TEST_SEED repeats it, RUNWELL_TEST_KILLS raises the number of kills.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+from oracle import Oracle
+from recompute import same_from_scratch
+from senders import Load
+from stack import Stack, running, until
+
+pytestmark = pytest.mark.faults
+
+KILLS = int(os.environ.get("RUNWELL_TEST_KILLS", "24"))
+SEED = int(os.environ.get("RUNWELL_TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
+TARGETS = ("receive", "store") * 9 + ("both",) * 4 + ("supervisor",) * 2
+SETTINGS = {
+    "RUNWELL_STORE__FLUSH": "PT0.05S",
+    "RUNWELL_STORE__CHECKPOINT": "PT0.3S",
+    "RUNWELL_STORE__QUERY_ROWS": "10000000",
+    "RUNWELL_STORE__QUERY_SIZE": "4GiB",
+    "RUNWELL_STORE__QUERY_TIME": "PT120S",
+    "RUNWELL_JOURNAL__FREE_DISK": "1MiB",
+}
+
+
+def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any process may be killed at any moment: what was acknowledged is stored once, as sent, and makes the same runs.
+
+    Afterwards a new request is acknowledged within 5 s and can be queried within 10 s.
+    """
+    random = Random(SEED)
+    oracle = Oracle(SEED)
+    deck = [target for _ in range(1 + KILLS // len(TARGETS)) for target in TARGETS][:KILLS]
+    random.shuffle(deck)
+    recovered_s: dict[str, list[float]] = {"receive": [], "store": []}
+    with capsys.disabled():
+        print(f"\nRUNWELL_TEST_SEED={SEED} RUNWELL_TEST_KILLS={KILLS}")
+
+    with running(tmp_path / "data", env=SETTINGS) as stack:
+        load = Load(oracle, stack.url_now, SEED)
+        with load:
+            for target in deck:
+                if random.random() < 0.8:  # else the next kill hits while the last is being recovered from
+                    _settle(stack, load)
+                    time.sleep(random.uniform(0, 0.6))
+                killed = time.monotonic()
+                _kill(stack, target)
+                if target != "store" and random.random() < 0.7:
+                    recovered_s["receive"].append(load.acknowledged_since(killed, 30))
+                if target != "receive" and random.random() < 0.7:
+                    until(lambda: stack.client.status(), seconds=30, why="the store to answer")
+                    recovered_s["store"].append(time.monotonic() - killed)
+            _settle(stack, load)
+            load.acknowledged_since(time.monotonic(), 5)
+            journal_seq = stack.client.status()["journal_seq"]
+            until(lambda: stack.client.status()["runs_seq"] >= journal_seq, seconds=10, why="what was acknowledged")
+        stack.applied()
+        counts = oracle.judge(stack.client)
+        status = stack.client.status()
+    assert stack.process.returncode == 0
+    assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
+    counts |= same_from_scratch(stack.data, tmp_path / "again")
+    with capsys.disabled():
+        told = {
+            name: f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
+            for name, times in recovered_s.items()
+            if times
+        }
+        print(dict(Counter(deck)), counts, told)
+
+
+def _settle(stack: Stack, load: Load) -> None:
+    load.acknowledged_since(time.monotonic(), 30)
+    until(lambda: stack.client.status(), seconds=30, why="the store to answer")
+
+
+def _kill(stack: Stack, target: str) -> None:
+    """Kill *target*: whichever process of that role there is now."""
+    if target == "supervisor":
+        children = psutil.Process(stack.process.pid).children()
+        stack.process.kill()
+        stack.process.wait()
+        _, alive = psutil.wait_procs(children, timeout=15)
+        assert not alive, "a process outlived its supervisor"
+        stack.again()
+        return
+    for role in ("receive", "store") if target == "both" else (target,):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may be dying already
+            os.kill(stack.child(role).pid, signal.SIGKILL)
