@@ -22,7 +22,7 @@ T = TypeVar("T")
 RUNWELL = Path(sys.executable).with_name("runwell")
 
 
-def until(what: Callable[[], T], *, seconds: float = 20.0, why: str = "") -> T:
+def until(what: Callable[[], T], *, seconds: float = 60.0, why: str = "") -> T:
     """Return the first truthy result of *what*, asked again and again for *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
@@ -82,14 +82,14 @@ class Stack:
 
         return until(find, why=f"a {role} process")
 
-    def applied(self) -> None:
+    def applied(self, seconds: float = 60.0) -> None:
         """Wait until the store has taken up all that was acknowledged so far, runs included."""
 
         def caught_up() -> bool:
             status = self.client.status()
             return bool(status["journal_seq"] == status["applied_seq"] == status["runs_seq"])
 
-        until(caught_up, why="the store to catch up")
+        until(caught_up, seconds=seconds, why="the store to catch up")
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def running(data: Path, *options: str, env: dict[str, str] | None = None) -> Ite
     finally:
         stack.process.send_signal(signal.SIGTERM)
         try:
-            stack.process.wait(timeout=20)
+            stack.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             stack.process.kill()
             raise

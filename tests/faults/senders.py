@@ -91,7 +91,7 @@ class Sender:
 class Load(AbstractContextManager["Load"]):
     """Clients of every kind at once, until the block ends; then each finishes what it has begun."""
 
-    def __init__(self, oracle: Oracle, where: Callable[[str], str], seed: int, pause_s: float = 0.01) -> None:
+    def __init__(self, oracle: Oracle, where: Callable[[str], str], seed: int, pause_s: float = 0.03) -> None:
         self._oracle = oracle
         self._where = where
         self._pause_s = pause_s
