@@ -32,6 +32,7 @@ from opentelemetry.trace import SpanKind
 from collector.api.client import Client
 
 JS = Path(__file__).with_name("js")
+EVERY_S = 0.25
 NODE = Path(sys.executable).with_name("node")
 
 
@@ -130,9 +131,10 @@ def python_clients(http: str, grpc_url: str) -> list[PythonClient]:
 class PythonFamily:
     """All Python clients, each in a thread, emitting until told to finish."""
 
-    def __init__(self, http: str, grpc_url: str, every_s: float, size: int) -> None:
+    def __init__(self, http: str, grpc_url: str, story: str, every_s: float, size: int) -> None:
         self._clients = python_clients(http, grpc_url)
         self._stop = threading.Event()
+        self._story = story
         self._text = "x" * size
         self._threads = [
             threading.Thread(target=self._run, args=(client, every_s), daemon=True) for client in self._clients
@@ -144,7 +146,7 @@ class PythonFamily:
         count = 0
         while not self._stop.wait(every_s):
             count += 1
-            client.emit(self._text, {"client.id": f"{client.label}/{count}"})
+            client.emit(self._text, {"client.id": f"{self._story}/{client.label}/{count}"})
         client.provider.force_flush()
 
     def finish(self) -> dict[str, Told]:
@@ -161,8 +163,8 @@ class PythonFamily:
 class JavaScriptFamily:
     """All JavaScript clients, in one process of Node, emitting until told to finish."""
 
-    def __init__(self, http: str, grpc_url: str, every_s: float, size: int) -> None:
-        self._process = node(http, grpc_url, mode="steady", everyMs=round(every_s * 1000), bytes=size)
+    def __init__(self, http: str, grpc_url: str, story: str, every_s: float, size: int) -> None:
+        self._process = node(http, grpc_url, mode="steady", story=story, everyMs=round(every_s * 1000), bytes=size)
         assert self._process.stdout is not None
         assert json.loads(self._process.stdout.readline()) == {"started": True}
 
@@ -182,11 +184,11 @@ def node(http: str, grpc_url: str, **options: Any) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def families(http: str, grpc_url: str, every_s: float, size: int) -> Iterator[list[Family]]:
-    """Run both families until the block ends; take what they believe from `finish`."""
-    javascript = JavaScriptFamily(http, grpc_url, every_s, size)
+def families(story: str, http: str, grpc_url: str, size: int = 300) -> Iterator[list[Family]]:
+    """Run both families until the block ends, with ids that begin with *story*; `finish` says what they believe."""
+    javascript = JavaScriptFamily(http, grpc_url, story, EVERY_S, size)
     try:
-        yield [PythonFamily(http, grpc_url, every_s, size), javascript]
+        yield [PythonFamily(http, grpc_url, story, EVERY_S, size), javascript]
     finally:
         javascript._process.kill()
 
@@ -200,12 +202,12 @@ class Verdict:
     stored_though_failed: int
 
 
-def judge(client: Client, told: dict[str, Told]) -> dict[str, Verdict]:
+def judge(client: Client, story: str, told: dict[str, Told]) -> dict[str, Verdict]:
     """Check that every record believed delivered is stored exactly once and none twice; return counts by client."""
     answer = client.sql(
         "SELECT attributes->>'client.id' AS id, count(*) AS n FROM"
         " (SELECT attributes FROM logs UNION ALL SELECT attributes FROM spans)"
-        " WHERE attributes->>'client.id' IS NOT NULL GROUP BY ALL"
+        f" WHERE starts_with(attributes->>'client.id', '{story}/') GROUP BY ALL"
     )
     assert not answer.truncated
     frame = pl.from_arrow(answer.table)

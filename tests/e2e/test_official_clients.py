@@ -13,7 +13,7 @@ from dataclasses import astuple
 
 import httpx
 import pytest
-from official import Family, Verdict, families, judge
+from official import Family, families, judge
 from proxy import Proxy, proxied
 from stack import Stack, running, until
 
@@ -40,12 +40,12 @@ def test_what_clients_believe_delivered_is_stored_once_through_ten_restarts(
     small: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """However often receive is killed, every record that a client believes delivered is stored exactly once."""
-    with families(small.url("http"), small.url("grpc"), every_s=0.25, size=300) as clients:
+    with families("restarts", small.url("http"), small.url("grpc")) as clients:
         for _ in range(RESTARTS):
             time.sleep(0.5)  # some traffic, before and between
             os.kill(small.child("receive").pid, signal.SIGKILL)
             until(lambda: _answer(small.url("http")) == 200, why="receive to be back")
-        _report(capsys, "restarts", _verdicts(small, clients))
+        _judge(capsys, small, "restarts", clients)
 
 
 def test_what_clients_believe_delivered_is_stored_once_through_a_bad_network(
@@ -55,7 +55,7 @@ def test_what_clients_believe_delivered_is_stored_once_through_a_bad_network(
     with (
         proxied(small.ports["http"]) as http,
         proxied(small.ports["grpc"]) as grpc,
-        families(http.url, grpc.url, every_s=0.25, size=300) as clients,
+        families("network", http.url, grpc.url) as clients,
     ):
         both: tuple[Proxy, ...] = (http, grpc)
         time.sleep(1)
@@ -73,7 +73,7 @@ def test_what_clients_believe_delivered_is_stored_once_through_a_bad_network(
                 proxy.lose_answers()
             time.sleep(0.5)
         assert sum(proxy.lost_answers for proxy in both) > 0
-        _report(capsys, "network", _verdicts(small, clients))
+        _judge(capsys, small, "network", clients)
 
 
 def test_what_clients_believe_delivered_is_stored_once_by_a_full_collector(
@@ -81,7 +81,7 @@ def test_what_clients_believe_delivered_is_stored_once_by_a_full_collector(
 ) -> None:
     """A journal that is full because the store stands still refuses with 503 and a delay, then goes on by itself."""
     store = small.child("store")
-    with families(small.url("http"), small.url("grpc"), every_s=0.25, size=2000) as clients:
+    with families("full", small.url("http"), small.url("grpc"), size=2000) as clients:
         os.kill(store.pid, signal.SIGSTOP)
         try:
             until(lambda: _answer(small.url("http")) == 503, why="the journal to be full")
@@ -89,7 +89,7 @@ def test_what_clients_believe_delivered_is_stored_once_by_a_full_collector(
         finally:
             os.kill(store.pid, signal.SIGCONT)
         until(lambda: _answer(small.url("http")) == 200, why="the journal to have room again")
-        _report(capsys, "full", _verdicts(small, clients))
+        _judge(capsys, small, "full", clients)
 
 
 def _answer(url: str) -> int:
@@ -100,17 +100,14 @@ def _answer(url: str) -> int:
     return answer.status_code
 
 
-def _verdicts(stack: Stack, clients: list[Family]) -> dict[str, Verdict]:
+def _judge(capsys: pytest.CaptureFixture[str], stack: Stack, story: str, clients: list[Family]) -> None:
+    """Compare belief with store; print sums per exporter: delivered, failed, stored though failed."""
     told = {label: said for family in clients for label, said in family.finish().items()}
     stack.applied()
-    return judge(stack.client, told)
-
-
-def _report(capsys: pytest.CaptureFixture[str], what: str, verdicts: dict[str, Verdict]) -> None:
-    """Print sums per exporter: delivered, failed, stored though failed."""
+    verdicts = judge(stack.client, story, told)
     sums: dict[str, tuple[int, ...]] = {}
     for label, verdict in verdicts.items():
         name = "-".join(label.split("-")[:2])
         sums[name] = tuple(map(sum, zip(sums.get(name, (0, 0, 0)), astuple(verdict), strict=True)))
     with capsys.disabled():
-        print(f"\n{what}: (believed delivered, believed lost, of those stored) {sums}")
+        print(f"\n{story}: (believed delivered, believed lost, of those stored) {sums}")

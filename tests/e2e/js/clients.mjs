@@ -1,5 +1,5 @@
 // Official exporters as clients, every combination of wire, compression, processor and signal in one process.
-// node clients.mjs '{"http": URL, "grpc": URL, "mode": "run" | "steady", "everyMs": N, "bytes": N}'
+// node clients.mjs '{"http": URL, "grpc": URL, "mode": "run" | "steady", "story": NAME, "everyMs": N, "bytes": N}'
 // run: each client tells of one run named by its label, and says when it has flushed.
 // steady: each client emits until stdin ends, then says what it believes was delivered and what was not.
 import { SpanKind } from "@opentelemetry/api";
@@ -66,7 +66,7 @@ if (options.mode === "run") {
   let count = 0;
   const timer = setInterval(() => {
     count += 1;
-    for (const { label, emit } of clients) emit("x".repeat(options.bytes), { "client.id": `${label}/${count}` });
+    for (const { label, emit } of clients) emit("x".repeat(options.bytes), { "client.id": `${options.story}/${label}/${count}` });
   }, options.everyMs);
   console.log(JSON.stringify({ started: true }));
   await new Promise((resolve) => process.stdin.on("end", resolve).resume());
