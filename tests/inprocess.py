@@ -24,8 +24,8 @@ SETS = sorted(path.name.removesuffix(".jsonl.gz") for path in TRIGGER_DEV.glob("
 SECOND = 1_000_000_000
 KEPT = ("runs", "attempts", "phases", "waits")
 """Tables that the runs job keeps."""
-_ARRIVAL = ("first_seq", "last_seq")
-"""Columns that tell when records arrived; everything else is free of it."""
+_ARRIVAL = ("first_seq", "last_seq", "built_seq")
+"""Columns that tell when records arrived and were taken up; everything else is free of it."""
 
 
 def recorded(name: str) -> list[Recorded]:

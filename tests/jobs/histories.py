@@ -1,0 +1,170 @@
+"""Invented histories of runs, record by record: what Trigger.dev and plain loggers may send, in every odd way.
+
+A history is a list of requests with one record each. Pools of ids and times are small on purpose, so that records
+collide: spans that claim one id, links that name one child twice, logs in one nanosecond, parents in a circle.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from collector.cli.recordings import Recorded
+from collector.model.signals import BY_NAME
+from tests.inprocess import SECOND
+
+T0 = 1_795_000_000 * SECOND
+RUNS = ("run_a", "run_b", "run_c", "run_d")
+_TIMES = st.integers(0, 12).map(lambda s: T0 + s * SECOND)
+_RUN = st.sampled_from(RUNS)
+_MAYBE_RUN = st.none() | _RUN
+_ATTEMPT = st.sampled_from([1, 2, 3])
+_MAYBE_ATTEMPT = st.none() | _ATTEMPT
+_BATCH = st.sampled_from(["batch_1", "batch_2"])
+_SPAN_ID = st.integers(1, 9).map(lambda n: f"{n:016x}")
+_TRACE_ID = st.integers(1, 3).map(lambda n: f"{n:032x}")
+_BODY = st.sampled_from([
+    "order_process_started", "order_process_completed", "order_process_failed", "order_process_calling_stripe",
+    "order_process_validating", "mail_send_started", "mail_send_completed", "mail_send_failed", "hello",
+])  # fmt: skip
+
+
+class Told(Recorded):
+    """A request that hypothesis shows in one line."""
+
+    def __repr__(self) -> str:
+        """Return the record alone, without wrapping."""
+        (block,) = next(iter(json.loads(self.body).values()))
+        (group,) = next(value for key, value in block.items() if key != "resource")
+        (record,) = next(value for key, value in group.items() if key != "scope")
+        own = {a["key"]: next(iter(a["value"].values())) for a in record.pop("attributes")}
+        return f"{group['scope']['name']}: {record} {own}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+def _attribute(key: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"key": key, "value": {"boolValue": value}}
+    if isinstance(value, int):
+        return {"key": key, "value": {"intValue": value}}
+    if isinstance(value, float):
+        return {"key": key, "value": {"doubleValue": value}}
+    if isinstance(value, list):
+        return {"key": key, "value": {"arrayValue": {"values": [{"stringValue": v} for v in value]}}}
+    return {"key": key, "value": {"stringValue": value}}
+
+
+def _attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_attribute(key, value) for key, value in given.items() if value is not None]
+
+
+def _request(signal: str, record: dict[str, Any], *, trigger: bool, machine: str) -> Recorded:
+    words = {"logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans")}
+    outer, middle, inner = words[signal]
+    own = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
+    resource = own if trigger else {"service.name": "worker", "host.name": machine}
+    scope = {"name": "trigger-dev-worker" if trigger else "tasks"}
+    block = {"resource": {"attributes": _attributes(resource)}, middle: [{"scope": scope, inner: [record]}]}
+    return Told(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
+
+
+def _context(run: str | None, attempt: int | None, **more: Any) -> dict[str, Any]:
+    if run is None:
+        return {}
+    named = {"ctx.run.id": run, "ctx.attempt.number": attempt, "ctx.task.id": f"task-of-{run}", **more}
+    return {f"$metadata.{key}": value for key, value in named.items()}
+
+
+@st.composite
+def _span(draw: st.DrawFn) -> Recorded:
+    start, length = draw(_TIMES), draw(st.integers(-1, 6)) * SECOND
+    run, attempt = draw(_MAYBE_RUN), draw(_MAYBE_ATTEMPT)
+    kind = draw(st.sampled_from(["attempt", "wait", "trigger", "batch", "hook", "user"]))
+    own: dict[str, Any] = {}
+    name = "work"
+    match kind:
+        case "attempt":
+            name, own = (
+                f"Attempt {attempt}",
+                {"$span.attempt": True, "$usage.durationMs": draw(st.sampled_from([1, 7]))},
+            )
+            own["ctx.run.tags"] = draw(st.none() | st.lists(st.sampled_from(["x", "y"]), max_size=2))
+        case "wait":
+            name, own = draw(st.sampled_from(["wait.for()", "wait.forToken()"])), {"$style.icon": "wait"}
+        case "trigger":
+            name = draw(st.sampled_from(["trigger()", "triggerAndWait()"]))
+            own = {"$style.icon": "trigger", "runId": draw(_RUN)}
+            own["$style.accessory.items.[0].text"] = draw(st.none() | st.sampled_from(["told-1", "told-2"]))
+        case "batch":
+            name, own = "batchTriggerAndWait()", {"$style.icon": "trigger", "batchId": draw(_BATCH)}
+        case "hook":
+            name, own = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
+    context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH)})
+    ident = draw(_SPAN_ID)
+    partial = draw(st.booleans())
+    if partial:
+        own |= {"$span.partial": True, "$span.span_id": ident}
+    failed = draw(st.booleans())
+    record = {
+        "traceId": draw(_TRACE_ID),
+        "spanId": f"f{ident[1:]}" if partial else ident,
+        "name": name,
+        "kind": 1,
+        "startTimeUnixNano": str(start),
+        "endTimeUnixNano": str(start if partial else start + length),
+        "attributes": _attributes({**own, **context}),
+        "status": {"code": 2 if failed else 0},
+        "events": [{
+            "name": "exception", "timeUnixNano": str(start),
+            "attributes": _attributes({"exception.type": draw(st.sampled_from(["Error", "AbortTaskRunError"]))}),
+        }] if failed else [],
+    }  # fmt: skip
+    return _request("traces", record, trigger=True, machine=draw(st.sampled_from(["small", "large"])))
+
+
+@st.composite
+def _log(draw: st.DrawFn) -> Recorded:
+    at = draw(_TIMES)
+    run = draw(_MAYBE_RUN)
+    record: dict[str, Any] = {"timeUnixNano": str(at), "observedTimeUnixNano": str(at)}
+    record["body"] = {"stringValue": draw(_BODY)}
+    record["severityText"] = draw(st.sampled_from(["info", "Log"]))
+    record["attributes"] = _attributes(
+        _context(run, draw(_MAYBE_ATTEMPT), **{"ctx.batch.id": draw(st.none() | _BATCH)})
+    )
+    if run is None or draw(st.booleans()):
+        record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
+    return _request("logs", record, trigger=True, machine=draw(st.sampled_from(["small", "large"])))
+
+
+@st.composite
+def _plain(draw: st.DrawFn) -> Recorded:
+    """A record of the guideline's own format: no platform, parents declared."""
+    at = draw(_TIMES)
+    own = _attributes({
+        "run_id": draw(_RUN),
+        "attempt": draw(_MAYBE_ATTEMPT),
+        "task_id": draw(st.none() | st.sampled_from(["charge", "refund"])),
+        "parent_run_id": draw(st.none() | _RUN),
+        "queue_wait_ms": draw(st.none() | st.sampled_from([5.0, 80.0])),
+        "error_type": draw(st.none() | st.sampled_from(["Timeout", "Refused"])),
+    })  # fmt: skip
+    machine = draw(st.sampled_from(["small", "large"]))
+    if draw(st.booleans()):
+        record: dict[str, Any] = {"timeUnixNano": str(at), "body": {"stringValue": draw(_BODY)}, "attributes": own}
+        return _request("logs", record, trigger=False, machine=machine)
+    record = {
+        "traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID), "name": "process", "kind": draw(st.sampled_from([1, 5])),
+        "startTimeUnixNano": str(at), "endTimeUnixNano": str(at + draw(st.integers(0, 6)) * SECOND),
+        "attributes": own,
+        "status": {"code": draw(st.sampled_from([0, 2])), "message": draw(st.sampled_from(["", "no"]))},
+    }  # fmt: skip
+    return _request("traces", record, trigger=False, machine=machine)
+
+
+HISTORIES = st.lists(_span() | _log() | _plain(), min_size=1, max_size=14)
+"""Requests with one record each."""
