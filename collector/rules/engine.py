@@ -23,6 +23,21 @@ _CODE, _VARIANT = "code", "variant"
 def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return the findings of the *chosen* rules on *frames*."""
     chosen = list(chosen)
+    frames, flagged, hits = _judge(frames, chosen)
+    return findings.build(frames, frames.own, flagged, hits, {c.rule.code: c.rule for c in chosen})
+
+
+def contributions(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+    """Return what each run adds to the findings of the *chosen* rules (`findings.CONTRIBUTION`).
+
+    Contributions of different runs may be merged later (`findings.told`), so what was judged once need not be again.
+    """
+    frames, flagged, hits = _judge(frames, list(chosen))
+    return findings.by_run(frames.own, flagged, hits)
+
+
+def _judge(frames: Frames, chosen: list[Chosen]) -> tuple[Frames, pl.DataFrame, pl.DataFrame]:
+    """Return *frames* with the own records, the kinds of records that violate, and the hits of frame rules."""
     frames = replace(frames, logs=adopt(frames.logs))
     own = records.own_logs(frames.logs, frames.scopes)
     marks = {name: expr for c in chosen if c.rule.marks for name, expr in c.rule.marks.items()}
@@ -31,10 +46,8 @@ def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     frames = replace(frames, own=prepared, cells=cells)
     if any("personal" in c.rule.needs for c in chosen):
         frames = replace(frames, personal=privacy.scan(prepared, cells))
-    grouped = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
-    others = [c for c in chosen if c.rule.grain != "record"]
-    hits = _frame_hits(frames, others)
-    return findings.build(frames, prepared, grouped, hits, {c.rule.code: c.rule for c in chosen})
+    flagged = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
+    return frames, flagged, _frame_hits(frames, [c for c in chosen if c.rule.grain != "record"])
 
 
 def adopt(logs: pl.DataFrame) -> pl.DataFrame:

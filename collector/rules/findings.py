@@ -6,7 +6,7 @@ Weaver once printed 12,256 advisories that were two facts; a finding is the fact
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +31,15 @@ SCHEMA = pl.Schema({
 })  # fmt: skip
 """`share`: runs affected, of all runs of the task that were looked at. `samples`: JSON list of records."""
 
+_PLACE = pl.Struct({"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
+CONTRIBUTION = pl.Schema({
+    "project": pl.String, "run_key": pl.String, "code": pl.String, "severity": pl.String, "task_id": pl.String,
+    "operation": pl.String, "key": pl.String, "count": pl.Int64, "first_seen_ns": pl.Int64, "last_seen_ns": pl.Int64,
+    "since_version": pl.String, "details": pl.List(pl.String),
+    "places": pl.List(_PLACE),
+})  # fmt: skip
+"""What one run adds to a finding. `places`: up to three raw records that show it, the earliest first."""
+
 IDENTITY = ["project", "code", "severity", "task_id", "operation", "key"]
 """What makes a finding the same finding the next time."""
 _SAMPLES = 3
@@ -44,24 +53,36 @@ def build(
 ) -> pl.DataFrame:
     """Return findings (`SCHEMA`), the most severe and frequent first."""
     grouped = pl.concat([_of_records(prepared, _folded(flagged)), _of_hits(hits)], how="diagonal_relaxed")
-    if grouped.is_empty():
-        return pl.DataFrame(schema=SCHEMA)
     totals = frames.runs.group_by("project", "task_id").agg(
         of_runs=pl.len().cast(pl.Int64), task_file=pl.col("task_file").drop_nulls().min()
     )
+    found = grouped.with_columns(samples=pl.Series(_samples(frames, prepared, grouped), dtype=pl.Object))
+    return told(found, totals, rules)
+
+
+def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+    """Return findings (`SCHEMA`) in words, the most severe and frequent first.
+
+    *grouped*: one row per `IDENTITY` with `count`, `runs`, times, `since_version`, `details`, and `samples`, a list
+    of raw records each. *totals*: `project`, `task_id`, `of_runs` (runs that were looked at), `task_file`.
+    """
+    if grouped.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
     joined = grouped.join(totals, on=["project", "task_id"], how="left", nulls_equal=True).with_columns(
         share=pl.when(pl.col("of_runs") > 0).then((pl.col("runs") / pl.col("of_runs")).clip(0, 1)),
         state=pl.lit("new"),
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
-    samples = _samples(frames, prepared, joined, rules)
-    joined = joined.with_columns(samples=pl.Series(samples, dtype=pl.String))
-    told = [(rules[f["code"]].message(f), rules[f["code"]].remedy(f)) for f in joined.iter_rows(named=True)]
+    words = [
+        (rules[f["code"]].message(f), rules[f["code"]].remedy(f), _shown(f["samples"], rules[f["code"]]))
+        for f in joined.iter_rows(named=True)
+    ]
     rank = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
     return (
         joined.with_columns(
-            message=pl.Series([m for m, _ in told], dtype=pl.String),
-            remedy=pl.Series([r for _, r in told], dtype=pl.String),
+            message=pl.Series([message for message, _, _ in words], dtype=pl.String),
+            remedy=pl.Series([remedy for _, remedy, _ in words], dtype=pl.String),
+            samples=pl.Series([samples for _, _, samples in words], dtype=pl.String),
         )
         .sort(rank, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True)
         .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
@@ -104,7 +125,7 @@ def _of_records(prepared: pl.DataFrame, flagged: pl.DataFrame) -> pl.DataFrame:
             runs=pl.col("run_key").drop_nulls().n_unique().cast(pl.Int64),
             first_seen_ns=pl.col("time_ns").min(),
             last_seen_ns=pl.col("time_ns").max(),
-            since_version=pl.col("version").filter(pl.col("time_ns") == pl.col("time_ns").min()).drop_nulls().min(),
+            since_version=_earliest_version(),
             at=pl.col("at"),
         )
     )
@@ -117,17 +138,49 @@ def _of_hits(hits: pl.DataFrame) -> pl.DataFrame:
         runs=pl.col("run_key").drop_nulls().n_unique().cast(pl.Int64),
         first_seen_ns=pl.col("time_ns").min(),
         last_seen_ns=pl.col("time_ns").max(),
-        since_version=pl.col("version").filter(pl.col("time_ns") == pl.col("time_ns").min()).drop_nulls().min(),
+        since_version=_earliest_version(),
         details=pl.col("detail").drop_nulls().unique().sort().head(_SAMPLES),
         places=pl.struct("table", "seq", "row", "time_ns").filter(pl.col("row").is_not_null()).unique(),
     )
 
 
-def _samples(frames: Frames, prepared: pl.DataFrame, grouped: pl.DataFrame, rules: Mapping[str, Rule]) -> list[str]:
-    """Return up to three records of each finding as JSON, as they were received, the earliest first."""
+def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
+    """Return what each run adds to findings (`CONTRIBUTION`)."""
+    rows = flagged.select(*IDENTITY, at="rows").explode("at").unique([*IDENTITY, "at"], maintain_order=True)
+    facts = prepared.select("run_key", "time_ns", "version", "seq", "row")
+    records = rows.drop("at").hstack(facts[rows["at"]] if rows.height else facts.clear())
+    seen = pl.concat(
+        [
+            records.with_columns(table=pl.lit("logs"), detail=pl.lit(None, pl.String), count=pl.lit(1, pl.Int64)),
+            hits.select(*IDENTITY, "run_key", "time_ns", "version", "seq", "row", "table", "detail", "count"),
+        ],
+        how="vertical_relaxed",
+    )
+    place = pl.struct("time_ns", "table", "seq", "row").filter(pl.col("row").is_not_null())
+    return (
+        seen.group_by("run_key", *IDENTITY)
+        .agg(
+            count=pl.col("count").sum(),
+            first_seen_ns=pl.col("time_ns").min(),
+            last_seen_ns=pl.col("time_ns").max(),
+            since_version=_earliest_version(),
+            details=pl.col("detail").drop_nulls().unique().sort().head(_SAMPLES),
+            places=place.unique().sort().head(_SAMPLES),
+        )
+        .select(pl.col(name).cast(kind) for name, kind in CONTRIBUTION.items())
+        .sort("project", "run_key", *IDENTITY[1:], nulls_last=True)
+    )
+
+
+def _earliest_version() -> pl.Expr:
+    return pl.col("version").filter(pl.col("time_ns") == pl.col("time_ns").min()).drop_nulls().min()
+
+
+def _samples(frames: Frames, prepared: pl.DataFrame, grouped: pl.DataFrame) -> list[list[dict[str, Any]]]:
+    """Return up to three records of each finding, the earliest first."""
     lookup = {"logs": frames.logs, "spans": frames.spans}
     order = prepared.select("time_ns", "body", "attributes").with_row_index("i") if prepared.height else None
-    found: list[str] = []
+    found: list[list[dict[str, Any]]] = []
     for f in grouped.iter_rows(named=True):
         chosen: list[dict[str, Any]] = []
         at = f.get("at")
@@ -142,9 +195,13 @@ def _samples(frames: Frames, prepared: pl.DataFrame, grouped: pl.DataFrame, rule
             for place in places:
                 source = lookup[place["table"]]
                 chosen += source.filter((pl.col("seq") == place["seq"]) & (pl.col("row") == place["row"])).to_dicts()
-        redact = rules[f["code"]].redact
-        found.append(json.dumps([_sample(r, redact) for r in chosen], ensure_ascii=False))
+        found.append(chosen)
     return found
+
+
+def _shown(records: Iterable[Mapping[str, Any]], rule: Rule) -> str:
+    """Return records as JSON, as they were received; a privacy rule takes out what it found."""
+    return json.dumps([_sample(r, rule.redact) for r in records], ensure_ascii=False)
 
 
 def _sample(row: Mapping[str, Any], redact: Any) -> dict[str, Any]:
