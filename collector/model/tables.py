@@ -167,9 +167,11 @@ QUEUE_LIMITS = _schema(
 inferred; `confidence` of an inferred limit: high, medium, low."""
 
 FINDINGS = _schema(
-    "project code severity task_id operation key", _S, "count runs first_seen_ns last_seen_ns", _L,
-    "state since_version message remedy samples", _S,
+    "project code slug severity task_id operation key", _S, "count runs", _L, "share", _F,
+    "first_seen_ns last_seen_ns", _L, "state since_version task_file message remedy samples", _S,
 )  # fmt: skip
+"""`share`: runs affected, of all runs of the task. `state`: new, ongoing or resolved. `samples`: JSON list of records
+as received, without the values that a privacy rule found."""
 
 RUN_MODEL: dict[str, pa.Schema] = {
     "runs": RUNS,

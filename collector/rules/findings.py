@@ -32,12 +32,13 @@ SCHEMA = pl.Schema({
 """`share`: runs affected, of all runs of the task that were looked at. `samples`: JSON list of records."""
 
 _PLACE = pl.Struct({"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
-CONTRIBUTION = pl.Schema({
+_TYPES: dict[str, Any] = {
     "project": pl.String, "run_key": pl.String, "code": pl.String, "severity": pl.String, "task_id": pl.String,
     "operation": pl.String, "key": pl.String, "count": pl.Int64, "first_seen_ns": pl.Int64, "last_seen_ns": pl.Int64,
     "since_version": pl.String, "details": pl.List(pl.String),
     "places": pl.List(_PLACE),
-})  # fmt: skip
+}  # fmt: skip
+CONTRIBUTION = pl.Schema(_TYPES)
 """What one run adds to a finding. `places`: up to three raw records that show it, the earliest first."""
 
 IDENTITY = ["project", "code", "severity", "task_id", "operation", "key"]
@@ -64,13 +65,14 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
     """Return findings (`SCHEMA`) in words, the most severe and frequent first.
 
     *grouped*: one row per `IDENTITY` with `count`, `runs`, times, `since_version`, `details`, and `samples`, a list
-    of raw records each. *totals*: `project`, `task_id`, `of_runs` (runs that were looked at), `task_file`.
+    of raw records each; `state` is `new` where there is none. *totals*: `project`, `task_id`, `of_runs` (runs that
+    were looked at), `task_file`.
     """
     if grouped.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     joined = grouped.join(totals, on=["project", "task_id"], how="left", nulls_equal=True).with_columns(
         share=pl.when(pl.col("of_runs") > 0).then((pl.col("runs") / pl.col("of_runs")).clip(0, 1)),
-        state=pl.lit("new"),
+        state=pl.col("state") if "state" in grouped.columns else pl.lit("new"),
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
     words = [

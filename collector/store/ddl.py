@@ -42,6 +42,12 @@ FACTS: dict[str, pa.Schema] = {
     "run_due": pa.schema([("project", _S), ("run_key", _S), ("due_ns", _L)]),
     # Where in the journal each run (or batch) is and where its rows stand; see store/places.
     "places": pa.schema([(name, _L) for name in ("key", "low", "high", "built_seq", "written_seq")]),
+    # What each run adds to findings, replaced with the run; `run_key` NULL: what only a whole window shows.
+    "run_findings": pa.schema([
+        *[(name, _S) for name in ("project", "run_key", "code", "severity", "task_id", "operation", "key")],
+        *[(name, _L) for name in ("count", "first_seen_ns", "last_seen_ns")],
+        ("since_version", _S), ("details", pa.list_(_S)), ("places", pa.list_(_S)), ("window", pa.bool_()),
+    ]),
     # How far a stage or job has come in the journal.
     "watermark": pa.schema([("name", _S), ("seq", _L), ("row", _L)]),
     "meta": pa.schema([("name", _S), ("value", _S)]),

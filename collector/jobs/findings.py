@@ -1,0 +1,83 @@
+"""The rules job: what changed runs add to findings, what only a window of runs shows, and the public table.
+
+Record and run rules judge each run with its parent and children, once after every change. Rules of a task or queue,
+and records that belong to no run, are judged over the last day's runs every few minutes.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.analyse import runs
+from collector.report import conventions
+from collector.rules import catalogue, engine
+from collector.rules.frames import Frames
+from collector.rules.profiles import choose
+from collector.settings import Rules
+from collector.store import findings as stored
+from collector.store.database import Handle
+from collector.store.places import Memory
+
+NAME = "rules"
+PROJECT = "default"
+DAY_NS = 86_400 * 10**9
+KEPT_NS = 7 * DAY_NS
+"""How far back the public table sums up."""
+_EVERY_NS = 60 * 10**9
+"""How often a window is judged and the public table written."""
+_MOST_RUNS = 20_000
+_MOST_LOOSE = 50_000
+"""Runs and loose records of a window that are judged: the newest."""
+
+
+class Findings:
+    """Judges runs under the rules that *settings* choose."""
+
+    def __init__(self, settings: Rules, memory: Memory) -> None:
+        chosen = choose(catalogue.RULES, settings)
+        self._alone = [c for c in chosen if c.rule.grain in ("record", "run")]
+        self._together = [c for c in chosen if c.rule.grain not in ("record", "run")]
+        self._records = [c for c in chosen if c.rule.grain == "record"]
+        self._memory = memory
+        self._published_ns = 0
+
+    def settle(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> int:
+        """Judge the runs *keys* (`project`, `run_key`) again; return how many rows that wrote."""
+        judged, seen = stored.family(h, self._memory, keys)
+        frames = self._frames(h, seen, as_of_ns)
+        rows = engine.contributions(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
+        since = frames.runs.join(judged, on=["project", "run_key"], how="semi")["first_seen_ns"].min()
+        stored.replace(h, judged, rows, int(since or 0))  # type: ignore[arg-type]
+        return rows.height
+
+    def window(self, h: Handle, as_of_ns: int) -> int:
+        """Judge what only many runs show, and write the public table, if it is time; return how many rows changed."""
+        if as_of_ns - self._published_ns < _EVERY_NS:
+            return 0
+        since = as_of_ns - DAY_NS
+        frames = self._frames(h, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
+        loose = self._loose(h, since, frames)
+        rows = pl.concat(
+            [engine.contributions(frames, self._together), engine.contributions(loose, self._records)],
+            how="vertical",
+        )
+        stored.replace_window(h, rows)
+        found = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
+        stored.publish(h, found)
+        self._published_ns = as_of_ns
+        return rows.height + found.height
+
+    def _frames(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Frames:
+        tables = stored.whole(h, self._memory, keys)
+        spans, logs, _ = runs.records(tables.pop("spans"), tables.pop("logs"))
+        return Frames(spans=spans, logs=logs, as_of_ns=as_of_ns, **tables)
+
+    def _loose(self, h: Handle, since_ns: int, frames: Frames) -> Frames:
+        raw = stored.loose_logs(h, since_ns, _MOST_LOOSE)
+        spans, logs, _ = runs.records(frames.spans.clear(), raw)
+        logs = logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))
+        return Frames(
+            spans=spans, logs=logs, scopes=frames.scopes, resources=frames.resources, runs=frames.runs.clear(),
+            attempts=frames.attempts.clear(), phases=frames.phases.clear(), waits=frames.waits.clear(),
+            as_of_ns=frames.as_of_ns,
+        )  # fmt: skip

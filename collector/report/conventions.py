@@ -1,0 +1,32 @@
+"""Findings as people read them: summed up since a time, in words, with a state.
+
+*new*: first seen within the last day. *resolved*: not seen within the last day although its task ran. *ongoing*: the
+rest. The same for the public table, the API and `runwell check --since`.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules import catalogue
+from collector.rules.findings import told
+from collector.store import findings as stored
+from collector.store.database import Handle
+
+DAY_NS = 86_400 * 10**9
+
+
+def findings(h: Handle, project: str, since_ns: int, as_of_ns: int, code: str | None = None) -> pl.DataFrame:
+    """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*."""
+    grouped = stored.grouped(h, project, since_ns, code)
+    known = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
+    recently = as_of_ns - DAY_NS
+    active = stored.active_tasks(h, project, recently)
+    stated = known.join(active, on="task_id", how="left", nulls_equal=True).with_columns(
+        state=pl.when(pl.col("ever_ns") >= recently)
+        .then(pl.lit("new"))
+        .when((pl.col("last_seen_ns") < recently) & pl.col("active").fill_null(False))
+        .then(pl.lit("resolved"))
+        .otherwise(pl.lit("ongoing"))
+    )
+    return told(stated, stored.totals(h, project, since_ns), catalogue.RULES)

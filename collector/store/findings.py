@@ -1,0 +1,192 @@
+"""What runs add to findings, kept per run, and summed up when asked.
+
+`whole` returns everything rules look at for some runs, `replace` and `replace_window` write what they found, `grouped`
+sums up since a time. Look-ups are bounded by places and times; nothing here judges anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from collector.store import run_links, run_tables
+from collector.store.database import Handle
+from collector.store.ddl import BUILT
+from collector.store.places import Memory, Places, key, within
+
+_KEYS = ["project", "run_key"]
+MOST_GROUPS = 50
+"""Distinct operations or keys told apart per rule and task; the rest is one finding."""
+
+
+def family(h: Handle, memory: Memory, keys: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return (*keys* and their parents, those and all their children): whom to judge, and who has to be seen for it."""
+    places = Places(h, memory)
+    links = run_links.parents(h, places, keys)
+    parents = links.select("project", run_key="parent_run_key").drop_nulls()
+    judged = pl.concat([keys.select(_KEYS), parents]).unique()
+    return judged, pl.concat([judged, run_links.children(h, places, judged)]).unique()
+
+
+def whole(h: Handle, memory: Memory, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of the runs *keys*, their run tables, and the catalogues they stand on."""
+    places = Places(h, memory)
+    found = run_tables.records(h, places, keys)
+    built = within("t.built_seq", places.built(keys.select(key())))
+    tables = {
+        name: h.frame(
+            f"SELECT t.* EXCLUDE (built_seq) FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
+            keys=keys,
+        )
+        for name in BUILT
+    }
+    ids = pl.concat([found.spans.select("project", "resource_id"), found.logs.select("project", "resource_id")])
+    return {
+        "spans": found.spans,
+        "logs": found.logs,
+        **tables,
+        "scopes": h.frame("SELECT * FROM scopes"),
+        "resources": h.frame("SELECT * FROM resources SEMI JOIN ids USING (project, resource_id)", ids=ids.unique()),
+    }
+
+
+def loose_logs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
+    """Return the newest logs received since *since_ns* that no run has, at most *most*."""
+    return h.frame(
+        "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
+        "WHERE l.run_key IS NULL AND l.received_ns >= $since ORDER BY l.seq DESC, l.row DESC LIMIT $most",
+        {"since": since_ns, "most": most},
+    )
+
+
+def newest_runs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
+    """Return the keys of at most *most* runs seen since *since_ns*, the newest first."""
+    return h.frame(
+        "SELECT project, run_key FROM runs WHERE last_seen_ns >= $since ORDER BY last_seen_ns DESC LIMIT $most",
+        {"since": since_ns, "most": most},
+    )
+
+
+def replace(h: Handle, keys: pl.DataFrame, rows: pl.DataFrame, since_ns: int) -> None:
+    """Write what the runs *keys* add, *rows*, in place of what they added; nothing of them is older than *since_ns*."""
+    h.run(
+        "DELETE FROM run_findings USING keys k WHERE last_seen_ns >= $since AND NOT run_findings.window "
+        "AND run_findings.project = k.project AND run_findings.run_key = k.run_key",
+        {"since": since_ns},
+        keys=keys.select(_KEYS),
+    )
+    _insert(h, rows, window=False)
+
+
+def replace_window(h: Handle, rows: pl.DataFrame) -> None:
+    """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed."""
+    h.run("DELETE FROM run_findings WHERE run_findings.window")
+    _insert(h, rows, window=True)
+
+
+def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
+    if rows.is_empty():
+        return
+    places = pl.element().struct
+    written = rows.with_columns(
+        pl.col("places").list.eval(
+            pl.concat_str(
+                [places.field("time_ns"), places.field("table"), places.field("seq"), places.field("row")],
+                separator="/",
+            )
+        ),
+        window=pl.lit(window),
+    )
+    h.run("INSERT INTO run_findings BY NAME SELECT * FROM written", written=written)
+
+
+def grouped(h: Handle, project: str, since_ns: int, code: str | None = None) -> pl.DataFrame:
+    """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
+
+    Columns as `rules.findings.told` takes them; `ever_ns`: when it was first seen at all.
+    """
+    found = h.frame(
+        """
+        WITH own AS (
+            SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
+        ), seen AS (
+            SELECT code, severity, task_id, operation, key, min(first_seen_ns) AS ever_ns, sum(count) AS n
+            FROM own GROUP BY code, severity, task_id, operation, key
+        ), ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY code, severity, task_id ORDER BY n DESC, operation, key) > $most
+                   AS rest
+            FROM seen
+        ), told AS (
+            SELECT o.* REPLACE (
+                       CASE WHEN NOT r.rest THEN o.operation END AS operation,
+                       CASE WHEN NOT r.rest THEN o.key END AS key
+                   ), r.ever_ns
+            FROM own o JOIN ranked r
+              ON r.code = o.code AND r.severity = o.severity AND r.task_id IS NOT DISTINCT FROM o.task_id
+             AND r.operation IS NOT DISTINCT FROM o.operation AND r.key IS NOT DISTINCT FROM o.key
+            WHERE o.last_seen_ns >= $since
+        )
+        SELECT project, code, severity, task_id, operation, key, sum(count)::BIGINT AS count,
+               count(DISTINCT run_key) AS runs, min(first_seen_ns) AS first_seen_ns,
+               max(last_seen_ns) AS last_seen_ns, arg_min(since_version, first_seen_ns) AS since_version,
+               list_sort(list_distinct(flatten(list(details))))[1:3] AS details,
+               list_sort(flatten(list(places)))[1:3] AS places, min(ever_ns) AS ever_ns
+        FROM told GROUP BY ALL
+        """,
+        {"project": project, "since": since_ns, "code": code, "most": MOST_GROUPS},
+    )
+    return found.with_columns(samples=pl.Series(_samples(h, project, found["places"].to_list()), dtype=pl.Object))
+
+
+def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict[str, Any]]]:
+    """Return the raw records at *places*."""
+    wanted = pl.DataFrame(
+        [(*_place(text), i) for i, texts in enumerate(places) for text in texts],
+        schema={"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64, "finding": pl.Int64},
+        orient="row",
+    )
+    found: list[list[dict[str, Any]]] = [[] for _ in places]
+    for table in ("logs", "spans"):
+        own = wanted.filter(pl.col("table") == table)
+        if own.is_empty():
+            continue
+        seqs = ", ".join(str(n) for n in sorted(set(own["seq"].to_list())))
+        rows = h.frame(
+            f"SELECT w.finding, w.time_ns, t.* FROM {table} t JOIN own w USING (seq, row) "  # noqa: S608 -- names and numbers of ours
+            f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.time_ns, t.seq, t.row",
+            {"project": project},
+            own=own,
+        )
+        for row in rows.iter_rows(named=True):
+            found[row["finding"]].append(row)
+    return found
+
+
+def _place(text: str) -> tuple[int, str, int, int]:
+    time_ns, table, seq, row = text.split("/")
+    return int(time_ns), table, int(seq), int(row)
+
+
+def totals(h: Handle, project: str, since_ns: int) -> pl.DataFrame:
+    """Return per task how many runs were seen since *since_ns*, and its file: `rules.findings.told`'s totals."""
+    return h.frame(
+        "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "
+        "WHERE project = $project AND last_seen_ns >= $since GROUP BY ALL",
+        {"project": project, "since": since_ns},
+    )
+
+
+def active_tasks(h: Handle, project: str, since_ns: int) -> pl.DataFrame:
+    """Return the tasks that were seen since *since_ns*: `task_id`, `active`."""
+    return h.frame(
+        "SELECT DISTINCT task_id, true AS active FROM runs WHERE project = $project AND last_seen_ns >= $since",
+        {"project": project, "since": since_ns},
+    )
+
+
+def publish(h: Handle, findings: pl.DataFrame) -> None:
+    """Write *findings* as the public table, in place of the ones before."""
+    h.run("DELETE FROM findings")
+    if not findings.is_empty():
+        h.run("INSERT INTO findings BY NAME SELECT * FROM findings_now", findings_now=findings)
