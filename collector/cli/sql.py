@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Format = Literal["table", "json", "csv", "parquet", "arrow"]
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def sql(
@@ -80,7 +80,7 @@ def _write(table: pa.Table, form: Format) -> bytes:
         tbl_formatting="UTF8_FULL_CONDENSED", fmt_str_lengths=80, tbl_width_chars=_width(),
     ):  # fmt: skip
         # What telemetry wrote must not steer the terminal.
-        text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
+        text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
     rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")
     return f"{text}\n{rest}\n".encode()
 

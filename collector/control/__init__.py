@@ -71,6 +71,15 @@ class Control:
         self._db.close()
 
 
+def read_marks(directory: Path) -> dict[str, int]:
+    """Return all marks of the control file in *directory* without opening it for writing."""
+    db = sqlite3.connect(f"file:{directory / FILE}?mode=ro", uri=True, timeout=5)
+    try:
+        return dict(db.execute("SELECT name, value FROM mark"))
+    finally:
+        db.close()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE", check_same_thread=False)
     try:

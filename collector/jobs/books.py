@@ -22,7 +22,7 @@ class Books:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         c, g = self._counter, self._gauge
-        c("info", "Version of runwell; always 1.", "version").labels(__version__).inc()
+        g("info", "Version of runwell; always 1.", "version").labels(__version__).set(1)
         self.rows = c("rows_applied", "Rows taken from the journal.", "table")
         self.groups = c("groups_applied", "Journal groups taken up.")
         self.runs = g("runs_recomputed", "Runs computed again since the start: records or the clock touched them.")
@@ -45,8 +45,8 @@ class Books:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"{_PREFIX}_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
     def applied(self, entries: list[Entry]) -> None:
         """Count groups whose transaction was committed."""

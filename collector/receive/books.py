@@ -86,7 +86,7 @@ class Books:
         self._pending: deque[tuple[int, Tally[Path]]] = deque()
         self._told: dict[tuple[str, str, str], tuple[float, int]] = {}
         c = self._counter
-        c("info", "Version of runwell; always 1.", "version").labels(__version__).inc()
+        self._gauge("info", "Version of runwell; always 1.", "version").labels(__version__).set(1)
         self.requests = c("requests", "Requests answered.", *_PATH, "encoding", "outcome")
         self.bytes = c("request_bytes", "Bytes of bodies as they came, compressed or not.", *_PATH)
         self.records = c("records", "Records in requests that could be decoded.", *_PATH)

@@ -125,6 +125,14 @@ def test_the_journal_is_measured(stack: Stack) -> None:
     assert after.value(f"{P}_ready") == 1
 
 
+def test_receive_stays_light(stack: Stack) -> None:
+    """The receive process that has taken requests holds no library of the store or the dashboard."""
+    assert post(stack.url("http"), "logs", traffic.logs(1)).status_code == 200
+    loaded = {mapped.path for mapped in stack.child("receive").memory_maps()}
+    assert any("pyarrow" in path for path in loaded)
+    assert [path for path in loaded if any(name in path for name in ("pandas", "duckdb", "polars"))] == []
+
+
 def test_remarks_are_counted_by_name(stack: Stack) -> None:
     """What a partial success tells a sender is counted under a name of a closed set."""
     before = Scrape(stack.url("http")).value(f"{P}_warnings_total", warning="time_unit_suspect")
