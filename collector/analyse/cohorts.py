@@ -52,7 +52,8 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         .agg(
             attempts=pl.col("number").max(),
             complete=pl.col("number").max() == pl.len(),
-            has_ended=pl.col("status").is_in(ENDED).any(),
+            # A second attempt proves that the first ended, even if its records were lost.
+            has_ended=pl.col("status").is_in(ENDED).any() | (pl.col("number").max() > 1),
             first_ended_ns=pl.col("ended_ns").filter(pl.col("number") == 1).first(),
             last_ended_ns=pl.col("ended_ns").filter("is_last").first(),
             last_status=pl.col("status").filter("is_last").first(),

@@ -141,10 +141,9 @@ def mean_bounds(total: pl.Expr, squares: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, 
 
 def rows(groups: pl.LazyFrame | pl.DataFrame, by: Sequence[str], numbers: Iterable[Number]) -> pl.DataFrame:
     """Return the *numbers* of each row of *groups*, sorted by *by*, in the order given."""
-    each = [groups.lazy().select(*by, **number.columns(), order=pl.lit(place)) for place, number in enumerate(numbers)]
-    return (
-        pl.concat(each).sort(*by, "order", nulls_last=True).drop("order").collect(engine="streaming")
-    )  # fmt: skip
+    groups = groups.lazy().collect(engine="streaming")  # once, not once a number
+    each = [groups.select(*by, **number.columns(), order=pl.lit(place)) for place, number in enumerate(numbers)]
+    return pl.concat(each).sort(*by, "order", nulls_last=True).drop("order")
 
 
 def weakness(counted: str, where: pl.Expr | None = None) -> pl.Expr:

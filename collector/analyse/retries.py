@@ -76,8 +76,7 @@ def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame 
 def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     ok = pl.col("is_mature")
     n, runs = pl.col("attempts").cast(pl.Int64), pl.col("runs")
-    # Runs of which an attempt ended: all of those that retried, and of the others those counted so.
-    ended = pl.when(n > 1).then(runs).otherwise(pl.col("ended_runs"))
+    ended = pl.col("ended_runs")
     completed, failed = pl.col("outcome") == "completed", pl.col("outcome").is_in(FAILED)
     over = completed | failed
 
@@ -89,7 +88,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         immature=runs.filter(~ok).sum(),
         runs=added(runs),
         ended=added(ended),
-        retried=added(runs, n > 1),
+        retried=added(ended, n > 1),
         n_sum=added(n * ended),
         n_squares=added(n * n * ended),
         over=added(runs, over),

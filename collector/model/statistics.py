@@ -24,7 +24,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     if n == 0:
         return 0.0, 1.0
     low, high = wilson_bounds(hits, n)
-    return max(0.0, low), min(1.0, high)
+    return (max(0.0, low) if hits else 0.0), (min(1.0, high) if hits < n else 1.0)
 
 
 def wilson_bounds(hits: Any, n: Any) -> tuple[Any, Any]:

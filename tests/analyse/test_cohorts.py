@@ -1,0 +1,323 @@
+"""Retry, failure and flow numbers against a naive count over the same histories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import polars as pl
+import pytest
+from histories import HOUR_MS, MS, T0, History, histories, population, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.analyse import calls, cohorts, durations, retries, slots, throughput, trees
+from collector.analyse.frames import COHORT, schema_of
+from collector.model.statistics import wilson
+
+HOUR_NS = HOUR_MS * MS
+FAILED = ("failed", "timed_out", "crashed")
+ENDED = ("completed", "failed", "canceled", "timed_out", "crashed")
+
+
+def counts(told: History) -> dict[str, pl.DataFrame]:
+    """Return all additive tables of a history."""
+    runs, attempts, phases = told.frame("runs"), told.frame("attempts"), told.frame("phases")
+    held = slots.slots(runs, attempts, told.frame("waits"), as_of_ns=told.as_of_ns, lease_ns=60_000 * MS)
+    return {
+        "run_cohorts": cohorts.run_cohorts(runs, attempts),
+        "attempt_hours": cohorts.attempt_hours(runs, attempts),
+        "flow_hours": cohorts.flow_hours(runs),
+        "duration_hours": durations.hours(runs, attempts),
+        "phase_hours": calls.phase_hours(runs, phases),
+        "slot_hours": slots.slot_hours(held),
+    }
+
+
+def added(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return rows added up by everything that is not a sum, rows of zeros left out."""
+    every = pl.concat(frames)
+    key = [c for c in every.columns if every.schema[c] != pl.Int64 or c == "hour_ns"]
+    sums = [c for c in every.columns if c not in key]
+    return (
+        every.group_by(key)
+        .agg(pl.col(sums).sum())
+        .filter(pl.any_horizontal(pl.col(sums) != 0))
+        .select(every.columns)
+        .sort(key, nulls_last=True)
+    )
+
+
+def negative(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with their sums negated."""
+    return frame.with_columns(-pl.col(c) for c, t in frame.schema.items() if t == pl.Int64 and c != "hour_ns")
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(), st.sets(st.integers(0, 11)))
+def test_counts_of_parts_add_up_to_the_counts_of_all(told: History, chosen: set[int]) -> None:
+    """However whole runs are dealt out, the sum is the same, so jobs may count what is new alone."""
+    keys = {r["run_key"] for r in told.runs}
+    some = {f"k{i}" for i in chosen} & keys
+    whole, left, right = counts(told), counts(told.part(some)), counts(told.part(keys - some))
+    for name, frame in whole.items():
+        assert frame.schema == schema_of(name)
+        assert added([left[name], right[name]]).equals(added([frame])), name
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(), histories())
+def test_counts_of_changed_runs_are_replaced_exactly(before: History, after: History) -> None:
+    """New rows of changed runs less the old ones give what counting everything again gives."""
+    changed = {r["run_key"] for r in after.runs}
+    kept = before.part({r["run_key"] for r in before.runs} - changed)
+    now = History(
+        before.as_of_ns,
+        kept.runs + after.runs,
+        kept.attempts + after.attempts,
+        kept.waits + after.waits,
+        kept.phases + after.phases,
+    )
+    after = History(before.as_of_ns, after.runs, after.attempts, after.waits, after.phases)
+    old, gone, new, again = counts(before), counts(before.part(changed)), counts(after), counts(now)
+    for name, frame in again.items():
+        assert added([old[name], negative(gone[name]), new[name]]).equals(added([frame])), name
+
+
+class Naive:
+    """The definitions of retry numbers, run by run."""
+
+    def __init__(self, told: History) -> None:
+        self.counted = [r for r in told.runs if r["started_ns"] is not None and population(r) != "test"]
+        self.attempts = {r["run_key"]: told.of(r) for r in self.counted}
+        # A second attempt proves that the first ended, even if its records were lost.
+        self.ended = [
+            r for r in self.counted if any(a["status"] in ENDED or a["number"] > 1 for a in self.attempts[r["run_key"]])
+        ]
+        self.over = [r for r in self.counted if r["status"] == "completed" or r["status"] in FAILED]
+
+    def n(self, run: dict[str, Any]) -> int:
+        return max(a["number"] for a in self.attempts[run["run_key"]])
+
+    def share(self, hits: list[Any], of: list[Any]) -> float | None:
+        return len(hits) / len(of) if of else None
+
+    def numbers(self) -> dict[tuple[str, str], float | None]:
+        n = self.n
+        retried = [r for r in self.ended if n(r) > 1]
+        failed = [r for r in self.over if r["status"] in FAILED]
+        good = [r for r in self.over if r["status"] == "completed"]
+        recovered = [r for r in good if n(r) > 1]
+        total = sum(n(r) for r in self.ended)
+        wasted = [w for r in self.ended if (w := self.wasted(r)) is not None]
+        backoff = [b for r in self.counted if (b := self.backoff(r)) is not None]
+        latency = [x for r in recovered if (x := self.latency(r)) is not None]
+        cost = [r["cost_cents"] for r in self.counted if r["cost_cents"] is not None]
+        return {
+            ("run_retry_rate", "share"): self.share(retried, self.ended),
+            ("attempts_per_run", "mean"): total / len(self.ended) if self.ended else None,
+            ("attempt_retry_ratio", "share"): (total - len(self.ended)) / total if total else None,
+            ("run_failure_rate", "share"): self.share(failed, self.over),
+            ("first_attempt_success", "share"): self.share([r for r in good if n(r) == 1], self.over),
+            ("masked_failure", "share"): self.share(recovered, self.over),
+            ("eventual_success", "share"): self.share(recovered, [r for r in self.over if n(r) > 1]),
+            ("wasted_time", "total"): sum(wasted) if wasted else None,
+            ("wasted_time", "mean"): sum(wasted) / len(wasted) if wasted else None,
+            ("backoff_time", "total"): sum(backoff) if backoff else None,
+            ("retry_latency", "total"): sum(latency) if latency else None,
+            ("cost", "total"): sum(cost) * 1e9 if cost else None,
+            ("canceled_runs", "count"): sum(r["status"] == "canceled" for r in self.counted),
+            ("unknown_runs", "count"): sum(r["status"] == "unknown" for r in self.counted),
+            ("open_runs", "count"): sum(r["status"] in ("running", "retrying") for r in self.counted),
+            ("immature_runs", "count"): 0,
+        }
+
+    def wasted(self, run: dict[str, Any]) -> float | None:
+        own = self.attempts[run["run_key"]]
+        if own[-1]["number"] != len(own) or own[-1]["status"] == "unknown":
+            return None
+        spent = [a["wall_ns"] for a in own[:-1]]
+        if own[-1]["status"] in FAILED:
+            spent.append(own[-1]["wall_ns"])
+        return None if None in spent else sum(spent)
+
+    def backoff(self, run: dict[str, Any]) -> float | None:
+        if run["backoff_ns"] is None or self.n(run) == 1:
+            return None
+        again = sum(a["queue_wait_ns"] or 0 for a in self.attempts[run["run_key"]] if a["number"] > 1)
+        return max(0, run["backoff_ns"] - again)
+
+    def latency(self, run: dict[str, Any]) -> float | None:
+        own = self.attempts[run["run_key"]]
+        if own[0]["number"] != 1:
+            return None
+        return max(0, own[-1]["ended_ns"] - own[0]["ended_ns"])
+
+
+@settings(max_examples=80, deadline=None)
+@given(histories(most=20))
+def test_retry_numbers_equal_a_naive_count(told: History) -> None:
+    """Every rate, sum and mean of runs is its definition, test runs are out, and unknown is no zero."""
+    made = cohorts.run_cohorts(told.frame("runs"), told.frame("attempts"))
+    report = retries.report(made, ["project"], as_of_ns=told.as_of_ns, horizons=0)
+    naive = Naive(told)
+    if not naive.counted:
+        assert report.is_empty()
+        return
+    value = {(r["measure"], r["statistic"]): r for r in report.rows(named=True)}
+    for key, expected in naive.numbers().items():
+        if expected is None:
+            assert (value[key]["value"], value[key]["provenance"]) == (None, "unknown"), key
+        else:
+            assert value[key]["value"] == pytest.approx(expected, rel=1e-6, abs=1e-6), key
+            assert value[key]["provenance"] in ("measured", "derived", "inferred")
+    rate = value["run_retry_rate", "share"]
+    assert rate["n"] == len(naive.ended)
+    assert rate["coverage"] == pytest.approx(len(naive.ended) / len(naive.counted))
+    if naive.ended:
+        assert (rate["low"], rate["high"]) == pytest.approx(wilson(round(rate["value"] * rate["n"]), rate["n"]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=20))
+def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> None:
+    """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run."""
+    runs, attempts = told.frame("runs"), told.frame("attempts")
+    naive = Naive(told)
+    every = [a for own in naive.attempts.values() for a in own]
+    hours = cohorts.attempt_hours(runs, attempts)
+    value = {r["measure"]: r for r in retries.attempts(hours, ["project"]).rows(named=True)}
+    ended = [a for a in every if a["status"] in ENDED]
+    if ended:
+        failed = sum(a["status"] in FAILED for a in ended)
+        assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
+    first = [a for a in every if a["number"] == 1]
+    if first:
+        assert value["load_amplification"]["value"] == pytest.approx(len(every) / len(first))
+    funnel = retries.funnel(cohorts.run_cohorts(runs, attempts), ["project"])
+    most = max((naive.n(r) for r in naive.counted), default=0)
+    assert funnel["attempt"].to_list() == list(range(1, most + 1))
+    for row in funnel.rows(named=True):
+        k = row["attempt"]
+        reached = [r for r in naive.counted if naive.n(r) >= k]
+        here = Counter(r["status"] for r in reached if naive.n(r) == k)
+        retried = sum(naive.n(r) > k for r in reached)
+        assert row["reached"] == len(reached)
+        assert (row["succeeded"], row["failed"], row["retried"]) == (here["completed"], here["failed"], retried)
+        assert row["n"] == here["completed"] + here["failed"] + retried
+        assert row["yield"] == (pytest.approx(here["completed"] / row["n"]) if row["n"] else None)
+        later = [r for r in naive.counted if naive.n(r) > k]
+        assert row["lost_recoveries"] == sum(r["status"] == "completed" for r in later)
+        assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(most=20), st.integers(0, 200))
+def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minutes: int) -> None:
+    """Hours that a retry may still reach are not counted at all, and how many runs that leaves out is said."""
+    made = cohorts.run_cohorts(told.frame("runs"), told.frame("attempts"))
+    horizon = minutes * 60_000 * MS
+    report = retries.report(made, ["project"], as_of_ns=told.as_of_ns, horizons=horizon)
+    naive = Naive(told)
+    old = [
+        r
+        for r in naive.counted
+        if r["started_ns"] // HOUR_NS * HOUR_NS + HOUR_NS + horizon <= told.as_of_ns or horizon == 0
+    ]
+    value = {r["measure"]: r for r in report.rows(named=True)}
+    if naive.counted:
+        assert value["immature_runs"]["value"] == len(naive.counted) - len(old)
+        assert value["run_retry_rate"]["n"] == len([r for r in old if r in naive.ended])
+    mature = retries.mature(told.frame("runs"), horizon, as_of_ns=told.as_of_ns).collect()
+    assert set(mature["run_key"]) == {
+        r["run_key"] for r in told.runs if r["started_ns"] is not None and r["started_ns"] + horizon <= told.as_of_ns
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(most=20))
+def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: History) -> None:
+    """All ends drain a queue; tasks are ranked by the lower bound of their failure rate."""
+    runs = told.frame("runs")
+    report = throughput.report(cohorts.flow_hours(runs), ["project"], over_ns=10 * HOUR_NS)
+    live = [r for r in told.runs if population(r) != "test"]
+    value = {(r["measure"], r["statistic"]): r["value"] for r in report.rows(named=True)}
+    arrived = [r for r in live if r["queued_ns"] is not None or r["started_ns"] is not None]
+    over = [r for r in live if r["status"] in ("completed", "failed", "canceled", "expired")]
+    if not report.is_empty():
+        assert value["arrivals", "count"] == len(arrived)
+        assert value["throughput", "count"] == len(over)
+        assert value["throughput", "rate"] == pytest.approx(len(over) / 10)
+        assert value["net_arrivals", "rate"] == pytest.approx((len(arrived) - len(over)) / 10)
+    ranked = throughput.failures(cohorts.run_cohorts(runs, told.frame("attempts")), ["project", "task_id"])
+    lows = [x for x in ranked["low"].to_list() if x is not None]
+    assert lows == sorted(lows, reverse=True)
+    naive = Naive(told)
+    for row in ranked.rows(named=True):
+        own = [r for r in naive.over if r["task_id"] == row["task_id"]]
+        others = [r for r in naive.over if r["task_id"] != row["task_id"]]
+        failed = sum(r["status"] == "failed" for r in own)
+        assert (row["failed"], row["n"]) == (failed, len(own))
+        if own and others:
+            base = sum(r["status"] == "failed" for r in others) / len(others)
+            assert row["excess"] == pytest.approx(failed - len(own) * base)
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(most=20))
+def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> None:
+    """A dependency's failure rate and amplification follow from the phases of each run, one by one."""
+    report = calls.report(calls.phase_hours(told.frame("runs"), told.frame("phases")), ["project"])
+    live = {r["run_key"] for r in told.runs if population(r) != "test"}
+    mine = [p for p in told.phases if p["run_key"] in live]
+    for service in {p["called_service"] for p in mine}:
+        value = {r["measure"]: r for r in report.filter(pl.col("called_service") == service).rows(named=True)}
+        made = [p for p in mine if p["called_service"] == service]
+        ended = [p for p in made if p["outcome"] != "unknown"]
+        per_attempt = Counter((p["run_key"], p["attempt"]) for p in made)
+        needed = sum(max(n for (run, _), n in per_attempt.items() if run == key) for key in {k for k, _ in per_attempt})
+        assert value["calls"]["value"] == len(made)
+        assert value["call_amplification"]["value"] == pytest.approx(len(made) / needed)
+        failed = sum(p["outcome"] == "failed" for p in ended)
+        assert value["call_failure_rate"]["value"] == (pytest.approx(failed / len(ended)) if ended else None)
+
+
+def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
+    """Retries ever seen, times a slow attempt and a slow pause, and at least the grace a failed run has."""
+    about = dict.fromkeys(COHORT) | {"project": "default", "hour_ns": T0, "task_id": "a", "environment": "PRODUCTION"}
+    runs = table("run_cohorts", [{**about, "attempts": 3, "outcome": "completed", "runs": 1}])
+    seconds = [("attempt", 100), ("gap", 20)]
+    lengths = pl.DataFrame([{"measure": m, "value_ns": s * 1_000 * MS} for m, s in seconds]).with_columns(
+        ix=durations.bucket()
+    )
+    hours = table(
+        "duration_hours",
+        [{**about, "measure": m, "ix": ix, "n": 1} for m, ix in lengths.select("measure", "ix").rows()],
+    )
+    found = retries.horizon(runs, hours, floor_ns=5)["horizon_ns"][0]
+    assert found == pytest.approx(2 * 120_000 * MS, rel=durations.RELATIVE_ERROR)
+    assert retries.horizon(runs, hours.clear(), floor_ns=5)["horizon_ns"][0] == 5
+
+
+def test_a_tree_multiplies_the_attempts_of_its_generations() -> None:
+    """Two attempts above and three below are six, though no run made more than three."""
+    runs, attempts = [], []
+    for key, task, parent, n in (
+        ("p", "top", None, 2),
+        ("c1", "low", "p", 3),
+        ("c2", "low", "p", 3),
+        ("x", "top", None, 1),
+    ):
+        about = {"project": "default", "run_key": key, "run_id": key, "task_id": task}
+        runs.append({**about, "environment": "PRODUCTION", "parent_run_id": parent, "status": "completed",
+                     "status_source": "measured", "attempt_count_source": "measured", "started_ns": T0})  # fmt: skip
+        attempts += [
+            {**about, "number": k + 1, "status": "completed" if k + 1 == n else "failed", "started_ns": T0}
+            for k in range(n)
+        ]
+    generations = trees.generations(table("runs", runs), table("attempts", attempts))
+    assert generations.select("root_task_id", "depth", "runs", "attempts_per_run").rows() == [
+        ("top", 0, 1, 2.0),
+        ("top", 1, 2, 3.0),
+    ]
+    assert trees.amplification(generations).select("trees", "value", "worst").row(0) == (1, 6.0, 6)

@@ -1,0 +1,317 @@
+"""Slots and levels against a clock that ticks every millisecond."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from histories import HOUR_MS, MS, T0, History, histories, make, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.analyse import concurrency, levels, limits, slots
+
+LEASE_MS = 30_000
+BUCKET_MS = 3_500
+WINDOW_MS = 15_000
+QUEUES = [("mail", "PRODUCTION"), ("pay", "PRODUCTION"), ("mail", None)]
+
+
+def held_of(told: History) -> pl.DataFrame:
+    found = slots.slots(
+        told.frame("runs"), told.frame("attempts"), told.frame("waits"),
+        as_of_ns=told.as_of_ns, lease_ns=LEASE_MS * MS,
+    ).collect()  # fmt: skip
+    return found
+
+
+def waiting_of(told: History) -> pl.DataFrame:
+    return slots.queued(told.frame("runs"), told.frame("attempts"), as_of_ns=told.as_of_ns).collect()
+
+
+def end_of(told: History, run: dict[str, Any], attempt: dict[str, Any]) -> int:
+    """Return until when an attempt may hold its slot."""
+    if attempt["ended_ns"] is not None:
+        end = attempt["ended_ns"]
+    elif told.as_of_ns - run["last_seen_ns"] > LEASE_MS * MS:
+        end = run["last_seen_ns"]
+    else:
+        end = told.as_of_ns
+    return max(end, attempt["started_ns"])
+
+
+def clock(told: History, queue: str, environment: str | None, start_ms: int, length_ms: int) -> np.ndarray:
+    """Return how many slots are held in each millisecond, looked up one attempt and one wait at a time."""
+    count = np.zeros(length_ms, dtype=np.int64)
+    base = T0 // MS + start_ms
+    for run in told.runs:
+        if (run["queue"], run["environment"]) != (queue, environment):
+            continue
+        for a in told.of(run):
+            holds = np.zeros(length_ms, dtype=bool)
+            holds[max(0, a["started_ns"] // MS - base) : max(0, end_of(told, run, a) // MS - base)] = True
+            for w in told.waits:
+                mine = (w["run_key"], w["attempt"]) == (run["run_key"], a["number"])
+                if mine and w["holds_slot"] is False and w["ended_ns"] is not None:
+                    holds[max(0, w["started_ns"] // MS - base) : max(0, w["ended_ns"] // MS - base)] = False
+            count += holds
+    return count
+
+
+def backlog_clock(told: History, queue: str, environment: str | None) -> tuple[np.ndarray, bool | None]:
+    """Return in which milliseconds of the window a run is known to wait, and whether all starts in it tell."""
+    waits = np.zeros(WINDOW_MS, dtype=bool)
+    told_all: list[bool] = []
+    base = T0 // MS
+
+    def mark(start: int | None, end: int) -> None:
+        if 0 <= end // MS - base < HOUR_MS:
+            told_all.append(start is not None)
+        if start is not None:
+            waits[max(0, start // MS - base) : max(0, end // MS - base)] = True
+
+    for run in told.runs:
+        if (run["queue"], run["environment"]) != (queue, environment):
+            continue
+        if run["started_ns"] is not None:
+            mark(run["queued_ns"], run["started_ns"])
+        elif run["status"] == "queued":
+            mark(run["queued_ns"], told.as_of_ns)
+        for a in told.of(run):
+            if a["number"] > 1:
+                since = None if a["queue_wait_ns"] is None else a["started_ns"] - a["queue_wait_ns"]
+                mark(since, a["started_ns"])
+    return waits, (all(told_all) if told_all else None)
+
+
+limit_steps = st.lists(
+    st.tuples(st.sampled_from(QUEUES), st.integers(-2_000, WINDOW_MS // 100), st.integers(0, 4)), max_size=6
+)
+
+
+def limit_rows(steps: list[tuple[tuple[str, str | None], int, int]]) -> pl.DataFrame:
+    return table(
+        "queue_limits",
+        [
+            {"project": "default", "queue": queue, "environment": environment, "from_ns": T0 + at * 100 * MS,
+             "limit": limit, "source": "settings"}
+            for (queue, environment), at, limit in steps
+        ],
+    )  # fmt: skip
+
+
+def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list[int | None]:
+    """Return the limit in force in each millisecond of the window."""
+    in_force: list[int | None] = [None] * WINDOW_MS
+    own = rows.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+    for at, limit in own.sort("from_ns", maintain_order=True).select("from_ns", "limit").rows():
+        start = max(0, (at - T0) // MS)
+        in_force[start:] = [limit] * max(0, WINDOW_MS - start)
+    return in_force
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(most=14, minutes=0.3), limit_steps)
+def test_the_level_table_equals_a_count_in_every_millisecond(told: History, steps: list[Any]) -> None:
+    """Level, limit and waiting are exact to the millisecond, and the rows of a bucket add up to its length."""
+    rows = limit_rows(steps)
+    found = levels.queue_levels(
+        held_of(told), waiting_of(told), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS,
+        queues=pl.DataFrame([("default", "pay", "PRODUCTION")], schema=slots.QUEUE, orient="row"),
+    )  # fmt: skip
+    for queue, environment in QUEUES:
+        own = found.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        if own.is_empty():
+            assert (queue, environment) != ("pay", "PRODUCTION")
+            assert not clock(told, queue, environment, 0, WINDOW_MS).any()
+            continue
+        count, (waits, told_all) = (
+            clock(told, queue, environment, 0, WINDOW_MS),
+            backlog_clock(told, queue, environment),
+        )
+        in_force = limit_clock(rows, queue, environment)
+        expected: Counter[tuple[Any, ...]] = Counter()
+        for at, level, limit, waits_now in zip(range(WINDOW_MS), count.tolist(), in_force, waits.tolist(), strict=True):
+            is_queued = True if waits_now else (False if told_all else None)
+            expected[at // BUCKET_MS, level, limit, is_queued] += 1
+        rows_ = own.with_columns(bucket=(pl.col("bucket_ns") - T0) // (BUCKET_MS * MS), ms=pl.col("ns") // MS)
+        actual = {r[:4]: r[4] for r in rows_.select("bucket", "level", "limit", "is_queued", "ms").rows()}
+        assert actual == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=14, minutes=0.3), limit_steps)
+def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[Any]) -> None:
+    """Mean, 95th percentile, peak, saturation, time at limit, throttled, over and paused, each by its definition."""
+    rows = limit_rows(steps)
+    table_ = levels.queue_levels(
+        held_of(told), waiting_of(told), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS
+    )
+    numbers = concurrency.report(table_)
+    for queue, environment in QUEUES:
+        own = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        if own.is_empty():
+            continue
+        value = {(m, s): v for m, s, v in own.select("measure", "statistic", "value").rows()}
+        n, (waits, told_all) = clock(told, queue, environment, 0, WINDOW_MS), backlog_clock(told, queue, environment)
+        limit = limit_clock(rows, queue, environment)
+        assert value["level", "mean"] == pytest.approx(n.mean())
+        assert value["level", "p95"] == sorted(n)[math.ceil(0.95 * WINDOW_MS) - 1]
+        assert value["level", "peak"] == n.max()
+        open_ = [(int(n[i]), limit[i], bool(waits[i])) for i in range(WINDOW_MS) if limit[i]]
+        known = [x for x in limit if x is not None]
+        if not open_:
+            assert value["saturation", "share"] is None
+            assert value["paused", "share"] == (1.0 if known else None)
+            continue
+        assert value["saturation", "share"] == pytest.approx(
+            sum(min(c, most) for c, most, _ in open_) / sum(most for _, most, _ in open_)
+        )
+        full = [(c, waiting) for c, most, waiting in open_ if c >= most]
+        assert value["time_at_limit", "share"] == pytest.approx(len(full) / len(open_))
+        assert value["over_limit", "share"] == pytest.approx(sum(c > most for c, most, _ in open_) / len(open_))
+        assert value["paused", "share"] == pytest.approx(known.count(0) / len(known))
+        told_full = [waiting for _, waiting in full if waiting or told_all]
+        if full and not told_full:
+            assert value["throttled", "share"] is None
+        else:
+            assert value["throttled", "share"] == pytest.approx(
+                sum(told_full) / (len(open_) - len(full) + len(told_full))
+            )
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=10, minutes=90))
+def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
+    """Cutting slots at hours loses nothing, and the level table over the same hours holds the same slot time."""
+    held = held_of(told)
+    hours = slots.slot_hours(held)
+    by_queue = {r[:2]: r[2] for r in hours.group_by("queue", "environment").agg(pl.col("slot_ns").sum()).rows()}
+    lasted = held.with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
+    assert by_queue == {r[:2]: r[2] for r in lasted.group_by("queue", "environment").agg(pl.col("ns").sum()).rows()}
+    assert hours["orphan_slots"].sum() == held["is_orphan"].sum()
+    if held.is_empty():
+        return
+    end = int(held["to_ns"].max()) + 1  # type: ignore[arg-type]
+    swept = levels.queue_levels(
+        held, waiting_of(told), table("queue_limits", []), from_ns=T0, to_ns=end, bucket_ns=levels.BUCKET_NS
+    )
+    for (queue, environment), ns in by_queue.items():
+        own = swept.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        assert (own["level"] * own["ns"]).sum() == ns
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=14, minutes=1), st.integers(1, 8))
+def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
+    """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives."""
+    held, waiting, none = held_of(told), waiting_of(told), table("queue_limits", [])
+    edges = [T0, T0 + cut * BUCKET_MS * MS, T0 + 9 * BUCKET_MS * MS]
+    queues = pl.concat([held.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
+    bucket = {"bucket_ns": BUCKET_MS * MS, "queues": queues}
+    parts = []
+    for low, high in (edges[:2], edges[1:]):
+        touching = held.filter(pl.col("from_ns") < high, pl.col("to_ns") > low)
+        parts.append(levels.queue_levels(touching, waiting, none, from_ns=low, to_ns=high, **bucket))
+    whole = levels.queue_levels(held, waiting, none, from_ns=edges[0], to_ns=edges[2], **bucket)
+    assert pl.concat(parts).sort(whole.columns, nulls_last=True).equals(whole.sort(whole.columns, nulls_last=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=12, minutes=0.3))
+def test_littles_law_differs_by_what_crosses_the_edges(told: History) -> None:
+    """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""
+    held = held_of(told)
+    low, high = T0, T0 + 20_000 * MS
+    numbers = concurrency.little(held, from_ns=low, to_ns=high)
+    for queue, environment in QUEUES:
+        own = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        mine = held.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        if own.is_empty():
+            continue
+        value = dict(own.select("measure", "value").rows())
+        assert value["level"] == pytest.approx(clock(told, queue, environment, 0, 20_000).mean())
+        edges = 0
+        for start, end in mine.select("from_ns", "to_ns").rows():
+            inside = max(0, min(end, high) - max(start, low))
+            edges += inside - (end - start if low <= start < high else 0)
+        assert value["little_difference"] == pytest.approx(edges / (high - low), abs=1e-9)
+
+
+def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environment() -> None:
+    """Stated beats inferred, the queue's own environment beats all, and low confidence is no limit."""
+    rows = table("queue_limits", [
+        {"project": "default", "queue": "mail", "environment": "PRODUCTION", "from_ns": 5, "limit": 9,
+         "source": "inferred", "confidence": "high"},
+        {"project": "default", "queue": "mail", "environment": None, "from_ns": 0, "limit": 4, "source": "settings"},
+        {"project": "default", "queue": "pay", "environment": "PRODUCTION", "from_ns": 5, "limit": 2,
+         "source": "inferred", "confidence": "medium"},
+        {"project": "default", "queue": "pay", "environment": None, "from_ns": 5, "limit": 1,
+         "source": "inferred", "confidence": "low"},
+    ])  # fmt: skip
+    queues = pl.DataFrame([("default", q, e) for q, e in QUEUES], schema=slots.QUEUE, orient="row")
+    assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
+        ("mail", "PRODUCTION", 4, "settings"),
+        ("mail", None, 4, "settings"),
+        ("pay", "PRODUCTION", 2, "inferred"),
+    ]
+
+
+def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> None:
+    """Without this a single lost end would add a slot for ever."""
+    about = {"project": "default", "run_key": "k", "task_id": "a", "queue": "mail", "environment": "PRODUCTION"}
+    told = History(T0 + 60_000 * MS)
+    told.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
+    told.attempts = [
+        {**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}
+    ]  # fmt: skip
+    del told.attempts[0]["environment"]
+    assert held_of(told).select("to_ns", "is_orphan").rows() == [(T0 + 20_000 * MS, True)]
+    told.as_of_ns = T0 + 50_000 * MS
+    held = held_of(told)
+    assert held.select("to_ns", "is_orphan").rows() == [(T0 + 50_000 * MS, False)]
+    holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
+    assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
+
+
+def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
+    """Time to drain is backlog over net ends, with an interval that may be open, or never."""
+    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
+    waiting = pl.DataFrame([{**queue, "queued_ns": T0 - 5_000 * MS}, {**queue, "queued_ns": None}])
+
+    def drain(arrived: int, ended: int) -> tuple[Any, ...]:
+        found = concurrency.backlog(
+            waiting,
+            as_of_ns=T0,
+            arrivals=pl.DataFrame([{**queue, "arrived": arrived, "ended": ended}]),
+            over_ns=HOUR_MS * MS,
+        )
+        rows = {r["measure"]: r for r in found.rows(named=True)}
+        assert (rows["backlog"]["value"], rows["backlog_age"]["value"], rows["backlog_age"]["n"]) == (2, 5_000 * MS, 1)
+        drain_ = rows["drain_time"]
+        return drain_["value"], drain_["low"], drain_["high"], drain_["note"]
+
+    value, low, high, note = drain(100, 500)
+    assert value == pytest.approx(2 / 400 * HOUR_MS * MS)
+    assert low < value < high
+    assert note is None
+    assert drain(100, 110)[2] is None
+    assert drain(110, 110)[0] is None
+    assert drain(110, 110)[3] == "never: no more runs end than arrive"
+
+
+def test_histories_reach_the_cases_that_matter() -> None:
+    """The generator makes ties, zero lengths, open ends, waits that give the slot back, and lost attempts."""
+    import random
+
+    told = make(random.Random(7), 300, 3 * HOUR_MS)
+    starts = [a["started_ns"] for a in told.attempts]
+    assert len(set(starts)) < len(starts)
+    assert any(a["ended_ns"] == a["started_ns"] for a in told.attempts)
+    assert any(a["ended_ns"] is None for a in told.attempts)
+    assert any(w["holds_slot"] is False and w["ended_ns"] for w in told.waits)
+    assert any(max(a["number"] for a in own) != len(own) for r in told.runs if (own := told.of(r)))

@@ -1,0 +1,234 @@
+"""Percentiles and intervals against sorted lists, exact binomials and a Kaplan-Meier estimate by hand."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+import pytest
+from histories import History, histories, population
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from collector.analyse import durations, percentiles, survival
+from collector.model import statistics
+
+SECOND = 1_000_000_000
+lengths = st.one_of(st.integers(0, 50), st.integers(0, 10**13))
+
+
+def values(ended: list[int], open_: list[int] = (), outcome: str = "completed") -> pl.DataFrame:  # type: ignore[assignment]
+    """Return durations as `durations.values` gives them."""
+    rows = [{"value_ns": v, "is_open": False, "outcome": outcome} for v in ended]
+    rows += [{"value_ns": v, "is_open": True, "outcome": "running"} for v in open_]
+    schema = {"value_ns": pl.Int64, "is_open": pl.Boolean, "outcome": pl.String}
+    about = {"project": pl.lit("default"), "measure": pl.lit("attempt"), "weakness": pl.lit(0)}
+    return pl.DataFrame(rows, schema=schema).with_columns(**about)
+
+
+def told(report: pl.DataFrame, outcome: str | None = None) -> dict[str, dict[str, Any]]:
+    """Return the rows of one outcome by statistic."""
+    own = report.filter(pl.col("outcome").eq_missing(pl.lit(outcome)))
+    return {r["statistic"]: r for r in own.rows(named=True)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(lengths, min_size=1, max_size=300))
+def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
+    """The least value with at least that share at or below it; none under 20 values, no 99th under 100."""
+    report = told(percentiles.exact(values(ended), ["project"]))
+    ordered = sorted(ended)
+    for statistic, p in (("p50", Fraction(1, 2)), ("p95", Fraction(95, 100)), ("p99", Fraction(99, 100))):
+        row = report[statistic]
+        assert row["n"] == len(ended)
+        if len(ended) < (100 if statistic == "p99" else 20):
+            assert (row["value"], row["low"], row["high"], row["provenance"]) == (None, None, None, "unknown")
+            assert row["note"].startswith("fewer than")
+            continue
+        least = min(v for v in ordered if Fraction(sum(x <= v for x in ordered), len(ordered)) >= p)
+        assert row["value"] == least
+        low, high = exact_ranks(len(ended), p)
+        assert row["low"] == (None if low is None else ordered[low - 1])
+        assert row["high"] == (None if high is None else ordered[high - 1])
+    assert report["mean"]["value"] == pytest.approx(sum(ended) / len(ended))
+    assert report["max"]["value"] == ordered[-1]
+    few = percentiles.few(values(ended), ["project"])["values_ns"].to_list()
+    assert few == ([ordered] if len(ended) < 20 else [])
+
+
+def exact_ranks(n: int, p: Fraction) -> tuple[int | None, int | None]:
+    """Return the ranks of the order-statistic interval by adding exact binomial fractions."""
+    below, tail = Fraction(0), Fraction(1, 40)
+    low, high = 0, n + 1
+    for k in range(n + 1):
+        if below <= tail:
+            low = k
+        if below >= 1 - tail:
+            high = k
+            break
+        below += math.comb(n, k) * p**k * (1 - p) ** (n - k)
+    return (low if low >= 1 else None), (high if high <= n else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.sampled_from([500, 950, 990]))
+@example(5, 500)
+@example(6, 500)
+def test_rank_intervals_hold_their_confidence(n: int, permille: int) -> None:
+    """The interval's ranks are those of the exact binomial, and cover the percentile with at least 95 %."""
+    p = Fraction(permille, 1000)
+    low, high = statistics.rank_interval(n, permille)
+    assert (low, high) == exact_ranks(n, p)
+    if low is not None and high is not None:
+        assert sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(low, high)) >= Fraction(95, 100)
+
+
+def test_the_normal_approximation_is_off_by_a_rank_at_most() -> None:
+    """Above 20,000 values the exact sum would take long, and hardly differs."""
+    for n in (20_001, 54_321, 123_456):
+        for permille in (500, 950, 990):
+            exact = statistics._binomial_ranks(n, permille / 1000)
+            for quick, slow in zip(statistics.rank_interval(n, permille), exact, strict=True):
+                assert quick is not None
+                assert abs(quick - slow) <= 1
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000))
+@example(1, 3)
+def test_wilson_bounds_solve_the_score_equation(hits: int, n: int) -> None:
+    """At both bounds the observed share lies 1.96 standard errors away, which is what the interval means."""
+    hits = min(hits, n)
+    low, high = statistics.wilson(hits, n)
+    assert 0 <= low <= high <= 1
+    if n == 0:
+        assert (low, high) == (0, 1)
+        return
+    for bound in (low, high):
+        if 0 < bound < 1:
+            distance = abs(hits / n - bound)
+            assert distance == pytest.approx(statistics.Z * math.sqrt(bound * (1 - bound) / n), rel=1e-6, abs=1e-9)
+
+
+def kaplan_meier(ended: list[int], open_: list[int]) -> list[tuple[int, Fraction]]:
+    """Return (t, S(t)) with exact fractions."""
+    survival_, curve = Fraction(1), []
+    for t in sorted(set(ended) | set(open_)):
+        at_risk = sum(v >= t for v in ended) + sum(v >= t for v in open_)
+        survival_ *= 1 - Fraction(ended.count(t), at_risk)
+        curve.append((t, survival_))
+    return curve
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(lengths, min_size=1, max_size=80), st.lists(lengths, max_size=80))
+def test_what_has_not_ended_still_counts(ended: list[int], open_: list[int]) -> None:
+    """With more than 1 % open, percentiles are Kaplan-Meier's, or longer than the longest seen."""
+    report = percentiles.exact(values(ended, open_), ["project"])
+    curve = kaplan_meier(ended, open_)
+    row = told(report)["p50"]
+    assert row["coverage"] == pytest.approx(len(ended) / (len(ended) + len(open_)))
+    if len(ended) < 20:
+        assert row["value"] is None
+    else:
+        reached = [t for t, s in curve if s <= Fraction(1, 2)]
+        assert row["value"] == (min(reached) if reached else None)
+        if open_ and reached:
+            assert row["note"].startswith("Kaplan-Meier")
+        if not reached:
+            assert row["note"].startswith("longer than")
+    points = survival.curve(values(ended, open_), ["project"]).collect()
+    assert points["t"].to_list() == [t for t, _ in curve]
+    assert points["survival"].to_list() == pytest.approx([float(s) for _, s in curve])
+    assert told(report, "completed")["max"]["value"] == max(ended)
+
+
+def test_finished_runs_alone_flatter_the_median() -> None:
+    """Sixty quick runs that ended and forty slow ones that have not: the median is theirs, not the quick ones'."""
+    quick, slow = [SECOND * i for i in range(1, 61)], [SECOND * 1000] * 40
+    assert told(percentiles.exact(values(quick), ["project"]))["p50"]["value"] == 30 * SECOND
+    row = told(percentiles.exact(values(quick, slow), ["project"]))["p50"]
+    assert row["value"] == 50 * SECOND
+    assert row["low"] < row["value"] < row["high"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 100), st.booleans()), min_size=1, max_size=60))
+def test_what_began_before_the_watch_is_at_risk_from_then_on(lives: list[tuple[int, int, bool]]) -> None:
+    """A run that was only watched from its entry on could not have been seen to end before."""
+    rows = [(v, e if e < v else None, o) for v, e, o in lives]
+    frame = pl.DataFrame(
+        [{"project": "p", "value_ns": v, "entry_ns": e, "is_open": o} for v, e, o in rows],
+        schema={"project": pl.String, "value_ns": pl.Int64, "entry_ns": pl.Int64, "is_open": pl.Boolean},
+    )
+    points = survival.curve(frame, ["project"]).collect()
+    expected = 1.0
+    for t, at_risk, s in points.select("t", "at_risk", "survival").rows():
+        risk = sum((e is None or e < t) and v >= t for v, e, _ in rows)
+        assert at_risk == risk
+        expected *= 1 - sum(v == t and not o for v, _, o in rows) / risk
+        assert s == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 10**14), min_size=100, max_size=400), st.integers(1, 5))
+def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: int) -> None:
+    """However the values are dealt out over hours, the estimate is within 2.2 % of the value, and says it is one."""
+    frame = values(ended).with_columns(ix=durations.bucket(), hour=pl.int_range(pl.len()) % parts)
+    buckets = frame.group_by("project", "measure", "outcome", "hour", "ix").agg(
+        n=pl.len(), total_ns=pl.col("value_ns").sum(), derived_n=pl.lit(0), inferred_n=pl.lit(0)
+    )
+    report = told(percentiles.estimate(buckets, ["project"]))
+    ordered = sorted(ended)
+    for permille in (500, 950, 990):
+        row = report[f"p{permille / 10:g}"]
+        true = ordered[statistics.nearest_rank(len(ordered), permille) - 1]
+        if true <= 1_000:
+            assert row["value"] == 0
+        else:
+            assert row["value"] == pytest.approx(true, rel=durations.RELATIVE_ERROR * 1.001 + 1e-6, abs=1)
+        assert row["note"].startswith("estimated")
+    assert report["mean"]["value"] == pytest.approx(sum(ended) / len(ended), rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=12))
+def test_durations_follow_from_times_one_run_at_a_time(story: History) -> None:
+    """Execution, waits, gaps, backoff, re-queue wait and the unexplained rest, each by its definition."""
+    found = durations.values(story.frame("runs"), story.frame("attempts"), as_of_ns=story.as_of_ns).collect()
+    actual = {(r["run_key"], r["number"], r["measure"]): (r["value_ns"], r["is_open"]) for r in found.rows(named=True)}
+    expected: dict[tuple[Any, ...], tuple[int, bool]] = {}
+    for run in story.runs:
+        if population(run) == "test":
+            continue
+        key, own = run["run_key"], story.of(run)
+        if run["started_ns"] is not None:
+            over = run["status"] in ("completed", "failed", "canceled", "expired") and run["ended_ns"] is not None
+            alive = run["last_seen_ns"] if run["status"] == "unknown" else story.as_of_ns
+            expected[key, None, "execution"] = (
+                max(0, (run["ended_ns"] if over else alive) - run["started_ns"]), not over
+            )  # fmt: skip
+            for name in ("queue_wait", "active", "wait", "end_to_end"):
+                if run[f"{name}_ns"] is not None:
+                    expected[key, None, name] = (run[f"{name}_ns"], False)
+            walls = [a["wall_ns"] for a in own]
+            known = [run["end_to_end_ns"], run["queue_wait_ns"], *walls, run["backoff_ns"] if len(own) > 1 else 0]
+            if None not in known and own and own[-1]["number"] == len(own):
+                expected[key, None, "unexplained"] = (abs(known[0] - sum(known[1:])), False)
+        for before, a in zip([None, *own], own, strict=False):
+            over = a["wall_ns"] is not None
+            alive = story.as_of_ns if a["status"] == "running" else run["last_seen_ns"]
+            lasted = a["wall_ns"] if over else max(0, alive - a["started_ns"])
+            expected[key, a["number"], "attempt"] = (lasted, not over)
+            if a["number"] == 1:
+                continue
+            if a["queue_wait_ns"] is not None:
+                expected[key, a["number"], "requeue_wait"] = (a["queue_wait_ns"], False)
+            if before is None or before["number"] != a["number"] - 1:
+                continue
+            gap = max(0, a["started_ns"] - before["ended_ns"])
+            expected[key, a["number"], "gap"] = (gap, False)
+            if a["queue_wait_ns"] is not None:
+                expected[key, a["number"], "backoff"] = (max(0, gap - a["queue_wait_ns"]), False)
+    assert actual == expected
