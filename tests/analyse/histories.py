@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -127,7 +128,7 @@ def _summary(
     over = status in ("completed", "failed", "canceled")
     starts = [a["started_ns"] for a in own]
     whole = bool(own) and own[-1]["number"] == len(own)
-    gaps = [max(0, b["started_ns"] - a["ended_ns"]) for a, b in zip(own, own[1:], strict=False)]
+    gaps = [max(0, b["started_ns"] - a["ended_ns"]) for a, b in pairwise(own)]
     queued = dice.choice([None, (starts[0] if own else first) - dice.randrange(0, 20_000) * MS])
     ended = end if over else None
     walls = [a["active_ns"] for a in own]
