@@ -57,7 +57,14 @@ def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
     """Return the span of each attempt; of several claiming one number, the one that started last."""
     return (
         spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
-        .sort(*ATTEMPT, "start_ns", "end_ns", "span_id", descending=[False, False, False, True, True, True])
+        .sort(
+            *ATTEMPT,
+            "start_ns",
+            "end_ns",
+            "span_id",
+            "trace_id",
+            descending=[False, False, False, True, True, True, True],
+        )
         .unique(ATTEMPT, keep="first", maintain_order=True)
         .select(
             *ATTEMPT,

@@ -22,6 +22,9 @@ LOG_IDENTITY = [
     "body",
     "attributes",
 ]
+_LOG_VALUES = ["event_name", "severity_text", "machine", "version"]
+_SPAN_VALUES = ["attributes", "events", "name", "status_message", "kind", "machine", "version"]
+"""What else may differ between two records of one identity and is read from them: decides which of them counts."""
 
 
 def _exact_ns(raw: str) -> pl.Expr:
@@ -49,7 +52,7 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
             )
         )
         .with_columns(is_open=pl.col("end_ns").is_null())
-        .sort(["is_open", "end_ns", "start_ns", "status_code", "attributes", "events", "name"], nulls_last=True)
+        .sort(["is_open", "end_ns", "start_ns", "status_code", *_SPAN_VALUES], nulls_last=True)
         .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
     )
 
@@ -59,7 +62,7 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
     return (
         raw.with_columns(time_ns=_exact_ns("time_unix_nano"))
         # Two arrivals of one record differ only in where they arrived: keep the first place.
-        .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", "seq", "row"], nulls_last=True)
+        .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", *_LOG_VALUES, "seq", "row"], nulls_last=True)
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)
     )
 

@@ -88,11 +88,13 @@ def build(
     return RunTables(
         runs=_shape(_finish(run_rows), "runs").sort("project", "run_key"),
         attempts=_shape(
-            attempt_rows.with_columns(started_at=_timestamp("started_ns"), ended_at=_timestamp("ended_ns")),
+            _named(attempt_rows, run_rows, "run_id", "task_id", "queue").with_columns(
+                started_at=_timestamp("started_ns"), ended_at=_timestamp("ended_ns")
+            ),
             "attempts",
         ),
-        phases=_shape(phases.build(logs), "phases"),
-        waits=_shape(wait_rows, "waits"),
+        phases=_shape(_named(phases.build(logs), run_rows, "run_id"), "phases"),
+        waits=_shape(_named(wait_rows, run_rows, "run_id"), "waits"),
     )
 
 
@@ -102,9 +104,17 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> tuple[pl.DataFra
     logs = evidence.logs(raw_logs)
     outer = phases.outermost(logs)
     logs = evidence.number_logs(logs, spans, outer).sort(
-        "time_ns", evidence.phase_rank(), "body", "attributes", nulls_last=True
+        "time_ns", evidence.phase_rank(), "body", "attributes", "event_name", nulls_last=True
     )
     return spans, logs, outer
+
+
+def _named(parts: pl.DataFrame, run_rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Return *parts* of runs with what their own records leave open (a log found through its span names nothing)."""
+    own = run_rows.select(*RUN, *(pl.col(c).alias(f"of_run_{c}") for c in columns))
+    return parts.join(own, on=RUN, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        pl.coalesce(c, f"of_run_{c}") for c in columns
+    )
 
 
 def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
@@ -122,7 +132,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
             ),
         ],
         how="vertical_relaxed",
-    ).sort("first", *_CONTEXT, nulls_last=True)  # fmt: skip
+    ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)  # fmt: skip
     own = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
         declared_parent=pl.col("parent_run_id").drop_nulls().first(),

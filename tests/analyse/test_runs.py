@@ -260,3 +260,32 @@ def test_logs_alone_leave_waits_unknown_not_zero() -> None:
     """Without spans nobody would have told of a wait."""
     tables = build([], [log("g", 0, "a_run_started"), log("g", 2, "a_run_completed")])
     assert tables.attempts.select("wall_ns", "wait_ns", "active_ns").row(0) == (2 * SECOND, None, None)
+
+
+def test_parts_of_a_run_name_it_although_their_own_records_do_not() -> None:
+    """A log found through its span states neither run id nor task, yet its attempt and phase belong to a named run."""
+    known = attempt("r", 1, 0, 2, task_id="charge", queue="payments")
+    adopted = trigger_log("r", 1, "order_process_started", run_id=None)
+    alone = log("g", 1, "order_process_started")
+    tables = build([known], [adopted, alone])
+    assert dict(tables.phases.select("run_key", "run_id").rows()) == {known["run_key"]: "r", alone["run_key"]: "g"}
+    assert set(tables.attempts.select("run_id", "task_id", "queue").rows()) == {
+        ("r", "charge", "payments"),
+        ("g", "order_process", None),
+    }
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_records_that_claim_one_identity_are_told_apart_by_value_not_by_arrival(reverse: bool) -> None:
+    """Where two records are the same to their identity but not in every column, the same one counts in any order."""
+    spans = [attempt("r", 1, 0, 2, machine=m, status_message=m) for m in ("small", "large")]
+    logs = [trigger_log("r", 1, "hello", machine=m, seq=seq) for seq, m in enumerate(("zed", "abc"))]
+    parents = [log("g", 1, "x", parent_run_id=p, trace_id=p, queue_wait_ms=w) for p, w in (("q", 1.0), ("p", 2.0))]
+    if reverse:
+        for records in (spans, logs, parents):
+            records.reverse()
+        for seq, record in enumerate(logs):
+            record["seq"] = seq
+    g, r = sorted(build(spans, [*logs, *parents]).runs.to_dicts(), key=lambda run: run["run_id"])
+    assert (r["machine"], r["log_count"], r["span_count"]) == ("large", 1, 1)
+    assert (g["parent_run_id"], g["queue_wait_ns"]) == ("p", 2_000_000)
