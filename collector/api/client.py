@@ -74,6 +74,16 @@ class Client:
         response = self._send("POST", "/api/v1/sql", json={"sql": text}, headers={"accept": ARROW})
         return Answer(_table(response), response.headers.get("x-runwell-truncated", ""))
 
+    def findings(self, **filters: object) -> dict[str, Any]:
+        """Return `findings` since a time, a `transform` that renames keys, and what is `not_observable`."""
+        found: dict[str, Any] = self._get("/api/v1/findings", dict(filters)).json()
+        return found
+
+    def rules(self) -> dict[str, Any]:
+        """Return every rule, and the guideline's sentences with what telemetry can say of them."""
+        found: dict[str, Any] = self._get("/api/v1/rules", {}).json()
+        return found
+
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
         found: dict[str, Any] = self._get("/api/v1/status", {}).json()

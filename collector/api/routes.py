@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector.api import form
+from collector.api import conventions, form
 from collector.model.errors import BadInput, Refused
 from collector.settings import Store
 from collector.store import confined, run_page
@@ -55,6 +55,7 @@ def application(
         Route("/api/v1/runs", api.runs),
         Route("/api/v1/runs/{run_id:path}", api.run),
         Route("/api/v1/sql", api.sql, methods=["POST"]),
+        *conventions.routes(database, PROJECT),
     ]
     return Starlette(
         routes=routes, exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect}

@@ -16,9 +16,14 @@ from collector.store.database import Handle
 DAY_NS = 86_400 * 10**9
 
 
-def findings(h: Handle, project: str, since_ns: int, as_of_ns: int, code: str | None = None) -> pl.DataFrame:
-    """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*."""
-    grouped = stored.grouped(h, project, since_ns, code)
+def findings(
+    h: Handle, project: str, since_ns: int, as_of_ns: int, *, code: str | None = None, run_key: str | None = None
+) -> pl.DataFrame:
+    """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*.
+
+    *code* and *run_key* narrow them down to one rule or one run.
+    """
+    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key)
     known = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
     active = stored.active_tasks(h, project, recently)

@@ -101,7 +101,9 @@ def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
     h.run("INSERT INTO run_findings BY NAME SELECT * FROM written", written=written)
 
 
-def grouped(h: Handle, project: str, since_ns: int, code: str | None = None) -> pl.DataFrame:
+def grouped(
+    h: Handle, project: str, since_ns: int, *, code: str | None = None, run_key: str | None = None
+) -> pl.DataFrame:
     """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
 
     Columns as `rules.findings.told` takes them; `ever_ns`: when it was first seen at all.
@@ -110,6 +112,7 @@ def grouped(h: Handle, project: str, since_ns: int, code: str | None = None) -> 
         """
         WITH own AS (
             SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
+              AND ($run_key IS NULL OR run_key = $run_key)
         ), seen AS (
             SELECT code, severity, task_id, operation, key, min(first_seen_ns) AS ever_ns, sum(count) AS n
             FROM own GROUP BY code, severity, task_id, operation, key
@@ -134,7 +137,7 @@ def grouped(h: Handle, project: str, since_ns: int, code: str | None = None) -> 
                list_sort(flatten(list(places)))[1:3] AS places, min(ever_ns) AS ever_ns
         FROM told GROUP BY ALL
         """,
-        {"project": project, "since": since_ns, "code": code, "most": MOST_GROUPS},
+        {"project": project, "since": since_ns, "code": code, "run_key": run_key, "most": MOST_GROUPS},
     )
     return found.with_columns(samples=pl.Series(_samples(h, project, found["places"].to_list()), dtype=pl.Object))
 
