@@ -6,6 +6,7 @@ Tests turn them into OTLP, decode it and build the run model; the rule pages pri
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 IDS = {"correlation_id": "order-81f2c0aa", "request_id": "req_5d1c77", "run_id": "run_0b7e"}
@@ -18,7 +19,7 @@ def log(
     *,
     level: str = "info",
     run: str | None = "run_0b7e",
-    task: str = "charge-order",
+    task: str | None = "charge-order",
     attempt: int = 1,
     runner: str = "generic",
     scope: str = "tasks",
@@ -43,3 +44,48 @@ def log(
         "body": body, "at": at, "level": level, "run": run, "task": task, "attempt": attempt, "runner": runner,
         "scope": scope, "context": context or {}, "attributes": {**kept, **own},
     }  # fmt: skip
+
+
+def span(
+    name: str,
+    start: float,
+    end: float,
+    *,
+    run: str | None = "run_0b7e",
+    task: str = "charge-order",
+    attempt: int = 1,
+    runner: str = "trigger",
+    kind: int = 1,
+    failed: bool = False,
+    error: tuple[str, str] | None = None,
+    context: dict[str, Any] | None = None,
+    keys: Mapping[str, Any] | None = None,
+    dropped: int = 0,
+) -> dict[str, Any]:
+    """Return a span from *start* to *end* seconds. *error* is the type and message of an exception event."""
+    ident = blake2b(repr((run, task, name, start, attempt, keys)).encode(), digest_size=24).hexdigest()
+    events = []
+    if error:
+        said = {"exception.type": error[0], "exception.message": error[1]}
+        events = [{"name": "exception", "attributes": said}]
+    return {
+        "name": name, "start": start, "end": end, "run": run, "task": task, "attempt": attempt, "runner": runner,
+        "kind": kind, "failed": failed or error is not None, "context": context or {}, "attributes": dict(keys or {}),
+        "events": events, "scope": "trigger-dev-worker" if runner == "trigger" else "tasks",
+        "trace_id": ident[:32], "span_id": ident[32:], "dropped": dropped,
+    }  # fmt: skip
+
+
+def attempt(number: int, start: float, end: float, **rest: Any) -> dict[str, Any]:
+    """Return the span of a Trigger.dev attempt."""
+    keys = {"$span.attempt": True, **rest.pop("keys", {})}
+    return span(f"Attempt {number}", start, end, attempt=number, kind=5, keys=keys, **rest)
+
+
+def trigger(start: float, end: float, child: str, *, task: str = "charge-order", of: str = "send-receipt",
+            waits: bool = False, **rest: Any) -> dict[str, Any]:  # fmt: skip
+    """Return the span with which a run triggers run *child* of task *of*."""
+    keys = {"$style.icon": "trigger", "runId": child, "$style.accessory.items.[0].text": of, **rest.pop("keys", {})}
+    return span(
+        "triggerAndWait()" if waits else "trigger()", start, end, task=task, kind=4 if waits else 1, keys=keys, **rest
+    )

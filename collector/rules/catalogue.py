@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collector.rules.families import ctx, key, msg, pii
+from collector.rules.families import ctx, key, msg, pha, pha_said, pii, rty, rty_pace, tel
 from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE, Sentence
 from collector.rules.rule import Rule
 
-FAMILIES = (msg, key, ctx, pii)
+FAMILIES = (
+    msg,
+    key,
+    ctx,
+    pha,
+    pha_said,
+    pii,
+    tel,
+    rty,
+    rty_pace,
+)
 RETIRED: frozenset[str] = frozenset()
 """Codes that meant something once; never given out again."""
 
@@ -23,7 +33,8 @@ def _register() -> dict[str, Rule]:
                 raise ValueError(f"{rule.code}: the guideline has no sentence {number}")
         slugs.add(rule.slug)
         found[rule.code] = rule
-    return found
+    families = list(dict.fromkeys(rule.family for rule in found.values()))
+    return dict(sorted(found.items(), key=lambda pair: (families.index(pair[1].family), pair[0])))
 
 
 RULES: dict[str, Rule] = _register()

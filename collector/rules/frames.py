@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+REPEATS = pl.Schema([
+    *((name, pl.String()) for name in ("project", "run_key", "task_id", "operation")),
+    *((name, pl.Int64()) for name in ("time_ns", "seq", "row")),
+    ("table", pl.String()),
+])  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
@@ -25,6 +31,12 @@ class Frames:
     phases: pl.DataFrame
     waits: pl.DataFrame
     as_of_ns: int
+    live: bool = False
+    """Whether `as_of_ns` is now, so that silence means something; false for recordings."""
+    repeats: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPEATS))
+    """Records that arrived again, one row per extra arrival."""
+    limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"queue": pl.String, "limit": pl.Int64}))
+    """Concurrency limits that somebody stated, `queue` and `limit`."""
     own: pl.DataFrame = field(default_factory=pl.DataFrame)
     """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
     personal: pl.DataFrame = field(default_factory=pl.DataFrame)

@@ -45,6 +45,10 @@ class Case:
     """The finding's key, where the case says one."""
     severity: Severity | None = None
     """The finding's severity, where it is not the rule's."""
+    live_after_s: float | None = None
+    """The case is looked at live, so many seconds after its last record."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Stated concurrency limits, by queue."""
     say: str = ""
     """What the case shows, for the rule's page."""
 

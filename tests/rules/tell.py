@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -78,7 +79,8 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
             "traceId": r["trace_id"], "spanId": r["span_id"], "parentSpanId": r.get("parent_span_id") or "",
             "name": r["name"], "kind": r["kind"], "startTimeUnixNano": str(T0 + round(r["start"] * 1e9)),
             "endTimeUnixNano": str(T0 + round(r["end"] * 1e9)), "status": {"code": 2 if r["failed"] else 0},
-            "attributes": attributes({**r["attributes"], **_context(r)}), "events": r["events"],
+            "attributes": attributes({**r["attributes"], **_context(r)}),
+            "events": [{**e, "timeUnixNano": "1", "attributes": attributes(e["attributes"])} for e in r["events"]],
             "droppedAttributesCount": r.get("dropped", 0),
         }  # fmt: skip
         block = {"scope": {"name": r["scope"]}, "spans": [record]}
@@ -88,16 +90,30 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
 
 
 def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, Any]] = ()) -> Frames:
-    """Return what rules see of these records."""
+    """Return what rules see of these records; each arrives when it ends."""
     batch = Batch(Limits())
-    for signal, body in requests(logs, spans):
-        batch.add(signal, "json", body, project="default", received_ns=T0 + 10**12)
+    logs, spans = list(logs), list(spans)
+    ends = [r["at"] for r in logs] + [r["end"] for r in spans]
+    for (signal, body), end in zip(requests(logs, spans), ends, strict=True):
+        batch.add(signal, "json", body, project="default", received_ns=T0 + round(end * 1e9) + 10**9)
     tables = {}
     for name, table in batch.tables().items():
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         tables[name] = frame
     return frames_of(tables, Runs())
+
+
+def of_case(case: Case) -> Frames:
+    """Return what rules see of a case."""
+    found = frames(case.logs, case.spans)
+    if case.limits:
+        limits = pl.DataFrame({"queue": list(case.limits), "limit": list(case.limits.values())})
+        found = replace(found, limits=limits)
+    if case.live_after_s is not None:
+        last = max(r["at"] for r in case.logs)
+        found = replace(found, live=True, as_of_ns=T0 + round((last + case.live_after_s) * 1e9))
+    return found
 
 
 def settings(rule: Rule, case: Case) -> Rules:
@@ -113,4 +129,4 @@ def settings(rule: Rule, case: Case) -> Rules:
 
 def check(rule: Rule, case: Case) -> pl.DataFrame:
     """Return the findings of *rule* on *case*."""
-    return evaluate(frames(case.logs, case.spans), choose(catalogue.RULES, settings(rule, case)))
+    return evaluate(of_case(case), choose(catalogue.RULES, settings(rule, case)))

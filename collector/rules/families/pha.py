@@ -1,0 +1,374 @@
+"""PHA: every operation has one start and one end, in order.
+
+What the ends say is judged in `pha_said.py`.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules.cases import attempt, log, span
+from collector.rules.frames import Frames
+from collector.rules.rule import Case, Options, Rule
+
+RUN = ["project", "run_key"]
+ATTEMPT = [*RUN, "attempt"]
+GROUP = [*ATTEMPT, "operation"]
+TERMINAL = ["completed", "failed"]
+MS = 1_000_000
+_DURATIONS = r"^(?:processing_time_ms|.*_(?:ms|s|seconds|at|time)|duration|elapsed|took|timestamp|time)$"
+_ANY_PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
+
+
+def phases(frames: Frames) -> pl.LazyFrame:
+    """Return own records of runs that are in the format, in time order."""
+    return (
+        frames.own.lazy()
+        .filter(pl.col("phase").is_not_null() & pl.col("run_key").is_not_null())
+        .select(
+            *GROUP, "task_id", "phase", "called_service", "time_ns", "version", "reported_ms", "attributes", "seq",
+            "row", table=pl.lit("logs"),
+        )
+        .sort("time_ns", "phase", "attributes", "seq", "row")
+    )  # fmt: skip
+
+
+def ended_attempts(frames: Frames) -> pl.LazyFrame:
+    """Return the attempts known to be over, and how that is known.
+
+    An attempt that fell silent is none of them, nor one that only a later attempt proves to have failed: whatever
+    killed it may have kept it from logging.
+    """
+    return (
+        frames.attempts.lazy()
+        .filter(pl.col("status").is_in(["completed", "failed"]) & pl.col("status_source").is_in(["measured", "phase"]))
+        .select(*RUN, "wait_ns", attempt="number", attempt_status="status", attempt_source="status_source")
+    )
+
+
+def by_operation(frames: Frames) -> pl.LazyFrame:
+    """Return one row per operation and attempt: how often it started and ended, and when."""
+    phase = pl.col("phase")
+    return (
+        phases(frames)
+        .group_by(GROUP, maintain_order=True)
+        .agg(
+            pl.col("task_id").drop_nulls().first(),
+            starts=(phase == "started").sum(),
+            completions=(phase == "completed").sum(),
+            failures=(phase == "failed").sum(),
+            first_start_ns=pl.col("time_ns").filter(phase == "started").min(),
+            last_end_ns=pl.col("time_ns").filter(phase.is_in(TERMINAL)).max(),
+            last_phase=phase.last(),
+            last_ns=pl.col("time_ns").last(),
+        )
+    )
+
+
+def _at(phase: str, *, first: bool = True) -> list[pl.Expr]:
+    """Return expressions for the place of the first record of *phase* in a group."""
+    pick = pl.col("phase") == phase
+    return [
+        pl.col(c).filter(pick).first().alias(c) if first else pl.col(c).filter(pick).last().alias(c)
+        for c in ("task_id", "time_ns", "version", "seq", "row", "table")
+    ]
+
+
+def _started_only(frames: Frames, options: Options) -> pl.LazyFrame:
+    groups = (
+        phases(frames)
+        .group_by(GROUP, maintain_order=True)
+        .agg(
+            *_at("started"),
+            starts=(pl.col("phase") == "started").sum(),
+            ends=pl.col("phase").is_in(TERMINAL).sum(),
+        )
+        .with_columns(ends_in_run=pl.col("ends").sum().over([*RUN, "operation"]))
+    )
+    open_ = groups.filter((pl.col("starts") > 0) & (pl.col("ends") == 0))
+    # An end that names no attempt may be this one's.
+    loose = groups.filter(pl.col("attempt").is_null() & (pl.col("ends") > 0)).select(*RUN, "operation")
+    open_ = open_.join(loose, on=[*RUN, "operation"], how="anti")
+    ended = open_.join(ended_attempts(frames), on=ATTEMPT, how="inner")
+    # Killed runs tell nothing, but a task none of whose runs ever logs an end has no such line.
+    silent = frames.runs.lazy().filter(pl.col("status") == "unknown").select(RUN)
+    by_task = groups.group_by("project", "task_id", "operation").agg(
+        of_runs=pl.col("run_key").n_unique(), any_end=pl.col("ends").sum()
+    )
+    never = by_task.filter((pl.col("of_runs") >= options["least_runs"]) & (pl.col("any_end") == 0))
+    silent_ones = open_.join(silent, on=RUN, how="semi").join(
+        never, on=["project", "task_id", "operation"], how="semi", nulls_equal=True
+    )
+    columns = [*RUN, "attempt", "operation", "task_id", "time_ns", "version", "seq", "row", "table"]
+    return pl.concat([ended.select(columns), silent_ones.select(columns)]).unique([*ATTEMPT, "operation"])
+
+
+PHA001 = Rule(
+    code="PHA001",
+    slug="started-without-end",
+    severity="error",
+    grain="run",
+    doc="""An operation started and logged neither `_completed` nor `_failed`, although its attempt is over.
+
+    Why: Its duration and outcome are unknown; on a chart it runs for ever.
+    How to fix: Log `_failed` in `catch` (then throw on) and `_completed` at the end, or use the helper in docs/connect.
+    Not flagged: attempts whose end nobody saw (killed, still running), unless no run of the task ever logs an end in
+    at least `least_runs` runs; canceled attempts.
+    """,
+    sentences=("28", "25"),
+    needs=("logs", "attempts"),
+    options={"least_runs": 5},
+    find=_started_only,
+    message=lambda f: f"`{f['operation']}_started` is followed by neither `_completed` nor `_failed`.",
+    remedy=lambda f: (
+        f"Log `{f['operation']}_failed` with error_type and error_message where the error is caught, then throw on; "
+        f"log `{f['operation']}_completed` at the end."
+    ),
+    bad=(
+        Case(logs=(log("order_charge_started", runner="trigger"),),
+             spans=(attempt(1, 0, 3, error=("Error", "boom")),), say="it threw, and logged no failure"),
+        Case(logs=(log("order_charge_started"), log("card_check_started", 1),
+                   log("order_charge_completed", 2, processing_time_ms=2000)), say="an inner step never ends"),
+        Case(logs=tuple(log("order_charge_started", n * 9, run=f"run_{n}") for n in range(5)),
+             say="no run of the task ever logs an end"),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started", runner="trigger"),), say="killed: nobody saw its end"),
+        Case(logs=(log("order_charge_started"), log("order_charge_failed", 1, level="error", error_type="E",
+                                                    error_message="m"))),
+        Case(logs=(log("order_charge_started", runner="trigger"),), spans=(
+            span("onCancel()", 1, 1.1, keys={"$style.icon": "task-hook-onCancel"}),), say="canceled"),
+    ),
+)  # fmt: skip
+
+
+def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
+    records = phases(frames)
+    started = records.filter(pl.col("phase") == "started").select(*RUN, "operation").unique()
+    ends = records.filter(pl.col("phase").is_in(TERMINAL)).join(started, on=[*RUN, "operation"], how="anti")
+    seen = pl.concat(
+        [
+            frames.logs.lazy().select(*RUN, at="time_ns"),
+            frames.spans.lazy().select(*RUN, at="start_ns"),
+        ]
+    )
+    begun = seen.filter(pl.col("run_key").is_not_null()).group_by(RUN).agg(begun_ns=pl.col("at").min())
+    first_ns = seen.select(window_ns=pl.col("at").min())
+    edge_ns = int(options["edge_minutes"] * 60_000 * MS)
+    return (
+        ends.join(begun, on=RUN)
+        .join(first_ns, how="cross")
+        .filter(
+            (pl.col("begun_ns") < pl.col("time_ns")) | (pl.col("window_ns") + edge_ns < pl.col("time_ns"))
+        )
+        .unique([*ATTEMPT, "operation"], keep="first", maintain_order=True)
+    )  # fmt: skip
+
+
+PHA002 = Rule(
+    code="PHA002",
+    slug="end-without-started",
+    severity="warning",
+    grain="run",
+    doc="""An operation logged its end and no start.
+
+    Why: Without a start there is no duration, and no way to see that it runs.
+    How to fix: Log `_started` first.
+    Not flagged: runs whose beginning may lie before the telemetry that was looked at (`edge_minutes`).
+    """,
+    sentences=("28", "23"),
+    options={"edge_minutes": 60},
+    find=_ended_only,
+    message=lambda f: f"`{f['operation']}` ends without having logged `_started`.",
+    remedy=lambda f: f"Log `{f['operation']}_started` with the three ids before the work begins.",
+    bad=(
+        Case(logs=(log("order_process_started"), log("order_charge_completed", 1, processing_time_ms=9))),
+        Case(logs=(log("order_charge_completed", 4, runner="trigger", processing_time_ms=9),),
+             spans=(attempt(1, 0, 5),)),
+    ),
+    good=(
+        Case(logs=(log("order_charge_completed", 1, processing_time_ms=9),), say="its start may lie before the window"),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=9))),
+    ),
+)  # fmt: skip
+
+
+def _several_ends(frames: Frames, options: Options) -> pl.LazyFrame:
+    groups = by_operation(frames)
+    many = pl.max_horizontal("completions", "failures") > pl.max_horizontal("starts", pl.lit(1))
+    suspects = groups.filter(many).select(GROUP)
+    ends = (
+        phases(frames)
+        .filter(pl.col("phase").is_in(TERMINAL))
+        .join(suspects, on=GROUP, how="semi", nulls_equal=True)
+    )  # fmt: skip
+    # The same key with another value names another item of a loop: each of them may end.
+    items = (
+        ends.select(*GROUP, pair=pl.col("attributes").str.extract_all(_ANY_PAIR))
+        .explode("pair")
+        .with_columns(key=pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":'))
+        .filter(~pl.col("key").str.contains(_DURATIONS))
+        .group_by(*GROUP, "key")
+        .agg(values=pl.col("pair").n_unique())
+        .filter(pl.col("values") > 1)
+        .select(GROUP)
+        .unique()
+    )
+    return ends.join(items, on=GROUP, how="anti", nulls_equal=True).unique(GROUP, keep="last", maintain_order=True)
+
+
+PHA003 = Rule(
+    code="PHA003",
+    slug="double-end",
+    severity="warning",
+    grain="run",
+    doc="""An operation ended twice the same way in one attempt, having started once.
+
+    Why: It is counted twice, and the second duration is wrong.
+    How to fix: Log the end in one place; in a loop, log `_started` and `_completed` for each item with the item's id.
+    Not flagged: ends that differ in another key than a duration (items of a loop).
+    """,
+    sentences=("28",),
+    find=_several_ends,
+    message=lambda f: f"`{f['operation']}` ends more than once in one attempt.",
+    remedy=lambda f: "Log the end in one place; in a loop add the item's id and log a start for each.",
+    bad=(
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
+                   log("order_charge_completed", 2, processing_time_ms=2000))),
+    ),
+    good=(
+        Case(logs=(log("item_pack_started"), log("item_pack_completed", 1, item_id="a"),
+                   log("item_pack_completed", 2, item_id="b")), say="items of a loop"),
+        Case(logs=(log("page_load_started"), log("page_load_completed", 1), log("page_load_started", 2),
+                   log("page_load_completed", 3))),
+    ),
+)  # fmt: skip
+
+
+def _both_ends(frames: Frames, options: Options) -> pl.LazyFrame:
+    both = by_operation(frames).filter(
+        (pl.col("completions") > 0) & (pl.col("failures") > 0) & (pl.col("starts") <= 1)
+        & (pl.col("completions") + pl.col("failures") == 2)
+    )  # fmt: skip
+    return (
+        phases(frames)
+        .filter(pl.col("phase").is_in(TERMINAL))
+        .join(both.select(GROUP), on=GROUP, how="semi", nulls_equal=True)
+        .unique(GROUP, keep="last", maintain_order=True)
+    )
+
+
+PHA004 = Rule(
+    code="PHA004",
+    slug="completed-and-failed",
+    severity="error",
+    grain="run",
+    doc="""An operation logged both `_completed` and `_failed` for one start.
+
+    Why: Which one is true? It counts as a success and as a failure.
+    How to fix: Log one terminal phase: `_failed` in `catch`, `_completed` only after everything worked.
+    Not flagged: operations that start again in between (a retry inside the attempt, a loop).
+    """,
+    sentences=("28",),
+    find=_both_ends,
+    message=lambda f: f"`{f['operation']}` logs both `_completed` and `_failed` in one attempt.",
+    remedy=lambda f: "Log one terminal phase per start.",
+    bad=(
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
+                   log("order_charge_failed", 2, level="error", error_type="E", error_message="m"))),
+    ),
+    good=(
+        Case(logs=(log("page_load_started", runner="trigger"),
+                   log("page_load_failed", 1, runner="trigger", level="error", error_type="E", error_message="m"),
+                   log("page_load_started", 2, runner="trigger"), log("page_load_completed", 3, runner="trigger"))),
+    ),
+)  # fmt: skip
+
+
+def _out_of_order(frames: Frames, options: Options) -> pl.LazyFrame:
+    tolerance = int(options["tolerance_ms"] * MS)
+    whole = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("completions") + pl.col("failures") <= 1))
+    steps = phases(frames).filter(pl.col("phase").is_in(["validating", "calling"]))
+    early = pl.col("time_ns") < pl.col("first_start_ns") - tolerance
+    late = (pl.col("time_ns") > pl.col("last_end_ns") + tolerance).fill_null(False)
+    return (
+        steps.join(whole.select(*GROUP, "first_start_ns", "last_end_ns"), on=GROUP, nulls_equal=True)
+        .filter(early | late)
+        .with_columns(
+            detail=pl.when(early).then(pl.lit("before its start")).otherwise(pl.lit("after its end")),
+            key=pl.col("phase"),
+        )
+        .unique([*GROUP, "key"], keep="first", maintain_order=True)
+    )
+
+
+PHA005 = Rule(
+    code="PHA005",
+    slug="phase-order",
+    severity="warning",
+    grain="run",
+    doc="""A step of an operation is logged before its start or after its end.
+
+    Why: Time spent in the step cannot be told from time outside the operation.
+    How to fix: Log `_started` first and the terminal phase last; await what runs beside it.
+    Not flagged: differences within `tolerance_ms` (clocks), operations that start or end more than once.
+    """,
+    sentences=("28", "4"),
+    options={"tolerance_ms": 50},
+    find=_out_of_order,
+    message=lambda f: f"`{f['operation']}_{f['key']}` is logged {' or '.join(f['details'] or ['out of order'])}.",
+    remedy=lambda f: "Log `_started` first and the terminal phase last; await calls before logging the end.",
+    bad=(
+        Case(logs=(log("order_charge_validating"), log("order_charge_started", 1),
+                   log("order_charge_completed", 2, processing_time_ms=1000))),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
+                   log("order_charge_calling_stripe", 2))),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started"), log("order_charge_validating", 1),
+                   log("order_charge_calling_stripe", 2), log("order_charge_completed", 3, processing_time_ms=3000))),
+        Case(logs=(log("order_charge_validating", 0.01), log("order_charge_started", 0.02)),
+             say="within the tolerance"),
+    ),
+)  # fmt: skip
+
+
+def _unanswered(frames: Frames, options: Options) -> pl.LazyFrame:
+    last = phases(frames).unique(GROUP, keep="last", maintain_order=True)
+    return (
+        last.filter(pl.col("phase") == "calling")
+        .join(ended_attempts(frames), on=ATTEMPT)
+        .with_columns(key=pl.col("called_service"))
+    )
+
+
+PHA010 = Rule(
+    code="PHA010",
+    slug="call-without-outcome",
+    severity="warning",
+    grain="run",
+    doc="""An operation logged a call and then nothing more, although its attempt is over.
+
+    Why: The call may have failed, or taken all the time; nobody can tell.
+    How to fix: Log the operation's next phase after the call, `_failed` when it throws.
+    Not flagged: attempts whose end nobody saw.
+    """,
+    sentences=("28",),
+    needs=("logs", "attempts"),
+    find=_unanswered,
+    message=lambda f: f"Nothing follows `{f['operation']}_calling_{f['key']}`.",
+    remedy=lambda f: f"Log `{f['operation']}_completed` or `{f['operation']}_failed` after the call.",
+    bad=(
+        Case(logs=(log("order_charge_started", runner="trigger"),
+                   log("order_charge_calling_stripe", 1, runner="trigger")),
+             spans=(attempt(1, 0, 2, error=("Error", "m")),)),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started"), log("order_charge_calling_stripe", 1),
+                   log("order_charge_calling_ledger", 2), log("order_charge_completed", 3, processing_time_ms=3000))),
+        Case(logs=(log("order_charge_started", runner="trigger"),
+                   log("order_charge_calling_stripe", 1, runner="trigger")), say="killed: nobody saw its end"),
+    ),
+)  # fmt: skip
+
+RULES = (PHA001, PHA002, PHA003, PHA004, PHA005, PHA010)
