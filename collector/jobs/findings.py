@@ -69,8 +69,11 @@ class Findings:
 
     def _frames(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Frames:
         tables = stored.whole(h, self._memory, keys)
-        spans, logs, _ = runs.records(tables.pop("spans"), tables.pop("logs"))
-        return Frames(spans=spans, logs=logs, as_of_ns=as_of_ns, **tables)
+        spans, logs, _ = runs.records(tables["spans"], tables["logs"])
+        return Frames(
+            spans=spans, logs=logs, scopes=tables["scopes"], resources=tables["resources"], runs=tables["runs"],
+            attempts=tables["attempts"], phases=tables["phases"], waits=tables["waits"], as_of_ns=as_of_ns, live=True,
+        )  # fmt: skip
 
     def _loose(self, h: Handle, since_ns: int, frames: Frames) -> Frames:
         raw = stored.loose_logs(h, since_ns, _MOST_LOOSE)
