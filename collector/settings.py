@@ -79,6 +79,19 @@ class Limits(_Section):
     """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
 
 
+class Names(_Section):
+    """How many distinct names a project may have that rows are grouped by; more count as `__other__`."""
+
+    services: int = 1_000
+    """Service names; the resource keeps its own."""
+    operations: int = 10_000
+    """Pairs of service and operation; the body or span name keeps its own."""
+    tasks: int = 10_000
+    """Task ids; the attributes keep them."""
+    attribute_keys: int = 2_000
+    """Attribute keys; more are kept too, and the sender is told."""
+
+
 class Cors(_Section):
     """Which web pages may send telemetry."""
 
@@ -250,6 +263,7 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8501, ge=0, le=65535)
     """Dashboard port; 0 picks a free one."""
     limits: Limits = Limits()
+    names: Names = Names()
     cors: Cors = Cors()
     journal: Journal = Journal()
     store: Store = Store()

@@ -9,7 +9,7 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
-from collector.control import senders
+from collector.control import names, senders
 from collector.control.senders import Sender
 from collector.model.errors import UsageError
 
@@ -58,6 +58,14 @@ class Control:
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
 
+    def names(self) -> list[tuple[str, str, str, str]]:
+        """Return (project, kind, service, name) of the names that are kept apart."""
+        return names.load(self._db)
+
+    def save_names(self, fresh: list[tuple[str, str, str, str]]) -> None:
+        """Keep *fresh*."""
+        names.save(self._db, fresh)
+
     def senders(self) -> list[Sender]:
         """Return who has sent, the latest first."""
         return senders.load(self._db)
@@ -89,6 +97,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
             db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
             senders.create(db)
+            names.create(db)
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             damage = sqlite3.DatabaseError(str(found))
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from collector.decode import otlpjson, rows
+from collector.decode.names import Projects
 from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
 from collector.model.errors import BadInput
 from collector.model.signals import Encoding, Signal
 from collector.model.tables import CATALOGUES, WIRE
-from collector.settings import Limits
+from collector.settings import Limits, Names
 
 __all__ = ["Accepted", "Batch"]
 
@@ -47,8 +48,9 @@ class Accepted:
 class Batch:
     """The rows of one journal group, request after request."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, projects: Projects | None = None) -> None:
         self._limits = limits
+        self._projects = projects or Projects(Names())
         self._rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in WIRE}
         self._seen: dict[str, set[tuple[str, str]]] = {name: set() for name in CATALOGUES}
 
@@ -58,7 +60,7 @@ class Batch:
         *received_ns* is when it arrived, nanoseconds since 1970 UTC.
         """
         wire = WIRES[encoding]
-        walk = rows.Walk(wire, project, received_ns, self._limits)
+        walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project))
         try:
             walk.request(signal, wire.parse(signal, body, self._limits.parts))
             if encoding == "json" and (ignored := otlpjson.ignored_names(body)):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from collector.decode import dialects, metrics
+from collector.decode import dialects, metrics, times
 from collector.decode.dialects import Dialect
-from collector.decode.event import NONE, event
+from collector.decode.event import NONE, Event, event
+from collector.decode.names import OTHER, Names
 from collector.decode.notes import NOTED, REJECTED
 from collector.decode.origin import Origin, sdk
-from collector.decode.times import DAY_NS, FUTURE_NS, UNITS, nanoseconds, timestamp
+from collector.decode.times import UNITS, timestamp
 from collector.decode.values import Caps, each, json_text, type_name
 from collector.decode.wire import BadId, Wire
 from collector.model import tables
@@ -41,17 +42,20 @@ _PLACES: dict[str, tuple[int | None, int]] = {
     "metrics": (None, tables.METRIC_POINTS.get_field_index("time_unix_nano")),
 }
 """Signal → places in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
+_TASK = _SHARED.index("task_id")
 _FROM_RESOURCE = tuple((_SHARED.index(c), c) for c in ("environment", "version", "machine"))
 
 
 class Walk:
     """One request being walked."""
 
-    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits) -> None:
+    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits, names: Names) -> None:
         self.wire = wire
         self.project = project
         self.received_ns = received_ns
         self.limits = limits
+        self.names = names
+        self._service = ""
         self.records: list[Row] = []
         self.catalogues: dict[str, dict[tuple[str, str], Row]] = {"resources": {}, "scopes": {}}
         self.rejected = 0
@@ -124,7 +128,7 @@ class Walk:
             dialect_at, time_at = _PLACES[signal.name]
             stated = (row[time_at] for row in made)
             newest = max((ns for ns in stated if UNITS[-1][0] <= ns < 2**63), default=0)
-            dialect = made[0][dialect_at] if dialect_at is not None else _resource_dialect(resource)
+            dialect = made[0][dialect_at] if dialect_at is not None else dialects.of_resource(resource)
             self.origins.append(Origin(dialect, *sdk(resource), len(made), newest))
 
     # -- resources and scopes ------------------------------------------------------------------------------
@@ -152,10 +156,16 @@ class Walk:
         refs_text = json_text(refs) if refs else None
         ident = content_id(self.project, text, schema_url, str(dropped), refs_text)
         service = attributes.get("service.name")
+        service = service if isinstance(service, str) else None
+        self._service = service or ""
+        if service and not self.names.one("service", "", service):
+            self.note("service_overflow")
+            service = self._service = OTHER
+        self._count_keys(attributes)
         environment = attributes.get("deployment.environment.name", attributes.get("ctx.environment.type"))
         self.catalogues["resources"][self.project, ident] = (
             self.project, ident,
-            service if isinstance(service, str) else None,
+            service,
             environment if isinstance(environment, str) else None,
             text, schema_url, dropped, refs_text,
         )  # fmt: skip
@@ -181,31 +191,8 @@ class Walk:
     # -- what records share --------------------------------------------------------------------------------
 
     def effective(self, stated: int, observed: int = 0) -> tuple[int, str]:
-        """Return (effective time ns, time_source): stated, else observed, else arrival.
-
-        A time too small for nanoseconds is converted, one more than ten minutes ahead is a wrong clock and arrival
-        stands in; `time_source` says so, and the raw column keeps what was sent.
-        """
-        ns, source = (stated, "time") if stated else (observed, "observed")
-        if not ns:
-            self.note("time_missing")
-            return self.received_ns, "received"
-        if ns < UNITS[-1][0]:
-            self.note("time_unit_suspect")
-            ns, source = nanoseconds(ns), "time_unit_suspect"
-        if ns > self.received_ns + FUTURE_NS:
-            self.note("time_far_ahead" if ns > self.received_ns + DAY_NS else "time_ahead")
-            return self.received_ns, "time_future"
-        return ns, source
-
-    def _duration(self, start: int, end: int) -> int | None:
-        """Return how long a span took by its own clock, None when it does not say or its end precedes its start."""
-        if not start or not end:
-            return None
-        took = nanoseconds(end) - nanoseconds(start)
-        if took < 0:
-            self.note("end_before_start")
-        return took if 0 <= took < 2**63 else None
+        """Return (effective time ns, time_source) of a record."""
+        return times.effective(stated, observed, self.received_ns, self.note)
 
     def _context(
         self,
@@ -223,12 +210,27 @@ class Walk:
         for place, value in from_resource:
             if values[place] is None:
                 values[place] = value
+        if values[_TASK] and not self.names.one("task", "", values[_TASK]):
+            self.note("task_overflow")
+            values[_TASK] = OTHER
         run_id = values[0]
         key = run_key(self.project, own.name, values[5], "", run_id) if run_id else None
         return own, values, key
 
+    def _count_keys(self, attributes: dict[str, Any]) -> None:
+        if not self.names.all_keys(attributes):
+            self.note("key_overflow")
+
+    def _says(self, says: Event) -> Event:
+        """Return the event, with an operation beyond the cap as `__other__`."""
+        if says[0] is None or self.names.one("operation", self._service, says[0]):
+            return says
+        self.note("operation_overflow")
+        return OTHER, says[1], says[2]
+
     def kept(self, attributes: dict[str, Any]) -> str:
         """Return attributes as JSON text, cut to the number that is kept."""
+        self._count_keys(attributes)
         if len(attributes) > self.limits.attributes:
             self.note("attributes_cut")
             attributes = dict(list(attributes.items())[: self.limits.attributes])
@@ -261,6 +263,7 @@ class Walk:
         says = event(body) if body_type == "string" and body else NONE
         if says is NONE and named:
             says = event(named)
+        says = self._says(says)
         severity_text = r.severity_text or None
         self.records.append((
             self.project, self.received_ns, stated, observed, timestamp(ns), source,
@@ -311,7 +314,7 @@ class Walk:
         start = w.u64(r.start_time_unix_nano, "startTimeUnixNano")
         end = w.u64(r.end_time_unix_nano, "endTimeUnixNano")
         ns, source = self.effective(start)
-        duration = self._duration(start, end)
+        duration = times.duration(start, end, self.note)
         attributes = w.attributes(r.attributes, self.caps)
         kind = w.enum(r.kind, "kind", self.caps)
         name = r.name or ""
@@ -330,7 +333,7 @@ class Walk:
                 c[16] = _text(a.get("exception.message")) or c[16]
                 error_stack = _text(a.get("exception.stacktrace"))
                 break
-        says = event(name)
+        says = self._says(event(name))
         self.records.append((
             self.project, self.received_ns, trace_id, span_id, parent, r.trace_state or None,
             w.u32(r.flags, "flags"), name, kind, start, end, timestamp(ns), source, duration,
@@ -382,11 +385,6 @@ class Walk:
         inherited: Inherited,
     ) -> None:
         self.records.extend(metrics.points(self, m, resource_id, scope_id))
-
-
-def _resource_dialect(resource: dict[str, Any]) -> str:
-    known = dialects.choose(resource, "")
-    return known.name if known else "generic"
 
 
 def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]]:

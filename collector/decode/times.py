@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+Note = Callable[[str], None]
+"""Counts a key of `notes.NOTED`."""
+
 FUTURE_NS = 600 * 10**9
 DAY_NS = 86_400 * 10**9
 UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
@@ -17,3 +22,32 @@ def nanoseconds(value: int) -> int:
 def timestamp(ns: int) -> int:
     """Return nanoseconds as the microseconds of a TIMESTAMP, clamped to what it holds."""
     return min(ns // 1000, _LAST_US)
+
+
+def effective(stated: int, observed: int, received_ns: int, note: Note) -> tuple[int, str]:
+    """Return (effective time ns, time_source): stated, else observed, else arrival.
+
+    A time too small for nanoseconds is converted, one more than ten minutes ahead is a wrong clock and arrival
+    stands in; `time_source` says so, and the raw column keeps what was sent.
+    """
+    ns, source = (stated, "time") if stated else (observed, "observed")
+    if not ns:
+        note("time_missing")
+        return received_ns, "received"
+    if ns < UNITS[-1][0]:
+        note("time_unit_suspect")
+        ns, source = nanoseconds(ns), "time_unit_suspect"
+    if ns > received_ns + FUTURE_NS:
+        note("time_far_ahead" if ns > received_ns + DAY_NS else "time_ahead")
+        return received_ns, "time_future"
+    return ns, source
+
+
+def duration(start: int, end: int, note: Note) -> int | None:
+    """Return how long a span took by its own clock, None when it does not say or its end precedes its start."""
+    if not start or not end:
+        return None
+    took = nanoseconds(end) - nanoseconds(start)
+    if took < 0:
+        note("end_before_start")
+    return took if 0 <= took < 2**63 else None

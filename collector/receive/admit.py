@@ -22,6 +22,7 @@ import structlog
 
 from collector.control import CHECKPOINTED, Control
 from collector.decode import Accepted, Batch
+from collector.decode.names import Projects
 from collector.journal import Journal
 from collector.journal.files import is_damage
 from collector.model.errors import BadInput, NotNow, Refused
@@ -117,7 +118,8 @@ class Admit:
         self._window_ns = _ns(settings.journal.resend_window)
         self._resends = Resends(self._window_ns)
         self._resends.load(self._journal.digests(clock() - self._window_ns))
-        self._senders = Senders(control)
+        self._names = Projects(settings.names, control.names())
+        self._senders = Senders(control, self._names)
         self._stop = threading.Event()
         books.held(lambda: self.held_bytes, lambda: not self.ready)
         self._look_after()
@@ -212,7 +214,7 @@ class Admit:
         return group
 
     def _commit(self, group: list[_Request]) -> None:
-        batch = Batch(self._settings.limits)
+        batch = Batch(self._settings.limits, self._names)
         fresh: dict[bytes, _Request] = {}
         size = 0
         for place, request in enumerate(group):
@@ -287,7 +289,7 @@ class Admit:
     def _read_again(self, request: _Request, body: bytes) -> Accepted:
         """Return what is said to a request that was taken before the last start: the same, without storing it."""
         try:
-            said = replace(self._read(request, body, Batch(self._settings.limits)), duplicate=True)
+            said = replace(self._read(request, body, Batch(self._settings.limits, self._names)), duplicate=True)
         except Refused:  # taken under other limits
             said = Accepted(0, 0, "", duplicate=True)
         self._resends.learn(request.digest, said)
@@ -331,6 +333,7 @@ class Admit:
         self._resends.trim(self._clock())
         self.books.journal_bytes.set(self._journal.size_bytes())
         self.books.taken_up(self._control.mark("applied"))
+        self.books.known(self._names.counts())
         self._senders.save()
 
     def _forget(self) -> None:

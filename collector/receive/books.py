@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from collector import __version__
 from collector.decode import Accepted
+from collector.decode.names import KINDS
 from collector.decode.notes import NOTED, REJECTED
 from collector.model.errors import BadInput, Refused, TooLarge, Unsupported
 from collector.model.signals import RECEIVED
@@ -95,6 +96,7 @@ class Books:
         self.duplicates = c("records_duplicate", "Records of requests that came again; not stored again.", *_PATH)
         self.pending = self._gauge("records_pending", "Records in the journal, not yet in the store.", *_PATH)
         self.warnings = c("warnings", "What was remarked about records that were kept.", "warning")
+        self.names = self._gauge("names", "Distinct names that rows are grouped by.", "kind")
         self.groups = c("journal_groups", "Groups written to the journal.")
         self.journal_bytes = self._gauge("journal_bytes", "Bytes that groups occupy in the journal.")
         self.journal_seq = self._gauge("journal_seq", "Number of the journal's newest group.")
@@ -127,6 +129,8 @@ class Books:
                 for encoding in ENCODINGS if transport == "http" else ENCODINGS[:1]:
                     for outcome in OUTCOMES:
                         self.requests.labels(*path, encoding, outcome)
+        for kind in KINDS:
+            self.names.labels(kind)
         for warning in NOTED:
             self.warnings.labels(warning)
 
@@ -183,6 +187,11 @@ class Books:
                 else:  # the store is far behind: coarser steps, the same sums
                     _, last = self._pending.pop()
                     self._pending.append((seq, last + kept))
+
+    def known(self, names: dict[str, int]) -> None:
+        """Show how many names of each kind are known."""
+        for kind, n in names.items():
+            self.names.labels(kind).set(n)
 
     def taken_up(self, seq: int) -> None:
         """Move what the store holds, up to group *seq*, from pending to stored."""

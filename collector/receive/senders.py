@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collector.control.senders import MOST, Sender
+from collector.decode.names import Projects
 from collector.decode.origin import Origin
 from collector.receive.via import Via
 from collector.telemetry.log import cause
@@ -22,10 +23,11 @@ _NOBODY = (Origin("", "", "", 0, 0),)
 
 
 class Senders:
-    """The bounded table of who has sent. For use by one thread."""
+    """The bounded table of who has sent. For use by one thread. It writes *names* along with itself."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, names: Projects) -> None:
         self._control = control
+        self._names = names
         self._known: dict[tuple[str, ...], Sender] = {s.key: s for s in reversed(control.senders())}
         self._changed: set[tuple[str, ...]] = set()
         self._windows: dict[tuple[str, ...], tuple[int, int | None, int | None]] = {}
@@ -67,6 +69,8 @@ class Senders:
         try:
             self._control.save_senders([self._known[key] for key in self._changed])
             self._changed.clear()
+            if fresh := self._names.fresh():
+                self._control.save_names(fresh)
         except Exception as e:  # a table for people; tried again in a few seconds
             log.error("senders_save_failed", **cause(e))
         self._saved = time.monotonic()

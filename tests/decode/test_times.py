@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -137,6 +137,7 @@ def test_extremes_are_kept_raw(value: int) -> None:
     assert (row["duration_ns"], effective_ns(row)) == (0, NOW)
 
 
+@settings(deadline=None)
 @given(start=U64, end=U64)
 def test_any_span_times_are_stored(start: int, end: int) -> None:
     """Whatever the two times of a span are, it is kept, its duration is never negative, and its time is in range."""
@@ -166,6 +167,7 @@ def test_duration_of_wrong_unit_is_converted(unit: int) -> None:
     assert (row["time_source"], row["duration_ns"]) == ("time_unit_suspect", 2 * SECOND)
 
 
+@settings(deadline=None)
 @given(time=U64, observed=U64)
 def test_both_encodings_agree_on_times(time: int, observed: int) -> None:
     """Protobuf and JSON give the same effective time, source and remarks for any pair of times."""

@@ -187,3 +187,21 @@ def test_books_start_anew_and_still_balance(tmp_path: Path) -> None:
         assert scrape.value(f"{P}_records_duplicate_total") == 5
         assert scrape.value(f"{P}_records_stored_total") == 0
         assert stored(stack)["traces"] == 3
+
+
+def test_names_beyond_a_cap_are_counted_and_stay_few(tmp_path: Path) -> None:
+    """A service beyond names.services is `__other__` in the store, also after a restart; sender and books are told."""
+    env = {"RUNWELL_NAMES__SERVICES": "2"}
+    with running(tmp_path / "data", env=env) as stack:
+        said = [post(stack.url("http"), "logs", traffic.logs(1, service=f"s{i}")) for i in range(3)]
+        assert [b"names.services" in s.content for s in said] == [False, False, True]
+        scrape = Scrape(stack.url("http"))
+        assert scrape.value(f"{P}_warnings_total", warning="service_overflow") == 1
+        stack.applied()
+    with running(tmp_path / "data", env=env) as stack:
+        assert b"names.services" in post(stack.url("http"), "logs", traffic.logs(1, service="s3")).content
+        assert post(stack.url("http"), "logs", traffic.logs(1, service="s1")).content == b""
+        stack.applied()
+        rows = stack.client.sql("select service_name, attributes from resources order by attributes").table.to_pylist()
+        assert [row["service_name"] for row in rows] == ["s0", "s1", "__other__", "__other__"]
+        assert all(f'"service.name":"s{i}"' in row["attributes"] for i, row in enumerate(rows))

@@ -20,3 +20,8 @@ def choose(resource: Attributes, scope_name: str) -> Dialect | None:
 def of_record(attributes: dict[str, Any]) -> Dialect:
     """Return the dialect of a record whose resource and scope say nothing."""
     return trigger_dev.DIALECT if trigger_dev.owns_record(attributes) else generic.DIALECT
+
+
+def of_resource(resource: Attributes) -> str:
+    """Return the name of the dialect of records that say nothing themselves, such as metric points."""
+    return (choose(resource, "") or generic.DIALECT).name
