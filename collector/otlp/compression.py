@@ -10,6 +10,8 @@ from collector.model.errors import BadInput, TooLarge, Unsupported
 ACCEPTED = "gzip, zstd"
 _GZIP = 31  # zlib's window bits that mean: gzip header and trailer, checked
 _CHUNK = 2**20
+_ZSTD_INPUT = 256
+"""Bytes given to zstd at once, which expand to 8 MiB at most: four bytes may stand for 128 KiB."""
 _RATIO = 200
 _RATIO_FROM = 8 * 2**20
 """Up to here a body may expand as it likes; beyond, no telemetry is as repetitive as `_RATIO` to 1."""
@@ -18,7 +20,7 @@ _RATIO_FROM = 8 * 2**20
 def decompress(body: bytes, encoding: str, cap: int) -> bytes:
     """Return the plain body, or raise: TooLarge beyond *cap* bytes, BadInput when damaged, Unsupported.
 
-    Memory stays below *cap* plus one chunk, however much the body claims to hold.
+    Memory stays below *cap* plus 8 MiB, however much the body claims to hold.
     """
     match encoding.strip().lower():
         case "" | "identity":
@@ -71,16 +73,22 @@ def _gunzip(body: bytes, cap: int) -> bytes:
 
 def _unzstd(body: bytes, cap: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
+    size = at = 0
+    frame = None
     try:
-        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body, read_across_frames=True) as stream:
-            while part := stream.read(_CHUNK):
-                parts.append(part)
-                size += len(part)
-                _check(size, len(body), cap)
+        while at < len(body):
+            if frame is None:
+                frame = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
+            piece = body[at : at + _ZSTD_INPUT]
+            parts.append(frame.decompress(piece))
+            size += len(parts[-1])
+            _check(size, len(body), cap)
+            at += len(piece)
+            if frame.eof:
+                at -= len(frame.unused_data)
+                frame = None
     except zstandard.ZstdError:
         raise BadInput("zstd body is damaged; expected zstd, as Content-Encoding says") from None
-    plain = b"".join(parts)
-    if not parts and body:
+    if frame is not None:
         raise BadInput("zstd body ends in the middle; was it cut off?")
-    return plain
+    return b"".join(parts)
