@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from collector.jobs import books as store_books
 from collector.model import tables
+from collector.receive import books
 from collector.rules import pages
 from collector.rules.catalogue import RULES
 from collector.settings import Settings
@@ -104,10 +107,40 @@ def _rules(family: str) -> Callable[[], str]:
     return lambda: NOTE + "\n" + pages.page(family)
 
 
+def metrics() -> str:
+    """Return docs/metrics.md: every metric of both processes, its labels and their values."""
+    parts = [
+        NOTE,
+        "# Metrics\n",
+        "`GET /metrics` in Prometheus' text format: `runwell_receive_…` on the OTLP/HTTP port, `runwell_store_…` on "
+        "the API port. Values of labels are of these sets and nothing else. [doctor.md](doctor.md) says what adds up "
+        "to what.\n",
+        "| metric | type | meaning | labels |\n|---|---|---|---|",
+    ]
+    families = (f for b in (books.Books(), store_books.Books()) for f in b.registry.collect())
+    for family in families:
+        if family.name.startswith("runwell_"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            parts.append(f"| `{name}` | {family.type} | {family.documentation} | {_labels(family)} |")
+    parts.append("\nBoth also show the usual `process_…` metrics: memory, CPU, open files, start time.\n")
+    return "\n".join(parts)
+
+
+def _labels(family: Metric) -> str:
+    values: dict[str, dict[str, None]] = {}
+    for sample in family.samples:
+        for label, value in sample.labels.items():
+            if label != "le":
+                values.setdefault(label, {})[value] = None
+    told = (f"`{label}`: {', '.join(found)}" for label, found in values.items() if label != "version")
+    return "; ".join(told)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "schema.md": schema,
     "settings.md": settings,
     "queries.md": query_table,
+    "metrics.md": metrics,
     "rules/README.md": lambda: NOTE + "\n" + pages.index(),
     **{f"rules/{family}.md": _rules(family) for family in dict.fromkeys(r.family for r in RULES.values())},
 }

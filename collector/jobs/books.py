@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from collector import __version__
 from collector.journal import Entry
 from collector.model.tables import RAW
 
 JOBS = ("apply", "runs", "checkpoint")
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for each series helps nobody
 _PREFIX = "runwell_store"
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
 

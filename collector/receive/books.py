@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from collector import __version__
 from collector.decode import Accepted
@@ -40,6 +48,7 @@ UNAVAILABLE = "unavailable"
 REASONS = (*REJECTED, UNAVAILABLE)
 ENCODINGS = ("protobuf", "json", "unknown")
 FSYNC_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for each series helps nobody
 _PREFIX = "runwell_receive"
 _PATH = ("signal", "transport")
 _TELL_S = 10.0
