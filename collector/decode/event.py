@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)$")
-_CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)$")
+_PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)\Z")
+_CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)\Z")
 
 Event = tuple[str | None, str | None, str | None]
 NONE: Event = (None, None, None)

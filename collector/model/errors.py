@@ -23,11 +23,10 @@ class BadInput(Refused):
         self.reason = message
 
     def within(self, path: str) -> BadInput:
-        """Return the same error, seen from what contains it; a path beyond 300 characters is left as it is."""
-        if len(self.field) > 300:
-            return self
-        joint = "." if self.field and self.field[0] != "[" else ""
-        return type(self)(self.reason, field=f"{path}{joint}{self.field}")
+        """Return the same error, seen from what contains it; of a long path the middle is left out."""
+        field = self.field if len(self.field) <= 200 else f"…{self.field[-80:]}"
+        joint = "." if field and field[0] != "[" else ""
+        return type(self)(self.reason, field=f"{path}{joint}{field}")
 
 
 class TooLarge(BadInput):

@@ -19,7 +19,7 @@ from tests.decode.messages import decode, requests
 from tests.inprocess import SETS, recorded
 from tests.reshape import as_json, to_json, to_protobuf
 
-ANY = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY = settings(max_examples=120, suppress_health_check=list(HealthCheck))
 COMPRESS = {
     "": lambda body: body,
     "gzip": gzip.compress,
