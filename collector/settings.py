@@ -129,6 +129,8 @@ class Store(_Section):
 
     flush: timedelta = timedelta(milliseconds=500)
     """How often new batches are applied; the freshness of every page."""
+    statistics: timedelta = timedelta(seconds=5)
+    """How often hourly statistics and queue levels are brought up to date."""
     checkpoint: timedelta = timedelta(minutes=5)
     """How often the database file is checkpointed."""
     memory: ByteSize = ByteSize(2 * 2**30)

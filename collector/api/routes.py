@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector.api import conventions, form
+from collector.api import conventions, form, stats
 from collector.model.errors import BadInput, Refused
-from collector.settings import Store
+from collector.settings import Settings
 from collector.store import confined, run_page
 from collector.store.database import Database, Handle, QueryFailed, seconds
 from collector.store.named import queries
@@ -38,13 +38,13 @@ class NotFound(Refused):
 
 
 def application(
-    database: Database, limits: Store, status: Status, ready: Callable[[], str], metrics: Callable[[], bytes]
+    database: Database, settings: Settings, status: Status, ready: Callable[[], str], metrics: Callable[[], bytes]
 ) -> Starlette:
     """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
 
     *metrics* is the store's own numbers in Prometheus' text format.
     """
-    api = _Api(database, limits, status, ready)
+    api = _Api(database, settings, status, ready)
     routes = [
         Route("/healthz", api.health),
         Route("/readyz", api.readiness),
@@ -52,6 +52,8 @@ def application(
         Route("/api/v1/status", api.status),
         Route("/api/v1/query", api.catalogue),
         Route("/api/v1/query/{name}", api.query),
+        Route("/api/v1/stats", api.statistics),
+        Route("/api/v1/stats/{name}", api.statistic),
         Route("/api/v1/runs", api.runs),
         Route("/api/v1/runs/{run_id:path}", api.run),
         Route("/api/v1/sql", api.sql, methods=["POST"]),
@@ -63,9 +65,11 @@ def application(
 
 
 class _Api:
-    def __init__(self, database: Database, limits: Store, status: Status, ready: Callable[[], str]) -> None:
+    def __init__(self, database: Database, settings: Settings, status: Status, ready: Callable[[], str]) -> None:
         self._database = database
-        self._limits = limits
+        self._limits = settings.store
+        self._grace_ns = round(seconds(settings.runs.retry_grace) * 1e9)
+        self._lease_ns = round(seconds(settings.runs.stale) * 1e9)
         self._status = status
         self._ready = ready
 
@@ -97,6 +101,30 @@ class _Api:
             raise NotFound(f"no query {name[:60]!r}; there are {', '.join(queries())}")
         table = await self._ask(name, dict(request.query_params))
         return _table(request, table)
+
+    async def statistics(self, request: Request) -> Response:
+        """List the statistics."""
+        return _json([
+            {"name": name, "description": (s.answer.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
+            for name, s in stats.STATISTICS.items()
+        ])  # fmt: skip
+
+    async def statistic(self, request: Request) -> Response:
+        """Answer a statistic: rows of numbers with n, interval, provenance and coverage, or a list of runs."""
+        name = request.path_params["name"]
+        if name not in stats.STATISTICS:
+            raise NotFound(f"no statistic {name[:60]!r}; there are {', '.join(stats.STATISTICS)}")
+        given, now_ns = dict(request.query_params), time.time_ns()
+        question = stats.question(name, given, PROJECT, now_ns, self._grace_ns, self._lease_ns)
+        answer = stats.STATISTICS[name].answer
+        found = await run_in_threadpool(
+            lambda: self._database.limited(
+                lambda h: answer(h, question), seconds=seconds(self._limits.query_time), prepare=lambda h: None
+            )
+        )
+        response = _table(request, found.to_arrow())
+        response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
+        return response
 
     async def runs(self, request: Request) -> Response:
         """Answer a page of runs."""

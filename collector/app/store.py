@@ -19,18 +19,21 @@ from collector.app import child, listen
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import Books
+from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader
 from collector.receive.admit import data_directory
 from collector.settings import Settings
 from collector.store import apply, run_tables
 from collector.store.database import Database, seconds
+from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
 _MOST_BYTES = 32 * 2**20
 """Journal bytes taken up in one transaction; a backlog goes in as large transactions."""
+_MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
 _RETRY_S = 1.0
 
@@ -49,7 +52,11 @@ class Keeper(threading.Thread):
         self._database = database
         self._reader = reader
         self._control = control
-        self._job = RunsJob(database, settings.runs)
+        memory = Memory()
+        self._job = RunsJob(database, settings.runs, memory)
+        self._runner = Runner(database, control, memory, settings)
+        self._statistics = 0.0
+        self._waiting = False
         self._stop_asked = threading.Event()
         self._checkpointed = time.monotonic()
         self.applied_seq = apply.applied(database)
@@ -103,9 +110,19 @@ class Keeper(threading.Thread):
             recomputed = self._job.tick(time.time_ns())
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
         self._note_lag()
+        if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
+            self._keep_statistics()
         if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
+
+    def _keep_statistics(self) -> None:
+        """Run the statistics jobs when they are due; at once where they have more to do."""
+        if not self._waiting and time.monotonic() - self._statistics < seconds(self._settings.store.statistics):
+            return
+        with self.books.jobs.labels("statistics").time():
+            self._waiting = self._runner.run(time.time_ns())
+        self._statistics = time.monotonic()
 
     @property
     def behind(self) -> bool:
@@ -162,6 +179,7 @@ class Keeper(threading.Thread):
             "damaged_groups": len(self._reader.damaged),
             "lost_groups": self._reader.lost,
             "set_aside": self._database.set_aside,
+            "failing_jobs": dict(self._runner.errors),
         }
 
     def _reader_seq(self) -> int:
@@ -201,7 +219,7 @@ async def main(settings: Settings) -> None:
     keeper = Keeper(settings, database, reader, control, books)
     http = UvicornChild(
         uvicorn.Config(
-            routes.application(database, settings.store, keeper.status, keeper.ready, books.text),
+            routes.application(database, settings, keeper.status, keeper.ready, books.text),
             loop="none",
             http="httptools",
             lifespan="off",

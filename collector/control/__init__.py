@@ -9,7 +9,8 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
-from collector.control import names, senders
+from collector.control import ledger, names, senders
+from collector.control.ledger import Entry
 from collector.control.senders import Sender
 from collector.model.errors import UsageError
 
@@ -74,6 +75,14 @@ class Control:
         """Keep *changed*."""
         senders.save(self._db, changed)
 
+    def job_entries(self, name: str | None = None) -> list[Entry]:
+        """Return what jobs have done, the latest first."""
+        return ledger.read(self._db, name)
+
+    def write_job_entries(self, entries: list[Entry]) -> None:
+        """Add *entries* to the ledger of jobs."""
+        ledger.write(self._db, entries)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -98,6 +107,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
             senders.create(db)
             names.create(db)
+            ledger.create(db)
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             damage = sqlite3.DatabaseError(str(found))
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT

@@ -21,12 +21,12 @@ _MOST_ROWS = 100_000
 class RunsJob:
     """Keeps the run tables equal to what a recompute of everything would give."""
 
-    def __init__(self, database: Database, settings: Runs) -> None:
+    def __init__(self, database: Database, settings: Runs, memory: Memory | None = None) -> None:
         self._database = database
         self._grace_ns = _ns(settings.retry_grace)
         self._stale_ns = _ns(settings.stale)
         self._adopt_ns = _ns(settings.adopt)
-        self._memory = Memory()
+        self._memory = memory or Memory()
         self.recomputed = 0
         """Runs computed again since the start."""
 

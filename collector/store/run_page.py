@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from collector.model.tables import PUBLIC
 from collector.store import run_links
 from collector.store.database import Handle
 from collector.store.places import Places, key, within
@@ -67,7 +68,7 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
         for name, order in _PARTS.items()
     }
     return {
-        "run": run.drop_columns(["built_seq"]),
+        "run": run.select(PUBLIC["runs"].names),
         **parts,
         "logs": h.arrow(_LOGS, window),
         "spans": h.arrow(_SPANS, window),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from collector.store import run_links
+from collector.store import changes, run_links
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.database import Handle
@@ -19,7 +19,11 @@ from collector.store.places import Places, key, within
 from collector.store.run_links import KEYS
 
 NAME = "runs"
-"""Name of this job's watermark."""
+"""Name of this job's watermark; its `row` counts ticks."""
+_HELD = (
+    "least(queued_ns, started_ns, first_seen_ns) AS held_from_ns, "
+    "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
     """Write the *rows* of the *dirty* runs in place of what stood there, and move the watermark to *upto*."""
     keys = dirty.select(key())
     built = within("built_seq", places.built(keys))
+    tick = changes.position(h, NAME)[0] + 1
+    changes.keep(h, tick, upto, dirty, built)
     for table, frame in rows:
         h.run(
             f"DELETE FROM {table} USING dirty d WHERE {built} "  # noqa: S608 -- our own table names, numbers
@@ -172,7 +178,8 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
             dirty=dirty,
         )
         if not frame.is_empty():
-            h.run(f"INSERT INTO {table} BY NAME SELECT *, {upto} AS built_seq FROM frame", frame=frame)  # noqa: S608 -- ditto
+            more = f", {_HELD}" if table == "runs" else ""
+            h.run(f"INSERT INTO {table} BY NAME SELECT *, {upto} AS built_seq{more} FROM frame", frame=frame)  # noqa: S608 -- ditto
         if table == "runs":
             h.run(
                 "DELETE FROM run_due USING dirty d WHERE run_due.project = d.project AND run_due.run_key = d.run_key",
@@ -181,5 +188,4 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
             due = frame.select("project", "run_key", "due_ns").drop_nulls()
             h.run("INSERT INTO run_due BY NAME SELECT * FROM due", due=due)
     places.save(keys)
-    h.run("DELETE FROM watermark WHERE name = $name", {"name": NAME})
-    h.run('INSERT INTO watermark (name, seq, "row") VALUES ($name, $upto, 0)', {"name": NAME, "upto": upto})
+    changes.move(h, NAME, tick, upto)

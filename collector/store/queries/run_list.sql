@@ -22,7 +22,7 @@ WITH matching AS (
                                                   error_type, error_message, array_to_string(tags, chr(10)))),
                                   lower($q)))
 )
-SELECT m.* EXCLUDE (project, due_ns, at_ns, built_seq), count(*) OVER () AS total
+SELECT m.* EXCLUDE (project, due_ns, at_ns, built_seq, held_from_ns, held_until_ns), count(*) OVER () AS total
 FROM matching m
 ORDER BY at_ns DESC, run_key
 LIMIT $limit OFFSET $offset

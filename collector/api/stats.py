@@ -1,0 +1,304 @@
+"""`GET /api/v1/stats/{name}`: reads what is needed, within bounds, and lets `analyse` make numbers of it.
+
+Every answer is rows: what they are grouped by, then measure, statistic, value, unit, n, low, high, provenance,
+coverage, note (`analyse.numbers.NUMBERS`), unless the name says that it lists runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from collector.analyse import (
+    calls,
+    concurrency,
+    durations,
+    limits,
+    percentiles,
+    retries,
+    slots,
+    stuck,
+    throughput,
+)
+from collector.analyse import levels as levels_
+from collector.analyse.frames import COHORT, HOUR_NS
+from collector.api import form
+from collector.model.errors import BadInput
+from collector.model.tables import PUBLIC
+from collector.store import held, statistics
+from collector.store.database import Handle
+from collector.store.statistics import Choice
+
+EXACT_RUNS = 20_000
+"""Most runs of which percentiles are taken exactly; beyond, they are estimated from the hourly histograms."""
+_HISTORY_NS = 7 * 24 * HOUR_NS
+"""What a retry horizon and what is usual for a task are learnt from."""
+_LOST_NS = 24 * HOUR_NS
+_POPULATIONS = ("live", "replay", "development", "all")
+PARAMETERS = ("from", "to", "as_of", "task", "queue", "environment", "version", "population", "by")
+"""What every statistic takes."""
+_GROUPS = ("task_id", "queue", "environment", "version", "population", "hour_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: which runs, grouped by what, at what time; *grace_ns*, *lease_ns* as the run model has them."""
+
+    choice: Choice
+    by: tuple[str, ...]
+    as_of_ns: int
+    grace_ns: int
+    lease_ns: int
+
+
+def _sums(table: str, *keys: str) -> list[str]:
+    return [c for c in PUBLIC[table].names if c not in {*COHORT, *keys}]
+
+
+def _horizon(h: Handle, q: Question) -> pl.DataFrame:
+    """Return the retry horizons at the question's time, from the week before."""
+    past = Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, population=None, task=q.choice.task)
+    cohorts = statistics.summed(h, "run_cohorts", past, [*retries.HORIZON, "attempts"], ["runs"], also="attempts > 1")
+    measured = statistics.summed(
+        h, "duration_hours", past, [*retries.HORIZON, "measure", "ix"], ["n"], also="measure IN ('attempt', 'gap')"
+    )
+    return retries.horizon(cohorts, measured, floor_ns=q.grace_ns)
+
+
+def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
+    keys = list(dict.fromkeys(["hour_ns", *retries.HORIZON, *q.by, "attempts", "outcome"]))
+    return statistics.summed(h, "run_cohorts", q.choice, keys, _sums("run_cohorts", "attempts", "outcome"))
+
+
+def retry(h: Handle, q: Question) -> pl.DataFrame:
+    """Rates of runs that retry, fail and recover, what that costs; and rates of attempts."""
+    by = list(q.by)
+    runs = retries.report(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=_horizon(h, q))
+    keys = [*by, "number", "outcome"]
+    hours = statistics.summed(h, "attempt_hours", q.choice, keys, _sums("attempt_hours", "number", "outcome"))
+    return pl.concat([runs, retries.attempts(hours, by)])
+
+
+def funnel(h: Handle, q: Question) -> pl.DataFrame:
+    """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
+    cohorts = _cohorts(h, q).join(_horizon(h, q), on=retries.HORIZON, how="left", nulls_equal=True)
+    ripe = cohorts.filter(pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns").fill_null(q.grace_ns) <= q.as_of_ns)
+    return retries.funnel(ripe, list(q.by))
+
+
+def duration(h: Handle, q: Question) -> pl.DataFrame:
+    """Percentiles of queue wait, execution, attempts, …: exact for up to 20,000 runs, else estimated."""
+    if "hour_ns" not in q.by and statistics.count_runs(h, q.choice) <= EXACT_RUNS:
+        v = statistics.started(h, q.choice, most=EXACT_RUNS)
+        return percentiles.exact(_of(q, durations.values(v.runs, v.attempts, as_of_ns=q.as_of_ns)), list(q.by))
+    return _estimated(h, q)
+
+
+def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
+    wanted = q.choice.population
+    return values if wanted is None else values.filter(pl.col("population") == wanted)
+
+
+def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.DataFrame:
+    keys = [*q.by, "measure", "outcome", "ix"]
+    also = f"measure IN ({', '.join(repr(m) for m in measures)})" if measures else "true"
+    rows = statistics.summed(h, "duration_hours", q.choice, keys, _sums("duration_hours", *keys), also=also)
+    return percentiles.estimate(rows, list(q.by))
+
+
+def flow(h: Handle, q: Question) -> pl.DataFrame:
+    """Arrivals, starts and ends, as counts and per hour."""
+    keys = [*q.by, "event", "outcome"]
+    rows = statistics.summed(h, "flow_hours", q.choice, keys, _sums("flow_hours", "event", "outcome"))
+    over_ns = HOUR_NS if "hour_ns" in q.by else max(1, min(q.choice.to_ns, q.as_of_ns) - q.choice.hours().from_ns)
+    return throughput.report(rows, list(q.by), over_ns=over_ns)
+
+
+def failures(h: Handle, q: Question) -> pl.DataFrame:
+    """Failure rates with Wilson intervals, ranked by their lower bound."""
+    by = list(dict.fromkeys(["project", *q.by]))
+    keys = [*by, "outcome"]
+    rows = statistics.summed(h, "run_cohorts", q.choice, keys, _sums("run_cohorts", "attempts", "outcome"))
+    return throughput.failures(rows, by)
+
+
+def tasks(h: Handle, q: Question) -> pl.DataFrame:
+    """One set of numbers per task: retries, failures, throughput, and estimated percentiles of waits and durations."""
+    return pl.concat([
+        retry(h, q),
+        flow(h, q),
+        _estimated(h, q, ("queue_wait", "execution", "end_to_end")).filter(pl.col("outcome").is_null()),
+    ])  # fmt: skip
+
+
+def call(h: Handle, q: Question) -> pl.DataFrame:
+    """Calls to services: how many, how often they fail, how many retries add; and how long steps take."""
+    by = list(q.by)
+    keys = [*by, *calls.STEP, "outcome", "ix"]
+    rows = statistics.summed(h, "phase_hours", q.choice, keys, ["n", "ideal_n", "total_ns"])
+    report = calls.report(rows, by)
+    steps = calls.durations(rows, by).filter(pl.col("outcome").is_null())
+    return pl.concat([
+        report.with_columns(operation=pl.lit(None, pl.String), phase=pl.lit("calling")).select(steps.columns),
+        steps,
+    ])  # fmt: skip
+
+
+def queue(h: Handle, q: Question) -> pl.DataFrame:
+    """Slots held, saturation, time at the limit, throttled, per queue; backlog and time to drain now."""
+    by = [*slots.QUEUE, *(c for c in q.by if c == "bucket_ns")]
+    rows = concurrency.report(_levels(h, q), by)
+    if "bucket_ns" in by:
+        return rows
+    waiting = h.frame(
+        "SELECT project, queue, environment, queued_ns FROM runs WHERE project = $project AND status = 'queued' "
+        "AND held_until_ns >= $now AND queue IS NOT NULL",
+        {"project": q.choice.project, "now": q.as_of_ns},
+    )
+    recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
+    moved = statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"])
+    runs = pl.col("runs")
+    counts = moved.group_by(slots.QUEUE).agg(
+        arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()
+    )
+    over_ns = q.as_of_ns - recent.hours().from_ns
+    return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def _levels(h: Handle, q: Question) -> pl.DataFrame:
+    """Return level rows of whole hours, with inferred limits where none is stated and level 0 where nothing was."""
+    wide = q.choice.hours()
+    rows = statistics.levels(h, wide)
+    queues = rows.select(slots.QUEUE).unique()
+    every = limits.steps(statistics.limits(h), queues)
+    inferred = every.filter(pl.col("source") == "inferred").select(*slots.QUEUE, own_limit="limit", own_source="source")
+    until = min(wide.to_ns, q.as_of_ns)
+    if until > wide.from_ns and queues.height:
+        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
+        idle = levels_.queue_levels(none, none, every, from_ns=wide.from_ns, to_ns=until, queues=queues)
+        absent = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
+        rows = pl.concat([rows, absent])
+    stated = pl.col("limit").is_not_null()
+    return rows.join(inferred, on=slots.QUEUE, how="left", nulls_equal=True).select(
+        *slots.QUEUE, "bucket_ns", "level",
+        limit=pl.coalesce("limit", "own_limit"),
+        limit_source=pl.when(stated).then("limit_source").otherwise("own_source"),
+        is_queued="is_queued", ns="ns",
+    )  # fmt: skip
+
+
+def slot_share(h: Handle, q: Question) -> pl.DataFrame:
+    """Share of a queue's slot time per task, and slots whose end nobody saw."""
+    return concurrency.slot_share(statistics.slot_hours(h, q.choice))
+
+
+def _held(h: Handle, q: Question) -> pl.LazyFrame:
+    v = held.touching(h, q.choice.from_ns, min(q.choice.to_ns, q.as_of_ns))
+    chosen = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.lease_ns).filter(
+        pl.col("project") == q.choice.project
+    )
+    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
+        if wanted is not None:
+            chosen = chosen.filter(pl.col(column) == wanted)
+    return chosen
+
+
+def holders(h: Handle, q: Question) -> pl.DataFrame:
+    """Who holds slots now, the longest first, and slots nobody ended."""
+    now = Question(_at(q.choice, q.as_of_ns), q.by, q.as_of_ns, q.grace_ns, q.lease_ns)
+    return concurrency.holders(_held(h, now), as_of_ns=q.as_of_ns)
+
+
+def _at(choice: Choice, ns: int) -> Choice:
+    return Choice(choice.project, ns - 1, ns + 1, choice.task, choice.queue, choice.environment, choice.version)
+
+
+def little(h: Handle, q: Question) -> pl.DataFrame:
+    """Whether the level of each queue is what starts and durations give, and the limit that follows."""
+    to_ns = min(q.choice.to_ns, q.as_of_ns)
+    if to_ns - q.choice.from_ns > 2 * 24 * HOUR_NS:
+        raise BadInput("the window is longer than two days; narrow it", field="from")
+    return concurrency.little(_held(h, q), from_ns=q.choice.from_ns, to_ns=to_ns)
+
+
+def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
+    """Runs that take unusually long, with the stage: long, silent, stuck, lost; NULL when nobody can tell."""
+    known = statistics.started(h, _past(q), most=EXACT_RUNS)
+    usual = stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=q.as_of_ns)
+    now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns - _LOST_NS)
+    return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=q.as_of_ns - _LOST_NS)
+
+
+def retrying(h: Handle, q: Question) -> pl.DataFrame:
+    """Runs that retry now: since when, what failed, when the next attempt is usually there."""
+    past = statistics.started(h, _past(q), most=EXACT_RUNS)
+    now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns)
+    runs = pl.concat([now.runs, past.runs]).unique(["project", "run_key"])
+    attempts = pl.concat([now.attempts, past.attempts]).unique(["project", "run_key", "number"])
+    found = stuck.retrying(runs, attempts, as_of_ns=q.as_of_ns)
+    return found.join(now.runs, on=["project", "run_key"], how="semi")
+
+
+def _past(q: Question) -> Choice:
+    c = q.choice
+    return Choice(c.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, c.task, c.queue, c.environment, population=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """An answer by name, what it is grouped by unless asked otherwise, and what it may be grouped by."""
+
+    answer: Callable[[Handle, Question], pl.DataFrame]
+    by: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+_TASK = ("task_id", "environment")
+STATISTICS: dict[str, Statistic] = {
+    "tasks": Statistic(tasks, _TASK, _GROUPS),
+    "retries": Statistic(retry, _TASK, _GROUPS),
+    "funnel": Statistic(funnel, _TASK, _GROUPS),
+    "durations": Statistic(duration, _TASK, _GROUPS),
+    "throughput": Statistic(flow, _TASK, _GROUPS),
+    "failures": Statistic(failures, _TASK, _GROUPS),
+    "calls": Statistic(call, _TASK, _GROUPS),
+    "queues": Statistic(queue, slots_by := ("queue", "environment"), (*slots_by, "bucket_ns")),
+    "slots": Statistic(slot_share, slots_by, slots_by),
+    "little": Statistic(little, slots_by, slots_by),
+    "holders": Statistic(holders, slots_by, slots_by),
+    "stuck": Statistic(stuck_runs, _TASK, _TASK),
+    "retrying": Statistic(retrying, _TASK, _TASK),
+}
+"""What may be asked by name."""
+
+
+def question(name: str, given: dict[str, str], project: str, now_ns: int, grace_ns: int, lease_ns: int) -> Question:
+    """Return what the parameters ask; raise BadInput naming the one that is wrong."""
+    unknown = sorted(set(given) - set(PARAMETERS))
+    if unknown:
+        raise BadInput(f"no such parameter of {name}; it takes {', '.join(PARAMETERS)}", field=unknown[0][:40])
+    as_of_ns = form.moment(given["as_of"], "as_of", now_ns) if given.get("as_of") else now_ns
+    from_ns = form.moment(given.get("from") or "24h", "from", as_of_ns)
+    to_ns = form.moment(given["to"], "to", as_of_ns) if given.get("to") else as_of_ns
+    if from_ns >= to_ns:
+        raise BadInput("expected a time before `to`", field="from")
+    population = given.get("population") or "live"
+    if population not in _POPULATIONS:
+        raise BadInput(f"expected one of {', '.join(_POPULATIONS)}, got {population[:40]!r}", field="population")
+    chosen = {p: given.get(p) or None for p in ("task", "queue", "environment", "version")}
+    choice = Choice(project, from_ns, to_ns, **chosen, population=None if population == "all" else population)
+    return Question(choice, _groups(name, given.get("by")), as_of_ns, grace_ns, lease_ns)
+
+
+def _groups(name: str, text: str | None) -> tuple[str, ...]:
+    """Return what to group by; raise BadInput naming what may be."""
+    known = STATISTICS[name]
+    if text is None:
+        return known.by
+    asked = tuple(part.strip() for part in text.split(",") if part.strip())
+    wrong = [part for part in asked if part not in known.groups]
+    if wrong:
+        raise BadInput(f"cannot group {name} by {wrong[0][:40]!r}; there are {', '.join(known.groups)}", field="by")
+    return tuple(dict.fromkeys(asked)) or ("project",)

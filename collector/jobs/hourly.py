@@ -1,0 +1,91 @@
+"""The hourly counts: what changed runs add to them, less what their old rows had added.
+
+A contribution is a pure function of whole runs (`analyse.cohorts`, `durations`, `calls`); those of different runs add
+up. So the counts are exact at all times, and a change costs what the changed runs hold, however old they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from collector.analyse import calls, cohorts, durations
+from collector.analyse.frames import COHORT
+from collector.store import additive
+from collector.store.changes import Changes, Version
+from collector.store.database import Handle
+
+_AFTER, _BEFORE = "+", "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Rows that runs add to a table, and which of its columns name a row."""
+
+    table: str
+    keys: list[str]
+    of: Callable[[Version], pl.DataFrame]
+
+
+CONTRIBUTIONS: dict[str, tuple[Contribution, ...]] = {
+    "retries": (
+        Contribution(
+            "run_cohorts", [*COHORT, "attempts", "outcome"], lambda v: cohorts.run_cohorts(v.runs, v.attempts)
+        ),
+        Contribution(
+            "attempt_hours", [*COHORT, "number", "outcome"], lambda v: cohorts.attempt_hours(v.runs, v.attempts)
+        ),
+    ),
+    "throughput": (Contribution("flow_hours", [*COHORT, "event", "outcome"], lambda v: cohorts.flow_hours(v.runs)),),
+    "durations": (
+        Contribution(
+            "duration_hours", [*COHORT, "measure", "outcome", "ix"], lambda v: durations.hours(v.runs, v.attempts)
+        ),
+    ),
+    "calls": (
+        Contribution(
+            "phase_hours",
+            [*COHORT, *calls.STEP, "outcome", "ix"],
+            lambda v: calls.phase_hours(v.runs, v.phases),
+        ),
+    ),
+}
+"""Job name → what it keeps."""
+
+
+def difference(changes: Changes, contribution: Contribution) -> pl.DataFrame:
+    """Return what *changes* add to and take from a table: rows of it, to be added to those that are there."""
+    both = contribution.of(_both(changes))
+    sums = [c for c in both.columns if c not in contribution.keys]
+    sign = pl.when(pl.col("project").str.starts_with(_BEFORE)).then(-1).otherwise(1)
+    return both.with_columns(pl.col(sums) * sign, project=pl.col("project").str.slice(1))
+
+
+def _both(changes: Changes) -> Version:
+    """Return both versions of the changed runs as runs of two projects: they add up apart, and in one pass."""
+    merged = {
+        name: pl.concat([
+            before.with_columns(project=pl.lit(_BEFORE) + pl.col("project")),
+            after.with_columns(project=pl.lit(_AFTER) + pl.col("project")),
+        ])
+        for (name, before), (_, after) in zip(changes.before.tables(), changes.after.tables(), strict=True)
+    }  # fmt: skip
+    return Version(**merged)
+
+
+def settle(h: Handle, name: str, changes: Changes) -> int:
+    """Bring the tables of job *name* up to date with *changes*; return how many rows that wrote."""
+    return sum(additive.add(h, c.table, difference(changes, c), c.keys) for c in CONTRIBUTIONS[name])
+
+
+def clear(h: Handle, name: str) -> None:
+    """Empty the tables of job *name*."""
+    for c in CONTRIBUTIONS[name]:
+        h.run(f"DELETE FROM {c.table}")  # noqa: S608 -- our own names
+
+
+def fill(h: Handle, name: str, runs: Version) -> int:
+    """Add whole *runs* that were never counted; return how many rows that wrote."""
+    return sum(additive.add(h, c.table, c.of(runs), c.keys) for c in CONTRIBUTIONS[name])

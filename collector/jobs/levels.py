@@ -1,0 +1,116 @@
+"""Queue levels: which hours' levels a change or the clock touches, and those hours computed again.
+
+An hour is computed from all runs that wait or hold a slot in it, so its rows are what a recompute of everything would
+give. Open slots last until now, so the hours since the last time are always among them; what changed runs held and
+hold differently names the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from collector.analyse import inference, levels, limits, slots
+from collector.analyse.frames import HOUR_NS
+from collector.store import held
+from collector.store.changes import Changes, Version
+from collector.store.database import Handle
+
+_TOGETHER = 24
+"""Hours computed in one sweep."""
+_MOST_HOURS = 48
+"""Hours computed at one time, the newest first; others wait for the next."""
+_LOOK_BACK_NS = 24 * HOUR_NS
+"""What limits are inferred from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The times levels depend on. *lease_ns*: how long an attempt without a sign of life keeps its slot."""
+
+    as_of_ns: int
+    lease_ns: int
+
+
+def _intervals(v: Version, clock: Clock) -> list[pl.DataFrame]:
+    slots_ = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=clock.as_of_ns, lease_ns=clock.lease_ns)
+    waiting = slots.queued(v.runs, v.attempts, as_of_ns=clock.as_of_ns)
+    return [slots_.collect(engine="streaming"), waiting.collect(engine="streaming")]
+
+
+def _differing(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Return the times (a, b) in which *old* and *new* intervals differ: the ends of those that only grew or shrank."""
+    same = [c for c in old.columns if c != "to_ns"]
+    both = old.join(new, on=same, how="full", nulls_equal=True, coalesce=True, suffix="_new")
+    ends = [pl.col("to_ns"), pl.col("to_ns_new")]
+    grew = pl.all_horizontal(e.is_not_null() for e in ends)
+    start = pl.coalesce("from_ns", *ends)
+    return both.filter(~grew | (ends[0] != ends[1])).select(
+        a=pl.when(grew).then(pl.min_horizontal(*ends)).otherwise(start), b=pl.max_horizontal(*ends)
+    )
+
+
+def touched(changes: Changes, before: Clock, now: Clock) -> pl.DataFrame:
+    """Return `hour_ns` of every hour in which *changes* or the clock between *before* and *now* move a level."""
+    pairs = zip(_intervals(changes.before, before), _intervals(changes.after, now), strict=True)
+    times = pl.concat([_differing(old, new) for old, new in pairs])
+    return (
+        times.filter(pl.col("a") < now.as_of_ns)
+        .select(
+            hour_ns=pl.int_ranges(
+                pl.col("a") // HOUR_NS * HOUR_NS,
+                # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
+                pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1))) + 1,
+                HOUR_NS,
+            )
+        )
+        .explode("hour_ns")
+        .drop_nulls()
+        .unique()
+    )
+
+
+def passed(h: Handle, since_ns: int, now: Clock) -> pl.DataFrame:
+    """Return `hour_ns` of the hours from *since_ns* to now in which a slot may have been held or a run waited."""
+    first = since_ns // HOUR_NS * HOUR_NS
+    last = min(held.last_ns(h, since_ns), now.as_of_ns - 1)
+    return pl.DataFrame({"hour_ns": range(first, last + 1, HOUR_NS)}, schema={"hour_ns": pl.Int64})
+
+
+def compute(h: Handle, now: Clock) -> int:
+    """Compute marked hours again, some of them if there are many; return how many rows that wrote."""
+    written = 0
+    hours = sorted([hour for hour in held.marked(h) if hour < now.as_of_ns][:_MOST_HOURS])
+    known = held.limits(h).filter(pl.col("source") == "settings")
+    while hours:
+        first = hours[0]
+        together = [hour for hour in hours if hour < first + _TOGETHER * HOUR_NS]
+        hours = hours[len(together) :]
+        from_ns, to_ns = first, together[-1] + HOUR_NS
+        v = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
+        slots_, waiting = _intervals(v, now)
+        queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
+        rows = levels.queue_levels(
+            slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
+        )
+        time = slots.slot_hours(slots_).filter(pl.col("hour_ns").is_between(from_ns, to_ns, closed="left"))
+        rows = busy(rows)
+        held.replace(h, from_ns, to_ns, rows, time)
+        written += rows.height + time.height
+    return written
+
+
+def busy(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of queue hours in which a slot was held or a run waited; all others are level 0 throughout."""
+    hour = [*slots.QUEUE, pl.col("bucket_ns") // HOUR_NS]
+    return rows.filter(((pl.col("level") > 0) | pl.col("is_queued").fill_null(False)).any().over(hour))
+
+
+def infer(h: Handle, *, now: Clock) -> int:
+    """Infer the limits of queues from the last day; return how many there are."""
+    from_ns = (now.as_of_ns - _LOOK_BACK_NS) // HOUR_NS * HOUR_NS
+    slots_, waiting = _intervals(held.touching(h, from_ns, now.as_of_ns), now)
+    found = inference.infer(slots_, waiting, from_ns=from_ns, to_ns=now.as_of_ns)
+    held.set_limits(h, "inferred", found)
+    return found.height

@@ -1,0 +1,66 @@
+"""Invented histories of runs over days, as rows of the raw tables: attempts, waits, phases, ends that come late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from collector.journal import Entry
+from collector.store.apply import apply
+from collector.store.database import Database
+from tests.analyse.story import T0, attempt, frame, log, span
+
+HOUR = 3_600.0
+_QUEUES = st.sampled_from(["mail", "reports", None])
+_TASKS = st.sampled_from(["send", "build", None])
+# Few distinct times, so that starts, ends and hours coincide; some lie days apart.
+_TIMES = st.sampled_from([0.0, 10.0, 10.001, 1800.0, 3599.999, 3600.0, 3700.0, 7200.0, 30_000.0, 172_800.0])
+_LENGTHS = st.sampled_from([0.0, 0.5, 10.0, 1800.0, 3600.0, 90_000.0])
+
+
+@st.composite
+def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the records of one run as (table, row) pairs."""
+    about = {"task_id": draw(_TASKS), "queue": draw(_QUEUES), "is_test": draw(st.sampled_from([None, None, True]))}
+    records: list[tuple[str, dict[str, Any]]] = []
+    start = draw(_TIMES)
+    for number in range(1, draw(st.integers(1, 3)) + 1):
+        end = draw(st.none() | _LENGTHS.map(lambda length, s=start: s + length))
+        failed = draw(st.booleans())
+        records.append(("spans", attempt(name, number, start, end, failed=failed, compute_ms=5.0, **about)))
+        if end is not None and draw(st.booleans()):
+            # The same attempt announced before it ended: it may arrive days apart from its end.
+            records.append(("spans", attempt(name, number, start, None, **about)))
+        if draw(st.booleans()):
+            lasts = draw(_LENGTHS)
+            waits = span(name, "wait.for()", start + 1, start + 1 + lasts, wait_kind="for", attempt=number, **about)
+            records.append(("spans", waits))
+        if draw(st.booleans()):
+            told = {**about, "attempt": number, "dialect": "trigger_dev"}
+            waited, ending = draw(st.none() | st.just(2e6)), draw(st.sampled_from(["failed", "completed"]))
+            for after, body in ((0.0, "started"), (0.2, "calling_stripe"), (0.4, ending)):
+                records.append(
+                    ("logs", log(name, start + after, f"order_process_{body}", queue_wait_ms=waited, **told))
+                )
+        start = (end if end is not None else start) + draw(st.sampled_from([0.0, 2.0, 3600.0]))
+    return records
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[list[tuple[str, dict[str, Any]]]]:
+    """Return groups of records in the order they arrive."""
+    records = [r for i in range(draw(st.integers(1, 4))) for r in draw(run(f"run_{i}"))]
+    records = draw(st.permutations(records))
+    size = draw(st.integers(1, 6))
+    return [records[i : i + size] for i in range(0, len(records), size)]
+
+
+def store(database: Database, seq: int, records: list[tuple[str, dict[str, Any]]], received_ns: int = T0) -> None:
+    """Write *records* as journal group *seq*."""
+    tables = {}
+    for name in ("spans", "logs"):
+        rows = [row for table, row in records if table == name]
+        if rows:
+            tables[name] = frame(name, rows).drop("seq", "row").with_columns(received_ns=received_ns).to_arrow()
+    apply(database, [Entry(seq, received_ns, tables)])
