@@ -58,6 +58,11 @@ class Client:
         """Return the rows of a named query; parameters that are None are left out."""
         return _frame(_table(self._get(f"/api/v1/query/{name}", params, ARROW)))
 
+    def stats(self, name: str, **filters: object) -> pl.DataFrame:
+        """Return the rows of a statistic; filters as in docs/api.md, with `from_` for `from`."""
+        params = {key.rstrip("_"): value for key, value in filters.items()}
+        return _frame(_table(self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)))
+
     def runs(self, **filters: object) -> Page:
         """Return a page of runs; filters as in docs/api.md, with `from_` for `from`."""
         params = {key.rstrip("_"): value for key, value in filters.items()}

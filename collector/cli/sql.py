@@ -37,7 +37,7 @@ def sql(
     if output is None and format in ("parquet", "arrow") and sys.stdout.isatty():
         raise UsageError(f"--format {format}: is not for a terminal; add --output FILE or redirect.")
     answer = Client(where).sql(query)
-    written = _write(answer.table, format)
+    written = write(answer.table, format)
     if output:
         try:
             output.write_bytes(written)
@@ -51,7 +51,7 @@ def sql(
     return 0
 
 
-def _write(table: pa.Table, form: Format) -> bytes:
+def write(table: pa.Table, form: Format) -> bytes:
     import io
 
     import pyarrow as pa
