@@ -12,7 +12,8 @@ import streamlit as st
 
 from collector.api.client import ApiError
 from dashboard import data, strings
-from dashboard.parts.text import duration, safe
+from dashboard.parts import look
+from dashboard.parts.text import compact, duration, safe, visible
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -27,14 +28,14 @@ def freshness() -> None:
         now = data.status()
     except ApiError as e:
         st.badge(strings.AWAY_TITLE, color="red", icon=":material/cloud_off:")
-        st.caption(safe(e.message))
+        st.text(visible(e.message))
         return
     if now["lag_s"] > 2:
         st.badge(strings.BEHIND.format(lag=duration(now["lag_s"] * 1e9)), color="orange", icon=":material/schedule:")
     else:
         st.badge(strings.FRESH, color="green", icon=":material/check_circle:")
     rows = now["rows"]
-    st.caption(strings.COUNTS.format(logs=f"{rows['logs']:,}", spans=f"{rows['spans']:,}", runs=f"{rows['runs']:,}"))
+    st.caption(strings.COUNTS.format(**{name: compact(rows[name]) for name in ("runs", "logs", "spans")}))
 
 
 pages = Path(__file__).parent / "app_pages"
@@ -47,23 +48,35 @@ page = st.navigation(
         "": [st.Page(pages / "run.py", title=strings.RUN, icon=":material/receipt_long:", visibility="hidden")],
     }
 )
+
+
+def away(error: ApiError) -> None:
+    """Say that the store does not answer, what it said, and what to do; the page comes back by itself."""
+    look.plain_header()
+    st.title(strings.AWAY_TITLE, anchor=False)
+    look.notice(strings.AWAY, icon="cloud_off")
+    st.text(visible(error.message))
+    st.button(strings.AGAIN, icon=":material/refresh:")
+
+
 try:
     environments = data.choices("environment")
 except ApiError as e:
-    st.title(strings.AWAY_TITLE, anchor=False)
-    st.write(strings.AWAY)
-    st.text(e.message)
+    away(e)
     st.stop()
 with st.sidebar:
     st.selectbox(
-        "Environment",
+        strings.ENVIRONMENT,
         environments,
         index=None,
-        placeholder="All environments",
+        placeholder=strings.ALL_ENVIRONMENTS,
         format_func=safe,
         key="environment",
         bind="query-params",
         persist_state="session",
     )
     freshness()
-page.run()
+try:
+    page.run()
+except ApiError as e:
+    away(e)

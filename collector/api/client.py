@@ -17,7 +17,11 @@ from collector.model.errors import Refused
 
 
 class ApiError(Refused):
-    """The store said no, or there is none; the message is for people."""
+    """The store said no, or there is none; the message is for people. *unknown*: it has nothing by that name."""
+
+    def __init__(self, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Client:
                 message = str(response.json()["error"])
             except (ValueError, KeyError, TypeError):
                 message = f"the store answered {response.status_code}"
-            raise ApiError(message)
+            raise ApiError(message, unknown=response.status_code == 404)
         return response
 
 

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import zlib
+
 import polars as pl
 import streamlit as st
 
 from dashboard import data, strings
 from dashboard.parts import look, provenance
 from dashboard.parts.look import STATUS_COLORS
-from dashboard.parts.text import count, safe, visible
+from dashboard.parts.text import NONE, count, visible
 
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
 start, end = chosen.window()
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
+with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
     search = st.text_input(
         "Search", placeholder=strings.SEARCH, key="q", label_visibility="collapsed", icon=":material/search:",
-        width=290, bind="query-params",
+        width=280, bind="query-params",
     )  # fmt: skip
     statuses = st.multiselect(
-        "Status", list(STATUS_COLORS), key="status", placeholder="Status", label_visibility="collapsed", width=210,
+        "Status", list(STATUS_COLORS), key="status", placeholder="Status", label_visibility="collapsed", width=200,
         bind="query-params",
     )  # fmt: skip
     task = st.selectbox(
         "Task", data.choices("task"), index=None, key="task", placeholder="Task", label_visibility="collapsed",
-        width=220, bind="query-params", format_func=safe,
+        width=190, bind="query-params", format_func=visible,
     )  # fmt: skip
     queue = st.selectbox(
         "Queue", data.choices("queue"), index=None, key="queue", placeholder="Queue", label_visibility="collapsed",
-        width=180, bind="query-params", format_func=safe,
+        width=160, bind="query-params", format_func=visible,
     )  # fmt: skip
     retried = st.toggle("Retried only", key="retried", bind="query-params")
 
@@ -43,45 +45,42 @@ filters = {
     "retried": True if retried else None,
 }
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
-if st.session_state.get("runs_filters") != signature:
-    st.session_state["runs_filters"] = signature
-    st.session_state["runs_page"] = 1
-number = int(st.session_state.get("runs_page", 1))
+# Other filters are another list, which starts at its first page.
+page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
+number = int(st.session_state.get(page_key, 1))
 found, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
-st.caption(f"**{count(total)}** runs")
+st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE}")
 
 
 def table(runs: pl.DataFrame) -> pl.DataFrame:
-    """Return what the page shows of *runs*; values that are not measured carry their mark."""
+    """Return what the page shows of *runs*: values that are not measured carry their mark, unknown ones say so."""
+    marks = {name: "" if name == "measured" else f" {glyph}" for name, glyph in provenance.GLYPHS.items()}
 
-    def marked(value: str, source: str) -> pl.Expr:
-        marks = {name: "" if name == "measured" else f" {glyph}" for name, glyph in provenance.GLYPHS.items()}
+    def marked(value: pl.Expr, source: str) -> pl.Expr:
         sign = pl.col(source).replace_strict(marks, default=" ?")
-        return pl.when(pl.col(value).is_null()).then(pl.lit("?")).otherwise(pl.col(value).cast(pl.String) + sign)
-
-    took = (pl.col("ended_ns") - pl.col("started_ns")) / 1e9
-    at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
+        return pl.when(value.is_null()).then(pl.lit("?")).otherwise(value.cast(pl.String) + sign)
 
     def shown(column: str) -> pl.Expr:
-        return pl.col(column).map_elements(visible, return_dtype=pl.String).alias(column)
+        return pl.col(column).map_elements(visible, return_dtype=pl.String)
 
+    at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
+    wait = (pl.col("queue_wait_ns") / 1e9).round(2).map_elements(lambda s: f"{s:,.2f} s", return_dtype=pl.String)
     return runs.select(
-        shown("run_id").alias("Run"),
-        pl.concat_list("status").alias("Status"),
-        pl.col("status_source").replace_strict(provenance.GLYPHS, default="?").alias("Source"),
-        shown("task_id").alias("Task"),
-        shown("queue").alias("Queue"),
-        marked("attempt_count", "attempt_count_source").alias("Attempts"),
-        (at // 1_000_000).cast(pl.Datetime("ms")).alias("Started"),
-        (pl.col("queue_wait_ns") / 1e9).alias("Queue wait"),
-        took.alias("Duration"),
-        shown("version").alias("Version"),
-        shown("error_type").alias("Error"),
+        Run=shown("run_id"),
+        Status=pl.concat_list(marked(pl.col("status"), "status_source")),
+        Task=shown("task_id").fill_null(strings.UNKNOWN),
+        Queue=shown("queue"),
+        Attempts=marked(pl.col("attempt_count"), "attempt_count_source"),
+        Started=(at // 1_000_000).cast(pl.Datetime("ms")),
+        Wait=marked(wait, "queue_wait_source"),
+        Duration=(pl.col("ended_ns") - pl.col("started_ns")) / 1e9,
+        Error=shown("error_type"),
+        Version=shown("version"),
     )
 
 
 if found.is_empty():
-    st.info(strings.NO_MATCH, icon=":material/search_off:")
+    look.notice(strings.NO_MATCH, icon="search_off")
 else:
     rows = table(found)
     column = st.column_config
@@ -89,29 +88,29 @@ else:
     event = st.dataframe(
         rows,
         hide_index=True,
-        height=600,
+        height=look.table_height(rows.height, most=18),
         row_height=34,
+        placeholder=NONE,
         key="runs_table",
         on_select="rerun",
         selection_mode="single-row",
-        alt="Runs",
+        alt=strings.RUNS,
         column_config={
-            "Run": column.TextColumn(width=190, pinned=True),
-            "Status": look.pills("Status"),
-            "Source": column.TextColumn(width=60, help=strings.PROVENANCE_LEGEND),
-            "Task": column.TextColumn(width=160),
-            "Queue": column.TextColumn(width=120),
-            "Attempts": column.TextColumn(width=80, help=strings.PROVENANCE_LEGEND),
-            "Started": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=130),
-            "Queue wait": column.NumberColumn(format="%.2f s", width=90),
-            "Duration": column.ProgressColumn(format="%.2f s", min_value=0, max_value=longest, width=150),
+            "Run": column.TextColumn(width=220, pinned=True),
+            "Status": look.pills("Status", width=115, marked=True),
+            "Task": column.TextColumn(width=140),
+            "Queue": column.TextColumn(width=125),
+            "Attempts": column.TextColumn(width=70, alignment="right", help=strings.PROVENANCE_LEGEND),
+            "Started": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=125),
+            "Wait": column.TextColumn("Queue wait", width=85, alignment="right", help=strings.PROVENANCE_LEGEND),
+            "Duration": column.ProgressColumn(format="%.2f s", min_value=0, max_value=longest, width=140),
+            "Error": column.TextColumn(width=150),
             "Version": column.TextColumn(width=100),
-            "Error": column.TextColumn(width=160),
         },
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{strings.SELECT_HINT} · {strings.PROVENANCE_LEGEND}")
-        st.pagination(max(1, -(-total // data.PAGE)), key="runs_page")
+        st.pagination(max(1, -(-total // data.PAGE)), key=page_key, persist_state="session")
     selected = event.selection.rows
     if selected:
         row = found.row(selected[0], named=True)

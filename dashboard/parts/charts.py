@@ -6,6 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from dashboard import strings
+from dashboard.parts.text import visible
+
 OUTCOMES = {
     "first_try": "completed",
     "recovered": "recovered",
@@ -14,6 +17,16 @@ OUTCOMES = {
     "open": "open",
     "unknown": "unknown",
 }
+
+
+def every_bucket(frame: pl.DataFrame, window: tuple[int, int, int]) -> pl.DataFrame:
+    """Add the buckets without runs to *frame*; *window* is from, to, width in ns.
+
+    A count of nothing is 0, a percentile of nothing is unknown.
+    """
+    edges = pl.DataFrame({"bucket_ns": range(*window)}, schema={"bucket_ns": pl.Int64})
+    filled = edges.join(frame, on="bucket_ns", how="left")
+    return filled.with_columns(pl.exclude("bucket_ns", "^.*_p[0-9]+_ns$").fill_null(0))
 
 
 def base(p: dict[str, Any]) -> dict[str, Any]:
@@ -58,8 +71,13 @@ def outcomes(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     return {**base(p), "dataset": {"source": source.to_dicts()}, "series": series}
 
 
+def _label(text: str) -> str:
+    return visible(text or strings.UNKNOWN)
+
+
 def heatmap(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return tasks x hours, coloured by the share of runs that failed or were retried."""
+    frame = frame.with_columns(pl.col("task").map_elements(_label, return_dtype=pl.String))
     ranked = frame.group_by("task").agg(pl.col("bad").sum()).sort("bad", "task")["task"].to_list()
     hours = frame["bucket_ns"].unique().sort().to_list()
     labels = {

@@ -15,7 +15,7 @@ export default function ({ data, parentElement }) {
   mark.setAttribute("role", "img");
   mark.setAttribute("aria-label", data.explain);
   head.append(mark);
-  root.append(head);
+  root.append(head, make("p", "run", data.run));
   const list = make("dl", "list");
   for (const fact of data.facts) {
     const cell = make("div", "cell");
@@ -27,7 +27,7 @@ export default function ({ data, parentElement }) {
       sign.setAttribute("aria-label", fact.explain);
       term.append(sign);
     }
-    const value = make("dd", fact.mono ? "mono" : "", fact.value);
+    const value = make("dd", [fact.mono ? "mono" : "", fact.vague ? "vague" : ""].join(" ").trim(), fact.value);
     value.title = fact.value;
     cell.append(term, value);
     list.append(cell);

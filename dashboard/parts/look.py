@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import data
+from dashboard import data, strings
 from dashboard.parts import provenance
 
 STATUS_COLORS = {
@@ -33,7 +33,9 @@ _CSS = """<style>
 @media(max-width:900px){[data-testid="stMainBlockContainer"]{padding-left:1rem!important;padding-right:1rem!important}}
 .rw-title{font-weight:600;font-size:14px;line-height:1.3;margin:0;padding:0}
 .rw-sub{font-size:12.5px;opacity:.75;margin:2px 0 0}
-.rw-mark{font-size:10px;opacity:.75;margin-left:5px;cursor:help;vertical-align:middle}
+.rw-mark{font-size:11px;opacity:.8;margin-left:5px;cursor:help;vertical-align:middle}
+[class*="st-key-attention_open_"] button{min-height:0;padding:0;text-align:left}
+[class*="st-key-attention_open_"] button p{font-weight:600;line-height:1.35}
 </style>"""
 
 
@@ -86,6 +88,18 @@ def plain_header() -> None:
     st.html(_CSS)
 
 
+def notice(text: str, *, icon: str) -> None:
+    """Say calmly that there is nothing to show, and why; our own words."""
+    with st.container(border=True, horizontal=True, gap="small", vertical_alignment="center", key=f"notice_{icon}"):
+        st.badge(" ", icon=f":material/{icon}:", color="gray")
+        st.markdown(text)
+
+
+def table_height(rows: int, *, row: int = 34, most: int = 16) -> int:
+    """Return the height in px at which a table ends with a whole row; *most* rows, then it scrolls."""
+    return 2 + row * (1 + max(1, min(rows, most)))
+
+
 def card(title: str, subtitle: str = "", *, key: str, height: int | str = "content") -> DeltaGenerator:
     """Return a bordered container with a title and one line that defines what it shows; both our own words."""
     box = st.container(border=True, key=key, gap="small", height=height)  # type: ignore[arg-type]
@@ -96,7 +110,8 @@ def card(title: str, subtitle: str = "", *, key: str, height: int | str = "conte
 
 @dataclass(frozen=True)
 class Kpi:
-    """One number: *tone* good, bad or flat colours the change; *raw* is the value for machines."""
+    """One number: *tone* good, bad or flat colours *change* and trend; *against* says what changed against what;
+    *raw* is the value for machines."""
 
     name: str
     label: str
@@ -105,6 +120,7 @@ class Kpi:
     definition: str
     source: str
     change: str
+    against: str
     tone: str
     series: Sequence[float | None]
 
@@ -113,11 +129,12 @@ def kpi_row(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
     """Draw KPI cards that wrap; *window* (from, to) in ns is told to machines beside their values."""
     p = palette()
     tones = {"good": p["good"], "bad": p["bad"], "flat": p["mute"]}
+    lines = {"good": p["first_try"], "bad": p["failed"], "flat": p["primary"]}
     cards = "".join(
         f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" data-value="{"" if k.raw is None else k.raw}">'
         f'<div class="l">{escape(k.label)}{provenance.html(k.source)}</div><div class="v">{escape(k.value)}</div>'
-        f'<div class="d"><span style="color:{tones[k.tone]}">{escape(k.change)}</span></div>'
-        f"{_spark(k.series, p['primary'])}"
+        f'<div class="d"><span style="color:{tones[k.tone]}">{escape(k.change)}</span> {escape(k.against)}</div>'
+        f"{_spark(k.series, lines[k.tone])}"
         f'<div class="def">{escape(k.definition)}</div></div>'
         for k in kpis
     )
@@ -128,19 +145,21 @@ def kpi_row(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
         ".rw-kpi .l{font-size:12.5px;opacity:.85}"
         ".rw-kpi .v{font-size:25px;font-weight:600;letter-spacing:-.02em;line-height:1.3;"
         "font-variant-numeric:tabular-nums}"
-        ".rw-kpi .d{font-size:12px;font-variant-numeric:tabular-nums;min-height:18px;margin-bottom:4px}"
+        f".rw-kpi .d{{font-size:12px;font-variant-numeric:tabular-nums;min-height:18px;margin-bottom:4px;"
+        f"color:{p['mute']}}}"
         f".rw-kpi .def{{font-size:11px;color:{p['mute']};margin-top:5px;line-height:1.3}}"
         f'</style><div class="rw-kpis" role="list" data-from="{window[0]}" data-to="{window[1]}">{cards}</div>'
     )
 
 
 def _spark(series: Sequence[float | None], color: str, width: int = 160, height: int = 30) -> str:
-    """Return a sparkline as an image; gaps where nothing is known."""
+    """Return a sparkline with the area below it as an image; gaps where nothing is known."""
     known = [v for v in series if v is not None]
     if len(known) < 2:
         return f'<div style="height:{height}px"></div>'
     low, high = min(known), max(known)
     span = (high - low) or 1.0
+    low -= 0.0 if high > low else 0.5  # a constant lies in the middle, not at the bottom
     step = width / max(1, len(series) - 1)
     pieces: list[list[str]] = [[]]
     for i, v in enumerate(series):
@@ -149,6 +168,8 @@ def _spark(series: Sequence[float | None], color: str, width: int = 160, height:
         else:
             pieces[-1].append(f"{i * step:.1f},{height - 3 - (v - low) / span * (height - 7):.1f}")
     lines = "".join(
+        f'<polygon points="{points[0].split(",")[0]},{height} {" ".join(points)} {points[-1].split(",")[0]},{height}" '
+        f'fill="{color}" opacity=".12"/>'
         f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" stroke-width="1.6" '
         'vector-effect="non-scaling-stroke" stroke-linejoin="round"/>'
         for points in pieces
@@ -162,8 +183,10 @@ def _spark(series: Sequence[float | None], color: str, width: int = 160, height:
     return f'<img alt="" style="display:block;width:100%;height:{height}px" src="data:image/svg+xml;base64,{encoded}">'
 
 
-def pills(label: str, width: int = 110) -> Any:
-    """Return a column configuration that draws a status list as a coloured pill."""
+def pills(label: str, width: int = 110, *, marked: bool = False) -> Any:
+    """Return a column configuration that draws a status list as a coloured pill; *marked* ones end in their mark."""
+    marks = ["", *(f" {glyph}" for glyph in dict.fromkeys(provenance.GLYPHS.values()))] if marked else [""]
+    options = {status + mark: color for status, color in STATUS_COLORS.items() for mark in marks}
     return st.column_config.MultiselectColumn(
-        label, options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width=width
+        label, options=list(options), color=list(options.values()), width=width, help=strings.PROVENANCE_LEGEND
     )

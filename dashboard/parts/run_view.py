@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import strings
 from dashboard.parts import provenance
 from dashboard.parts.look import STATUS_COLORS
 from dashboard.parts.text import NONE, duration, visible
@@ -44,43 +45,55 @@ def moment(ns: int | None) -> str:
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """Return what the facts component shows of *run*."""
+    """Return what the facts component shows of *run*: the core always, unknown or not; the rest where it is there."""
+    items: list[dict[str, Any]] = []
 
-    def fact(label: str, value: str, source: str | None = None, *, mono: bool = False) -> dict[str, Any]:
+    def fact(label: str, value: str, source: str | None = None, *, mono: bool = False) -> None:
         mark = {"glyph": provenance.glyph(source), "explain": provenance.explain(source)} if source else {}
-        return {"label": label, "value": value, "mono": mono, **mark}
+        vague = value == NONE
+        shown = strings.UNKNOWN if vague and source else value
+        items.append({"label": label, "value": shown, "mono": mono and not vague, "vague": vague, **mark})
+
+    def extra(label: str, value: str | None, source: str | None = None, *, mono: bool = False) -> None:
+        if value:
+            fact(label, visible(value), source, mono=mono)
 
     def word(key: str) -> str:
         return visible(str(run[key])) if run.get(key) is not None else NONE
 
+    def length(key: str, source: str) -> tuple[str, str]:
+        return duration(run[key]), source if run[key] is not None else "unknown"
+
     took = run["ended_ns"] - run["started_ns"] if run["ended_ns"] and run["started_ns"] else None
     worst = max((run["started_source"], run["ended_source"]), key=list(provenance.GLYPHS).index)
-    items = [
-        fact("Run", word("run_id"), mono=True),
-        fact("Queued", moment(run["queued_ns"]), run["queued_source"]),
-        fact("Started", moment(run["started_ns"]), run["started_source"]),
-        fact("Ended", moment(run["ended_ns"]), run["ended_source"]),
-        fact("Queue wait", duration(run["queue_wait_ns"]), run["queue_wait_source"]),
-        fact("Start to end", duration(took), worst if took is not None else "unknown"),
-        fact("Active", duration(run["active_ns"]), "derived" if run["active_ns"] is not None else "unknown"),
-        fact("Waits", duration(run["wait_ns"]), "measured" if run["wait_ns"] is not None else "unknown"),
-        fact("Backoff", duration(run["backoff_ns"]), "derived" if run["backoff_ns"] is not None else "unknown"),
-        fact("Attempts", word("attempt_count"), run["attempt_count_source"]),
-        fact("Queue", word("queue"), run["queue_source"]),
-        fact("Version", word("version")),
-        fact("Machine", word("machine")),
-        fact("Environment", word("environment")),
-        fact("Parent", word("parent_run_id"), run["parent_source"], mono=True),
-        fact("Correlation id", word("correlation_id"), mono=True),
-        fact("Request id", word("request_id"), mono=True),
-        fact("Tags", visible(", ".join(run["tags"])) if run.get("tags") else NONE),
-        fact("Compute", f"{run['compute_ms']:.0f} ms" if run.get("compute_ms") is not None else NONE),
-        fact("Cost", f"{run['cost_cents']:.4f} ¢" if run.get("cost_cents") is not None else NONE),
-        fact("Telemetry", f"{run['coverage']}, {word('dialect')}"),
-    ]
+    fact("Queued", moment(run["queued_ns"]), run["queued_source"])
+    fact("Started", moment(run["started_ns"]), run["started_source"])
+    fact("Ended", moment(run["ended_ns"]), run["ended_source"])
+    fact("Queue wait", duration(run["queue_wait_ns"]), run["queue_wait_source"])
+    fact("Start to end", duration(took), worst if took is not None else "unknown")
+    fact("Active", *length("active_ns", "derived"))
+    fact("Waits", *length("wait_ns", "measured"))
+    fact("Backoff", *length("backoff_ns", "derived"))
+    fact("Attempts", word("attempt_count"), run["attempt_count_source"])
+    fact("Queue", word("queue"), run["queue_source"])
+    fact("Parent", word("parent_run_id"), run["parent_source"], mono=True)
+    fact("Environment", word("environment"))
+    fact("Telemetry", run["coverage"].replace("+", " and "))
+    fact("Dialect", word("dialect"))
+    extra("Version", run["version"])
+    extra("Machine", run["machine"])
+    extra("Compute", duration(run["compute_ms"] * 1e6) if run.get("compute_ms") is not None else None, "measured")
+    extra("Cost", f"{run['cost_cents']:.4f} ¢" if run.get("cost_cents") is not None else None, "measured")
+    extra("Correlation id", run["correlation_id"], mono=True)
+    extra("Request id", run["request_id"], mono=True)
+    extra("Batch", run["batch_id"], mono=True)
+    extra("Idempotency key", run["idempotency_key"], mono=True)
+    extra("Tags", ", ".join(run["tags"] or []))
+    extra("Kind", ", ".join(w for w, on in (("test run", run["is_test"]), ("replay", run["is_replay"])) if on))
     error = ": ".join(visible(str(run[k])) for k in ("error_type", "error_message") if run.get(k))
     return {
-        "title": word("task_id") if run["task_id"] else "Task unknown",
+        "title": word("task_id") if run["task_id"] else strings.TASK_UNKNOWN,
+        "run": word("run_id"),
         "status": run["status"].replace("_", " ").capitalize(),
         "tone": STATUS_COLORS[run["status"]],
         "glyph": provenance.glyph(run["status_source"]),
@@ -92,13 +105,14 @@ def facts(run: Run) -> dict[str, Any]:
 
 def bars(found: dict[str, Any]) -> list[Bar]:
     """Return the bars of a run in the order of time, nanoseconds absolute: queue wait, attempts with phases and
-    waits in them, backoff between. A bar that nothing ended reaches to the last sign of life and is open."""
+    waits in them, backoff between. A bar that nothing ended reaches to the end of its attempt or else to the last
+    sign of life, and is open."""
     run: Run = found["run"]
     last = run["last_seen_ns"] or run["started_ns"] or run["queued_ns"] or 0
     rows: list[Bar] = []
     if run["queued_ns"] is not None and run["started_ns"] is not None and run["started_ns"] >= run["queued_ns"]:
         rows.append(
-            _bar("queue", "queue wait", 0, run["queued_ns"], run["started_ns"], "idle", "waiting", run["queued_source"])
+            _bar("queue", "queue wait", run["queued_ns"], run["started_ns"], "idle", "waiting", run["queued_source"])
         )
     attempts = found["attempts"]
     for i, a in enumerate(attempts):
@@ -106,27 +120,25 @@ def bars(found: dict[str, Any]) -> list[Bar]:
         tone = _TONES.get(a["status"], "vague")
         rows.append(
             _bar(
-                f"a{a['number']}", f"attempt {a['number']}", 0, a["started_ns"], end, tone, a["status"],
+                f"a{a['number']}", f"attempt {a['number']}", a["started_ns"], end, tone, a["status"],
                 a["ended_source"] if a["ended_ns"] is not None else a["status_source"],
                 is_open=a["ended_ns"] is None,
             )
         )  # fmt: skip
-        rows += _inner(found, a["number"], last)
+        rows += _inner(found, a["number"], end)
         if i + 1 < len(attempts) and a["ended_ns"] is not None:
             following = attempts[i + 1]
             if following["started_ns"] > a["ended_ns"] and following["number"] == a["number"] + 1:
-                rows.append(
-                    _bar(f"b{a['number']}", "backoff", 0, a["ended_ns"], following["started_ns"], "idle",
-                         "waiting", "derived")
-                )  # fmt: skip
+                name = f"b{a['number']}"
+                rows.append(_bar(name, "backoff", a["ended_ns"], following["started_ns"], "idle", "waiting", "derived"))
     known = {a["number"] for a in attempts}
     for number in sorted({p["attempt"] for p in found["phases"]} - known, key=lambda n: (n is not None, n)):
         rows += _inner(found, number, last)
     return rows
 
 
-def _inner(found: dict[str, Any], number: int | None, last: int) -> list[Bar]:
-    """Return the phases and waits of one attempt in the order of time."""
+def _inner(found: dict[str, Any], number: int | None, until: int) -> list[Bar]:
+    """Return the phases and waits of one attempt in the order of time, each one deeper than the one it lies in."""
     rows: list[Bar] = []
     for i, p in enumerate(found["phases"]):
         if p["attempt"] != number:
@@ -137,30 +149,37 @@ def _inner(found: dict[str, Any], number: int | None, last: int) -> list[Bar]:
         elif p["phase"] == "validating":
             name = f"{name} validating"
         start = p["started_ns"] if p["started_ns"] is not None else p["ended_ns"]
-        end = p["ended_ns"] if p["ended_ns"] is not None else max(last, start)
+        end = p["ended_ns"] if p["ended_ns"] is not None else max(until, start)
         tone = {"completed": "good", "failed": "bad"}.get(p["outcome"], "vague")
-        bar = _bar(f"p{i}", visible(name), 1 if p["phase"] == "started" else 2, start, end, tone, p["outcome"],
-                   "phase", is_open=p["ended_ns"] is None)  # fmt: skip
+        bar = _bar(f"p{i}", visible(name), start, end, tone, p["outcome"], "phase", is_open=p["ended_ns"] is None)
         if p["started_ns"] is None or p["ended_ns"] is None:
             bar["length"] = None
         rows.append(bar)
     for i, w in enumerate(found["waits"]):
         if w["attempt"] == number:
-            end = w["ended_ns"] if w["ended_ns"] is not None else max(last, w["started_ns"])
+            end = w["ended_ns"] if w["ended_ns"] is not None else max(until, w["started_ns"])
+            name = strings.WAITS.get(w["kind"], visible(w["kind"]))
             rows.append(
-                _bar(f"w{i}", f"wait ({w['kind']})", 1, w["started_ns"], end, "idle", "waiting", "measured",
-                     is_open=w["ended_ns"] is None)
-            )  # fmt: skip
-    return sorted(rows, key=lambda r: (r["start"], r["depth"], -r["end"]))
+                _bar(f"w{i}", name, w["started_ns"], end, "idle", "waiting", "measured", is_open=w["ended_ns"] is None)
+            )
+    rows.sort(key=lambda r: (r["start"], -r["end"], r["id"]))
+    around: list[int] = []
+    for row in rows:
+        while around and (row["start"] >= around[-1] or row["end"] > around[-1]):
+            around.pop()
+        row["depth"] = len(around) + 1
+        if row["id"][0] != "w":  # nothing is done within a wait; what seems to be differs by the clocks' precision
+            around.append(row["end"])
+    return rows
 
 
 def _bar(
-    ident: str, name: str, depth: int, start: int, end: int, tone: str, word: str, source: str, *, is_open: bool = False
+    ident: str, name: str, start: int, end: int, tone: str, word: str, source: str, *, is_open: bool = False
 ) -> Bar:
     return {
         "id": ident,
         "name": name,
-        "depth": depth,
+        "depth": 0,
         "start": start,
         "end": end,
         "length": (end - start) / 1e6,
@@ -175,35 +194,36 @@ def _bar(
 def on_axis(rows: list[Bar], *, work_only: bool) -> tuple[list[Bar], float]:
     """Return bars in ms from the run's start and the length of the axis.
 
-    *work_only* leaves out queue wait and backoff and closes the gaps between attempts, which otherwise hide
+    *work_only* leaves out queue wait, backoff and waits and closes the gaps they leave, which otherwise hide
     everything else.
     """
-    if work_only:
-        attempts = sorted((r for r in rows if r["id"][0] == "a"), key=lambda r: r["start"])
-        rows = [r for r in rows if r["id"][0] not in "qb" or r["id"].startswith("a")]
-        if attempts:
-            return _without_gaps(rows, attempts)
+    gaps: list[tuple[int, int]] = []
+    if work_only and any(r["id"][0] == "a" for r in rows):
+        gaps = _gaps(rows)
+        rows = [r for r in rows if r["id"][0] in "ap"]
     if not rows:
         return [], 0.0
     zero = min(r["start"] for r in rows)
-    placed = [{**r, "start": (r["start"] - zero) / 1e6, "end": (r["end"] - zero) / 1e6} for r in rows]
+
+    def at(ns: int) -> float:
+        gone = sum(min(ns, end) - start for start, end in gaps if start < ns)
+        return float(ns - zero - gone) / 1e6
+
+    placed = [{**r, "start": at(r["start"]), "end": at(r["end"])} for r in rows]
     return placed, max(r["end"] for r in placed)
 
 
-def _without_gaps(rows: list[Bar], attempts: list[Bar]) -> tuple[list[Bar], float]:
-    zero = attempts[0]["start"]
-
-    def gone(ns: int) -> int:
-        """Return how much of the time before *ns* lies between attempts."""
-        total, reached = 0, zero
-        for a in attempts:
-            total += max(0, min(ns, a["start"]) - reached)
-            reached = max(reached, a["end"])
-        return total
-
-    placed = [
-        {**r, "start": max(0.0, (r["start"] - zero - gone(r["start"])) / 1e6),
-         "end": max(0.0, (r["end"] - zero - gone(r["end"])) / 1e6)}
-        for r in rows
-    ]  # fmt: skip
-    return placed, max(r["end"] for r in placed)
+def _gaps(rows: list[Bar]) -> list[tuple[int, int]]:
+    """Return when nothing was worked on: between attempts and in waits; apart from each other, in order."""
+    attempts = sorted((r["start"], r["end"]) for r in rows if r["id"][0] == "a")
+    idle = [(r["start"], r["end"]) for r in rows if r["id"][0] == "w"]
+    reached = attempts[0][0]
+    for start, end in attempts:
+        idle.append((reached, start))
+        reached = max(reached, end)
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(idle):
+        begins = max(start, apart[-1][1]) if apart else start
+        if end > begins:
+            apart.append((begins, end))
+    return apart

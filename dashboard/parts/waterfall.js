@@ -3,6 +3,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".waterfall");
   const total = data.total || 1;
   const words = (ms) => {
+    if (ms === 0) return "0";
     if (ms < 1) return `${ms.toFixed(2)} ms`;
     if (ms < 1000) return `${Math.round(ms)} ms`;
     if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;

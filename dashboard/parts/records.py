@@ -1,0 +1,108 @@
+"""Logs and spans as table rows, and a record as it was received: pure functions of what the API says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard import strings
+from dashboard.parts.text import visible
+
+Record = dict[str, Any]
+
+LEVELS = {
+    "TRACE": "gray", "DEBUG": "gray", "INFO": "blue", "WARN": "orange", "ERROR": "red", "FATAL": "red", "?": "gray",
+}  # fmt: skip
+SPAN_STATUS = {"ok": "green", "error": "red", "unset": "gray", "?": "gray"}
+_SLACK_NS = 1_000_000
+"""Clocks write milliseconds: a log of the first or last moment of a bar may lie this far outside."""
+
+
+def level(number: int | None) -> str:
+    """Return the name of a severity number; a question mark when none was sent."""
+    if not number:
+        return "?"
+    return ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")[min(5, (number - 1) // 4)]
+
+
+def moment(record: Record) -> int:
+    """Return when *record* says it happened, else when it was received; ns."""
+    raw = record.get("time_unix_nano") or record.get("start_time_unix_nano") or record.get("observed_time_unix_nano")
+    return int(raw or record["received_ns"])
+
+
+def within(logs: list[Record], start_ns: int, end_ns: int) -> list[Record]:
+    """Return the logs of an interval."""
+    return [r for r in logs if start_ns - _SLACK_NS <= moment(r) <= end_ns + _SLACK_NS]
+
+
+def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
+    """Return one row a log, its offset in seconds from *zero_ns*."""
+    return pl.DataFrame(
+        {
+            "Offset": [(moment(r) - zero_ns) / 1e9 for r in logs],
+            "Level": [[level(r["severity_number"])] for r in logs],
+            "Attempt": [r["attempt"] for r in logs],
+            "Message": [visible(r["body"] or "") for r in logs],
+            "Attributes": [_brief(r) for r in logs],
+        },
+        schema={
+            "Offset": pl.Float64, "Level": pl.List(pl.String), "Attempt": pl.Int64, "Message": pl.String,
+            "Attributes": pl.String,
+        },
+    )  # fmt: skip
+
+
+def span_rows(spans: list[Record], zero_ns: int) -> pl.DataFrame:
+    """Return one row a span, its offset in seconds, its duration in ms."""
+    words = {0: "unset", 1: "ok", 2: "error"}
+    return pl.DataFrame(
+        {
+            "Offset": [(moment(r) - zero_ns) / 1e9 for r in spans],
+            "Status": [[words.get(r["status_code"], "?")] for r in spans],
+            "Attempt": [r["attempt"] for r in spans],
+            "Name": [visible(r["name"]) for r in spans],
+            "Type": [r["span_type"] for r in spans],
+            "Duration": [None if r["duration_ns"] is None else r["duration_ns"] / 1e6 for r in spans],
+        },
+        schema={
+            "Offset": pl.Float64, "Status": pl.List(pl.String), "Attempt": pl.Int64, "Name": pl.String,
+            "Type": pl.String, "Duration": pl.Float64,
+        },
+    )  # fmt: skip
+
+
+def level_column() -> Any:
+    """Return the column configuration that draws a level as a pill."""
+    return st.column_config.MultiselectColumn(options=list(LEVELS), color=list(LEVELS.values()), width=80)
+
+
+def span_status_column() -> Any:
+    """Return the column configuration that draws a span's status as a pill."""
+    return st.column_config.MultiselectColumn(options=list(SPAN_STATUS), color=list(SPAN_STATUS.values()), width=80)
+
+
+def telling(records: list[Record]) -> tuple[Record | None, str]:
+    """Return the record that tells most before anyone chose one, and why: the first error, else the first."""
+    for record in records:
+        if (record.get("severity_number") or 0) >= 17 or record.get("status_code") == 2:
+            return record, strings.RECORD_FIRST_ERROR
+    return (records[0], strings.RECORD_FIRST) if records else (None, "")
+
+
+def as_received(record: Record) -> tuple[Any, Record, Any]:
+    """Return a record's attributes, all else that was sent or promoted, and its resource's attributes."""
+    parsed = {k: json.loads(record[k]) for k in ("events", "links") if record.get(k)}
+    left_out = {"attributes", "resource_attributes", *parsed}
+    plain = {k: v for k, v in record.items() if v is not None and k not in left_out}
+    resource = json.loads(record.get("resource_attributes") or "{}")
+    return json.loads(record.get("attributes") or "{}"), {**plain, **parsed}, resource
+
+
+def _brief(record: Record) -> str:
+    """Return a record's own attributes on one line, the platform's left out."""
+    own = {k: v for k, v in json.loads(record["attributes"] or "{}").items() if not k.startswith("$")}
+    return visible(" ".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in own.items()))[:400]
