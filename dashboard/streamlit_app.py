@@ -35,7 +35,7 @@ def freshness() -> None:
     else:
         st.badge(strings.FRESH, color="green", icon=":material/check_circle:")
     rows = now["rows"]
-    st.caption(strings.COUNTS.format(**{name: compact(rows[name]) for name in ("runs", "logs", "spans")}))
+    look.side_note(strings.COUNTS.format(**{name: compact(rows[name]) for name in ("runs", "logs", "spans")}))
 
 
 pages = Path(__file__).parent / "app_pages"

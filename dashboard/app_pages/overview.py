@@ -65,7 +65,7 @@ with grid.cell(column_span=2), look.card(
         charts.outcomes(buckets, colors), height=262, key="outcomes_chart", alt="Runs over time by outcome, stacked"
     )
 with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=352):
-    attention.show(attention.items(now, tasks), chosen.label)
+    attention.show(attention.items(now, tasks))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
 cells = data.query("page_heatmap", **where, bucket_ns=hours)

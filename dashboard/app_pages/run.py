@@ -122,8 +122,7 @@ with grid.cell():
         else:
             attributes, record, resource = records.as_received(shown)
             st.text(visible(shown.get("body") or shown.get("name") or ""))
-            with st.container(height=400 if len(shown.get("attributes") or "") > 600 else "content", border=False):
-                st.json(visible_json(attributes), expanded=True)
+            st.json(visible_json(attributes), expanded=True)
             with st.expander(strings.RECORD_REST):
                 st.json(visible_json(record), expanded=1)
             with st.expander(strings.RECORD_RESOURCE):

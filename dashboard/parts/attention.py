@@ -15,7 +15,9 @@ from dashboard.parts.text import count, duration, percent, safe
 MOST = 5
 SLOWER = 1.5
 """A p95 this many times the one before is worth a look."""
-FAILED = "failed,crashed,timed_out"
+FAILED = ["failed", "crashed", "timed_out"]
+FILTERS: dict[str, Any] = {"q": "", "status": [], "task": None, "queue": None, "retried": False}
+"""The filters of the Runs page, and what they are when nothing is asked for."""
 Color = Literal["red", "orange", "violet", "gray"]
 
 
@@ -29,7 +31,7 @@ class Item:
     title: str
     detail: str
     weight: int
-    leads_to: dict[str, str]
+    leads_to: dict[str, Any]
 
 
 def items(now: dict[str, Any], tasks: pl.DataFrame) -> list[Item]:
@@ -60,15 +62,15 @@ def items(now: dict[str, Any], tasks: pl.DataFrame) -> list[Item]:
             found.append(Item("trending_up", "orange", title, detail, t["took_n"] // 20, here))
     if now["retrying"]:
         detail = strings.RETRYING.format(n=count(now["retrying"]))
-        found.append(Item("replay", "orange", strings.RETRYING_NOW, detail, now["retrying"], {"status": "retrying"}))
+        found.append(Item("replay", "orange", strings.RETRYING_NOW, detail, now["retrying"], {"status": ["retrying"]}))
     if now["unknown"]:
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
-        found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, now["unknown"], {"status": "unknown"}))
+        found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, now["unknown"], {"status": ["unknown"]}))
     return sorted(found, key=lambda i: -i.weight)[:MOST]
 
 
-def show(found: list[Item], label: str) -> None:
-    """Draw the list; a title opens the runs of time range *label* it speaks of."""
+def show(found: list[Item]) -> None:
+    """Draw the list; a title opens the runs it speaks of."""
     if not found:
         st.caption(strings.ATTENTION_NONE)
     for i, item in enumerate(found):
@@ -76,5 +78,7 @@ def show(found: list[Item], label: str) -> None:
             st.badge(" ", icon=f":material/{item.icon}:", color=item.color)
             with st.container(gap=None, key=f"attention_{i}"):
                 if st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
-                    st.switch_page("app_pages/runs.py", query_params={**item.leads_to, "range": label})
+                    # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
+                    st.session_state.update({**FILTERS, **item.leads_to})
+                    st.switch_page("app_pages/runs.py", query_params={})
                 st.caption(item.detail)

@@ -95,6 +95,11 @@ def notice(text: str, *, icon: str) -> None:
         st.markdown(text)
 
 
+def side_note(text: str) -> None:
+    """Write small words of our own at the side; a caption has too little contrast there."""
+    st.html(f'<p style="font-size:12.5px;margin:0;color:{palette()["mute"]}">{escape(text)}</p>')
+
+
 def table_height(rows: int, *, row: int = 34, most: int = 16) -> int:
     """Return the height in px at which a table ends with a whole row; *most* rows, then it scrolls."""
     return 2 + row * (1 + max(1, min(rows, most)))

@@ -51,8 +51,9 @@ export default function ({ data, parentElement, setStateValue }) {
       time.append(mark);
     }
     row.append(name, track, time);
-    const said = bar.length === null ? "length unknown" : words(bar.length);
-    row.setAttribute("aria-label", `${bar.name}, ${bar.word}, ${said}, starts at ${words(bar.start)}`);
+    const said = make("span", "said");
+    said.textContent = `, ${bar.word}, starts at ${words(bar.start)}`;
+    row.append(said);
     row.onclick = () => setStateValue("selected", data.selected === bar.id ? null : bar.id);
     root.append(row);
   }

@@ -1,0 +1,77 @@
+"""A store with everything in it, an empty one, and the app over them: as a script (AppTest) and as a server."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from collector.cli import recordings
+from collector.cli.replay import send, to_now
+from tests import stack
+from tests.dashboard import hostile
+from tests.stack import RUNWELL, Stack, until
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "dashboard" / "streamlit_app.py"
+RECORDED = sorted((ROOT / "sample_data" / "trigger-dev-4.8.3").glob("*.jsonl.gz"))
+SYNTHETIC = ROOT / "sample_data" / "synthetic-48h.jsonl.zst"
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
+    with stack.running(tmp_path_factory.mktemp("filled") / "data") as running:
+        for path in RECORDED:
+            assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
+        synthetic = list(recordings.read(str(SYNTHETIC)))
+        assert not send(to_now(synthetic[len(synthetic) // 2 :]), running.url("http")).refused
+        hostile.send(running.url("http"))
+        running.applied()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return a store nothing was ever sent to."""
+    with stack.running(tmp_path_factory.mktemp("empty") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Return a function that runs a page of the app over a store's API, with parameters of its URL."""
+
+    def opened(url: str, page: str = "overview", **params: str) -> AppTest:
+        monkeypatch.setenv("RUNWELL_API", url)
+        test = AppTest.from_file(str(APP), default_timeout=60)
+        for name, value in params.items():
+            test.query_params[name] = value
+        test.run()
+        if page != "overview":
+            test.switch_page(f"app_pages/{page}.py").run()
+            test.run()  # AppTest, unlike a browser, forgets bound values in the run that switches the page
+        return test
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def server(filled: Stack) -> Iterator[str]:
+    """Return the URL of the dashboard over the filled store, as `runwell dashboard` serves it."""
+    log = filled.data.parent / "dashboard.log"
+    with log.open("wb") as out:
+        command = [str(RUNWELL), "dashboard", "--url", filled.url("api"), "--dashboard-port", "0"]
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+        try:
+            found = until(lambda: re.search(rb"dashboard +(http://\S+)", log.read_bytes()), seconds=60, why=str(log))
+            yield found[1].decode()
+        finally:
+            process.terminate()
+            process.wait(timeout=20)

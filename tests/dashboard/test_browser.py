@@ -1,0 +1,206 @@
+"""The dashboard in a real browser: quiet, on its own, accessible, and deaf to what telemetry says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from dashboard.parts.text import visible
+from tests.dashboard import hostile
+from tests.dashboard.conftest import ROOT
+from tests.stack import Stack
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXE = ROOT / "tests" / "e2e" / "js" / "node_modules" / "axe-core" / "axe.min.js"
+BASELINE: dict[str, str] = json.loads((Path(__file__).parent / "axe_baseline.json").read_text())
+MISSING = ("/_stcore/health", "/_stcore/host-config")
+"""On a deep link Streamlit first asks for these below the page's own path, where they are not, then at the root."""
+PAGES = {"overview": "/", "runs": "/runs", "run": "/run?run_id={run}"}
+READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
+
+
+@dataclass
+class Watched:
+    """A page and everything it did that it should not have."""
+
+    page: Page
+    origin: str
+    troubles: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Open *path* and wait until it is drawn."""
+        self.page.goto(self.origin + path)
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until the script has run and the browser is idle."""
+        self.page.wait_for_selector(READY, timeout=60_000)
+        self.page.wait_for_selector("[data-testid=stMainBlockContainer] >> visible=true", timeout=60_000)
+        self.page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate(IDLE)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Return the system's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=["light", "dark"])
+def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
+    """Return a browser session with a preferred colour scheme; what it fetched once it keeps."""
+    with chromium.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 1400}) as context:
+        yield context
+
+
+@pytest.fixture
+def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
+    """Return a page that keeps a list of its console errors, foreign requests, bad answers and dialogs."""
+    page = context.new_page()
+    found = Watched(page, server)
+    own = urlsplit(server).netloc
+
+    def console(message: Any) -> None:
+        # Chromium reports a bad answer here too, without its address; `answered` judges those.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            found.troubles.append(f"console: {message.text[:300]}")
+
+    def answered(response: Any) -> None:
+        if response.status >= 400 and not response.url.endswith(MISSING):
+            found.troubles.append(f"{response.status}: {response.url}")
+
+    def requested(request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != own:
+            found.troubles.append(f"foreign request: {request.url}")
+
+    def asked(dialog: Any) -> None:
+        found.troubles.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: found.troubles.append(f"error: {error}"))
+    page.on("response", answered)
+    page.on("request", requested)
+    page.on("websocket", lambda ws: requested(ws))
+    page.on("dialog", asked)
+    yield found
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def failed_run(filled: Stack) -> str:
+    """Return the id of a recorded run that failed after several attempts."""
+    table = filled.client.sql(
+        "SELECT run_id FROM runs WHERE dialect = 'trigger_dev' AND status = 'failed' AND attempt_count > 2 "
+        "ORDER BY span_count DESC, run_id"
+    ).table
+    return str(table["run_id"][0].as_py())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_quiet_and_accessible(watched: Watched, failed_run: str, name: str) -> None:
+    """A page logs no error, asks nobody else for anything, and has no accessibility violation of ours."""
+    watched.open(PAGES[name].format(run=quote(failed_run, safe="")))
+    assert watched.page.locator("h1").first.is_visible()
+    watched.page.add_script_tag(path=AXE)
+    found = watched.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    ours = {
+        v["id"]: [node["html"][:200] + " | " + (node["any"] or [{"message": ""}])[0]["message"] for node in v["nodes"]]
+        for v in found["violations"]
+        if v["id"] not in BASELINE
+    }
+    assert not ours, json.dumps(ours, indent=1)
+    assert not watched.troubles
+
+
+def test_the_theme_follows_the_viewer(watched: Watched, context: BrowserContext) -> None:
+    """Light and dark follow the viewer's preference, charts included."""
+    watched.open("/runs")
+    prefers_dark = watched.page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
+    channel = watched.page.evaluate(
+        "() => +getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor.match(/\\d+/)[0]"
+    )
+    assert (channel < 60) == prefers_dark
+
+
+def test_a_click_opens_a_run_and_a_bar_filters_its_logs(watched: Watched, failed_run: str) -> None:
+    """Selecting a row of Runs opens that run; selecting a bar of its waterfall leaves the logs within the bar."""
+    page = watched.page
+    watched.open(f"/runs?range=7d&q={quote(failed_run)}")
+    grid = page.locator("[data-testid=stDataFrame] canvas").first
+    box = grid.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 51)
+    page.wait_for_selector(".facts h1", timeout=30_000)
+    watched.settled()
+    assert page.locator(".facts .run").inner_text() == failed_run
+    assert f"run_id={quote(failed_run)}" in page.url
+    logs = page.locator(".st-key-logs_card .rw-sub").first
+    whole = logs.inner_text()
+    page.locator(".waterfall .row", has_text="attempt 2").first.click()
+    page.wait_for_function("() => /within/.test(document.querySelector('.st-key-logs_card .rw-sub').textContent)")
+    within = logs.inner_text()
+    assert int(within.split()[0]) < int(whole.split()[0])
+    assert page.locator(".waterfall .row", has_text="backoff").count() == 2
+    page.get_by_text("Work only").click()
+    expect(page.locator(".waterfall .row", has_text="backoff")).to_have_count(0)
+    expect(page.locator(".waterfall .row", has_text="attempt")).to_have_count(3)
+    assert not watched.troubles
+
+
+INJECTED = """() => [...document.querySelectorAll('*')].filter(e =>
+    [...e.attributes].some(a => /^on/.test(a.name) && a.value.includes('alert'))
+    || /evil[.]invalid/.test(e.getAttribute('href') || '') || /evil[.]invalid/.test(e.getAttribute('src') || '')
+    || (e.localName === 'script' && /^alert/.test(e.textContent))
+    || (e.localName === 'style' && /^body[{]display/.test(e.textContent))
+    || e.classList.contains('katex')).map(e => e.outerHTML.slice(0, 200))"""
+JOINER = "\u2060"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_telemetry_is_text_and_nothing_else(watched: Watched, name: str) -> None:
+    """Markup, links, icons, formulas and direction controls in any telemetry field stay inert text on every page."""
+    run = quote(hostile.run_id(hostile.NAMES[0], 0), safe="")
+    path = PAGES[name].format(run=run)
+    watched.open(f"{path}{'&' if '?' in path else '?'}environment={hostile.ENVIRONMENT}")
+    page = watched.page
+    for chart in page.locator("canvas").all():
+        box = chart.bounding_box()
+        if box and box["width"] > 80 and box["y"] < 1300:  # tooltips are HTML that ECharts makes
+            for share in (0.3, 0.6):
+                page.mouse.move(box["x"] + box["width"] * share, box["y"] + min(box["height"], 200) * 0.5)
+                page.evaluate(IDLE)
+    assert page.evaluate(INJECTED) == []
+    text = page.locator("body").inner_text().replace(JOINER, "")
+    assert visible(hostile.NAMES[0]) in text or name == "runs"
+    assert not any(c in text for c in "\u202e\u2066")
+    if name == "overview":
+        for item in page.locator("[class*=st-key-attention_open_] button").all():
+            said = item.inner_text().replace(JOINER, "")
+            assert any(visible(n).strip()[:100] in said for n in hostile.NAMES), said
+    if name == "runs":
+        page.locator(".st-key-task input").fill(hostile.HOST)
+        page.locator("[role=option]", has_text=hostile.HOST).first.wait_for()
+        offered = [o.inner_text() for o in page.locator("[role=option]").all()]
+        assert {visible(n) for n in hostile.NAMES[:2]} <= {o.strip() for o in offered}, offered
+        assert page.evaluate(INJECTED) == []
+    assert not watched.troubles

@@ -1,0 +1,163 @@
+"""Each page, run as a script over a real store: full, empty and away."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests import stack
+from tests.dashboard import hostile
+from tests.dashboard.conftest import Open
+from tests.stack import Stack
+
+pytestmark = pytest.mark.e2e
+PAGES = ("overview", "runs", "run")
+WINDOW = "coalesce(started_ns, queued_ns, first_seen_ns)"
+
+
+def html(page: AppTest) -> str:
+    """Return all HTML of our own making on a page."""
+    return " ".join(block.proto.body for block in page.get("html"))
+
+
+def ask(store: Stack, question: str) -> list[dict[str, object]]:
+    """Return the rows of a SELECT."""
+    rows: list[dict[str, object]] = store.client.sql(question).table.to_pylist()
+    return rows
+
+
+def said(page: AppTest) -> str:
+    """Return the plain words of a page."""
+    kinds = (page.title, page.markdown, page.caption, page.text, page.button)
+    return " ".join(str(getattr(e, "label", None) or e.value) for kind in kinds for e in kind)
+
+
+def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open) -> None:
+    """The Overview's cards hold what SQL says of the same window: runs, success, retry rate and unknown outcomes."""
+    shown = html(app(filled.url("api")))
+    start, end = map(int, re.search(r'data-from="(\d+)" data-to="(\d+)"', shown).groups())  # type: ignore[union-attr]
+    (row,) = ask(
+        filled,
+        f"""SELECT count(*) runs, count(*) FILTER (status = 'completed') / count(*) FILTER (status IN
+            ('completed', 'failed', 'crashed', 'timed_out')) success, count(*) FILTER (status = 'unknown') / count(*)
+            AS "unknown", count(*) FILTER (attempt_count > 1) / count(attempt_count) retry
+            FROM runs WHERE NOT coalesce(is_test, false) AND {WINDOW} >= {start} AND {WINDOW} < {end}""",
+    )
+    cards = {name: float(value) for name, value in re.findall(r'data-kpi="(\w+)" data-value="([^"]+)"', shown)}
+    assert row["runs"] == cards["runs"] > 2000
+    for name in ("success", "unknown", "retry"):
+        assert cards[name] == pytest.approx(row[name]), name
+
+
+def test_attention_leads_to_the_runs_it_speaks_of(filled: Stack, app: Open) -> None:
+    """Selecting what needs attention opens Runs with its task and status as filters, in the same range."""
+    page = app(filled.url("api"), range="6h", environment=hostile.ENVIRONMENT)
+    assert len(page.button) == 5
+    page.button(key="attention_open_0").click().run()
+    assert [t.value for t in page.title] == ["Runs"]
+    assert page.selectbox(key="task").value in hostile.NAMES
+    assert page.multiselect(key="status").value == ["failed", "crashed", "timed_out"]
+    assert page.session_state["range"] == "6h"
+    assert page.selectbox(key="environment").value == hostile.ENVIRONMENT
+    assert page.dataframe
+
+
+def test_runs_pages_hold_every_matching_run_once(filled: Stack, app: Open) -> None:
+    """Fifty runs a page, newest first, and the count above is what SQL counts."""
+    page = app(filled.url("api"), "runs", environment=hostile.ENVIRONMENT)
+    (row,) = ask(filled, f"SELECT count(*) n FROM runs WHERE environment = '{hostile.ENVIRONMENT}'")
+    assert f"**{row['n']}** runs" in said(page)
+    first = page.dataframe[0].value
+    assert len(first) == 50
+    assert first["Started"].is_monotonic_decreasing
+    assert first["Run"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("params", "condition"),
+    [
+        ({"status": "failed"}, "status = 'failed'"),
+        ({"task": "charge-order"}, "task_id = 'charge-order'"),
+        ({"queue": "payments"}, "queue = 'payments'"),
+        ({"retried": "true"}, "attempt_count > 1"),
+        ({"q": "PutObject"}, "contains(error_message, 'PutObject')"),
+    ],
+)
+def test_runs_filters_are_in_the_url(filled: Stack, app: Open, params: dict[str, str], condition: str) -> None:
+    """A filter in the URL shows the runs that SQL finds by the same condition."""
+    page = app(filled.url("api"), "runs", range="7d", **params)
+    (row,) = ask(filled, f"SELECT count(*) n FROM runs WHERE {condition}")
+    assert row["n"]
+    assert re.search(r"\*\*([\d,]+)\*\* runs?", said(page))[1] == f"{row['n']:,}"  # type: ignore[index]
+
+
+def test_runs_that_match_nothing_are_said_to(filled: Stack, app: Open) -> None:
+    """Filters that match nothing say so instead of showing an empty table."""
+    page = app(filled.url("api"), "runs", q="no such text anywhere")
+    assert "No run matches" in said(page)
+    assert not page.dataframe
+
+
+def test_every_recorded_kind_of_run_opens(filled: Stack, app: Open) -> None:
+    """One run of every task, status, dialect and coverage opens without an error and shows its own records."""
+    rows = ask(
+        filled,
+        "SELECT any_value(run_id) run_id, any_value(run_key) run_key, any_value(log_count) logs FROM runs "
+        "GROUP BY dialect, status, coverage, attempt_count IS NULL, parent_run_id IS NULL",
+    )
+    assert len(rows) > 8
+    page = app(filled.url("api"), "run")
+    for row in rows:
+        page.query_params["run_id"], page.query_params["run_key"] = str(row["run_id"]), str(row["run_key"])
+        page.run()
+        assert not page.exception, row
+        assert {"facts"} <= {e.key for e in page.get("bidi_component")}, row
+        logs = next((f.value for f in page.dataframe if "Level" in f.value.columns), [])
+        assert len(logs) == row["logs"], row
+
+
+def test_an_unknown_run_is_said_to_be_unknown(filled: Stack, app: Open) -> None:
+    """A run id that left no telemetry is named, its text inert; no id asks to choose one."""
+    page = app(filled.url("api"), "run", run_id="**no** such run")
+    assert "No run with this id" in said(page)
+    assert [t.value for t in page.text] == ["**no** such run"]
+    assert "Open a run from the Runs page" in said(app(filled.url("api"), "run"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_store_is_said_to_be_empty(empty: Stack, app: Open, page: str) -> None:
+    """A store without runs is no error: each page says that there is nothing yet and what to do."""
+    shown = app(empty.url("api"), page)
+    assert not shown.exception
+    assert re.search("No runs in this range|No run matches|Open a run from", said(shown))
+    assert not shown.dataframe
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_is_away_is_said_to_be_away(filled: Stack, app: Open, page: str) -> None:
+    """Without a store each page says calmly what to do, and neither fails nor shows numbers."""
+    shown = app("http://127.0.0.1:9", "overview")
+    assert not shown.exception
+    assert [t.value for t in shown.title] == ["The store does not answer"]
+    assert "runwell up" in said(shown)
+    assert "http://127.0.0.1:9" in said(shown)
+    assert "data-kpi" not in html(shown)
+
+
+def test_a_store_that_goes_away_in_between_is_said_to_be_away(tmp_path: Path, app: Open) -> None:
+    """A store that ends while the app is open leads to the same calm word, once kept answers are too old."""
+    with stack.running(tmp_path / "data") as running:
+        page = app(running.url("api"), "runs")
+        assert [t.value for t in page.title] == ["Runs"]
+    page.text_input(key="q").set_value("something new").run()
+    assert not page.exception
+    assert "The store does not answer" in [t.value for t in page.title]
+
+
+def test_a_range_of_the_url_is_the_range_of_every_page(filled: Stack, app: Open) -> None:
+    """The time range is a parameter of the URL and goes along to the next page."""
+    page = app(filled.url("api"), "runs", range="1h")
+    assert page.session_state["range"] == "1h"
