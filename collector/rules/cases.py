@@ -27,13 +27,14 @@ def log(
     ids: dict[str, str] | None = None,
     context: dict[str, Any] | None = None,
     keys: Mapping[str, Any] | None = None,
+    resource: Mapping[str, Any] | None = None,
     **attributes: Any,
 ) -> dict[str, Any]:
     """Return a log record *at* seconds, with the three ids but for those in *without*.
 
     *runner* `trigger` puts task, run and attempt where the Trigger.dev worker puts them, otherwise they are plain
     keys. *context* adds run context. Other arguments are attributes, `__` in a name stands for a dot; *keys* are
-    attributes whose keys are no Python names.
+    attributes whose keys are no Python names, *resource* is added to the resource.
     """
     given = {**IDS, **(ids or {})}
     if run is not None:
@@ -42,7 +43,7 @@ def log(
     own = {**{k.replace("__", "."): v for k, v in attributes.items()}, **(keys or {})}
     return {
         "body": body, "at": at, "level": level, "run": run, "task": task, "attempt": attempt, "runner": runner,
-        "scope": scope, "context": context or {}, "attributes": {**kept, **own},
+        "scope": scope, "context": context or {}, "attributes": {**kept, **own}, "resource": dict(resource or {}),
     }  # fmt: skip
 
 

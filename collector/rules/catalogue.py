@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from collector.rules.families import ctx, key, msg, pha, pha_said, pii, rty, rty_pace, tel
+from collector.rules.families import (
+    bat,
+    cfg,
+    con,
+    ctx,
+    ctx_shared,
+    hok,
+    idm,
+    key,
+    meta,
+    msg,
+    pay,
+    pha,
+    pha_said,
+    pii,
+    rty,
+    rty_pace,
+    sch,
+    sub,
+    tel,
+    tsk,
+)
 from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE, Sentence
 from collector.rules.rule import Rule
 
@@ -10,12 +31,23 @@ FAMILIES = (
     msg,
     key,
     ctx,
+    ctx_shared,
     pha,
     pha_said,
     pii,
-    tel,
+    idm,
     rty,
     rty_pace,
+    con,
+    sch,
+    bat,
+    sub,
+    pay,
+    meta,
+    tsk,
+    hok,
+    cfg,
+    tel,
 )
 RETIRED: frozenset[str] = frozenset()
 """Codes that meant something once; never given out again."""

@@ -111,5 +111,17 @@ SENTENCES: tuple[Sentence, ...] = (
 
 BY_NUMBER = {s.number: s for s in SENTENCES}
 
-UNOBSERVABLE: tuple[Unobservable, ...] = ()
+UNOBSERVABLE: tuple[Unobservable, ...] = (
+    Unobservable("CON001", "limit-off-guideline", ("42", "44"), _QUEUES),
+    Unobservable("CON004", "saturated", ("44",), "stated limits (`queues.limits`) over time"),
+    Unobservable("CON005", "limit-never-used", ("44",), "stated limits (`queues.limits`) over 14 days"),
+    Unobservable("CON006", "unbounded-external", ("42",), _QUEUES),
+    Unobservable("CON008", "slot-without-heartbeat", ("42",), "the platform's heartbeats"),
+    Unobservable("IDM004", "unspecific-key", ("34",), f"{_API} (payloads of both triggers)"),
+    Unobservable("IDM007", "scope-change", ("32",), f"{_API} (idempotency key scope)"),
+    Unobservable("SCH006", "dst-shift", ("17",), f"{_SCHEDULES} (timezone)"),
+    Unobservable("TSK003", "task-never-seen", ("5", "A2"), _MANIFEST),
+    Unobservable("HOK004", "connection-leak", ("48",), "spans of connects and disconnects"),
+    Unobservable("PER001", "run-id-not-persisted", ("A10",), "the table that should hold run ids"),
+)
 """Rules of the catalogue that need another source."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT = "trigger-v4-current"
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
-    "guideline": {"BAT001": {"most": 500}, "PAY001": {"most_bytes": 3 * 2**20}},
-    DEFAULT: {"BAT001": {"most": 1_000}, "PAY001": {"most_bytes": 3 * 2**20}},
+    "guideline": {"BAT001": {"most": 500}, "CFG001": {"max_duration_s": 300}},
+    DEFAULT: {"BAT001": {"most": 1_000}},
 }
 """Profile → code → options that differ from the rule's defaults."""
 

@@ -56,9 +56,10 @@ def _context(r: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resource(r: Mapping[str, Any]) -> dict[str, Any]:
+    more = r.get("resource", {})
     if r["runner"] == "trigger":
-        return {"$trigger": True, "service.name": "trigger.dev", "ctx.environment.type": "PRODUCTION"}
-    return {"service.name": "billing-worker"}
+        return {"$trigger": True, "service.name": "trigger.dev", "ctx.environment.type": "PRODUCTION", **more}
+    return {"service.name": "billing-worker", **more}
 
 
 def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any]]) -> list[tuple[Any, bytes]]:

@@ -1,0 +1,185 @@
+"""CON: what may run at once, and who makes whom wait. Limits are those that somebody stated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from collector.rules.cases import attempt, log
+from collector.rules.frames import Frames
+from collector.rules.rule import Case, Options, Rule
+
+RUN = ["project", "run_key"]
+_S = 10**9
+_QUEUE = ["project", "queue", "environment"]
+
+
+def _slots(frames: Frames) -> pl.LazyFrame:
+    """Return the attempts that held a slot from start to end, measured, with the limit of their queue."""
+    runs = frames.runs.lazy().select(*RUN, "environment", "version", "dialect")
+    return (
+        frames.attempts.lazy()
+        .filter(pl.col("started_ns").is_not_null() & pl.col("ended_ns").is_not_null() & pl.col("queue").is_not_null()
+                & pl.col("status_source").is_in(["measured", "phase"]))
+        .join(runs, on=RUN)
+        # An attempt that waits may have given its slot back: it proves nothing.
+        .filter(pl.col("wait_ns").fill_null(0) == 0)
+        .join(frames.limits.lazy(), on="queue")
+    )  # fmt: skip
+
+
+def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
+    slots = _slots(frames).filter((pl.col("limit") == 1) if single else (pl.col("limit") > 1))
+    shrink = int(options["tolerance_ms"] * 1_000_000)
+    edges = pl.concat(
+        [
+            slots.select(*_QUEUE, *RUN[1:], "task_id", "version", "limit", at="started_ns", step=pl.lit(1)),
+            slots.select(*_QUEUE, *RUN[1:], "task_id", "version", "limit",
+                         at=pl.max_horizontal("started_ns", pl.col("ended_ns") - shrink), step=pl.lit(-1)),
+        ]
+    )  # fmt: skip
+    levels = edges.sort("at", "step", "run_key").with_columns(
+        level=pl.col("step").cum_sum().over(_QUEUE), until=pl.col("at").shift(-1).over(_QUEUE)
+    )
+    long = (pl.col("until") - pl.col("at")) > options["least_s"] * _S
+    over = pl.col("level") > pl.col("limit")
+    return (
+        levels.filter(over & long.fill_null(False) & (pl.col("step") == 1))
+        .select(*RUN, "task_id", "version", time_ns="at", key="queue", detail=pl.format("{} of {}", "level", "limit"))
+    )  # fmt: skip
+
+
+def _together(n: int) -> tuple[dict[str, Any], ...]:
+    return tuple(attempt(1, k * 0.1, 30 + k, run=f"r{k}", context={"ctx.queue.name": "payments"}) for k in range(n))
+
+
+CON002 = Rule(
+    code="CON002",
+    slug="over-limit",
+    severity="error",
+    grain="queue",
+    doc="""More attempts of a queue ran at once than its limit allows.
+
+    Why: The limit protects something; a concurrency key or a second queue of the same name gets around it.
+    How to fix: Check the queue's name and `concurrencyKey`, and the limit on the platform.
+    Not flagged: queues whose limit nobody stated (`queues.limits`); less than `least_s` seconds; attempts that waited.
+    """,
+    sentences=("42",),
+    needs=("attempts",),
+    options={"least_s": 5, "tolerance_ms": 1000},
+    find=lambda frames, options: _over(frames, options, single=False),
+    message=lambda f: f"More attempts of `{f['key']}` ran at once than its limit allows.",
+    remedy=lambda f: "Check the queue's name, its `concurrencyKey`, and its limit on the platform.",
+    bad=(Case(spans=_together(3), limits={"payments": 2}),),
+    good=(Case(spans=_together(2), limits={"payments": 2}), Case(spans=_together(3), say="no limit is known")),
+)
+
+CON003 = Rule(
+    code="CON003",
+    slug="singleton-overlap",
+    severity="error",
+    grain="queue",
+    doc="""Two attempts of a queue with one slot ran at once.
+
+    Why: Whoever relies on being alone was not.
+    How to fix: Check the queue's name and `concurrencyKey`; a key makes a copy of the queue with a slot of its own.
+    Not flagged: as CON002.
+    """,
+    sentences=("44", "21"),
+    needs=("attempts",),
+    options={"least_s": 0, "tolerance_ms": 1000},
+    find=lambda frames, options: _over(frames, options, single=True),
+    message=lambda f: f"Attempts of `{f['key']}`, which has one slot, overlap.",
+    remedy=lambda f: "Check the queue's name and its `concurrencyKey`.",
+    bad=(Case(spans=_together(2), limits={"payments": 1}),),
+    good=(Case(spans=_together(1), limits={"payments": 1}),),
+)
+
+
+def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
+    runs = frames.runs.lazy().filter(pl.col("queue").is_not_null())
+    held = runs.filter(pl.col("ended_ns").is_not_null()).group_by(*_QUEUE, "task_id").agg(
+        held=(pl.col("ended_ns") - pl.col("started_ns")).sum(), n=pl.len()
+    )  # fmt: skip
+    share = pl.col("held") / pl.col("held").sum().over(_QUEUE)
+    hogs = held.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(
+        *_QUEUE, hog="task_id"
+    )  # fmt: skip
+    hour = pl.col("started_ns") // (3600 * _S)
+    waits = runs.filter(pl.col("queue_wait_ns").is_not_null()).with_columns(hour=hour)
+    busy = (
+        runs.filter(pl.col("ended_ns").is_not_null())
+        .with_columns(hour=hour)
+        .join(hogs, on=_QUEUE, nulls_equal=True)
+        .group_by(*_QUEUE, "hour", "hog")
+        .agg(hog_share=((pl.col("ended_ns") - pl.col("started_ns")).filter(pl.col("task_id") == pl.col("hog")).sum())
+             / (pl.col("ended_ns") - pl.col("started_ns")).sum())
+    )  # fmt: skip
+    group = [*_QUEUE, "task_id"]
+    return (
+        waits.join(busy, on=[*_QUEUE, "hour"], nulls_equal=True)
+        .filter(pl.col("task_id") != pl.col("hog"))
+        .with_columns(loaded=pl.col("hog_share") >= options["most_share"])
+        .with_columns(
+            quiet_p95=pl.col("queue_wait_ns").filter(~pl.col("loaded")).quantile(0.95, "higher").over(group),
+            loud_p95=pl.col("queue_wait_ns").filter(pl.col("loaded")).quantile(0.95, "higher").over(group),
+            quiet_n=(~pl.col("loaded")).sum().over(group),
+            loud_n=pl.col("loaded").sum().over(group),
+        )
+        .filter(
+            pl.col("loaded")
+            & (pl.min_horizontal("quiet_n", "loud_n") >= options["least_runs"])
+            & (pl.col("loud_p95") > options["most_factor"] * pl.col("quiet_p95"))
+            & (pl.col("loud_p95") > options["least_wait_s"] * _S)
+            & (pl.col("queue_wait_ns") > options["most_factor"] * pl.col("quiet_p95"))
+        )
+        .select(*RUN, "task_id", "version", time_ns="started_ns", key="queue", detail="hog")
+    )  # fmt: skip
+
+
+def _hogged(wait: float) -> tuple[dict[str, Any], ...]:
+    records = []
+    for n in range(20):
+        for hour, waits in ((0, 0.1), (1, wait)):
+            at = hour * 3600 + n * 100 + 1000
+            records += [
+                log("mail_send_started", at, run=f"m{hour}-{n}", task="send-mail", queue="mail",
+                    queue_wait_ms=waits * 1000),
+                log("mail_send_completed", at + 2, run=f"m{hour}-{n}", task="send-mail", queue="mail",
+                    processing_time_ms=2000),
+            ]  # fmt: skip
+    for n in range(10):
+        at = 3600 + n * 300 + 900
+        records += [
+            log("import_load_started", at, run=f"i{n}", task="load-import", queue="mail", queue_wait_ms=1),
+            log("import_load_completed", at + 250, run=f"i{n}", task="load-import", queue="mail",
+                processing_time_ms=250_000),
+        ]  # fmt: skip
+    base = 1_790_000_000 % 3600
+    return tuple({**r, "at": r["at"] - base + 3600} for r in records)
+
+
+CON007 = Rule(
+    code="CON007",
+    slug="shared-queue-starvation",
+    severity="warning",
+    grain="queue",
+    doc="""One task holds most of a shared queue while another waits far longer than it does otherwise.
+
+    Why: The queue's limit was meant for both.
+    How to fix: Give the long task a queue of its own.
+    Not flagged: queues whose waits nobody knows; fewer than `least_runs` runs with and without the load; waits below
+    `least_wait_s` seconds or `most_factor` times the usual 95th percentile.
+    """,
+    sentences=("43",),
+    needs=("runs",),
+    options={"most_share": 0.5, "most_factor": 3, "least_runs": 20, "least_wait_s": 10},
+    find=_starved,
+    message=lambda f: f"Runs wait in `{f['key']}` while {', '.join(f['details'] or ['another task'])} holds it.",
+    remedy=lambda f: f"Give {', '.join(f['details'] or ['the other task'])} a queue of its own.",
+    bad=(Case(logs=_hogged(60.0)),),
+    good=(Case(logs=_hogged(0.2)),),
+)
+
+RULES = (CON002, CON003, CON007)

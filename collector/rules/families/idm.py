@@ -1,0 +1,278 @@
+"""IDM: what matters carries an idempotency key that names the entity, and happens once."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules.cases import attempt, log, trigger
+from collector.rules.frames import Frames
+from collector.rules.rule import Case, Options, Rule
+
+RUN = ["project", "run_key"]
+_DAY_NS = 86_400 * 10**9
+_PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
+_NO_ENTITY = (
+    r"^(?:correlation_id|request_id|run_id|parent_run_id|task_id|task|queue|attempt|.*_(?:ms|s|seconds|at|time|ns)|"
+    r"duration|timestamp|time|environment|version|\$.*|ctx\..*)$"
+)
+_EPOCH_MS = r"(?:^|[^0-9])(1[4-9][0-9]{11})(?:[^0-9]|$)"
+
+
+def live_runs(frames: Frames) -> pl.LazyFrame:
+    """Return runs that are neither tests nor replays and that somebody triggered, not a schedule."""
+    scheduled = frames.cells.filter(pl.col("scheduled")).select("rows").explode("rows")["rows"]
+    keys = frames.own[scheduled].select(RUN).unique().lazy() if len(scheduled) else None
+    runs = frames.runs.lazy().filter(
+        ~pl.col("is_test").fill_null(False) & ~pl.col("is_replay").fill_null(False) & (pl.col("coverage") != "link")
+    )
+    return runs if keys is None else runs.join(keys, on=RUN, how="anti")
+
+
+def _keyless(frames: Frames, options: Options) -> pl.LazyFrame:
+    return (
+        live_runs(frames)
+        .filter(
+            (pl.col("dialect") == "trigger_dev")
+            & pl.col("idempotency_key").is_null()
+            & pl.col("batch_id").is_null()
+            & pl.col("task_id").str.contains(options["important"])
+        )
+        .select(*RUN, "task_id", "version", time_ns="first_seen_ns")
+    )
+
+
+IDM001 = Rule(
+    code="IDM001",
+    slug="no-idempotency-key",
+    severity="warning",
+    grain="run",
+    doc="""Runs of a task whose name says that it must not happen twice have no idempotency key.
+
+    Why: A request that is sent again charges, pays or mails again.
+    How to fix: `task.trigger(payload, { idempotencyKey: "order-" + orderId })`.
+    Not flagged: tasks whose id does not match the option `important`; scheduled, test and replayed runs; items of a
+    batch (BAT002). Set the option per project, or switch the rule off for tasks that may run twice.
+    """,
+    sentences=("9", "30", "A5"),
+    needs=("runs",),
+    options={"important": r"(?i)(?:^|[-_/])(?:charge|pay|payment|payout|refund|transfer|send|bill)(?:[-_/A-Z]|$)"},
+    find=_keyless,
+    message=lambda f: "Runs of a task that must not happen twice have no idempotency key.",
+    remedy=lambda f: "Pass `idempotencyKey` when triggering, made from the entity's id.",
+    bad=(Case(spans=(attempt(1, 0, 1),)),),
+    good=(
+        Case(spans=(attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),)),
+        Case(spans=(attempt(1, 0, 1, task="create-thumbnail"),)),
+        Case(spans=(attempt(1, 0, 1, context={"ctx.run.isTest": True}),)),
+    ),
+)
+
+
+def _entities(frames: Frames) -> pl.LazyFrame:
+    """Return per run what its records say it is about: all own values but ids, times and durations, as one text."""
+    return (
+        frames.own.lazy()
+        .filter(pl.col("run_key").is_not_null() & (pl.col("phase") == "started"))
+        .select(*RUN, pair=pl.col("attributes").str.extract_all(_PAIR))
+        .explode("pair")
+        .filter(~pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":').str.contains(_NO_ENTITY))
+        .group_by(RUN)
+        .agg(about=pl.col("pair").unique().sort().str.join("\n"))
+    )
+
+
+def _succeeded_twice(frames: Frames, options: Options) -> pl.LazyFrame:
+    done = live_runs(frames).filter(
+        (pl.col("status") == "completed") & pl.col("request_id").is_not_null() & pl.col("parent_run_id").is_null()
+        & pl.col("batch_id").is_null()
+    )  # fmt: skip
+    group = ["project", "task_id", "request_id", "about"]
+    several = done.filter((pl.len() > 1).over("project", "task_id", "request_id"))
+    return (
+        several.join(_entities(frames), on=RUN)
+        .filter((pl.col("about") != "") & (pl.len() > 1).over(group))
+        .sort("started_ns", "run_key")
+        .with_columns(gap_ns=pl.col("started_ns") - pl.col("started_ns").shift(1).over(group))
+        .filter(pl.col("gap_ns") <= options["ttl_days"] * _DAY_NS)
+        .select(*RUN, "task_id", "version", time_ns="started_ns", key=pl.lit("request_id"))
+    )
+
+
+IDM002 = Rule(
+    code="IDM002",
+    slug="duplicate-success",
+    severity="error",
+    grain="task",
+    doc="""One request did the same thing to the same entity twice, and both runs succeeded.
+
+    Why: It was charged, mailed or created twice.
+    How to fix: Trigger with an idempotency key of global scope, made from the entity.
+    Not flagged: runs that log no entity, or another one, at their start; children and items of a batch; tests and
+    replays; more than `ttl_days` apart.
+    """,
+    sentences=("9", "32"),
+    needs=("runs", "logs"),
+    options={"ttl_days": 30},
+    find=_succeeded_twice,
+    message=lambda f: "Runs of one request did the same to the same entity, and succeeded twice.",
+    remedy=lambda f: 'Use `idempotencyKeys.create(`order-${orderId}`, { scope: "global" })`.',
+    bad=(Case(logs=(
+        log("order_charge_started", order_id="o1"), log("order_charge_completed", 1, processing_time_ms=1000),
+        log("order_charge_started", 5, run="run_2", order_id="o1"),
+        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+    )),),
+    good=(Case(logs=(
+        log("order_charge_started", order_id="o1"), log("order_charge_completed", 1, processing_time_ms=1000),
+        log("order_charge_started", 5, run="run_2", order_id="o2"),
+        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+    ), say="another order"),
+    Case(logs=(
+        log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
+        log("order_charge_started", 5, run="run_2"),
+        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+    ), say="nobody knows what they were about")),
+)  # fmt: skip
+
+
+def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
+    told = (
+        frames.spans.lazy()
+        .filter(pl.all_horizontal(pl.col(c).is_not_null() for c in ("child_run_id", "attempt", "run_key")))
+        .sort("start_ns", "child_run_id")
+        .with_columns(place=pl.int_range(pl.len()).over(*RUN, "attempt", "child_task_id"))
+        .select(*RUN, "task_id", "version", "attempt", "child_task_id", "place", "child_run_id", "dialect", "seq",
+                "row", time_ns="start_ns")
+    )  # fmt: skip
+    children = frames.runs.lazy().select("project", "dialect", child_run_id="run_id", child_status="status")
+    earlier = told.join(children, on=["project", "dialect", "child_run_id"]).filter(
+        # A failed run gives its key free: making it again is what a retry is for.
+        pl.col("child_status") == "completed"
+    )
+    place = [*RUN, "child_task_id", "place"]
+    return (
+        told.join(earlier.select(*place, "child_run_id", earlier_attempt="attempt"), on=place, suffix="_before",
+                  nulls_equal=True)
+        .filter((pl.col("attempt") > pl.col("earlier_attempt"))
+                & (pl.col("child_run_id") != pl.col("child_run_id_before")))
+        .unique([*place, "attempt"])
+        .select(*RUN, "task_id", "version", "time_ns", "seq", "row", key="child_task_id", table=pl.lit("spans"))
+    )  # fmt: skip
+
+
+IDM003 = Rule(
+    code="IDM003",
+    slug="retry-duplicates-children",
+    severity="error",
+    grain="run",
+    doc="""A retry triggered a child again that had already succeeded in an earlier attempt.
+
+    Why: The child's work is done once per attempt: mailed twice, charged twice, or paid for twice.
+    How to fix: Pass `await idempotencyKeys.create("name")` to the child: run-scoped, the retry gets the first result.
+    Not flagged: children that had failed (their key is free again). Switch the rule off where a child per attempt is
+    wanted (`scope: "attempt"`).
+    """,
+    sentences=("31",),
+    needs=("spans", "runs"),
+    find=_children_again,
+    message=lambda f: f"Retries trigger `{f['key'] or 'a child'}` again although it had succeeded.",
+    remedy=lambda f: "Give the child a run-scoped key: `await idempotencyKeys.create(`step-${id}`)`.",
+    bad=(Case(spans=(
+        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
+        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_b", attempt=2, waits=True),
+        attempt(1, 1, 2, run="child_a", task="send-receipt"), attempt(1, 11, 12, run="child_b", task="send-receipt"),
+    )),),
+    good=(Case(spans=(
+        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
+        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_a", attempt=2, waits=True),
+        attempt(1, 1, 2, run="child_a", task="send-receipt"),
+    ), say="the key gave the first result"),
+    Case(spans=(
+        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
+        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_b", attempt=2, waits=True),
+        attempt(1, 1, 2, run="child_a", task="send-receipt", error=("AbortTaskRunError", "m")),
+        attempt(1, 11, 12, run="child_b", task="send-receipt"),
+    ), say="the first child had failed")),
+)  # fmt: skip
+
+
+def _reused(frames: Frames, options: Options) -> pl.LazyFrame:
+    group = ["project", "task_id", "idempotency_key"]
+    return (
+        live_runs(frames)
+        .filter(pl.col("idempotency_key").is_not_null() & pl.col("started_ns").is_not_null())
+        .sort("started_ns", "run_key")
+        .with_columns(gap_ns=pl.col("started_ns") - pl.col("started_ns").shift(1).over(group))
+        .filter(pl.col("gap_ns") > options["ttl_days"] * _DAY_NS)
+        .select(*RUN, "task_id", "version", time_ns="started_ns")
+    )
+
+
+IDM005 = Rule(
+    code="IDM005",
+    slug="key-reused-after-ttl",
+    severity="warning",
+    grain="task",
+    doc="""The same idempotency key made a second run after its time to live.
+
+    Why: The platform forgets a key after 30 days: what must never happen twice then does.
+    How to fix: Check in the database before doing it.
+    Not flagged: repetitions within `ttl_days`.
+    """,
+    sentences=("33",),
+    needs=("runs",),
+    options={"ttl_days": 30},
+    find=_reused,
+    message=lambda f: "An idempotency key made another run after it had expired.",
+    remedy=lambda f: "Look in the database whether it was done before doing it.",
+    bad=(Case(spans=(
+        attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
+        attempt(1, 31 * 86400, 31 * 86400 + 1, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
+    )),),
+    good=(Case(spans=(
+        attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
+        attempt(1, 86400, 86401, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
+    )),),
+)  # fmt: skip
+
+
+def _volatile(frames: Frames, options: Options) -> pl.LazyFrame:
+    stamp_ns = pl.col("idempotency_key").str.extract(_EPOCH_MS).cast(pl.Int64, strict=False) * 1_000_000
+    near = (stamp_ns - pl.col("first_seen_ns")).abs() <= options["near_s"] * 10**9
+    return (
+        live_runs(frames)
+        .filter(near.fill_null(False))
+        .filter((pl.len() >= options["least_runs"]).over("project", "task_id"))
+        .select(*RUN, "task_id", "version", time_ns="first_seen_ns")
+    )
+
+
+IDM006 = Rule(
+    code="IDM006",
+    slug="volatile-key",
+    severity="warning",
+    grain="task",
+    doc="""Idempotency keys contain the time at which they were made.
+
+    Why: Such a key is new every time: it protects from nothing.
+    How to fix: Derive the key from the entity alone.
+    Not flagged: times further than `near_s` seconds from the run; fewer than `least_runs` runs.
+    """,
+    sentences=("34",),
+    needs=("runs",),
+    options={"near_s": 300, "least_runs": 3},
+    find=_volatile,
+    message=lambda f: "Idempotency keys contain the time at which they were made.",
+    remedy=lambda f: "Derive the key from the entity: `order-${orderId}`.",
+    bad=(Case(spans=tuple(
+        attempt(1, n, n + 1, run=f"run_{n}",
+                context={"ctx.run.idempotencyKey": f"order-{1_790_000_000_000 + n * 1000}"})
+        for n in range(3)
+    )),),
+    good=(Case(spans=tuple(
+        attempt(1, n, n + 1, run=f"run_{n}",
+                context={"ctx.run.idempotencyKey": f"order-{1_690_000_000_000 + n * 1000}"})
+        for n in range(3)
+    ), say="a number that is no time of the run"),),
+)  # fmt: skip
+
+RULES = (IDM001, IDM002, IDM003, IDM005, IDM006)

@@ -1,0 +1,113 @@
+"""SUB: runs that wait for others look at what came of it, and trigger many at once."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from collector.rules.cases import attempt, log, trigger
+from collector.rules.frames import Frames
+from collector.rules.rule import Case, Options, Rule
+
+RUN = ["project", "run_key"]
+_COUNTED = r'"[a-z_]*(?:fail|error|ok|success|completed)[a-zA-Z_]*":'
+
+
+def _ignored(frames: Frames, options: Options) -> pl.LazyFrame:
+    waited = frames.spans.lazy().filter(
+        (pl.col("wait_kind") == "child") & pl.col("child_run_id").is_not_null() & pl.col("run_key").is_not_null()
+    )
+    failed = frames.runs.lazy().filter(pl.col("status") == "failed").select(
+        "project", "dialect", child_run_id="run_id", child_task="task_id"
+    )  # fmt: skip
+    parents = frames.runs.lazy().filter(pl.col("status") == "completed").select(
+        *RUN, parent_version="version", last_attempt="attempt_count", parent_task="task_id"
+    )  # fmt: skip
+    told = frames.logs.lazy().filter(pl.col("run_key").is_not_null() & (pl.col("source") != "platform"))
+    said = told.group_by(RUN).agg(
+        troubled=((pl.col("phase") == "failed") | (pl.col("severity_number") >= 13)).any(),
+        counted=(pl.col("attributes").str.contains(_COUNTED) & (pl.col("phase") == "completed")).any(),
+    )
+    return (
+        waited.join(failed, on=["project", "dialect", "child_run_id"])
+        .join(parents, on=RUN)
+        .filter(pl.col("attempt") == pl.col("last_attempt"))
+        .join(said, on=RUN)
+        .filter(~pl.col("troubled").fill_null(False) & ~pl.col("counted").fill_null(False))
+        .select(*RUN, "seq", "row", task_id="parent_task", version="parent_version", time_ns="start_ns",
+                key="child_task", table=pl.lit("spans"))
+    )  # fmt: skip
+
+
+_FAILED_CHILD = (
+    attempt(1, 0, 5),
+    trigger(1, 3, "child", waits=True),
+    attempt(1, 1, 2, run="child", task="send-receipt", error=("AbortTaskRunError", "m")),
+)
+_PARENT = (
+    log("order_charge_started", runner="trigger"),
+    log("order_charge_completed", 4, runner="trigger", processing_time_ms=4000),
+)
+SUB001 = Rule(
+    code="SUB001",
+    slug="child-failure-ignored",
+    severity="error",
+    grain="run",
+    doc="""A run waited for a child that failed, and completed as if nothing had happened.
+
+    Why: `triggerAndWait` does not throw: without a look at `result.ok` the failure is lost.
+    How to fix: `if (!result.ok) throw new Error("step failed")`.
+    Not flagged: parents that log a `_failed`, a warning or an error, or that count failures; batches.
+    """,
+    sentences=("12", "13"),
+    needs=("spans", "runs", "logs"),
+    find=_ignored,
+    message=lambda f: f"Runs complete although `{f['key'] or 'the child'}`, which they waited for, failed.",
+    remedy=lambda f: "Check `result.ok` after `triggerAndWait`, and throw when it is false.",
+    bad=(Case(logs=_PARENT, spans=_FAILED_CHILD),),
+    good=(
+        Case(logs=(*_PARENT, log("receipt_send_failed", 3.5, runner="trigger", level="error", error_type="E",
+                                 error_message="m")), spans=_FAILED_CHILD),
+        Case(logs=_PARENT, spans=(attempt(1, 0, 5), trigger(1, 3, "child", waits=True),
+                                  attempt(1, 1, 2, run="child", task="send-receipt"))),
+    ),
+)  # fmt: skip
+
+
+def _loop(frames: Frames, options: Options) -> pl.LazyFrame:
+    group = [*RUN, "attempt", "child_task_id"]
+    least, within_ns = int(options["least"]), int(options["within_s"] * 10**9)
+    return (
+        frames.spans.lazy()
+        .filter(pl.col("child_run_id").is_not_null() & pl.col("wait_kind").is_null() & pl.col("run_key").is_not_null()
+                & pl.col("child_batch_id").is_null())
+        .sort("start_ns", "child_run_id")
+        .with_columns(since_ns=pl.col("start_ns") - pl.col("start_ns").shift(least - 1).over(group))
+        .filter(pl.col("since_ns") <= within_ns)
+        .unique(group, keep="first", maintain_order=True)
+        .select(*RUN, "task_id", "version", "seq", "row", time_ns="start_ns", key="child_task_id",
+                table=pl.lit("spans"))
+    )  # fmt: skip
+
+
+SUB002 = Rule(
+    code="SUB002",
+    slug="trigger-in-loop",
+    severity="info",
+    grain="run",
+    doc="""A run triggers the same task again and again, one call each.
+
+    Why: Each call is a request of its own; a batch is one.
+    How to fix: `batchTrigger`, or `batch.triggerByTaskAndWait` for several tasks.
+    Not flagged: fewer than `least` triggers of one task within `within_s` seconds.
+    """,
+    sentences=("14",),
+    needs=("spans",),
+    options={"least": 10, "within_s": 5},
+    find=_loop,
+    message=lambda f: f"Runs trigger `{f['key'] or 'one task'}` in a loop.",
+    remedy=lambda f: "Use `batchTrigger` with all items.",
+    bad=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(10)))),),
+    good=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(9)))),),
+)
+
+RULES = (SUB001, SUB002)
