@@ -1,10 +1,12 @@
 """The rules job: what changed runs add to findings, what only a window of runs shows, and the public table.
 
 Record and run rules judge each run with its parent and children, once after every change. Rules of a task or queue,
-and records that belong to no run, are judged over the last day's runs every few minutes.
+and records that belong to no run, are judged over the last day's newest runs again and again.
 """
 
 from __future__ import annotations
+
+import time
 
 import polars as pl
 
@@ -18,14 +20,15 @@ from collector.store import findings as stored
 from collector.store.database import Handle
 from collector.store.places import Memory
 
-NAME = "rules"
+NAME, WINDOW = "rules", "rules_window"
 PROJECT = "default"
 DAY_NS = 86_400 * 10**9
 KEPT_NS = 7 * DAY_NS
 """How far back the public table sums up."""
-_EVERY_NS = 60 * 10**9
-"""How often a window is judged and the public table written."""
-_MOST_RUNS = 20_000
+_EVERY_S = 10.0
+_LEAST_PAUSE = 20
+"""A window is judged and the public table written this often, and never for more than a twentieth of the time."""
+_MOST_RUNS = 10_000
 _MOST_LOOSE = 50_000
 """Runs and loose records of a window that are judged: the newest."""
 
@@ -39,7 +42,11 @@ class Findings:
         self._together = [c for c in chosen if c.rule.grain not in ("record", "run")]
         self._records = [c for c in chosen if c.rule.grain == "record"]
         self._memory = memory
-        self._published_ns = 0
+        self._due = 0.0
+
+    def clear(self, h: Handle) -> None:
+        """Forget what runs added."""
+        stored.clear(h)
 
     def settle(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> int:
         """Judge the runs *keys* (`project`, `run_key`) again; return how many rows that wrote."""
@@ -50,10 +57,14 @@ class Findings:
         stored.replace(h, judged, rows, int(since or 0))  # type: ignore[arg-type]
         return rows.height
 
+    @property
+    def due(self) -> bool:
+        """Tell whether it is time to judge a window again."""
+        return time.monotonic() >= self._due
+
     def window(self, h: Handle, as_of_ns: int) -> int:
-        """Judge what only many runs show, and write the public table, if it is time; return how many rows changed."""
-        if as_of_ns - self._published_ns < _EVERY_NS:
-            return 0
+        """Judge what only many runs show, and write the public table; return how many rows that wrote."""
+        began = time.monotonic()
         since = as_of_ns - DAY_NS
         frames = self._frames(h, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = self._loose(h, since, frames)
@@ -64,7 +75,8 @@ class Findings:
         stored.replace_window(h, rows)
         found = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
         stored.publish(h, found)
-        self._published_ns = as_of_ns
+        ended = time.monotonic()
+        self._due = ended + max(_EVERY_S, _LEAST_PAUSE * (ended - began))
         return rows.height + found.height
 
     def _frames(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Frames:

@@ -17,7 +17,7 @@ from collector.analyse import limits
 from collector.analyse.frames import HOUR_NS
 from collector.control import Control
 from collector.control.ledger import Entry
-from collector.jobs import hourly, levels
+from collector.jobs import findings, hourly, levels
 from collector.jobs.levels import Clock
 from collector.settings import Settings
 from collector.store import changes, held, history, run_tables
@@ -26,7 +26,7 @@ from collector.store.database import Database, Handle
 from collector.store.places import Memory
 
 LEVELS, INFERENCE = "concurrency", "limits"
-NAMES = (*hourly.CONTRIBUTIONS, LEVELS)
+NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
 """The jobs that follow the run model."""
 _MOST_RUNS = 20_000
 """Changed runs taken up at one time; more wait for the next."""
@@ -47,6 +47,7 @@ class Runner:
         self._limits = limits.from_settings(PROJECT, settings.queues.limits)
         self._limits_set = False
         self._inferred_ns = 0
+        self._findings = findings.Findings(settings.rules, memory)
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
 
@@ -78,12 +79,17 @@ class Runner:
                     act = partial(self._levels, found=found, now=now)
                 elif found is None:
                     continue
+                elif name == findings.NAME:
+                    act = partial(self._judge, found=found, now=now)
                 else:
                     act = partial(self._settle, name=name, found=found)
                 self._log(entries, name, seqs, now, act, quiet=found is None)
         if as_of_ns - self._inferred_ns >= _INFER_EVERY_NS:
             self._inferred_ns = as_of_ns
             self._log(entries, INFERENCE, (newest_seq, newest_seq), now, partial(levels.infer, now=now))
+        if self._findings.due:
+            act = partial(self._findings.window, as_of_ns=as_of_ns)
+            self._log(entries, findings.WINDOW, (newest_seq, newest_seq), now, act)
         more = self._forget(as_of_ns) or more
         if entries:
             self._control.write_job_entries(entries)
@@ -123,6 +129,11 @@ class Runner:
         changes.move(h, name, found.tick, found.seq)
         return rows
 
+    def _judge(self, h: Handle, *, found: Changes, now: Clock) -> int:
+        rows = self._findings.settle(h, found.after.runs.select("project", "run_key"), now.as_of_ns)
+        changes.move(h, findings.NAME, found.tick, found.seq)
+        return rows
+
     def _levels(self, h: Handle, *, found: Changes | None, now: Clock) -> int:
         """Compute the levels that changes and the clock touch, and remember the time they are for."""
         before = Clock(changes.position(h, f"{LEVELS}_as_of")[1], now.lease_ns)
@@ -147,6 +158,10 @@ class Runner:
             held.mark_runs(h, now.as_of_ns)
             changes.move(h, f"{LEVELS}_as_of", 0, now.as_of_ns)
             rows = levels.compute(h, now)
+        elif name == findings.NAME:
+            self._findings.clear(h)
+            keys = (part.runs.select("project", "run_key") for part in history.parts(h))
+            rows = sum(self._findings.settle(h, part, now.as_of_ns) for part in keys)
         else:
             hourly.clear(h, name)
             rows = sum(hourly.fill(h, name, part) for part in history.parts(h))

@@ -68,6 +68,11 @@ def newest_runs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
     )
 
 
+def clear(h: Handle) -> None:
+    """Forget what runs added."""
+    h.run("DELETE FROM run_findings WHERE NOT run_findings.window")
+
+
 def replace(h: Handle, keys: pl.DataFrame, rows: pl.DataFrame, since_ns: int) -> None:
     """Write what the runs *keys* add, *rows*, in place of what they added; nothing of them is older than *since_ns*."""
     h.run(
