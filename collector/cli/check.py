@@ -1,4 +1,4 @@
-"""`runwell check`: the conventions, checked on recordings without a collector."""
+"""`runwell check`: the conventions, checked on recordings without a collector, or as a running one found them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def check(
     input: Annotated[
         tuple[str, ...], Parameter(help="Recordings or OTLP/JSON lines; - is stdin.", consume_multiple=True)
     ] = (),
+    since: Annotated[
+        str | None, Parameter(help="What a running collector found since then, such as 24h or a time [default: 24h].")
+    ] = None,
+    url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     format: Annotated[Format, Parameter(help="Form of the report.")] = "text",
     select: Annotated[tuple[str, ...], Parameter(help="Only these rules: codes, slugs or families.")] = (),
     ignore: Annotated[tuple[str, ...], Parameter(help="Not these rules.")] = (),
@@ -51,11 +55,20 @@ def check(
     }
     rules = settings.rules.model_copy(update={k: v for k, v in given.items() if v is not None})
     chosen = choose(catalogue.RULES, rules)
-    if not input:
-        raise UsageError("--input FILE: give at least one recording, or - for stdin.")
-    frames = read(input, settings)
-    found = evaluate(frames, chosen)
-    looked_at = f"{frames.logs.height} log records and {frames.spans.height} spans of {frames.runs.height} runs"
+    if input and (since or url):
+        raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
+    if input:
+        frames = read(input, settings)
+        found = evaluate(frames, chosen)
+        looked_at = f"{frames.logs.height} log records and {frames.spans.height} spans of {frames.runs.height} runs"
+    else:
+        if profile or strict:
+            option = "--profile" if profile else "--strict"
+            raise UsageError(
+                f"{option}: the collector judges by its own settings; set rules.{option[2:]} there, or give --input."
+            )
+        found = _stored(settings, url, since or "24h", {c.rule.code for c in chosen})
+        looked_at = f"what the collector received since {since or '24h'}"
     if format == "json":
         report = render.document(found, catalogue.RULES, catalogue.not_observable())
     elif format == "markdown":
@@ -65,6 +78,24 @@ def check(
     sys.stdout.write(report)
     sys.stdout.flush()
     return 1 if render.reaches(found, fail_on) else 0
+
+
+def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:
+    """Return what the collector on *url* or the data directory found, of the rules *codes*."""
+    import json
+
+    import polars as pl
+
+    from collector.api.client import ApiError, Client, address
+    from collector.rules.findings import SCHEMA
+
+    where = url or address(settings.data) or f"http://{settings.host}:{settings.api_port}"
+    try:
+        rows = Client(where).findings(since=since)["findings"]
+    except ApiError as e:
+        raise UsageError(f"--since {since}: {e.message}.") from None
+    kept = [{**row, "project": "default", "samples": json.dumps(row["samples"])} for row in rows]
+    return pl.DataFrame([row for row in kept if row["code"] in codes], schema=SCHEMA)
 
 
 def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
