@@ -80,6 +80,8 @@ def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
             compute_ms="compute_ms",
             cost_cents="cost_cents",
             start_kind="start_kind",
+            # A clock that says the attempt was taken up after it started is wrong.
+            dequeued_ns=pl.when(pl.col("dequeued_ns") <= pl.col("start_ns")).then("dequeued_ns"),
         )
     )
 

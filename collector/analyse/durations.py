@@ -25,7 +25,7 @@ _LOWEST = math.ceil(math.log2(_SHORTEST_NS / 1e6) * SCALE)
 
 RUN_MEASURES = ["queue_wait", "execution", "active", "wait", "end_to_end", "unexplained"]
 """Measures of a run; the others belong to an attempt."""
-ATTEMPT_MEASURES = ["attempt", "gap", "backoff", "requeue_wait"]
+ATTEMPT_MEASURES = ["attempt", "boot", "gap", "backoff", "requeue_wait"]
 
 
 def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
@@ -113,6 +113,7 @@ def _of_attempts(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     between = rank("started_source", "before_source")
     known: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "attempt": (lasted, rank("started_source", _end_source())),
+        "boot": (pl.col("started_ns") - pl.col("dequeued_ns"), rank("started_source")),
         "gap": (pl.col("gap_ns"), between),
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),
         "requeue_wait": (requeue, rank(pl.lit("measured"))),

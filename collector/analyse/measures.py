@@ -64,6 +64,7 @@ _DURATIONS = {
     "requeue_wait": Measure("Queue wait of retries", "From when a retry was due to its start."),
     "execution": Measure("Execution", "From the start of the first attempt to the end of the last."),
     "attempt": Measure("Attempt", "From the start of an attempt to its end, waits included."),
+    "boot": Measure("Start-up", "From when an attempt was taken from its queue to its start, part of its queue wait."),
     "active": Measure("Active", "Time in attempts less the waits in them."),
     "wait": Measure("Waits", "Time in waits for a time, a token, a child or a batch, overlaps counted once."),
     "gap": Measure("Between attempts", "From the end of an attempt to the start of the next."),

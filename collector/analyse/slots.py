@@ -14,16 +14,17 @@ from collector.analyse.frames import HOUR_NS, Frame, dimensions, hour_of, shaped
 QUEUE = ["project", "queue", "environment"]
 """What a limit applies to."""
 _ATTEMPT = [*RUN, "number"]
+_TAKEN = pl.coalesce("dequeued_ns", "started_ns")
 
 
 def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
-    """Return the slots held: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns, is_assumed, is_open,
-    is_orphan.
+    """Return the slots held: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns, and three flags.
 
-    An attempt holds its slot from start to end, less the waits that give it back (`holds_slot` false); one without
-    an end holds it until *as_of_ns* as long as its run was seen within *lease_ns*, else only until it was last seen
-    (`is_orphan`). An end before the start counts as a slot of no length. `is_assumed`: the end is inferred or
-    missing, or a wait may have given the slot back. Attempts whose queue is unknown are left out.
+    An attempt holds its slot from when it was taken from the queue, or its start, to its end, less the waits that give
+    it back (`holds_slot` false); one without an end holds it until *as_of_ns* as long as its run was seen within
+    *lease_ns*, else only until it was last seen. An end before the start counts as a slot of no length. `is_open`: it
+    has no end; `is_orphan`: and was not seen for so long; `is_assumed`: the end is inferred or missing, or a wait may
+    have given the slot back. Attempts whose queue is unknown are left out.
     """
     seen = runs.lazy().select(*RUN, "last_seen_ns")
     is_open = pl.col("ended_ns").is_null()
@@ -44,7 +45,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
         .join(doubtful, on=_ATTEMPT, how="left", nulls_equal=True)
         .select(
             *QUEUE, "task_id", "population", "run_key", "number",
-            from_ns="started_ns",
+            from_ns=_TAKEN,
             to_ns=pl.max_horizontal(
                 "started_ns",
                 pl.when(~is_open).then("ended_ns").when(lost).then("last_seen_ns").otherwise(pl.lit(as_of_ns)),
@@ -96,23 +97,25 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     unknown are left out. Waiting runs last until *as_of_ns*.
     """
     about = dimensions(runs, tests=True)
+    started = attempts.lazy().filter(pl.col("started_ns").is_not_null())
+    taken = started.filter(pl.col("number") == 1).select(*RUN, taken_ns="dequeued_ns").unique(RUN)
     plain = [*QUEUE, "task_id", "population", "run_key"]
     first = (
         runs.lazy()
         .select(*RUN, "queued_ns", "started_ns", "status")
         .filter(pl.col("started_ns").is_not_null() | (pl.col("status") == "queued"))
         .join(about, on=RUN, how="inner", nulls_equal=True)
+        .join(taken, on=RUN, how="left", nulls_equal=True)
         .select(
             *plain, number=pl.lit(1, pl.Int32), from_ns="queued_ns",
-            to_ns=pl.when(pl.col("started_ns").is_not_null()).then("started_ns").otherwise(pl.lit(as_of_ns)),
+            to_ns=pl.coalesce("taken_ns", "started_ns", pl.lit(as_of_ns)),
         )
     )  # fmt: skip
     again = (
-        attempts.lazy()
-        .filter((pl.col("number") > 1) & pl.col("started_ns").is_not_null())
+        started.filter(pl.col("number") > 1)
         .drop("task_id", "queue")
         .join(about, on=RUN, how="inner", nulls_equal=True)
-        .select(*plain, "number", from_ns=pl.col("started_ns") - pl.col("queue_wait_ns"), to_ns="started_ns")
+        .select(*plain, "number", from_ns=pl.col("started_ns") - pl.col("queue_wait_ns"), to_ns=_TAKEN)
     )
     return (
         pl.concat([first, again])

@@ -35,7 +35,7 @@ _SHARED = (
     "error_type", "error_message", "http_status",
 )  # fmt: skip
 _LOG = (*_SHARED, "reported_ms", "queue_wait_ms")
-_SPAN = (*_SHARED, "compute_ms", "cost_cents", "start_kind")
+_SPAN = (*_SHARED, "compute_ms", "cost_cents", "dequeued_ns", "start_kind")
 _PLACES: dict[str, tuple[int | None, int]] = {
     "logs": (tables.LOGS.get_field_index("dialect"), tables.LOGS.get_field_index("time_unix_nano")),
     "traces": (tables.SPANS.get_field_index("dialect"), tables.SPANS.get_field_index("end_time_unix_nano")),
@@ -345,7 +345,7 @@ class Walk:
             own.name, key, *c[:15], *says, None, *c[15:18],
             facts.span_type, facts.wait_kind, facts.child_run_id, facts.child_task_id, facts.child_batch_id,
             facts.is_partial, facts.real_span_id, facts.tags,
-            c[18], c[19], c[20], error_stack,
+            *c[18:22], error_stack,
         ))  # fmt: skip
 
     def _event(self, e: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ SPANS = pa.schema([
         "span_type wait_kind child_run_id child_task_id child_batch_id", _S,
         "is_partial", _B, "real_span_id", _S,
         "tags", _TAGS,
-        "compute_ms cost_cents", _F,
+        "compute_ms cost_cents", _F, "dequeued_ns", _L,
         "start_kind error_stack", _S,
     ),
 ])  # fmt: skip
@@ -142,13 +142,14 @@ RUNS = _schema(
 ATTEMPTS = _schema(
     "project run_key run_id task_id queue", _S,
     "number", _I, "status status_source", _S,
-    "started_ns", _L, "started_source", _S, "ended_ns", _L, "ended_source", _S,
+    "dequeued_ns started_ns", _L, "started_source", _S, "ended_ns", _L, "ended_source", _S,
     "started_at ended_at", _T,
     "queue_wait_ns wall_ns active_ns wait_ns", _L, "compute_ms cost_cents", _F,
     "start_kind error_type error_message error_stack", _S,
     "http_status", _I, "trace_id span_id", _S,
 )  # fmt: skip
-"""`queue_wait_ns`: how long this attempt waited in its queue, where a record of it says so."""
+"""`dequeued_ns`: when its platform took the attempt from the queue, where telemetry tells; it holds a slot from then on
+and starts when its process is up. `queue_wait_ns`: how long it waited in its queue, where a record of it says so."""
 
 PHASES = _schema(
     "project run_key run_id", _S, "attempt", _I,
@@ -222,8 +223,8 @@ DURATION_HOURS = pa.schema([
     *_COHORT, *_schema("measure outcome", _S, "ix", _I, "n total_ns derived_n inferred_n", _L),
 ])  # fmt: skip
 """Log histograms of durations that ended; rows add up. `measure`: queue_wait, execution, active, wait, end_to_end,
-unexplained (of a run, in the hour its first attempt started), attempt, gap, backoff, requeue_wait (of an attempt, in
-the hour it started). `ix` holds the durations d with 2^((ix-1)/16) < d <= 2^(ix/16) in milliseconds, those below a
+unexplained (of a run, in the hour its first attempt started), attempt, boot, gap, backoff, requeue_wait (of an attempt,
+in the hour it started). `ix` holds the durations d with 2^((ix-1)/16) < d <= 2^(ix/16) in milliseconds, those below a
 microsecond as one microsecond; to merge, add `n` by `ix`."""
 
 PHASE_HOURS = pa.schema([

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from histories import HOUR_MS, MS, T0, History, histories, population, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import HOUR_MS, MS, T0, History, histories, population, table
 
 from collector.analyse import calls, cohorts, durations, retries, slots, throughput, trees
 from collector.analyse.frames import COHORT, schema_of

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from histories import HOUR_MS, MS, T0, History, histories, make, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import HOUR_MS, MS, T0, History, histories, make, table
 
 from collector.analyse import concurrency, levels, limits, slots
 
@@ -31,6 +31,11 @@ def held_of(told: History) -> pl.DataFrame:
 
 def waiting_of(told: History) -> pl.DataFrame:
     return slots.queued(told.frame("runs"), told.frame("attempts"), as_of_ns=told.as_of_ns).collect()
+
+
+def taken(attempt: dict[str, Any]) -> int:
+    """Return since when an attempt holds its slot."""
+    return attempt["started_ns"] if attempt["dequeued_ns"] is None else attempt["dequeued_ns"]
 
 
 def end_of(told: History, run: dict[str, Any], attempt: dict[str, Any]) -> int:
@@ -53,7 +58,7 @@ def clock(told: History, queue: str, environment: str | None, start_ms: int, len
             continue
         for a in told.of(run):
             holds = np.zeros(length_ms, dtype=bool)
-            holds[max(0, a["started_ns"] // MS - base) : max(0, end_of(told, run, a) // MS - base)] = True
+            holds[max(0, taken(a) // MS - base) : max(0, end_of(told, run, a) // MS - base)] = True
             for w in told.waits:
                 mine = (w["run_key"], w["attempt"]) == (run["run_key"], a["number"])
                 if mine and w["holds_slot"] is False and w["ended_ns"] is not None:
@@ -77,14 +82,15 @@ def backlog_clock(told: History, queue: str, environment: str | None) -> tuple[n
     for run in told.runs:
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
+        first = next((a for a in told.of(run) if a["number"] == 1), None)
         if run["started_ns"] is not None:
-            mark(run["queued_ns"], run["started_ns"])
+            mark(run["queued_ns"], run["started_ns"] if first is None else taken(first))
         elif run["status"] == "queued":
             mark(run["queued_ns"], told.as_of_ns)
         for a in told.of(run):
             if a["number"] > 1:
                 since = None if a["queue_wait_ns"] is None else a["started_ns"] - a["queue_wait_ns"]
-                mark(since, a["started_ns"])
+                mark(since, taken(a))
     return waits, (all(told_all) if told_all else None)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from histories import History, histories, population
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from random_runs import History, histories, population
 
 from collector.analyse import durations, percentiles, survival
 from collector.model import statistics
@@ -221,6 +221,8 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History) -> None:
             alive = story.as_of_ns if a["status"] == "running" else run["last_seen_ns"]
             lasted = a["wall_ns"] if over else max(0, alive - a["started_ns"])
             expected[key, a["number"], "attempt"] = (lasted, not over)
+            if a["dequeued_ns"] is not None:
+                expected[key, a["number"], "boot"] = (a["started_ns"] - a["dequeued_ns"], False)
             if a["number"] == 1:
                 continue
             if a["queue_wait_ns"] is not None:

@@ -40,6 +40,12 @@ def boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def unix_ms(value: Any) -> int | None:
+    """Return a time in ns of one in ms since 1970, None for what cannot be one."""
+    ms = number(value)
+    return round(ms * 1_000_000) if ms is not None and 0 < ms < 9e12 else None
+
+
 CONVERT: dict[str, Callable[[Any], Any]] = {
     "attempt": integer,
     "http_status": integer,
@@ -49,6 +55,7 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "queue_wait_ms": number,
     "compute_ms": number,
     "cost_cents": number,
+    "dequeued_ns": unix_ms,
 }
 """Conversions of canonical columns; the others are text."""
 

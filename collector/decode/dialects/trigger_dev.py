@@ -116,6 +116,7 @@ DIALECT = Dialect(
         "compute_ms": ("$usage.durationMs",),
         "cost_cents": ("$usage.costInCents",),
         "start_kind": ("$style.variant",),
+        "dequeued_ns": ("$metrics.events.dequeue.timestamp",),
     },
     resource={
         "environment": ("ctx.environment.type",),

@@ -103,6 +103,7 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
             **about, "number": number, "status": status, "status_source": dice.choice(SOURCES),
             "started_ns": now, "started_source": dice.choice(SOURCES),
             "ended_ns": end if ends else None, "ended_source": dice.choice(SOURCES) if ends else "unknown",
+            "dequeued_ns": dice.choice([None, None, now, now - dice.randrange(0, 5_000) * MS]),
             "queue_wait_ns": dice.choice([None, 0, dice.randrange(0, 3_000) * MS]),
             "wall_ns": wall, "wait_ns": wait,
             "active_ns": None if wall is None or wait is None else max(0, wall - wait),
