@@ -43,7 +43,9 @@ def boolean(value: Any) -> bool | None:
 def unix_ms(value: Any) -> int | None:
     """Return a time in ns of one in ms since 1970, None for what cannot be one."""
     ms = number(value)
-    return round(ms * 1_000_000) if ms is not None and 0 < ms < 9e12 else None
+    if ms is None or not 0 < ms < 9e12:
+        return None
+    return int(ms) * 1_000_000 + round(ms % 1 * 1_000_000)
 
 
 CONVERT: dict[str, Callable[[Any], Any]] = {
