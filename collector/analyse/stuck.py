@@ -23,8 +23,9 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     """Return what is usual: `TASK`, n (attempts that ended), long_ns, quiet_ns.
 
     `long_ns`: the greatest of three times the 95th percentile of an attempt, the 99th (both Kaplan-Meier's, open
-    attempts included, waits taken off) and 60 s; NULL under 20 attempts. `quiet_ns`: 99th percentile of the longest
-    silence between an attempt's start, phases and end, NULL likewise; a task that logs more is silent for less.
+    attempts included, waits taken off; where it is not reached, the longest that ended) and 60 s; NULL under 20
+    attempts. `quiet_ns`: 99th percentile of the longest silence between an attempt's start, phases and end, NULL
+    likewise; a task that logs more is silent for less.
     """
     about = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     about = about.select(*RUN, "task_id", "environment")
@@ -42,11 +43,16 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     curves = survival.quantiles(lasting, TASK, [950, 990])
     p95 = pl.col("value").filter(pl.col("permille") == 950).first()
     p99 = pl.col("value").filter(pl.col("permille") == 990).first()
-    # A percentile the curve does not reach is longer than everything seen.
-    seen = pl.col("longest").first().cast(pl.Float64)
-    long = curves.group_by(TASK).agg(
-        n=pl.col("n").first(),
-        long_ns=pl.max_horizontal(_TIMES * p95.fill_null(seen), p99.fill_null(seen), pl.lit(float(_LEAST_NS))),
+    # A percentile the curve does not reach is longer than all that ended. What still runs is what is to be judged.
+    ended = lasting.filter(~pl.col("is_open")).group_by(TASK).agg(longest_ended=pl.col("value_ns").max()).collect()
+    seen = pl.col("longest_ended").first().cast(pl.Float64)
+    long = (
+        curves.join(ended, on=TASK, how="left", nulls_equal=True)
+        .group_by(TASK)
+        .agg(
+            n=pl.col("n").first(),
+            long_ns=pl.max_horizontal(_TIMES * p95.fill_null(seen), p99.fill_null(seen), pl.lit(float(_LEAST_NS))),
+        )
     )
     silences = _silences(attempts, phases).join(about, on=RUN, how="inner", nulls_equal=True)
     quiet = (
@@ -163,7 +169,7 @@ def retrying(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.DataFrame:
         .sort(*RUN, "number")
         .with_columns(before_ns=pl.col("ended_ns").shift(1).over(RUN), error=pl.col("error_type").shift(1).over(RUN))
         .unique(RUN, keep="last", maintain_order=True)
-        .select(*RUN, "number", "ended_ns", "before_ns", "error")
+        .select(*RUN, "number", "before_ns", "error", last_ended_ns="ended_ns")
     )
     gaps = (
         durations.values(runs, attempts, as_of_ns=as_of_ns)
@@ -183,7 +189,7 @@ def retrying(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.DataFrame:
         .join(last, on=RUN, how="inner", nulls_equal=True)
         .filter(waits | (pl.col("number") > 1))
         .join(usual_gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
-        .with_columns(failed_ns=pl.when(waits).then("ended_ns").otherwise("before_ns"))
+        .with_columns(failed_ns=pl.when(waits).then("last_ended_ns").otherwise("before_ns"))
         .select(
             *TASK, "run_key", "run_id", "queue",
             state=pl.when(waits).then(pl.lit("waiting")).otherwise(pl.lit("running")),

@@ -1,0 +1,116 @@
+"""Limits inferred from load: found where a queue works at one, not where it merely is busy."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_runs import HOUR_MS, MS, T0
+
+from collector.analyse import inference, levels, slots
+
+PLACE = {"project": "default", "queue": "q", "environment": None}
+HOURS = 6
+
+
+def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return slots and waits of a queue with random arrivals and lengths, first come, first served."""
+    dice = random.Random(seed)
+    now, busy, rows = 0.0, [], []  # type: ignore[var-annotated]
+    waiting: deque[float] = deque()
+
+    def begin(due: float, start: float) -> None:
+        end = start + dice.expovariate(1 / mean_s)
+        heapq.heappush(busy, end)
+        rows.append((due, start, end))
+
+    while now < HOURS * 3600:
+        now += dice.expovariate(per_minute / 60)
+        while busy and busy[0] <= now:
+            ended = heapq.heappop(busy)
+            if waiting:
+                begin(waiting.popleft(), ended + 0.05)
+        if limit is None or len(busy) < limit:
+            begin(now, now + 0.05)
+        else:
+            waiting.append(now)
+    ns = [tuple(T0 + round(t * 1000) * MS for t in row) for row in rows]
+    held = pl.DataFrame(
+        [{**PLACE, "from_ns": s, "to_ns": e, "is_open": False} for _, s, e in ns],
+        schema_overrides={"environment": pl.String},
+    )
+    waits = pl.DataFrame(
+        [{**PLACE, "from_ns": d, "to_ns": s} for d, s, _ in ns], schema_overrides={"environment": pl.String}
+    )
+    return held, waits
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
+    """With load near the limit the plateau, the hand-overs and the waits behind them show it, with high confidence."""
+    held, waits = simulate(seed, limit, per_minute=0.9 * limit * 60 / 30, mean_s=30)
+    found = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert found.select("limit", "source", "confidence").rows() == [(limit, "inferred", "high")]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 8.0]))
+def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_minute: float) -> None:
+    """Being busy looks like a plateau now and then, but nothing is handed over there."""
+    held, waits = simulate(seed, None, per_minute=per_minute, mean_s=30)
+    found = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert set(found["confidence"]) <= {"low"}
+
+
+def test_without_told_waits_confidence_is_medium() -> None:
+    """Hand-overs alone are not as sure as hand-overs to runs that had waited."""
+    held, waits = simulate(3, 2, per_minute=3.6, mean_s=30)
+    unknown = waits.with_columns(from_ns=pl.lit(None, pl.Int64))
+    found = inference.infer(held, unknown, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert found.select("limit", "confidence").rows() == [(2, "medium")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=12))
+def test_segments_are_the_level_step_by_step(intervals: list[tuple[int, int]]) -> None:
+    """Segments follow each other without gap, neighbours differ, and each has the level a count gives."""
+    held = pl.DataFrame(
+        [{**PLACE, "from_ns": s, "to_ns": s + n} for s, n in intervals],
+        schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64},
+    )
+    found = levels.segments(held, from_ns=10, to_ns=40).select("from_ns", "to_ns", "level").rows()
+    if not intervals:
+        assert found == []
+        return
+    assert found[0][0] == 10
+    assert found[-1][1] == 40
+    for before, after in pairwise(found):
+        assert before[1] == after[0]
+        assert before[2] != after[2]
+    for start, end, level in found:
+        for t in range(start, end):
+            assert level == sum(s <= t < s + n for s, n in intervals)
+
+
+def test_evidence_counts_what_it_claims() -> None:
+    """Three full episodes with one hand-over each are three episodes, six ends and three hand-overs."""
+    rows = []
+    for k in range(3):
+        base = T0 + k * 600_000 * MS
+        rows += [(base, base + 10_000 * MS), (base + 10_050 * MS, base + 20_000 * MS)]
+    held = pl.DataFrame(
+        [{**PLACE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
+        schema_overrides={"environment": pl.String},
+    )
+    waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
+    found = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + HOUR_MS * MS).row(0, named=True)
+    assert (found["level"], found["episodes"], found["ends"], found["handovers"]) == (1, 3, 6, 3)
+    assert found["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
+    assert found["wait_ns"] is None
