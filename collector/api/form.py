@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -30,16 +31,24 @@ def json_bytes(value: Any) -> bytes:
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a list of objects; timestamps are UTC with a Z."""
-    found: list[dict[str, Any]] = table.to_pylist()
+    """Return a list of objects; timestamps are UTC with a Z, decimals numbers."""
     times = [f.name for f in table.schema if pa.types.is_timestamp(f.type)]
+    for i, field in enumerate(table.schema):
+        if field.name in times:
+            table = table.set_column(i, field.name, table.column(i).cast(pa.timestamp("us"), safe=False))
+    try:
+        found: list[dict[str, Any]] = table.to_pylist()
+    except (ValueError, OverflowError):
+        raise BadInput("a date is outside the years 1 to 9999; cast it to VARCHAR") from None
     for row in found:
         for name in times:
             if row[name] is not None:
-                row[name] = row[name].replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+                row[name] = row[name].isoformat(timespec="microseconds") + "Z"
         for name, value in row.items():
             if isinstance(value, (dt.timedelta, dt.date, dt.time)):
                 row[name] = str(value)
+            elif isinstance(value, Decimal):
+                row[name] = int(value) if value == value.to_integral_value() else float(value)
     return found
 
 

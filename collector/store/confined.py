@@ -21,8 +21,8 @@ from collector.store.database import CATALOG, Database, Handle, seconds
 _FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"})
 """Table functions that read nothing but their arguments."""
 
-_SETTINGS = frozenset({"current_setting", "getenv", "getvariable"})
-"""Functions that tell of the server instead of the data."""
+_SETTINGS = frozenset({"current_setting", "getenv", "getvariable", "write_log", "sleep_ms", "pg_sleep"})
+"""Functions that tell of the server instead of the data, write its log or only keep it busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,24 @@ def _check(h: Handle, sql: str) -> None:
     if len(types) != 1 or types[0] != "SELECT":
         got = f"{len(types)} statements" if len(types) != 1 else types[0]
         raise BadInput(f"expected exactly one SELECT statement, got {got}", field="sql")
-    tree = json.loads(h.value("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}))
+    try:
+        tree = json.loads(h.value("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}))
+    except RecursionError:
+        raise BadInput("nested too deeply; use fewer subqueries", field="sql") from None
     if tree.get("error"):
         raise BadInput(f"expected one SELECT statement: {tree.get('error_message', 'not readable')}", field="sql")
-    _walk(tree, _names(tree))
+    names = _names(tree)
+    # Where a WITH name is not in scope yet, the same word means the table: no name may be both.
+    own = names - set(PUBLIC)
+    if own and (taken := own & _tables(h)):
+        raise BadInput(f"WITH {min(taken)[:60]}: this name is taken; choose another", field="sql")
+    _walk(tree, names)
+
+
+def _tables(h: Handle) -> set[str]:
+    """Return the names of all tables and views there are, in lower case."""
+    found = h.frame("SELECT table_name AS name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")
+    return {str(name).lower() for name in found["name"]}
 
 
 def _names(node: Any) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,6 +25,8 @@ from collector.store import ddl
 
 T = TypeVar("T")
 Frame: TypeAlias = "pl.DataFrame | pa.Table"
+
+_UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
 
 FILE = "runwell.duckdb"
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -57,8 +60,27 @@ class Handle:
         return self._with(frames, lambda: self._cursor.sql(sql, params=params or {}).to_arrow_table())
 
     def reader(self, sql: str, params: dict[str, Any] | None = None) -> pa.RecordBatchReader:
-        """Return the rows of a query batch by batch."""
-        return self._cursor.sql(sql, params=params or {}).to_arrow_reader(2048)
+        """Return the rows of a query batch by batch.
+
+        Columns of types that Arrow's readers do not share (intervals, maps, bits, …) come as their text, and of
+        columns with the same name the later ones are numbered.
+        """
+        found = self._cursor.sql(sql, params=params or {})
+        columns: list[str] = []
+        names: set[str] = set()
+        for i, (name, kind) in enumerate(zip(found.columns, found.types, strict=True), 1):
+            n, own = 1, name
+            while own.lower() in names:
+                own, n = f"{name}_{n}", n + 1
+            names.add(own.lower())
+            value = f"CAST(#{i} AS VARCHAR)" if _UNSHARED.search(str(kind)) else f"#{i}"
+            columns.append(f'{value} AS "{own.replace(chr(34), chr(34) * 2)}"')
+        plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(found.columns, 1)]
+        if columns != plain:
+            # Written anew by DuckDB: without comments and semicolon it can stand in another statement.
+            alone = self.value("SELECT json_deserialize_sql(json_serialize_sql($sql::VARCHAR))", {"sql": sql})
+            found = self._cursor.sql(alone, params=params or {}).project(", ".join(columns))
+        return found.to_arrow_reader(2048)
 
     def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
         """Return the one value of a query, None when it has no row."""
