@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -141,7 +142,7 @@ class _Api:
         table = await self._ask("run_list", {**given, **{k: str(v) for k, v in {**window, **page}.items()}})
         total = table["total"][0].as_py() if table.num_rows else await self._total(given, window, page)
         found = table.drop_columns(["total"])
-        if request.headers.get("accept") == form.ARROW:
+        if _wants_arrow(request):
             response = _table(request, found)
             response.headers["x-runwell-total"] = str(total)
             return response
@@ -173,12 +174,14 @@ class _Api:
 
     async def sql(self, request: Request) -> Response:
         """Answer analysts' SQL."""
-        if int(request.headers.get("content-length") or 0) > _MOST_SQL_BYTES:
-            raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
+        sent = bytearray()
+        async for chunk in request.stream():
+            sent += chunk
+            if len(sent) > _MOST_SQL_BYTES:
+                raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
         try:
-            body = await request.json()
-            text = body["sql"]
-        except (ValueError, KeyError, TypeError):
+            text = json.loads(sent)["sql"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput('expected a JSON body such as {"sql": "select count(*) from runs"}') from None
         if not isinstance(text, str) or not text.strip():
             raise BadInput("expected one SELECT statement", field="sql")
@@ -203,7 +206,7 @@ class _Api:
 
 
 def _count(text: str, field: str, most: int) -> int:
-    if not text.isdigit() or int(text) > most:
+    if not (text.isascii() and text.isdigit()) or int(text) > most:
         raise BadInput(f"expected a whole number from 0 to {most}, got {text[:40]!r}", field=field)
     return int(text)
 
@@ -212,8 +215,12 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(form.json_bytes(value), status_code=status, media_type="application/json")
 
 
+def _wants_arrow(request: Request) -> bool:
+    return form.ARROW in request.headers.get("accept", "").lower()
+
+
 def _table(request: Request, table: pa.Table) -> Response:
-    if request.headers.get("accept") == form.ARROW:
+    if _wants_arrow(request):
         return Response(form.arrow_bytes(table), media_type=form.ARROW)
     return _json(form.rows(table))
 

@@ -13,6 +13,7 @@ from collector.cli.options import DEFAULT, Place
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 Format = Literal["table", "json", "csv", "parquet", "arrow"]
@@ -71,8 +72,10 @@ def write(table: pa.Table, form: Format) -> bytes:
         frame.write_parquet(sink)
         return sink.getvalue()
     if form == "csv":
-        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
-        frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|")).write_csv(sink)
+        try:
+            _for_csv(frame).write_csv(sink)
+        except pl.exceptions.PanicException:
+            raise UsageError("--format csv: a date is outside the years 1 to 9999; cast it to VARCHAR.") from None
         return sink.getvalue()
     assert isinstance(table, pa.Table)
     with pl.Config(
@@ -83,6 +86,30 @@ def write(table: pa.Table, form: Format) -> bytes:
         text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
     rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")
     return f"{text}\n{rest}\n".encode()
+
+
+def _for_csv(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return *frame* as columns that CSV can hold: lists joined by |, other nested values and bytes as JSON.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    import polars as pl
+
+    from collector.api import form as api_form
+
+    def json_text(value: object) -> str:
+        return api_form.json_bytes(value).decode()
+
+    columns: list[pl.Expr | pl.Series] = []
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.List) and not (kind.inner.is_nested() or kind.inner == pl.Binary):
+            columns.append(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
+        elif kind.is_nested() or kind == pl.Binary:
+            texts = [None if value is None else json_text(value) for value in frame[name].to_list()]
+            columns.append(pl.Series(name, texts, pl.String))
+    flat = frame.with_columns(columns)
+    text = pl.col(pl.String, pl.Categorical).cast(pl.String)
+    return flat.with_columns(pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text).name.keep())
 
 
 def _width() -> int:

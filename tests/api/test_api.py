@@ -1,0 +1,209 @@
+"""The read API, over an empty store and one with recorded runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+from starlette.testclient import TestClient
+
+from collector.api import routes
+from collector.api.form import ARROW
+from collector.settings import Settings
+from collector.store.named import queries
+from tests.inprocess import SECOND, Pipeline, later, recorded
+
+REQUESTS = recorded("http-json-batch")
+END = later(REQUESTS)
+WINDOW = {"from_ns": str(END - 7 * 86_400 * SECOND), "to_ns": str(END)}
+GIVEN = {**WINDOW, "bucket_ns": str(3_600 * SECOND), "limit": "50", "offset": "0"}
+"""A value for each required parameter that named queries have."""
+
+
+def client(p: Pipeline, reason: str = "") -> TestClient:
+    """Return a client of the API over the pipeline's store."""
+    app = routes.application(p.database, Settings(), lambda: {"lag_s": 0}, lambda: reason, lambda: b"")
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TestClient]]:
+    """Open an empty store and a filled one."""
+    with (
+        Pipeline(tmp_path_factory.mktemp("empty") / "data") as empty,
+        Pipeline(tmp_path_factory.mktemp("filled") / "data") as filled,
+    ):
+        filled.group(REQUESTS, END)
+        filled.apply()
+        filled.tick(END)
+        yield {"empty": client(empty), "filled": client(filled)}
+
+
+@pytest.fixture
+def api(stores: dict[str, TestClient]) -> TestClient:
+    """Return the API of the filled store."""
+    return stores["filled"]
+
+
+def table(response: httpx.Response) -> pa.Table:
+    """Return the Arrow rows of an answer."""
+    assert response.headers["content-type"] == ARROW
+    return pa.ipc.open_stream(io.BytesIO(response.content)).read_all()
+
+
+def error(response: httpx.Response, status: int) -> str:
+    """Return the sentence of a refusal."""
+    assert response.status_code == status
+    assert list(response.json()) == ["error"]
+    sentence: str = response.json()["error"]
+    assert sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+def ask(api: TestClient, sql: str, **headers: str) -> httpx.Response:
+    """Ask analysts' SQL."""
+    return api.post("/api/v1/sql", json={"sql": sql}, headers=headers)
+
+
+@pytest.mark.parametrize("store", ["empty", "filled"])
+@pytest.mark.parametrize("name", queries())
+def test_every_named_query_answers_alike_in_json_and_arrow(
+    stores: dict[str, TestClient], store: str, name: str
+) -> None:
+    """Every query in the catalogue runs on an empty and a filled store, and both forms have the same rows."""
+    given = {p.name: GIVEN[p.name] for p in queries()[name].parameters if p.required}
+    url = f"/api/v1/query/{name}"
+    answer = stores[store].get(url, params=given)
+    assert answer.status_code == 200, answer.text
+    rows = table(stores[store].get(url, params=given, headers={"accept": ARROW}))
+    assert len(answer.json()) == rows.num_rows
+    if answer.json():
+        assert list(answer.json()[0]) == rows.schema.names
+
+
+def test_the_catalogue_lists_every_query_with_its_parameters(api: TestClient) -> None:
+    """What may be asked can be asked for: names, descriptions, parameters and their types."""
+    listed = {q["name"]: q for q in api.get("/api/v1/query").json()}
+    assert set(listed) == set(queries())
+    assert all(q["description"] for q in listed.values())
+    assert {"name": "from_ns", "type": "bigint", "required": True} in listed["run_list"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "names"),
+    [
+        ("/api/v1/query/nothing", 404, "nothing"),
+        ("/api/v1/query/run_list", 400, "from_ns"),
+        ("/api/v1/query/run_list?from_ns=x&to_ns=1&limit=1&offset=0", 400, "from_ns"),
+        ("/api/v1/query/run_list?from_ns=1&to_ns=1&limit=1&offset=0&retried=maybe", 400, "retried"),
+        ("/api/v1/query/run_list?from_ns=1&to_ns=1&limit=1&offset=0&colour=red", 400, "colour"),
+        ("/api/v1/runs?limit=x", 400, "limit"),
+        ("/api/v1/runs?limit=%C2%B2", 400, "limit"),
+        ("/api/v1/runs?limit=100000", 400, "limit"),
+        ("/api/v1/runs?offset=-1", 400, "offset"),
+        ("/api/v1/runs?from=yesterday", 400, "from"),
+        ("/api/v1/runs?colour=red", 400, "colour"),
+        ("/api/v1/runs/nobody", 404, "nobody"),
+        ("/api/v1/nothing", 404, "/api/v1"),
+        ("/", 404, "/api/v1"),
+        ("/api/v1/sql", 405, "GET"),
+    ],
+)
+def test_a_wrong_question_is_answered_with_one_sentence_that_names_it(
+    api: TestClient, url: str, status: int, names: str
+) -> None:
+    """An unknown path, query, parameter or run, or a value of the wrong form, is named in the error."""
+    assert names in error(api.get(url), status)
+
+
+def test_runs_are_filtered_paged_and_counted(api: TestClient) -> None:
+    """A page has at most `limit` runs, newest first, and the total of all that match; pages do not overlap."""
+    first = api.get("/api/v1/runs", params={"limit": 20}).json()
+    second = api.get("/api/v1/runs", params={"limit": 20, "offset": 20}).json()
+    total = first["total"]
+    assert total == second["total"] == len(first["runs"]) + len(second["runs"])
+    ids = [r["run_id"] for r in first["runs"] + second["runs"]]
+    assert len(set(ids)) == total
+    beyond = api.get("/api/v1/runs", params={"limit": 20, "offset": 1000}).json()
+    assert (beyond["runs"], beyond["total"]) == ([], total)
+    failed = api.get("/api/v1/runs", params={"status": "failed,canceled"}).json()
+    assert {r["status"] for r in failed["runs"]} == {"failed", "canceled"}
+    task = api.get("/api/v1/runs", params={"task": "extract-text", "retried": "false"}).json()
+    assert {(r["task_id"], r["attempt_count"]) for r in task["runs"]} == {("extract-text", 1)}
+    arrow = api.get("/api/v1/runs", params={"limit": 20}, headers={"accept": f"{ARROW}, */*;q=0.1"})
+    assert (table(arrow)["run_id"].to_pylist(), arrow.headers["x-runwell-total"]) == (ids[:20], str(total))
+    assert api.get("/api/v1/runs", params={"from": "2026-11-24T13:00:00Z"}).json()["total"] == 0
+
+
+def test_text_of_any_kind_is_a_filters_value_not_sql(api: TestClient) -> None:
+    """Quotes, comments and wildcards match themselves alone, in every text filter."""
+    for text in ("'", "' OR 1=1 --", "%", "_", "$project", "\\", "extract-text'; DROP TABLE runs; --", "\N{SNOWMAN}"):
+        for name in ("task", "queue", "environment", "status", "q"):
+            answer = api.get("/api/v1/runs", params={name: text})
+            assert answer.status_code == 200
+            if name != "q":
+                assert answer.json()["total"] == 0
+    assert api.get("/api/v1/runs").json()["total"] > 0
+
+
+def test_a_run_is_shown_with_all_its_records(api: TestClient) -> None:
+    """One run has its row, attempts, phases, waits, children, and its records as they were received."""
+    retried = api.get("/api/v1/runs", params={"retried": "true", "status": "failed"}).json()["runs"][0]
+    found = api.get(f"/api/v1/runs/{retried['run_id']}").json()
+    assert found["run"]["run_id"] == retried["run_id"]
+    assert [a["number"] for a in found["attempts"]] == [1, 2, 3]
+    assert len(found["children"]) == 3
+    assert (len(found["spans"]), len(found["logs"])) == (retried["span_count"], retried["log_count"])
+    assert json.loads(found["spans"][0]["attributes"])
+    assert json.loads(found["logs"][0]["resource_attributes"])["$trigger"] is True
+    assert (found["truncated"], [s["run_id"] for s in found["same_id"]]) == ([], [retried["run_id"]])
+    assert api.get(f"/api/v1/runs/{retried['run_id']}", params={"run_key": "other"}).status_code == 404
+
+
+def test_sql_answers_in_json_and_arrow(api: TestClient) -> None:
+    """JSON is a list of objects with numbers as numbers and times in UTC; Arrow has the same rows."""
+    sql = "select count(*) as n, sum(span_count) as spans, max(started_at) as at, 1.5::decimal(3,1) as d from runs"
+    (row,) = ask(api, sql).json()
+    assert (type(row["n"]), type(row["spans"]), row["d"]) == (int, int, 1.5)
+    assert row["at"].startswith("2026-11-23T") and row["at"].endswith("Z")
+    arrow = table(ask(api, sql, accept=ARROW))
+    assert (arrow["n"][0].as_py(), int(arrow["spans"][0].as_py())) == (row["n"], row["spans"])
+    (odd,) = ask(api, "select 'nan'::double as nan, interval 1 day as i, null as nothing, [1, 2] as l").json()
+    assert odd == {"nan": None, "i": "1 day", "nothing": None, "l": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"select 1", b"[]", b"{}", b'{"sql": 1}', b'{"sql": " "}', b"\xff", b"[" * 90_000, b'"' + b"x" * 200_000],
+)
+def test_a_body_without_sql_is_refused_with_a_sentence(api: TestClient, body: bytes) -> None:
+    """Whatever is not a JSON object with SQL, or too long, gets a sentence that says what was expected."""
+    assert error(api.post("/api/v1/sql", content=body), 400)
+
+
+@pytest.mark.parametrize("sql", ["select 1; select 2", "delete from runs", "select nothing from runs", "from meta"])
+def test_wrong_sql_is_refused_with_a_sentence(api: TestClient, sql: str) -> None:
+    """A statement that is not allowed, or wrong, is told in one line."""
+    assert error(ask(api, sql), 400)
+
+
+def test_dates_that_json_cannot_hold_are_refused_with_a_sentence(api: TestClient) -> None:
+    """A time beyond year 9999 is refused in JSON, with the way out; Arrow holds it."""
+    assert "VARCHAR" in error(ask(api, "select 'infinity'::timestamp as t"), 400)
+    assert table(ask(api, "select 'infinity'::timestamp as t", accept=ARROW)).num_rows == 1
+
+
+def test_health_and_readiness(tmp_path: Any) -> None:
+    """A process that answers is healthy; it is ready unless it says why not."""
+    with Pipeline(tmp_path / "data") as p:
+        assert client(p).get("/healthz").text == "ok"
+        assert client(p).get("/readyz").status_code == 200
+        behind = client(p, "the store is 99 s behind").get("/readyz")
+        assert (behind.status_code, behind.text) == (503, "the store is 99 s behind")
+        assert client(p, "the store is 99 s behind").get("/healthz").status_code == 200
