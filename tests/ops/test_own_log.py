@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from collector.cli import root
 from collector.decode.event import event
 from tests.ops.traffic import Scrape, call, post
 from tests.stack import Stack, running, until
@@ -148,3 +150,36 @@ def test_refusals_do_not_flood_the_log(tmp_path: Path) -> None:
     assert scrape.value("runwell_receive_requests_total", outcome="bad_input", signal="logs") == 50
     told = [line for line in Path(f"{tmp_path / 'data'}.log").read_text().splitlines() if "otlp_request_failed" in line]
     assert 1 <= len(told) <= 5
+
+
+def as_otlp(events: list[dict[str, Any]]) -> str:
+    """Return log events as a line of OTLP/JSON, as our own export sends them."""
+    records = [
+        {
+            "timeUnixNano": str(int(datetime.fromisoformat(e["timestamp"]).timestamp() * 10**6) * 1000),
+            "severityText": e["level"],
+            "severityNumber": {"info": 9, "error": 17}[e["level"]],
+            "body": {"stringValue": e["message"]},
+            "attributes": [
+                {"key": k, "value": {"intValue": v} if isinstance(v, int) else {"stringValue": str(v)}}
+                for k, v in e.items()
+                if k not in ("timestamp", "level", "message")
+            ],
+        }
+        for e in events
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "runwell"}}]}
+    return json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]})
+
+
+def test_our_own_rules_find_nothing_against_us(
+    events: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`runwell check` of what runwell logs finds neither an error nor a warning, two rules left aside.
+
+    CTX002 asks for a request id, and nobody requested a start or a checkpoint. PHA002 asks for a `_started` line
+    before each refused request, which would be a line for every request.
+    """
+    (tmp_path / "own.jsonl").write_text(as_otlp(events) + "\n")
+    code = root.run(["check", "--input", str(tmp_path / "own.jsonl"), "--ignore", "CTX002,PHA002"])
+    assert code == 0, capsys.readouterr().out
