@@ -24,6 +24,7 @@ from collector.store import changes, held, history, run_tables
 from collector.store.changes import Changes
 from collector.store.database import Database, Handle
 from collector.store.places import Memory
+from collector.telemetry.log import cause
 
 LEVELS, INFERENCE = "concurrency", "limits"
 NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
@@ -114,9 +115,7 @@ class Runner:
         except Exception as e:
             error = f"{type(e).__name__}: {str(e)[:300]}"
             if name not in self.errors:
-                structlog.get_logger().error(
-                    "job_run_failed", job=name, error_type=type(e).__name__, error_message=str(e)[:300]
-                )
+                structlog.get_logger().error("job_run_failed", job=name, **cause(e))
             self.errors[name] = error
         if error or not quiet:
             entries.append(Entry(name, *seqs, now.as_of_ns, started, time.time_ns(), rows, error))

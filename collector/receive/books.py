@@ -52,7 +52,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for e
 _PREFIX = "runwell_receive"
 _PATH = ("signal", "transport")
 _TELL_S = 10.0
-_MOST_GROUPS = 4_096
 
 Path = tuple[str, str]
 """(signal, transport)."""
@@ -87,9 +86,13 @@ def outcome_of(result: Accepted | Refused | None) -> Outcome:
 
 
 class Books:
-    """Counts of one receive process. Every method may be called from any thread."""
+    """Counts of one receive process. Every method may be called from any thread.
 
-    def __init__(self) -> None:
+    Where more than *most_groups* wait for the store, pending turns to stored in coarser steps.
+    """
+
+    def __init__(self, most_groups: int = 4_096) -> None:
+        self._most_groups = most_groups
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._lock = threading.Lock()
@@ -191,7 +194,7 @@ class Books:
                 self.journal_seq.set(seq)
                 for path, n in kept.items():
                     self.pending.labels(*path).inc(n)
-                if len(self._pending) < _MOST_GROUPS:
+                if len(self._pending) < self._most_groups:
                     self._pending.append((seq, kept))
                 else:  # the store is far behind: coarser steps, the same sums
                     _, last = self._pending.pop()
