@@ -15,6 +15,8 @@ from collector.api.client import Client, address
 
 SECOND = 10**9
 FRESH_S = 5
+STATS_S = 20
+"""Statistics are computed when asked; the hours and days they are of do not change faster."""
 PAGE = 50
 
 
@@ -36,7 +38,19 @@ class Range:
     @property
     def bucket(self) -> str:
         """Return the bucket in words."""
-        return f"{self.bucket_s // 60} min" if self.bucket_s < 3600 else f"{self.bucket_s // 3600} h"
+        return in_words(self.bucket_s)
+
+
+def width_for(chosen: Range, n: int, *, enough: int = 25) -> int:
+    """Return a bucket width in s, no less than the range's own, that gives *n* values at about *enough* a bucket."""
+    widths = [w for w in (60, 300, 900, 1800, 3600, 10_800, 21_600) if w >= chosen.bucket_s]
+    fitting = [w for w in widths if n * w >= enough * chosen.span_s]
+    return fitting[0] if fitting else min(widths[-1], max(chosen.bucket_s, chosen.span_s // 12))
+
+
+def in_words(seconds: int) -> str:
+    """Return a bucket width in words."""
+    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
 
 
 RANGES = {
@@ -64,6 +78,36 @@ def _query(url: str, name: str, params: tuple[tuple[str, Any], ...]) -> pl.DataF
 def query(name: str, **params: Any) -> pl.DataFrame:
     """Return the rows of a named query."""
     return _query(api_url(), name, tuple(sorted(params.items())))
+
+
+@st.cache_data(ttl=STATS_S, max_entries=100, show_spinner=False)
+def _stats(url: str, name: str, params: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
+    return _client(url).stats(name, **dict(params))
+
+
+def stats(name: str, **params: Any) -> pl.DataFrame:
+    """Return the rows of a statistic."""
+    return _stats(api_url(), name, tuple(sorted(params.items())))
+
+
+@st.cache_data(ttl=STATS_S, max_entries=50, show_spinner=False)
+def _findings(url: str, params: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    return _client(url).findings(**dict(params))
+
+
+def findings(**params: Any) -> dict[str, Any]:
+    """Return findings, the transform that would rename keys, and what telemetry cannot show."""
+    return _findings(api_url(), tuple(sorted(params.items())))
+
+
+@st.cache_data(ttl=3600, max_entries=4, show_spinner=False)
+def _rules(url: str) -> dict[str, Any]:
+    return _client(url).rules()
+
+
+def rules() -> dict[str, Any]:
+    """Return the rules and the guideline's sentences."""
+    return _rules(api_url())
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)

@@ -44,6 +44,8 @@ page = st.navigation(
         "Monitor": [
             st.Page(pages / "overview.py", title=strings.OVERVIEW, icon=":material/dashboard:", default=True),
             st.Page(pages / "runs.py", title=strings.RUNS, icon=":material/list_alt:"),
+            st.Page(pages / "tasks.py", title=strings.TASKS_PAGE, icon=":material/bolt:"),
+            st.Page(pages / "queues.py", title=strings.QUEUES, icon=":material/bar_chart:"),
         ],
         "": [st.Page(pages / "run.py", title=strings.RUN, icon=":material/receipt_long:", visibility="hidden")],
     }

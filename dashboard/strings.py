@@ -109,3 +109,75 @@ PROVENANCE = {
     "unknown": "unknown: telemetry cannot prove it",
 }
 PROVENANCE_LEGEND = "● measured  ◐ derived or from a phase  ○ inferred  ? unknown"
+
+TASKS_PAGE = "Tasks"
+TASKS_PAGE_SUB = "Test runs left out · times in UTC"
+CHOOSE_TASK = "Task"
+NO_TASKS = "No task ran in this range. Choose a longer one."
+ATTEMPT_DURATION = "Attempt duration"
+ATTEMPT_DURATION_SUB = "p50, p95, p99 per {bucket}, nearest rank; p95 from 20 attempts in a bucket on, p99 from 100"
+ATTEMPT_DURATION_NONE = "No attempt of this task ended in this range."
+FUNNEL = "Retry funnel"
+FUNNEL_SUB = "runs that reached each attempt, share that succeeded in it with 95 % interval; too young ones left out"
+FUNNEL_NONE_YET = "No run of this task is old enough to tell whether a retry follows."
+FUNNEL_YIELD = "{n} succeeded here · {rate} ({low} to {high})"
+FUNNEL_NONE = "none of these has ended"
+ATTEMPT = "Attempt {number}"
+GAVE_UP = "Gave up"
+ERRORS = "Errors"
+ERRORS_SUB = "attempts that failed, by type and HTTP status; the message is the latest one"
+ERRORS_NONE = "No attempt of this task failed in this range."
+STEPS = "Phases and calls"
+STEPS_SUB = "from a log of the lifecycle to the next one of its operation; failure rate with 95 % interval"
+STEPS_NONE = "This task logs no phases or calls."
+VERSIONS = "Versions"
+ALL_TASKS = "All tasks"
+ALL_TASKS_SUB = "sorted by retry rate; select one to see it above; trend: retry rate per hour with runs"
+CI = "95 %: {low} to {high}, n {n}"
+OF = "n {n}"
+BY_TIME = "weighted by time"
+NONE_WAITS = "no run known to wait"
+FIGURES = {
+    "starts": "Runs started",
+    "run_failure_rate": "Failure rate",
+    "run_retry_rate": "Retry rate",
+    "eventual_success": "Recovery",
+    "execution": "Execution p95",
+    "queue_wait": "Queue wait p95",
+    "wasted_time": "Wasted time",
+}
+
+QUEUES = "Queues"
+QUEUES_SUB = "Concurrency, saturation, waiting · times in UTC"
+NO_QUEUES = "No queue held a slot in this range. Choose a longer one."
+SATURATION = "Saturation"
+SATURATION_SUB = "slots held, % of the limit, weighted by time; orange = at or near the limit"
+SATURATION_NONE = "No limit of these queues is known: state them under [queues.limits], or wait until one is inferred."
+LIMIT_UNKNOWN = "Limit unknown, so not shown above: {queues}"
+CHOOSE_QUEUE = "Queue"
+LEVELS = "Slots held against the limit"
+LEVELS_SUB = "average {mean} · p95 {p95} · peak {peak} of {limit} · {at_limit} of the time at the limit"
+LIMIT_SLOTS = "{n} slots ({source})"
+LIMIT_NONE = "an unknown limit"
+LIMIT_SOURCES = {"settings": "from settings", "inferred": "inferred from load"}
+LEVEL_TIME = "Time at each level"
+LEVEL_TIME_SUB = "share of time; orange = at the limit"
+QUEUE_WAITS = "Queue wait"
+QUEUE_WAITS_SUB = "queued to start of the first attempt, per {bucket}; p95 from 20 runs in a bucket on"
+QUEUE_WAITS_NONE = "Telemetry tells of no queue wait here: no run says when it was queued."
+SLOT_SHARE = "Slot share"
+SLOT_SHARE_SUB = "slot time of each task among the slot time of the queue"
+SLOT_SHARE_NONE = "No slot was held in this range."
+SLOT_RUNS = "{time} of slot time"
+HOLDERS = "Holders now"
+HOLDERS_SUB = "who holds a slot at this moment, the longest first; select one to open it"
+HOLDERS_NONE = "No slot of this queue is held now."
+ORPHAN = "end not seen"
+QUEUE_FIGURES = {
+    "saturation": "Saturation",
+    "time_at_limit": "Time at limit",
+    "throttled": "Throttled",
+    "backlog": "Backlog now",
+    "drain_time": "Time to drain",
+    "needed_limit": "Limit needed",
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,8 @@ def demo(
         # A check must not fail because somebody listens on the usual ports.
         free = {"http_port": 0, "grpc_port": 0, "api_port": 0, "dashboard_port": 0} if once else {}
         more = {name: port for name, port in free.items() if getattr(place, name) is None}
+        known = folder / "runwell.toml"
+        place = place if place.config or not known.exists() else replace(place, config=known)
         settings = place.settings(**more, **({} if place.data else {"data": Path(temporary)}))
         return asyncio.run(_run(settings, files, folder, once=once))
 

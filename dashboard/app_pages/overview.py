@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
+from collector.model.statistics import ENOUGH, share, wilson
 from dashboard import data, strings
 from dashboard.parts import attention, charts, look, totals
-from dashboard.parts.statistics import ENOUGH, share, wilson
 from dashboard.parts.text import NONE, visible
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)

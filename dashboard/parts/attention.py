@@ -8,8 +8,8 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from collector.model.statistics import ENOUGH, share, wilson
 from dashboard import strings
-from dashboard.parts.statistics import ENOUGH, share, wilson
 from dashboard.parts.text import count, duration, percent, safe
 
 MOST = 5

@@ -26,7 +26,7 @@ def every_bucket(frame: pl.DataFrame, window: tuple[int, int, int]) -> pl.DataFr
     """
     edges = pl.DataFrame({"bucket_ns": range(*window)}, schema={"bucket_ns": pl.Int64})
     filled = edges.join(frame, on="bucket_ns", how="left")
-    return filled.with_columns(pl.exclude("bucket_ns", "^.*_p[0-9]+_ns$").fill_null(0))
+    return filled.with_columns(pl.exclude("bucket_ns", "^(.*_)?p[0-9]+_ns$").fill_null(0))
 
 
 def base(p: dict[str, Any]) -> dict[str, Any]:

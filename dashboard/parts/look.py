@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import polars as pl
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import data, strings
 from dashboard.parts import provenance
+from dashboard.parts.text import NONE
 
 STATUS_COLORS = {
     "completed": "green",
@@ -52,12 +54,14 @@ def palette() -> dict[str, Any]:
             "open": "#70A5FF", "unknown": "#B9A14A", "wait": "#5E6470", "primary": "#8187F0", "text": "#E8E9ED",
             "mute": "#9BA1AD", "grid": "#26282F", "good": "#3DD68C", "bad": "#FF8589", "cell": "#17181D",
             "heat": ["#1B1C22", "#3A2226", "#6B2C33", "#B04249", "#FF6369"],
+        "load": ["#1B1C22", "#23264A", "#3D4496", "#8187F0", "#FFB067"],
         }  # fmt: skip
     return {
         "first_try": "#34A77A", "recovered": "#E9A23B", "failed": "#D9434A", "stopped": "#A6ABB6",
         "open": "#3E6BE0", "unknown": "#C9B458", "wait": "#A6ABB6", "primary": "#4F56C9", "text": "#1A1B20",
         "mute": "#5C606B", "grid": "#E9E9EE", "good": "#187048", "bad": "#B4262B", "cell": "#FFFFFF",
         "heat": ["#F4F4F7", "#FBE3E1", "#F2AFAE", "#DF6B6E", "#B4262B"],
+        "load": ["#F3F3F7", "#D9DBF6", "#A5AAEA", "#5A61D2", "#C25D05"],
     }  # fmt: skip
 
 
@@ -103,6 +107,22 @@ def side_note(text: str) -> None:
 def table_height(rows: int, *, row: int = 34, most: int = 16) -> int:
     """Return the height in px at which a table ends with a whole row; *most* rows, then it scrolls."""
     return 2 + row * (1 + max(1, min(rows, most)))
+
+
+def table(
+    rows: pl.DataFrame, alt: str, columns: Mapping[str, Any], *, row: int = 34, most: int = 16, key: str | None = None
+) -> int | None:
+    """Draw a table that ends with a whole row; with a *key* a row can be selected, and its number is returned."""
+    shared: dict[str, Any] = {
+        "hide_index": True, "row_height": row, "height": table_height(rows.height, row=row, most=most),
+        "placeholder": NONE, "alt": alt, "column_config": dict(columns),
+    }  # fmt: skip
+    if key is None:
+        st.dataframe(rows, **shared)
+        return None
+    event: Any = st.dataframe(rows, **shared, key=key, on_select="rerun", selection_mode="single-row")
+    chosen = event.selection.rows
+    return int(chosen[0]) if chosen else None
 
 
 def card(title: str, subtitle: str = "", *, key: str, height: int | str = "content") -> DeltaGenerator:

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.statistics import ENOUGH, share
 from dashboard import strings
 from dashboard.parts import provenance
 from dashboard.parts.look import Kpi
-from dashboard.parts.statistics import ENOUGH, share
 from dashboard.parts.text import count, duration, percent
 
 POINTS = 48

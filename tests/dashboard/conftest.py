@@ -27,7 +27,9 @@ Open = Callable[..., AppTest]
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
-    with stack.running(tmp_path_factory.mktemp("filled") / "data") as running:
+    folder = tmp_path_factory.mktemp("filled")
+    (folder / "runwell.toml").write_text("[queues.limits]\nmedia = 2\n")
+    with stack.running(folder / "data", "--config", str(folder / "runwell.toml")) as running:
         for path in RECORDED:
             assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
         synthetic = list(recordings.read(str(SYNTHETIC)))

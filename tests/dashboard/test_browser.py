@@ -28,7 +28,9 @@ AXE = ROOT / "tests" / "e2e" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 BASELINE: dict[str, str] = json.loads((Path(__file__).parent / "axe_baseline.json").read_text())
 MISSING = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit first asks for these below the page's own path, where they are not, then at the root."""
-PAGES = {"overview": "/", "runs": "/runs", "run": "/run?run_id={run}"}
+PAGES = {
+    "overview": "/", "runs": "/runs", "run": "/run?run_id={run}", "tasks": "/tasks", "queues": "/queues",
+}  # fmt: skip
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,7 +16,7 @@ from tests.dashboard.conftest import Open
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
-PAGES = ("overview", "runs", "run")
+PAGES = ("overview", "runs", "run", "tasks", "queues")
 WINDOW = "coalesce(started_ns, queued_ns, first_seen_ns)"
 
 
@@ -23,9 +25,9 @@ def html(page: AppTest) -> str:
     return " ".join(block.proto.body for block in page.get("html"))
 
 
-def ask(store: Stack, question: str) -> list[dict[str, object]]:
+def ask(store: Stack, question: str) -> list[dict[str, Any]]:
     """Return the rows of a SELECT."""
-    rows: list[dict[str, object]] = store.client.sql(question).table.to_pylist()
+    rows: list[dict[str, Any]] = store.client.sql(question).table.to_pylist()
     return rows
 
 
@@ -132,7 +134,7 @@ def test_an_empty_store_is_said_to_be_empty(empty: Stack, app: Open, page: str) 
     """A store without runs is no error: each page says that there is nothing yet and what to do."""
     shown = app(empty.url("api"), page)
     assert not shown.exception
-    assert re.search("No runs in this range|No run matches|Open a run from", said(shown))
+    assert re.search("No runs in this range|No run matches|Open a run from|No task ran|No queue held", said(shown))
     assert not shown.dataframe
 
 
@@ -161,3 +163,54 @@ def test_a_range_of_the_url_is_the_range_of_every_page(filled: Stack, app: Open)
     """The time range is a parameter of the URL and goes along to the next page."""
     page = app(filled.url("api"), "runs", range="1h")
     assert page.session_state["range"] == "1h"
+
+
+def component(page: AppTest, key: str) -> dict[str, Any]:
+    """Return the data that a component of ours was given."""
+    (found,) = (e for e in page.get("bidi_component") if e.key == key)
+    data: dict[str, Any] = json.loads(found.proto.json)
+    return data
+
+
+def test_tasks_show_what_became_of_each_attempt(filled: Stack, app: Open) -> None:
+    """The retry funnel of a task ends with as many runs given up as SQL counts failed ones of the same hours."""
+    page = app(filled.url("api"), "tasks", range="7d", task="charge-order")
+    assert not page.exception
+    rows = component(page, "funnel_bars")["rows"]
+    (found,) = ask(
+        filled,
+        "SELECT count(*) runs, count(*) FILTER (status = 'failed') failed, max(attempt_count) attempts "
+        "FROM runs WHERE task_id = 'charge-order' AND status IN ('completed', 'failed')",
+    )
+    assert [r["label"] for r in rows] == [f"Attempt {k + 1}" for k in range(found["attempts"])] + ["Gave up"]
+    assert int(rows[-1]["value"].replace(",", "")) == found["failed"] > 0
+    reached = [int(r["value"].replace(",", "")) for r in rows[:-1]]
+    assert reached == sorted(reached, reverse=True)
+    assert reached[0] <= found["runs"]
+
+
+def test_a_task_chosen_in_the_table_is_shown(filled: Stack, app: Open) -> None:
+    """All tasks that ran are in the table, the most retried first, and in the list to choose from."""
+    page = app(filled.url("api"), "tasks", range="7d")
+    table = page.dataframe[-1].value
+    assert list(page.selectbox(key="task").options) == table["Task"].to_list()
+    rates = table["Retry rate"].dropna().to_list()
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_queues_show_slots_against_their_limit(filled: Stack, app: Open) -> None:
+    """A queue's page says where its limit comes from and shares its slot time among its tasks."""
+    page = app(filled.url("api"), "queues", range="7d", queue="media")
+    assert not page.exception
+    assert "2 slots (from settings)" in html(page)
+    rows = component(page, "slot_share_bars")["rows"]
+    assert {r["label"] for r in rows} == {"transcode-video", "create-thumbnail"}
+    assert sum(r["parts"][0]["share"] for r in rows) == pytest.approx(1)
+
+
+def test_a_queue_without_a_limit_is_said_to_have_none(filled: Stack, app: Open) -> None:
+    """Where no limit is known, saturation is unknown and the page says so instead of 0 %."""
+    page = app(filled.url("api"), "queues", range="7d", queue="documents")
+    assert not page.exception
+    assert "an unknown limit" in html(page)
+    assert "documents" in next(c.value for c in page.caption if "Limit unknown" in c.value)

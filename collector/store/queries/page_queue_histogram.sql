@@ -1,0 +1,11 @@
+-- How long a queue held how many slots, ns per level, and since when anything is known; time in no row is level 0.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :queue varchar required
+-- :environment varchar
+SELECT level, sum(ns)::BIGINT AS ns,
+       (SELECT min(bucket_ns) FROM queue_levels WHERE project = $project) AS since_ns
+FROM queue_levels
+WHERE project = $project AND queue = $queue AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
+  AND ($environment IS NULL OR environment = $environment)
+GROUP BY level ORDER BY level

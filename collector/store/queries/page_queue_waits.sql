@@ -1,0 +1,14 @@
+-- Per time bucket: runs of a queue that were queued in it and nearest-rank percentiles of how long they waited.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :bucket_ns bigint required
+-- :queue varchar required
+-- :environment varchar
+SELECT (queued_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
+       count(*) AS n,
+       quantile_disc(queue_wait_ns, 0.5) AS p50_ns,
+       quantile_disc(queue_wait_ns, 0.95) AS p95_ns
+FROM runs
+WHERE project = $project AND queue = $queue AND queue_wait_ns IS NOT NULL AND NOT coalesce(is_test, false)
+  AND queued_ns >= $from_ns AND queued_ns < $to_ns AND ($environment IS NULL OR environment = $environment)
+GROUP BY 1 ORDER BY 1

@@ -1,0 +1,17 @@
+-- Per time bucket: ended attempts of a task that started in it and nearest-rank percentiles of their length. Test runs left out.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :bucket_ns bigint required
+-- :task varchar required
+-- :environment varchar
+SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
+       count(*) AS n,
+       count(*) FILTER (a.started_source = 'measured' AND a.ended_source = 'measured') AS measured,
+       quantile_disc(a.ended_ns - a.started_ns, 0.5) AS p50_ns,
+       quantile_disc(a.ended_ns - a.started_ns, 0.95) AS p95_ns,
+       quantile_disc(a.ended_ns - a.started_ns, 0.99) AS p99_ns
+FROM attempts a JOIN runs r USING (project, run_key)
+WHERE a.project = $project AND a.task_id = $task AND a.ended_ns IS NOT NULL
+  AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
+  AND NOT coalesce(r.is_test, false) AND ($environment IS NULL OR r.environment = $environment)
+GROUP BY 1 ORDER BY 1

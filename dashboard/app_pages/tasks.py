@@ -1,0 +1,100 @@
+"""Tasks: one in detail (durations, retries, errors, steps, versions), and all of them in a table."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from dashboard import data, strings
+from dashboard.parts import bars, charts, figures, look, task_charts, task_tables
+from dashboard.parts.text import NONE, visible
+
+chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
+start, end = chosen.window()
+environment = st.session_state.get("environment")
+here = {"environment": environment}
+window = {"from_ns": start, "to_ns": end, **here}
+asked = {"from_": start, "to": end, **here}
+colors = look.palette()
+
+numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())
+table = task_tables.all_tasks(numbers, data.stats("retries", by="task_id,hour_ns", **asked))
+if table.is_empty():
+    look.notice(strings.NO_TASKS, icon="inbox")
+    st.stop()
+names: list[str] = table["task_id"].to_list()
+
+
+def chosen_in_table() -> None:
+    """Take the selected row of the table as the task to show."""
+    rows = st.session_state["tasks_table"]["selection"]["rows"]
+    if rows and rows[0] < len(names):
+        st.session_state["task"] = names[rows[0]]
+
+
+if st.session_state.get("task") not in (None, *names):
+    del st.session_state["task"]  # a task of another range or page
+task = st.selectbox(
+    strings.CHOOSE_TASK, names, key="task", label_visibility="collapsed", width=340, bind="query-params",
+    format_func=visible,
+)  # fmt: skip
+of_task = numbers.filter(pl.col("task_id") == task)
+percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
+figures.show(
+    [
+        figures.figure(label, figures.pick(of_task, measure, percentiles.get(measure, "share")))
+        for measure, label in strings.FIGURES.items()
+    ]
+)
+
+grid = st.grid(3, min_column_width=300, gap="small")
+with grid.cell(column_span=2):
+    runs = figures.value(figures.pick(of_task, "starts", "count"))
+    width_ns = data.width_for(chosen, int(runs or 0)) * data.SECOND
+    sub = strings.ATTEMPT_DURATION_SUB.format(bucket=data.in_words(width_ns // data.SECOND))
+    with look.card(strings.ATTEMPT_DURATION, sub, key="durations", height=480):
+        found = data.query("page_task_durations", **window, task=task, bucket_ns=width_ns)
+        if found.is_empty():
+            st.caption(strings.ATTEMPT_DURATION_NONE)
+        else:
+            buckets = charts.every_bucket(found, (start, end, width_ns))
+            versions = data.query("page_task_versions", **window, task=task)
+            st.echarts_chart(
+                task_charts.percentiles(buckets, versions, colors), height=390, key="durations_chart",
+                alt="Percentiles of attempt duration over time",
+            )  # fmt: skip
+with grid.cell(), look.card(strings.FUNNEL, strings.FUNNEL_SUB, key="funnel", height=480):
+    rows = bars.funnel(data.stats("funnel", by="task_id", task=task, **asked))
+    if rows:
+        bars.BARS(data={"rows": rows}, key="funnel_bars")
+    else:
+        st.caption(strings.FUNNEL_NONE_YET)
+
+grid = st.grid(2, min_column_width=420, gap="small")
+with grid.cell(), look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
+    errors = data.query("page_task_errors", **window, task=task)
+    if errors.is_empty():
+        st.caption(strings.ERRORS_NONE)
+    else:
+        look.table(task_tables.errors(errors), strings.ERRORS, task_tables.ERROR_COLUMNS, row=30, most=8)
+with grid.cell(), look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
+    steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
+    if steps.is_empty():
+        st.caption(strings.STEPS_NONE)
+    else:
+        look.table(steps, strings.STEPS, task_tables.STEP_COLUMNS, row=30, most=8)
+
+with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB, key="all_tasks"):
+    st.dataframe(
+        task_tables.shown(table),
+        hide_index=True,
+        row_height=34,
+        height=look.table_height(table.height),
+        placeholder=NONE,
+        key="tasks_table",
+        on_select=chosen_in_table,
+        selection_mode="single-row",
+        alt=strings.ALL_TASKS,
+        column_config=task_tables.TASK_COLUMNS,
+    )
+st.caption(strings.PROVENANCE_LEGEND)

@@ -1,0 +1,131 @@
+"""Charts of queues: who is full when, slots held against the limit, time at each level, waits. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from collector.model.statistics import ENOUGH
+from dashboard.parts.charts import base
+from dashboard.parts.text import visible
+
+MOST_LEVELS = 40
+
+
+def ribbon(frame: pl.DataFrame, buckets: list[int], p: dict[str, Any]) -> dict[str, Any]:
+    """Return queues x time, coloured by the share of the limit that was held.
+
+    *frame*: label, bucket_ns, saturation (0 to 1, NULL where no limit is known), mean, limit. The fullest queue is on
+    top.
+    """
+    ranked = frame.group_by("label").agg(pl.col("saturation").mean()).sort("saturation", "label", nulls_last=False)
+    labels = {ns: _moment(ns) for ns in buckets}
+    cells = [
+        [labels[ns], visible(label), round(100 * min(1.0, share), 1), round(mean, 2), slots]
+        for label, ns, share, mean, slots in frame.filter(pl.col("saturation").is_not_null())
+        .select("label", "bucket_ns", "saturation", "mean", "limit")
+        .iter_rows()
+    ]
+    axis = {"axisTick": {"show": False}, "axisLine": {"show": False}}
+    return {
+        **base(p),
+        "legend": {"show": False},
+        "tooltip": {"trigger": "item", "confine": True},
+        "grid": {"left": 6, "right": 10, "top": 6, "bottom": 34, "containLabel": True},
+        "xAxis": {
+            "type": "category", "data": list(labels.values()),
+            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True}, **axis,
+        },
+        "yAxis": {
+            "type": "category", "data": [visible(label) for label in ranked["label"].to_list()],
+            "axisLabel": {"color": p["mute"], "fontSize": 11.5, "width": 150, "overflow": "truncate"}, **axis,
+        },
+        "visualMap": {
+            "type": "continuous", "min": 0, "max": 100, "dimension": 2, "orient": "horizontal", "right": 8,
+            "bottom": 0, "itemHeight": 90, "itemWidth": 9, "text": ["at limit", "idle"],
+            "textStyle": {"color": p["mute"], "fontSize": 11}, "inRange": {"color": p["load"]},
+        },
+        "dataset": {"source": [["time", "queue", "% of the limit", "slots held", "limit"], *cells]},
+        "series": [
+            {
+                "type": "heatmap",
+                "encode": {"x": "time", "y": "queue", "value": "% of the limit",
+                           "tooltip": ["% of the limit", "slots held", "limit"]},
+                "itemStyle": {"borderColor": p["cell"], "borderWidth": 1, "borderRadius": 2},
+            }
+        ],
+    }  # fmt: skip
+
+
+def _moment(ns: int) -> str:
+    return str(pl.Series([ns], dtype=pl.Int64).cast(pl.Datetime("ns")).dt.strftime("%d %b %H:%M").item())
+
+
+def levels(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
+    """Return slots held per bucket, average and most, against the limit; bucket_ns, mean, peak, limit."""
+    source = frame.select(at=pl.col("bucket_ns") // 1_000_000, peak="peak", average=pl.col("mean").round(3),
+                          limit="limit")  # fmt: skip
+    line = {"type": "line", "step": "end", "symbol": "none", "emphasis": {"disabled": True}}
+    series = [
+        {**line, "name": "peak", "encode": {"x": "at", "y": "peak"}, "lineStyle": {"width": 0},
+         "itemStyle": {"color": p["stopped"]}, "areaStyle": {"opacity": 0.3}},
+        {**line, "name": "average", "encode": {"x": "at", "y": "average"}, "lineStyle": {"width": 2},
+         "itemStyle": {"color": p["primary"]}, "areaStyle": {"opacity": 0.15}},
+    ]  # fmt: skip
+    if frame["limit"].drop_nulls().len():
+        series.append({**line, "name": "limit", "encode": {"x": "at", "y": "limit"},
+                       "itemStyle": {"color": p["failed"]}, "lineStyle": {"width": 1.5, "type": "dashed"}})  # fmt: skip
+    return {**base(p), "dataset": {"source": source.to_dicts()}, "series": series}
+
+
+def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict[str, Any]:
+    """Return the share of time at each level, 0 included; levels from the limit on are marked; level, ns."""
+    total = max(1, int(frame["ns"].sum() or 0))
+    rows = frame.sort("level").head(MOST_LEVELS)
+    full = limit if limit else None
+    bars = [
+        {
+            "value": round(100 * ns / total, 2),
+            "itemStyle": {"color": p["recovered"] if full is not None and level >= full else p["primary"],
+                          "borderRadius": [3, 3, 0, 0]},
+        }
+        for level, ns in rows.select("level", "ns").iter_rows()
+    ]  # fmt: skip
+    found = base(p)
+    return {
+        **found,
+        "legend": {"show": False},
+        "grid": {**found["grid"], "top": 14, "bottom": 20},
+        "tooltip": {"trigger": "item", "confine": True, "valueFormatter": "%.2f %%"},
+        "xAxis": {
+            "type": "category", "data": [str(level) for level in rows["level"].to_list()], "name": "busy slots",
+            "nameLocation": "middle", "nameGap": 26, "nameTextStyle": {"color": p["mute"], "fontSize": 11},
+            "axisTick": {"show": False}, "axisLine": {"lineStyle": {"color": p["grid"]}},
+            "axisLabel": {"color": p["mute"], "fontSize": 11},
+        },
+        "yAxis": {**found["yAxis"], "minInterval": 0,
+                  "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} %"}},
+        "series": [{"type": "bar", "name": "share of time", "data": bars, "barCategoryGap": "18%"}],
+    }  # fmt: skip
+
+
+def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
+    """Return p50 and p95 of the queue wait in seconds, p95 only where there are enough."""
+    source = frame.select(
+        at=pl.col("bucket_ns") // 1_000_000,
+        p50=(pl.col("p50_ns") / 1e9).round(4),
+        p95=pl.when(pl.col("n") >= ENOUGH).then(pl.col("p95_ns") / 1e9).round(4),
+    )
+    series = [
+        {
+            "type": "line", "name": name, "symbol": "circle", "symbolSize": 3, "encode": {"x": "at", "y": name},
+            "itemStyle": {"color": color}, "lineStyle": {"width": 2 if name == "p50" else 1.5},
+            "emphasis": {"disabled": True}, "tooltip": {"valueFormatter": "%.3f s"},
+        }
+        for name, color in (("p50", p["primary"]), ("p95", p["recovered"]))
+    ]  # fmt: skip
+    found = base(p)
+    found["yAxis"] = {**found["yAxis"], "minInterval": 0,
+                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} s"}}  # fmt: skip
+    return {**found, "dataset": {"source": source.to_dicts()}, "series": series}
