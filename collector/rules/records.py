@@ -85,7 +85,7 @@ def shape_text() -> pl.Expr:
     return (
         pl.col("attributes")
         .str.replace_all('"$@null(("', "null", literal=True)
-        .str.replace_all(r':"(?:[^"\\]|\\.)*"', ':"')
+        .str.replace_all(r':"[^"\\]*(?:\\.[^"\\]*)*"', ':"')
         .str.replace_all(r":-?[0-9][0-9.eE+-]*", ":0")
         .str.replace_all(":true", ":false", literal=True)
     )
@@ -161,10 +161,10 @@ def _kind(value: Any) -> str | None:
 def cells(frame: pl.DataFrame, marks: list[str]) -> pl.DataFrame:
     """Return the distinct kinds of records: columns `CELL`, *marks*, the shape's, the run's facts, `rows`, `count`."""
     known = shapes(frame)
-    frame = _run_facts(frame.with_row_index("at"), known)
     keys = [*CELL, *marks, *_FACTS]
     return (
-        frame.select(*keys, "at")
+        frame.select(*CELL, *marks, pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"))
+        .with_columns(_facts(frame, known))
         .group_by(keys)
         .agg(rows=pl.col("at"), count=pl.len())
         .join(known, on="shape", how="left")
@@ -174,15 +174,18 @@ def cells(frame: pl.DataFrame, marks: list[str]) -> pl.DataFrame:
 _FACTS = ["run_has_correlation_id", "run_has_request_id", "run_has_run_id", "exempt"]
 
 
-def _run_facts(frame: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Add what other records of the same run state, for the records that lack an id; NULL for the others."""
-    complete = known.filter(pl.all_horizontal(f"has_{name}" for name in IDS))["shape"]
-    missing = frame.filter(~pl.col("shape").is_in(complete.implode()) & pl.col("run_key").is_not_null())
-    if missing.is_empty():
-        return frame.with_columns(pl.lit(None, pl.Boolean).alias(name) for name in _FACTS)
+def _facts(frame: pl.DataFrame, known: pl.DataFrame) -> list[pl.Series]:
+    """Return what other records of the run state, for records that lack an id; NULL for all others."""
     run = ["project", "run_key"]
+    partial = known.filter(~pl.all_horizontal(f"has_{name}" for name in IDS))["shape"]
+    lacking = (
+        frame.select(*run, "shape")
+        .with_row_index("at")
+        .filter(pl.col("shape").is_in(partial.implode()) & pl.col("run_key").is_not_null())
+    )
     facts = (
-        frame.join(missing.select(run).unique(), on=run, how="semi")
+        frame.select(*run, "shape", "correlation_id", "request_id", "is_test", "is_replay")
+        .join(lacking.select(run).unique(), on=run, how="semi")
         .join(known.select("shape", "has_run_id", "scheduled"), on="shape", how="left")
         .group_by(run)
         .agg(
@@ -192,7 +195,6 @@ def _run_facts(frame: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
             exempt=pl.col("scheduled").any() | pl.col("is_test").any() | pl.col("is_replay").any(),
         )
     )
-    lacks = ~pl.col("shape").is_in(complete.implode())
-    return frame.join(facts, on=run, how="left", maintain_order="left").with_columns(
-        pl.when(lacks).then(pl.col(name)).alias(name) for name in _FACTS
-    )
+    found = lacking.join(facts, on=run, how="left")
+    unknown = pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True)
+    return [unknown.clone().scatter(found["at"], found[name]).alias(name) for name in _FACTS]
