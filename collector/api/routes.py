@@ -69,8 +69,8 @@ class _Api:
     def __init__(self, database: Database, settings: Settings, status: Status, ready: Callable[[], str]) -> None:
         self._database = database
         self._limits = settings.store
-        self._grace_ns = round(seconds(settings.runs.retry_grace) * 1e9)
-        self._lease_ns = round(seconds(settings.runs.stale) * 1e9)
+        grace_ns, lease_ns = (round(seconds(s) * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
+        self._basis = stats.Basis(grace_ns, lease_ns)
         self._status = status
         self._ready = ready
 
@@ -116,7 +116,7 @@ class _Api:
         if name not in stats.STATISTICS:
             raise NotFound(f"no statistic {name[:60]!r}; there are {', '.join(stats.STATISTICS)}")
         given, now_ns = dict(request.query_params), time.time_ns()
-        question = stats.question(name, given, PROJECT, now_ns, self._grace_ns, self._lease_ns)
+        question = stats.question(name, given, PROJECT, now_ns, self._basis)
         answer = stats.STATISTICS[name].answer
         found = await run_in_threadpool(
             lambda: self._database.limited(

@@ -6,8 +6,9 @@ coverage, note (`analyse.numbers.NUMBERS`), unless the name says that it lists r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -36,21 +37,47 @@ EXACT_RUNS = 20_000
 _HISTORY_NS = 7 * 24 * HOUR_NS
 """What a retry horizon and what is usual for a task are learnt from."""
 _LOST_NS = 24 * HOUR_NS
+_LEARN_NS = 300 * 10**9
+_MOST_LEARNT = 16
+_MOST_RETRIED = 2_000
+"""Retried runs that tell how soon a retry usually begins."""
 _POPULATIONS = ("live", "replay", "development", "all")
 PARAMETERS = ("from", "to", "as_of", "task", "queue", "environment", "version", "population", "by")
 """What every statistic takes."""
 _GROUPS = ("task_id", "queue", "environment", "version", "population", "hour_ns")
 
 
+class Basis:
+    """What all questions to one store share: *grace_ns*, *lease_ns* as its run model has them, and what is learnt.
+
+    What is learnt from a week of runs (retry horizons, what is usual) holds for some minutes.
+    """
+
+    def __init__(self, grace_ns: int, lease_ns: int) -> None:
+        self.grace_ns = grace_ns
+        self.lease_ns = lease_ns
+        self._known: dict[tuple[str, str, int], pl.DataFrame] = {}
+        self._lock = threading.Lock()
+
+    def learned(self, name: str, project: str, as_of_ns: int, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Return what *make* returned for the five minutes that *as_of_ns* is in."""
+        key = (name, project, as_of_ns // _LEARN_NS)
+        with self._lock:
+            if key not in self._known:
+                while len(self._known) >= _MOST_LEARNT:
+                    self._known.pop(next(iter(self._known)))
+                self._known[key] = make()
+            return self._known[key]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: which runs, grouped by what, at what time; *grace_ns*, *lease_ns* as the run model has them."""
+    """What is asked: which runs, grouped by what, at what time."""
 
     choice: Choice
     by: tuple[str, ...]
     as_of_ns: int
-    grace_ns: int
-    lease_ns: int
+    basis: Basis
 
 
 def _sums(table: str, *keys: str) -> list[str]:
@@ -59,12 +86,16 @@ def _sums(table: str, *keys: str) -> list[str]:
 
 def _horizon(h: Handle, q: Question) -> pl.DataFrame:
     """Return the retry horizons at the question's time, from the week before."""
-    past = Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, population=None, task=q.choice.task)
+    return q.basis.learned("horizon", q.choice.project, q.as_of_ns, lambda: _learn_horizon(h, q))
+
+
+def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
+    past = Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, population=None)
     cohorts = statistics.summed(h, "run_cohorts", past, [*retries.HORIZON, "attempts"], ["runs"], also="attempts > 1")
     measured = statistics.summed(
         h, "duration_hours", past, [*retries.HORIZON, "measure", "ix"], ["n"], also="measure IN ('attempt', 'gap')"
     )
-    return retries.horizon(cohorts, measured, floor_ns=q.grace_ns)
+    return retries.horizon(cohorts, measured, floor_ns=q.basis.grace_ns)
 
 
 def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
@@ -84,7 +115,7 @@ def retry(h: Handle, q: Question) -> pl.DataFrame:
 def funnel(h: Handle, q: Question) -> pl.DataFrame:
     """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
     cohorts = _cohorts(h, q).join(_horizon(h, q), on=retries.HORIZON, how="left", nulls_equal=True)
-    ripe = cohorts.filter(pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns").fill_null(q.grace_ns) <= q.as_of_ns)
+    ripe = cohorts.filter(pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns").fill_null(q.basis.grace_ns) <= q.as_of_ns)
     return retries.funnel(ripe, list(q.by))
 
 
@@ -196,7 +227,7 @@ def slot_share(h: Handle, q: Question) -> pl.DataFrame:
 
 def _held(h: Handle, q: Question) -> pl.LazyFrame:
     v = held.touching(h, q.choice.from_ns, min(q.choice.to_ns, q.as_of_ns))
-    chosen = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.lease_ns).filter(
+    chosen = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.basis.lease_ns).filter(
         pl.col("project") == q.choice.project
     )
     for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
@@ -207,8 +238,7 @@ def _held(h: Handle, q: Question) -> pl.LazyFrame:
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
     """Who holds slots now, the longest first, and slots nobody ended."""
-    now = Question(_at(q.choice, q.as_of_ns), q.by, q.as_of_ns, q.grace_ns, q.lease_ns)
-    return concurrency.holders(_held(h, now), as_of_ns=q.as_of_ns)
+    return concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
 
 
 def _at(choice: Choice, ns: int) -> Choice:
@@ -225,15 +255,19 @@ def little(h: Handle, q: Question) -> pl.DataFrame:
 
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
     """Runs that take unusually long, with the stage: long, silent, stuck, lost; NULL when nobody can tell."""
-    known = statistics.started(h, _past(q), most=EXACT_RUNS)
-    usual = stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=q.as_of_ns)
+    usual = q.basis.learned("usual", q.choice.project, q.as_of_ns, lambda: _learn_usual(h, q))
     now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns - _LOST_NS)
     return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=q.as_of_ns - _LOST_NS)
 
 
+def _learn_usual(h: Handle, q: Question) -> pl.DataFrame:
+    known = statistics.started(h, _past(q), most=EXACT_RUNS)
+    return stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=q.as_of_ns)
+
+
 def retrying(h: Handle, q: Question) -> pl.DataFrame:
     """Runs that retry now: since when, what failed, when the next attempt is usually there."""
-    past = statistics.started(h, _past(q), most=EXACT_RUNS)
+    past = statistics.started(h, _past(q), most=_MOST_RETRIED, also="attempt_count > 1")
     now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns)
     runs = pl.concat([now.runs, past.runs]).unique(["project", "run_key"])
     attempts = pl.concat([now.attempts, past.attempts]).unique(["project", "run_key", "number"])
@@ -242,8 +276,7 @@ def retrying(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _past(q: Question) -> Choice:
-    c = q.choice
-    return Choice(c.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, c.task, c.queue, c.environment, population=None)
+    return Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, population=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +307,7 @@ STATISTICS: dict[str, Statistic] = {
 """What may be asked by name."""
 
 
-def question(name: str, given: dict[str, str], project: str, now_ns: int, grace_ns: int, lease_ns: int) -> Question:
+def question(name: str, given: dict[str, str], project: str, now_ns: int, basis: Basis) -> Question:
     """Return what the parameters ask; raise BadInput naming the one that is wrong."""
     unknown = sorted(set(given) - set(PARAMETERS))
     if unknown:
@@ -289,7 +322,7 @@ def question(name: str, given: dict[str, str], project: str, now_ns: int, grace_
         raise BadInput(f"expected one of {', '.join(_POPULATIONS)}, got {population[:40]!r}", field="population")
     chosen = {p: given.get(p) or None for p in ("task", "queue", "environment", "version")}
     choice = Choice(project, from_ns, to_ns, **chosen, population=None if population == "all" else population)
-    return Question(choice, _groups(name, given.get("by")), as_of_ns, grace_ns, lease_ns)
+    return Question(choice, _groups(name, given.get("by")), as_of_ns, basis)
 
 
 def _groups(name: str, text: str | None) -> tuple[str, ...]:

@@ -103,12 +103,12 @@ def count_runs(h: Handle, choice: Choice) -> int:
     )
 
 
-def started(h: Handle, choice: Choice, *, most: int) -> Version:
+def started(h: Handle, choice: Choice, *, most: int, also: str = "true") -> Version:
     """Return the rows of the runs that count in *choice*'s range, the newest *most* of them."""
     columns = ["task_id", "queue", "environment", "version"]
     keys = h.frame(
         f"SELECT project, run_key, built_seq FROM runs WHERE {choice.where(columns)} "  # noqa: S608 -- ditto
-        "AND at_ns >= $from_ns AND at_ns < $to_ns ORDER BY at_ns DESC, run_key LIMIT $most",
+        f"AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} ORDER BY at_ns DESC, run_key LIMIT $most",
         {**choice.parameters(columns), "most": most},
     )
     return _rows(h, keys)

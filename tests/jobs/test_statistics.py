@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -14,6 +16,7 @@ from polars.testing import assert_frame_equal
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import HOUR_NS
 from collector.control import Control
+from collector.jobs import hourly, runner
 from collector.jobs.levels import busy
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
@@ -21,7 +24,7 @@ from collector.model.tables import STATISTICS
 from collector.settings import Queues, Settings, Store
 from collector.store.database import Database
 from collector.store.places import Memory
-from tests.analyse.story import SECOND, T0
+from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import HOUR, arrivals, store
 
 LIMITS = Queues(limits={"mail": 2})
@@ -97,7 +100,7 @@ def same(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> N
 
 
 @settings(
-    max_examples=int(__import__("os").environ.get("EX", "15")),
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -119,3 +122,71 @@ def test_statistics_kept_step_by_step_are_those_of_a_recompute(
         jobs.work(LATE)
         same(jobs.statistics(), recomputed(jobs, LATE))
         jobs.close()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    """Return jobs over an empty store."""
+    opened = Jobs(tmp_path)
+    yield opened
+    opened.close()
+
+
+def _two_runs(jobs: Jobs) -> None:
+    about = {"task_id": "send", "queue": "mail"}
+    store(jobs.database, 1, [("spans", attempt("a", 1, 0, 10, **about)), ("spans", attempt("b", 1, 5, 20, **about))])
+
+
+def test_a_store_that_never_kept_statistics_gets_them_from_all_its_runs(jobs: Jobs) -> None:
+    """A job without a place starts from nothing and catches up in one go."""
+    _two_runs(jobs)
+    jobs.work(T0 + 60 * SECOND, statistics=False)
+    assert jobs.table("run_cohorts").is_empty()
+    jobs.work(T0 + 60 * SECOND)
+    assert jobs.table("run_cohorts")["runs"].sum() == 2
+    same(jobs.statistics(), recomputed(jobs, T0 + 60 * SECOND))
+
+
+def test_a_failing_job_stops_no_other_and_catches_up(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that fails stays where it was, says why in ledger and status, and loses nothing once it works again."""
+    _two_runs(jobs)
+    jobs.work(T0 + 60 * SECOND)
+    broken = hourly.Contribution("duration_hours", ["hour_ns"], _fails)
+    working = hourly.CONTRIBUTIONS["durations"]
+    monkeypatch.setitem(hourly.CONTRIBUTIONS, "durations", (broken,))
+    store(jobs.database, 2, [("spans", attempt("c", 1, 30, 40, task_id="send", queue="mail"))])
+    jobs.work(T0 + 120 * SECOND)
+    assert "too hot" in jobs.runner.errors["durations"]
+    assert jobs.control.job_entries("durations")[0].error == jobs.runner.errors["durations"]
+    assert jobs.table("run_cohorts")["runs"].sum() == 3
+    monkeypatch.setitem(hourly.CONTRIBUTIONS, "durations", working)
+    jobs.work(T0 + 180 * SECOND)
+    assert jobs.runner.errors == {}
+    same(jobs.statistics(), recomputed(jobs, T0 + 180 * SECOND))
+
+
+def _fails(_: object) -> pl.DataFrame:
+    raise ValueError("too hot")
+
+
+def test_the_ledger_tells_what_each_job_took_up(jobs: Jobs) -> None:
+    """Every time a job works it leaves a row: from which journal number to which, as of when, and how many rows."""
+    _two_runs(jobs)
+    jobs.work(T0 + 60 * SECOND)
+    store(jobs.database, 2, [("spans", attempt("c", 1, 30, 40, task_id="send", queue="mail"))])
+    jobs.work(T0 + 120 * SECOND)
+    for name in runner.NAMES:
+        last, first = jobs.control.job_entries(name)[:2]
+        assert (first.from_seq, first.to_seq, last.from_seq, last.to_seq) == (0, 1, 1, 2)
+        assert last.as_of_ns == T0 + 120 * SECOND
+        assert last.started_ns <= last.ended_ns
+    assert jobs.control.job_entries("retries")[0].rows > 0
+
+
+def test_what_all_jobs_have_settled_is_not_kept(jobs: Jobs) -> None:
+    """Old versions of runs are dropped as soon as every job has taken them into account."""
+    _two_runs(jobs)
+    jobs.work(T0 + 60 * SECOND)
+    jobs.work(T0 + 400 * 24 * 3600 * SECOND)
+    assert jobs.table("run_changes").is_empty()
+    assert jobs.table("before_runs").is_empty()
