@@ -21,7 +21,7 @@ from collector.store.run_links import KEYS
 NAME = "runs"
 """Name of this job's watermark; its `row` counts ticks."""
 _HELD = (
-    "least(queued_ns, started_ns, first_seen_ns) AS held_from_ns, "
+    "least(queued_ns, taken_ns, started_ns, first_seen_ns) AS held_from_ns, "
     "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
 )
 
@@ -171,6 +171,7 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
     built = within("built_seq", places.built(keys))
     tick = changes.position(h, NAME)[0] + 1
     changes.keep(h, tick, upto, dirty, built)
+    taken = dict(rows)["attempts"].group_by("project", "run_key").agg(taken_ns=pl.col("dequeued_ns").min())
     for table, frame in rows:
         h.run(
             f"DELETE FROM {table} USING dirty d WHERE {built} "  # noqa: S608 -- our own table names, numbers
@@ -178,8 +179,13 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
             dirty=dirty,
         )
         if not frame.is_empty():
-            more = f", {_HELD}" if table == "runs" else ""
-            h.run(f"INSERT INTO {table} BY NAME SELECT *, {upto} AS built_seq{more} FROM frame", frame=frame)  # noqa: S608 -- ditto
+            own = "" if table != "runs" else f", {_HELD}"
+            joined = "" if table != "runs" else " LEFT JOIN taken USING (project, run_key)"
+            h.run(
+                f"INSERT INTO {table} BY NAME SELECT frame.*, {upto} AS built_seq{own} FROM frame{joined}",  # noqa: S608 -- ditto
+                frame=frame,
+                taken=taken,
+            )
         if table == "runs":
             h.run(
                 "DELETE FROM run_due USING dirty d WHERE run_due.project = d.project AND run_due.run_key = d.run_key",

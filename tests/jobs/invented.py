@@ -22,12 +22,17 @@ _LENGTHS = st.sampled_from([0.0, 0.5, 10.0, 1800.0, 3600.0, 90_000.0])
 @st.composite
 def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the records of one run as (table, row) pairs."""
-    about = {"task_id": draw(_TASKS), "queue": draw(_QUEUES), "is_test": draw(st.sampled_from([None, None, True]))}
+    about: dict[str, Any] = {
+        "task_id": draw(_TASKS),
+        "queue": draw(_QUEUES),
+        "is_test": draw(st.sampled_from([None, None, True])),
+    }
     records: list[tuple[str, dict[str, Any]]] = []
     start = draw(_TIMES)
     for number in range(1, draw(st.integers(1, 3)) + 1):
         end = draw(st.none() | _LENGTHS.map(lambda length, s=start: s + length))
         failed = draw(st.booleans())
+        about["dequeued_ns"] = draw(st.sampled_from([None, T0 + round((start - 2) * 1e9)]))
         records.append(("spans", attempt(name, number, start, end, failed=failed, compute_ms=5.0, **about)))
         if end is not None and draw(st.booleans()):
             # The same attempt announced before it ended: it may arrive days apart from its end.
@@ -37,7 +42,11 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
             waits = span(name, "wait.for()", start + 1, start + 1 + lasts, wait_kind="for", attempt=number, **about)
             records.append(("spans", waits))
         if draw(st.booleans()):
-            told = {**about, "attempt": number, "dialect": "trigger_dev"}
+            told = {
+                **{k: v for k, v in about.items() if k != "dequeued_ns"},
+                "attempt": number,
+                "dialect": "trigger_dev",
+            }
             waited, ending = draw(st.none() | st.just(2e6)), draw(st.sampled_from(["failed", "completed"]))
             for after, body in ((0.0, "started"), (0.2, "calling_stripe"), (0.4, ending)):
                 records.append(
