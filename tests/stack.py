@@ -75,10 +75,10 @@ class Stack:
         """Return the running process of *role*: receive or store."""
 
         def find() -> psutil.Process | None:
-            for p in psutil.Process(self.process.pid).children(recursive=True):
-                if f"collector.app.{role}" in " ".join(p.cmdline()):
-                    return p
-            return None
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            named = [p for p in children if f"collector.app.{role}" in " ".join(p.cmdline())]
+            # A younger one stands by.
+            return min(named, key=psutil.Process.create_time, default=None)
 
         return until(find, why=f"a {role} process")
 

@@ -1,6 +1,7 @@
 """How a supervisor and its children speak.
 
-Settings come as JSON in `RUNWELL_CHILD`. A child writes one JSON line to stdout, `{"ready": {"http": {"host": …,
+Settings come as one line of JSON on stdin; a child that waits for them is a spare, loaded and ready to take over. A
+child writes one JSON line to stdout, `{"ready": {"http": {"host": …,
 "port": …}}}` or `{"error": "sentence"}` with exit code 2, and ends when its stdin does: so it never outlives the
 process that started it, however that died.
 """
@@ -23,7 +24,6 @@ from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.telemetry import log
 
-ENVIRONMENT = "RUNWELL_CHILD"
 USAGE = 2
 SUPERVISOR = "-supervisor"
 """Ending of the name of the lock that a role's supervisor holds, beside the one of the process itself."""
@@ -31,8 +31,11 @@ Address = dict[str, Any]
 
 
 def read_settings() -> Settings:
-    """Return the settings that the supervisor passed."""
-    return Settings.model_validate_json(os.environ[ENVIRONMENT])
+    """Wait for the settings that the supervisor passes and return them; raise EOFError when it ends instead."""
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return Settings.model_validate_json(line)
 
 
 def announce(addresses: dict[str, Address]) -> None:
@@ -93,7 +96,11 @@ def run(process: str, main: Callable[[Settings], Any]) -> int:
     log.configure(process)
     os.umask(0o077)  # what is kept is for its owner only
     try:
-        uvloop.run(main(read_settings()))
+        settings = read_settings()
+    except (EOFError, KeyboardInterrupt):  # never needed
+        return 0
+    try:
+        uvloop.run(main(settings))
     except UsageError as e:
         return give_up(e)
     return 0

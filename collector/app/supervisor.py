@@ -44,7 +44,10 @@ class _Child:
     ports: dict[str, str]
     """Name of an address → the setting that fixes its port."""
     addresses: dict[str, Address] = field(default_factory=dict)
+    spared: bool = False
+    """Whether a second process stands by, loaded: clients notice how long this one is away."""
     process: asyncio.subprocess.Process | None = None
+    spare: asyncio.subprocess.Process | None = None
     up_since: float | None = None
     """Monotonic time at which this process said that it was ready."""
 
@@ -55,7 +58,10 @@ class Supervisor:
     def __init__(self, settings: Settings, roles: tuple[str, ...]) -> None:
         self._settings = settings
         ports = {"receive": {"http": "http_port", "grpc": "grpc_port"}, "store": {"api": "api_port"}}
-        self._children = [_Child(role, [sys.executable, "-m", f"collector.app.{role}"], ports[role]) for role in roles]
+        self._children = [
+            _Child(role, [sys.executable, "-m", f"collector.app.{role}"], ports[role], spared=role == "receive")
+            for role in roles
+        ]
         self._extra: dict[str, Address] = {}
         self._stop = asyncio.Event()
 
@@ -117,15 +123,11 @@ class Supervisor:
         """Start a child and wait until it says where it listens."""
         fixed = {setting: c.addresses[name]["port"] for name, setting in c.ports.items() if name in c.addresses}
         settings = self._settings.model_copy(update=fixed)
-        c.process = await asyncio.create_subprocess_exec(
-            *c.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, child.ENVIRONMENT: settings.model_dump_json(context={"secrets": True})},
-            # Ctrl-C reaches the supervisor alone, which stops its children in order.
-            start_new_session=True,
-        )
+        spare, c.spare = c.spare, None
+        c.process = spare if spare is not None and spare.returncode is None else await self._spawn(c)
+        assert c.process.stdin is not None
         assert c.process.stdout is not None
+        c.process.stdin.write(settings.model_dump_json(context={"secrets": True}).encode() + b"\n")
         try:
             line = await asyncio.wait_for(c.process.stdout.readline(), _START_S)
         except TimeoutError:
@@ -139,12 +141,24 @@ class Supervisor:
         elif not c.addresses and not self._stop.is_set():
             raise UsageError(f"the {c.role} process ended at once; see its log above.")
 
+    async def _spawn(self, c: _Child) -> asyncio.subprocess.Process:
+        """Start a process that loads what it needs and then waits for its settings."""
+        return await asyncio.create_subprocess_exec(
+            *c.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C reaches the supervisor alone, which stops its children in order.
+            start_new_session=True,
+        )
+
     async def _keep(self, c: _Child) -> None:
         """Start a child again whenever it dies, at once the first time, then with growing pauses."""
         loop = asyncio.get_running_loop()
         pause = 0.0
         while True:
             assert c.process is not None
+            if c.spared and c.spare is None:
+                c.spare = await self._spawn(c)
             await c.process.wait()
             if self._stop.is_set():
                 return
@@ -162,6 +176,9 @@ class Supervisor:
 
     async def _end(self, c: _Child) -> None:
         """Tell a child to stop and wait for it; kill one that does not."""
+        if c.spare is not None and c.spare.stdin is not None:
+            c.spare.stdin.close()
+            await c.spare.wait()
         p = c.process
         if p is None or p.returncode is not None:
             return
