@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 import threading
@@ -24,15 +25,16 @@ from collector.jobs.runs import RunsJob
 from collector.journal import Reader
 from collector.receive.admit import data_directory
 from collector.settings import Settings
-from collector.store import apply, run_tables
+from collector.store import apply, run_tables, salvage
 from collector.store.database import Database, seconds
 from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
-_MOST_BYTES = 32 * 2**20
-"""Journal bytes taken up in one transaction; a backlog goes in as large transactions."""
+_MOST_BYTES = 8 * 2**20
+"""Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
+_FINISH_S = 4.0
 _MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
 _RETRY_S = 1.0
@@ -73,7 +75,10 @@ class Keeper(threading.Thread):
         books.set_aside.set(len(database.set_aside))
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until told to stop; a defect of ours ends the process, and the next one recovers."""
+        log.vital(self._work)
+
+    def _work(self) -> None:
         flush = seconds(self._settings.store.flush)
         while not self._stop_asked.is_set():
             began = time.monotonic()
@@ -158,7 +163,7 @@ class Keeper(threading.Thread):
     def stop(self) -> None:
         """Finish and checkpoint."""
         self._stop_asked.set()
-        self.join(timeout=15)
+        self.join(timeout=_FINISH_S)
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
@@ -212,9 +217,12 @@ async def main(settings: Settings) -> None:
             "store_open_failed", set_aside=database.set_aside, error_type="DamagedFile",
             error_message="what cannot be read was set aside; the journal fills in what it holds",
         )  # fmt: skip
+    reader = Reader(settings.data)
+    if database.damaged_file:
+        salvaging = log.started("store_salvage", file=database.damaged_file)
+        salvaging.completed(rows=salvage.take_over(database, settings.data, reader.first_seq()))
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))
-    reader = Reader(settings.data)
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
     http = UvicornChild(
@@ -242,6 +250,9 @@ async def main(settings: Settings) -> None:
     http.should_exit = True
     await serving
     await asyncio.to_thread(keeper.stop)
+    if keeper.is_alive():  # in a long transaction: it is undone, and done by the next start
+        stopping.completed(unfinished=True)
+        os._exit(0)
     reader.close()
     database.close()
     control.close()

@@ -41,6 +41,15 @@ class Reader:
             self._file = (stat.st_dev, stat.st_ino)
         return self._db
 
+    def first_seq(self) -> int:
+        """Return the oldest number that is still there, 0 when there is none or it cannot be told."""
+        db = self._open()
+        try:
+            row = db.execute("SELECT min(seq) FROM batch").fetchone() if db is not None else None
+        except sqlite3.DatabaseError:
+            return 0
+        return int(row[0] or 0) if row else 0
+
     def last_seq(self) -> int:
         """Return the newest number, 0 when there is none yet."""
         known = files.read_head(self._directory)

@@ -33,7 +33,7 @@ from collector.receive.resends import Resends
 from collector.receive.senders import Senders
 from collector.receive.via import Via
 from collector.settings import Settings
-from collector.telemetry.log import cause
+from collector.telemetry.log import cause, vital
 from collector.telemetry.spans import span
 
 log = structlog.get_logger()
@@ -183,6 +183,10 @@ class Admit:
     # -- the writer thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """Work until told to stop; without this thread nobody gets an answer, so the process ends with it."""
+        vital(self._work)
+
+    def _work(self) -> None:
         looked = forgot = time.monotonic()
         while True:
             with self._arrived:

@@ -6,6 +6,7 @@ The file is opened locked: no other file, no extension, no setting can be reache
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -29,6 +30,8 @@ Frame: TypeAlias = "pl.DataFrame | pa.Table"
 _UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
 
 FILE = "runwell.duckdb"
+_DAMAGE = "Corrupt database file"
+"""How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
 CATALOG = "runwell"
@@ -98,7 +101,8 @@ class Handle:
             return act()
         finally:
             for name in frames:
-                self._cursor.unregister(name)
+                with contextlib.suppress(duckdb.Error):  # in a failed transaction; the cursor ends with it
+                    self._cursor.unregister(name)
 
 
 class Database:
@@ -110,35 +114,46 @@ class Database:
         self._on_fatal = on_fatal
         self.set_aside: list[str] = []
         """Names of damaged files put aside at open; the journal rebuilds what they held."""
+        self.damaged_file = ""
+        """Name of a database file set aside whose readable rows are not taken over yet (`salvage.take_over`)."""
+        self._noted: Path | None = None
 
     @classmethod
     def open(cls, directory: Path, settings: Store, on_fatal: Callable[[], None] = lambda: os._exit(70)) -> Database:
         """Open or create the file in *directory*; raise UsageError for one of a newer version.
 
-        A write-ahead log that does not replay is set aside alone, then a main file that does not open; the
-        watermark inside what is left tells the journal where to go on. *on_fatal* ends the process when
-        DuckDB declares itself unusable, so that a new one starts from what is on disk.
+        A write-ahead log that does not replay is set aside alone, then a main file that cannot be read, now or in
+        an earlier process; the watermark inside what is left tells the journal where to go on. *on_fatal* ends the
+        process when DuckDB declares itself unusable, so that a new one starts from what is on disk.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / FILE
-        aside: list[str] = []
+        noted = damage_note(directory)
+        aside = _set_aside(path) if noted.exists() and not noted.read_text("utf-8") else []
         while True:
+            con = None
             try:
                 con = _connect(path, settings)
+                _transact(con.cursor(), _prepare, "BEGIN TRANSACTION")
                 break
-            except duckdb.IOException as e:
+            except (duckdb.Error, RuntimeError) as e:
+                if con is not None:
+                    con.close()
                 if "Could not set lock" in str(e):
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
                 if any(os.strerror(number) in str(e) for number in _OUT_OF_REACH):
                     raise
-                aside.append(_set_aside(path, e))
-            except (duckdb.Error, RuntimeError) as e:
-                aside.append(_set_aside(path, e))
+                aside += _set_aside(path, wal_alone=con is None, why=e)
+            except UsageError:
+                if con is not None:
+                    con.close()
+                raise
         database = cls(con, on_fatal)
         database.set_aside = aside
-        database.writing(_prepare)
+        database._noted = noted
+        database.damaged_file = noted.read_text("utf-8") if noted.exists() else ""
         return database
 
     def reading(self, fn: Callable[[Handle], T]) -> T:
@@ -198,8 +213,12 @@ class Database:
     def _guard(self, act: Callable[[], T]) -> T:
         try:
             return act()
-        except (duckdb.FatalException, duckdb.InternalException):
-            self._on_fatal()
+        except duckdb.Error as e:
+            damaged = _DAMAGE in str(e)
+            if damaged and self._noted is not None and not self._noted.exists():
+                self._noted.touch()
+            if damaged or isinstance(e, (duckdb.FatalException, duckdb.InternalException)):
+                self._on_fatal()
             raise
 
 
@@ -208,7 +227,8 @@ def _transact(cursor: duckdb.DuckDBPyConnection, fn: Callable[[Handle], T], begi
     try:
         result = fn(Handle(cursor))
     except BaseException:
-        cursor.execute("ROLLBACK")
+        with contextlib.suppress(duckdb.Error):  # what went wrong first is what matters
+            cursor.execute("ROLLBACK")
         raise
     cursor.execute("COMMIT")
     return result
@@ -249,17 +269,30 @@ def _prepare(h: Handle) -> None:
         h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
 
 
-def _set_aside(path: Path, why: Exception) -> str:
-    """Rename the damaged part of the store: its WAL if there is one, else the file itself."""
-    wal = path.with_name(path.name + ".wal")
-    damaged = wal if wal.exists() else path
-    if not damaged.exists():
+def damage_note(directory: Path) -> Path:
+    """Return the file that stands while a damaged database file is not dealt with; it holds its name once set aside."""
+    return directory / "runwell.damaged"
+
+
+def _set_aside(path: Path, *, wal_alone: bool = False, why: Exception | None = None) -> list[str]:
+    """Rename the database file and its WAL, or first the WAL alone if there is one; return the new names."""
+    wal = path.with_name(f"{path.name}.wal")
+    alone = wal_alone and wal.exists()
+    damaged = wal if alone else path
+    if not damaged.exists() and why is not None:
         raise UsageError(f"{path}: cannot be opened ({str(why).splitlines()[0]}); check the directory.") from why
     n = 1
     while (aside := damaged.with_name(f"{damaged.name}.damaged-{n}")).exists():
         n += 1
-    damaged.rename(aside)
-    return aside.name
+    if alone:
+        wal.rename(aside)
+        return [aside.name]
+    damage_note(path.parent).write_text(aside.name, "utf-8")
+    if path.exists():
+        path.rename(aside)
+    if wal.exists():
+        wal.rename(aside.with_name(f"{aside.name}.wal"))
+    return [aside.name]
 
 
 def seconds(span: timedelta) -> float:

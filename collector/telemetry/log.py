@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,6 +37,18 @@ class _State:
     sink: Sink | None = None
 
 
+class _Stderr:
+    """stderr, except that nothing ends because a line cannot be written: its disk may be full, its reader gone."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure(process: str) -> None:
     """Log as *process* from now on: ours and the libraries' lines, and exceptions that nobody caught."""
     correlation = os.environ.setdefault(CORRELATION, f"runwell-{secrets.token_hex(4)}")
@@ -51,13 +63,24 @@ def configure(process: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def vital(work: Callable[[], None]) -> None:
+    """Do *work*, and end the process if it fails: for a thread that the others wait for. The next start recovers."""
+    try:
+        work()
+    except BaseException as e:
+        try:
+            _uncaught(type(e), e, e.__traceback__)
+        finally:
+            os._exit(70)
 
 
 def ids() -> dict[str, str]:

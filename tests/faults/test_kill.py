@@ -98,7 +98,7 @@ def _kill(stack: Stack, target: str) -> None:
         children = psutil.Process(stack.process.pid).children()
         stack.process.kill()
         stack.process.wait()
-        _, alive = psutil.wait_procs(children, timeout=15)
+        _, alive = psutil.wait_procs(children, timeout=30)
         assert not alive, "a process outlived its supervisor"
         stack.again()
         return

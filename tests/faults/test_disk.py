@@ -1,0 +1,106 @@
+"""A full disk: refused with a delay, nothing lost, and everything goes on by itself when there is room again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from oracle import Oracle
+from senders import Sender
+from stack import Stack, running, until
+
+pytestmark = pytest.mark.faults
+
+SETTINGS = {
+    "RUNWELL_STORE__CHECKPOINT": "PT0.5S",
+    "RUNWELL_STORE__QUERY_ROWS": "10000000",
+    "RUNWELL_STORE__QUERY_SIZE": "4GiB",
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 48 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path, leave: int) -> Path:
+    """Write a file so large that *leave* bytes stay free."""
+    ballast = place / "ballast"
+    with ballast.open("wb") as file:
+        while (free := free_bytes(place)) > leave:
+            file.write(bytes(min(65_536, free - leave)))
+            file.flush()
+    return ballast
+
+
+def free_bytes(place: Path) -> int:
+    """Return the bytes free in a file system."""
+    import shutil
+
+    return shutil.disk_usage(place).free
+
+
+def deliver(stack: Stack, sender: Sender, oracle: Oracle, count: int) -> int:
+    """Send *count* requests once each; return how many were acknowledged."""
+    acknowledged = 0
+    for _ in range(count):
+        request = oracle.issue("http", "protobuf", False)
+        if sender.send(request):
+            oracle.acknowledge(request)
+            acknowledged += 1
+    return acknowledged
+
+
+def answer(stack: Stack) -> int:
+    """Return what a request gets, 503 with a delay if it is refused."""
+    said = httpx.post(f"{stack.url('http')}/v1/logs", json={}, trust_env=False)
+    if said.status_code == 503:
+        assert 1 <= int(said.headers["retry-after"]) <= 5
+    return said.status_code
+
+
+def test_below_the_free_space_that_is_asked_for_requests_are_refused(small: Path) -> None:
+    """With less than journal.free_disk free, requests get 503 and a delay; with room again they are taken."""
+    oracle = Oracle(11)
+    with running(small / "data", env={**SETTINGS, "RUNWELL_JOURNAL__FREE_DISK": "8MiB"}) as stack:
+        sender = Sender(stack.url_now, "http")
+        assert deliver(stack, sender, oracle, 20) == 20
+        ballast = fill(small, 4 * 2**20)
+        until(lambda: answer(stack) == 503, why="a refusal")
+        assert deliver(stack, sender, oracle, 3) == 0
+        assert stack.client.status()["rows"]["logs"] >= 0
+        ballast.unlink()
+        until(lambda: answer(stack) == 200, why="requests to be taken again")
+        assert deliver(stack, sender, oracle, 20) == 20
+        stack.applied()
+        oracle.judge(stack.client)
+
+
+def test_a_disk_that_is_full_to_the_last_byte_costs_nothing(small: Path) -> None:
+    """Full during journal writes, applying, checkpoints: what was acknowledged is kept once, and it goes on after."""
+    oracle = Oracle(12)
+    with running(small / "data", env={**SETTINGS, "RUNWELL_JOURNAL__FREE_DISK": "1B"}) as stack:
+        sender = Sender(stack.url_now, "http")
+        assert deliver(stack, sender, oracle, 20) == 20
+        ballast = fill(small, 0)
+        until(lambda: deliver(stack, sender, oracle, 5) < 5, why="a full disk")
+        ballast.unlink()
+        until(lambda: answer(stack) == 200, why="requests to be taken again")
+        assert deliver(stack, sender, oracle, 20) == 20
+        ballast = fill(small, 300_000)  # room for the journal, not for a checkpoint
+        deliver(stack, sender, oracle, 60)
+        ballast.unlink()
+        until(lambda: answer(stack) == 200, why="requests to be taken again")
+        assert deliver(stack, sender, oracle, 5) == 5
+        stack.applied()
+        oracle.judge(stack.client)
+        status = stack.client.status()
+        assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
