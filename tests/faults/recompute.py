@@ -14,6 +14,8 @@ from collector.settings import Runs, Store
 from collector.store import apply
 from collector.store.database import Database
 
+WHEN = "built_seq"
+"""Tells when a row was computed, the one thing that a recompute does not repeat."""
 RUN_TABLES = ("runs", "attempts", "phases", "waits")
 
 
@@ -48,5 +50,5 @@ def _rows(database: Database, table: str) -> list[str]:
     frame = database.reading(lambda h: h.frame(f"SELECT * FROM {table}"))
     if table in CATALOGUES:
         return sorted(map(repr, frame.iter_rows()))
-    wide = frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
+    wide = frame.drop(WHEN, strict=False).with_columns(pl.col(pl.List(pl.String)).list.join("|"))
     return sorted(map(repr, wide.iter_rows()))
