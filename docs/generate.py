@@ -57,7 +57,7 @@ def settings() -> str:
         "# Settings\n",
         "Each can be given as an environment variable or in a TOML file (`--config FILE`, else `runwell.toml` in the "
         "data directory); the first seven also as options. Precedence: option, variable, file, default. Durations are "
-        'ISO 8601 (`"PT5M"`) or seconds, sizes bytes or text such as `"64MiB"`.\n',
+        'ISO 8601 (`"PT5M"`), in the file also seconds; sizes bytes or text such as `"64MiB"`.\n',
         "| setting | variable | default | meaning |\n|---|---|---|---|",
     ]
     for path, field in _fields(Settings, ()):
