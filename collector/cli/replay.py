@@ -18,7 +18,7 @@ _AT_ONCE = 4
 
 
 def replay(
-    *files: str,
+    *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
     endpoint: Annotated[str | None, Parameter(help="OTLP/HTTP endpoint [default: the one on --data].")] = None,
     shift_to_now: Annotated[bool, Parameter(help="Move all times so that the last is now.")] = False,
     place: Place = DEFAULT,
@@ -35,6 +35,9 @@ def replay(
 
     if not files:
         raise UsageError("FILE: give at least one recording, or - for stdin.")
+    for name in files:
+        if name.startswith("-") and name != "-":
+            raise UsageError(f"{name}: no such option of replay; `runwell replay --help` lists what there is.")
     settings = place.settings()
     requests = [request for path in files for request in recordings.read(path)]
     if not requests:

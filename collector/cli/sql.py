@@ -71,11 +71,9 @@ def write(table: pa.Table, form: Format) -> bytes:
     if form == "parquet":
         frame.write_parquet(sink)
         return sink.getvalue()
+    _check_dates(frame, form)
     if form == "csv":
-        try:
-            _for_csv(frame).write_csv(sink)
-        except pl.exceptions.PanicException:
-            raise UsageError("--format csv: a date is outside the years 1 to 9999; cast it to VARCHAR.") from None
+        _for_csv(frame).write_csv(sink)
         return sink.getvalue()
     assert isinstance(table, pa.Table)
     with pl.Config(
@@ -86,6 +84,20 @@ def write(table: pa.Table, form: Format) -> bytes:
         text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
     rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")
     return f"{text}\n{rest}\n".encode()
+
+
+def _check_dates(frame: pl.DataFrame, form: Format) -> None:
+    """Raise UsageError for dates that cannot be written as text."""
+    import datetime as dt
+
+    import polars as pl
+
+    for column in frame.select(pl.col(pl.Date, pl.Datetime)).iter_columns():
+        edges = pl.Series([dt.date.min, dt.date.max]).cast(column.dtype).to_physical()
+        if not column.to_physical().is_between(edges[0], edges[1]).all():
+            raise UsageError(
+                f"--format {form}: a date in {column.name} is outside the years 1 to 9999; cast it to VARCHAR."
+            )
 
 
 def _for_csv(frame: pl.DataFrame) -> pl.DataFrame:
