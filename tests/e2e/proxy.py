@@ -53,6 +53,7 @@ class Proxy:
     def close(self) -> None:
         """End everything."""
         self.refuse()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
@@ -69,6 +70,12 @@ class Proxy:
         for connection in list(self._open):
             for writer in connection.writers:
                 writer.close()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
