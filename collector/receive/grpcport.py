@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 import grpc
 import grpc.aio
 import structlog
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from collector.decode import Accepted
 from collector.model.errors import Refused
@@ -66,7 +68,7 @@ def _export(admit: Admit, signal: Signal) -> Export:
             await context.abort(
                 answer.grpc,
                 answer.status.message[:1024].encode("ascii", "replace").decode(),
-                trailing_metadata=(("grpc-status-details-bin", answer.status.SerializeToString()),),
+                trailing_metadata=_details(answer.status),
             )
             raise AssertionError("abort always raises") from None
         finally:
@@ -74,3 +76,12 @@ def _export(admit: Admit, signal: Signal) -> Export:
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export
+
+
+def _details(status: Status) -> tuple[tuple[str, bytes], ...]:
+    """Return *status* as trailing metadata; the Python exporter looks for the delay under a name of its own."""
+    delays = (d.value for d in status.details if d.Is(RetryInfo.DESCRIPTOR))
+    return (
+        ("grpc-status-details-bin", status.SerializeToString()),
+        *(("google.rpc.retryinfo-bin", delay) for delay in delays),
+    )
