@@ -34,19 +34,23 @@ def document(findings: pl.DataFrame, rules: Mapping[str, Rule], not_observable: 
 
 
 def text(findings: pl.DataFrame, looked_at: str) -> str:
-    """Return the report for a terminal: a finding a paragraph, then one line that sums up."""
+    """Return the report for a terminal: a rule a paragraph, a line for each place, then one line that sums up."""
     lines: list[str] = []
-    for f in findings.iter_rows(named=True):
-        where = " ".join(part for part in (f["task_id"] or "(no task)", f["operation"]) if part)
-        lines.append(f"{f['severity']:<8}{f['code']} {f['slug']}  {where}")
-        lines.append(f"        {f['message']} {_extent(f)}")
-        lines.append(f"        fix: {f['remedy']}")
-        if f["task_file"]:
-            lines.append(f"        at:  {f['task_file']}")
-    if lines:
+    rows = findings.to_dicts()
+    # Findings come the most severe first: rules keep the order of their first.
+    for code, severity in dict.fromkeys((f["code"], f["severity"]) for f in rows):
+        own = [f for f in rows if (f["code"], f["severity"]) == (code, severity)]
+        lines.append(f"{severity} {code} {own[0]['slug']}")
+        said = dict.fromkeys((f["message"], f["remedy"]) for f in own)
+        for message, remedy in said:
+            lines += [f"  {message}", f"  fix: {remedy}"]
+            for f in (f for f in own if (f["message"], f["remedy"]) == (message, remedy)):
+                where = " ".join(part for part in (f["task_id"] or "(no task)", f["operation"]) if part)
+                at = f"  {f['task_file']}" if f["task_file"] else ""
+                lines.append(f"    {where}  {_extent(f)}{at}")
         lines.append("")
     lines.append(f"{_counted(findings)} in {looked_at}.")
-    if not findings.is_empty():
+    if rows:
         lines.append("`runwell rules explain CODE` says why and how; --format json holds the records.")
     return "\n".join(lines).translate(_CONTROL) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.rules import words
 from collector.rules.cases import attempt, log, trigger
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Options, Rule
@@ -14,6 +15,10 @@ _PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 _NO_ENTITY = (
     r"^(?:correlation_id|request_id|run_id|parent_run_id|task_id|task|queue|attempt|.*_(?:ms|s|seconds|at|time|ns)|"
     r"duration|timestamp|time|environment|version|\$.*|ctx\..*)$"
+)
+_ENTITY = r"(?:_id|[a-z]Id|_number|_key|_ref)$"
+_OWNER = (
+    r"(?i)(?:tenant|account|user|customer|client|org|organi[sz]ation|workspace|project|team|shop|store|company)_?id$"
 )
 _EPOCH_MS = r"(?:^|[^0-9])(1[4-9][0-9]{11})(?:[^0-9]|$)"
 
@@ -69,15 +74,24 @@ IDM001 = Rule(
 
 
 def _entities(frames: Frames) -> pl.LazyFrame:
-    """Return per run what its records say it is about: all own values but ids, times and durations, as one text."""
+    """Return per run what its start says it is about: all own values but ids of the run, times and durations, as one
+    text; only where one of them is the id of an entity, not just of an owner, who has many."""
+    key = pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":')
     return (
         frames.own.lazy()
         .filter(pl.col("run_key").is_not_null() & (pl.col("phase") == "started"))
         .select(*RUN, pair=pl.col("attributes").str.extract_all(_PAIR))
         .explode("pair")
-        .filter(~pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":').str.contains(_NO_ENTITY))
+        .with_columns(key=key)
+        .filter(~pl.col("key").str.contains(_NO_ENTITY) & ~pl.col("key").str.contains(r"^[$@{]|\."))
+        .filter(~pl.col("key").is_in(list(words.FRAMEWORK_KEYS)))
         .group_by(RUN)
-        .agg(about=pl.col("pair").unique().sort().str.join("\n"))
+        .agg(
+            about=pl.col("pair").unique().sort().str.join("\n"),
+            named=(pl.col("key").str.contains(_ENTITY) & ~pl.col("key").str.contains(_OWNER)).any(),
+        )
+        .filter("named")
+        .drop("named")
     )
 
 
@@ -90,7 +104,7 @@ def _succeeded_twice(frames: Frames, options: Options) -> pl.LazyFrame:
     several = done.filter((pl.len() > 1).over("project", "task_id", "request_id"))
     return (
         several.join(_entities(frames), on=RUN)
-        .filter((pl.col("about") != "") & (pl.len() > 1).over(group))
+        .filter((pl.len() > 1).over(group))
         .sort("started_ns", "run_key")
         .with_columns(gap_ns=pl.col("started_ns") - pl.col("started_ns").shift(1).over(group))
         .filter(pl.col("gap_ns") <= options["ttl_days"] * _DAY_NS)
@@ -127,8 +141,9 @@ IDM002 = Rule(
         log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
     ), say="another order"),
     Case(logs=(
-        log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
-        log("order_charge_started", 5, run="run_2"),
+        log("order_charge_started", tenant_id="t1", code__function__name="main"),
+        log("order_charge_completed", 1, processing_time_ms=1000),
+        log("order_charge_started", 5, run="run_2", tenant_id="t1", code__function__name="main"),
         log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
     ), say="nobody knows what they were about")),
 )  # fmt: skip
