@@ -9,24 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from collector import __version__
-from collector.app import child
+from collector.app import child, whereabouts
 from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.telemetry.log import configure
 
 log = structlog.get_logger()
-FILE = "runwell.json"
 _START_S = 60.0
 _STOP_S = 20.0
 _LONGEST_PAUSE_S = 5.0
@@ -81,17 +77,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
-        where = self._settings.data / FILE
         self._settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
         held = [child.lock(self._settings.data, c.role + child.SUPERVISOR, wait_s=0) for c in self._children]
         try:
-            where.unlink(missing_ok=True)
+            self._tell({})
             for c in self._children:
                 await self._start(c)
                 if self._stop.is_set():
                     return
-            self._write(where)
+            self._tell(self.addresses)
             ready(self.addresses)
             watchers = [asyncio.create_task(self._keep(c)) for c in self._children]
             if after is None:
@@ -110,14 +105,14 @@ class Supervisor:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*map(self._end, self._children))
-            where.unlink(missing_ok=True)
+            self._tell({})
             for lock in held:
                 lock.close()
 
     def publish(self, name: str, address: Address) -> None:
         """Add an address to `runwell.json`."""
         self._extra[name] = address
-        self._write(self._settings.data / FILE)
+        self._tell(self.addresses)
 
     async def _start(self, c: _Child) -> None:
         """Start a child and wait until it says where it listens."""
@@ -191,8 +186,6 @@ class Supervisor:
                 p.kill()
             await p.wait()
 
-    def _write(self, where: Path) -> None:
-        content = {**self.addresses, "pid": os.getpid(), "version": __version__}
-        new = where.with_suffix(".json.new")
-        new.write_text(json.dumps(content) + "\n", "utf-8")
-        new.rename(where)
+    def _tell(self, addresses: dict[str, Address]) -> None:
+        """Write *addresses* of our children to `runwell.json`."""
+        whereabouts.write(self._settings.data, tuple(c.role for c in self._children), addresses)

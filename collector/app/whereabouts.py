@@ -1,0 +1,54 @@
+"""`runwell.json`: where what runs on a data directory listens. Supervisors of single roles share it.
+
+`{"http": {"host", "port"}, "grpc": {…}, "api": {…}, "pid", "version"}`; *pid* is the supervisor that wrote last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from collector import __version__
+from collector.app import child
+from collector.model.errors import UsageError
+
+FILE = "runwell.json"
+NAMES = {"receive": ("http", "grpc"), "store": ("api", "dashboard")}
+"""Role → what listens with it."""
+
+
+def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) -> None:
+    """Write *addresses* of *roles*, beside those of roles that another supervisor runs; none left, no file."""
+    kept = {
+        name: where
+        for role, names in NAMES.items()
+        if role not in roles and _runs(directory, role)
+        for name, where in _read(directory).items()
+        if name in names
+    }
+    path = directory / FILE
+    if not kept and not addresses:
+        path.unlink(missing_ok=True)
+        return
+    new = path.with_suffix(f".{os.getpid()}.new")
+    new.write_text(json.dumps({**kept, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
+    new.rename(path)
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((directory / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _runs(directory: Path, role: str) -> bool:
+    """Tell whether a supervisor holds *role* in *directory*."""
+    try:
+        child.lock(directory, role + child.SUPERVISOR, wait_s=0).close()
+    except UsageError:
+        return True
+    return False
