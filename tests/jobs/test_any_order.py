@@ -27,7 +27,7 @@ from tests.reshape import single
 AS_OF = [T0 + s * SECOND for s in (5, 60, 400, 90_000)]
 """Running, retrying, failed for good, stale."""
 OFTEN = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
