@@ -32,6 +32,11 @@ lock: $(READY)  ## pin dependencies, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
 
+fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-guided fuzzing of bodies
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m tests.fuzz.generated $(or $(EXAMPLES),100000)
+	$(BIN)/python -m tests.fuzz.bodies $(or $(SECONDS),300)
+
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 

@@ -7,6 +7,7 @@ google.rpc.Status too. Refusals that leave the connection usable are passed to t
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -17,6 +18,7 @@ from collector.receive.errors import HeadTooLarge, NotHttp, told
 from collector.settings import Limits
 
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
@@ -32,7 +34,7 @@ class Wall(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
         self._begun = False
-        self._in_head = False
+        self._in_head = self._in_body = False
         self._head_bytes = 0
         self._header_lines = 0
         self._head_pending = 0
@@ -53,6 +55,8 @@ class Wall(HttpToolsProtocol):
                 self._refuse(NotHttp("HTTP/2 is not spoken here; use HTTP/1.1, or OTLP/gRPC on its own port"))
                 return
         was_in_head = self._in_head
+        if not self._in_body:
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._in_head and not self._refused:
             if was_in_head:
@@ -83,7 +87,7 @@ class Wall(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """End a head: decide whether the request is served."""
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         self._set_deadline(None)
         refused: Refused | None = None
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -96,6 +100,11 @@ class Wall(HttpToolsProtocol):
             refused = NotNow(f"more than {self.limits.connections} connections (limits.connections); try again")
         self.scope["state"]["refused"] = refused
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a body."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read."""
@@ -141,6 +150,15 @@ class Wall(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Return the first head in *data* without an offer to upgrade: it is not taken up, and the parser would take it
+    for the end of the request, body and all. Some clients offer HTTP/2 with each first request.
+    """
+    end = data.find(b"\r\n\r\n")
+    found = _UPGRADE.search(data, 0, end if end >= 0 else len(data))
+    return data if found is None else data[: found.start()] + b"\r\nX-Offer:" + data[found.end() :]
 
 
 def wall(limits: Limits) -> type[Wall]:

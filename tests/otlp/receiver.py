@@ -27,6 +27,8 @@ from collector.otlp import answers
 from collector.settings import Settings
 
 START_S = 60.0
+_http = httpx.Client(timeout=60, trust_env=False, verify=False)
+"""Shared, because making one is slow."""
 
 
 @dataclass
@@ -117,7 +119,7 @@ class Receiver:
         """Return the response to a request in *encoding*, or with the Content-Type it names."""
         stated = answers.CONTENT_TYPES.get(encoding, encoding)  # type: ignore[call-overload]
         sent = {"content-type": stated, **{k.replace("_", "-"): v for k, v in headers.items()}}
-        return httpx.post(self.url + path, content=body, headers=sent, timeout=60, trust_env=False)
+        return _http.post(self.url + path, content=body, headers=sent)
 
     def connect(self) -> Connection:
         """Return a new connection to the HTTP port."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -84,9 +85,26 @@ def otlp_json(message: Message) -> dict[str, Any]:
     return plain
 
 
-def _hex(base64_text: str) -> str:
-    import base64
+def from_otlp_json(signal: str, body: bytes) -> Message:
+    """Return the message that an OTLP/JSON body stands for."""
+    plain = json.loads(body)
 
+    def base64_ids(node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in _IDS:
+                    node[key] = base64.b64encode(bytes.fromhex(value)).decode()
+                else:
+                    base64_ids(value)
+        elif isinstance(node, list):
+            for item in node:
+                base64_ids(item)
+
+    base64_ids(plain)
+    return json_format.ParseDict(plain, BY_NAME[signal].request(), ignore_unknown_fields=True)
+
+
+def _hex(base64_text: str) -> str:
     return base64.b64decode(base64_text).hex()
 
 
