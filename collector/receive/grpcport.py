@@ -36,6 +36,11 @@ def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
             ("grpc.max_receive_message_length", int(limits.body)),
             ("grpc.max_concurrent_streams", limits.grpc_streams),
             ("grpc.so_reuseport", 0),
+            # It refuses streams that begin before the last ones are forgotten: a client at the limit would be hit.
+            ("grpc.http.overload_protection", 0),
+            # Clients may ping every 10 s, calls or none; gRPC's own default is five minutes.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
         ]
     )
     made.add_generic_rpc_handlers(

@@ -170,7 +170,7 @@ class Receiver:
 @contextmanager
 def receiving(data: Path, **settings: Any) -> Iterator[Receiver]:
     """Run a receive process on free ports with *data* as its directory until the block ends."""
-    made = Settings(data=data, http_port=0, grpc_port=0, **settings)
+    made = Settings(**{"data": data, "http_port": 0, "grpc_port": 0, **settings})
     log = (data.parent / f"{data.name}.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-m", "collector.app.receive"],
