@@ -34,7 +34,7 @@ lock: $(READY)  ## pin dependencies, with hashes
 
 fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-guided fuzzing of bodies
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
-	$(BIN)/python -m tests.fuzz.generated $(or $(EXAMPLES),100000)
+	$(BIN)/python -m tests.fuzz.generated $(or $(EXAMPLES),20000)
 	$(BIN)/python -m tests.fuzz.bodies $(or $(SECONDS),300)
 
 clean:

@@ -106,10 +106,10 @@ def repeated(item: bytes, count: int) -> bytes:
 
 
 BOMBS: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
-    "gzip 1000:1": ("json", "gzip", lambda: gzip.compress(bytes(1024 * MIB), 9), {413}),
+    "gzip 1000:1": ("json", "gzip", lambda: gzip.compress(bytes(256 * MIB), 9), {413}),
     "gzip of spaces below the limit": ("json", "gzip", lambda: gzip.compress(b" " * (60 * MIB), 9), {413}),
     "gzip in gzip": ("json", "gzip", nested_gzip, {400}),
-    "zstd 10000:1": ("json", "zstd", lambda: zstandard.compress(bytes(1024 * MIB)), {413}),
+    "zstd 10000:1": ("json", "zstd", lambda: zstandard.compress(bytes(256 * MIB)), {413}),
     "zstd frames without end": ("json", "zstd", lambda: zstandard.compress(bytes(2**17)) * 20_000, {413}),
     "gzip members without end": ("json", "gzip", lambda: gzip.compress(b"") * 50_000, {400}),
     "2M empty resources": ("protobuf", "", lambda: b"\x0a\x00" * (2 * MIB - 1), {413}),
@@ -215,9 +215,8 @@ def test_b5_what_is_long_is_cut_and_said() -> None:
     assert attributes["k" * 256] == "v" * 262_144
     assert [len(inner) for inner in attributes["wide"]] == [600, 421, 0]
     assert len(attributes["wider"]) == 1_024
-    assert accepted.warnings == {
-        "body_cut": 1, "key_cut": 1, "value_cut": 1, "elements_cut": 3, "attributes_cut": 1,
-    }  # fmt: skip
+    told = {"body_cut": 1, "key_cut": 1, "value_cut": 1, "elements_cut": 3, "attributes_cut": 1}
+    assert told.items() <= accepted.warnings.items()
     assert all(what in accepted.message for what in ("log bodies cut", "keys cut", "values cut", "2048 attributes"))
 
 
