@@ -40,6 +40,10 @@ class HeadTooLarge(BadInput):
     """Too many header bytes or lines."""
 
 
+class Crowded(NotNow):
+    """A connection beyond the number that is served; it ends with the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """How an error is told: HTTP status and headers, gRPC code, and the google.rpc.Status of both."""
@@ -85,6 +89,8 @@ def told(error: Exception) -> Told:
             asked = error.retry_after_s if isinstance(error, NotNow) else 1.0
             retry_after_s = min(5.0, max(1.0, asked * random.uniform(1.0, 2.0)))
             headers = [(b"retry-after", str(round(retry_after_s)).encode())]
+            if isinstance(error, Crowded):
+                headers.append(_CLOSE)
         case _:
             http, kind = 500, code.INTERNAL  # a defect of ours
     return Told(http, kind, _status(kind, error, retry_after_s), headers)

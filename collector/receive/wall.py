@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from collector.model.errors import NotNow, Refused
+from collector.model.errors import Refused
 from collector.otlp import answers
-from collector.receive.errors import HeadTooLarge, NotHttp, told
+from collector.receive.errors import Crowded, HeadTooLarge, NotHttp, told
 from collector.settings import Limits
 
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -31,6 +31,7 @@ class Wall(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
+        self._crowded = len(self.connections) > self.limits.connections
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
         self._begun = False
@@ -96,8 +97,8 @@ class Wall(HttpToolsProtocol):
             self.url = b"/"
         elif hosts != 1 and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
             refused = NotHttp("a request has exactly one Host header")
-        elif len(self.connections) > self.limits.connections:
-            refused = NotNow(f"more than {self.limits.connections} connections (limits.connections); try again")
+        elif self._crowded:
+            refused = Crowded(f"more than {self.limits.connections} connections (limits.connections); try again")
         self.scope["state"]["refused"] = refused
         super().on_headers_complete()
 

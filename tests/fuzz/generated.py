@@ -1,7 +1,7 @@
 """Generated requests in number: both encodings, plain and compressed, give the same rows, and none is an exception.
 
-`python -m tests.fuzz.generated EXAMPLES` prints how many were tried; each is sent in five ways. The same property runs in the test suite with
-few examples.
+`python -m tests.fuzz.generated EXAMPLES` prints how many were tried; each is sent in five ways. The same property
+runs in the test suite with few examples.
 """
 
 from __future__ import annotations

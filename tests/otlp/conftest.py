@@ -19,6 +19,13 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A receive process that meets more names than are kept apart, so that others are not told of them."""
+    with receiving(tmp_path_factory.mktemp("flooded") / "data") as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """A receive process with a 1 MiB body, deadlines of a second or two, and one origin."""

@@ -26,6 +26,9 @@ from collector.model.signals import Encoding
 from collector.otlp import answers
 from collector.settings import Settings
 
+PATHS = {"logs": "/v1/logs", "traces": "/v1/traces", "metrics": "/v1/metrics"}
+HEAD = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+OK = HEAD + b"Content-Length: 2\r\n\r\n{}"
 START_S = 60.0
 _http = httpx.Client(timeout=60, trust_env=False, verify=False)
 """Shared, because making one is slow."""
@@ -220,3 +223,18 @@ def violation(status: status_pb2.Status) -> error_details_pb2.BadRequest.FieldVi
         if detail.Unpack(bad):
             return bad.field_violations[0]
     return None
+
+
+def told(response: httpx.Response | Answer | None, code: int) -> str:
+    """Return the message of an error of status *code*; its body is a Status in the encoding its header states."""
+    assert response is not None
+    status, body = (
+        (response.status, response.body) if isinstance(response, Answer) else (response.status_code, response.content)
+    )
+    assert status == code, body
+    stated = response.headers["content-type"]
+    found = status_of(body, "protobuf" if stated == "application/x-protobuf" else "json")
+    assert stated in ("application/x-protobuf", "application/json")
+    assert found.code
+    assert found.message
+    return found.message

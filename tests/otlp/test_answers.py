@@ -17,9 +17,8 @@ from collector.model.signals import BY_NAME, RECEIVED, SIGNALS
 from collector.receive.errors import told
 from collector.receive.http import HttpPort
 from collector.settings import Cors, Limits
-from tests.otlp.receiver import Receiver, receiving, status_of, violation
+from tests.otlp.receiver import HEAD, PATHS, Receiver, receiving, status_of, violation
 from tests.otlp.telemetry import ENCODINGS, MAKE, SPAN, encode, ld, log_request, logs, span_request, spans
-from tests.otlp.test_http import HEAD, PATHS
 
 EMPTY = {
     "protobuf": [b"", ld(1, b""), ld(1, ld(2, b""))],

@@ -16,9 +16,8 @@ import zstandard
 from collector.model.errors import BadInput, TooLarge
 from collector.model.signals import BY_NAME
 from tests.otlp.json_cases import ACCEPTED, EITHER, REFUSED
-from tests.otlp.receiver import Receiver, status_of
+from tests.otlp.receiver import HEAD, PATHS, Receiver, status_of
 from tests.otlp.telemetry import decoded, encode, ld, log_request, logs, one_log, varint
-from tests.otlp.test_http import HEAD, PATHS
 
 MIB = 2**20
 BOUND = 512 * MIB
@@ -26,31 +25,31 @@ BOUND = 512 * MIB
 
 
 @pytest.mark.parametrize("signal", PATHS)
-def test_b1_json_that_is_none_is_refused(receiver: Receiver, signal: str) -> None:
+def test_b1_json_that_is_none_is_refused(flooded: Receiver, signal: str) -> None:
     """Each case is 400 with a Status, on every path; the process lives on."""
     wrong = {}
     for name, body in REFUSED.items():
-        response = receiver.post(PATHS[signal], body)
+        response = flooded.post(PATHS[signal], body)
         if response.status_code != 400 or status_of(response.content, "json").code != 3:
             wrong[name] = (response.status_code, response.text[:80])
     assert not wrong
-    assert receiver.alive()
+    assert flooded.alive()
 
 
 @pytest.mark.parametrize("signal", PATHS)
-def test_b1_json_that_is_odd_but_valid_is_taken(receiver: Receiver, signal: str) -> None:
+def test_b1_json_that_is_odd_but_valid_is_taken(flooded: Receiver, signal: str) -> None:
     """Unknown members of any form are ignored."""
     wrong = {
         name: response.text[:80]
         for name, body in ACCEPTED.items()
-        if (response := receiver.post(PATHS[signal], body)).status_code != 200
+        if (response := flooded.post(PATHS[signal], body)).status_code != 200
     }
     assert not wrong
 
 
-def test_b1_json_that_parsers_disagree_on_is_never_a_server_error(receiver: Receiver) -> None:
+def test_b1_json_that_parsers_disagree_on_is_never_a_server_error(flooded: Receiver) -> None:
     """200 or 400."""
-    assert {receiver.post("/v1/logs", body).status_code for body in EITHER.values()} <= {200, 400}
+    assert {flooded.post("/v1/logs", body).status_code for body in EITHER.values()} <= {200, 400}
 
 
 def test_b1_there_are_as_many_cases_as_stated() -> None:
@@ -169,17 +168,17 @@ class Peak:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_b5_bombs_are_answered_in_bounded_memory(receiver: Receiver, name: str) -> None:
+def test_b5_bombs_are_answered_in_bounded_memory(flooded: Receiver, name: str) -> None:
     """Refused with 400 or 413, or cut and taken: the process lives and its memory stays within the stated bound."""
     encoding, packing, make, expected = BOMBS[name]
     body = make()
-    with Peak(receiver.process.pid) as peak:
-        response = receiver.post("/v1/logs", body, encoding, content_encoding=packing or "identity")
+    with Peak(flooded.process.pid) as peak:
+        response = flooded.post("/v1/logs", body, encoding, content_encoding=packing or "identity")
     assert response.status_code in expected, response.content[:200]
     if response.status_code != 200:
         assert status_of(response.content, encoding).message  # type: ignore[arg-type]
     assert peak.most - peak.before < BOUND
-    assert receiver.alive()
+    assert flooded.alive()
 
 
 def test_b5_endless_chunks_are_refused(small: Receiver) -> None:
@@ -264,15 +263,15 @@ def test_b10_hashes_are_seeded() -> None:
     assert "PYTHONHASHSEED" not in os.environ or os.environ["PYTHONHASHSEED"] == "random"
 
 
-def test_a_bad_request_in_a_group_concerns_only_itself(receiver: Receiver) -> None:
+def test_a_bad_request_in_a_group_concerns_only_itself(flooded: Receiver) -> None:
     """Requests that are written together are answered each for itself."""
     from concurrent.futures import ThreadPoolExecutor
 
-    before = receiver.seq
+    before = flooded.seq
     good = [encode(logs(), "json") for _ in range(40)]
     bodies = [body for one in good for body in (one, b"{", b"\xff", b'{"resourceLogs":1}')]
     with ThreadPoolExecutor(32) as pool:
-        codes = list(pool.map(lambda body: receiver.post("/v1/logs", body).status_code, bodies))
+        codes = list(pool.map(lambda body: flooded.post("/v1/logs", body).status_code, bodies))
     assert codes == [200, 400, 400, 400] * 40
-    assert len(receiver.rows("logs", before)) == 40
+    assert len(flooded.rows("logs", before)) == 40
     assert BY_NAME["logs"].path == "/v1/logs"

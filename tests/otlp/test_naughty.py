@@ -129,10 +129,10 @@ def test_b2_there_are_as_many_texts_as_stated() -> None:
 
 @pytest.mark.parametrize("transport", ["http protobuf", "http json", "http json gzip", "grpc"])
 @pytest.mark.parametrize("signal", CASES)
-def test_b2_texts_come_back_as_they_were_sent(receiver: Receiver, signal: str, transport: str) -> None:
+def test_b2_texts_come_back_as_they_were_sent(flooded: Receiver, signal: str, transport: str) -> None:
     """From the journal, whichever way they came."""
     make, check = CASES[signal]
-    before = receiver.seq
+    before = flooded.seq
     request = make()
     # Another request than over the other transports: the same one is stored once.
     group = getattr(
@@ -141,17 +141,17 @@ def test_b2_texts_come_back_as_they_were_sent(receiver: Receiver, signal: str, t
     group.add(schema_url=transport)
     kind = BY_NAME[signal]
     if transport == "grpc":
-        with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{flooded.grpc_port}") as channel:
             channel.unary_unary(f"/{kind.grpc_service}/Export")(request.SerializeToString(), timeout=60)
     else:
         encoding = "json" if "json" in transport else "protobuf"
         body = encode(request, encoding)  # type: ignore[arg-type]
         packed = "gzip" in transport
         sent = gzip.compress(body) if packed else body
-        response = receiver.post(kind.path, sent, encoding, content_encoding="gzip" if packed else "identity")
+        response = flooded.post(kind.path, sent, encoding, content_encoding="gzip" if packed else "identity")
         assert response.status_code == 200
     tables = ("resources", "scopes", kind.table)
-    check({table: receiver.rows(table, before) for table in tables})
+    check({table: flooded.rows(table, before) for table in tables})
 
 
 def test_b2_lone_surrogates_are_no_text() -> None:
