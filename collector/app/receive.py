@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from importlib.abc import MetaPathFinder
 
 import uvicorn
 
@@ -80,15 +79,5 @@ async def main(settings: Settings) -> None:
     export.close()
 
 
-class _NoPandas(MetaPathFinder):
-    """pyarrow imports pandas, where it is installed, at its first conversion: a second that a sender would wait for."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Say that there is no pandas, and nothing about others."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError("receive does without pandas", name=fullname)
-
-
 if __name__ == "__main__":
-    sys.meta_path.insert(0, _NoPandas())
     sys.exit(child.run("receive", main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import signal
 import socket
@@ -20,7 +19,6 @@ import httpx
 import psutil
 from google.rpc import error_details_pb2, status_pb2
 
-from collector.app.child import ENVIRONMENT
 from collector.journal import Reader
 from collector.model.signals import Encoding
 from collector.otlp import answers
@@ -178,9 +176,11 @@ def receiving(data: Path, **settings: Any) -> Iterator[Receiver]:
     process = subprocess.Popen(
         [sys.executable, "-m", "collector.app.receive"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-        env={**os.environ, ENVIRONMENT: made.model_dump_json()},
     )  # fmt: skip
     try:
+        assert process.stdin is not None
+        process.stdin.write(made.model_dump_json().encode() + b"\n")
+        process.stdin.flush()
         where = json.loads(_line(process))["ready"]
         yield Receiver(process, data, where["http"]["port"], where["grpc"]["port"], made)
     finally:
