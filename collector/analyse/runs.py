@@ -123,7 +123,9 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     both = pl.concat(
         [
             spans.select(
-                *RUN, *shared, "tags", queue_wait_ms=None, first="start_ns",
+                *RUN, *shared, "tags", queue_wait_ms=None,
+                # A platform that tells when it dequeued the run has seen it then.
+                first=pl.when(pl.col("dequeued_ns") <= pl.col("start_ns")).then("dequeued_ns").otherwise("start_ns"),
                 last=pl.coalesce("end_ns", "start_ns"), span=True,
             ),
             logs.select(

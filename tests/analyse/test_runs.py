@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from story import SECOND, T0, attempt, frame, log, span
 
-from collector.analyse import runs
+from collector.analyse import runs, slots
 
 LATER = 100_000.0
 
@@ -289,3 +289,14 @@ def test_records_that_claim_one_identity_are_told_apart_by_value_not_by_arrival(
     g, r = sorted(build(spans, [*logs, *parents]).runs.to_dicts(), key=lambda run: run["run_id"])
     assert (r["machine"], r["log_count"], r["span_count"]) == ("large", 1, 1)
     assert (g["parent_run_id"], g["queue_wait_ns"]) == ("p", 2_000_000)
+
+
+def test_an_attempt_holds_its_slot_from_when_it_was_dequeued() -> None:
+    """A process that had to start first held the slot meanwhile, and its run was seen then."""
+    tables = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + SECOND)], [])
+    run = one(tables)
+    assert (run["first_seen_ns"], run["started_ns"]) == (T0 + SECOND, T0 + 3 * SECOND)
+    held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0, lease_ns=0).collect()
+    assert held.select("from_ns", "to_ns").rows() == [(T0 + SECOND, T0 + 9 * SECOND)]
+    wrong = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + 4 * SECOND)], [])
+    assert wrong.attempts["dequeued_ns"].to_list() == [None]
