@@ -315,7 +315,12 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
     return (
         runs.with_columns(
             attempt_count=pl.when(counted).then("last_number").cast(pl.Int32),
-            attempt_count_source=pl.when(counted & pl.col("last_number_stated").fill_null(False))
+            # Nobody said that the last failure was final: an attempt after it may have left no trace.
+            attempt_count_source=pl.when(
+                counted & (pl.col("status") == "failed") & (pl.col("status_source") == "inferred")
+            )
+            .then(pl.lit("inferred"))
+            .when(counted & pl.col("last_number_stated").fill_null(False))
             .then(pl.lit("measured"))
             .when(counted)
             .then(pl.lit("derived"))
