@@ -151,7 +151,7 @@ class Runner:
         self._limits_set = True
 
     def _start(self, h: Handle, *, name: str, now: Clock, at: tuple[int, int]) -> int:
-        """Make the tables of job *name* from all runs."""
+        """Make the tables of job *name* from all runs, findings from those they sum up."""
         if name == LEVELS:
             self._set_limits(h)
             held.mark_runs(h, now.as_of_ns)
@@ -159,7 +159,8 @@ class Runner:
             rows = levels.compute(h, now)
         elif name == findings.NAME:
             self._findings.clear(h)
-            keys = (part.runs.select("project", "run_key") for part in history.parts(h))
+            recent = history.parts(h, now.as_of_ns - findings.KEPT_NS)
+            keys = (part.runs.select("project", "run_key") for part in recent)
             rows = sum(self._findings.settle(h, part, now.as_of_ns) for part in keys)
         else:
             hourly.clear(h, name)

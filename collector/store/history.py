@@ -11,9 +11,12 @@ from collector.store.ddl import BEFORE
 _RUNS = 50_000
 
 
-def parts(h: Handle) -> Iterator[Version]:
-    """Return every run once, about 50,000 at a time; runs that were written together stay together."""
-    written = h.frame("SELECT built_seq, count(*) AS n FROM runs GROUP BY built_seq ORDER BY built_seq")
+def parts(h: Handle, since_ns: int = 0) -> Iterator[Version]:
+    """Return every run seen after *since_ns* once, about 50,000 at a time, with some that were written beside them."""
+    written = h.frame(
+        "SELECT built_seq, count(*) AS n FROM runs WHERE held_until_ns >= $since GROUP BY built_seq ORDER BY built_seq",
+        {"since": since_ns},
+    )
     group = (written["n"].cum_sum() - 1) // _RUNS
     for _, rows in written.group_by(group.alias("part"), maintain_order=True):
         window = {"low": rows["built_seq"].min(), "high": rows["built_seq"].max()}
