@@ -22,6 +22,7 @@ REQUESTS = recorded("http-json-batch")
 END = later(REQUESTS)
 WINDOW = {"from_ns": str(END - 7 * 86_400 * SECOND), "to_ns": str(END)}
 GIVEN = {**WINDOW, "bucket_ns": str(3_600 * SECOND), "limit": "50", "offset": "0"}
+GIVEN |= {"task": "send", "queue": "mail", "keys": "none"}
 """A value for each required parameter that named queries have."""
 
 
