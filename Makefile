@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint docs sample lock clean fuzz bench
+.PHONY: demo test lint docs screens sample lock clean fuzz bench
 
 demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and ends
 	$(BIN)/runwell demo $(if $(ONCE),--once)
@@ -21,6 +21,9 @@ lint: $(READY)  ## format, lint, types, layers, generated docs
 
 docs: $(READY)  ## write the generated pages of docs/ again
 	$(BIN)/python -m docs.generate
+
+screens: $(READY) .venv/.browser  ## make the pictures of docs/screens again, from the demo
+	$(BIN)/python -m docs.screens
 
 sample: $(READY)  ## make the synthetic sample data again; the same seed gives the same bytes
 	$(BIN)/python -m sample_data.make

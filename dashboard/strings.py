@@ -25,16 +25,18 @@ KPIS = {
     "success": ("Success rate", "completed of completed and failed"),
     "retry": ("Retry rate", "more than one attempt, of runs with a known count"),
     "p95": ("p95 duration", "first start to end, nearest rank"),
-    "wait": ("p95 queue wait", "queued to first start, nearest rank"),
-    "unknown": ("Unknown", "ended or silent without proof of how"),
+    "at_limit": ("Time at limit", "all slots held, of the time of queues with a known limit"),
+    "violations": ("Violations", "of the conventions, everywhere; line: ten days"),
 }
+NEW_SINCE = "since a day"
+NOTHING_NEW = "nothing new since a day"
 AGAINST = "vs {span} before"
 NO_BEFORE = "nothing before to compare"
 
 OUTCOMES = "Runs by outcome"
 OUTCOMES_SUB = "per {bucket}; recovered = completed after more than one attempt"
 ATTENTION = "Needs attention"
-ATTENTION_SUB = "ranked by runs touched; select one to see them"
+ATTENTION_SUB = "what fails, fills up or slows down; select one"
 ATTENTION_NONE = "Nothing stands out in this range."
 TASK_FAILS = "{task} fails"
 FAILS = "{n} of {ended} ended runs failed, {rate}{before}"
@@ -43,6 +45,10 @@ TASK_SLOWER = "{task} is slower"
 SLOWER = "p95 {before} → {now}, {n} runs"
 RETRYING_NOW = "Retrying now"
 RETRYING = "{n} runs wait for another attempt"
+QUEUE_FULL = "{queue} is full"
+QUEUE_FULL_DETAIL = "{share} of the time at its limit of {limit}, runs waiting"
+NEW_VIOLATIONS = "{n} new findings"
+NEW_VIOLATIONS_DETAIL = "the worst: {code}, {summary}"
 UNKNOWN_OUTCOMES = "Unknown outcomes"
 UNKNOWNS = "{n} runs ended or fell silent without proof of how"
 HEATMAP = "Failure and retry by task and hour"
@@ -181,3 +187,36 @@ QUEUE_FIGURES = {
     "drain_time": "Time to drain",
     "needed_limit": "Limit needed",
 }
+
+CONVENTIONS = "Conventions"
+CONVENTIONS_SUB = "Rules checked on every record and run · every environment"
+CONVENTION_KPIS = {
+    "violations": ("Violations", "records and runs that break a rule; the line: per day of ten"),
+    "findings": ("Findings", "violations of one rule by one task, operation and key"),
+    "rules": ("Rules broken", "of the rules that are on"),
+    "covered": ("Guideline covered", "sentences that telemetry can show, fully or partly"),
+}
+IN_RANGE = "seen in the range"
+ARE_ERRORS = "are errors"
+NEW_FINDINGS = "findings new since a day"
+FULLY = "of them fully"
+RULES = "Rules"
+RULES_SUB = "the worst first; select a rule to see its evidence"
+RULES_EVERY = "Also rules that nothing breaks"
+RULES_NONE = "No rule was broken in this range."
+FINDINGS_SUB = "{records} violations in {findings} findings; select one to see its evidence"
+FINDINGS_NONE = "Nothing breaks this rule in this range."
+EVIDENCE = "Evidence: {n} records as received, the earliest first; what is private is left out"
+FIX = "How to fix"
+DIFF = "Attributes of the record, before and after"
+TRANSFORM = "OpenTelemetry Collector: rename the keys on the way in"
+TASK_FILE = "Source: {file}"
+WHY = "Why, and what is not flagged"
+NOT_FLAGGED = "Not flagged"
+COVERAGE = "Guideline coverage"
+COVERAGE_SUB = (
+    "{n} sentences: {checked} checked, {partly} partly, {none} not observable; those are never shown as passed"
+)
+RUN_FINDINGS = "Conventions on this run"
+RUN_FINDINGS_SUB = "{n} findings in {rules} rules"
+RUN_FINDINGS_NONE = "This run breaks no rule."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import polars as pl
 import streamlit as st
 
@@ -55,17 +57,27 @@ if not now["runs"]:
 then = data.query("page_totals", **before).row(0, named=True)
 buckets = charts.every_bucket(data.query("page_outcomes", **where, bucket_ns=bucket_ns), (start, end, bucket_ns))
 tasks = data.query("page_tasks", **where, bucket_ns=max(bucket_ns, (end - start) // 48))
-look.kpi_row(totals.kpis(now, then, buckets, chosen.label), (start, end))
+wide = max(300, chosen.span_s // 48 // 300 * 300) * data.SECOND
+levels = data.query("page_queue_levels", **where, bucket_ns=wide)
+levels_before = data.query("page_queue_levels", **before, bucket_ns=wide)
+full = (
+    totals.at_limit(levels, (start, end, wide), time.time_ns()),
+    totals.at_limit(levels_before, (2 * start - end, start, wide), start),
+)
+findings = data.findings(since=start)["findings"]
+per_day = data.query("findings_trend", to_ns=end).group_by("day_ns").agg(pl.col("count").sum()).sort("day_ns")["count"]
+broken = totals.Broken(sum(f["count"] for f in findings), sum(f["state"] == "new" for f in findings), per_day.to_list())
+look.kpi_row(totals.kpis(now, then, buckets, full, broken, chosen.label), (start, end))
 
 grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2), look.card(
-    strings.OUTCOMES, strings.OUTCOMES_SUB.format(bucket=chosen.bucket), key="outcomes", height=352
+    strings.OUTCOMES, strings.OUTCOMES_SUB.format(bucket=chosen.bucket), key="outcomes", height=376
 ):  # fmt: skip
     st.echarts_chart(
-        charts.outcomes(buckets, colors), height=262, key="outcomes_chart", alt="Runs over time by outcome, stacked"
+        charts.outcomes(buckets, colors), height=286, key="outcomes_chart", alt="Runs over time by outcome, stacked"
     )
-with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=352):
-    attention.show(attention.items(now, tasks))
+with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=376):
+    attention.show(attention.items(now, tasks, levels, findings, min(end, time.time_ns()) - start))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
 cells = data.query("page_heatmap", **where, bucket_ns=hours)

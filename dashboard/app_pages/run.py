@@ -9,7 +9,7 @@ import streamlit as st
 
 from collector.api.client import ApiError
 from dashboard import data, strings
-from dashboard.parts import look, records, run_view
+from dashboard.parts import findings, look, records, run_view
 from dashboard.parts.text import duration, visible, visible_json
 
 look.plain_header()
@@ -111,6 +111,13 @@ with grid.cell(column_span=2):
             }
             rows = records.span_rows(found["spans"], zero)
             picked = pick(rows, found["spans"], "spans_table", strings.SPANS, columns) or picked
+    broken = data.findings(run_key=run["run_key"])["findings"]
+    sub = strings.RUN_FINDINGS_SUB.format(n=len(broken), rules=len({f["code"] for f in broken})) if broken else ""
+    with look.card(strings.RUN_FINDINGS, sub, key="run_findings"):
+        if broken:
+            look.table(findings.of_run(broken), strings.RUN_FINDINGS, findings.RUN_COLUMNS, row=30, most=8)
+        else:
+            st.caption(strings.RUN_FINDINGS_NONE)
     for what in found["truncated"]:
         st.caption(strings.TRUNCATED.format(most=f"{len(found[what]):,}", what=what))
 

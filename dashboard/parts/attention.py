@@ -1,4 +1,4 @@
-"""What needs attention, ranked by how many runs it touched; each one leads to those runs."""
+"""What needs attention: failures, full queues, slow tasks, conventions; each one leads to where it is seen."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dashboard.parts.text import count, duration, percent, safe
 MOST = 5
 SLOWER = 1.5
 """A p95 this many times the one before is worth a look."""
+FULL = 0.05
+"""A queue at its limit for this share of the time, with runs waiting, is worth a look."""
 FAILED = ["failed", "crashed", "timed_out"]
 FILTERS: dict[str, Any] = {"q": "", "status": [], "task": None, "queue": None, "retried": False}
 """The filters of the Runs page, and what they are when nothing is asked for."""
@@ -23,19 +25,24 @@ Color = Literal["red", "orange", "violet", "gray"]
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to look at: *title* may hold telemetry and is escaped, *weight* is the number of runs it touched,
-    *leads_to* are the filters of the Runs page that show them."""
+    """One thing to look at: *title* and *detail* hold escaped telemetry, *rank* is the kind's place and how much of
+    it, most negative first; *page* and *state* are where it leads and what is chosen there."""
 
     icon: str
     color: Color
     title: str
     detail: str
-    weight: int
-    leads_to: dict[str, Any]
+    rank: tuple[int, float]
+    page: str
+    state: dict[str, Any]
 
 
-def items(now: dict[str, Any], tasks: pl.DataFrame) -> list[Item]:
-    """Return what stands out, most runs first.
+def items(
+    now: dict[str, Any], tasks: pl.DataFrame, queues: pl.DataFrame, findings: list[dict[str, Any]], over_ns: int
+) -> list[Item]:
+    """Return what stands out, one of each kind before a second of any.
+
+    *queues*: rows of page_queue_levels of the range, *over_ns* of which is past; *findings*: of the conventions.
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
@@ -51,26 +58,65 @@ def items(now: dict[str, Any], tasks: pl.DataFrame) -> list[Item]:
                 n=count(t["failed"]), ended=count(ended), rate=percent(t["failed"] / ended), before=before
             )
             title = strings.TASK_FAILS.format(task=name)
-            found.append(Item("error", "red", title, detail, t["failed"], {**here, "status": FAILED}))
+            found.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": FAILED}))
         enough = t["took_n"] >= ENOUGH and t["took_n_before"] >= ENOUGH
         if enough and t["took_p95_ns"] > SLOWER * t["took_p95_before_ns"] and t["took_p95_ns"] > 1e9:
             detail = strings.SLOWER.format(
                 before=duration(t["took_p95_before_ns"]), now=duration(t["took_p95_ns"]), n=count(t["took_n"])
             )
-            # p95 grew: a twentieth of the runs took at least that long.
             title = strings.TASK_SLOWER.format(task=name)
-            found.append(Item("trending_up", "orange", title, detail, t["took_n"] // 20, here))
+            found.append(Item("trending_up", "orange", title, detail, (3, -t["took_n"]), "tasks", here))
     if now["retrying"]:
         detail = strings.RETRYING.format(n=count(now["retrying"]))
-        found.append(Item("replay", "orange", strings.RETRYING_NOW, detail, now["retrying"], {"status": ["retrying"]}))
+        state = {"status": ["retrying"]}
+        found.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state))
     if now["unknown"]:
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
-        found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, now["unknown"], {"status": ["unknown"]}))
-    return sorted(found, key=lambda i: -i.weight)[:MOST]
+        state = {"status": ["unknown"]}
+        found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
+    return _some_of_each([*found, *_full(queues, over_ns), *_new(findings)])
+
+
+def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
+    """Return the queues that were at their limit while runs waited, for a good part of *over_ns*."""
+    rows = (
+        queues.filter(pl.col("limit") > 0)
+        .group_by("queue", "environment", maintain_order=True)
+        .agg(pl.col("limit").last(), pl.col("at_limit_ns", "queued_ns").sum())
+        .filter((pl.col("queued_ns") > 0) & (pl.col("at_limit_ns") >= FULL * over_ns))
+    )
+    found = []
+    for r in rows.iter_rows(named=True):
+        detail = strings.QUEUE_FULL_DETAIL.format(limit=r["limit"], share=percent(r["at_limit_ns"] / over_ns, 0))
+        title = strings.QUEUE_FULL.format(queue=safe(r["queue"]))
+        rank = (2, -r["at_limit_ns"] / over_ns)
+        found.append(Item("hourglass_top", "orange", title, detail, rank, "queues", {"queue": r["queue"]}))
+    return found
+
+
+def _new(findings: list[dict[str, Any]]) -> list[Item]:
+    """Return the findings that are new, as one item that names the worst."""
+    new = [f for f in findings if f["state"] == "new"]
+    if not new:
+        return []
+    detail = strings.NEW_VIOLATIONS_DETAIL.format(code=new[0]["code"], summary=new[0]["slug"].replace("-", " "))
+    title = strings.NEW_VIOLATIONS.format(n=count(len(new)))
+    return [Item("checklist", "violet", title, detail, (4, 0), "conventions", {})]
+
+
+def _some_of_each(found: list[Item]) -> list[Item]:
+    """Return the first of each kind, then more of the kinds as there is room, in order."""
+    ranked = sorted(found, key=lambda i: i.rank)
+    place: dict[int, int] = {}
+    order = []
+    for item in ranked:
+        place[item.rank[0]] = place.get(item.rank[0], 0) + 1
+        order.append((place[item.rank[0]] > 1, item.rank, item))
+    return sorted((i for *_, i in sorted(order, key=lambda o: o[:2])[:MOST]), key=lambda i: i.rank)
 
 
 def show(found: list[Item]) -> None:
-    """Draw the list; a title opens the runs it speaks of."""
+    """Draw the list; a title opens the page that shows it."""
     if not found:
         st.caption(strings.ATTENTION_NONE)
     for i, item in enumerate(found):
@@ -79,6 +125,6 @@ def show(found: list[Item]) -> None:
             with st.container(gap=None, key=f"attention_{i}"):
                 if st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
                     # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
-                    st.session_state.update({**FILTERS, **item.leads_to})
-                    st.switch_page("app_pages/runs.py", query_params={})
+                    st.session_state.update({**(FILTERS if item.page == "runs" else {}), **item.state})
+                    st.switch_page(f"app_pages/{item.page}.py", query_params={})
                 st.caption(item.detail)

@@ -56,14 +56,17 @@ def base(p: dict[str, Any]) -> dict[str, Any]:
 
 
 def outcomes(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
-    """Return a stacked area of runs per bucket by outcome; outcomes that never occur are left out."""
+    """Return stacked bars of runs per bucket by outcome; outcomes that never occur are left out.
+
+    Bars, because a stack of stepped areas draws slanted edges where a thin outcome begins or ends.
+    """
     shown = [name for name in OUTCOMES if int(frame[name].sum() or 0)]
     source = frame.select(at=pl.col("bucket_ns") // 1_000_000, **{OUTCOMES[name]: pl.col(name) for name in shown})
     series = [
         {
-            "type": "line", "name": OUTCOMES[name], "stack": "runs", "symbol": "none", "step": "end",
-            "lineStyle": {"width": 0}, "areaStyle": {"opacity": 0.6 if name == "first_try" else 0.92},
-            "itemStyle": {"color": p[name]}, "encode": {"x": "at", "y": OUTCOMES[name]},
+            "type": "bar", "name": OUTCOMES[name], "stack": "runs", "barCategoryGap": "8%",
+            "itemStyle": {"color": p[name], "opacity": 0.7 if name == "first_try" else 0.95},
+            "encode": {"x": "at", "y": OUTCOMES[name]},
             "emphasis": {"disabled": True},
         }
         for name in shown

@@ -165,7 +165,7 @@ def kpi_row(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
     )
     st.html(
         "<style>"
-        ".rw-kpis{display:grid;grid-template-columns:repeat(auto-fit,minmax(168px,1fr));gap:.9rem}"
+        ".rw-kpis{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:.9rem}"
         f".rw-kpi{{border:1px solid {p['grid']};border-radius:8px;padding:.8rem .95rem .7rem;min-width:0}}"
         ".rw-kpi .l{font-size:12.5px;opacity:.85}"
         ".rw-kpi .v{font-size:25px;font-weight:600;letter-spacing:-.02em;line-height:1.3;"
@@ -179,6 +179,8 @@ def kpi_row(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
 
 def _spark(series: Sequence[float | None], color: str, width: int = 160, height: int = 30) -> str:
     """Return a sparkline with the area below it as an image; gaps where nothing is known."""
+    if not series:
+        return ""
     known = [v for v in series if v is not None]
     if len(known) < 2:
         return f'<div style="height:{height}px"></div>'

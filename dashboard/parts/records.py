@@ -34,6 +34,11 @@ def moment(record: Record) -> int:
     return int(raw or record["received_ns"])
 
 
+def _offset(record: Record, zero_ns: int) -> float:
+    """Return seconds since *zero_ns* to the millisecond, never a negative zero."""
+    return round((moment(record) - zero_ns) / 1e9, 3) + 0.0
+
+
 def within(logs: list[Record], start_ns: int, end_ns: int) -> list[Record]:
     """Return the logs of an interval."""
     return [r for r in logs if start_ns - _SLACK_NS <= moment(r) <= end_ns + _SLACK_NS]
@@ -43,7 +48,7 @@ def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
     """Return one row a log, its offset in seconds from *zero_ns*."""
     return pl.DataFrame(
         {
-            "Offset": [(moment(r) - zero_ns) / 1e9 for r in logs],
+            "Offset": [_offset(r, zero_ns) for r in logs],
             "Level": [[level(r["severity_number"])] for r in logs],
             "Attempt": [r["attempt"] for r in logs],
             "Message": [visible(r["body"] or "") for r in logs],
@@ -61,7 +66,7 @@ def span_rows(spans: list[Record], zero_ns: int) -> pl.DataFrame:
     words = {0: "unset", 1: "ok", 2: "error"}
     return pl.DataFrame(
         {
-            "Offset": [(moment(r) - zero_ns) / 1e9 for r in spans],
+            "Offset": [_offset(r, zero_ns) for r in spans],
             "Status": [[words.get(r["status_code"], "?")] for r in spans],
             "Attempt": [r["attempt"] for r in spans],
             "Name": [visible(r["name"]) for r in spans],

@@ -42,6 +42,8 @@ def visible_json(value: Any) -> Any:
     """Return *value* for a JSON viewer, which shows line breaks itself: other invisible characters as codes."""
     if isinstance(value, str):
         return "\n".join("\t".join(_codes(part) for part in line.split("\t")) for line in value.split("\n"))
+    if isinstance(value, int) and abs(value) > 2**53:
+        return str(value)  # a browser would round it
     if isinstance(value, list):
         return [visible_json(item) for item in value]
     if isinstance(value, dict):

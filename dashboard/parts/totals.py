@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,8 +17,39 @@ POINTS = 48
 """Points of a sparkline."""
 
 
-def kpis(now: dict[str, Any], then: dict[str, Any], buckets: pl.DataFrame, span: str) -> list[Kpi]:
-    """Return the cards of a range of length *span* (in words); every share says what it is a share of."""
+@dataclass(frozen=True)
+class Full:
+    """Time at the limit: *share* of the time of the queues whose limit is known, None if none is; per bucket too."""
+
+    share: float | None
+    series: list[float | None]
+
+
+def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> Full:
+    """Return how much of the time queues with a known limit had all slots held; *levels*: rows of page_queue_levels.
+
+    *window* is from, to, width in ns. A bucket without a row had no slot held.
+    """
+    start, end, width = window
+    limited = levels.filter(pl.col("limit") > 0)
+    queues = limited.select("queue", "environment").unique().height
+    until = min(end, now_ns)
+    if not queues or until <= start:
+        return Full(None, [])
+    per = dict(limited.group_by("bucket_ns").agg(pl.col("at_limit_ns").sum()).rows())
+    series: list[float | None] = [
+        per.get(at, 0) / (queues * (min(at + width, until) - at)) for at in range(start, until, width)
+    ]
+    return Full(sum(per.values()) / (queues * (until - start)), series)
+
+
+def kpis(
+    now: dict[str, Any], then: dict[str, Any], buckets: pl.DataFrame, full: tuple[Full, Full], broken: Broken, span: str
+) -> list[Kpi]:
+    """Return the cards of a range of length *span* (in words); every share says what it is a share of.
+
+    *full*: time at the limit now and before.
+    """
     against = strings.AGAINST.format(span=span)
 
     def card(name: str, value: float | None, value_then: float | None, shown: str, *, source: str, points: bool,
@@ -38,7 +70,7 @@ def kpis(now: dict[str, Any], then: dict[str, Any], buckets: pl.DataFrame, span:
     def success(row: dict[str, Any]) -> float | None:
         return share(row["completed"], row["completed"] + row["failed"])
 
-    took, wait = enough(now, "took"), enough(now, "wait")
+    took = enough(now, "took")
     return [
         card("runs", now["runs"], then["runs"] or None, count(now["runs"]), source="measured", points=False,
              up_is="neutral", series=trend["runs"].to_list()),
@@ -49,12 +81,28 @@ def kpis(now: dict[str, Any], then: dict[str, Any], buckets: pl.DataFrame, span:
              series=rates("retried", "counted")),
         card("p95", took, enough(then, "took"), duration(took), points=False, up_is="bad",
              source=provenance.overall(now["took_measured"], now["took_n"]), series=trend["took_p95_ns"].to_list()),
-        card("wait", wait, enough(then, "wait"), duration(wait), points=False, up_is="bad",
-             source=provenance.overall(now["wait_measured"], now["wait_n"]), series=trend["wait_p95_ns"].to_list()),
-        card("unknown", share(now["unknown"], now["runs"]), share(then["unknown"], then["runs"]),
-             percent(share(now["unknown"], now["runs"])), source="inferred", points=True, up_is="bad",
-             series=rates("unknown", "runs")),
+        card("at_limit", full[0].share, full[1].share, percent(full[0].share), source="derived", points=True,
+             up_is="bad", series=full[0].series),
+        violations(broken),
     ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Violations of the conventions: in the range, findings new since a day, and per day of ten."""
+
+    records: int
+    new: int
+    per_day: list[float | None]
+
+
+def violations(broken: Broken) -> Kpi:
+    """Return the card of violations."""
+    label, definition = strings.KPIS["violations"]
+    change = f"{count(broken.new)} new" if broken.new else ""
+    against = strings.NEW_SINCE if broken.new else strings.NOTHING_NEW
+    return Kpi("violations", label, count(broken.records), broken.records, definition, "derived", change, against,
+               "bad" if broken.new else "flat", broken.per_day)  # fmt: skip
 
 
 def changed(now: float | None, then: float | None, *, points: bool, up_is: str) -> tuple[str, str]:

@@ -77,3 +77,13 @@ def server(filled: Stack) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def failed_run(filled: Stack) -> str:
+    """Return the id of a recorded run that failed after several attempts."""
+    table = filled.client.sql(
+        "SELECT run_id FROM runs WHERE dialect = 'trigger_dev' AND status = 'failed' AND attempt_count > 2 "
+        "ORDER BY span_count DESC, run_id"
+    ).table
+    return str(table["run_id"][0].as_py())

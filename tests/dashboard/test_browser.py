@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from dashboard.parts.text import visible
 from tests.dashboard import hostile
 from tests.dashboard.conftest import ROOT
-from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
 
@@ -30,6 +30,7 @@ MISSING = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit first asks for these below the page's own path, where they are not, then at the root."""
 PAGES = {
     "overview": "/", "runs": "/runs", "run": "/run?run_id={run}", "tasks": "/tasks", "queues": "/queues",
+    "conventions": "/conventions",
 }  # fmt: skip
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
@@ -75,7 +76,24 @@ def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Brows
 
 @pytest.fixture
 def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
-    """Return a page that keeps a list of its console errors, foreign requests, bad answers and dialogs."""
+    """Return a watched page, once light and once dark."""
+    with watching(context, server) as found:
+        yield found
+
+
+@pytest.fixture
+def light(chromium: Browser, server: str) -> Iterator[Watched]:
+    """Return a watched page for what does not depend on the theme."""
+    with (
+        chromium.new_context(color_scheme="light", viewport={"width": 1440, "height": 1400}) as context,
+        watching(context, server) as found,
+    ):
+        yield found
+
+
+@contextmanager
+def watching(context: BrowserContext, server: str) -> Iterator[Watched]:
+    """Yield a page that keeps a list of its console errors, foreign requests, bad answers and dialogs."""
     page = context.new_page()
     found = Watched(page, server)
     own = urlsplit(server).netloc
@@ -108,16 +126,6 @@ def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
     page.close()
 
 
-@pytest.fixture(scope="session")
-def failed_run(filled: Stack) -> str:
-    """Return the id of a recorded run that failed after several attempts."""
-    table = filled.client.sql(
-        "SELECT run_id FROM runs WHERE dialect = 'trigger_dev' AND status = 'failed' AND attempt_count > 2 "
-        "ORDER BY span_count DESC, run_id"
-    ).table
-    return str(table["run_id"][0].as_py())
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_quiet_and_accessible(watched: Watched, failed_run: str, name: str) -> None:
     """A page logs no error, asks nobody else for anything, and has no accessibility violation of ours."""
@@ -144,16 +152,16 @@ def test_the_theme_follows_the_viewer(watched: Watched, context: BrowserContext)
     assert (channel < 60) == prefers_dark
 
 
-def test_a_click_opens_a_run_and_a_bar_filters_its_logs(watched: Watched, failed_run: str) -> None:
+def test_a_click_opens_a_run_and_a_bar_filters_its_logs(light: Watched, failed_run: str) -> None:
     """Selecting a row of Runs opens that run; selecting a bar of its waterfall leaves the logs within the bar."""
-    page = watched.page
-    watched.open(f"/runs?range=7d&q={quote(failed_run)}")
+    page = light.page
+    light.open(f"/runs?range=7d&q={quote(failed_run)}")
     grid = page.locator("[data-testid=stDataFrame] canvas").first
     box = grid.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 16, box["y"] + 51)
     page.wait_for_selector(".facts h1", timeout=30_000)
-    watched.settled()
+    light.settled()
     assert page.locator(".facts .run").inner_text() == failed_run
     assert f"run_id={quote(failed_run)}" in page.url
     logs = page.locator(".st-key-logs_card .rw-sub").first
@@ -166,7 +174,7 @@ def test_a_click_opens_a_run_and_a_bar_filters_its_logs(watched: Watched, failed
     page.get_by_text("Work only").click()
     expect(page.locator(".waterfall .row", has_text="backoff")).to_have_count(0)
     expect(page.locator(".waterfall .row", has_text="attempt")).to_have_count(3)
-    assert not watched.troubles
+    assert not light.troubles
 
 
 INJECTED = """() => [...document.querySelectorAll('*')].filter(e =>
@@ -179,12 +187,12 @@ JOINER = "\u2060"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_hostile_telemetry_is_text_and_nothing_else(watched: Watched, name: str) -> None:
+def test_hostile_telemetry_is_text_and_nothing_else(light: Watched, name: str) -> None:
     """Markup, links, icons, formulas and direction controls in any telemetry field stay inert text on every page."""
     run = quote(hostile.run_id(hostile.NAMES[0], 0), safe="")
     path = PAGES[name].format(run=run)
-    watched.open(f"{path}{'&' if '?' in path else '?'}environment={hostile.ENVIRONMENT}")
-    page = watched.page
+    light.open(f"{path}{'&' if '?' in path else '?'}environment={hostile.ENVIRONMENT}")
+    page = light.page
     for chart in page.locator("canvas").all():
         box = chart.bounding_box()
         if box and box["width"] > 80 and box["y"] < 1300:  # tooltips are HTML that ECharts makes
@@ -193,16 +201,15 @@ def test_hostile_telemetry_is_text_and_nothing_else(watched: Watched, name: str)
                 page.evaluate(IDLE)
     assert page.evaluate(INJECTED) == []
     text = page.locator("body").inner_text().replace(JOINER, "")
-    assert visible(hostile.NAMES[0]) in text or name == "runs"
     assert not any(c in text for c in "\u202e\u2066")
-    if name == "overview":
-        for item in page.locator("[class*=st-key-attention_open_] button").all():
-            said = item.inner_text().replace(JOINER, "")
-            assert any(visible(n).strip()[:100] in said for n in hostile.NAMES), said
+    shown = {n for n in hostile.NAMES if " ".join(visible(n).split()) in " ".join(text.split())}
+    # Tables and selectors draw on a canvas or in an input; elsewhere the names are text, in full.
+    at_least = {"overview": 1, "run": 1, "queues": 5}.get(name, 0)
+    assert len(shown) >= at_least, text
     if name == "runs":
         page.locator(".st-key-task input").fill(hostile.HOST)
         page.locator("[role=option]", has_text=hostile.HOST).first.wait_for()
         offered = [o.inner_text() for o in page.locator("[role=option]").all()]
         assert {visible(n) for n in hostile.NAMES[:2]} <= {o.strip() for o in offered}, offered
         assert page.evaluate(INJECTED) == []
-    assert not watched.troubles
+    assert not light.troubles

@@ -16,7 +16,7 @@ from tests.dashboard.conftest import Open
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
-PAGES = ("overview", "runs", "run", "tasks", "queues")
+PAGES = ("overview", "runs", "run", "tasks", "queues", "conventions")
 WINDOW = "coalesce(started_ns, queued_ns, first_seen_ns)"
 
 
@@ -38,20 +38,22 @@ def said(page: AppTest) -> str:
 
 
 def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open) -> None:
-    """The Overview's cards hold what SQL says of the same window: runs, success, retry rate and unknown outcomes."""
+    """The Overview's cards hold what SQL says of the same window: runs, success, retry rate."""
     shown = html(app(filled.url("api")))
     start, end = map(int, re.search(r'data-from="(\d+)" data-to="(\d+)"', shown).groups())  # type: ignore[union-attr]
     (row,) = ask(
         filled,
         f"""SELECT count(*) runs, count(*) FILTER (status = 'completed') / count(*) FILTER (status IN
-            ('completed', 'failed', 'crashed', 'timed_out')) success, count(*) FILTER (status = 'unknown') / count(*)
-            AS "unknown", count(*) FILTER (attempt_count > 1) / count(attempt_count) retry
+            ('completed', 'failed', 'crashed', 'timed_out')) success,
+            count(*) FILTER (attempt_count > 1) / count(attempt_count) retry
             FROM runs WHERE NOT coalesce(is_test, false) AND {WINDOW} >= {start} AND {WINDOW} < {end}""",
     )
     cards = {name: float(value) for name, value in re.findall(r'data-kpi="(\w+)" data-value="([^"]+)"', shown)}
     assert row["runs"] == cards["runs"] > 2000
-    for name in ("success", "unknown", "retry"):
+    for name in ("success", "retry"):
         assert cards[name] == pytest.approx(row[name]), name
+    assert cards["violations"] > 0
+    assert 0 < cards["at_limit"] < 1
 
 
 def test_attention_leads_to_the_runs_it_speaks_of(filled: Stack, app: Open) -> None:
@@ -134,8 +136,10 @@ def test_an_empty_store_is_said_to_be_empty(empty: Stack, app: Open, page: str) 
     """A store without runs is no error: each page says that there is nothing yet and what to do."""
     shown = app(empty.url("api"), page)
     assert not shown.exception
-    assert re.search("No runs in this range|No run matches|Open a run from|No task ran|No queue held", said(shown))
-    assert not shown.dataframe
+    assert re.search(
+        "No runs in this range|No run matches|Open a run from|No task ran|No queue held|No rule was broken", said(shown)
+    )
+    assert [d.proto.alt for d in shown.dataframe] == (["Guideline coverage"] if page == "conventions" else [])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -214,3 +218,35 @@ def test_a_queue_without_a_limit_is_said_to_have_none(filled: Stack, app: Open) 
     assert not page.exception
     assert "an unknown limit" in html(page)
     assert "documents" in next(c.value for c in page.caption if "Limit unknown" in c.value)
+
+
+def test_conventions_show_evidence_and_the_way_out(filled: Stack, app: Open) -> None:
+    """Rules that were broken come with the findings the API answers, a record as received and a rename as a diff."""
+    page = app(filled.url("api"), "conventions", range="7d")
+    assert not page.exception
+    rules = page.dataframe[0].value
+    week = 7 * 86_400
+    found = filled.client.findings(since=f"{week}s")["findings"]
+    assert set(rules["Rule"]) == {f["code"] for f in found}
+    assert rules["Records"].sum() == sum(f["count"] for f in found)
+    assert any('- "imageWidth"' in c.value and '+ "image_width"' in c.value for c in page.code)
+    assert any("transform/runwell_keys" in c.value for c in page.code)
+    assert "imageWidth" in page.json[0].value
+
+
+def test_a_privacy_finding_shows_no_value(filled: Stack, app: Open) -> None:
+    """The e-mail address that the sample data holds is found and shown nowhere on the page of the conventions."""
+    page = app(filled.url("api"), "conventions", range="7d")
+    codes = page.dataframe[0].value["Rule"].to_list()
+    assert "PII001" in codes
+    everything = json.dumps([f["samples"] for f in filled.client.findings(since="7d", code="PII001")["findings"]])
+    assert "news@example.com" not in everything + said(page)
+
+
+def test_a_run_lists_what_it_breaks(filled: Stack, app: Open, failed_run: str) -> None:
+    """The page of a run lists the findings of that run, and no other's."""
+    page = app(filled.url("api"), "run", run_id=failed_run)
+    shown = next(d.value for d in page.dataframe if "What" in d.value.columns)
+    key = ask(filled, f"SELECT run_key FROM runs WHERE run_id = '{failed_run}'")[0]["run_key"]
+    found = filled.client.findings(run_key=key)["findings"]
+    assert shown["What"].to_list() == [f["message"] for f in found]

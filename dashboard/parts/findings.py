@@ -1,0 +1,181 @@
+"""Findings and rules as tables: pure functions of what the API says of the conventions."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any
+
+import polars as pl
+from streamlit import column_config as column
+
+from dashboard import strings
+from dashboard.parts.text import visible, visible_json
+
+Finding = dict[str, Any]
+
+SEVERITIES = {"error": "red", "warning": "orange", "info": "blue", "–": "gray"}  # noqa: RUF001 -- the dash of nothing
+STATES = {"new": "red", "ongoing": "orange", "resolved": "green"}
+COVERED = {"checked": "green", "partly checked": "orange", "not_observable": "gray"}
+DAYS = 10
+_DAY_NS = 86_400 * 10**9
+
+
+def _pill(colors: dict[str, str], width: int) -> Any:
+    return column.MultiselectColumn(options=list(colors), color=list(colors.values()), width=width)
+
+
+RULE_COLUMNS = {
+    "Rule": column.TextColumn(width=80, pinned=True),
+    "Requirement": column.TextColumn(width=470),
+    "Severity": _pill(SEVERITIES, 85),
+    "Records": column.NumberColumn(format="localized", width=80),
+    "Runs": column.NumberColumn(format="localized", width=70),
+    "Tasks": column.NumberColumn(width=60),
+    "New": column.NumberColumn(width=55, help="Findings first seen within the last day."),
+    "10 days": column.BarChartColumn(width=150, color="orange"),
+}
+FINDING_COLUMNS = {
+    "Task": column.TextColumn(width=130),
+    "State": _pill(STATES, 80),
+    "Operation": column.TextColumn(width=130),
+    "Key": column.TextColumn(width=120),
+    "Records": column.NumberColumn(format="localized", width=70),
+    "Runs affected": column.NumberColumn(format="%.1f %%", width=90),
+    "First seen": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120),
+    "Last seen": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120),
+    "Since version": column.TextColumn(width=95),
+}
+RUN_COLUMNS = {
+    "Severity": _pill(SEVERITIES, 80),
+    "Rule": column.TextColumn(width=75),
+    "Records": column.NumberColumn(width=65),
+    "What": column.TextColumn(width=420),
+}
+COVERAGE_COLUMNS = {
+    "#": column.TextColumn(width=45),
+    "Guideline": column.TextColumn(width=330),
+    "State": _pill(COVERED, 115),
+    "Rules": column.TextColumn(width=190),
+    "Would need": column.TextColumn(width=330),
+}
+
+
+def by_rule(
+    rules: list[dict[str, Any]], found: list[Finding], trend: pl.DataFrame, now_ns: int, *, every: bool
+) -> pl.DataFrame:
+    """Return one row a rule, the worst and most frequent first; *every* adds those that nothing violates.
+
+    *trend*: code, day_ns, count of the last `DAYS` days, days without any left out.
+    """
+    today = now_ns // _DAY_NS * _DAY_NS
+    days = [today - i * _DAY_NS for i in reversed(range(DAYS))]
+    per_day = {
+        (code, day): int(n) for code, day, n in trend.group_by("code", "day_ns").agg(pl.col("count").sum()).rows()
+    }
+    rows = []
+    for rule in rules:
+        own = [f for f in found if f["code"] == rule["code"]]
+        if not own and not (every and rule["on"]):
+            continue
+        severity = min((f["severity"] for f in own), key=list(SEVERITIES).index, default=rule["severity"])
+        rows.append(
+            {
+                "Rule": rule["code"],
+                "Requirement": rule["summary"],
+                "Severity": [severity],
+                "Records": sum(f["count"] for f in own),
+                "Runs": max((f["runs"] for f in own), default=0),
+                "Tasks": len({f["task_id"] for f in own}),
+                "New": sum(f["state"] == "new" for f in own),
+                "10 days": [per_day.get((rule["code"], day), 0) for day in days],
+                "rank": (not own, list(SEVERITIES).index(severity), -sum(f["count"] for f in own), rule["code"]),
+            }
+        )
+    rows.sort(key=lambda r: r["rank"])
+    return pl.DataFrame([{k: v for k, v in r.items() if k != "rank"} for r in rows], infer_schema_length=None)
+
+
+def of_rule(found: list[Finding]) -> pl.DataFrame:
+    """Return one row a finding of one rule."""
+
+    def at(ns: int | None) -> int | None:
+        return None if ns is None else ns // 1_000_000
+
+    def text(value: str | None) -> str | None:
+        return None if value is None else visible(value)
+
+    return pl.DataFrame(
+        {
+            "Task": [text(f["task_id"]) or strings.UNKNOWN for f in found],
+            "State": [[f["state"]] for f in found],
+            "Operation": [text(f["operation"]) for f in found],
+            "Key": [text(f["key"]) for f in found],
+            "Records": [f["count"] for f in found],
+            "Runs affected": [None if f["share"] is None else 100 * f["share"] for f in found],
+            "First seen": [at(f["first_seen_ns"]) for f in found],
+            "Last seen": [at(f["last_seen_ns"]) for f in found],
+            "Since version": [text(f["since_version"]) for f in found],
+        },
+        schema={
+            "Task": pl.String, "State": pl.List(pl.String), "Operation": pl.String, "Key": pl.String,
+            "Records": pl.Int64, "Runs affected": pl.Float64, "First seen": pl.Datetime("ms"),
+            "Last seen": pl.Datetime("ms"), "Since version": pl.String,
+        },
+    )  # fmt: skip
+
+
+def of_run(found: list[Finding]) -> pl.DataFrame:
+    """Return one row a finding of one run."""
+    return pl.DataFrame(
+        {
+            "Severity": [[f["severity"]] for f in found],
+            "Rule": [f["code"] for f in found],
+            "Records": [f["count"] for f in found],
+            "What": [visible(f["message"]) for f in found],
+        }
+    )
+
+
+def coverage(sentences: list[dict[str, Any]]) -> pl.DataFrame:
+    """Return one row a sentence of the guideline, with what telemetry can say of it."""
+    return pl.DataFrame(
+        {
+            "#": [s["number"] for s in sentences],
+            "Guideline": [s["text"] for s in sentences],
+            "State": [[s["state"]] for s in sentences],
+            "Rules": [", ".join(s["rules"]) for s in sentences],
+            "Would need": [s["wanting"] for s in sentences],
+        }
+    )
+
+
+def renamed(sample: dict[str, Any], transform: str) -> str:
+    """Return a sample's attributes before and after *transform* as a unified diff, empty when it changes nothing.
+
+    *transform* is the Collector's configuration for the finding; its `set` statements name old and new keys.
+    """
+    attributes = sample.get("attributes")
+    before = json.loads(attributes) if isinstance(attributes, str) else dict(attributes or {})
+    after = dict(before)
+    for wrong, right in _renames(transform):
+        if wrong in after and right not in after:
+            after = {(right if key == wrong else key): value for key, value in after.items()}
+    if after == before:
+        return ""
+    old, new = (json.dumps(visible_json(a), indent=1, ensure_ascii=False).splitlines() for a in (before, after))
+    diff = difflib.unified_diff(old, new, lineterm="", n=2)
+    return "\n".join(line for line in diff if not line.startswith(("---", "+++", "@@")))
+
+
+def _renames(transform: str) -> list[tuple[str, str]]:
+    """Return (old, new) of every `set(log.attributes["new"], log.attributes["old"])`."""
+    found = []
+    for line in transform.splitlines():
+        parts = line.split('log.attributes["')
+        if "set(" in line and len(parts) > 2:
+            new, old = (
+                p.split('"]')[0].replace('\\"', '"').replace("\\\\", "\\").replace("''", "'") for p in parts[1:3]
+            )
+            found.append((old, new))
+    return found
