@@ -83,7 +83,7 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
         stored_s, tables = ingest(Path(scratch))
-    frames = many(frames_of(tables, Runs()))
+    frames = many(frames_of(tables, Runs(), {}))
     n = frames.logs.height
     chosen = choose(catalogue.RULES, Rules())
     record = [c for c in chosen if c.rule.grain == "record"]

@@ -131,16 +131,14 @@ def _polars(table: object) -> pl.DataFrame:
     return frame
 
 
-def frames(tables: dict[str, pl.DataFrame], settings: Runs, limits: Mapping[str, object] | None = None) -> Frames:
+def frames(tables: dict[str, pl.DataFrame], settings: Runs, limits: Mapping[str, object]) -> Frames:
     """Return what rules look at, from decoded wire *tables*; the clock stands where every run has had its time."""
     import polars as pl
     import pyarrow as pa
 
     from collector.analyse import evidence, links, runs
     from collector.model.tables import WIRE
-    from collector.rules.frames import Frames
-
-    limits = limits or {}
+    from collector.rules.frames import Frames, stated_limits
 
     def table(name: str) -> pl.DataFrame:
         found = tables.get(name)
@@ -176,39 +174,8 @@ def frames(tables: dict[str, pl.DataFrame], settings: Runs, limits: Mapping[str,
         phases=built.phases,
         waits=built.waits,
         as_of_ns=as_of_ns,
-        repeats=pl.concat(
-            [
-                _repeats(raw_logs, "logs", [*evidence.LOG_IDENTITY], "time_unix_nano"),
-                _repeats(
-                    raw_spans.filter(~pl.col("is_partial").fill_null(False)),
-                    "spans",
-                    [*evidence.SPAN_IDENTITY],
-                    "start_time_unix_nano",
-                ),
-            ]
-        ),
-        limits=pl.DataFrame(
-            [(queue, limit) for queue, limit in limits.items() if isinstance(limit, int)],
-            schema={"queue": pl.String, "limit": pl.Int64},
-            orient="row",
-        ),
-    )
-
-
-def _repeats(raw: pl.DataFrame, table: str, identity: list[str], time: str) -> pl.DataFrame:
-    """Return the arrivals of records that had arrived before."""
-    import polars as pl
-
-    again = pl.int_range(pl.len()).over(identity) > 0
-    return raw.filter(again).select(
-        "project",
-        "run_key",
-        "task_id",
-        "operation",
-        pl.col(time).cast(pl.Int64, strict=False).alias("time_ns"),
-        "seq",
-        "row",
-        table=pl.lit(table),
+        repeats=evidence.repeats(raw_spans, raw_logs),
+        limits=stated_limits(limits),
     )
 
 

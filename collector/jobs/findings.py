@@ -10,12 +10,12 @@ import time
 
 import polars as pl
 
-from collector.analyse import runs
+from collector.analyse import evidence, runs
 from collector.report import conventions
 from collector.rules import catalogue, engine
-from collector.rules.frames import Frames
+from collector.rules.frames import Frames, stated_limits
 from collector.rules.profiles import choose
-from collector.settings import Rules
+from collector.settings import Settings
 from collector.store import findings as stored
 from collector.store.database import Handle
 from collector.store.places import Memory
@@ -36,8 +36,9 @@ _MOST_LOOSE = 50_000
 class Findings:
     """Judges runs under the rules that *settings* choose."""
 
-    def __init__(self, settings: Rules, memory: Memory) -> None:
-        chosen = choose(catalogue.RULES, settings)
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        chosen = choose(catalogue.RULES, settings.rules)
+        self._limits = stated_limits(settings.queues.limits)
         self._alone = [c for c in chosen if c.rule.grain in ("record", "run")]
         self._together = [c for c in chosen if c.rule.grain not in ("record", "run")]
         self._records = [c for c in chosen if c.rule.grain == "record"]
@@ -85,6 +86,7 @@ class Findings:
         return Frames(
             spans=spans, logs=logs, scopes=tables["scopes"], resources=tables["resources"], runs=tables["runs"],
             attempts=tables["attempts"], phases=tables["phases"], waits=tables["waits"], as_of_ns=as_of_ns, live=True,
+            repeats=evidence.repeats(tables["spans"], tables["logs"]), limits=self._limits,
         )  # fmt: skip
 
     def _loose(self, h: Handle, since_ns: int, frames: Frames) -> Frames:

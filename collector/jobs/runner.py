@@ -48,7 +48,7 @@ class Runner:
         self._limits = limits.from_settings(PROJECT, settings.queues.limits)
         self._limits_set = False
         self._inferred_ns = 0
-        self._findings = findings.Findings(settings.rules, memory)
+        self._findings = findings.Findings(settings, memory)
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,6 +12,7 @@ REPEATS = pl.Schema([
     *((name, pl.Int64()) for name in ("time_ns", "seq", "row")),
     ("table", pl.String()),
 ])  # fmt: skip
+_LIMITS = pl.Schema({"queue": pl.String, "limit": pl.Int64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Frames:
     """Whether `as_of_ns` is now, so that silence means something; false for recordings."""
     repeats: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPEATS))
     """Records that arrived again, one row per extra arrival."""
-    limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"queue": pl.String, "limit": pl.Int64}))
+    limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LIMITS))
     """Concurrency limits that somebody stated, `queue` and `limit`."""
     own: pl.DataFrame = field(default_factory=pl.DataFrame)
     """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
@@ -52,3 +54,9 @@ class Frames:
         ).explode("at")  # fmt: skip
         facts = self.own.select("project", "run_key", "task_id", "time_ns", "version", "seq", "row")
         return rows.hstack(facts[rows["at"]]).lazy().drop("at").with_columns(table=pl.lit("logs"))
+
+
+def stated_limits(given: Mapping[str, object]) -> pl.DataFrame:
+    """Return the limits of `queues.limits` that hold for good; one that changed says nothing of a single moment."""
+    fixed = [(queue, limit) for queue, limit in given.items() if isinstance(limit, int)]
+    return pl.DataFrame(fixed, schema=_LIMITS, orient="row")

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_runs import HOUR_MS, MS, T0
 
@@ -61,7 +61,9 @@ def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 8.0]))
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 8.0, 40.0]))
+@example(1, 40.0)
+@example(2, 40.0)
 def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_minute: float) -> None:
     """Being busy looks like a plateau now and then, but nothing is handed over there."""
     held, waits = simulate(seed, None, per_minute=per_minute, mean_s=30)

@@ -284,6 +284,18 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
 
 
+def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
+    """A slot held for a twentieth of the time leaves the percentile at 0, one for a moment longer does not."""
+    about = {"project": "default", "queue": "mail", "environment": None, "bucket_ns": T0}
+
+    def p95(held_ns: int) -> float:
+        rows = [{**about, "level": 0, "ns": 1000 - held_ns}, {**about, "level": 1, "ns": held_ns}]
+        found = concurrency.report(table("queue_levels", rows)).filter(pl.col("statistic") == "p95")
+        return float(found["value"].item())
+
+    assert (p95(50), p95(51)) == (0, 1)
+
+
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
     queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))

@@ -102,7 +102,7 @@ def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, 
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
         tables[name] = frame
-    return frames_of(tables, Runs())
+    return frames_of(tables, Runs(), {})
 
 
 def of_case(case: Case) -> Frames:
