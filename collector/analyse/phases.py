@@ -112,8 +112,11 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
 def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
     """Return per run and attempt how its outermost operation stands.
 
-    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_end` (completed, failed, or NULL while open).
+    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_end` (completed, failed, or NULL while open). Where
+    operations follow each other, the attempt started with the first of them.
     """
+    first = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
+    first = first.group_by(*RUN, "attempt").agg(first_started_ns=pl.col("time_ns").min())
     return (
         logs.join(outermost, on=RUN, how="inner", nulls_equal=True)
         .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
@@ -123,10 +126,11 @@ def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
             last_ns=pl.col("time_ns").last(),
             last=pl.col("phase").last(),
         )
+        .join(first, on=[*RUN, "attempt"], how="left", nulls_equal=True)
         .select(
             *RUN,
             "attempt",
-            "phase_started_ns",
+            phase_started_ns=pl.when(pl.col("phase_started_ns").is_not_null()).then("first_started_ns"),
             phase_end=pl.when(pl.col("last") != "started").then("last"),
             phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
         )

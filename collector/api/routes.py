@@ -149,8 +149,8 @@ class _Api:
         return _json({"runs": form.rows(found), "total": total, **page})
 
     async def _total(self, given: dict[str, str], window: dict[str, int], page: dict[str, int]) -> int:
-        """Return how many runs match when the page asked for is behind the last one."""
-        if not page["offset"]:
+        """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""
+        if page["limit"] and not page["offset"]:
             return 0
         first = {**given, **{k: str(v) for k, v in window.items()}, "limit": "1", "offset": "0"}
         table = await self._ask("run_list", first)

@@ -13,7 +13,8 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import structlog
 
@@ -77,9 +78,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
-        self._settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
-        held = [child.lock(self._settings.data, c.role + child.SUPERVISOR, wait_s=0) for c in self._children]
+        held = _hold(self._settings.data, [c.role for c in self._children])
         try:
             self._tell({})
             for c in self._children:
@@ -189,3 +189,15 @@ class Supervisor:
     def _tell(self, addresses: dict[str, Address]) -> None:
         """Write *addresses* of our children to `runwell.json`."""
         whereabouts.write(self._settings.data, tuple(c.role for c in self._children), addresses)
+
+
+def _hold(directory: Path, roles: list[str]) -> list[IO[str]]:
+    """Return the held locks of *roles* in *directory*, which is made if need be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Another supervisor looks for a moment who is there.
+        return [child.lock(directory, role + child.SUPERVISOR, wait_s=0.3) for role in roles]
+    except OSError as e:
+        raise UsageError(
+            f"--data {directory}: cannot be used ({e.strerror}); choose a directory that can be written."
+        ) from None

@@ -21,20 +21,21 @@ NAMES = {"receive": ("http", "grpc"), "store": ("api", "dashboard")}
 
 def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) -> None:
     """Write *addresses* of *roles*, beside those of roles that another supervisor runs; none left, no file."""
-    kept = {
-        name: where
-        for role, names in NAMES.items()
-        if role not in roles and _runs(directory, role)
-        for name, where in _read(directory).items()
-        if name in names
-    }
-    path = directory / FILE
-    if not kept and not addresses:
-        path.unlink(missing_ok=True)
-        return
-    new = path.with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps({**kept, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
-    new.rename(path)
+    with child.lock(directory, FILE):
+        kept = {
+            name: where
+            for role, names in NAMES.items()
+            if role not in roles and _runs(directory, role)
+            for name, where in _read(directory).items()
+            if name in names
+        }
+        path = directory / FILE
+        if not kept and not addresses:
+            path.unlink(missing_ok=True)
+            return
+        new = path.with_suffix(f".{os.getpid()}.new")
+        new.write_text(json.dumps({**kept, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
+        new.rename(path)
 
 
 def _read(directory: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,16 +43,23 @@ class Recorded:
 def read(path: str) -> Iterator[Recorded]:
     """Yield the requests of a file (`-` is stdin; .gz and .zst are opened); raise UsageError naming file and line."""
     with _open(path) as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_lines(path, lines), 1):
             if not line.strip():
                 continue
             try:
                 yield _request(line)
-            except (BadInput, ValueError) as e:
+            except (BadInput, ValueError, RecursionError) as e:
                 why = e.message if isinstance(e, BadInput) else "not JSON"
                 raise UsageError(
                     f"{path}:{number}: {why}; expected a recorded request or a line of OTLP/JSON."
                 ) from None
+
+
+def _lines(path: str, lines: IO[bytes]) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError) as e:
+        raise UsageError(f"{path}: cannot be read to its end ({e}); is it damaged or cut off?") from None
 
 
 def _open(path: str) -> IO[bytes]:

@@ -316,4 +316,4 @@ def ignored_names(body: bytes) -> int:
 
 
 def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -8,6 +8,7 @@ WHERE; and the whole file is locked against everything outside it.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
-from collector.store.database import CATALOG, Database, Handle, seconds
+from collector.store.database import CATALOG, Database, Handle, QueryFailed, seconds
 
 _FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"})
 """Table functions that read nothing but their arguments."""
@@ -48,22 +49,36 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Answ
         rows = size = 0
         truncated = ""
         reader = h.reader(sql)
-        for whole in reader:
-            batch = whole.slice(0, limits.query_rows - rows)
-            if batch.num_rows < whole.num_rows:
-                truncated = "rows"
-            batches.append(batch)
-            rows += batch.num_rows
-            size += batch.nbytes
-            if size > limits.query_size:
-                truncated = truncated or "bytes"
-            if truncated:
-                break
-        table = pa.Table.from_batches(batches, reader.schema)
-        reader.close()
-        return Answer(table, truncated)
+        try:
+            for whole in reader:
+                batch = whole.slice(0, limits.query_rows - rows)
+                if batch.num_rows < whole.num_rows:
+                    truncated = "rows"
+                fitting = _fitting(batch, limits.query_size - size)
+                if fitting < batch.num_rows:
+                    batch, truncated = batch.slice(0, fitting), "bytes"
+                batches.append(batch)
+                rows += batch.num_rows
+                size += batch.nbytes
+                if truncated:
+                    break
+        finally:
+            reader.close()
+        if not rows and truncated == "bytes":
+            raise QueryFailed(
+                f"the first row is larger than {limits.query_size} bytes; select less, or raise store.query_size."
+            )
+        return Answer(pa.Table.from_batches(batches, reader.schema), truncated)
 
     return database.limited(ask, seconds=seconds(limits.query_time), prepare=prepare)
+
+
+def _fitting(batch: pa.RecordBatch, size: int) -> int:
+    """Return how many rows from the start of *batch* have at most *size* bytes."""
+    rows: int = batch.num_rows
+    if batch.nbytes <= size:
+        return rows
+    return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
 def _check(h: Handle, sql: str) -> None:

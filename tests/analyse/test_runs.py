@@ -165,6 +165,19 @@ def test_the_terminal_phase_of_the_outermost_operation_decides_plain_runs() -> N
     assert one(build([], logs))["status"] == "completed"
 
 
+def test_a_run_of_several_operations_starts_with_the_first_and_ends_with_the_last() -> None:
+    """Operations that follow each other are one run; the last decides how it ended, the first when it began."""
+    logs = [
+        log("g", 0, "order_load_started"),
+        log("g", 1, "order_load_completed"),
+        log("g", 2, "order_process_started"),
+        log("g", 4, "order_process_completed"),
+    ]
+    run = one(build([], logs))
+    assert run["status"] == "completed"
+    assert run["ended_ns"] - run["started_ns"] == 4 * SECOND
+
+
 def test_a_repeated_completed_operation_is_not_a_retry() -> None:
     """Starting again after completing is more work, not another attempt."""
     logs = [log("g", t, f"page_fetch_{phase}") for t, phase in enumerate(["started", "completed"] * 3)]

@@ -133,6 +133,8 @@ def test_runs_are_filtered_paged_and_counted(api: TestClient) -> None:
     assert len(set(ids)) == total
     beyond = api.get("/api/v1/runs", params={"limit": 20, "offset": 1000}).json()
     assert (beyond["runs"], beyond["total"]) == ([], total)
+    none = api.get("/api/v1/runs", params={"limit": 0}).json()
+    assert (none["runs"], none["total"]) == ([], total)
     failed = api.get("/api/v1/runs", params={"status": "failed,canceled"}).json()
     assert {r["status"] for r in failed["runs"]} == {"failed", "canceled"}
     task = api.get("/api/v1/runs", params={"task": "extract-text", "retried": "false"}).json()

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -152,3 +152,28 @@ def test_a_second_collector_on_the_same_data_is_refused(stack: Stack) -> None:
     assert str(stack.data) in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
     assert stack.client.status()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_a_damaged_recording_is_one_sentence_that_names_it(
+    shell: Shell, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """A compressed recording that is damaged is refused before anything of it is sent."""
+    whole = pack(lines(SETS[0]))
+    path = tmp_path / "damaged"
+    path.write_bytes(whole[:1000] + bytes(64) + whole[1064:])
+    done = shell("replay", str(path), "--endpoint", "http://127.0.0.1:9")
+    told = done.stderr.decode()
+    assert done.returncode == 2
+    assert told.startswith(f"runwell: {path}") and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("below", ["", "data"])
+def test_a_directory_of_no_use_is_one_sentence_that_names_it(tmp_path: Path, below: str) -> None:
+    """A data directory that is a file, or lies below one, is refused with what to do."""
+    (tmp_path / "file").write_text("not a directory")
+    done = runwell("serve", "--data", str(tmp_path / "file" / below))
+    told = done.stderr.decode()
+    assert done.returncode == 2
+    assert f"--data {tmp_path / 'file' / below}" in told
+    assert told.count("\n") == 1
