@@ -55,13 +55,16 @@ with look.card(strings.RULES, strings.RULES_SUB, key="rules"):
         row = None
     else:
         row = look.table(table, strings.RULES, parts.RULE_COLUMNS, most=12, key="rules_table")
-code = None if table.is_empty() else str(table["Rule"][row if row is not None and row < table.height else 0])
+codes: list[str] = [] if table.is_empty() else table["Rule"].to_list()
+wanted = codes[row] if row is not None and row < len(codes) else st.query_params.get("code")
+code = wanted if wanted in codes else next(iter(codes), None)
 
 if code:
     rule = rules[code]
     own = [f for f in found if f["code"] == code]
     grid = st.grid(3, min_column_width=320, gap="small")
     picked: dict[str, Any] | None = own[0] if own else None
+    transform = str(data.findings(since=start, code=code)["transform"])
     with grid.cell(column_span=2):
         title = f"{code} · {rule['summary']}"
         sub = strings.FINDINGS_SUB.format(records=count(sum(f["count"] for f in own)), findings=count(len(own)))
@@ -81,20 +84,19 @@ if code:
         st.text(rule["how_to_fix"])
         if picked:
             st.text(visible(picked["remedy"]))
-            transform = str(data.findings(since=start, code=code)["transform"])
             change = parts.renamed(picked["samples"][0], transform) if picked["samples"] else ""
             if change:
                 st.caption(strings.DIFF)
                 st.code(change, language=None, wrap_lines=True)
-            if transform:
-                st.caption(strings.TRANSFORM)
-                st.code(transform, language=None, wrap_lines=True)
             if picked["task_file"]:
                 st.text(strings.TASK_FILE.format(file=visible(picked["task_file"])))
         with st.expander(strings.WHY):
             st.text(rule["why"])
             st.caption(strings.NOT_FLAGGED)
             st.text(rule["not_flagged"])
+    if transform:
+        with st.expander(strings.TRANSFORM):
+            st.code(transform, language=None, wrap_lines=True)
 
 sub = strings.COVERAGE_SUB.format(
     n=len(states), checked=states.count("checked"), partly=states.count("partly checked"),

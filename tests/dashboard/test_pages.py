@@ -222,16 +222,17 @@ def test_a_queue_without_a_limit_is_said_to_have_none(filled: Stack, app: Open) 
 
 def test_conventions_show_evidence_and_the_way_out(filled: Stack, app: Open) -> None:
     """Rules that were broken come with the findings the API answers, a record as received and a rename as a diff."""
-    page = app(filled.url("api"), "conventions", range="7d")
+    page = app(filled.url("api"), "conventions", range="7d", code="KEY001")
     assert not page.exception
     rules = page.dataframe[0].value
     week = 7 * 86_400
     found = filled.client.findings(since=f"{week}s")["findings"]
     assert set(rules["Rule"]) == {f["code"] for f in found}
     assert rules["Records"].sum() == sum(f["count"] for f in found)
-    assert any('- "imageWidth"' in c.value and '+ "image_width"' in c.value for c in page.code)
+    key = next(f["key"] for f in found if f["code"] == "KEY001")
+    assert any(f'- "{key}"' in c.value and '+ "' in c.value for c in page.code), [c.value for c in page.code]
     assert any("transform/runwell_keys" in c.value for c in page.code)
-    assert "imageWidth" in page.json[0].value
+    assert key in page.json[0].value
 
 
 def test_a_privacy_finding_shows_no_value(filled: Stack, app: Open) -> None:
