@@ -64,7 +64,8 @@ class Stack:
     def url(self, name: str) -> str:
         """Return the address of *name*: http, grpc or api."""
         where = self.addresses[name]
-        return f"http://{where['host']}:{where['port']}"
+        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
+        return f"http://{host}:{where['port']}"
 
     @property
     def client(self) -> Client:

@@ -201,6 +201,7 @@ def _endpoint(data: Path) -> str | None:
 
     try:
         where = json.loads((data / "runwell.json").read_text("utf-8"))["http"]
-        return f"http://{where['host']}:{where['port']}"
+        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
+        return f"http://{host}:{where['port']}"
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -177,3 +177,11 @@ def test_a_directory_of_no_use_is_one_sentence_that_names_it(tmp_path: Path, bel
     assert done.returncode == 2
     assert f"--data {tmp_path / 'file' / below}" in told
     assert told.count("\n") == 1
+
+
+def test_replay_finds_a_collector_on_an_ipv6_address(tmp_path: Path) -> None:
+    """A collector on ::1 is found through its data directory like any other."""
+    with running(tmp_path / "data", "--host", "::1") as stack:
+        recording = str(TRIGGER_DEV / f"{SETS[3]}.jsonl.gz")
+        done = runwell("replay", recording, "--data", str(stack.data))
+        assert (done.returncode, b" 0 records in them rejected" in done.stdout) == (0, True), done.stderr.decode()
