@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 
 from collector.model.errors import UsageError
+
+BACKLOG = 2048
+"""Connections that may wait until they are accepted."""
+
+
+def inherited() -> socket.socket | None:
+    """Return the listening socket that the supervisor passed as this process's argument, None when it passed none."""
+    return socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
 
 
 def bind(host: str, port: int, option: str) -> socket.socket:

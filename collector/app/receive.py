@@ -29,7 +29,7 @@ async def main(settings: Settings) -> None:
     without("pandas")  # pyarrow would load it with the first request: 1 s of CPU and 50 MB for nothing
     data_directory(settings.data)
     held = child.lock(settings.data, "receive")
-    http_socket = listen.bind(settings.host, settings.http_port, "--http-port")
+    http_socket = listen.inherited() or listen.bind(settings.host, settings.http_port, "--http-port")
     starting = log.started("receive_start")
     control = Control.open(settings.data)
     books = Books()
@@ -56,6 +56,7 @@ async def main(settings: Settings) -> None:
             server_header=False,
             timeout_keep_alive=int(settings.limits.idle_time.total_seconds()),
             timeout_graceful_shutdown=int(_GRACE_S),
+            backlog=listen.BACKLOG,
         )
     )
     stop = asyncio.Event()

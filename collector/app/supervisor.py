@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import IO, Any
 
 import structlog
 
-from collector.app import child, whereabouts
+from collector.app import child, listen, whereabouts
 from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.telemetry.log import configure
@@ -60,6 +61,8 @@ class Supervisor:
             for role in roles
         ]
         self._extra: dict[str, Address] = {}
+        self._http: socket.socket | None = None
+        """Where receive accepts. It outlives receive: clients that come while none runs wait in line for the next."""
         self._stop = asyncio.Event()
 
     @property
@@ -104,6 +107,8 @@ class Supervisor:
             self._stop.set()
             for watcher in watchers:
                 watcher.cancel()
+            if self._http is not None:
+                self._http.close()
             await asyncio.gather(*map(self._end, self._children))
             self._tell({})
             for lock in held:
@@ -138,8 +143,16 @@ class Supervisor:
 
     async def _spawn(self, c: _Child) -> asyncio.subprocess.Process:
         """Start a process that loads what it needs and then waits for its settings."""
+        passed: tuple[int, ...] = ()
+        if c.role == "receive":
+            if self._http is None:
+                self._http = listen.bind(self._settings.host, self._settings.http_port, "--http-port")
+                self._http.listen(listen.BACKLOG)
+            passed = (self._http.fileno(),)
         return await asyncio.create_subprocess_exec(
             *c.command,
+            *map(str, passed),
+            pass_fds=passed,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # Ctrl-C reaches the supervisor alone, which stops its children in order.
