@@ -52,7 +52,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	touch $@
 
 .venv/.browser: $(READY)
-	command -v chromium >/dev/null || .ci/system chromium
+	{ command -v chromium && ldconfig -p | grep -q libatomic.so.1; } >/dev/null || .ci/system chromium libatomic1
 	touch $@
 
 .venv/.npm: tests/e2e/js/package.json $(READY)
