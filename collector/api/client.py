@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from collector.api.form import ARROW
+from collector.model.address import http_url
 from collector.model.errors import Refused
 
 
@@ -44,8 +45,7 @@ def address(data: Path) -> str | None:
     """Return the URL of the API that runs on data directory *data*, None when none was started there."""
     try:
         where = json.loads((data / "runwell.json").read_text("utf-8"))["api"]
-        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
-        return f"http://{host}:{where['port']}"
+        return http_url(where["host"], where["port"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

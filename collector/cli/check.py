@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) ->
     from collector.api.client import ApiError, Client, address
     from collector.rules.findings import SCHEMA
 
-    where = url or address(settings.data) or f"http://{settings.host}:{settings.api_port}"
+    where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     try:
         rows = Client(where).findings(since=since)["findings"]
     except ApiError as e:

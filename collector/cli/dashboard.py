@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 from collector.model.errors import UsageError
 from collector.settings import Settings
 
@@ -32,7 +33,7 @@ def dashboard(
     from collector.api.client import address
 
     settings = place.settings()
-    api = url or address(settings.data) or f"http://{settings.host}:{settings.api_port}"
+    api = url or address(settings.data) or http_url(settings.host, settings.api_port)
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -55,7 +56,7 @@ def dashboard(
 
 async def show(supervisor: Supervisor, settings: Settings, addresses: dict[str, dict[str, Any]]) -> None:
     """Run the dashboard beside a supervisor until cancelled; start it again when it dies."""
-    api = f"http://{addresses['api']['host']}:{addresses['api']['port']}"
+    api = http_url(**addresses["api"])
     from collector.cli.serve import print_addresses
 
     while True:
@@ -98,7 +99,7 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
     async with httpx.AsyncClient(trust_env=False) as client:
         while True:
             with contextlib.suppress(httpx.TransportError):
-                answer = await client.get(f"http://{settings.host}:{port}/_stcore/health")
+                answer = await client.get(f"{http_url(settings.host, port)}/_stcore/health")
                 if answer.is_success:
                     return process, port
             if process.returncode is not None or time.monotonic() > deadline:

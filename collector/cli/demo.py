@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 from collector.model.errors import Refused, UsageError
 from collector.settings import Settings
 
@@ -82,7 +83,7 @@ async def _fill_and_show(
     from collector.cli.dashboard import end, show, start
     from collector.cli.serve import print_addresses
 
-    http, api = (f"http://{addresses[name]['host']}:{addresses[name]['port']}" for name in ("http", "api"))
+    http, api = (http_url(**addresses[name]) for name in ("http", "api"))
     try:
         sent, results = await asyncio.to_thread(_fill, files, http)
         _say(results)

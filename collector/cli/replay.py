@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def replay(
         raise UsageError(f"{', '.join(files)}: no requests in it; give a recording.")
     result = send(
         to_now(requests) if shift_to_now else requests,
-        endpoint or _endpoint(settings.data) or f"http://{settings.host}:{settings.http_port}",
+        endpoint or _endpoint(settings.data) or http_url(settings.host, settings.http_port),
     )
     print(result.sentence())  # noqa: T201
     return 1 if result.refused else 0
@@ -201,7 +202,6 @@ def _endpoint(data: Path) -> str | None:
 
     try:
         where = json.loads((data / "runwell.json").read_text("utf-8"))["http"]
-        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
-        return f"http://{host}:{where['port']}"
+        return http_url(where["host"], where["port"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

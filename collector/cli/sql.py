@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def sql(
     settings = place.settings()
     where = url or address(settings.data)
     if where is None:
-        where = f"http://{settings.host}:{settings.api_port}"
+        where = http_url(settings.host, settings.api_port)
     if output is None and format in ("parquet", "arrow") and sys.stdout.isatty():
         raise UsageError(f"--format {format}: is not for a terminal; add --output FILE or redirect.")
     answer = Client(where).sql(query)

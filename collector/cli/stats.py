@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
+from collector.model.address import http_url
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +49,7 @@ def stats(
     from collector.cli.sql import write
 
     settings = place.settings()
-    where = url or address(settings.data) or f"http://{settings.host}:{settings.api_port}"
+    where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     rows = Client(where).stats(
         name, from_=since, to=until, task=task, queue=queue, environment=environment, population=population, by=by
     )

@@ -22,6 +22,7 @@ from collector.control.senders import Sender, read
 from collector.doctor.connect import Exporter, at_hand
 from collector.doctor.ports import look
 from collector.journal import Reader
+from collector.model.address import http_url
 from collector.model.errors import Refused
 from collector.settings import Settings
 
@@ -83,8 +84,7 @@ def examine(settings: Settings) -> Report:
 
 
 def _url(where: dict[str, Any]) -> str:
-    host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
-    return f"http://{host}:{where['port']}"
+    return http_url(where["host"], where["port"])
 
 
 def _running(settings: Settings) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from collector.model.address import http_url
+
 _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MULTILINE)
 _LISTEN = "0A"
 
@@ -33,9 +35,8 @@ def look(host: str, port: int) -> Listener:
 
 
 def _speaks(host: str, port: int) -> str:
-    where = f"[{host}]" if ":" in host else host
     try:
-        answer = httpx.get(f"http://{where}:{port}/metrics", timeout=2, trust_env=False)
+        answer = httpx.get(f"{http_url(host, port)}/metrics", timeout=2, trust_env=False)
     except (httpx.HTTPError, ValueError):
         return ""
     found = _INFO.search(answer.text[:1_000_000])

@@ -33,7 +33,8 @@ _MOST_RUNS = 20_000
 """Changed runs taken up at one time; more wait for the next."""
 _MOST_BEHIND = 1_000_000
 """Kept versions of runs beyond which a job that is behind starts from all runs again."""
-_INFER_EVERY_NS = HOUR_NS
+_INFER_FIRST_NS, _INFER_LAST_NS = 60 * 10**9, HOUR_NS
+"""Limits are inferred a minute after the last time, then two, up to every hour: a young store changes fast."""
 PROJECT = "default"
 
 
@@ -48,6 +49,7 @@ class Runner:
         self._limits = limits.from_settings(PROJECT, settings.queues.limits)
         self._limits_set = False
         self._inferred_ns = 0
+        self._infer_after_ns = 0
         self._findings = findings.Findings(settings, memory)
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
@@ -85,8 +87,9 @@ class Runner:
                 else:
                     act = partial(self._settle, name=name, found=found)
                 self._log(entries, name, seqs, now, act, quiet=found is None)
-        if as_of_ns - self._inferred_ns >= _INFER_EVERY_NS:
+        if as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = as_of_ns
+            self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
             self._log(entries, INFERENCE, (newest_seq, newest_seq), now, partial(levels.infer, now=now))
         if self._findings.due:
             act = partial(self._findings.window, as_of_ns=as_of_ns)
