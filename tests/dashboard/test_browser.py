@@ -58,7 +58,7 @@ class Watched:
         self.page.evaluate(IDLE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Return the system's Chromium."""
     with sync_playwright() as playwright:
@@ -67,7 +67,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session", params=["light", "dark"])
+@pytest.fixture(scope="module", params=["light", "dark"])
 def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
     """Return a browser session with a preferred colour scheme; what it fetched once it keeps."""
     with chromium.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 1400}) as context:

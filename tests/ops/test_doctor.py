@@ -156,7 +156,7 @@ def test_a_running_collector_is_well(doctor: Doctor, stack: Stack) -> None:
     (sender,) = report["senders"]
     assert (sender["language"], sender["agent_version"], sender["records"]) == ("python", "1.45.2", 2)
     assert stack.url("http") in report["settings"]["python"]
-    assert "python (" in checks(report, "port_http")[0]
+    assert "runwell (" in checks(report, "port_http")[0]  # the supervisor holds the socket
 
 
 def _until_sender(doctor: Doctor, stack: Stack, **sender: str) -> dict[str, Any]:
