@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import stack
@@ -83,3 +85,33 @@ def test_a_helper_logs_a_run_that_the_collector_understands(collector: Stack, pl
     assert run["attempts"][0]["error_type"] in ("TimeoutError", "RangeError")
     assert all(log["reported_ms"] is not None for log in logs if log["phase"] in ("completed", "failed"))
     assert {log["severity_number"] for log in logs if log["phase"] == "failed"} == {17}
+
+
+def test_what_the_helpers_log_breaks_no_rule(collector: Stack) -> None:
+    """Runs that the helpers log through the real SDKs are a clean corpus: every rule is silent, hints included.
+
+    A run that breaks one is sent after them: once it is found, alone and among the others, they have been judged.
+    """
+    for play in (play_python, play_typescript):
+        play(collector.url("http"), f"run_clean_{play.__name__}")
+    collector.applied()
+    bad = {
+        "run_id": "run_bad",
+        "correlation_id": "order-0b7e11",
+        "request_id": "req-9",
+        "task_id": "bad",
+        "badKey": "x",
+    }
+    record = {
+        "timeUnixNano": str(time.time_ns()),
+        "severityNumber": 9,
+        "body": {"stringValue": "order_charge_started"},
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in bad.items()],
+    }
+    request = {"resourceLogs": [{"scopeLogs": [{"scope": {"name": "tasks"}, "logRecords": [record]}]}]}
+    httpx.post(f"{collector.url('http')}/v1/logs", json=request, trust_env=False).raise_for_status()
+    published = "SELECT count(*) AS n FROM findings WHERE task_id = 'bad'"
+    until(lambda: collector.client.sql(published).table["n"][0].as_py(), seconds=60, why="the bad run's finding")
+    found = collector.client.findings(since="1h")["findings"]
+    assert [f for f in found if f["task_id"] != "bad"] == []
+    assert ("KEY001", "badKey") in [(f["code"], f["key"]) for f in found]
