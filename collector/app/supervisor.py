@@ -28,6 +28,7 @@ log = structlog.get_logger()
 _START_S = 60.0
 _STOP_S = 20.0
 _LONGEST_PAUSE_S = 5.0
+_MOST_KILLED = 5
 _CALM_S = 2.0
 """A child that was up for so long starts again at once when it dies; one that dies sooner waits."""
 
@@ -46,6 +47,8 @@ class _Child:
     """Whether a second process stands by, loaded: clients notice how long this one is away."""
     process: asyncio.subprocess.Process | None = None
     spare: asyncio.subprocess.Process | None = None
+    killed: int = 0
+    """How often it was killed before it was ever ready."""
     up_since: float | None = None
     """Monotonic time at which this process said that it was ready."""
 
@@ -139,6 +142,11 @@ class Supervisor:
         elif "error" in message and not c.addresses:
             raise UsageError(message["error"])
         elif not c.addresses and not self._stop.is_set():
+            # Somebody killed it as it started: that says nothing of the settings, so it is started again.
+            if await c.process.wait() < 0 and c.killed < _MOST_KILLED:
+                c.killed += 1
+                await self._start(c)
+                return
             raise UsageError(f"the {c.role} process ended at once; see its log above.")
 
     async def _spawn(self, c: _Child) -> asyncio.subprocess.Process:
