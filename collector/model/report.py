@@ -1,0 +1,247 @@
+"""A report: what changed in a period, and what was checked to be able to say so.
+
+Plain values that every part of the product may read: the jobs fill them, `report` renders them, the dashboard shows
+them. Rates are shares (0 to 1), durations ns, times ns since 1970; what is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+VERSION = 1
+"""Of this shape; a report of another version is listed but not shown."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Kind(StrEnum):
+    """What an anomaly is about."""
+
+    FAILURES = "failures"  # share of runs that failed, of those that ended
+    RETRIES = "retries"  # share of attempts that repeat another
+    DURATION = "duration"  # share of runs slower than the usual 90th (or faster than the 10th) percentile
+    VOLUME = "volume"  # runs that arrived
+    CALL_FAILURES = "call_failures"  # share of calls to a service that failed
+    CALL_DURATION = "call_duration"
+    OPERATION_FAILURES = "operation_failures"
+    OPERATION_DURATION = "operation_duration"
+    QUEUE_WAIT = "queue_wait"
+    SATURATION = "saturation"  # share of time in which a queue was full while runs waited
+    MISSED_RUN = "missed_run"  # a scheduled run that did not come
+    LATE_RUN = "late_run"
+    DOUBLE_RUN = "double_run"
+    STUCK = "stuck"
+    NEW_ERROR = "new_error"  # an error type not seen before
+    FINDINGS = "findings"  # a convention that is broken, newly or more often
+    SILENCE = "silence"  # telemetry that used to come and does not
+
+
+class Subject(_Part):
+    """What an anomaly was seen on."""
+
+    type: Literal["task", "queue", "service", "operation", "sender"]
+    name: str
+    task_id: str | None = None
+    """Of an operation."""
+    environment: str | None = None
+
+
+class Span(_Part):
+    """A stretch of time: from (included) to (excluded)."""
+
+    from_ns: int
+    to_ns: int
+
+
+class Value(_Part):
+    """A number with what it rests on."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    """Bounds of its 95 % interval."""
+    hits: int | None = None
+    n: int | None = None
+    """For a share: hits of n."""
+
+
+class Point(_Part):
+    """One bucket of a chart."""
+
+    at_ns: int
+    observed: float | None
+    n: int | None = None
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Chart(_Part):
+    """Observed against expected over time, with the anomaly's span to shade and moments to mark."""
+
+    unit: Literal["share", "ns", "count"]
+    label: str
+    """What the vertical axis shows."""
+    bucket_ns: int
+    points: tuple[Point, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+class Mark(_Part):
+    """A moment on a chart, such as a version's first run."""
+
+    at_ns: int
+    label: str
+
+
+class Difference(_Part):
+    """A value of a dimension that is commoner among the affected runs than among the rest of the same span."""
+
+    dimension: str
+    value: str
+    affected: Value
+    """Share of the affected runs that have it."""
+    others: Value
+    """Share of the other runs of the span that have it."""
+    excess_share: float
+    """Share of the excess that it accounts for."""
+
+
+class Change(_Part):
+    """Something that changed near the anomaly's beginning."""
+
+    type: Literal["version", "limit", "error"]
+    label: str
+    at_ns: int
+
+
+class RunRef(_Part):
+    """A run to look at."""
+
+    run_key: str
+    run_id: str
+    task_id: str | None
+    at_ns: int
+    status: str
+
+
+class Backtest(_Part):
+    """How often the same test would have fired before, on the same subject."""
+
+    days: int
+    fired: int
+    assessed_days: float
+    """Of those days, how many had enough data to fire at all."""
+
+
+class Anomaly(_Part):
+    """Something that differs from what was expected, with the evidence for it."""
+
+    key: str
+    """The same as long as it goes on: hash of kind, direction and subject, and of when a level began."""
+    kind: Kind
+    direction: Literal["up", "down"] | None
+    subject: Subject
+    span: Span
+    state: Literal["new", "ongoing", "resolved"]
+    is_level: bool = False
+    """It lasts longer than a day: a new level, reported once."""
+    expected_by_you: str | None = None
+    """What somebody said when calling it expected; it is then listed apart."""
+    title: str
+    """One line, from the numbers below."""
+    text: str
+    """Two or three sentences, from the numbers below."""
+    unit: Literal["share", "ns", "count"]
+    observed: Value
+    expected: Value
+    baseline: str
+    """What the expectation rests on, in words: days, hours of day, counts."""
+    excess: float | None = None
+    """Observed beyond expected, in runs (or attempts, calls, findings): what anomalies are ranked by."""
+    q: float | None = None
+    """False discovery rate at which it is still reported; None where no test was made."""
+    threshold: str
+    """What had to be exceeded, in words."""
+    differences: tuple[Difference, ...] = ()
+    nearest: Change | None = None
+    affected_runs: tuple[RunRef, ...] = ()
+    healthy_run: RunRef | None = None
+    findings: tuple[str, ...] = ()
+    """Codes of conventions that the affected runs break in the span."""
+    backtest: Backtest | None = None
+    chart: Chart | None = None
+
+
+class Checked(_Part):
+    """What one kind of check looked at."""
+
+    kind: Kind
+    series: int
+    """Tasks, queues, … with data."""
+    assessed: int
+    """Those with enough data to judge."""
+    too_little: int
+    """Those with too little data."""
+    tests: int
+    not_assessed: str = ""
+    """Why nothing of it could be judged, in words; empty otherwise."""
+
+
+class Gap(_Part):
+    """A stretch without telemetry from anybody: not assessed."""
+
+    span: Span
+    reason: str
+
+
+class Report(_Part):
+    """What changed in a period. The same store, `as_of_ns` and settings give the same report."""
+
+    version: int = VERSION
+    id: str
+    """Of schedule, period and as_of: 16 hex."""
+    project: str
+    schedule: str
+    """Name of its schedule; `on demand` for one that was asked for."""
+    zone: str
+    """IANA name: the zone of its times and of day and week."""
+    period: Span
+    as_of_ns: int
+    previous_id: str | None = None
+    """The report that new, ongoing and resolved refer to."""
+    anomalies: tuple[Anomaly, ...]
+    """New and ongoing, gravest first, at most ten."""
+    more: int = 0
+    """Anomalies beyond those."""
+    expected: tuple[Anomaly, ...] = ()
+    """Those that somebody called expected."""
+    resolved: tuple[Anomaly, ...] = ()
+    checked: tuple[Checked, ...]
+    gaps: tuple[Gap, ...] = ()
+    totals: Totals
+    history_days: float
+    """Days of telemetry before the period."""
+
+
+class Totals(_Part):
+    """The period in numbers, beside the same stretch just before it."""
+
+    runs: int
+    ended: int
+    failed: int
+    retried: int
+    tasks: int
+    before_runs: int | None
+    before_ended: int | None
+    before_failed: int | None
+    before_retried: int | None
+
+
+for _model in (Chart, Report):
+    _model.model_rebuild()
