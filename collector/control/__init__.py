@@ -1,18 +1,27 @@
 """What people and processes tell each other, kept apart from the projection: `control.sqlite`.
 
-Marks, such as how far the store has checkpointed, which lets the journal forget; and who has sent lately.
+Marks, such as how far the store has checkpointed, which lets the journal forget; who has sent lately; reports, what
+was said of them, and where they went.
 """
 
 from __future__ import annotations
 
 import fcntl
 import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from collector.control import ledger, names, senders
+from collector.control import firings, ledger, names, reports, senders
+from collector.control.firings import Delivery, Firing, FiringState
 from collector.control.ledger import Entry
+from collector.control.reports import Feedback, ReportRow
 from collector.control.senders import Sender
 from collector.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from collector.model.report import Report
 
 FILE = "control.sqlite"
 VERSION = 1
@@ -25,6 +34,8 @@ class Control:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._gate = threading.Lock()
+        """Around reports and their ledgers, which several threads may ask for."""
 
     @classmethod
     def open(cls, directory: Path) -> Control:
@@ -83,6 +94,85 @@ class Control:
         """Add *entries* to the ledger of jobs."""
         ledger.write(self._db, entries)
 
+    def save_report(self, report: Report) -> None:
+        """Keep *report*, on disk when this returns."""
+        with self._gate, self._db:
+            reports.save(self._db, report)
+
+    def report(self, report_id: str) -> Report | None:
+        """Return a report; None when there is none by that id, or one of another version's shape."""
+        with self._gate:
+            return reports.load(self._db, report_id)
+
+    def reports(self, schedule: str | None = None, limit: int = 50) -> list[ReportRow]:
+        """Return the newest reports of *schedule*, or of all."""
+        with self._gate:
+            return reports.rows(self._db, schedule, limit)
+
+    def save_feedback(self, key: str, note: str, until_ns: int | None = None) -> None:
+        """Remember that the anomaly *key* is expected, until *until_ns* or for good."""
+        with self._gate, self._db:
+            reports.save_feedback(self._db, key, note, until_ns)
+
+    def forget_feedback(self, key: str) -> None:
+        """Take back what was said of the anomaly *key*."""
+        with self._gate, self._db:
+            reports.forget_feedback(self._db, key)
+
+    def feedback(self) -> list[Feedback]:
+        """Return what was said, the latest first; some of it may be over (`until_ns`)."""
+        with self._gate:
+            return reports.feedback(self._db)
+
+    def note_firings(self, found: list[Firing]) -> None:
+        """Add firings to the ledger, once each: one that is there stays as it is."""
+        with self._gate, self._db:
+            firings.note(self._db, found)
+
+    def settle_firing(self, firing: Firing, report: Report, channels: Sequence[str], now_ns: int) -> None:
+        """Keep the report of a due firing, owe it to *channels* and call the firing made: all or nothing."""
+        with self._gate, self._db:
+            reports.save(self._db, report)
+            firings.owe(self._db, report.id, list(channels), now_ns)
+            firings.settle(self._db, firing, "made", report.id)
+
+    def fail_firing(self, firing: Firing, why: str) -> None:
+        """Say that the report of a due firing could not be made."""
+        with self._gate, self._db:
+            firings.settle(self._db, firing, "failed", why=why)
+
+    def latest_firings(self) -> dict[str, int]:
+        """Return by schedule the nominal time of its latest firing, ns since 1970."""
+        with self._gate:
+            return firings.latest(self._db)
+
+    def firings(
+        self, schedule: str | None = None, state: FiringState | None = None, limit: int = 1_000
+    ) -> list[Firing]:
+        """Return the latest firings of *schedule* in *state*, or of all."""
+        with self._gate:
+            return firings.firings(self._db, schedule, state, limit)
+
+    def owe_deliveries(self, report_id: str, channels: Sequence[str], now_ns: int) -> None:
+        """Note that a report is to be sent to *channels*, once each."""
+        with self._gate, self._db:
+            firings.owe(self._db, report_id, list(channels), now_ns)
+
+    def update_delivery(self, delivery: Delivery) -> None:
+        """Write what came of an attempt to deliver, on disk when this returns."""
+        with self._gate, self._db:
+            firings.update(self._db, delivery)
+
+    def waiting_deliveries(self) -> list[Delivery]:
+        """Return the deliveries that wait, the one due first first."""
+        with self._gate:
+            return firings.waiting(self._db)
+
+    def deliveries(self, report_id: str | None = None, limit: int = 100) -> list[Delivery]:
+        """Return the latest deliveries of a report, or of all."""
+        with self._gate:
+            return firings.deliveries(self._db, report_id, limit)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -108,6 +198,8 @@ def _connect(path: Path) -> sqlite3.Connection:
             senders.create(db)
             names.create(db)
             ledger.create(db)
+            reports.create(db)
+            firings.create(db)
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             damage = sqlite3.DatabaseError(str(found))
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT

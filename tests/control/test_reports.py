@@ -1,0 +1,152 @@
+"""What the control file keeps of reports, feedback, firings and deliveries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.control import FILE, Control, firings, reports
+from collector.control.firings import Firing
+from collector.model.report import Report, Span, Totals
+
+HOUR_NS = 3_600 * 10**9
+TOTALS = Totals(
+    runs=0, ended=0, failed=0, retried=0, tasks=0,
+    before_runs=None, before_ended=None, before_failed=None, before_retried=None,
+)  # fmt: skip
+
+
+def report(n: int, schedule: str = "morning") -> Report:
+    """Return the report of hour *n*."""
+    return Report(
+        id=f"{n:016x}", project="default", schedule=schedule, zone="UTC",
+        period=Span(from_ns=n * HOUR_NS, to_ns=(n + 1) * HOUR_NS), as_of_ns=(n + 1) * HOUR_NS,
+        anomalies=(), checked=(), totals=TOTALS, history_days=0.0,
+    )  # fmt: skip
+
+
+def firing(n: int, schedule: str = "morning") -> Firing:
+    """Return a due firing at the end of hour *n*."""
+    return Firing(schedule, (n + 1) * HOUR_NS, n * HOUR_NS, (n + 1) * HOUR_NS, (n + 1) * HOUR_NS, "due")
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Control]:
+    """Open a control file."""
+    found = Control.open(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_report_is_read_back_as_it_was_saved(control: Control) -> None:
+    """The whole report comes back by its id, the newest first in the list; saving it again changes nothing."""
+    for n in (1, 3, 2):
+        control.save_report(report(n))
+    control.save_report(report(2))
+    assert [row.id for row in control.reports()] == [report(n).id for n in (3, 2, 1)]
+    assert [row.id for row in control.reports(limit=1)] == [report(3).id]
+    assert control.report(report(2).id) == report(2)
+    assert control.report("nothing") is None
+    assert control.reports("evening") == []
+
+
+def test_reports_are_bounded_by_number_and_size(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of a schedule make room, then the oldest of all; the one just made always stays."""
+    monkeypatch.setattr(reports, "MOST", 3)
+    control.save_report(report(0, "weekly"))
+    for n in range(6):
+        control.save_report(report(n))
+    assert [row.from_ns // HOUR_NS for row in control.reports("morning")] == [5, 4, 3]
+    monkeypatch.setattr(reports, "MOST_BYTES", 1)
+    control.save_report(report(1, "weekly"))
+    assert [(row.schedule, row.from_ns // HOUR_NS) for row in control.reports()] == [("weekly", 1)]
+
+
+def test_a_control_file_from_before_reports_gets_their_tables(tmp_path: Path) -> None:
+    """An older file keeps its marks and takes reports."""
+    old = sqlite3.connect(tmp_path / FILE)
+    with old:
+        old.execute("CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+        old.executemany("INSERT INTO mark VALUES (?, ?)", [("version", 1), ("applied", 7)])
+    old.close()
+    control = Control.open(tmp_path)
+    control.save_report(report(1))
+    assert (control.mark("applied"), control.report(report(1).id)) == (7, report(1))
+    control.close()
+
+
+def test_a_report_of_another_shape_is_listed_but_not_read(control: Control, tmp_path: Path) -> None:
+    """What another version wrote is no error."""
+    other = report(1).model_copy(update={"totals": {"runs": "?"}})
+    with pytest.warns(UserWarning, match="serialized"):
+        control.save_report(other)
+    assert [row.id for row in control.reports()] == [other.id]
+    assert control.report(other.id) is None
+
+
+def test_feedback_is_kept_replaced_forgotten_and_bounded(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said last of an anomaly counts; what is over goes when something new is said."""
+    control.save_feedback("a", "a holiday", 1)
+    assert [(f.key, f.note, f.until_ns) for f in control.feedback()] == [("a", "a holiday", 1)]
+    control.save_feedback("b", "known")
+    control.save_feedback("b", "still known")
+    assert [(f.key, f.note, f.until_ns) for f in control.feedback()] == [("b", "still known", None)]
+    monkeypatch.setattr(reports, "MOST_FEEDBACK", 2)
+    for key in "cde":
+        control.save_feedback(key, "")
+    assert [f.key for f in control.feedback()] == ["e", "d"]
+    control.forget_feedback("e")
+    assert [f.key for f in control.feedback()] == ["d"]
+
+
+def test_a_firing_is_noted_once_and_settled_with_its_report_and_deliveries(tmp_path: Path) -> None:
+    """Two schedulers that note the same firing leave one row; its report and what it owes are one transaction."""
+    one, two = Control.open(tmp_path), Control.open(tmp_path)
+    one.note_firings([firing(1)])
+    two.note_firings([replace(firing(1), as_of_ns=9)])
+    assert one.firings() == [firing(1)] == two.firings(state="due")
+    for control in (one, two):
+        control.settle_firing(firing(1), report(1), ["mail", "chat"], now_ns=5)
+    assert [(f.state, f.report_id) for f in two.firings("morning")] == [("made", report(1).id)]
+    assert [(d.channel, d.state, d.due_ns) for d in two.waiting_deliveries()] == [
+        ("mail", "waiting", 5), ("chat", "waiting", 5),
+    ]  # fmt: skip
+    one.fail_firing(firing(1), "too late")
+    assert two.firings()[0].state == "made"
+    assert two.latest_firings() == {"morning": firing(1).fire_ns}
+    one.close()
+    two.close()
+
+
+def test_a_delivery_keeps_its_key_and_its_state(control: Control) -> None:
+    """Report and channel make the key; what came of an attempt is read back."""
+    control.owe_deliveries(report(1).id, ["mail"], now_ns=5)
+    (first,) = control.waiting_deliveries()
+    control.update_delivery(replace(first, attempts=1, due_ns=50, note="no answer"))
+    control.owe_deliveries(report(1).id, ["mail"], now_ns=7)
+    (again,) = control.waiting_deliveries()
+    assert again == replace(first, attempts=1, due_ns=50, note="no answer")
+    assert again.key == firings.delivery_key(report(1).id, "mail") != firings.delivery_key(report(2).id, "mail")
+    control.update_delivery(replace(again, state="sent", attempts=2, ended_ns=60, note=""))
+    assert control.waiting_deliveries() == []
+    assert [(d.state, d.ended_ns) for d in control.deliveries(report(1).id)] == [("sent", 60)]
+
+
+def test_ledgers_are_bounded_and_never_drop_what_is_due(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest that are over make room; a firing that is due and a delivery that waits stay."""
+    monkeypatch.setattr(firings, "MOST_FIRINGS", 2)
+    monkeypatch.setattr(firings, "MOST_DELIVERIES", 2)
+    control.note_firings([firing(0)])
+    for n in range(1, 6):
+        control.note_firings([replace(firing(n), state="skipped")])
+    assert [f.fire_ns // HOUR_NS for f in control.firings()] == [6, 5, 1]
+    control.owe_deliveries("waits", ["mail"], 0)
+    for n in range(5):
+        control.owe_deliveries(str(n), ["mail"], 0)
+        control.update_delivery(replace(control.deliveries(str(n))[0], state="sent", ended_ns=n))
+    control.owe_deliveries("new", ["mail"], 0)
+    assert [d.report_id for d in control.deliveries()] == ["new", "4", "3", "waits"]
