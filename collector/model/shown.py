@@ -1,0 +1,57 @@
+"""Numbers as people read them, and text from telemetry with nothing hidden in it. The same on pages and in reports."""
+
+from __future__ import annotations
+
+import math
+import re
+
+NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """Return *text* on one line, characters that cannot be seen shown as their codes."""
+    return codes(text.replace("\r\n", "\n").replace("\n", " ↵ ").replace("\t", "  "))
+
+
+def codes(text: str) -> str:
+    """Return *text* with controls and characters that cannot be seen, or turn the text around, as their codes."""
+    return _INVISIBLE.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
+
+
+def duration(ns: float | None) -> str:
+    """Return nanoseconds as a duration; None is a dash."""
+    if ns is None or math.isnan(ns):
+        return NONE
+    ms = ns / 1e6
+    if ms == 0:
+        return "0 ms"
+    if ms < 1:
+        return f"{ms:.2f} ms"
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    if ms < 3_600_000:
+        return f"{ms / 60_000:.1f} min"
+    return f"{ms / 3_600_000:.1f} h" if ms < 172_800_000 else f"{ms / 86_400_000:.1f} d"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share as percent; None is a dash."""
+    return NONE if share is None else f"{share * 100:.{digits}f} %"
+
+
+def count(n: int | None) -> str:
+    """Return a number with thousands set apart; None is a dash."""
+    return NONE if n is None else f"{n:,}"
+
+
+def compact(n: int) -> str:
+    """Return a number in few characters, three digits that count."""
+    for scale, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if n >= 10_000 and n / scale >= 0.9995:
+            return f"{n / scale:.3g}{unit}" if n / scale < 999.5 else f"{n / scale:,.0f}{unit}"
+    return f"{n:,}"
