@@ -77,11 +77,12 @@ _MASKED = re.compile(
     r"|.{0,8}\*{3,}.{0,8}|<[^>]{1,64}>|\$?\{[^}]{1,64}\}|%\(?\w{0,32}\)?s?|\[[^\]]{1,64}\])$"
 )
 
-# Small patterns, each led by bytes that are rare in telemetry: together 0.8 us a record where all in one take 1.3 us.
+# Small patterns, each led by bytes that are rare in telemetry: together 0.35 us a record where all in one take 1.3 us.
+# One for each separator of digits: led by either of two bytes, the pattern would be a walk through the whole text.
 _TRACES = (
-    r"@[A-Za-z0-9-]{1,63}\.",
-    r"\+[1-9][0-9 ().-]{6}",
-    r"[ -][0-9]{2,6}[ -][0-9]{4}",
+    r"@[A-Za-z0-9-]{1,63}\.|\+[1-9][0-9 ().-]{6}",
+    r" [0-9]{2,6} [0-9]{4}",
+    r"-[0-9]{2,6}-[0-9]{4}",
     r"(?:AD|AE|AL|AT|AZ|BA|BE|BG|BH|BR|BY|CH|CR|CY|CZ|DE|DK|DO|EE|EG|ES|FI|FO|FR|GB|GE|GI|GL|GR|GT|HR|HU|IE|IL|IQ|IS|IT|JO"
     r"|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MR|MT|MU|NL|NO|PK|PL|PS|PT|QA|RO|RS|SA|SC|SE|SI|SK|SM|ST|SV|TL|TN|TR|UA|VA|VG"
     r"|XK)[0-9]{2}[ A-Z0-9]",
@@ -233,7 +234,9 @@ def key_kind(key: str, value: object) -> str | None:
 
     *key* is read in snake_case; of a nested key the last part counts.
     """
-    if not isinstance(value, str) or not value.strip() or _MASKED.match(value) or _OPAQUE.match(value):
+    if not isinstance(value, str) or not names_personal_data(key):
+        return None
+    if not value.strip() or _MASKED.match(value) or _OPAQUE.match(value):
         return None
     name = _snake(key)
     digits = sum(c.isdigit() for c in value)
@@ -253,6 +256,7 @@ def key_kind(key: str, value: object) -> str | None:
     return next((kind for pattern, kind, literal in tests if literal and pattern.search(name)), None)
 
 
+@lru_cache(maxsize=8_192)
 def names_personal_data(key: str) -> bool:
     """Tell whether `key_kind` may say anything of values under *key*."""
     name = _snake(key)

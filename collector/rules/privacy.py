@@ -23,7 +23,10 @@ _Found = tuple[str | None, str, bool]
 def scan(own: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """Return what personal data and secrets *own* records hold (`FOUND`)."""
     rows = own.select("body", "attributes").with_row_index("at")
-    bodies = personal.suspects(rows.select("at", text="body").drop_nulls(), "text")
+    bodies = rows.select("at", text="body").drop_nulls()
+    # Messages repeat, attributes hold ids and do not.
+    telling = personal.suspects(bodies.select("text").unique(), "text")
+    bodies = bodies.join(telling, on="text", how="semi") if telling.height else bodies.clear()
     attributes = rows.select("at", text="attributes").drop_nulls()
     suspects = personal.suspects(attributes, "text")
     named = _rows_with_personal_keys(cells)

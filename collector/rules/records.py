@@ -64,13 +64,15 @@ def own_logs(logs: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
     belongs = pl.any_horizontal(
         pl.col(c).is_not_null() for c in ("run_key", "operation", "correlation_id", "request_id")
     )
-    mine = logs.filter(
-        (pl.col("source") == "logger").fill_null(False) & ~pl.col("scope_id").is_in(library).fill_null(False)
-    ).with_columns(belongs=belongs)
-    task_scopes = mine.filter("belongs").select("project", "scope_id", "resource_id").unique()
-    if mine.select("project", "scope_id", "resource_id").unique().height == task_scopes.height:
+    by_hand = (pl.col("source") == "logger").fill_null(False) & ~pl.col("scope_id").is_in(library).fill_null(False)
+    written = logs.select(by_hand).to_series()
+    # A filter that keeps everything would still copy everything.
+    mine = (logs if written.all() else logs.filter(written)).with_columns(belongs=belongs)
+    if mine["belongs"].all():
         return mine
-    return mine.join(task_scopes, on=["project", "scope_id", "resource_id"], how="semi", nulls_equal=True)
+    emitter = ["project", "scope_id", "resource_id"]
+    of_tasks = mine.select(*emitter, "belongs").group_by(emitter).agg(pl.col("belongs").any()).filter("belongs")
+    return mine.join(of_tasks.drop("belongs"), on=emitter, how="semi", nulls_equal=True)
 
 
 def _library(name: str) -> bool:
@@ -80,11 +82,19 @@ def _library(name: str) -> bool:
     )
 
 
-def shape_text() -> pl.Expr:
-    """Return the attributes with every value replaced by a word for its kind."""
+_NULL = '"$@null(("'
+
+
+def shape_text(*, nulls: bool = True) -> pl.Expr:
+    """Return the attributes with every value replaced by a word for its kind.
+
+    *nulls*: some have the word with which a flattener stands for null.
+    """
+    text = pl.col("attributes")
+    if nulls:
+        text = text.str.replace_all(_NULL, "null", literal=True)
     return (
-        pl.col("attributes")
-        .str.replace_all('"$@null(("', "null", literal=True)
+        text
         .str.replace_all(r':"[^"\\]*(?:\\.[^"\\]*)*"', ':"')
         .str.replace_all(r":-?[0-9][0-9.eE+-]*", ":0")
         .str.replace_all(":true", ":false", literal=True)
@@ -94,8 +104,9 @@ def shape_text() -> pl.Expr:
 def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """Add what rules look at to own *logs*: `shape`, `level`, `message`, facts of the run, and *marks*."""
     level = pl.col("severity_number")
+    nulls = bool(logs.select(pl.col("attributes").str.contains(_NULL, literal=True).any()).item())
     frame = logs.with_columns(
-        shape=shape_text().cast(pl.Categorical).to_physical().cast(pl.UInt32),
+        shape=shape_text(nulls=nulls).cast(pl.Categorical).to_physical().cast(pl.UInt32),
         # 0 is unspecified; the words of severity_text then have to do.
         level=pl.when(level.fill_null(0) > 0)
         .then(pl.when(level >= 17).then(pl.lit("error")).when(level >= 13).then(pl.lit("warn"))
