@@ -74,8 +74,15 @@ def ingest(directory: Path) -> tuple[float, dict[str, pl.DataFrame]]:
 
 
 def many(frames: Frames) -> Frames:
-    """Return *frames* with the logs repeated as the logs of other runs."""
-    logs = [frames.logs.with_columns(run_key=pl.col("run_key") + f"-{n}") for n in range(TIMES)]
+    """Return *frames* with the logs repeated as the logs of other runs, under other ids: no text comes twice."""
+    logs = [
+        frames.logs.with_columns(
+            pl.col("run_key") + f"-{n}",
+            pl.col("run_id", "correlation_id", "request_id") + f"{n:02x}",
+            attributes=pl.col("attributes").str.replace_all(r"(_id\":\"[a-z]+[_-][0-9a-f]+)", f"${{1}}{n:02x}"),
+        )
+        for n in range(TIMES)
+    ]
     return replace(frames, logs=pl.concat(logs).rechunk())
 
 

@@ -94,8 +94,7 @@ def shape_text(*, nulls: bool = True) -> pl.Expr:
     if nulls:
         text = text.str.replace_all(_NULL, "null", literal=True)
     return (
-        text
-        .str.replace_all(r':"[^"\\]*(?:\\.[^"\\]*)*"', ':"')
+        text.str.replace_all(r':"[^"\\]*(?:\\.[^"\\]*)*"', ':"')
         .str.replace_all(r":-?[0-9][0-9.eE+-]*", ":0")
         .str.replace_all(":true", ":false", literal=True)
     )

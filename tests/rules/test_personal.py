@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.rules import personal
-from tests.rules.labelled import FAMILIES, generate
+from tests.rules.labelled import FAMILIES, Sample, generate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/rules/privacy.md"
 SAMPLES = list(generate())
@@ -60,12 +62,76 @@ def test_what_only_looks_personal_is_left_alone(family: str) -> None:
     assert flagged == []
 
 
+def _records(texts: list[tuple[str, str]]) -> pl.DataFrame:
+    """Return key and text as they stand in the attributes of a record, and as a message."""
+    columns = {
+        "attributes": [msgspec.json.encode({key: text}).decode() for key, text in texts],
+        "body": [text for _, text in texts],
+    }
+    return pl.DataFrame(columns).with_row_index("i")
+
+
+def _hidden(texts: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """Return what `kinds` finds and `suspects` does not let through."""
+    frame = _records(texts)
+    about = {"attributes": lambda key: key, "body": lambda key: ""}
+    hidden: list[tuple[str, str, str]] = []
+    for column, key_of in about.items():
+        passed = set(personal.suspects(frame, column)["i"])
+        hidden += [
+            (column, *texts[i])
+            for i in range(frame.height)
+            if i not in passed and personal.kinds(texts[i][1], key_of(texts[i][0]))
+        ]
+    return hidden
+
+
 def test_the_column_test_never_hides_a_finding() -> None:
-    """Whatever `kinds` finds, `suspects` let through, key and value together as they stand in a record."""
-    frame = pl.DataFrame({"text": [f'{{"{s.key}":"{s.text}"}}' for s in SAMPLES]}).with_row_index("i")
-    passed = set(personal.suspects(frame, "text")["i"])
-    hidden = [s.text for i, s in enumerate(SAMPLES) if i not in passed and personal.kinds(s.text, s.key)]
-    assert hidden == []
+    """Whatever `kinds` finds, `suspects` let through, in a record's attributes and in its message."""
+    assert _hidden([(s.key, s.text) for s in SAMPLES]) == []
+
+
+AROUND = st.text(st.sampled_from(list(" \t\n\"\\'<>()[]{},;:=_-/.@+#é\u00a0\u0661a9Z")), max_size=4)
+WORDS = ("card", "Card", "CARD", "cc", "CC", "Cc", "pan", "Pan", "visa", "amex", "Bearer", "basic", "BEARER")
+KEYS = ("detail", "cardNumber", "card.number", "cc_number", "ccNumber", "billing-cc", "myPan", "PAN", "note")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(SAMPLES), AROUND, AROUND, st.sampled_from(WORDS), st.sampled_from(KEYS)),
+                min_size=1, max_size=40))  # fmt: skip
+def test_the_column_test_hides_nothing_whatever_stands_around_it(
+    made: list[tuple[Sample, str, str, str, str]],
+) -> None:
+    """Quotes, escapes, other scripts' digits and any writing of the words that matter hide no finding."""
+    texts = [
+        (key, f"{before}{word}{after}{text}{before}")
+        for sample, before, after, word, key in made
+        for text in (sample.text, sample.text.replace(" ", "\t"))
+    ]
+    assert _hidden(texts) == []
+
+
+def test_every_country_that_has_account_numbers_is_looked_for() -> None:
+    """The column test lets account numbers of each country that the check knows through."""
+    known = files("stdnum").joinpath("iban.dat").read_text("utf-8")
+    countries = sorted({line[:2] for line in known.splitlines() if line[:2].isalpha()})
+    assert len(countries) > 80
+    frame = pl.DataFrame({"text": [f"{country}89 3704" for country in countries]})
+    assert personal.suspects(frame, "text").height == len(countries)
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("card_number", True), ("cardNumber", True), ("card.number", True), ("CARD", True), ("myCard", True),
+        ("mastercard", True), ("cc", True), ("ccNumber", True), ("customerCc", True), ("billing-cc", True),
+        ("discard", False), ("cardinal", False), ("Cardinal", False), ("pane", False), ("span", False),
+        ("8cc9", False), ("account", False),
+    ],
+)  # fmt: skip
+def test_a_bare_number_is_a_card_where_a_word_says_so(key: str, found: bool) -> None:
+    """The word counts in snake_case, camelCase and capitals, and not inside another word or an id."""
+    assert (personal.kinds("4242424242424242", key) == ("card",)) == found
 
 
 def test_nothing_that_is_found_is_left_after_redaction() -> None:
