@@ -22,6 +22,7 @@ import structlog
 from collector.app import child, listen, whereabouts
 from collector.model.errors import UsageError
 from collector.settings import Settings
+from collector.settings.reports import Reports
 from collector.telemetry.log import configure
 
 log = structlog.get_logger()
@@ -125,7 +126,9 @@ class Supervisor:
     async def _start(self, c: _Child) -> None:
         """Start a child and wait until it says where it listens."""
         fixed = {setting: c.addresses[name]["port"] for name, setting in c.ports.items() if name in c.addresses}
-        settings = self._settings.model_copy(update=fixed)
+        # The store alone sends reports; what its channels refer to is read again each time it starts.
+        reports = self._settings.reports.resolved() if c.role == "store" else Reports()
+        settings = self._settings.model_copy(update={**fixed, "reports": reports})
         spare, c.spare = c.spare, None
         c.process = spare if spare is not None and spare.returncode is None else await self._spawn(c)
         assert c.process.stdin is not None

@@ -16,29 +16,23 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AnyHttpUrl,
     AwareDatetime,
-    BaseModel,
     ByteSize,
-    ConfigDict,
     Field,
-    FieldSerializationInfo,
     SecretStr,
     ValidationError,
     ValidatorFunctionWrapHandler,
-    field_serializer,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from collector.model.errors import UsageError
+from collector.settings.reports import Reports
+from collector.settings.section import Secret, Section
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Limits(_Section):
+class Limits(Section):
     """What one request may cost."""
 
     body: ByteSize = ByteSize(64 * 2**20)
@@ -79,7 +73,7 @@ class Limits(_Section):
     """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
 
 
-class Names(_Section):
+class Names(Section):
     """How many distinct names a project may have that rows are grouped by; more count as `__other__`."""
 
     services: int = 1_000
@@ -92,7 +86,7 @@ class Names(_Section):
     """Attribute keys; more are kept too, and the sender is told."""
 
 
-class Cors(_Section):
+class Cors(Section):
     """Which web pages may send telemetry."""
 
     origins: tuple[str, ...] = ()
@@ -109,7 +103,7 @@ class Cors(_Section):
         return origins
 
 
-class Journal(_Section):
+class Journal(Section):
     """What was acknowledged and is kept until the store has it, and beyond."""
 
     keep: timedelta = timedelta(hours=48)
@@ -124,7 +118,7 @@ class Journal(_Section):
     """A request with the same content inside this window is acknowledged and not stored again."""
 
 
-class Store(_Section):
+class Store(Section):
     """The DuckDB projection."""
 
     flush: timedelta = timedelta(milliseconds=500)
@@ -145,7 +139,7 @@ class Store(_Section):
     """Most bytes a query returns."""
 
 
-class Runs(_Section):
+class Runs(Section):
     """When the clock alone decides what a run's status is."""
 
     retry_grace: timedelta = timedelta(minutes=3)
@@ -159,10 +153,10 @@ class Runs(_Section):
 Limit = Annotated[int, Field(ge=0)]
 
 
-class Queues(_Section):
+class Queues(Section):
     """What is known of queues and not sent by telemetry."""
 
-    limits: dict[str, Limit | list[tuple[AwareDatetime, Limit]]] = {}
+    limits: dict[str, Limit | list[tuple[AwareDatetime, Limit]]] = Field(default={})
     """Concurrency limit per queue: a number, or `[[time, limit], …]` when it changed; 0 is a paused queue. Queues
     that are not named here get a limit inferred from their load, labelled so."""
 
@@ -181,13 +175,13 @@ class Queues(_Section):
         return limits
 
 
-class Telemetry(_Section):
+class Telemetry(Section):
     """Where runwell sends what it says about itself."""
 
     endpoint: AnyHttpUrl | None = None
     """Base URL of an OTLP/HTTP endpoint for runwell's own traces, logs and metrics, its own included; none sends
     nothing."""
-    headers: SecretStr = SecretStr("")
+    headers: Secret = SecretStr("")
     """Headers for that endpoint, such as an access key: `name=value`, several with commas between them."""
     interval: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
     """How often the metrics are sent."""
@@ -199,19 +193,13 @@ class Telemetry(_Section):
             raise ValueError("expected name=value, several with commas between them")
         return value
 
-    @field_serializer("headers", when_used="json")
-    def _kept(self, value: SecretStr, info: FieldSerializationInfo) -> str:
-        """Show the secret to a child process alone."""
-        told = isinstance(info.context, dict) and info.context.get("secrets")
-        return value.get_secret_value() if told else str(value)
-
     def header_fields(self) -> dict[str, str]:
         """Return the headers by name."""
         pairs = (pair.partition("=") for pair in self.headers.get_secret_value().split(",") if pair.strip())
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-class RuleOverride(_Section):
+class RuleOverride(Section):
     """Another severity or other options for some rules, on some tasks or operations."""
 
     rules: tuple[str, ...]
@@ -222,11 +210,11 @@ class RuleOverride(_Section):
     """Operations it holds for; `*` stands for anything."""
     severity: Literal["error", "warning", "info", "off"] | None = None
     """Severity there; `off` switches the rules off."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
     """Options there; `runwell rules explain CODE` lists them."""
 
 
-class Rules(_Section):
+class Rules(Section):
     """The conventions that telemetry is checked against."""
 
     profile: str = "trigger-v4-current"
@@ -273,6 +261,7 @@ class Settings(BaseSettings):
     telemetry: Telemetry = Telemetry()
     queues: Queues = Queues()
     rules: Rules = Rules()
+    reports: Reports = Reports()
 
     @classmethod
     def settings_customise_sources(
@@ -302,6 +291,8 @@ def load(overrides: dict[str, Any] | None = None, *, config: Path | None = None)
             settings = Settings(**_merge(_read(path), _explicit(settings)))
     except ValidationError as e:
         raise UsageError(_sentence(e)) from None
+    except SettingsError as e:
+        raise UsageError(f"{_variable(e)}: expected JSON for a list or table; correct the variable.") from None
     if settings.host not in LOOPBACK:
         raise UsageError(
             f"--host {settings.host}: only loopback addresses (127.0.0.1, ::1, localhost) are served, "
@@ -336,5 +327,22 @@ def _sentence(e: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{name}: no such setting; `runwell --help` and docs/settings.md list them."
     option = name.replace("_", "-") if "." not in name else name
-    given = "" if name == "telemetry.headers" else f", got {first['input']!r}"
-    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {first['msg']}{given}."
+    given = f", got {first['input']!r}" if _may_be_shown(name, first["input"]) else ""
+    told = f"{first['msg'].removeprefix('Value error, ')}{given}."
+    if name.startswith("reports"):  # tables, which the file has
+        return f"{name}: {told}"
+    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {told}"
+
+
+def _may_be_shown(name: str, value: object) -> bool:
+    """Tell whether a wrong value holds no secret; one that stands where a channel was expected may."""
+    path = name.split(".")
+    if path[:2] == ["reports", "channels"]:
+        return path[-1] in ("name", "type", "when") and isinstance(value, str)
+    return name not in ("telemetry.headers", "reports")
+
+
+def _variable(e: SettingsError) -> str:
+    """Return the variable, or the section it belongs to, that is not JSON."""
+    found = re.search(r'field "(\w+)"', str(e))
+    return f"RUNWELL_{found[1].upper()}" if found else "a RUNWELL_… variable"
