@@ -1,0 +1,135 @@
+"""Tests of shares and arrivals, and the decision over all of them.
+
+For each series and each window of 1, 6 and 24 hours that ends in the period: hits of trials against the baseline, by
+the tail of the beta-binomial (arrivals: `volume`) on the side on which they lie. `decide` then controls the false
+discovery rate over all tests of a report, because a report makes thousands of them, and asks for an effect that
+matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from collector.analyse.anomalies import baseline, levels, rows, tails, volume
+from collector.analyse.anomalies.cube import Bools, Cube, cube
+from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
+from collector.analyse.anomalies.tails import Floats
+
+_IS_VOLUME = pl.col("metric") == VOLUME
+_IS_PACE = pl.col("metric").is_in([SLOW, FAST])
+
+
+def tests(
+    counts: pl.DataFrame,
+    *,
+    from_ns: int,
+    to_ns: int,
+    zone: str,
+    options: Options | None = None,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> pl.DataFrame:
+    """Return one row of `rows.TESTS` per series, metric, window and direction, and one per new level.
+
+    *counts*: series, metric, hour_ns (UTC hours), n trials, x hits; about `history_days` before *from_ns*. Rows of the
+    metric `volume` count arrivals (n = x) and are tested as such; `slow` and `fast` only upwards. *zone*: whose hours
+    the day and the week have. *gaps*: spans (from, to) without telemetry: not assessed, and no part of the baseline.
+    Raises ValueError for an empty period or an unknown zone.
+    """
+    options = options or Options()
+    shares, arrivals = (
+        cube(counts.filter(own), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
+        for own in (~_IS_VOLUME, _IS_VOLUME)
+    )
+    made = pl.concat([_shares(shares, options), volume.tests(arrivals, options)])
+    return made.filter(~_IS_PACE | (pl.col("direction") == "up"))
+
+
+def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
+    """Return *tests* with q and fires: what is reported.
+
+    q: false discovery rate at which the test is still rejected, over all eligible tests given (NULL for the others):
+    give all tests of a report at once. fires: q below `Options.q`, not usual, and an effect beyond every gate.
+    """
+    options = options or Options()
+    eligible = tests.with_row_index("at").filter("eligible")
+    q = tails.benjamini_hochberg(eligible["p"].to_numpy())
+    judged = tests.with_row_index("at").join(
+        eligible.select("at", q=pl.Series(q, dtype=pl.Float64)), on="at", how="left", maintain_order="left"
+    )
+    x, expected = pl.col("x").cast(pl.Float64), pl.col("expected")
+    excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
+    more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
+    least_difference = (
+        pl.when(_IS_PACE).then(options.least_difference_slow).when(_IS_VOLUME).then(0.0)
+        .otherwise(options.least_difference)
+    )  # fmt: skip
+    fires = (
+        pl.col("eligible")
+        & (pl.col("q") <= options.q)
+        & ~pl.col("is_usual")
+        & (excess >= _either(options.volume_least_excess, options.least_excess))
+        & (more >= _either(options.volume_least_ratio, options.least_ratio) * less)
+        & (excess >= least_difference * pl.col("n"))
+        & (pl.col("excess_inside") >= excess * options.least_inside)
+    )
+    return judged.with_columns(fires=fires.fill_null(False)).drop("at")
+
+
+def _either(of_volume: float, of_shares: float) -> pl.Expr:
+    return pl.when(_IS_VOLUME).then(of_volume).otherwise(of_shares)
+
+
+@dataclass(frozen=True)
+class _ShareLaw:
+    """Beta-binomial: the hits of a window scatter more than binomial, and the baseline is not known exactly."""
+
+    rho: dict[int, Floats]
+    support: Floats
+    options: Options
+    is_share: ClassVar[bool] = True
+
+    def scatter(self, length: int, columns: slice) -> Floats:
+        """Return rho by (series, windows): of the hits, and of what the baseline itself rests on."""
+        longest = max(k for k in self.rho if k <= max(length, min(self.rho)))
+        trials = self.support[:, columns] * max(1.0, min(length, 24) / 3)
+        return np.minimum(self.rho[longest][:, None] + 1 / (trials + 1), 0.9)
+
+    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+        """Return n p (1 - p) (1 + (n - 1) rho)."""
+        share = _share(n, expected)
+        out: Floats = n * share * (1 - share) * (1 + np.maximum(n - 1, 0) * scatter)
+        return out
+
+    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return the beta-binomial tails."""
+        return tails.beta_binomial(x, n, _share(n, expected), scatter)
+
+    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return the range of the moment-matched beta distribution."""
+        return tails.beta_binomial_range(n, _share(n, expected), scatter)
+
+    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+        """Return where even all hits (or none) would not be enough to matter."""
+        most = n - expected if direction == "up" else expected
+        return (n < self.options.least_n) | (most < self.options.least_excess), "too few in the window"
+
+
+def _share(n: Floats, expected: Floats) -> Floats:
+    return np.clip(expected / np.maximum(n, 1), 1e-6, 1 - 1e-6)
+
+
+def _shares(cube: Cube, options: Options) -> pl.DataFrame:
+    everything = np.broadcast_to(cube.is_known, cube.n.shape)
+    first = baseline.of_shares(cube, everything, options)
+    expected = first.hourly(cube.clocks, first.share) * cube.n
+    used, new = levels.split(cube, levels.begin(cube, expected[0], options), everything, options)
+    own = baseline.of_shares(cube, used, options)
+    expected = own.hourly(cube.clocks, own.share) * cube.n
+    support = own.hourly(cube.clocks, own.support)[0]
+    law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
+    return rows.build(cube, expected, law, used, new, options)

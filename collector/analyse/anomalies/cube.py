@@ -1,0 +1,146 @@
+"""Hourly counts as dense arrays, series by hours, and the hours' places in day and week on two clocks.
+
+A baseline by local hours is right for load that follows the wall clock, one by UTC hours for load that follows UTC.
+The two differ only for some weeks after a clock change; then both are kept and an observation must be unusual on
+each of them (see `Cube.clocks`), so that a clock change alone raises nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.tails import Floats
+from collector.analyse.frames import HOUR_NS
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+KEY = ["series", "metric"]
+_THURSDAY = 72  # hour of the week, from Monday, at which 1970 began
+DAY_H = 24
+WEEK_H = 168
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The place of each hour in local (or UTC) time: hour of day, hour of week (Monday 0), whether a weekend."""
+
+    hour_of_day: Ints
+    hour_of_week: Ints
+
+    @property
+    def is_weekend(self) -> Bools:
+        """Return whether each hour is on a Saturday or Sunday."""
+        return self.hour_of_week >= 5 * DAY_H
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Counts *n* and *x* of each series (rows, as `keys`) and hour (columns, `hours_ns` ascending, without holes)."""
+
+    keys: pl.DataFrame
+    hours_ns: Ints
+    n: Floats
+    x: Floats
+    period: int
+    """Index of the first hour of the period; what is before is history."""
+    first_seen: Ints
+    """Index of each series' first hour with data, negative where it was seen before the cube begins."""
+    is_known: Bools
+    """By hour: whether telemetry was there; False in a data gap."""
+    clocks: tuple[Clock, ...]
+    """One, or two (local, UTC) where the offset of the zone changed within the cube."""
+    steps: tuple[tuple[int, int], ...]
+    """(index of the hour, hours) where local time jumped forward (positive) or back (negative)."""
+
+    @property
+    def ages_days(self) -> Floats:
+        """Return how many days before the period each hour of history lies, from the middle of the hour."""
+        return (self.period - np.arange(self.period) - 0.5) / DAY_H
+
+
+def cube(
+    counts: pl.DataFrame,
+    *,
+    from_ns: int,
+    to_ns: int,
+    zone: str,
+    options: Options,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> Cube:
+    """Return the cube of *counts* (series, metric, hour_ns, n, x) for the period and the history before it.
+
+    Rows of the same series and hour add up; rows outside are left out. *gaps*: spans (from_ns, to_ns) without
+    telemetry. Raises ValueError for an empty period or an unknown zone.
+    """
+    first = from_ns // HOUR_NS
+    end = -(-to_ns // HOUR_NS)
+    if end <= first:
+        raise ValueError(f"the period is empty: it goes from {from_ns} to {to_ns} ns; give an end after its beginning")
+    start = first - options.history_days * DAY_H
+    rows = counts.group_by(*KEY, "hour_ns").agg(pl.col("n", "x").sum()).filter(pl.col("hour_ns") < to_ns)
+    keys = rows.group_by(KEY).agg(seen=pl.col("hour_ns").filter(pl.col("n") > 0).min()).sort(KEY).with_row_index("row")
+    inside = rows.filter(pl.col("hour_ns") >= start * HOUR_NS).join(keys.select(*KEY, "row"), on=KEY)
+    shape = (keys.height, end - start)
+    n, x = np.zeros(shape), np.zeros(shape)
+    at = (inside["row"].to_numpy(), inside["hour_ns"].to_numpy() // HOUR_NS - start)
+    n[at] = inside["n"].to_numpy()
+    x[at] = inside["x"].to_numpy()
+    hours = np.arange(start, end, dtype=np.int64)
+    is_known = np.ones(hours.size, dtype=bool)
+    for gap_from, gap_to in gaps:
+        is_known &= (hours * HOUR_NS >= gap_to) | ((hours + 1) * HOUR_NS <= gap_from)
+    clocks, steps = _clocks(hours, zone)
+    return Cube(
+        keys=keys.select(KEY),
+        hours_ns=hours * HOUR_NS,
+        n=n * is_known,
+        x=x * is_known,
+        period=options.history_days * DAY_H,
+        first_seen=keys["seen"].fill_null(end * HOUR_NS).to_numpy() // HOUR_NS - start,
+        is_known=is_known,
+        clocks=clocks,
+        steps=steps,
+    )
+
+
+def _clocks(hours: Ints, zone: str) -> tuple[tuple[Clock, ...], tuple[tuple[int, int], ...]]:
+    """Return the clocks of *hours* (since 1970) and the steps of local time between them."""
+    utc = pl.Series(hours * HOUR_NS).cast(pl.Datetime("ns", "UTC"))
+    try:
+        local = utc.dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(f"zone {zone!r} is not known; give an IANA name such as Europe/Berlin") from error
+    local_ns = local.to_physical().to_numpy()
+    offset_ns = local_ns - hours * HOUR_NS
+    own = _clock(local_ns // HOUR_NS)
+    change = np.flatnonzero(np.diff(offset_ns))
+    if not change.size:
+        return (own,), ()
+    jumps = [(int(i) + 1, int(offset_ns[i + 1] - offset_ns[i])) for i in change]
+    steps = tuple((i, -(-abs(ns) // HOUR_NS) * (1 if ns > 0 else -1)) for i, ns in jumps)
+    return (own, _clock(hours)), steps
+
+
+def _clock(hours: Ints) -> Clock:
+    return Clock(hour_of_day=hours % DAY_H, hour_of_week=(hours + _THURSDAY) % WEEK_H)
+
+
+def windows(values: Floats, length: int) -> Floats:
+    """Return the sum over the *length* columns that end at each column; over fewer at the beginning."""
+    total = np.cumsum(values, axis=-1)
+    out = total.copy()
+    out[..., length:] = total[..., length:] - total[..., :-length]
+    return out
+
+
+def by_hour(values: Floats, place: Ints, places: int) -> Floats:
+    """Return the sums of *values* (series by hours) by the hours' *place* in the day or week: series by places."""
+    one_hot = np.zeros((place.size, places))
+    one_hot[np.arange(place.size), place] = 1.0
+    return values @ one_hot

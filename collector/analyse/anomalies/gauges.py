@@ -1,0 +1,155 @@
+"""Tests of what is no count, such as the saturation of a queue: distance from the median of the hour of the day.
+
+The fallback for values without numerator and denominator, and the weakest of the tests: it knows nothing of how much
+a value rests on. So it asks for distance in the series' own scatter, for distance in the value's own unit, and for
+persistence, n of m hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from collector.analyse.anomalies.cube import DAY_H, KEY, Clock, Cube, cube, windows
+from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.tails import Floats
+from collector.analyse.frames import HOUR_NS
+
+HOURS = pl.Schema({
+    "series": pl.String,
+    "metric": pl.String,
+    "direction": pl.String,
+    "hour_ns": pl.Int64,
+    "value": pl.Float64,
+    "expected": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "z": pl.Float64,
+    "eligible": pl.Boolean,
+    "reason": pl.String,
+    "fires": pl.Boolean,
+})  # fmt: skip
+"""One row per series, metric, hour of the period and direction. `expected`: median of that hour of the day; `low`,
+`high`: what would still not fire; `z`: distance in scaled median absolute deviations."""
+
+EVENTS = pl.Schema({
+    "series": pl.String,
+    "metric": pl.String,
+    "direction": pl.String,
+    "from_ns": pl.Int64,
+    "to_ns": pl.Int64,
+    "value": pl.Float64,
+    "expected": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "z": pl.Float64,
+    "hours": pl.Int64,
+})  # fmt: skip
+"""`value`, `expected`, `low`, `high`: means over the hours that fire, `hours` how many; `z`: the greatest of them."""
+
+_SCALED = 1.4826  # a median absolute deviation in standard deviations of a normal distribution
+_LEAST_SCATTER = 0.02
+
+
+def tests(
+    values: pl.DataFrame,
+    *,
+    from_ns: int,
+    to_ns: int,
+    zone: str,
+    options: Options | None = None,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> pl.DataFrame:
+    """Return rows of `HOURS` for *values*: series, metric, hour_ns, value; hours without a row are unknown.
+
+    Raises ValueError for an empty period or an unknown zone.
+    """
+    options = options or Options()
+    rows = values.filter(pl.col("value").is_not_null()).select(*KEY, "hour_ns", n=pl.lit(1), x=pl.col("value"))
+    whole = cube(rows, from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
+    value = np.where(whole.n > 0, whole.x / np.maximum(whole.n, 1), np.nan)
+    centre, scatter, days = (np.stack(v) for v in zip(*(_usual(whole, value, c) for c in whole.clocks), strict=True))
+    distance = np.maximum(options.gauge_z * scatter, options.gauge_least_difference)
+    return pl.concat([_direction(whole, value, centre, scatter, distance, days[0], d, options) for d in ("up", "down")])
+
+
+def _usual(whole: Cube, value: Floats, clock: Clock) -> tuple[Floats, Floats, Floats]:
+    """Return median, scaled MAD and number of values of the hour of the day and its neighbours, series by hours."""
+    history = value[:, : whole.period].reshape(value.shape[0], -1, DAY_H)
+    place = clock.hour_of_day[: whole.period].reshape(-1, DAY_H)
+    out = []
+    for hour in range(DAY_H):
+        near = (place - hour + 1) % DAY_H <= 2
+        some = history[:, near]
+        known = np.isfinite(some).sum(axis=1)
+        filled = np.where((known > 0)[:, None], some, 0.0)  # a series without a value there is not judged
+        middle = np.nanmedian(filled, axis=1)
+        out.append((middle, _SCALED * np.nanmedian(np.abs(filled - middle[:, None]), axis=1), known))
+    middle, scatter, known = (np.stack(v, axis=1)[:, clock.hour_of_day] for v in zip(*out, strict=True))
+    return middle, np.maximum(scatter, _LEAST_SCATTER), known.astype(np.float64)
+
+
+def _direction(
+    whole: Cube,
+    value: Floats,
+    centre: Floats,
+    scatter: Floats,
+    distance: Floats,
+    days: Floats,
+    direction: str,
+    options: Options,
+) -> pl.DataFrame:
+    sign = 1.0 if direction == "up" else -1.0
+    clock = (sign * (value - centre) - distance).argmin(axis=0)[None]  # unusual means unusual on each clock
+    e, s, d = (np.take_along_axis(v, clock, axis=0)[0] for v in (centre, scatter, distance))
+    enough = days >= options.least_history_days
+    out = np.nan_to_num(sign * (value - e) - d, nan=-1.0) > 0
+    # An hour fires where it is out and lies in some stretch of m hours of which n are out.
+    least, of = options.gauge_of
+    full = windows(out.astype(np.float64), of) >= least
+    ahead = np.zeros_like(full)
+    for shift in range(of):
+        ahead[:, : full.shape[1] - shift] |= full[:, shift:]
+    period = slice(whole.period, None)
+    rows, hours = np.nonzero(np.isfinite(value[:, period]))
+    at = (rows, hours + whole.period)
+    reason = pl.when(~pl.col("eligible")).then(pl.lit("too little history"))
+    return (
+        whole.keys[rows]
+        .hstack([
+            pl.Series("hour_ns", whole.hours_ns[at[1]]),
+            pl.Series("value", value[at]),
+            pl.Series("expected", e[at]),
+            pl.Series("low", (e - d)[at]),
+            pl.Series("high", (e + d)[at]),
+            pl.Series("z", (sign * (value - e) / s)[at]),
+            pl.Series("eligible", enough[at]),
+            pl.Series("fires", (out & ahead & enough)[at]),
+        ])
+        .with_columns(direction=pl.lit(direction), reason=reason)
+        .select(pl.col(name).cast(kind) for name, kind in HOURS.items())
+    )  # fmt: skip
+
+
+def merge(tested: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
+    """Return rows of `EVENTS`: hours that fire at most `merge_gap_h` apart, the farthest out first."""
+    options = options or Options()
+    key = [*KEY, "direction"]
+    apart = pl.col("hour_ns") - pl.col("hour_ns").shift(1).over(key) - HOUR_NS
+    return (
+        tested.filter("fires")
+        .sort(*key, "hour_ns")
+        .with_columns(event=(apart > options.merge_gap_h * HOUR_NS).fill_null(True).cum_sum())
+        .group_by(*key, "event", maintain_order=True)
+        .agg(
+            pl.col("value", "expected", "low", "high").mean(),
+            from_ns=pl.col("hour_ns").min(),
+            to_ns=pl.col("hour_ns").max() + HOUR_NS,
+            z=pl.col("z").max(),
+            hours=pl.len(),
+        )
+        .sort("z", *key, "from_ns", descending=[True, False, False, False, False])
+        .select(pl.col(name).cast(kind) for name, kind in EVENTS.items())
+    )

@@ -1,0 +1,92 @@
+"""New levels: from when on a series has been different, where it has stayed so.
+
+One change point per series, by the likelihood ratio of the hits before and after each hour (Poisson, given what the
+hour of the day lets expect, divided by the dispersion). A burst is told from a level by its persistence: each quarter
+of what followed must lie beyond the middle of the two levels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from collector.analyse.anomalies.cube import DAY_H, Bools, Cube, Ints, windows
+from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.tails import Floats
+
+_PARTS = 4
+_MEDIAN_OF_SQUARE = 0.4549  # of a standard normal
+
+
+def begin(cube: Cube, expected: Floats, options: Options) -> Ints:
+    """Return the index of the hour at which each series' present level began, -1 where it has always been the same.
+
+    *expected*: hits by hour (series, hours) as if nothing had changed. A level has lasted `level_h` hours by the end
+    of the period, and as long lies before it.
+    """
+    hits, weight = np.cumsum(cube.x, axis=1), np.cumsum(expected, axis=1)
+    all_hits, all_weight = hits[:, -1:], weight[:, -1:]
+    hours = hits.shape[1]
+    # Split before hour t: what is before has t hours.
+    x1, e1 = hits[:, :-1], weight[:, :-1]
+    x2, e2 = all_hits - x1, all_weight - e1
+    whole = all_hits / np.maximum(all_weight, 1e-9)
+    ratio = 2 * (_term(x1, e1, whole) + _term(x2, e2, whole))
+    t = np.arange(1, hours)
+    seen = np.maximum(cube.first_seen, 0)
+    allowed = (t >= seen[:, None] + options.level_h) & (t <= hours - options.level_h)
+    ratio = np.where(allowed, ratio, 0.0) / _dispersion(cube, expected)[:, None]
+    best = ratio.argmax(axis=1) if ratio.size else np.zeros(0, dtype=np.int64)
+    found = np.full(best.size, -1, dtype=np.int64)
+    for row in np.flatnonzero(ratio.max(axis=1, initial=0.0) >= options.level_evidence):
+        at = int(best[row]) + 1
+        before = x1[row, at - 1] / max(e1[row, at - 1], 1e-9)
+        after = x2[row, at - 1] / max(e2[row, at - 1], 1e-9)
+        if _stays(cube.x[row, at:], expected[row, at:], before, after, options):
+            found[row] = at
+    return found
+
+
+def _term(x: Floats, e: Floats, whole: Floats) -> Floats:
+    out: Floats = special.xlogy(x, np.maximum(x, 1e-9) / np.maximum(e * whole, 1e-9))
+    return out
+
+
+def _dispersion(cube: Cube, expected: Floats) -> Floats:
+    """Return by how much days differ from each other beyond Poisson, at least 1; one change of level does not count."""
+    day = slice(DAY_H - 1, None, DAY_H)
+    x, e = windows(cube.x, DAY_H)[:, day], windows(expected, DAY_H)[:, day]
+    rate = x / np.maximum(e, 1e-9)
+    mean = (x[:, 1:] + x[:, :-1]) / np.maximum(e[:, 1:] + e[:, :-1], 1e-9)
+    variance = mean * (1 / np.maximum(e[:, 1:], 1e-9) + 1 / np.maximum(e[:, :-1], 1e-9))
+    usable = (e[:, 1:] > 0) & (e[:, :-1] > 0) & (mean > 0)
+    squares = np.where(usable, np.diff(rate, axis=1) ** 2 / np.maximum(variance, 1e-9), np.nan)
+    out = np.ones(x.shape[0])
+    some = usable.any(axis=1)
+    out[some] = np.nanmedian(squares[some], axis=1) / _MEDIAN_OF_SQUARE
+    return np.maximum(out, 1.0)
+
+
+def _stays(x: Floats, e: Floats, before: float, after: float, options: Options) -> bool:
+    """Return whether each quarter of what followed lies on the side of the new level, which differs enough."""
+    high, low = max(before, after), min(before, after)
+    if high < options.least_ratio * low or x.sum() + e.sum() == 0:
+        return False
+    middle = np.sqrt(high * max(low, high / 100))
+    part = np.minimum((np.cumsum(e) / max(e.sum(), 1e-9) * _PARTS).astype(int), _PARTS - 1)
+    hits, weight = np.bincount(part, x, _PARTS), np.bincount(part, e, _PARTS)
+    rates = hits / np.maximum(weight, 1e-9)
+    return bool((rates >= middle).all() if after > before else (rates <= middle).all())
+
+
+def split(cube: Cube, begun: Ints, known: Bools, options: Options) -> tuple[Bools, Ints]:
+    """Return which hours of history the baseline is made of, and where levels began that this period first calls so.
+
+    A level becomes one `level_h` hours after it began. Where that was before the period, the baseline is what came
+    after; where it is in the period, what came before (and the level is an event of this period).
+    """
+    hour = np.arange(cube.hours_ns.size)
+    is_old = (begun >= 0) & (begun + options.level_h <= cube.period)
+    is_new = (begun >= 0) & ~is_old
+    used = known & (~is_old[:, None] | (hour >= begun[:, None])) & (~is_new[:, None] | (hour < begun[:, None]))
+    return used, np.where(is_new, begun, -1)

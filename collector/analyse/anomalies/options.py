@@ -1,0 +1,73 @@
+"""The settings of detection, all of them; docs/anomalies.md says how the defaults were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VOLUME = "volume"
+"""The metric whose rows count arrivals (n = x) and are tested against a number, not a share."""
+SLOW, FAST = "slow", "fast"
+"""Metrics made by `durations.exceedances`: shares above the baseline's p90 and below its p10; tested upwards only."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Thresholds of the tests and of the decision. Shares are 0 to 1, lengths in hours or days as named."""
+
+    windows_h: tuple[int, ...] = (1, 6, 24)
+    """Lengths of the windows tested, each ending at every hour of the period."""
+    history_days: int = 28
+    """How far back the baseline reaches."""
+    least_history_days: float = 3.0
+    """A series first seen later than this before the period is too new to judge."""
+    half_life_days: float = 10.0
+    """After how long an hour of the baseline counts half."""
+    fleet_trials: float = 10.0
+    """How many trials of the mean of all series a series' own share is mixed with."""
+    hour_trials: float = 60.0
+    """How many trials of the series' own share the share of an hour of the day is mixed with."""
+    fleet_dispersion_trials: float = 200.0
+    """How many trials the dispersion of all series counts for beside a series' own."""
+
+    q: float = 0.01
+    """False discovery rate over all eligible tests of a report."""
+    least_n: int = 20
+    """Fewest trials in a window for a test of a share."""
+    least_excess: float = 5.0
+    """Fewest hits beyond (or below) the expected number."""
+    least_ratio: float = 1.5
+    """Least ratio of observed to expected (or of expected to observed, downwards)."""
+    least_difference: float = 0.01
+    """Least difference between the observed and the expected share."""
+    least_difference_slow: float = 0.05
+    """The same for shares of slow and fast ones."""
+    least_inside: float = 0.25
+    """Least part of the excess that must lie in the period, where a window reaches back before it."""
+    pace_least_n: int = 100
+    """Fewest durations in the baseline for a percentile of them to be exceeded."""
+    pace_least_ratio: float = 1.2
+    """How far from the median a duration must be, at least, to be called slow (or fast)."""
+    usual_days: int = 1
+    """On how many days of the baseline something as unusual may have happened before it counts as usual."""
+
+    volume_least_expected: float = 20.0
+    """Fewest arrivals expected (for a drop) or seen (for a surge) in a window."""
+    volume_least_ratio: float = 2.0
+    volume_least_excess: float = 20.0
+    hour_of_week_weight: float = 2.0
+    """How many weeks of the same hour of working days (or of weekends) an hour of the week is mixed with."""
+
+    level_h: int = 24
+    """What lasts longer is a new level."""
+    level_evidence: float = 30.0
+    """Least likelihood ratio statistic, divided by the dispersion, for a new level."""
+
+    gauge_z: float = 6.0
+    """Least distance from the seasonal median in (scaled) median absolute deviations."""
+    gauge_least_difference: float = 0.2
+    """Least distance from the seasonal median in the gauge's own unit."""
+    gauge_of: tuple[int, int] = (2, 3)
+    """How many of how many successive hours must be out."""
+
+    merge_gap_h: int = 3
+    """Tests of one series at most this far apart are one event."""

@@ -1,0 +1,217 @@
+"""The rows of tests: every window of a period, in both directions, with what it was compared with.
+
+Shared by shares and arrivals. Both give what is expected by hour on one or more clocks, and a law that says how much
+counts scatter; the rest is here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from collector.analyse.anomalies.cube import DAY_H, Bools, Cube, Ints, windows
+from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.tails import Floats
+from collector.analyse.frames import HOUR_NS
+
+TESTS = pl.Schema({
+    "series": pl.String,
+    "metric": pl.String,
+    "direction": pl.String,
+    "window_h": pl.Int64,
+    "from_ns": pl.Int64,
+    "to_ns": pl.Int64,
+    "n": pl.Int64,
+    "x": pl.Int64,
+    "p0": pl.Float64,
+    "expected": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "p": pl.Float64,
+    "excess_inside": pl.Float64,
+    "is_usual": pl.Boolean,
+    "is_level": pl.Boolean,
+    "eligible": pl.Boolean,
+    "reason": pl.String,
+})  # fmt: skip
+"""`direction`: up or down; `n`, `x`: trials and hits of the window (arrivals: n = x); `p0`: expected share (arrivals:
+NULL); `expected`: hits expected; `low`, `high`: where the hits of 95 % of such windows lie; `p`: mid-p tail
+probability; `excess_inside`: by how much the hits of the period alone are beyond expectation, in the test's direction
+(a window may reach back before the period); `is_usual`: the baseline has seen as much on more than `usual_days` days;
+`is_level`: the window is all that followed the beginning of a new level; `reason`: why it is not eligible."""
+
+GAP = "no telemetry in part of the window"
+_TOO_NEW = "too little history"
+_USUAL_VARIANCE = 1.0  # a variance below one hit says nothing about how unusual one hit is
+
+
+class Law(Protocol):
+    """How counts scatter. Arrays are (series, windows); *scatter* is what `scatter` gave for the same windows."""
+
+    @property
+    def is_share(self) -> bool:
+        """Return whether hits are a share of trials."""
+
+    def scatter(self, length: int, columns: slice) -> Floats:
+        """Return the overdispersion of windows of *length* hours that end at *columns*."""
+
+    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+        """Return the variance of the hits."""
+
+    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return the lower and the upper mid-p tail."""
+
+    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return between which counts 95 % of the hits lie."""
+
+    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+        """Return which windows could not show anything that matters, and why."""
+
+
+def build(cube: Cube, expected: Floats, law: Law, used: Bools, levels: Ints, options: Options) -> pl.DataFrame:
+    """Return rows of `TESTS` for every window of the period, and one for each new level.
+
+    *expected*: hits by hour, (clocks, series, hours); *used*: which hours of history the baseline is made of; *levels*:
+    the hour at which a new level began that this period is the first to call so, -1 for none.
+    """
+    if cube.keys.is_empty():
+        return TESTS.to_frame()
+    parts = [
+        _windows(cube, expected, law, used, length, direction, options)
+        for direction in ("up", "down")
+        for length in options.windows_h
+    ]
+    parts += [_levels(cube, expected, law, levels, direction, options) for direction in ("up", "down")]
+    return pl.concat(parts)
+
+
+def _windows(
+    cube: Cube, expected: Floats, law: Law, used: Bools, length: int, direction: str, options: Options
+) -> pl.DataFrame:
+    columns = slice(cube.period, cube.hours_ns.size)
+    e = _fairest(windows(expected, length), direction)
+    n, x = windows(cube.n, length), windows(cube.x, length)
+    usual = _usual(cube, x - e, law.variance(n, e, law.scatter(length, slice(None))), used, direction, options)
+    # Of a window that reaches back before the period, only the hours of the period.
+    since = np.maximum(np.arange(cube.hours_ns.size)[columns] - length, cube.period - 1)
+    inside = np.cumsum(cube.x, axis=1) - _fairest(np.cumsum(expected, axis=2), direction)
+    ends_ns = cube.hours_ns[columns] + HOUR_NS
+    return _frame(
+        cube, law, np.arange(cube.keys.height), direction, options,
+        from_ns=ends_ns - length * HOUR_NS, to_ns=ends_ns, window_h=length,
+        n=n[:, columns], x=x[:, columns], e=e[:, columns], scatter=law.scatter(length, columns),
+        inside=(inside[:, columns] - inside[:, since]), usual=usual,
+        has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0, is_level=False,
+    )  # fmt: skip
+
+
+def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str, options: Options) -> pl.DataFrame:
+    """Return a row for each of the *levels*: the window from its beginning to the end of the period."""
+    rows = np.flatnonzero(levels >= 0)
+    after = np.arange(cube.hours_ns.size) >= levels[rows, None]
+    n, x = ((v[rows] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
+    e = _fairest((expected[:, rows] * after).sum(axis=2, keepdims=True), direction)
+    from_ns = cube.hours_ns[levels[rows]][:, None]
+    end_ns = cube.hours_ns[-1:] + HOUR_NS
+    last = slice(cube.hours_ns.size - 1, None)
+    return _frame(
+        cube, law, rows, direction, options,
+        from_ns=from_ns, to_ns=end_ns, window_h=(end_ns - from_ns) // HOUR_NS,
+        n=n, x=x, e=e, scatter=law.scatter(max(options.windows_h), last)[rows], inside=x - e,
+        usual=np.full(cube.keys.height, -np.inf), has_gap=np.zeros(1, dtype=bool), is_level=True,
+    )  # fmt: skip
+
+
+def _fairest(expected: Floats, direction: str) -> Floats:
+    """Return what the clock says that is nearest to a deviation in *direction*: unusual means unusual on each clock."""
+    out: Floats = expected.max(axis=0) if direction == "up" else expected.min(axis=0)
+    return out
+
+
+def _usual(cube: Cube, excess: Floats, variance: Floats, used: Bools, direction: str, options: Options) -> Floats:
+    """Return how unusual, in standard deviations, each series was on its most unusual day but `usual_days`."""
+    history = slice(0, cube.period)
+    z = _unusual(excess[:, history], variance[:, history], direction)
+    z = np.where(used[:, history] & cube.is_known[history], z, -np.inf)
+    by_day = np.sort(z.reshape(z.shape[0], -1, DAY_H).max(axis=2), axis=1)
+    out: Floats = by_day[:, -1 - options.usual_days]
+    return out
+
+
+def _unusual(excess: Floats, variance: Floats, direction: str) -> Floats:
+    sign = 1.0 if direction == "up" else -1.0
+    z: Floats = sign * excess / np.sqrt(variance + _USUAL_VARIANCE)
+    return z
+
+
+def _frame(
+    cube: Cube,
+    law: Law,
+    rows: Ints,
+    direction: str,
+    options: Options,
+    *,
+    from_ns: Ints,
+    to_ns: Ints,
+    window_h: Ints | int,
+    n: Floats,
+    x: Floats,
+    e: Floats,
+    scatter: Floats,
+    inside: Floats,
+    usual: Floats,
+    has_gap: Bools,
+    is_level: bool,
+) -> pl.DataFrame:
+    """Return the rows of some windows of the series *rows*; arrays are (rows, windows) or broadcast to it."""
+    is_up = direction == "up"
+    lower, upper = law.tails(x, n, e, scatter)
+    low, high = law.range(n, e, scatter)
+    few, why = law.too_few(n, e, direction)
+    is_new = (cube.period - cube.first_seen[rows] < options.least_history_days * DAY_H)[:, None]
+    z = _unusual(x - e, law.variance(n, e, scatter), direction)
+
+    def flat(values: Floats | Ints | Bools | int) -> Floats | Ints | Bools:
+        return np.broadcast_to(values, x.shape).reshape(-1)
+
+    frame = pl.DataFrame({
+        "row": flat(rows[:, None]),
+        "window_h": flat(window_h),
+        "from_ns": flat(from_ns),
+        "to_ns": flat(to_ns),
+        "n": flat(n),
+        "x": flat(x),
+        "p0": flat(e / np.maximum(n, 1)),
+        "expected": flat(e),
+        "low": flat(low),
+        "high": flat(high),
+        "p": flat(upper if is_up else lower),
+        "excess_inside": flat(inside if is_up else -inside),
+        "is_usual": flat(z <= usual[rows, None]),
+        "few": flat(few),
+        "gap": flat(has_gap),
+        "new": flat(is_new),
+    })  # fmt: skip
+    reason = (
+        pl.when("gap")
+        .then(pl.lit(GAP))
+        .when("new")
+        .then(pl.lit(_TOO_NEW))
+        .when("few")
+        .then(pl.lit(why))
+        .otherwise(None)
+    )
+    return (
+        cube.keys[frame["row"]]
+        .hstack(frame.drop("row"))
+        .with_columns(
+            direction=pl.lit(direction),
+            is_level=pl.lit(is_level),
+            reason=reason,
+            eligible=reason.is_null(),
+            p0=pl.col("p0") if law.is_share else pl.lit(None, pl.Float64),
+        )
+        .select(pl.col(name).cast(kind) for name, kind in TESTS.items())
+    )

@@ -1,0 +1,137 @@
+"""Tests of arrivals: fewer or more than the hour of the week lets expect, by the negative binomial.
+
+The expectation of an hour of the week is the weighted mean of that hour in the weeks before, mixed with the same hour
+of all working days (or of the weekend), times how much the last week was above or below that. Where a zone's clocks
+change, a fixed-time job of the skipped hour runs right after it, and one of the repeated hour in only one of the two:
+these are clocks of their own, and an observation must be unusual on each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from collector.analyse.anomalies import baseline, levels, rows, tails
+from collector.analyse.anomalies.cube import DAY_H, WEEK_H, Bools, Clock, Cube, by_hour, windows
+from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.tails import Floats
+
+_LEAST = 1e-3
+_LEAST_ALPHA, _MOST_ALPHA = 1e-4, 20.0
+_TREND = (0.5, 2.0)
+_TREND_ARRIVALS = 50.0
+
+
+def tests(cube: Cube, options: Options) -> pl.DataFrame:
+    """Return rows of `rows.TESTS` for arrivals."""
+    everything = np.broadcast_to(cube.is_known, cube.n.shape)
+    seen = everything & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None])
+    used, new = levels.split(cube, levels.begin(cube, _expected(cube, seen, options)[0], options), seen, options)
+    expected = _expected(cube, used, options)
+    return rows.build(
+        cube, expected, _VolumeLaw(_dispersions(cube, expected[0], used, options), options), used, new, options
+    )
+
+
+def _expected(cube: Cube, used: Bools, options: Options) -> Floats:
+    """Return arrivals by hour, (clocks, series, hours)."""
+    weight = baseline.weights(cube, used, options)
+    x = cube.x[:, : cube.period] * weight
+    out = [_of_clock(cube, clock, weight, x, options) for clock in cube.clocks]
+    return np.maximum(np.stack(out + _shifted(cube, out[0])), _LEAST)
+
+
+def _of_clock(cube: Cube, clock: Clock, weight: Floats, x: Floats, options: Options) -> Floats:
+    history = slice(0, cube.period)
+    sums, hours = (by_hour(v, clock.hour_of_week[history], WEEK_H) for v in (x, weight))
+    # The same hour of all working days, or of both days of the weekend.
+    week = np.arange(WEEK_H)
+    like = np.where(week >= 5 * DAY_H, DAY_H, 0) + week % DAY_H
+    sums_like, hours_like = (by_hour(v, like, 2 * DAY_H)[:, like] for v in (sums, hours))
+    mean_like = (sums_like + _overall(sums, hours)) / (hours_like + 1.0)
+    k = options.hour_of_week_weight
+    mean = ((sums + k * mean_like) / (hours + k))[:, clock.hour_of_week]
+    recent = np.arange(cube.period) >= cube.period - WEEK_H
+    seen, due = ((v[:, history] * (weight > 0) * recent).sum(axis=1) for v in (cube.x, mean))
+    trend = np.clip((seen + _TREND_ARRIVALS) / (due + _TREND_ARRIVALS), *_TREND)
+    out: Floats = mean * trend[:, None]
+    return out
+
+
+def _overall(sums: Floats, hours: Floats) -> Floats:
+    mean: Floats = sums.sum(axis=1, keepdims=True) / np.maximum(hours.sum(axis=1, keepdims=True), 1e-9)
+    return mean
+
+
+def _shifted(cube: Cube, local: Floats) -> list[Floats]:
+    """Return what fixed-time jobs do where the clocks change: by the first and by the second of repeated hours."""
+    if not cube.steps:
+        return []
+    first, second = local.copy(), local.copy()
+    for at, hours in cube.steps:
+        if hours > 0:
+            # The skipped hours are those of the same day before `at`, a week earlier or later.
+            for skipped in range(hours):
+                source = _same_hour(cube, at, skipped)
+                first[:, at] += local[:, source]
+                second[:, at] += local[:, source]
+        else:
+            first[:, at : at - hours] = 0.0
+            second[:, max(at + hours, 0) : at] = 0.0
+    return [first, second]
+
+
+def _same_hour(cube: Cube, at: int, skipped: int) -> int:
+    """Return an hour of the cube whose local hour of the week is the *skipped*-th before the one at *at*."""
+    place = (cube.clocks[0].hour_of_week[at] - 1 - skipped) % WEEK_H
+    return int(np.flatnonzero(cube.clocks[0].hour_of_week == place)[0])
+
+
+def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> dict[int, Floats]:
+    """Return alpha by window length: Var X = m + alpha m^2; sum((x - m)^2 - m) / sum(m^2), mixed with all series'."""
+    keep = used[:, : cube.period]
+    x, e = (v[:, : cube.period] * keep for v in (cube.x, expected))
+    out = {}
+    for length in options.windows_h:
+        xs, es = windows(x, length), windows(e, length)
+        above, squares = ((xs - es) ** 2 - es).sum(axis=1), (es**2).sum(axis=1)
+        own = above / np.maximum(squares, 1e-9)
+        fleet = max(float(np.median(own)) if own.size else 0.0, _LEAST_ALPHA)
+        mixed = (above + fleet * squares * 0.1) / np.maximum(squares * 1.1, 1e-9)
+        out[length] = np.clip(mixed, _LEAST_ALPHA, _MOST_ALPHA)
+    return out
+
+
+@dataclass(frozen=True)
+class _VolumeLaw:
+    """Negative binomial."""
+
+    alpha: dict[int, Floats]
+    options: Options
+    is_share: ClassVar[bool] = False
+
+    def scatter(self, length: int, columns: slice) -> Floats:
+        """Return alpha, (series, 1)."""
+        longest = max(k for k in self.alpha if k <= max(length, min(self.alpha)))
+        return self.alpha[longest][:, None]
+
+    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+        """Return m + alpha m^2."""
+        out: Floats = expected + scatter * expected**2
+        return out
+
+    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return the negative binomial tails."""
+        return tails.negative_binomial(x, expected, scatter)
+
+    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+        """Return the range of the moment-matched gamma distribution."""
+        return tails.negative_binomial_range(expected, scatter)
+
+    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+        """Return where even no arrival at all would not matter."""
+        few = expected < self.options.volume_least_expected if direction == "down" else np.zeros(expected.shape, bool)
+        return few, "too few expected in the window"
