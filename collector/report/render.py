@@ -1,0 +1,194 @@
+"""A report as HTML, Markdown or JSON. The same report gives the same bytes, wherever and whenever it is rendered.
+
+Text in a report may come from telemetry and is hostile: HTML is escaped by the template engine, Markdown by
+`markdown_text` on everything a template prints, and characters that hide or turn text are shown as their codes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json as json_
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from collector.model import verdict as said
+from collector.model.errors import BadInput
+from collector.model.report import Anomaly, Report, RunRef, Value
+from collector.model.shown import count, percent, visible
+from collector.report import charts
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$&])")
+_LINE = re.compile(r"^(\d*)([#+=.)-])(?=[\s#+=-]|$)")
+# Addresses, mentions and emoji are looked for in text after it was unescaped; a joiner, shown as nothing, parts them.
+_REPLACED = re.compile(r"(:(?=//|[A-Za-z_+-][\w+-]*:)|@(?=\S)|www(?=\.)|mailto(?=:))", re.IGNORECASE)
+_JOINER = "\u2060"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a report's runs and rules can be opened: *base* is the URL of the dashboard, None where none is known."""
+
+    base: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.base is not None and not _is_web(self.base):
+            raise BadInput(
+                f"expected an address such as http://127.0.0.1:8501, got {self.base[:60]!r}", field="dashboard"
+            )
+
+    def _to(self, page: str, **params: str) -> str | None:
+        return None if self.base is None else f"{self.base.rstrip('/')}/{page}?{urlencode(params, quote_via=quote)}"
+
+    def run(self, run: RunRef) -> str | None:
+        """Return the address of a run's page."""
+        return self._to("run", run_id=run.run_id, run_key=run.run_key)
+
+    def rule(self, code: str) -> str | None:
+        """Return the address of a rule's findings."""
+        return self._to("conventions", code=code)
+
+    def report(self, report: Report) -> str | None:
+        """Return the address of the report."""
+        return self._to("reports", report=report.id)
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and not (parts.username or parts.password or parts.query or parts.fragment)
+            and not re.search(r"[\s\"'<>\\^`{|}()\x00-\x20\x7f]", url)
+            and (parts.port is None or parts.port > 0)
+        )
+    except ValueError:
+        return False
+
+
+def html(report: Report, dashboard: str | None = None) -> str:
+    """Return a page that stands alone: it asks nothing of any server, its charts are SVG, it prints on A4.
+
+    *dashboard*: URL that runs, rules and the report link to. BadInput when it is no address of the web.
+    """
+    from markupsafe import Markup
+
+    def picture(a: Anomaly) -> str:
+        assert a.chart is not None
+        return Markup(charts.svg(a.chart, a.span, report.zone))  # noqa: S704 -- drawn by vl-convert, which escapes text
+
+    css = style()
+    more = {"picture": picture, "css": Markup(css), "policy": policy()}  # noqa: S704 -- ours
+    return _environment("html").get_template("report.html.j2").render(**_shared(report, dashboard), **more)
+
+
+def style() -> str:
+    """Return the stylesheet of the page."""
+    return _environment("text").get_template("report.css").render(c=charts)
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy of the page: nothing is fetched, no script runs, only this style applies."""
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def markdown(report: Report, dashboard: str | None = None) -> str:
+    """Return the report as GitHub's Markdown; charts are in the numbers. *dashboard* as in `html`."""
+    text = _environment("markdown").get_template("report.md.j2").render(**_shared(report, dashboard))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def json(report: Report) -> str:
+    """Return all numbers, and each chart as a Vega-Lite specification under `vega_lite`."""
+    document = report.model_dump(mode="json")
+    shown = ((found, a) for name in ("anomalies", "expected", "resolved")
+             for found, a in zip(document[name], getattr(report, name), strict=True))  # fmt: skip
+    for found, a in shown:
+        drawable = a.chart is not None and a.chart.points
+        found["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
+    return json_.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:
+    new, ongoing = said.split(report)
+    t = report.totals
+    days = f"{report.history_days:.0f}" if report.history_days >= 10 else f"{report.history_days:.1f}"
+    return {
+        "report": report,
+        "links": Links(dashboard),
+        "new": new,
+        "ongoing": ongoing,
+        "kinds": said.KINDS,
+        "totals": [
+            ("runs", t.runs, t.before_runs),
+            ("ended", t.ended, t.before_ended),
+            ("failed", t.failed, t.before_failed),
+            ("needed another attempt", t.retried, t.before_retried),
+        ],
+        "gap_words": _gaps(report),
+        "history": f"Expectations rest on {days} days of telemetry before the period.",
+        "c": charts,
+        "count": count,
+        "fact": _fact,
+        **{name: getattr(said, name) for name in ("verdict", "value", "counts", "interval", "q_value", "backtest",
+                                                  "moment", "stretch", "checked", "changed")},
+    }  # fmt: skip
+
+
+def _gaps(report: Report) -> str:
+    hours = sum(g.span.to_ns - g.span.from_ns for g in report.gaps) / 3.6e12
+    share = hours * 3.6e12 / max(1, report.period.to_ns - report.period.from_ns)
+    return f"For {hours:.1f} h ({percent(share, 0)} of the period) no telemetry arrived; they were not assessed."
+
+
+def _fact(found: Value, unit: str) -> str:
+    """Return a value with what it rests on, on one line."""
+    rest = ", ".join(part for part in (said.counts(found), said.interval(found, unit)) if part)
+    return f"{said.value(found.value, unit)} ({rest})" if rest else said.value(found.value, unit)
+
+
+def markdown_text(text: object) -> str:
+    """Return *text* so that Markdown shows it as it is: no markup, link, mention, heading or list comes of it."""
+    shown = _REPLACED.sub(rf"\1{_JOINER}", visible(str(text)))
+    return _LINE.sub(r"\1\\\2", _MARKS.sub(r"\\\1", shown.strip()))
+
+
+def _html_text(text: object) -> object:
+    return visible(text) if type(text) is str else text
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text[:1].upper()}{text[1:]}."
+
+
+@lru_cache(maxsize=3)
+def _environment(kind: str) -> Environment:
+    """Return the template engine for a kind of output; everything a template prints goes through its escape."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def into_markdown(text: object) -> object:
+        return text if isinstance(text, Markup) else Markup(markdown_text(text))  # noqa: S704 -- escaped just there
+
+    finalize: dict[str, Callable[[object], object]] = {"html": _html_text, "markdown": into_markdown}
+    found = Environment(
+        loader=PackageLoader("collector.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=finalize.get(kind),
+    )  # fmt: skip
+    found.filters["sentence"] = _sentence
+    found.filters["url"] = Markup  # built by Links: percent-encoded, nothing of Markdown is left in it
+    return found
