@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import sys
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import quote
 
 from collector.model.errors import UsageError
 
 BACKLOG = 2048
 """Connections that may wait until they are accepted."""
+_LONGEST_PATH = 100
+"""Bytes; systems allow 103 to 107."""
 
 
 def inherited() -> socket.socket | None:
     """Return the listening socket that the supervisor passed as this process's argument, None when it passed none."""
     return socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
+
+
+def inside(data: Path) -> str:
+    """Return the gRPC address at which the receive process of data directory *data* serves the gate: a Unix socket.
+
+    It stands in the directory, or in the one for temporary files where that path is longer than a socket's may be.
+    """
+    path = os.fsencode(data.resolve() / "receive.sock")
+    if len(path) > _LONGEST_PATH:
+        name = f"runwell-{blake2b(path, digest_size=12).hexdigest()}.sock"
+        path = os.fsencode(Path(tempfile.gettempdir()) / name)
+    return f"unix:{quote(path)}"
 
 
 def bind(host: str, port: int, option: str) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The receive process: journal, HTTP and gRPC in one loop. Imports no duckdb, polars or streamlit."""
+"""The receive process: journal, HTTP, and gRPC behind the gate, in one loop. Imports no duckdb, polars or streamlit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collector.app import child, listen
 from collector.app.web import UvicornChild
 from collector.app.without import without
 from collector.control import Control
-from collector.model.errors import UsageError
 from collector.receive import grpcport
 from collector.receive.admit import Admit, data_directory
 from collector.receive.books import Books
@@ -35,14 +34,7 @@ async def main(settings: Settings) -> None:
     books = Books()
     admit = Admit(settings, control, books)
     grpc_server = grpcport.server(admit, settings.limits)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    try:
-        grpc_port = grpc_server.add_insecure_port(f"{host}:{settings.grpc_port}")
-    except RuntimeError:
-        raise UsageError(
-            f"--grpc-port {settings.grpc_port}: already in use on {settings.host}; "
-            "end what listens there or choose another port (0 picks one)."
-        ) from None
+    grpc_server.add_insecure_port(listen.inside(settings.data))
     http = UvicornChild(
         uvicorn.Config(
             HttpPort(admit, settings.limits, settings.cors),
@@ -63,8 +55,8 @@ async def main(settings: Settings) -> None:
     await grpc_server.start()
     serving = await http.start([http_socket])
     port = http_socket.getsockname()[1]
-    child.announce({"http": {"host": settings.host, "port": port}, "grpc": {"host": settings.host, "port": grpc_port}})
-    starting.completed(http_port=port, grpc_port=grpc_port)
+    child.announce({"http": {"host": settings.host, "port": port}})
+    starting.completed(http_port=port)
     export = Export(settings.telemetry, books.registry)
     await child.until_told(stop)
     await asyncio.to_thread(export.flush)  # while we can still take it, if it is for us

@@ -1,4 +1,4 @@
-"""The supervisor: starts receive, store and (for `up`) the dashboard, starts again what dies, takes all down with it.
+"""The supervisor: starts receive, its gate, store and (for `up`) the dashboard; what dies starts again.
 
 Ports are resolved once, at the first start: a child that comes back listens where it did before. When all are up,
 `runwell.json` in the data directory says where.
@@ -55,14 +55,15 @@ class _Child:
 
 
 class Supervisor:
-    """Runs *roles* (receive, store) and, if given, a dashboard command."""
+    """Runs *roles*: receive, with the gate of its gRPC port, and store."""
 
     def __init__(self, settings: Settings, roles: tuple[str, ...]) -> None:
         self._settings = settings
-        ports = {"receive": {"http": "http_port", "grpc": "grpc_port"}, "store": {"api": "api_port"}}
+        ports = {"receive": {"http": "http_port"}, "gate": {"grpc": "grpc_port"}, "store": {"api": "api_port"}}
         self._children = [
             _Child(role, [sys.executable, "-m", f"collector.app.{role}"], ports[role], spared=role == "receive")
-            for role in roles
+            for named in roles
+            for role in (("receive", "gate") if named == "receive" else (named,))
         ]
         self._extra: dict[str, Address] = {}
         self._http: socket.socket | None = None
@@ -113,6 +114,9 @@ class Supervisor:
                 watcher.cancel()
             if self._http is not None:
                 self._http.close()
+            for c in self._children:
+                if c.role == "gate":  # its callers get their answers while there is one who answers
+                    await self._end(c)
             await asyncio.gather(*map(self._end, self._children))
             self._tell({})
             for lock in held:

@@ -15,7 +15,7 @@ from collector.app import child
 from collector.model.errors import UsageError
 
 FILE = "runwell.json"
-NAMES = {"receive": ("http", "grpc"), "store": ("api", "dashboard")}
+NAMES = {"receive": ("http",), "gate": ("grpc",), "store": ("api", "dashboard")}
 """Role → what listens with it."""
 
 

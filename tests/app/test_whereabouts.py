@@ -19,13 +19,15 @@ def told(directory: Path) -> set[str]:
 def test_supervisors_of_single_roles_share_the_file(tmp_path: Path) -> None:
     """Each adds what it runs, keeps what the other runs, and takes its own away at the end."""
     receive = child.lock(tmp_path, "receive" + child.SUPERVISOR)
-    whereabouts.write(tmp_path, ("receive",), HTTP)
+    gate = child.lock(tmp_path, "gate" + child.SUPERVISOR)
+    whereabouts.write(tmp_path, ("receive", "gate"), HTTP)
     store = child.lock(tmp_path, "store" + child.SUPERVISOR)
     whereabouts.write(tmp_path, ("store",), API)
     assert told(tmp_path) == {"http", "grpc", "api", "pid", "version"}
-    whereabouts.write(tmp_path, ("receive",), {})
+    whereabouts.write(tmp_path, ("receive", "gate"), {})
     assert told(tmp_path) == {"api", "pid", "version"}
     receive.close()
+    gate.close()
     whereabouts.write(tmp_path, ("store",), {})
     store.close()
     assert not (tmp_path / whereabouts.FILE).exists()

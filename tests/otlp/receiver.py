@@ -103,9 +103,10 @@ class Connection:
 
 @dataclass
 class Receiver:
-    """A running receive process."""
+    """A running receive process and its gate."""
 
     process: subprocess.Popen[bytes]
+    gate: subprocess.Popen[bytes]
     data: Path
     http_port: int
     grpc_port: int
@@ -137,8 +138,8 @@ class Receiver:
 
     @property
     def memory(self) -> int:
-        """Return the resident bytes of the process."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        """Return the resident bytes of both processes."""
+        return sum(psutil.Process(p.pid).memory_info().rss for p in (self.process, self.gate))
 
     def rows(self, table: str, after: int = 0) -> list[dict[str, Any]]:
         """Return what the journal holds of *table*, groups after number *after*."""
@@ -170,19 +171,25 @@ class Receiver:
 
 @contextmanager
 def receiving(data: Path, **settings: Any) -> Iterator[Receiver]:
-    """Run a receive process on free ports with *data* as its directory until the block ends."""
+    """Run a receive process and its gate on free ports with *data* as their directory until the block ends."""
     made = Settings(**{"data": data, "http_port": 0, "grpc_port": 0, **settings})
-    log = (data.parent / f"{data.name}.log").open("ab")
+    with running("receive", made) as (process, http), running("gate", made) as (gate, grpc):
+        yield Receiver(process, gate, data, http["http"]["port"], grpc["grpc"]["port"], made)
+
+
+@contextmanager
+def running(role: str, settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """Run the process of *role* until the block ends; yield it and where it listens."""
+    log = (settings.data.parent / f"{settings.data.name}.log").open("ab")
     process = subprocess.Popen(
-        [sys.executable, "-m", "collector.app.receive"],
+        [sys.executable, "-m", f"collector.app.{role}"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
     )  # fmt: skip
     try:
         assert process.stdin is not None
-        process.stdin.write(made.model_dump_json().encode() + b"\n")
+        process.stdin.write(settings.model_dump_json().encode() + b"\n")
         process.stdin.flush()
-        where = json.loads(_line(process))["ready"]
-        yield Receiver(process, data, where["http"]["port"], where["grpc"]["port"], made)
+        yield process, json.loads(_line(process))["ready"]
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import signal
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import grpc
@@ -16,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from collector.model.errors import BadInput, NotNow, TooLarge, Unsupported
 from collector.model.signals import BY_NAME, RECEIVED, Signal
 from collector.receive.errors import HeadTooLarge, NoSuchPath, TooSlow, WrongMethod, told
-from tests.otlp.receiver import Receiver, receiving
+from tests.otlp.receiver import Receiver, receiving, running
 from tests.otlp.telemetry import MAKE, encode, logs, points, spans
 from tests.otlp.test_answers import UNDECODABLE
 
@@ -236,6 +238,21 @@ def test_g8_a_lost_answer_and_a_resend_store_once(open_channel: grpc.Channel, re
             assert error.code().name == "DEADLINE_EXCEEDED"
     export(open_channel, "logs", body)
     assert len(receiver.rows("logs", before)) == 3
+
+
+def test_g8_a_call_outlives_the_process_that_was_to_answer_it(tmp_path: Any) -> None:
+    """Killed in the middle of a call, receive is followed by one that answers it; what it carried is stored once."""
+    with receiving(tmp_path / "data") as receiver, channel(receiver) as made, ThreadPoolExecutor() as pool:
+        export(made, "logs", logs().SerializeToString())
+        receiver.process.send_signal(signal.SIGSTOP)
+        call = pool.submit(export, made, "logs", logs(3).SerializeToString())
+        wait([call], timeout=0.5)
+        assert not call.done()
+        receiver.process.kill()
+        receiver.process.wait()
+        with running("receive", receiver.settings):
+            assert not call.result().HasField("partial_success")
+            assert len(receiver.rows("logs")) == 4
 
 
 def test_g9_many_streams_on_many_channels_are_all_answered(receiver: Receiver) -> None:

@@ -55,7 +55,8 @@ def test_h1_profiles_are_rejected_in_a_partial_success(receiver: Receiver) -> No
 
 def test_h2_only_loopback_is_bound(receiver: Receiver) -> None:
     """Nobody else can reach the ports unless told otherwise."""
-    listening = [c for c in psutil.Process(receiver.process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+    open_ = [c for p in (receiver.process, receiver.gate) for c in psutil.Process(p.pid).net_connections()]
+    listening = [c for c in open_ if c.status == psutil.CONN_LISTEN]
     assert {c.laddr.port for c in listening} == {receiver.http_port, receiver.grpc_port}
     assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 

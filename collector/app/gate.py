@@ -1,0 +1,43 @@
+"""The gate process: the gRPC port, in front of receive. Imports neither the decoder nor the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from collector.app import child, listen
+from collector.model.errors import UsageError
+from collector.receive.gate import Gate
+from collector.settings import Settings
+from collector.telemetry import log
+
+_GRACE_S = 4.0
+
+
+async def main(settings: Settings) -> None:
+    """Serve until told to stop, then finish what was begun."""
+    held = child.lock(settings.data, "gate")
+    starting = log.started("gate_start")
+    gate = Gate(listen.inside(settings.data), settings.limits)
+    server = gate.server()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        port = server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    except RuntimeError:
+        raise UsageError(
+            f"--grpc-port {settings.grpc_port}: already in use on {settings.host}; "
+            "end what listens there or choose another port (0 picks one)."
+        ) from None
+    await server.start()
+    child.announce({"grpc": {"host": settings.host, "port": port}})
+    starting.completed(grpc_port=port)
+    await child.until_told(asyncio.Event())
+    stopping = log.started("gate_stop")
+    await server.stop(_GRACE_S)
+    await gate.close()
+    held.close()
+    stopping.completed()
+
+
+if __name__ == "__main__":
+    sys.exit(child.run("gate", main))

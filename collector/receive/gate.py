@@ -1,0 +1,131 @@
+"""The gRPC port: a process that holds the callers' connections and passes each call on to receive.
+
+It decodes nothing and keeps nothing, so it has little to die of; receive does. When receive ends in the middle of a
+call, the gate makes the call again to the next one: what was journalled without an answer is known by its digest and
+stored once. Exporters that never send again (JavaScript's) lose nothing by a restart of receive this way, and those
+that do meet no closed port, after which gRPC waits longer each time before it connects again.
+
+gRPC reads a message whole before a handler runs: memory is bounded by message size times streams per connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from collector.model.errors import NotNow
+from collector.model.signals import RECEIVED, Signal
+from collector.receive.errors import STATUS_DETAILS, told
+from collector.settings import Limits
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Export = Callable[[bytes, Context], Awaitable[bytes]]
+
+AGENT = "runwell-agent"
+"""Metadata in which the caller's User-Agent is passed on: gRPC sets the header itself."""
+MOST_CALLS = 4_096
+"""Calls at once to receive."""
+_LONGEST_S = 30.0
+"""How long a call without a deadline waits for receive; exporters give up after ten seconds."""
+_PAUSE_S = 0.02
+
+
+def server(export: Callable[[Signal], Export], limits: Limits, *, streams: int) -> grpc.aio.Server:
+    """Return a server for the OTLP services that hands bytes to what *export* gives for a signal, with no port yet."""
+    made = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", int(limits.body)),
+            ("grpc.max_concurrent_streams", streams),
+            ("grpc.so_reuseport", 0),
+            # It refuses streams that begin before the last ones are forgotten: a client at the limit would be hit.
+            ("grpc.http.overload_protection", 0),
+            # Clients may ping every 10 s, calls or none; gRPC's own default is five minutes.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+    )
+    made.add_generic_rpc_handlers(
+        tuple(
+            grpc.method_handlers_generic_handler(
+                signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(export(signal))}
+            )
+            for signal in RECEIVED
+        )
+    )
+    return made
+
+
+class Gate:
+    """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is."""
+
+    def __init__(self, inside: str, limits: Limits) -> None:
+        self._limits = limits
+        self._held_bytes = 0
+        self._channel = grpc.aio.insecure_channel(
+            inside,
+            options=[
+                ("grpc.max_send_message_length", -1),
+                # It is on this machine and soon back.
+                ("grpc.initial_reconnect_backoff_ms", 50),
+                ("grpc.min_reconnect_backoff_ms", 50),
+                ("grpc.max_reconnect_backoff_ms", 200),
+                ("grpc.enable_retries", 0),
+            ],
+        )
+
+    def server(self) -> grpc.aio.Server:
+        """Return the server for callers, with no port yet."""
+        return server(self._export, self._limits, streams=self._limits.grpc_streams)
+
+    async def close(self) -> None:
+        """End the connection to receive."""
+        await self._channel.close()
+
+    def _export(self, signal: Signal) -> Export:
+        call = self._channel.unary_unary(f"/{signal.grpc_service}/Export")
+
+        async def export(body: bytes, context: Context) -> bytes:
+            if self._held_bytes + len(body) > self._limits.in_flight:
+                await told(NotNow("more bytes are in flight than limits.in_flight allows; try again")).abort(context)
+            self._held_bytes += len(body)
+            try:
+                return await self._pass(call, body, context)
+            finally:
+                self._held_bytes -= len(body)
+
+        return export
+
+    async def _pass(self, call: Any, body: bytes, context: Context) -> bytes:
+        """Return receive's answer to *body*; make the call again as long as nobody has answered."""
+        metadata = _passed(context)
+        ends = time.monotonic() + min(context.time_remaining() or _LONGEST_S, _LONGEST_S)
+        while True:
+            try:
+                answer: bytes = await call(
+                    body, metadata=metadata, timeout=ends - time.monotonic(), wait_for_ready=True
+                )
+                return answer
+            except grpc.aio.AioRpcError as e:
+                trailing = tuple(e.trailing_metadata() or ())
+                if any(key == STATUS_DETAILS for key, _ in trailing):  # an answer, though not a good one
+                    await context.abort(e.code(), e.details() or "", trailing_metadata=trailing)
+                if e.code() is not grpc.StatusCode.UNAVAILABLE:
+                    await told(NotNow("the receive process does not answer; try again")).abort(context)
+            await asyncio.sleep(_PAUSE_S)
+
+
+def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the caller's metadata as it is passed on: what belongs to the connection stays out."""
+    sent = tuple(context.invocation_metadata() or ())
+    own = tuple(
+        (key, value)
+        for key, value in sent
+        if key not in ("user-agent", AGENT) and not key.startswith((":", "grpc-", "content-", "te"))
+    )
+    agent = next((value for key, value in sent if key == "user-agent"), "")
+    return (*own, (AGENT, agent))
