@@ -1,6 +1,6 @@
 """Make `synthetic-48h.jsonl.zst`: the workload, logged through the OpenTelemetry Python SDK on a virtual clock.
 
-Usage: python sample_data/make.py [--hours 48] [--out sample_data]. The same seed gives the same bytes.
+Usage: python -m sample_data.make [--hours 48] [--out sample_data]. The same seed gives the same bytes.
 Every resource carries `runwell.synthetic = true`.
 """
 
@@ -11,7 +11,6 @@ import base64
 import gzip
 import json
 import random
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
-sys.path.insert(0, str(Path(__file__).parent))
-from workload import DEPLOY, HOUR, Attempt, Run, simulate
+from sample_data.workload import HOUR, SAMPLE, Attempt, Run, Story, simulate
 
 SEED = 20261123
 START_NS = 1_795_269_600 * 10**9  # 2026-11-21T14:00:00Z
@@ -109,16 +107,18 @@ class Worker:
 class Telemetry:
     """Turns runs into log records and spans, each stamped with its virtual time."""
 
-    def __init__(self, hours: float, dice: random.Random) -> None:
+    def __init__(self, hours: float, dice: random.Random, story: Story = SAMPLE, start_ns: int = START_NS) -> None:
         self._end = hours * HOUR
         self._dice = dice
+        self._story = story
+        self._start_ns = start_ns
         self._ids = _Ids(dice)
         self._workers: dict[tuple[str, int, str], Worker] = {}
         self.violations: Counter[str] = Counter()
 
     def worker(self, run: Run, at: float) -> Worker:
         """Return the process that does the work of *run* at that time."""
-        key = (run.task.service, int(run.run_id[-1], 16) % _INSTANCES, "2026.11.2" if at >= DEPLOY else "2026.11.1")
+        key = (run.task.service, int(run.run_id[-1], 16) % _INSTANCES, self._story.version(at))
         if key not in self._workers:
             self._workers[key] = Worker(*key, self._ids)
         return self._workers[key]
@@ -137,7 +137,7 @@ class Telemetry:
         span = None
         if run.task.spans:
             span = worker.tracer.start_span(
-                f"process {run.task.task_id}", kind=SpanKind.CONSUMER, attributes=ids, start_time=_ns(a.started_at)
+                f"process {run.task.task_id}", kind=SpanKind.CONSUMER, attributes=ids, start_time=self._ns(a.started_at)
             )
             context = set_span_in_context(span)
 
@@ -148,8 +148,8 @@ class Telemetry:
             attributes = self._spoil(run, body, {**ids, **more}, phase)
             worker.logger.emit(
                 LogRecord(
-                    timestamp=_ns(at),
-                    observed_timestamp=_ns(at) + self._dice.randint(20_000, 900_000),
+                    timestamp=self._ns(at),
+                    observed_timestamp=self._ns(at) + self._dice.randint(20_000, 900_000),
                     context=context,
                     severity_number=severity,
                     severity_text=severity.name,
@@ -167,9 +167,13 @@ class Telemetry:
                 log(at, f"calling_{service}")
                 if span is not None and at < self._end:
                     called = worker.tracer.start_span(
-                        f"POST {service}", context=context, kind=SpanKind.CLIENT, attributes=ids, start_time=_ns(at)
+                        f"POST {service}",
+                        context=context,
+                        kind=SpanKind.CLIENT,
+                        attributes=ids,
+                        start_time=self._ns(at),
                     )
-                    called.end(_ns(min(a.ended_at, at + (a.ended_at - at) * 0.8)))
+                    called.end(self._ns(min(a.ended_at, at + (a.ended_at - at) * 0.8)))
         took = round((a.ended_at - a.started_at) * 1000, 1)
         kind, message, http = run.task.error
         if a.ok:
@@ -184,9 +188,9 @@ class Telemetry:
             if not a.ok:
                 span.set_status(Status(StatusCode.ERROR, message))
                 span.add_event(
-                    "exception", {"exception.type": kind, "exception.message": message}, timestamp=_ns(a.ended_at)
+                    "exception", {"exception.type": kind, "exception.message": message}, timestamp=self._ns(a.ended_at)
                 )
-            span.end(_ns(a.ended_at))
+            span.end(self._ns(a.ended_at))
 
     def _ids_of(self, run: Run, a: Attempt) -> dict[str, Any]:
         ids: dict[str, Any] = {
@@ -220,7 +224,12 @@ class Telemetry:
 
     def requests(self) -> list[tuple[int, dict[str, Any]]]:
         """Return (time it was sent, OTLP/JSON request) of every batch, in the order they were sent."""
-        sent: list[tuple[int, dict[str, Any]]] = []
+        sent = [(when, to_json(request)) for when, request in self.batches()]
+        return sorted(sent, key=lambda pair: (pair[0], json.dumps(pair[1], sort_keys=True)))
+
+    def batches(self) -> list[tuple[int, Any]]:
+        """Return (time it was sent, OTLP request) of every batch, and forget what was told so far."""
+        sent: list[tuple[int, Any]] = []
         for worker in self._workers.values():
             for kept, when, encode in (
                 (worker.logs, lambda r: r.log_record.timestamp, encode_logs),
@@ -228,9 +237,13 @@ class Telemetry:
             ):
                 batches: dict[int, list[Any]] = {}
                 for item in sorted(kept, key=when):
-                    batches.setdefault((when(item) - START_NS) // int(_FLUSH_S * 1e9), []).append(item)
-                sent.extend((when(batch[-1]), to_json(encode(batch))) for batch in batches.values())
-        return sorted(sent, key=lambda pair: (pair[0], json.dumps(pair[1], sort_keys=True)))
+                    batches.setdefault((when(item) - self._start_ns) // int(_FLUSH_S * 1e9), []).append(item)
+                sent.extend((when(batch[-1]), encode(batch)) for batch in batches.values())
+                kept.clear()
+        return sent
+
+    def _ns(self, at: float) -> int:
+        return self._start_ns + int(at * 1e9)
 
 
 def to_json(request: Any) -> dict[str, Any]:

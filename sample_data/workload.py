@@ -18,10 +18,6 @@ BUSY = 2.4
 """Scales all arrival rates."""
 BEGINS = 14.0
 """Hour of the day at which the simulation begins; 48 hours later it ends in the afternoon too."""
-INCIDENT = (30.0 * HOUR, 31.5 * HOUR)
-"""The ledger service fails for an hour and a half of the second day."""
-DEPLOY = 26.0 * HOUR
-"""A new version goes out; it makes report_render slower."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +101,49 @@ TASKS = (
 BY_ID = {t.task_id: t for t in TASKS}
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """Something that is not as usual from one moment to another, in seconds since the start."""
+
+    from_s: float
+    to_s: float
+    service: str | None = None
+    """Tasks that call it have the trouble…"""
+    task: str | None = None
+    """…or this one does."""
+    failing: float | None = None
+    slower: float = 1.0
+    skipped: bool = False
+    """The task's schedule does not fire."""
+
+    def meets(self, task: Task, at: float) -> bool:
+        """Tell whether *task* has this trouble then."""
+        return self.from_s <= at < self.to_s and (task.task_id == self.task or self.service in task.calls)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens beside the daily work."""
+
+    troubles: tuple[Trouble, ...]
+    deploys: tuple[tuple[float, str], ...]
+    """(from when on, version), in order."""
+
+    def version(self, at: float) -> str:
+        """Return the version that is out then."""
+        return [version for since, version in self.deploys if since <= at][-1]
+
+
+SAMPLE = Story(
+    (
+        Trouble(30.0 * HOUR, 31.5 * HOUR, service="ledger", failing=0.85, slower=4.0),
+        Trouble(26.0 * HOUR, math.inf, task="render-report", slower=1.7),
+    ),
+    ((0.0, "2026.11.1"), (26.0 * HOUR, "2026.11.2")),
+)
+"""The ledger service fails for an hour and a half of the second day; a deploy makes render-report slower."""
+
+
 @dataclass
 class Attempt:
     """One attempt as it happened, seconds since the start of the simulation."""
@@ -131,9 +170,9 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
 
 
-def simulate(hours: float, dice: random.Random) -> list[Run]:
+def simulate(hours: float, dice: random.Random, story: Story = SAMPLE) -> list[Run]:
     """Play *hours* of the workload and return its runs in the order they were triggered."""
-    world = _World(hours * HOUR, dice)
+    world = _World(hours * HOUR, dice, story)
     for task in TASKS:
         world.plan(task)
     world.play()
@@ -141,8 +180,9 @@ def simulate(hours: float, dice: random.Random) -> list[Run]:
 
 
 class _World:
-    def __init__(self, end: float, dice: random.Random) -> None:
+    def __init__(self, end: float, dice: random.Random, story: Story) -> None:
         self.end = end
+        self.story = story
         self.dice = dice
         self.now = 0.0
         self.runs: list[Run] = []
@@ -165,7 +205,8 @@ class _World:
         if task.every_s is not None:
             when = task.every_s / 2
             while when < self.end:
-                self.at(when, lambda task=task: self.trigger(task, None))  # type: ignore[misc]
+                if not any(t.skipped and t.meets(task, when) for t in self.story.troubles):
+                    self.at(when, lambda task=task: self.trigger(task, None))  # type: ignore[misc]
                 when += task.every_s
             return
         when = 0.0
@@ -201,11 +242,10 @@ class _World:
         number = len(run.attempts) + 1
         lasts = task.median_s * math.exp(self.dice.gauss(0, task.spread))
         failing = task.failing
-        in_incident = INCIDENT[0] <= self.now < INCIDENT[1] and "ledger" in task.calls
-        if in_incident:
-            failing, lasts = 0.85, lasts * 4
-        if self.now >= DEPLOY and task.task_id == "render-report":
-            lasts *= 1.7
+        for trouble in self.story.troubles:
+            if trouble.meets(task, self.now):
+                failing = failing if trouble.failing is None else trouble.failing
+                lasts *= trouble.slower
         ok = self.dice.random() >= failing
         if not ok:
             lasts *= self.dice.uniform(0.2, 0.9)
