@@ -7,6 +7,7 @@ from collector.model.report import Report, Span
 from collector.report.build import DAY_NS, HISTORY_DAYS, Inputs, build
 from collector.settings import Settings
 from collector.store import anomaly_series
+from collector.store.anomaly_series import Range
 from collector.store.database import Database, Handle
 
 PROJECT = "default"
@@ -26,10 +27,10 @@ def make(
 
     *schedule*: whose reports tell what is new and what goes on. Reads only; may run on any thread.
     """
-    from_ns = period.from_ns - HISTORY_DAYS * DAY_NS
+    range_ = Range(PROJECT, period.from_ns - HISTORY_DAYS * DAY_NS, period.from_ns, period.to_ns)
 
     def read(h: Handle) -> Inputs:
-        activity = anomaly_series.activity(h, PROJECT, from_ns, period.to_ns)
+        activity = anomaly_series.activity(h, range_)
         length = period.to_ns - period.from_ns
         first = activity["hour_ns"].min()
         known = first is not None and int(first) <= period.from_ns - length  # type: ignore[arg-type]

@@ -1,37 +1,74 @@
-"""What a report is made from, read from the hourly tables and, where one run matters, from the run tables.
+"""What a report is made from, per series and hour: read from the hourly tables, and from run tables where they lack it.
 
-Live runs alone, but for the question whether anybody sent anything at all. Decides nothing about a number.
+Live runs alone, but for the question whether anybody sent anything at all. Series are named by `KEY` columns; counts
+are n trials and x hits. Decides nothing about a number. Every query is bounded by the history and the period.
 """
 
+# ruff: noqa: S608 -- queries are put together from names of ours; values are parameters
+
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import polars as pl
 
 from collector.model.report import Totals
 from collector.store.database import Handle
 
+HOUR_NS = 3_600_000_000_000
+KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
+"""Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
 LIVE = (
     "NOT coalesce(is_test, false) AND NOT coalesce(is_replay, false) "
     "AND coalesce(lower(environment), '') NOT IN ('development', 'dev', 'local')"
 )
 """Condition on rows of `runs`: what `analyse.frames.population` calls live."""
 _OVER = "status IN ('completed', 'failed', 'canceled', 'timed_out', 'crashed', 'expired')"
-_FAILED = "status IN ('failed', 'timed_out', 'crashed')"
+_BAD = "('failed', 'timed_out', 'crashed')"
+ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
+    THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
+         '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
+    ELSE a.error_type END"""
+"""An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
+_SENDER_NS = 8 * 24 * HOUR_NS
+_OFTEN = 24
+"""Arrivals a day beyond which a task is looked at as scheduled only where its hours are alike."""
 
 
-def activity(h: Handle, project: str, from_ns: int, to_ns: int) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which project, and from when to when; `period_ns` is where history ends and the period begins."""
+
+    project: str
+    from_ns: int
+    period_ns: int
+    to_ns: int
+
+    def parameters(self, *names: str) -> dict[str, str | int]:
+        """Return the values of the parameters *names*."""
+        known: dict[str, str | int] = {
+            "project": self.project,
+            "from": self.from_ns,
+            "period": self.period_ns,
+            "to": self.to_ns,
+        }
+        return {name: known[name] for name in names}
+
+
+_IN = "project = $project AND hour_ns >= $from AND hour_ns < $to"
+
+
+def activity(h: Handle, r: Range) -> pl.DataFrame:
     """Return `hour_ns`, `n`: how much telemetry of any run there is of each hour that has some, test runs left out."""
     return h.frame(
-        """
+        f"""
         SELECT hour_ns, sum(n)::BIGINT AS n FROM (
-            SELECT hour_ns, runs AS n FROM flow_hours WHERE project = $project AND hour_ns >= $from AND hour_ns < $to
-            UNION ALL
-            SELECT hour_ns, attempts FROM attempt_hours WHERE project = $project AND hour_ns >= $from AND hour_ns < $to
-            UNION ALL
-            SELECT hour_ns, n FROM phase_hours WHERE project = $project AND hour_ns >= $from AND hour_ns < $to
+            SELECT hour_ns, runs AS n FROM flow_hours WHERE {_IN}
+            UNION ALL SELECT hour_ns, attempts FROM attempt_hours WHERE {_IN}
+            UNION ALL SELECT hour_ns, n FROM phase_hours WHERE {_IN}
         ) GROUP BY hour_ns ORDER BY hour_ns
         """,
-        {"project": project, "from": from_ns, "to": to_ns},
+        r.parameters("project", "from", "to"),
     )
 
 
@@ -49,13 +86,246 @@ def totals(h: Handle, project: str, from_ns: int, to_ns: int, *, before: bool) -
             count(*) FILTER (over AND attempt_count > 1 AND end_ns >= $from AND end_ns < $to)::BIGINT AS retried
         FROM (
             SELECT task_id, at_ns, attempt_count, coalesce(ended_ns, last_seen_ns) AS end_ns,
-                   {_OVER} AS over, {_FAILED} AS failed
+                   {_OVER} AS over, status IN {_BAD} AS failed
             FROM runs WHERE project = $project AND {LIVE} AND held_until_ns >= $from AND held_from_ns < $to
         )
-    """  # noqa: S608 -- our own conditions
+    """
     now = h.frame(sql, {"project": project, "from": from_ns, "to": to_ns}).row(0, named=True)
     then = dict.fromkeys(("runs", "ended", "failed", "retried"))
     if before:
         then = h.frame(sql, {"project": project, "from": 2 * from_ns - to_ns, "to": from_ns}).row(0, named=True)
     names = ("runs", "ended", "failed", "retried")
     return Totals(**now, **{f"before_{name}": then[name] for name in names})
+
+
+def counts(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `KEY`, `hour_ns`, `n`, `x` of all series of shares, and of arrivals (kind `volume`, n = x)."""
+    live = f"{_IN} AND population = 'live'"
+    parts = [
+        f"""SELECT 'failures' AS kind, 'task' AS type, task_id AS name, NULL AS task_id, environment, '' AS detail,
+            hour_ns, sum(runs) AS n, sum(runs) FILTER (outcome IN {_BAD}) AS x
+            FROM flow_hours WHERE {live} AND event = 'ended' AND outcome IN ('completed', 'failed', 'timed_out',
+            'crashed') AND task_id IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'volume', 'task', task_id, NULL, environment, '', hour_ns, sum(runs), sum(runs)
+            FROM flow_hours WHERE {live} AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'retries', 'task', task_id, NULL, environment, '', hour_ns, sum(attempts),
+            sum(attempts) FILTER (number > 1)
+            FROM attempt_hours WHERE {live} AND number IS NOT NULL AND task_id IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'call_failures', 'service', called_service, NULL, environment, '', hour_ns, sum(n),
+            sum(n) FILTER (outcome = 'failed')
+            FROM phase_hours WHERE {live} AND phase = 'calling' AND outcome IN ('completed', 'failed')
+            AND called_service IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'operation_failures', 'operation', operation, task_id, environment, '', hour_ns, sum(n),
+            sum(n) FILTER (outcome = 'failed')
+            FROM phase_hours SEMI JOIN several USING (task_id) WHERE {live} AND phase = 'started'
+            AND outcome IN ('completed', 'failed') GROUP BY ALL""",
+    ]
+    found = h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
+    return _whole(found)
+
+
+def _several(h: Handle, r: Range) -> pl.DataFrame:
+    """Return the tasks with more than one operation; of the others an operation is the task, and told once."""
+    return h.frame(
+        f"SELECT task_id FROM phase_hours WHERE {_IN} AND phase = 'started' AND task_id IS NOT NULL "
+        "GROUP BY task_id HAVING count(DISTINCT operation) > 1",
+        r.parameters("project", "from", "to"),
+    )
+
+
+def _whole(found: pl.DataFrame) -> pl.DataFrame:
+    return found.select(
+        *KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("n").cast(pl.Int64), pl.col("x").fill_null(0).cast(pl.Int64)
+    )
+
+
+def histograms(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `KEY`, `hour_ns`, `ix`, `n`: durations of attempts that succeeded, waits in queues, calls, steps."""
+    live = f"{_IN} AND population = 'live'"
+    parts = [
+        f"""SELECT 'duration' AS kind, 'task' AS type, task_id AS name, NULL AS task_id, environment, '' AS detail,
+            hour_ns, ix, sum(n) AS n
+            FROM duration_hours WHERE {live} AND measure = 'attempt' AND outcome = 'completed'
+            AND task_id IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'queue_wait', 'queue', queue, NULL, environment, '', hour_ns, ix, sum(n)
+            FROM duration_hours WHERE {live} AND measure = 'queue_wait' AND queue IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'call_duration', 'service', called_service, NULL, environment, '', hour_ns, ix, sum(n)
+            FROM phase_hours WHERE {live} AND phase = 'calling' AND outcome = 'completed' AND ix IS NOT NULL
+            AND called_service IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'operation_duration', 'operation', operation, task_id, environment, '', hour_ns, ix, sum(n)
+            FROM phase_hours SEMI JOIN several USING (task_id) WHERE {live} AND phase = 'started'
+            AND outcome = 'completed' AND ix IS NOT NULL GROUP BY ALL""",
+    ]
+    found = h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
+    return found.select(*KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
+
+
+def violations(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `KEY`, `hour_ns`, `n` runs of a task, `x` of them that break a convention (`detail`: its code).
+
+    Rows begin with the first run that was judged at all. Notes (severity info) are left out.
+    """
+    found = h.frame(
+        f"""
+        WITH judged AS (SELECT min(first_seen_ns) // {HOUR_NS} * {HOUR_NS} AS since FROM run_findings
+                        WHERE project = $project AND run_key IS NOT NULL),
+        told AS (
+            SELECT r.task_id, r.environment, f.code, r.started_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
+                   count(DISTINCT r.run_key) AS x
+            FROM run_findings f JOIN runs r ON r.project = f.project AND r.run_key = f.run_key
+            WHERE f.project = $project AND f.severity <> 'info' AND NOT f.window AND {LIVE}
+              AND r.started_ns >= $from AND r.started_ns < $to AND r.task_id IS NOT NULL
+            GROUP BY ALL
+        ), pairs AS (SELECT DISTINCT task_id, environment, code FROM told),
+        runs_ AS (
+            SELECT task_id, environment, hour_ns, sum(runs) AS n FROM run_cohorts, judged
+            WHERE {_IN} AND population = 'live' AND hour_ns >= since GROUP BY ALL
+        )
+        SELECT 'findings' AS kind, 'task' AS type, p.task_id AS name, NULL AS task_id, p.environment,
+               p.code AS detail, n.hour_ns, n.n, least(coalesce(t.x, 0), n.n) AS x
+        FROM pairs p JOIN runs_ n ON n.task_id = p.task_id AND n.environment IS NOT DISTINCT FROM p.environment
+        LEFT JOIN told t ON t.task_id = p.task_id AND t.environment IS NOT DISTINCT FROM p.environment
+          AND t.code = p.code AND t.hour_ns = n.hour_ns
+        """,
+        r.parameters("project", "from", "to"),
+    )
+    return _whole(found)
+
+
+def full_queues(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `KEY`, `hour_ns`, `value`: share of each hour in which a queue was full while runs waited.
+
+    Known for queues with a limit (stated, or inferred with some confidence) where telemetry tells who waits; hours in
+    which nothing was held are 0 from the first one with a slot held on.
+    """
+    return h.frame(
+        f"""
+        WITH inferred AS (
+            SELECT queue, environment, min("limit") AS own FROM queue_limits
+            WHERE project = $project AND source = 'inferred' AND confidence IN ('high', 'medium') GROUP BY ALL
+        ), levels AS (
+            SELECT l.queue, l.environment, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns, level, ns, is_queued,
+                   coalesce(l."limit", i.own) AS most
+            FROM queue_levels l LEFT JOIN inferred i
+              ON i.queue = l.queue AND i.environment IS NOT DISTINCT FROM l.environment
+            WHERE l.project = $project AND bucket_ns >= $from AND bucket_ns < $to AND l.queue IS NOT NULL
+        ), full_ AS (
+            SELECT queue, environment, hour_ns,
+                   sum(ns) FILTER (level >= most AND is_queued) AS throttled,
+                   sum(ns) FILTER (level >= most AND is_queued IS NULL) AS untold
+            FROM levels WHERE most > 0 GROUP BY ALL
+        ), known AS (SELECT queue, environment, min(hour_ns) AS since FROM full_ GROUP BY ALL),
+        grid AS (SELECT queue, environment, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
+        SELECT 'saturation' AS kind, 'queue' AS type, g.queue AS name, NULL::VARCHAR AS task_id, g.environment,
+               '' AS detail, g.hour_ns, coalesce(f.throttled, 0) / {HOUR_NS}::DOUBLE AS value
+        FROM grid g LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
+          AND f.environment IS NOT DISTINCT FROM g.environment
+        WHERE coalesce(f.untold, 0) = 0
+        """,
+        r.parameters("project", "from", "to"),
+    )
+
+
+def senders(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `type` sender, `name`, `environment`, `hour_ns`, `n`: records per service and hour, of the last 8 days."""
+    since = max(r.from_ns, r.period_ns - _SENDER_NS)
+    return h.frame(
+        f"""
+        WITH records AS (
+            SELECT resource_id, epoch_us(time) // 3600000000 * {HOUR_NS} AS hour_ns, count(*) AS n FROM (
+                SELECT resource_id, time FROM logs WHERE project = $project
+                  AND time >= make_timestamp($since // 1000) AND time < make_timestamp($to // 1000)
+                UNION ALL
+                SELECT resource_id, time FROM spans WHERE project = $project
+                  AND time >= make_timestamp($since // 1000) AND time < make_timestamp($to // 1000)
+            ) GROUP BY ALL
+        )
+        SELECT 'sender' AS type, s.service_name AS name, NULL::VARCHAR AS environment, hour_ns, sum(n)::BIGINT AS n
+        FROM records JOIN resources s ON s.resource_id = records.resource_id AND s.project = $project
+        WHERE s.service_name IS NOT NULL GROUP BY ALL
+        """,
+        {**r.parameters("project", "to"), "since": since},
+    )
+
+
+def regular(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `task_id`, `environment`, `at_ns`, `run_key`: arrivals of tasks that may be scheduled, nobody's children.
+
+    That are tasks with at most 24 arrivals on a day, or with about as many in every hour.
+    """
+    return h.frame(
+        f"""
+        WITH hours AS (
+            SELECT task_id, environment, hour_ns, sum(runs) AS n FROM flow_hours
+            WHERE {_IN} AND population = 'live' AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL
+        ), tasks AS (
+            SELECT task_id, environment FROM hours GROUP BY ALL
+            HAVING sum(n) / greatest(1, (max(hour_ns) - min(hour_ns)) / 86400e9) <= {_OFTEN}
+                OR quantile_cont(n, 0.9) <= 1 + 1.1 * quantile_cont(n, 0.1)
+        )
+        SELECT r.task_id, r.environment, coalesce(r.queued_ns, r.started_ns) AS at_ns, r.run_key
+        FROM runs r JOIN tasks t ON t.task_id = r.task_id AND t.environment IS NOT DISTINCT FROM r.environment
+        WHERE r.project = $project AND {LIVE.replace("lower(", "lower(r.")} AND r.parent_run_id IS NULL
+          AND r.batch_id IS NULL AND coalesce(r.queued_ns, r.started_ns) >= $from
+          AND coalesce(r.queued_ns, r.started_ns) < $to
+        """,
+        r.parameters("project", "from", "to"),
+    )
+
+
+def errors(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `name` (task), `environment`, `error`, `before`, `now`, `first_ns`: runs with each error.
+
+    `error`: its type; where that says nothing, with its message, numbers and quoted parts taken out.
+    """
+    return h.frame(
+        f"""
+        WITH told AS (
+            SELECT r.task_id AS name, r.environment, r.run_key, coalesce(a.ended_ns, a.started_ns) AS at_ns,
+                   {ERROR} AS error
+            FROM attempts a JOIN runs r ON r.project = a.project AND r.run_key = a.run_key
+            WHERE a.project = $project AND a.status IN {_BAD} AND {LIVE} AND r.task_id IS NOT NULL
+              AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
+              AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
+        )
+        SELECT name, environment, error,
+               count(DISTINCT run_key) FILTER (at_ns < $period)::BIGINT AS before,
+               count(DISTINCT run_key) FILTER (at_ns >= $period)::BIGINT AS now,
+               min(at_ns) FILTER (at_ns >= $period) AS first_ns, max(at_ns) AS last_ns
+        FROM told GROUP BY ALL
+        """,
+        r.parameters("project", "from", "to", "period"),
+    )
+
+
+def versions(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `task_id`, `queue`, `environment`, `version`, `first_ns`: when each version of a task was first seen."""
+    return h.frame(
+        f"SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM runs WHERE project = $project "
+        f"AND {LIVE} AND at_ns >= $from AND at_ns < $to AND version IS NOT NULL GROUP BY ALL",
+        r.parameters("project", "from", "to"),
+    )
+
+
+def limit_steps(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `queue`, `environment`, `from_ns`, `before`, `limit`: stated changes of limits."""
+    return h.frame(
+        """
+        SELECT * FROM (
+            SELECT queue, environment, from_ns, "limit",
+                   lag("limit") OVER (PARTITION BY queue, environment ORDER BY from_ns) AS before
+            FROM queue_limits WHERE project = $project AND source = 'settings'
+        ) WHERE before IS NOT NULL AND from_ns < $to AND from_ns >= $from
+        """,
+        r.parameters("project", "from", "to"),
+    )
+
+
+def used(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `task_id`, `environment`, `queue`, `called_service`: which task used which queue and service."""
+    return h.frame(
+        f"SELECT DISTINCT task_id, environment, queue, called_service FROM phase_hours WHERE {_IN} "
+        f"AND task_id IS NOT NULL UNION SELECT DISTINCT task_id, environment, queue, NULL FROM flow_hours WHERE {_IN} "
+        "AND task_id IS NOT NULL",
+        r.parameters("project", "from", "to"),
+    )

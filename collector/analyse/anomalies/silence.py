@@ -1,4 +1,4 @@
-"""Stretches in which nobody sent anything: data gaps, of which nothing else can be said.
+"""Stretches in which nobody sent anything, which are data gaps, and single senders or tasks that fell silent.
 
 Enters: how much telemetry there is of each hour. Leaves: stretches that are longer than chance, with what was to be
 expected in them. Times are hours of the UTC clock; what is usual is learnt per hour of the local day.
@@ -6,6 +6,7 @@ expected in them. Times are hours of the UTC clock; what is usual is learnt per 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -62,3 +63,78 @@ def gaps(activity: pl.DataFrame, *, from_ns: int, to_ns: int, zone: str) -> list
         .sort("from_ns")
     )
     return [Stretch(**row) for row in empty.drop("stretch").iter_rows(named=True)]
+
+
+LEAST_HOURS = 2
+"""Fewest hours of silence; one hour is a matter of volume."""
+LARGEST_P = 1e-7
+"""Greatest chance that a stretch as long is empty although nothing changed."""
+LEAST_DAYS = 3.0
+
+
+def silent(
+    hours: pl.DataFrame,
+    by: list[str],
+    *,
+    from_ns: int,
+    to_ns: int,
+    zone: str,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> pl.DataFrame:
+    """Return who fell silent in [*from_ns*, *to_ns*): *by*, from_ns, to_ns, p, expected, days, goes_on.
+
+    *hours*: *by*, `hour_ns`, `n` of hours with telemetry, history and period. p: product over the stretch's hours of
+    the share of days on which that hour of the day (with those beside it) was empty; the stretch may begin before the
+    period, and *goes_on* where it lasts until *to_ns*. Hours in *gaps* are nobody's silence. Who was first seen less
+    than 3 days before the stretch is left out.
+    """
+    if hours.is_empty():
+        return hours.select(by).with_columns(from_ns=0, to_ns=0, p=0.0, expected=0.0, days=0.0, goes_on=False).clear()
+    first = int(hours["hour_ns"].min())  # type: ignore[arg-type]
+    grid = pl.DataFrame({"hour_ns": pl.int_range(first, to_ns // HOUR_NS * HOUR_NS, HOUR_NS, eager=True)})
+    for low, high in gaps:
+        grid = grid.filter((pl.col("hour_ns") + HOUR_NS <= low) | (pl.col("hour_ns") >= high))
+    local = pl.from_epoch("hour_ns", "ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(ZoneInfo(zone)))
+    own = hours.group_by(by).agg(since=pl.col("hour_ns").min())
+    all_ = (
+        own.join(grid.with_columns(hour=local.dt.hour()), how="cross")
+        .filter(pl.col("hour_ns") >= pl.col("since"))
+        .join(hours, on=[*by, "hour_ns"], how="left", nulls_equal=True)
+        .with_columns(pl.col("n").fill_null(0))
+        .sort(*by, "hour_ns")
+        .with_columns(is_empty=pl.col("n") == 0)
+    )
+    history = all_.filter(pl.col("hour_ns") < from_ns)
+    # The hour of the day and its neighbours, one empty one added: never is not known to be never.
+    near = pl.concat([
+        history.with_columns(hour=(pl.col("hour").cast(pl.Int32) + shift) % 24) for shift in (-1, 0, 1)
+    ])  # fmt: skip
+    usual = near.group_by(*by, "hour").agg(
+        log_p=((pl.col("is_empty").sum() + 1) / (pl.len() + 1)).log(), usual=pl.col("n").mean()
+    )
+    runs = (
+        all_.with_columns(pl.col("hour").cast(pl.Int32), stretch=pl.col("is_empty").rle_id().over(by))
+        .filter("is_empty")
+        .join(usual, on=[*by, "hour"], how="left", nulls_equal=True)
+        .group_by(*by, "stretch", "since")
+        .agg(
+            a=pl.col("hour_ns").min(),
+            b=pl.col("hour_ns").max() + HOUR_NS,
+            hours=pl.len(),
+            p=pl.col("log_p").fill_null(0.0).sum().exp(),
+            expected=pl.col("usual").fill_null(0.0).sum(),
+        )
+    )
+    last = int(grid["hour_ns"].max() or 0) + HOUR_NS  # type: ignore[arg-type]
+    return (
+        runs.filter(
+            (pl.col("b") > from_ns) & (pl.col("hours") >= LEAST_HOURS) & (pl.col("p") <= LARGEST_P)
+            & (pl.col("a") - pl.col("since") >= LEAST_DAYS * 24 * HOUR_NS)
+        )
+        .select(
+            *by, "p", "expected", from_ns="a", to_ns="b",
+            days=(pl.min_horizontal(pl.col("a"), pl.lit(from_ns)) - pl.col("since")) / (24 * HOUR_NS),
+            goes_on=pl.col("b") >= last,
+        )
+        .sort("expected", *by, descending=[True, *[False] * len(by)])
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""What is different about the affected runs, compared within the span alone, and which runs to look at.
+
+Comparing with other times would name whatever all runs of the span share. A value is named only where it accounts for
+at least half of the excess: its share among the affected runs less its share among the others.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+LEAST_AFFECTED = 5
+LEAST_EXCESS = 0.5
+MOST_NAMED = 3
+SINGLE = ["version", "queue", "machine"]
+MANY = {"tags": "tag", "services": "called service"}
+"""Columns that hold lists, and what one of their values is called."""
+_NAMES = {"version": "version", "queue": "queue", "machine": "machine"}
+
+DIFFERENCES = pl.Schema({
+    "dimension": pl.String,
+    "value": pl.String,
+    "affected_hits": pl.Int64,
+    "affected": pl.Int64,
+    "other_hits": pl.Int64,
+    "others": pl.Int64,
+    "excess_share": pl.Float64,
+})  # fmt: skip
+
+
+def differences(runs: pl.DataFrame) -> pl.DataFrame:
+    """Return at most 3 rows of `DIFFERENCES`, the greatest first: one per dimension.
+
+    *runs*: affected (bool), version, queue, machine, tags (list), services (list), task_id; rows whose `affected` is
+    NULL are left out. Nothing is named where fewer than 5 runs have the value and are affected, or no other run is.
+    """
+    known = runs.filter(pl.col("affected").is_not_null())
+    affected, others = known.filter("affected").height, known.filter(~pl.col("affected")).height
+    if affected < LEAST_AFFECTED or not others:
+        return pl.DataFrame(schema=DIFFERENCES)
+    several_tasks = known["task_id"].n_unique() > 1
+    single = [*SINGLE, *(["task_id"] if several_tasks else [])]
+    parts = [
+        known.select("affected", dimension=pl.lit(_NAMES.get(c, "task")), value=pl.col(c).cast(pl.String))
+        for c in single
+    ]
+    parts += [
+        known.select("affected", pl.lit(name).alias("dimension"), value=pl.col(c).cast(pl.List(pl.String)))
+        .explode("value")
+        for c, name in MANY.items()
+    ]  # fmt: skip
+    return (
+        pl.concat(parts)
+        .filter(pl.col("value").is_not_null())
+        .group_by("dimension", "value")
+        .agg(
+            affected_hits=pl.col("affected").sum().cast(pl.Int64),
+            other_hits=(~pl.col("affected")).sum().cast(pl.Int64),
+        )
+        .with_columns(
+            affected=pl.lit(affected, pl.Int64),
+            others=pl.lit(others, pl.Int64),
+            excess_share=pl.col("affected_hits") / affected - pl.col("other_hits") / others,
+        )
+        .filter((pl.col("affected_hits") >= LEAST_AFFECTED) & (pl.col("excess_share") >= LEAST_EXCESS))
+        .sort("excess_share", "affected_hits", "dimension", "value", descending=[True, True, False, False])
+        .unique("dimension", keep="first", maintain_order=True)
+        .head(MOST_NAMED)
+        .select(DIFFERENCES.names())
+    )
+
+
+def commonest_error(runs: pl.DataFrame) -> tuple[str, int, int] | None:
+    """Return (error type, affected runs that ended with it, affected runs), None where fewer than half share one."""
+    affected = runs.filter(pl.col("affected").fill_null(False))
+    errors = (
+        affected.filter(pl.col("error_type").is_not_null())
+        .group_by("error_type")
+        .len()
+        .sort("len", "error_type", descending=[True, False])
+    )
+    if errors.is_empty() or errors["len"][0] * 2 < affected.height:
+        return None
+    return str(errors["error_type"][0]), int(errors["len"][0]), affected.height
+
+
+def examples(runs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return (the first, the middle and the last affected run; at most one healthy run, the nearest to the first)."""
+    affected = runs.filter(pl.col("affected").fill_null(False)).sort("at_ns", "run_key")
+    places = sorted({0, affected.height // 2, affected.height - 1}) if affected.height else []
+    healthy = runs.filter((~pl.col("affected")).fill_null(False) & (pl.col("status") == "completed"))
+    if affected.height:
+        healthy = healthy.sort((pl.col("at_ns") - affected["at_ns"][0]).abs(), "run_key")
+    return affected[places], healthy.head(1)
+
+
+def densest(excess: list[float]) -> tuple[int, int]:
+    """Return the places [first, end) of the stretch of hours whose *excess* adds up to the most; (0, 0) for none."""
+    best, span, total, since = 0.0, (0, 0), 0.0, 0
+    for i, value in enumerate(excess):
+        if total <= 0:
+            total, since = 0.0, i
+        total += value
+        if total > best + 1e-9:
+            best, span = total, (since, i + 1)
+    return span

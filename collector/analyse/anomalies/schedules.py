@@ -1,0 +1,260 @@
+"""Scheduled runs that did not come, came late or came twice, from the cadence of a task's own arrivals.
+
+A cadence is learnt, not stated: either a fixed interval, or times of the day on the wall clock of a zone (with the days
+of the week on which they occur). Clock changes: a wall-clock slot that does not exist runs right after the jump, one
+that comes twice runs once; where history cannot tell local time from UTC, an arrival at either is on time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from zoneinfo import ZoneInfo
+
+MINUTE_NS = 60 * 10**9
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+LEAST_GAPS = 8
+"""Fewest gaps between arrivals to take them for an interval."""
+LEAST_TIMES = 5
+"""Fewest arrivals at one time of the day to take it for a slot; of a weekday, `LEAST_WEEKS`."""
+LEAST_WEEKS = 3
+REGULAR = 0.9
+"""Share of gaps (or days) that has to keep to a cadence."""
+_NEAR = 0.25
+_MOST_SLOTS = 24
+_LEAST_GRACE_NS = 2 * MINUTE_NS
+_TOGETHER_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A run every `every_ns`, within `grace_ns`."""
+
+    every_ns: int
+    grace_ns: int
+    n: int
+    """Arrivals it was learnt from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Runs at times of the day: (seconds after local midnight, days of the week, Monday 0)."""
+
+    times: tuple[tuple[int, frozenset[int]], ...]
+    zone: str
+    also: str | None
+    """Another zone that history fits as well; an arrival at its time is on time too."""
+    grace_ns: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A slot that was not kept. *what*: missed, late, double; *came_ns*: when it (or the second one) did come."""
+
+    what: str
+    slot_ns: int
+    came_ns: int | None
+
+
+def learn(arrivals: Sequence[int], zone: str) -> Interval | Slots | None:
+    """Return the cadence of *arrivals* (ns, ascending), None where they keep none. *zone*: IANA name."""
+    gaps = [b - a for a, b in pairwise(arrivals)]
+    if len(gaps) < LEAST_GAPS // 2:
+        return None
+    every = int(median(gaps))
+    if every <= 0:
+        return None
+    if every <= 12 * HOUR_NS:
+        return _interval(arrivals, gaps, every)
+    return _slots(arrivals, zone)
+
+
+def _interval(arrivals: Sequence[int], gaps: list[int], every: int) -> Interval | None:
+    if len(gaps) < LEAST_GAPS:
+        return None
+    off = []
+    for gap in gaps:
+        turns = round(gap / every)
+        off.append(abs(gap - max(turns, 1) * every))
+    near = sorted(o for o in off if o <= _NEAR * every)
+    if len(near) < REGULAR * len(gaps):
+        return None
+    usual = near[min(len(near) - 1, round(0.99 * len(near)))]
+    grace = min(every // 2, max(_LEAST_GRACE_NS, 3 * usual, every // 10))
+    return Interval(every, grace, len(arrivals))
+
+
+def _slots(arrivals: Sequence[int], zone: str) -> Slots | None:
+    best: list[tuple[int, str, Slots]] = []
+    for name in dict.fromkeys([zone, "UTC"]):
+        found = _in_zone(arrivals, name)
+        if found is not None:
+            best.append((found.grace_ns, name, found))
+    if not best:
+        return None
+    best.sort(key=lambda b: b[0])
+    chosen = best[0][2]
+    also = best[1][1] if len(best) > 1 and best[1][0] <= 2 * best[0][0] else None
+    return Slots(chosen.times, chosen.zone, also, chosen.grace_ns, chosen.n)
+
+
+def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
+    local = [datetime.fromtimestamp(ns / 1e9, ZoneInfo(zone)) for ns in arrivals]
+    seconds = [t.hour * 3600 + t.minute * 60 + t.second for t in local]
+    order = sorted(range(len(local)), key=lambda i: seconds[i])
+    groups: list[list[int]] = []
+    for i in order:
+        if groups and seconds[i] - seconds[groups[-1][-1]] <= _TOGETHER_S:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    if len(groups) > _MOST_SLOTS:
+        return None
+    first, last = local[0].date(), local[-1].date()
+    times, spread, kept = [], 0, 0
+    for group in groups:
+        days = {local[i].date() for i in group}
+        on = _days_of_week(days, first, last)
+        if not on:
+            continue
+        at = int(median(seconds[i] for i in group))
+        spread = max(spread, *(abs(seconds[i] - at) for i in group))
+        times.append((at, on))
+        kept += len(group)
+    if not times or kept < REGULAR * len(arrivals) or spread > _TOGETHER_S:
+        return None
+    grace = max(_LEAST_GRACE_NS, 3 * spread * 10**9, 5 * MINUTE_NS)
+    return Slots(tuple(times), zone, None, grace, len(arrivals))
+
+
+def _days_of_week(days: set[date], first: date, last: date) -> frozenset[int]:
+    """Return the days of the week on which nearly all of the days from *first* to *last* are among *days*."""
+    on = set()
+    counted = 0
+    for weekday in range(7):
+        every = [
+            first + timedelta(days=d) for d in range((last - first).days + 1)
+            if (first + timedelta(days=d)).weekday() == weekday
+        ]  # fmt: skip
+        seen = sum(d in days for d in every)
+        if every and seen >= 0.75 * len(every) and seen:
+            on.add(weekday)
+            counted += seen
+    if len(on) >= LEAST_TIMES and counted >= LEAST_TIMES:
+        return frozenset(on)
+    return frozenset(on) if on and counted >= LEAST_WEEKS * len(on) else frozenset()
+
+
+def deviations(
+    cadence: Interval | Slots,
+    arrivals: Sequence[int],
+    *,
+    from_ns: int,
+    to_ns: int,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> list[Deviation]:
+    """Return what was not kept in [*from_ns*, *to_ns*); *arrivals*: of that time and about a day before.
+
+    A slot counts once its grace is over. Slots in *gaps* are not judged.
+    """
+    found = (
+        _of_interval(cadence, arrivals, from_ns, to_ns)
+        if isinstance(cadence, Interval)
+        else _of_slots(cadence, arrivals, from_ns, to_ns)
+    )
+    return [d for d in found if not any(a - cadence.grace_ns <= d.slot_ns < b for a, b in gaps)]
+
+
+def _of_interval(c: Interval, arrivals: Sequence[int], from_ns: int, to_ns: int) -> list[Deviation]:
+    found = []
+    known = [a for a in arrivals if a < to_ns]
+    for before, after in pairwise(known):
+        gap = after - before
+        if after < from_ns:
+            continue
+        if gap < _NEAR * c.every_ns:
+            found.append(Deviation("double", before, after))
+            continue
+        turns = round(gap / c.every_ns)
+        missed = [before + c.every_ns * k for k in range(1, turns)]
+        found += [Deviation("missed", slot, None) for slot in missed if slot >= from_ns]
+        late = gap - max(turns, 1) * c.every_ns
+        if late > c.grace_ns:
+            found.append(Deviation("late", after - late, after))
+    if known:
+        slot = known[-1] + c.every_ns
+        while slot + c.grace_ns < to_ns:
+            if slot >= from_ns:
+                found.append(Deviation("missed", slot, None))
+            slot += c.every_ns
+    return sorted(found, key=lambda d: (d.slot_ns, d.what))
+
+
+def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> list[Deviation]:
+    found = []
+    slots = expected(c, from_ns - DAY_NS, to_ns)
+    other = {s: expected_at(c.also, s, c.zone) for s in slots} if c.also else {}
+    taken: set[int] = set()
+    for i, slot in enumerate(slots):
+        until = slots[i + 1] if i + 1 < len(slots) else slot + DAY_NS
+        times = [slot, *([other[slot]] if slot in other else [])]
+        near = [a for a in arrivals if a not in taken and any(abs(a - t) <= c.grace_ns for t in times)]
+        late = [a for a in arrivals if a not in taken and slot + c.grace_ns < a < slot + (until - slot) // 2]
+        taken.update(near)
+        if slot < from_ns or max(times) + c.grace_ns >= to_ns:
+            continue
+        if len(near) > 1:
+            found.append(Deviation("double", slot, near[1]))
+        elif not near and late:
+            taken.add(late[0])
+            found.append(Deviation("late", slot, late[0]))
+        elif not near:
+            found.append(Deviation("missed", slot, None))
+    return found
+
+
+def expected(c: Slots, from_ns: int, to_ns: int) -> list[int]:
+    """Return the slots in [*from_ns*, *to_ns*), ascending; of a time that the clock skips, right after the jump."""
+    zone = ZoneInfo(c.zone)
+    day = datetime.fromtimestamp(from_ns / 1e9, zone).date() - timedelta(days=1)
+    last = datetime.fromtimestamp(to_ns / 1e9, zone).date() + timedelta(days=1)
+    found = set()
+    while day <= last:
+        for seconds, days in c.times:
+            if day.weekday() in days:
+                found.add(_instant(day, seconds, zone))
+        day += timedelta(days=1)
+    return sorted(s for s in found if from_ns <= s < to_ns)
+
+
+def expected_at(zone: str | None, slot_ns: int, of: str) -> int:
+    """Return when the slot would be if its schedule kept *zone* and not zone *of*, by the offsets of a week before."""
+    at = datetime.fromtimestamp(slot_ns / 1e9, UTC)
+    before = at - timedelta(days=8)
+    shift = _offset(of, at) - _offset(of, before) - (_offset(zone or of, at) - _offset(zone or of, before))
+    return slot_ns + int(shift.total_seconds()) * 10**9
+
+
+def _offset(zone: str, at: datetime) -> timedelta:
+    return at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
+
+
+def _instant(day: date, seconds: int, zone: ZoneInfo) -> int:
+    local = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(seconds=seconds)
+    instant = local.astimezone(UTC)
+    back = instant.astimezone(zone)
+    if back.replace(tzinfo=None) != local.replace(tzinfo=None):  # skipped by the clock: right after the jump
+        low, high = instant - timedelta(hours=3), instant
+        while high - low > timedelta(seconds=1):
+            middle = low + (high - low) / 2
+            if middle.astimezone(zone).utcoffset() == low.astimezone(zone).utcoffset():
+                low = middle
+            else:
+                high = middle
+        instant = high.replace(microsecond=0)
+    return int(instant.timestamp()) * 10**9

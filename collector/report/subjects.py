@@ -1,0 +1,44 @@
+"""Series by name: kind, subject and detail as one text, as the statistical core wants them, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import polars as pl
+
+from collector.model.report import Kind, Subject
+
+KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
+_BETWEEN = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one series of numbers is about. *detail*: code of a convention, an error; empty otherwise."""
+
+    kind: Kind
+    subject: Subject
+    detail: str = ""
+
+
+def named() -> pl.Expr:
+    """Return the name of a row's series from its `KEY` columns."""
+    return pl.concat_str([pl.col(c).fill_null("") for c in KEY], separator=_BETWEEN).alias("series")
+
+
+def parse(name: str) -> Series:
+    """Return what the series *name* is about."""
+    kind, type_, subject, task_id, environment, detail = name.split(_BETWEEN)
+    return Series(
+        Kind(kind),
+        Subject(type=type_, name=subject, task_id=task_id or None, environment=environment or None),
+        detail,
+    )
+
+
+def key_of(series: Series, direction: str | None, level_ns: int | None = None) -> str:
+    """Return the 16 hex digits that name an anomaly as long as it goes on; a level also by when it began."""
+    s = series.subject
+    parts = (series.kind, s.type, s.name, s.task_id, s.environment, series.detail, direction, level_ns)
+    return blake2b(_BETWEEN.join("" if p is None else str(p) for p in parts).encode(), digest_size=8).hexdigest()
