@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -19,9 +19,12 @@ from collector.api import routes
 from collector.app import child, listen
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
+from collector.control.firings import Firing
 from collector.jobs.books import Books
+from collector.jobs.reporting import Reporting
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
+from collector.jobs.schedule import Plan
 from collector.journal import Reader
 from collector.receive.admit import data_directory
 from collector.settings import Settings
@@ -32,9 +35,13 @@ from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
+if TYPE_CHECKING:
+    from collector.model.report import Report
+
 _MOST_BYTES = 8 * 2**20
 """Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
 _FINISH_S = 4.0
+_LAST_REPORT_S = 0.5
 _MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
 _RETRY_S = 1.0
@@ -66,6 +73,8 @@ class Keeper(threading.Thread):
         self.journal_seq = max(self.applied_seq, reader.last_seq())
         self.newest_ns: int | None = None
         self.behind_since: float | None = None
+        self.complete_ns = 0
+        """Up to when what was received is counted in every table, statistics included."""
         self.failed = ""
         books.positions(lambda: self.journal_seq, lambda: self.applied_seq, lambda: self.runs_seq)
         books.lag.set_function(lambda: self.lag_s)
@@ -102,6 +111,7 @@ class Keeper(threading.Thread):
 
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""
+        began_ns = time.time_ns()
         entries = self._reader.entries(self.applied_seq, _MOST_BYTES)
         self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
         if entries:
@@ -116,17 +126,23 @@ class Keeper(threading.Thread):
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
         self._note_lag()
         if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
-            self._keep_statistics()
+            known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
+            self._keep_statistics(began_ns if not self.behind else known_ns or self.complete_ns)
         if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
 
-    def _keep_statistics(self) -> None:
-        """Run the statistics jobs when they are due; at once where they have more to do."""
+    def _keep_statistics(self, seen_ns: int) -> None:
+        """Run the statistics jobs when they are due; at once where they have more to do.
+
+        *seen_ns*: up to when what was received is in the run tables.
+        """
         if not self._waiting and time.monotonic() - self._statistics < seconds(self._settings.store.statistics):
             return
         with self.books.jobs.labels("statistics").time():
             self._waiting = self._runner.run(time.time_ns())
+        if not self._waiting:
+            self.complete_ns = seen_ns
         self._statistics = time.monotonic()
 
     @property
@@ -204,6 +220,23 @@ class Keeper(threading.Thread):
         return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
 
 
+def _reporting(settings: Settings, database: Database, keeper: Keeper) -> Reporting:
+    """Return the thread that makes reports, with a control file of its own: another's transaction is not its own."""
+    control = Control.open(settings.data)
+
+    def make(plan: Plan, firing: Firing) -> Report:
+        from collector.jobs import report  # heavy, and many a store never makes one
+        from collector.model.report import Span
+
+        return report.make(
+            database, control, settings,
+            schedule=firing.schedule, period=Span(from_ns=firing.from_ns, to_ns=firing.to_ns), zone=plan.zone,
+            as_of_ns=firing.as_of_ns,
+        )  # fmt: skip
+
+    return Reporting(control, settings.reports, make, lambda: keeper.complete_ns)
+
+
 async def main(settings: Settings) -> None:
     """Keep and answer until told to stop."""
     data_directory(settings.data)
@@ -225,6 +258,7 @@ async def main(settings: Settings) -> None:
         control.set_mark(CHECKPOINTED, apply.applied(database))
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
+    reporting = _reporting(settings, database, keeper)
     http = UvicornChild(
         uvicorn.Config(
             routes.application(database, settings, keeper.status, keeper.ready, books.text),
@@ -240,6 +274,7 @@ async def main(settings: Settings) -> None:
     )
     stop = asyncio.Event()
     keeper.start()
+    reporting.start()
     serving = await http.start([socket])
     port = socket.getsockname()[1]
     child.announce({"api": {"host": settings.host, "port": port}})
@@ -249,12 +284,15 @@ async def main(settings: Settings) -> None:
     stopping = log.started("store_stop")
     http.should_exit = True
     await serving
+    await asyncio.to_thread(reporting.stop, 0.0)
     await asyncio.to_thread(keeper.stop)
-    if keeper.is_alive():  # in a long transaction: it is undone, and done by the next start
+    await asyncio.to_thread(reporting.stop, _LAST_REPORT_S)
+    if keeper.is_alive() or reporting.is_alive():  # in a long transaction: it is undone, and done by the next start
         stopping.completed(unfinished=True)
         os._exit(0)
     reader.close()
     database.close()
+    reporting.close()
     control.close()
     held.close()
     stopping.completed()

@@ -124,10 +124,24 @@ class Control:
         with self._gate:
             return reports.feedback(self._db)
 
-    def note_firings(self, found: list[Firing]) -> None:
-        """Add firings to the ledger, once each: one that is there stays as it is."""
+    def schedule_mark(self, schedule: str, definition: str, now_ns: int) -> int:
+        """Return up to when the firings of *schedule* are noted, ns since 1970.
+
+        One that is new, or defined anew since (*definition*), starts at *now_ns*.
+        """
+        with self._gate, self._db:
+            return firings.mark(self._db, schedule, definition, now_ns)
+
+    def note_firings(self, schedule: str, found: list[Firing], mark_ns: int) -> None:
+        """Add firings to the ledger, once each, and say that those up to *mark_ns* are noted: all or nothing."""
         with self._gate, self._db:
             firings.note(self._db, found)
+            firings.set_mark(self._db, schedule, mark_ns)
+
+    def begin_firing(self, firing: Firing) -> None:
+        """Count that making the report of *firing* begins, on disk when this returns."""
+        with self._gate, self._db:
+            firings.begin(self._db, firing)
 
     def settle_firing(self, firing: Firing, report: Report, channels: Sequence[str], now_ns: int) -> None:
         """Keep the report of a due firing, owe it to *channels* and call the firing made: all or nothing."""
@@ -140,11 +154,6 @@ class Control:
         """Say that the report of a due firing could not be made."""
         with self._gate, self._db:
             firings.settle(self._db, firing, "failed", why=why)
-
-    def latest_firings(self) -> dict[str, int]:
-        """Return by schedule the nominal time of its latest firing, ns since 1970."""
-        with self._gate:
-            return firings.latest(self._db)
 
     def firings(
         self, schedule: str | None = None, state: FiringState | None = None, limit: int = 1_000

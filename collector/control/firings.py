@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 FiringState = Literal["due", "made", "skipped", "failed"]
@@ -36,6 +36,8 @@ class Firing:
     state: FiringState
     report_id: str = ""
     note: str = ""
+    attempts: int = 0
+    """How often making it was begun: one that ends the process is not begun for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Delivery:
     """Why the last attempt failed; empty when none did."""
 
 
-_FIRING = "schedule, fire_ns, from_ns, to_ns, as_of_ns, state, report_id, note"
+_FIRING = "schedule, fire_ns, from_ns, to_ns, as_of_ns, state, report_id, note, attempts"
 _DELIVERY = "report_id, channel, key, state, attempts, due_ns, created_ns, ended_ns, note"
 
 
@@ -64,7 +66,11 @@ def create(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE TABLE IF NOT EXISTS firing (schedule TEXT NOT NULL, fire_ns INTEGER NOT NULL, from_ns INTEGER NOT "
         "NULL, to_ns INTEGER NOT NULL, as_of_ns INTEGER NOT NULL, state TEXT NOT NULL, report_id TEXT NOT NULL, "
-        "note TEXT NOT NULL, PRIMARY KEY (schedule, fire_ns)) WITHOUT ROWID"
+        "note TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (schedule, fire_ns)) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS schedule (name TEXT PRIMARY KEY, definition TEXT NOT NULL, "
+        "mark_ns INTEGER NOT NULL)"
     )
     db.execute(
         "CREATE TABLE IF NOT EXISTS delivery (id INTEGER PRIMARY KEY, report_id TEXT NOT NULL, channel TEXT NOT NULL, "
@@ -74,11 +80,27 @@ def create(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX IF NOT EXISTS delivery_state ON delivery (state, due_ns)")
 
 
+def mark(db: sqlite3.Connection, schedule: str, definition: str, now_ns: int) -> int:
+    """Return up to when firings of *schedule* are noted: *now_ns* for one that is new or defined anew. No commit."""
+    db.execute(
+        "INSERT INTO schedule VALUES (:name, :definition, :now) ON CONFLICT (name) DO UPDATE "
+        "SET definition = :definition, mark_ns = :now WHERE definition <> :definition",
+        {"name": schedule, "definition": definition, "now": now_ns},
+    )
+    found = db.execute("SELECT mark_ns FROM schedule WHERE name = ?", (schedule,)).fetchone()
+    return int(found[0])
+
+
+def set_mark(db: sqlite3.Connection, schedule: str, mark_ns: int) -> None:
+    """Say up to when the firings of *schedule* are noted. No commit."""
+    db.execute("UPDATE schedule SET mark_ns = ? WHERE name = ?", (mark_ns, schedule))
+
+
 def note(db: sqlite3.Connection, firings: list[Firing]) -> None:
     """Add *firings*; one that is known stays as it is. No commit."""
     db.executemany(
-        f"INSERT OR IGNORE INTO firing ({_FIRING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
-        [(f.schedule, f.fire_ns, f.from_ns, f.to_ns, f.as_of_ns, f.state, f.report_id, f.note) for f in firings],
+        f"INSERT OR IGNORE INTO firing ({_FIRING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
+        [astuple(f) for f in firings],
     )
     for schedule in {f.schedule for f in firings}:
         db.execute(
@@ -88,17 +110,20 @@ def note(db: sqlite3.Connection, firings: list[Firing]) -> None:
         )
 
 
+def begin(db: sqlite3.Connection, firing: Firing) -> None:
+    """Count that making the report of *firing* begins. No commit."""
+    db.execute(
+        "UPDATE firing SET attempts = attempts + 1 WHERE schedule = ? AND fire_ns = ?",
+        (firing.schedule, firing.fire_ns),
+    )
+
+
 def settle(db: sqlite3.Connection, firing: Firing, state: FiringState, report_id: str = "", why: str = "") -> None:
     """Say what came of a firing that was due. No commit."""
     db.execute(
         "UPDATE firing SET state = ?, report_id = ?, note = ? WHERE schedule = ? AND fire_ns = ? AND state = 'due'",
         (state, report_id, why, firing.schedule, firing.fire_ns),
     )
-
-
-def latest(db: sqlite3.Connection) -> dict[str, int]:
-    """Return by schedule the nominal time of its latest firing."""
-    return dict(db.execute("SELECT schedule, max(fire_ns) FROM firing GROUP BY schedule"))
 
 
 def firings(db: sqlite3.Connection, schedule: str | None, state: FiringState | None, limit: int) -> list[Firing]:

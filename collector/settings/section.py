@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FieldSerializationInfo, PlainSerializer, SecretStr
@@ -20,3 +21,8 @@ def _kept(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
 
 Secret = Annotated[SecretStr, PlainSerializer(_kept, when_used="json")]
 """Text that is shown to a child process alone (`context={"secrets": True}`), and as stars to everybody else."""
+
+
+def nanoseconds(span: timedelta) -> int:
+    """Return a duration in ns."""
+    return span // timedelta(microseconds=1) * 1000

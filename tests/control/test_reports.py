@@ -106,8 +106,8 @@ def test_feedback_is_kept_replaced_forgotten_and_bounded(control: Control, monke
 def test_a_firing_is_noted_once_and_settled_with_its_report_and_deliveries(tmp_path: Path) -> None:
     """Two schedulers that note the same firing leave one row; its report and what it owes are one transaction."""
     one, two = Control.open(tmp_path), Control.open(tmp_path)
-    one.note_firings([firing(1)])
-    two.note_firings([replace(firing(1), as_of_ns=9)])
+    one.note_firings("morning", [firing(1)], 0)
+    two.note_firings("morning", [replace(firing(1), as_of_ns=9)], 0)
     assert one.firings() == [firing(1)] == two.firings(state="due")
     for control in (one, two):
         control.settle_firing(firing(1), report(1), ["mail", "chat"], now_ns=5)
@@ -117,9 +117,25 @@ def test_a_firing_is_noted_once_and_settled_with_its_report_and_deliveries(tmp_p
     ]  # fmt: skip
     one.fail_firing(firing(1), "too late")
     assert two.firings()[0].state == "made"
-    assert two.latest_firings() == {"morning": firing(1).fire_ns}
     one.close()
     two.close()
+
+
+def test_a_mark_starts_now_goes_on_and_starts_again_with_a_new_definition(control: Control) -> None:
+    """A schedule that is new or changed owes nothing of the past; one that goes on goes on where it was."""
+    assert control.schedule_mark("morning", "a", 5) == 5
+    control.note_firings("morning", [], 7)
+    assert control.schedule_mark("morning", "a", 9) == 7
+    assert control.schedule_mark("morning", "b", 11) == 11
+    assert control.schedule_mark("evening", "a", 13) == 13
+
+
+def test_attempts_to_make_a_report_are_counted(control: Control) -> None:
+    """Each beginning is on disk before the work."""
+    control.note_firings("morning", [firing(1)], 0)
+    control.begin_firing(firing(1))
+    control.begin_firing(firing(1))
+    assert [f.attempts for f in control.firings(state="due")] == [2]
 
 
 def test_a_delivery_keeps_its_key_and_its_state(control: Control) -> None:
@@ -140,9 +156,9 @@ def test_ledgers_are_bounded_and_never_drop_what_is_due(control: Control, monkey
     """The oldest that are over make room; a firing that is due and a delivery that waits stay."""
     monkeypatch.setattr(firings, "MOST_FIRINGS", 2)
     monkeypatch.setattr(firings, "MOST_DELIVERIES", 2)
-    control.note_firings([firing(0)])
+    control.note_firings("morning", [firing(0)], 0)
     for n in range(1, 6):
-        control.note_firings([replace(firing(n), state="skipped")])
+        control.note_firings("morning", [replace(firing(n), state="skipped")], 0)
     assert [f.fire_ns // HOUR_NS for f in control.firings()] == [6, 5, 1]
     control.owe_deliveries("waits", ["mail"], 0)
     for n in range(5):
