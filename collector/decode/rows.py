@@ -210,12 +210,17 @@ class Walk:
         for place, value in from_resource:
             if values[place] is None:
                 values[place] = value
-        if values[_TASK] and not self.names.one("task", "", values[_TASK]):
-            self.note("task_overflow")
-            values[_TASK] = OTHER
+        values[_TASK] = self._task(values[_TASK])
         run_id = values[0]
         key = run_key(self.project, own.name, values[5], "", run_id) if run_id else None
         return own, values, key
+
+    def _task(self, task_id: str | None) -> str | None:
+        """Return the task's name, `__other__` beyond the cap."""
+        if not task_id or self.names.one("task", "", task_id):
+            return task_id
+        self.note("task_overflow")
+        return OTHER
 
     def _count_keys(self, attributes: dict[str, Any]) -> None:
         if not self.names.all_keys(attributes):
@@ -343,7 +348,7 @@ class Walk:
             w.u32(r.dropped_links_count, "droppedLinksCount"),
             resource_id, scope_id, self.kept(attributes),
             own.name, key, *c[:15], *says, None, *c[15:18],
-            facts.span_type, facts.wait_kind, facts.child_run_id, facts.child_task_id, facts.child_batch_id,
+            facts.span_type, facts.wait_kind, facts.child_run_id, self._task(facts.child_task_id), facts.child_batch_id,
             facts.is_partial, facts.real_span_id, facts.tags,
             *c[18:22], error_stack,
         ))  # fmt: skip

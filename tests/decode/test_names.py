@@ -80,6 +80,23 @@ def test_tasks_beyond_the_cap() -> None:
     assert len(keys) == 3
 
 
+def test_tasks_named_by_their_parents_count_too() -> None:
+    """A child's task, which its parent's span names, is bounded like one that a run names itself."""
+    projects = Projects(CAPS)
+    spans = [
+        {
+            "traceId": "1" * 32, "spanId": f"{i:016x}", "name": "trigger", "kind": 4,
+            "attributes": [pair("span_type", "trigger"), pair("child_run_id", f"r{i}"), pair("child_task_id", task)],
+        }
+        for i, task in enumerate(("one", "two", "three"), 1)
+    ]  # fmt: skip
+    batch = Batch(Limits(), projects)
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    said = batch.add(TRACES, "json", body, project="p", received_ns=NOW)
+    assert [row["child_task_id"] for row in batch.tables()["spans"].to_pylist()] == ["one", "two", OTHER]
+    assert said.warnings["task_overflow"] == 1
+
+
 def test_attribute_keys_beyond_the_cap() -> None:
     """Keys too many are kept like others, counted, and their sender is asked whether an id is in a key."""
     projects = Projects(CAPS)
