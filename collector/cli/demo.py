@@ -14,7 +14,9 @@ from cyclopts import Parameter
 from collector.cli.options import DEFAULT, Place
 from collector.model.address import http_url
 from collector.model.errors import Refused, UsageError
-from collector.settings import Settings
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
 
 if TYPE_CHECKING:
     from collector.app.supervisor import Supervisor

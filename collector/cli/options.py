@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from collector.settings import Settings, load
+if TYPE_CHECKING:
+    from collector.settings import Settings
 
 
 @Parameter(name="*")
@@ -26,6 +27,8 @@ class Place:
 
     def settings(self, **more: object) -> Settings:
         """Return the settings these options ask for."""
+        from collector.settings import load  # a third of a second that `--help` has no need of
+
         given = {
             name: getattr(self, name)
             for name in ("data", "host", "http_port", "grpc_port", "api_port", "dashboard_port")
