@@ -84,8 +84,8 @@ def generate(h: Handle, attempts: int, logs: int) -> None:
             "high": part + 500_000,
         }
         _step(f"logs of runs from {part}", lambda w=window: h.run(_LOGS, w))  # type: ignore[misc]
-    changes.move(h, run_tables.NAME, 1, LAST_SEQ)
-    changes.move(h, APPLIED, 0, LAST_SEQ)
+    changes.move(h, [run_tables.NAME], 1, LAST_SEQ)
+    changes.move(h, [APPLIED], 0, LAST_SEQ)
 
 
 _RUNS = """

@@ -70,16 +70,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }
-    shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
-    return pl.concat(
-        [
-            own.select(
-                *shared, measure=pl.lit(name), value_ns=value, weakness=weakness,
-                is_open=~pl.col("is_over") if name == "execution" else pl.lit(False),
-            )
-            for name, (value, weakness) in known.items()
-        ]
-    ).filter(pl.col("value_ns").is_not_null())  # fmt: skip
+    return _each(own, known, open_="execution")
 
 
 def _end_source() -> pl.Expr:
@@ -118,16 +109,25 @@ def _of_attempts(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),
         "requeue_wait": (requeue, rank(pl.lit("measured"))),
     }
+    return _each(own, known, open_="attempt")
+
+
+def _each(own: pl.LazyFrame, known: dict[str, tuple[pl.Expr, pl.Expr]], *, open_: str) -> pl.LazyFrame:
+    """Return a row for each measure that is known of each row of *own*; only *open_* may still go on."""
+    measures = [
+        pl.struct(
+            value_ns=value.cast(pl.Int64), weakness=weakness,
+            is_open=~pl.col("is_over") if name == open_ else pl.lit(False),
+        ).alias(name)
+        for name, (value, weakness) in known.items()
+    ]  # fmt: skip
     shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
-    return pl.concat(
-        [
-            own.select(
-                *shared, measure=pl.lit(name), value_ns=value, weakness=weakness,
-                is_open=~pl.col("is_over") if name == "attempt" else pl.lit(False),
-            )
-            for name, (value, weakness) in known.items()
-        ]
-    ).filter(pl.col("value_ns").is_not_null())  # fmt: skip
+    return (
+        own.select(*shared, *measures)
+        .unpivot(list(known), index=shared, variable_name="measure", value_name="told")
+        .unnest("told")
+        .filter(pl.col("value_ns").is_not_null())
+    )
 
 
 def bucket(value_ns: str = "value_ns") -> pl.Expr:

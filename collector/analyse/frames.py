@@ -25,7 +25,6 @@ TERMINAL = [*ENDED, "expired"]
 """Statuses of runs that are over."""
 
 _DEVELOPMENT = ["development", "dev", "local"]
-_SOURCES = {"measured": 0, "phase": 1, "derived": 1, "inferred": 2}
 
 
 def shaped(frame: Frame, table: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
@@ -73,8 +72,16 @@ def dimensions(runs: Frame, *, tests: bool = False) -> pl.LazyFrame:
 
 def rank(*sources: str | pl.Expr) -> pl.Expr:
     """Return how weak the weakest of the *sources* is: 0 measured, 1 derived or phase, 2 inferred or worse."""
-    each = [pl.col(s) if isinstance(s, str) else s for s in sources]
-    return pl.max_horizontal(e.replace_strict(_SOURCES, default=2, return_dtype=pl.Int8) for e in each)
+    measured, derived, inferred = (pl.lit(n, pl.Int8) for n in range(3))
+    # Comparisons, not a mapping: `replace_strict` joins, which costs twenty times as much on the few rows of a tick.
+    return pl.max_horizontal(
+        pl.when(e == "measured")
+        .then(measured)
+        .when((e == "phase") | (e == "derived"))
+        .then(derived)
+        .otherwise(inferred)
+        for e in (pl.col(s) if isinstance(s, str) else s for s in sources)
+    )
 
 
 def nanocents(cents: str) -> pl.Expr:

@@ -24,21 +24,23 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
     it back (`holds_slot` false); one without an end holds it until *as_of_ns* as long as its run was seen within
     *lease_ns*, else only until it was last seen. An end before the start counts as a slot of no length. `is_open`: it
     has no end; `is_orphan`: and was not seen for so long; `is_assumed`: the end is inferred or missing, or a wait may
-    have given the slot back. Attempts whose queue is unknown are left out.
+    have given the slot back. Left out: attempts whose queue is unknown, and those that start at *as_of_ns* or, by their
+    clock, later.
     """
     seen = runs.lazy().select(*RUN, "last_seen_ns")
     is_open = pl.col("ended_ns").is_null()
     lost = is_open & (as_of_ns - pl.col("last_seen_ns") > lease_ns)
+    waits = waits.lazy().collect()
     doubtful = (
-        waits.lazy()
-        .filter(pl.col("holds_slot").is_null())
+        waits.filter(pl.col("holds_slot").is_null())
         .select(*RUN, number="attempt", is_doubtful=pl.lit(True))
         .unique(_ATTEMPT)
+        .lazy()
     )
     own = (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
-        .drop("task_id", "queue")
+        .select(*_ATTEMPT, "dequeued_ns", "started_ns", "ended_ns", "ended_source")
         .join(dimensions(runs, tests=True), on=RUN, how="inner", nulls_equal=True)
         .filter(pl.col("queue").is_not_null())
         .join(seen, on=RUN, how="left", nulls_equal=True)
@@ -54,13 +56,12 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
             is_open=is_open,
             is_orphan=lost.fill_null(False),
         )
+        .filter(pl.col("from_ns") < as_of_ns)
     )  # fmt: skip
-    given_back = (
-        waits.lazy()
-        .filter(~pl.col("holds_slot") & pl.col("ended_ns").is_not_null())
-        .select(*RUN, number="attempt", a="started_ns", b="ended_ns")
+    given_back = waits.filter(~pl.col("holds_slot") & pl.col("ended_ns").is_not_null()).select(
+        *RUN, number="attempt", a="started_ns", b="ended_ns"
     )
-    return _without(own, given_back)
+    return own if given_back.is_empty() else _without(own, given_back.lazy())
 
 
 def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:
@@ -94,7 +95,7 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     """Return the waits for a slot: `QUEUE`, task_id, population, run_key, number, from_ns, to_ns.
 
     `from_ns` NULL: an attempt started at `to_ns` and nothing tells since when it was due. Runs whose queue is
-    unknown are left out. Waiting runs last until *as_of_ns*.
+    unknown are left out, and waits that only begin at *as_of_ns* or later. Waiting runs last until *as_of_ns*.
     """
     about = dimensions(runs, tests=True)
     started = attempts.lazy().filter(pl.col("started_ns").is_not_null())
@@ -113,13 +114,13 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     )  # fmt: skip
     again = (
         started.filter(pl.col("number") > 1)
-        .drop("task_id", "queue")
+        .select(*_ATTEMPT, "dequeued_ns", "started_ns", "queue_wait_ns")
         .join(about, on=RUN, how="inner", nulls_equal=True)
         .select(*plain, "number", from_ns=pl.col("started_ns") - pl.col("queue_wait_ns"), to_ns=_TAKEN)
     )
     return (
         pl.concat([first, again])
-        .filter(pl.col("queue").is_not_null())
+        .filter(pl.col("queue").is_not_null() & (pl.coalesce("from_ns", "to_ns") < as_of_ns))
         .with_columns(to_ns=pl.max_horizontal("from_ns", "to_ns"))
     )
 

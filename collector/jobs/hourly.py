@@ -14,8 +14,8 @@ import polars as pl
 from collector.analyse import calls, cohorts, durations
 from collector.analyse.frames import COHORT
 from collector.store import additive
-from collector.store.changes import Changes, Version
 from collector.store.database import Handle
+from collector.store.recent import Changes, Version
 
 _AFTER, _BEFORE = "+", "-"
 
@@ -55,15 +55,15 @@ CONTRIBUTIONS: dict[str, tuple[Contribution, ...]] = {
 """Job name → what it keeps."""
 
 
-def difference(changes: Changes, contribution: Contribution) -> pl.DataFrame:
-    """Return what *changes* add to and take from a table: rows of it, to be added to those that are there."""
-    both = contribution.of(_both(changes))
-    sums = [c for c in both.columns if c not in contribution.keys]
+def difference(both: Version, contribution: Contribution) -> pl.DataFrame:
+    """Return what changes (`both_of`) add to and take from a table: rows of it, to be added to those that are there."""
+    rows = contribution.of(both)
+    sums = [c for c in rows.columns if c not in contribution.keys]
     sign = pl.when(pl.col("project").str.starts_with(_BEFORE)).then(-1).otherwise(1)
-    return both.with_columns(pl.col(sums) * sign, project=pl.col("project").str.slice(1))
+    return rows.with_columns(pl.col(sums) * sign, project=pl.col("project").str.slice(1))
 
 
-def _both(changes: Changes) -> Version:
+def both_of(changes: Changes) -> Version:
     """Return both versions of the changed runs as runs of two projects: they add up apart, and in one pass."""
     merged = {
         name: pl.concat([
@@ -75,9 +75,9 @@ def _both(changes: Changes) -> Version:
     return Version(**merged)
 
 
-def settle(h: Handle, name: str, changes: Changes) -> int:
-    """Bring the tables of job *name* up to date with *changes*; return how many rows that wrote."""
-    return sum(additive.add(h, c.table, difference(changes, c), c.keys) for c in CONTRIBUTIONS[name])
+def settle(h: Handle, name: str, both: Version) -> int:
+    """Bring the tables of job *name* up to date with changes (`both_of`); return how many rows that wrote."""
+    return sum(additive.add(h, c.table, difference(both, c), c.keys) for c in CONTRIBUTIONS[name])
 
 
 def clear(h: Handle, name: str) -> None:

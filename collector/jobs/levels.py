@@ -7,15 +7,18 @@ hold differently names the others.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from collector.analyse import inference, levels, limits, slots
+from collector.analyse.evidence import RUN
 from collector.analyse.frames import HOUR_NS
 from collector.store import held
-from collector.store.changes import Changes, Version
 from collector.store.database import Handle
+from collector.store.held import Holding
+from collector.store.recent import Changes, Version
 
 _TOGETHER = 24
 """Hours computed in one sweep."""
@@ -33,10 +36,10 @@ class Clock:
     lease_ns: int
 
 
-def _intervals(v: Version, clock: Clock) -> list[pl.DataFrame]:
+def _intervals(v: Version | Holding, clock: Clock) -> list[pl.DataFrame]:
     slots_ = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=clock.as_of_ns, lease_ns=clock.lease_ns)
     waiting = slots.queued(v.runs, v.attempts, as_of_ns=clock.as_of_ns)
-    return [slots_.collect(engine="streaming"), waiting.collect(engine="streaming")]
+    return pl.collect_all([slots_, waiting])
 
 
 def _differing(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -51,45 +54,56 @@ def _differing(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def touched(changes: Changes, before: Clock, now: Clock) -> pl.DataFrame:
-    """Return `hour_ns` of every hour in which *changes* or the clock between *before* and *now* move a level."""
-    pairs = zip(_intervals(changes.before, before), _intervals(changes.after, now), strict=True)
-    times = pl.concat([_differing(old, new) for old, new in pairs])
-    return (
-        times.filter(pl.col("a") < now.as_of_ns)
-        .select(
-            hour_ns=pl.int_ranges(
-                pl.col("a") // HOUR_NS * HOUR_NS,
-                # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
-                pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1))) + 1,
-                HOUR_NS,
-            )
-        )
-        .explode("hour_ns")
-        .drop_nulls()
-        .unique()
+def _early(v: Version, ns: int) -> pl.DataFrame:
+    """Return the keys of runs that may wait for a slot or hold one before *ns*."""
+    first = pl.min_horizontal("queued_ns", "started_ns", "first_seen_ns")
+    again = pl.min_horizontal("dequeued_ns", "started_ns", pl.col("started_ns") - pl.col("queue_wait_ns"))
+    return pl.concat([v.runs.filter(first < ns).select(RUN), v.attempts.filter(again < ns).select(RUN)])
+
+
+def touched(changes: Changes, before: Clock, now: Clock) -> list[int]:
+    """Return the hours before that of *before* in which *changes* or the clock since then move a level."""
+    first_ns = before.as_of_ns // HOUR_NS * HOUR_NS
+    early = pl.concat([_early(changes.before, first_ns), _early(changes.after, first_ns)]).unique()
+    if early.is_empty():
+        return []
+    old, new = (
+        Version(**{name: rows.join(early, on=RUN, how="semi") for name, rows in v.tables()})
+        for v in (changes.before, changes.after)
     )
+    pairs = zip(_intervals(old, before), _intervals(new, now), strict=True)
+    times = pl.concat([_differing(old_, new_) for old_, new_ in pairs])
+    hours = pl.int_ranges(
+        pl.col("a") // HOUR_NS * HOUR_NS,
+        # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
+        pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1))) + 1,
+        HOUR_NS,
+    )
+    return times.filter(pl.col("a") < first_ns).select(hours.explode().unique())["a"].drop_nulls().to_list()
 
 
-def passed(h: Handle, since_ns: int, now: Clock) -> pl.DataFrame:
-    """Return `hour_ns` of the hours from *since_ns* to now in which a slot may have been held or a run waited."""
+def passed(h: Handle, since_ns: int, now: Clock) -> list[int]:
+    """Return the hours from *since_ns* to now in which a slot may have been held or a run waited."""
     first = since_ns // HOUR_NS * HOUR_NS
     last = min(held.last_ns(h, since_ns), now.as_of_ns - 1)
-    return pl.DataFrame({"hour_ns": range(first, last + 1, HOUR_NS)}, schema={"hour_ns": pl.Int64})
+    return list(range(first, last + 1, HOUR_NS))
 
 
-def compute(h: Handle, now: Clock) -> int:
-    """Compute marked hours again, some of them if there are many; return how many rows that wrote."""
+def compute(h: Handle, now: Clock, moved: Iterable[int] = ()) -> int:
+    """Compute marked and *moved* hours again, some of them if there are many; return how many rows that wrote."""
     written = 0
-    hours = sorted([hour for hour in held.marked(h) if hour < now.as_of_ns][:_MOST_HOURS])
+    marked = held.marked(h)
+    due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
+    hours = sorted(due[:_MOST_HOURS])
+    held.mark(h, sorted({*due[_MOST_HOURS:]} - {*marked}))
+    held.unmark(h, sorted({*hours} & {*marked}))
     known = held.limits(h).filter(pl.col("source") == "settings")
     while hours:
         first = hours[0]
         together = [hour for hour in hours if hour < first + _TOGETHER * HOUR_NS]
         hours = hours[len(together) :]
         from_ns, to_ns = first, together[-1] + HOUR_NS
-        v = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
-        slots_, waiting = _intervals(v, now)
+        slots_, waiting = _intervals(held.touching(h, from_ns, min(to_ns, now.as_of_ns)), now)
         queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
         rows = levels.queue_levels(
             slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)

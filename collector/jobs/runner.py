@@ -1,13 +1,14 @@
 """The statistics jobs, one after the other: each from where it stopped to where the run model is, and a ledger row.
 
 A job that fails stays where it was and is tried again the next time; the others go on. Its rows and its place are one
-transaction. A job without a place, be it new or long behind, starts from all runs.
+transaction, which jobs share that keep up. A job without a place, be it new or long behind, starts from all runs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -21,12 +22,13 @@ from collector.jobs import findings, hourly, levels
 from collector.jobs.levels import Clock
 from collector.settings import Settings
 from collector.store import changes, held, history, run_tables
-from collector.store.changes import Changes
 from collector.store.database import Database, Handle
 from collector.store.places import Memory
+from collector.store.recent import Changes
 from collector.telemetry.log import cause
 
 LEVELS, INFERENCE = "concurrency", "limits"
+_LEVELS_AS_OF = "concurrency_as_of"
 NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
 """The jobs that follow the run model."""
 _MOST_RUNS = 20_000
@@ -36,6 +38,18 @@ _MOST_BEHIND = 1_000_000
 _INFER_FIRST_NS, _INFER_LAST_NS = 60 * 10**9, HOUR_NS
 """Limits are inferred a minute after the last time, then two, up to every hour: a young store changes fast."""
 PROJECT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one job has to do: from which journal number to which, and its place (tick, seq) once it is done."""
+
+    name: str
+    seqs: tuple[int, int]
+    act: Callable[[Handle], int]
+    at: tuple[int, int] | None = None
+    quiet: bool = False
+    """Leaves a row in the ledger only when it fails."""
 
 
 class Runner:
@@ -57,95 +71,112 @@ class Runner:
     def run(self, as_of_ns: int) -> bool:
         """Do what there is to do at *as_of_ns*; tell whether more is waiting."""
         now = Clock(as_of_ns, self._lease_ns)
-        entries: list[Entry] = []
-        more = False
-        places = self._database.reading(
-            lambda h: {name: changes.position(h, name) for name in (*NAMES, run_tables.NAME)}
-        )
-        ticks, newest_seq = places.pop(run_tables.NAME)
-        if not ticks:
+        places = self._database.reading(changes.positions)
+        newest, newest_seq = places[run_tables.NAME]
+        if not newest:
             return False
         behind: dict[int, list[str]] = {}
-        for name, (tick, _) in places.items():
-            behind.setdefault(tick, []).append(name)
+        for name in NAMES:
+            behind.setdefault(places[name][0], []).append(name)
+        entries: list[Entry] = []
         for name in behind.pop(0, []):
-            self._log(
-                entries, name, (0, newest_seq), now, partial(self._start, name=name, now=now, at=(ticks, newest_seq))
-            )
+            act = partial(self._start, name=name, now=now)
+            entries += self._each([Job(name, (0, newest_seq), act, (newest, newest_seq))], now)
+        more = False
         for tick, names in behind.items():
-            found = self._changes(tick) if tick < ticks else None
-            more = more or (found is not None and found.tick < ticks)
-            for name in names:
-                done = places[name][1]
-                seqs = (done, found.seq if found else done)
-                if name == LEVELS:
-                    act = partial(self._levels, found=found, now=now)
-                elif found is None:
-                    continue
-                elif name == findings.NAME:
-                    act = partial(self._judge, found=found, now=now)
-                else:
-                    act = partial(self._settle, name=name, found=found)
-                self._log(entries, name, seqs, now, act, quiet=found is None)
-        if as_of_ns - self._inferred_ns >= self._infer_after_ns:
-            self._inferred_ns = as_of_ns
-            self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
-            self._log(entries, INFERENCE, (newest_seq, newest_seq), now, partial(levels.infer, now=now))
-        if self._findings.due:
-            act = partial(self._findings.window, as_of_ns=as_of_ns)
-            self._log(entries, findings.WINDOW, (newest_seq, newest_seq), now, act)
+            found = self._changes(tick, newest) if tick < newest else None
+            more = more or (found is not None and found.tick < newest)
+            before = Clock(places[_LEVELS_AS_OF][1], now.lease_ns)
+            entries += self._together([*self._jobs(names, places, found, before, now)], now)
+        entries += self._each(self._rare(now, newest_seq), now)
         more = self._forget(as_of_ns) or more
         if entries:
             self._control.write_job_entries(entries)
         return more and not self.errors
 
-    def _log(
-        self,
-        entries: list[Entry],
-        name: str,
-        seqs: tuple[int, int],
-        now: Clock,
-        act: Callable[[Handle], int],
-        *,
-        quiet: bool = False,
-    ) -> None:
-        """Run *act* as one transaction and note what came of it; *quiet* ones only when they fail."""
-        started = time.time_ns()
-        rows, error = 0, ""
+    def _jobs(
+        self, names: list[str], places: dict[str, tuple[int, int]], found: Changes | None, before: Clock, now: Clock
+    ) -> Iterator[Job]:
+        """Yield what the jobs *names*, all at one tick, have to do."""
+        both = hourly.both_of(found) if found else None
+        at = (found.tick, found.seq) if found else None
+        for name in names:
+            done = places[name][1]
+            seqs = (done, found.seq if found else done)
+            if name == LEVELS:
+                yield Job(name, seqs, partial(self._levels, found=found, before=before, now=now), at, quiet=not found)
+            elif found and both and name == findings.NAME:
+                keys = found.after.runs.select("project", "run_key")
+                yield Job(name, seqs, partial(self._findings.settle, keys=keys, as_of_ns=now.as_of_ns), at)
+            elif found and both:
+                yield Job(name, seqs, partial(hourly.settle, name=name, both=both), at)
+
+    def _rare(self, now: Clock, seq: int) -> list[Job]:
+        """Return what does not depend on what is new and is due."""
+        due: list[Job] = []
+        if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
+            self._inferred_ns = now.as_of_ns
+            self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
+            due.append(Job(INFERENCE, (seq, seq), partial(levels.infer, now=now)))
+        if self._findings.due:
+            act = partial(self._findings.window, as_of_ns=now.as_of_ns)
+            due.append(Job(findings.WINDOW, (seq, seq), act))
+        return due
+
+    def _together(self, jobs: list[Job], now: Clock) -> list[Entry]:
+        """Do *jobs* in one transaction, where one of them fails each in its own; return what came of them."""
         try:
-            rows = self._database.writing(act)
-            self.errors.pop(name, None)
-        except Exception as e:
-            error = f"{type(e).__name__}: {str(e)[:300]}"
-            if name not in self.errors:
-                structlog.get_logger().error("job_run_failed", job=name, **cause(e))
-            self.errors[name] = error
-        if error or not quiet:
-            entries.append(Entry(name, *seqs, now.as_of_ns, started, time.time_ns(), rows, error))
+            done = self._database.writing(lambda h: self._done(h, jobs, now))
+        except Exception:  # told by the one that fails again
+            self._limits_set = False
+            return self._each(jobs, now)
+        for job in jobs:
+            self.errors.pop(job.name, None)
+        return done
 
-    def _changes(self, tick: int) -> Changes | None:
-        return self._database.reading(lambda h: changes.since(h, self._memory, tick, _MOST_RUNS))
+    def _each(self, jobs: list[Job], now: Clock) -> list[Entry]:
+        """Do *jobs* in a transaction each and return what came of them."""
+        entries: list[Entry] = []
+        for job in jobs:
+            started = time.time_ns()
+            try:
+                entries += self._database.writing(lambda h, job=job: self._done(h, [job], now))  # type: ignore[misc]
+                self.errors.pop(job.name, None)
+            except Exception as e:
+                self._limits_set = False
+                error = f"{type(e).__name__}: {str(e)[:300]}"
+                if job.name not in self.errors:
+                    structlog.get_logger().error("job_run_failed", job=job.name, **cause(e))
+                self.errors[job.name] = error
+                entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), 0, error))
+        return entries
 
-    def _settle(self, h: Handle, *, name: str, found: Changes) -> int:
-        rows = hourly.settle(h, name, found)
-        changes.move(h, name, found.tick, found.seq)
-        return rows
+    def _done(self, h: Handle, jobs: list[Job], now: Clock) -> list[Entry]:
+        """Do *jobs*, note their places, and return what came of them."""
+        entries: list[Entry] = []
+        places: dict[tuple[int, int], list[str]] = {}
+        for job in jobs:
+            started = time.time_ns()
+            rows = job.act(h)
+            if not job.quiet:
+                entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), rows, ""))
+            if job.at:
+                places.setdefault(job.at, []).append(job.name)
+        for at, names in places.items():
+            changes.move(h, names, *at)
+        return entries
 
-    def _judge(self, h: Handle, *, found: Changes, now: Clock) -> int:
-        rows = self._findings.settle(h, found.after.runs.select("project", "run_key"), now.as_of_ns)
-        changes.move(h, findings.NAME, found.tick, found.seq)
-        return rows
+    def _changes(self, tick: int, newest: int) -> Changes | None:
+        return self._database.reading(lambda h: changes.since(h, self._memory, tick, newest, _MOST_RUNS))
 
-    def _levels(self, h: Handle, *, found: Changes | None, now: Clock) -> int:
+    def _levels(self, h: Handle, *, found: Changes | None, before: Clock, now: Clock) -> int:
         """Compute the levels that changes and the clock touch, and remember the time they are for."""
-        before = Clock(changes.position(h, f"{LEVELS}_as_of")[1], now.lease_ns)
         self._set_limits(h)
-        held.mark(h, levels.passed(h, before.as_of_ns, now))
+        hours = levels.passed(h, before.as_of_ns, now)
         if found is not None:
-            held.mark(h, levels.touched(found, before, now))
-            changes.move(h, LEVELS, found.tick, found.seq)
-        changes.move(h, f"{LEVELS}_as_of", 0, now.as_of_ns)
-        return levels.compute(h, now)
+            hours += levels.touched(found, before, now)
+        changes.move(h, [_LEVELS_AS_OF], 0, now.as_of_ns)
+        return levels.compute(h, now, hours)
 
     def _set_limits(self, h: Handle) -> None:
         """Take up limits from the settings; where they changed, every level is computed again."""
@@ -153,12 +184,12 @@ class Runner:
             held.mark_all(h)
         self._limits_set = True
 
-    def _start(self, h: Handle, *, name: str, now: Clock, at: tuple[int, int]) -> int:
+    def _start(self, h: Handle, *, name: str, now: Clock) -> int:
         """Make the tables of job *name* from all runs, findings from those they sum up."""
         if name == LEVELS:
             self._set_limits(h)
             held.mark_runs(h, now.as_of_ns)
-            changes.move(h, f"{LEVELS}_as_of", 0, now.as_of_ns)
+            changes.move(h, [_LEVELS_AS_OF], 0, now.as_of_ns)
             rows = levels.compute(h, now)
         elif name == findings.NAME:
             self._findings.clear(h)
@@ -168,7 +199,6 @@ class Runner:
         else:
             hourly.clear(h, name)
             rows = sum(hourly.fill(h, name, part) for part in history.parts(h))
-        changes.move(h, name, *at)
         return rows
 
     def _forget(self, as_of_ns: int) -> bool:
@@ -178,12 +208,11 @@ class Runner:
         """
 
         def work(h: Handle) -> bool:
-            at = {name: changes.position(h, name)[0] for name in NAMES}
-            changes.forget(h, min(at.values()))
-            if changes.kept(h) > _MOST_BEHIND:
-                for name, tick in at.items():
-                    if tick == min(at.values()):
-                        changes.move(h, name, 0, 0)
+            places = changes.positions(h)
+            at = {name: places[name][0] for name in NAMES}
+            changes.forget(h, self._memory, min(at.values()))
+            if min(at.values()) < places[run_tables.NAME][0] and changes.kept(h) > _MOST_BEHIND:
+                changes.move(h, [name for name, tick in at.items() if tick == min(at.values())], 0, 0)
             return any(hour < as_of_ns for hour in held.marked(h))
 
         return self._database.writing(work)

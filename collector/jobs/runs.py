@@ -13,6 +13,7 @@ from collector.settings import Runs
 from collector.store import run_tables
 from collector.store.database import Database, Handle
 from collector.store.places import Memory, Places
+from collector.store.recent import Rewrite
 
 _MOST_ROWS = 100_000
 """Raw rows taken up in one tick; bounds memory and the time other writers wait."""
@@ -36,12 +37,12 @@ class RunsJob:
         0 means that nothing is left to do now.
         """
 
-        def work(h: Handle) -> tuple[int, bool]:
+        def work(h: Handle) -> Rewrite | None:
             done, upto = run_tables.pending(h, _MOST_ROWS)
             places = Places(h, self._memory, upto)
             dirty = run_tables.advance(h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns)
             if dirty.is_empty() and upto == done:
-                return 0, False
+                return None
             known = run_tables.records(h, places, dirty)
             rows = runs.build(
                 known.spans,
@@ -51,12 +52,16 @@ class RunsJob:
                 grace_ns=self._grace_ns,
                 stale_ns=self._stale_ns,
             )
-            run_tables.replace(h, places, dirty, rows.items(), upto)
-            return dirty.height, True
+            changes = run_tables.replace(h, places, dirty, rows.items(), upto)
+            return Rewrite(changes, known, dict(rows.items()))
 
-        recomputed, moved = self._database.writing(work)
+        rewrite = self._database.writing(work)
+        if rewrite is None:
+            return 0
+        self._memory.recent.add(rewrite)
+        recomputed = rewrite.changes.keys.height
         self.recomputed += recomputed
-        return recomputed or int(moved)
+        return recomputed or 1
 
 
 def _ns(span: timedelta) -> int:

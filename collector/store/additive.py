@@ -13,21 +13,19 @@ def add(h: Handle, table: str, difference: pl.DataFrame, keys: list[str]) -> int
 
     Columns are those of the table; `hour_ns` is among the keys and bounds what is read.
     """
-    difference = _summed(difference, keys)
-    if difference.is_empty():
+    sums = [c for c in difference.columns if c not in keys]
+    added = (
+        difference.group_by(keys).agg(pl.col(sums).sum()).filter(pl.any_horizontal(pl.col(sums) != 0)).sort("hour_ns")
+    )
+    if added.is_empty():
         return 0
+    hours = within("t.hour_ns", clusters(added, "hour_ns", "hour_ns"))
     same = " AND ".join(f't."{k}" IS NOT DISTINCT FROM d."{k}"' for k in keys)
-    hours = within("t.hour_ns", clusters(difference, "hour_ns", "hour_ns"))
-    named = difference.select(keys)
-    stored = h.frame(f"SELECT t.* FROM {table} t SEMI JOIN d ON {same} WHERE {hours}", d=named)  # noqa: S608 -- our own names and numbers
-    if not stored.is_empty():
-        h.run(f"DELETE FROM {table} t USING d WHERE {hours} AND {same}", d=named)  # noqa: S608 -- ditto
-    rows = _summed(pl.concat([stored, difference.select(stored.columns)], how="vertical_relaxed"), keys)
-    if not rows.is_empty():
-        h.run(f"INSERT INTO {table} BY NAME SELECT * FROM rows ORDER BY hour_ns", rows=rows)  # noqa: S608 -- ditto
-    return rows.height
-
-
-def _summed(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    sums = [c for c in rows.columns if c not in keys]
-    return rows.group_by(keys).agg(pl.col(sums).sum()).filter(pl.any_horizontal(pl.col(sums) != 0))
+    none = " AND ".join(f't."{s}" + d."{s}" = 0' for s in sums)
+    summed = ", ".join(f'"{s}" = t."{s}" + d."{s}"' for s in sums)
+    h.run(
+        f"MERGE INTO {table} t USING d ON {hours} AND {same} WHEN MATCHED AND {none} THEN DELETE "
+        f"WHEN MATCHED THEN UPDATE SET {summed} WHEN NOT MATCHED THEN INSERT BY NAME",
+        d=added,
+    )
+    return added.height

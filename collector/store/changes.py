@@ -2,83 +2,63 @@
 
 Every rewrite of runs is numbered (a tick) and leaves the rows it replaces in `before_…`. A job that keeps something
 derived from run tables asks for both versions of what changed since its own tick and settles the difference, so it
-costs what changed, and may fall behind, fail and catch up without any other job waiting.
+costs what changed, and may fall behind, fail and catch up without any other job waiting. One that keeps up finds both
+in memory (`recent`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 
 import polars as pl
 
 from collector.store.database import Handle
-from collector.store.ddl import BEFORE
+from collector.store.ddl import BEFORE, BUILT
 from collector.store.places import Memory, Places, key, within
+from collector.store.recent import Changes, Version
 
-RUN_TABLES = ("runs", "attempts", "phases", "waits")
 _KEY = ["project", "run_key"]
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """Rows of some runs at one time, columns as in `ddl.BEFORE`; a run that did not exist has none."""
-
-    runs: pl.DataFrame
-    attempts: pl.DataFrame
-    phases: pl.DataFrame
-    waits: pl.DataFrame
-
-    def tables(self) -> list[tuple[str, pl.DataFrame]]:
-        """Return (table name, frame) pairs."""
-        return [(name, getattr(self, name)) for name in RUN_TABLES]
+def positions(h: Handle) -> defaultdict[str, tuple[int, int]]:
+    """Return name → (tick, seq): how far each has come; (0, 0) before its first time."""
+    rows = h.rows('SELECT name, coalesce("row", 0), seq FROM watermark')
+    return defaultdict(lambda: (0, 0), {name: (tick, seq) for name, tick, seq in rows})
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The runs that changed after a job's tick, up to `tick`."""
-
-    tick: int
-    seq: int
-    """How far the journal was read at the last of these changes."""
-    keys: pl.DataFrame
-    """The runs that changed: project, run_key."""
-    before: Version
-    after: Version
+def move(h: Handle, names: Iterable[str], tick: int, seq: int) -> None:
+    """Note that *names* have come to *tick* and journal number *seq*."""
+    moved = {"names": list(names), "seq": seq, "tick": tick}
+    h.run("DELETE FROM watermark WHERE name IN (SELECT unnest($names))", {"names": moved["names"]})
+    h.run('INSERT INTO watermark (name, seq, "row") SELECT unnest($names), $seq, $tick', moved)
 
 
-def position(h: Handle, name: str) -> tuple[int, int]:
-    """Return (tick, seq): how far *name* has come; (0, 0) before its first time."""
-    rows = h.frame('SELECT "row", seq FROM watermark WHERE name = $name', {"name": name})
-    return (int(rows["row"][0] or 0), int(rows["seq"][0])) if rows.height else (0, 0)
-
-
-def move(h: Handle, name: str, tick: int, seq: int) -> None:
-    """Note that *name* has come to *tick* and journal number *seq*."""
-    h.run("DELETE FROM watermark WHERE name = $name", {"name": name})
-    h.run(
-        'INSERT INTO watermark (name, seq, "row") VALUES ($name, $seq, $tick)', {"name": name, "seq": seq, "tick": tick}
-    )
-
-
-def keep(h: Handle, tick: int, upto: int, dirty: pl.DataFrame, built: str) -> None:
-    """Note that the *dirty* runs are about to be written anew, and keep their rows, which stand where *built* says."""
+def keep(h: Handle, tick: int, upto: int, dirty: pl.DataFrame, built: str, after: Version) -> Changes:
+    """Note that the *dirty* runs become *after*, keep their rows, which *built* finds, and return both."""
     h.run(
         "INSERT INTO run_changes SELECT $tick, $upto, project, run_key FROM dirty",
         {"tick": tick, "upto": upto},
         dirty=dirty,
     )
-    if built == "false":
-        return
-    for table in RUN_TABLES:
-        h.run(
-            f"INSERT INTO before_{table} BY NAME SELECT {_columns(table)}, {tick} AS tick FROM {table} t "  # noqa: S608 -- names and numbers of ours
-            f"SEMI JOIN dirty USING (project, run_key) WHERE {built}",
+    before: dict[str, pl.DataFrame] = {}
+    for table, frame in after.tables():
+        before[table] = frame.clear()
+        if built == "false":
+            continue
+        before[table] = h.frame(
+            f"SELECT {_columns(table)} FROM {table} t SEMI JOIN dirty USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
             dirty=dirty,
         )
+        if not before[table].is_empty():
+            h.run(f"INSERT INTO before_{table} BY NAME SELECT *, {tick} AS tick FROM old", old=before[table])  # noqa: S608 -- ditto
+    return Changes(tick, upto, dirty, Version(**before), after)
 
 
-def since(h: Handle, memory: Memory, tick: int, most_runs: int) -> Changes | None:
-    """Return what changed after *tick*, about *most_runs* runs of it; None when nothing did."""
+def since(h: Handle, memory: Memory, tick: int, newest: int, most_runs: int) -> Changes | None:
+    """Return what changed after *tick* up to *newest*, about *most_runs* runs of it; None when nothing did."""
+    if (found := memory.recent.since(tick, newest)) is not None:
+        return found
     ticks = h.frame(
         "SELECT tick, max(seq) AS seq, count(*) AS n FROM run_changes WHERE tick > $tick GROUP BY tick ORDER BY tick",
         {"tick": tick},
@@ -119,7 +99,7 @@ def _at(h: Handle, memory: Memory, keys: pl.DataFrame, tick: int) -> Version:
                 later=later,
                 now=now,
             )
-            for table in RUN_TABLES
+            for table in BUILT
         }
     )
 
@@ -133,7 +113,8 @@ def kept(h: Handle) -> int:
     return int(h.value("SELECT count(*) FROM run_changes"))
 
 
-def forget(h: Handle, tick: int) -> None:
+def forget(h: Handle, memory: Memory, tick: int) -> None:
     """Drop what all jobs have settled: everything up to *tick*."""
-    for table in ("run_changes", *(f"before_{name}" for name in RUN_TABLES)):
+    memory.recent.drop(tick)
+    for table in ("run_changes", *(f"before_{name}" for name in BUILT)):
         h.run(f"DELETE FROM {table} WHERE tick <= $tick", {"tick": tick})  # noqa: S608 -- our own names

@@ -87,8 +87,12 @@ class Handle:
 
     def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
         """Return the one value of a query, None when it has no row."""
-        rows = self._cursor.execute(sql, params or {}).fetchall()
+        rows = self.rows(sql, params)
         return rows[0][0] if rows else None
+
+    def rows(self, sql: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query that has few."""
+        return self._cursor.execute(sql, params or {}).fetchall()
 
     def statements(self, sql: str) -> list[str]:
         """Return the types of the statements in *sql*, such as SELECT."""

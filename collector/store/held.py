@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import polars as pl
 
-from collector.store.changes import RUN_TABLES, Version
 from collector.store.database import Handle
-from collector.store.ddl import BEFORE
 from collector.store.places import clusters, within
 
+_RUN = ("project", "run_key")
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "runs": (
+        *_RUN, "task_id", "queue", "environment", "version", "is_test", "is_replay", "status",
+        "queued_ns", "started_ns", "last_seen_ns",
+    ),
+    "attempts": (*_RUN, "number", "dequeued_ns", "started_ns", "ended_ns", "ended_source", "queue_wait_ns"),
+    "waits": (*_RUN, "attempt", "started_ns", "ended_ns", "holds_slot"),
+}  # fmt: skip
+"""What slots and waits for them are computed from (`analyse.slots`)."""
 
-def touching(h: Handle, from_ns: int, to_ns: int) -> Version:
-    """Return the rows of all runs that may wait for a slot or hold one in [*from_ns*, *to_ns*)."""
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Rows of runs that may wait for a slot or hold one."""
+
+    runs: pl.DataFrame
+    attempts: pl.DataFrame
+    waits: pl.DataFrame
+
+
+def touching(
+    h: Handle, from_ns: int, to_ns: int, *, also: str = "true", params: dict[str, Any] | None = None
+) -> Holding:
+    """Return the rows of all runs that may wait for a slot or hold one in [*from_ns*, *to_ns*), and meet *also*."""
     runs = h.frame(
-        "SELECT project, run_key, built_seq FROM runs WHERE held_from_ns < $to AND held_until_ns >= $from",
-        {"from": from_ns, "to": to_ns},
+        f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs "  # noqa: S608 -- names of ours
+        f"WHERE held_from_ns < $to AND held_until_ns >= $from AND {also}",
+        {**(params or {}), "from": from_ns, "to": to_ns},
     )
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
-    keys = runs.select("project", "run_key")
-    return Version(
-        **{
-            name: h.frame(
-                f"SELECT {', '.join(BEFORE[name])} FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
-                keys=keys,
-            )
-            for name in RUN_TABLES
-        }
-    )
+    parts = {
+        name: h.frame(
+            f"SELECT {', '.join(_COLUMNS[name])} FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
+            keys=runs.select(_RUN),
+        )
+        for name in ("attempts", "waits")
+    }
+    return Holding(runs.drop("built_seq"), **parts)
 
 
 def last_ns(h: Handle, since_ns: int) -> int:
@@ -36,13 +58,16 @@ def last_ns(h: Handle, since_ns: int) -> int:
     )
 
 
-def mark(h: Handle, hours: pl.DataFrame) -> None:
-    """Note *hours* (column `hour_ns`) whose level is to be computed again."""
-    if not hours.is_empty():
-        h.run(
-            "INSERT INTO level_hours SELECT hour_ns FROM hours ANTI JOIN level_hours USING (hour_ns)",
-            hours=hours.unique(),
-        )
+def mark(h: Handle, hours: list[int]) -> None:
+    """Note *hours*, not marked yet, whose level is to be computed again."""
+    if hours:
+        h.run("INSERT INTO level_hours SELECT unnest($hours)", {"hours": hours})
+
+
+def unmark(h: Handle, hours: list[int]) -> None:
+    """Note that the levels of *hours* are computed."""
+    if hours:
+        h.run("DELETE FROM level_hours WHERE list_contains($hours, hour_ns)", {"hours": hours})
 
 
 def mark_runs(h: Handle, as_of_ns: int) -> None:
@@ -68,17 +93,16 @@ def mark_all(h: Handle) -> None:
 
 def marked(h: Handle) -> list[int]:
     """Return the hours to compute again, the newest first."""
-    return h.frame("SELECT DISTINCT hour_ns FROM level_hours ORDER BY hour_ns DESC")["hour_ns"].to_list()
+    return [hour for (hour,) in h.rows("SELECT DISTINCT hour_ns FROM level_hours ORDER BY hour_ns DESC")]
 
 
 def replace(h: Handle, from_ns: int, to_ns: int, levels: pl.DataFrame, hours: pl.DataFrame) -> None:
-    """Write *levels* and slot *hours* in place of those of [*from_ns*, *to_ns*), whole hours, which are then done."""
+    """Write *levels* and slot *hours* in place of those of [*from_ns*, *to_ns*), whole hours."""
     window = {"from": from_ns, "to": to_ns}
     h.run("DELETE FROM queue_levels WHERE bucket_ns >= $from AND bucket_ns < $to", window)
     h.run("DELETE FROM slot_hours WHERE hour_ns >= $from AND hour_ns < $to", window)
     h.run("INSERT INTO queue_levels BY NAME SELECT * FROM levels ORDER BY bucket_ns", levels=levels)
     h.run("INSERT INTO slot_hours BY NAME SELECT * FROM hours ORDER BY hour_ns", hours=hours)
-    h.run("DELETE FROM level_hours WHERE hour_ns >= $from AND hour_ns < $to", window)
 
 
 def limits(h: Handle) -> pl.DataFrame:

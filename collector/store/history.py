@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collector.store.changes import RUN_TABLES, Version
 from collector.store.database import Handle
-from collector.store.ddl import BEFORE
+from collector.store.ddl import BEFORE, BUILT
+from collector.store.recent import Version
 
 _RUNS = 50_000
 
@@ -26,6 +26,6 @@ def parts(h: Handle, since_ns: int = 0) -> Iterator[Version]:
                     f"SELECT {', '.join(BEFORE[name])} FROM {name} WHERE built_seq BETWEEN $low AND $high",  # noqa: S608 -- our own names
                     window,
                 )
-                for name in RUN_TABLES
+                for name in BUILT
             }
         )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from collector.store.database import Handle
+from collector.store.recent import Recent
 
 NEAR = 64
 """Ranges this few numbers apart become one: reading what lies between costs less than another range."""
@@ -82,9 +83,10 @@ class Known:
 
 
 class Memory:
-    """What is kept between ticks: which keys exist at all, and since when rows count as recent."""
+    """What is kept between ticks: which keys exist at all, since when rows count as recent, the last rewrites."""
 
     def __init__(self) -> None:
+        self.recent = Recent()
         self._known: Known | None = None
         self._written: deque[tuple[int, int]] = deque()
         self._rows = 0

@@ -7,8 +7,6 @@ reads a table as a whole: journal numbers or `places` bound every look-up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
 from collector.store import changes, run_links
@@ -16,6 +14,7 @@ from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.database import Handle
 from collector.store.places import Places, key, within
+from collector.store.recent import Changes, Records, kept_columns
 from collector.store.run_links import KEYS
 
 NAME = "runs"
@@ -24,15 +23,6 @@ _HELD = (
     "least(queued_ns, taken_ns, started_ns, first_seen_ns) AS held_from_ns, "
     "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """All that is known of some runs: raw rows, and at most one link per child."""
-
-    spans: pl.DataFrame
-    logs: pl.DataFrame
-    links: pl.DataFrame
 
 
 def pending(h: Handle, most_rows: int) -> tuple[int, int]:
@@ -165,19 +155,21 @@ def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Records:
     return Records(spans=spans, logs=logs, links=links)
 
 
-def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> None:
-    """Write the *rows* of the *dirty* runs in place of what stood there, and move the watermark to *upto*."""
+def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:
+    """Write the *rows* of the *dirty* runs in place of what stood there, move the watermark to *upto*; return both."""
     keys = dirty.select(key())
     built = within("built_seq", places.built(keys))
-    tick = changes.position(h, NAME)[0] + 1
-    changes.keep(h, tick, upto, dirty, built)
-    taken = dict(rows)["attempts"].group_by("project", "run_key").agg(taken_ns=pl.col("dequeued_ns").min())
+    tick = changes.positions(h)[NAME][0] + 1
+    changed = changes.keep(h, tick, upto, dirty, built, kept_columns(rows))
+    due_ns = pl.min_horizontal("dequeued_ns", pl.col("started_ns") - pl.col("queue_wait_ns"))
+    taken = dict(rows)["attempts"].group_by("project", "run_key").agg(taken_ns=due_ns.min())
     for table, frame in rows:
-        h.run(
-            f"DELETE FROM {table} USING dirty d WHERE {built} "  # noqa: S608 -- our own table names, numbers
-            f"AND {table}.project = d.project AND {table}.run_key = d.run_key",
-            dirty=dirty,
-        )
+        if built != "false":
+            h.run(
+                f"DELETE FROM {table} USING dirty d WHERE {built} "  # noqa: S608 -- our own table names, numbers
+                f"AND {table}.project = d.project AND {table}.run_key = d.run_key",
+                dirty=dirty,
+            )
         if not frame.is_empty():
             own = "" if table != "runs" else f", {_HELD}"
             joined = "" if table != "runs" else " LEFT JOIN taken USING (project, run_key)"
@@ -194,4 +186,5 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
             due = frame.select("project", "run_key", "due_ns").drop_nulls()
             h.run("INSERT INTO run_due BY NAME SELECT * FROM due", due=due)
     places.save(keys)
-    changes.move(h, NAME, tick, upto)
+    changes.move(h, [NAME], tick, upto)
+    return changed

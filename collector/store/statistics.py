@@ -8,13 +8,14 @@ from typing import Any
 import polars as pl
 
 from collector.model.tables import PUBLIC
-from collector.store.changes import RUN_TABLES, Version
 from collector.store.database import Handle
+from collector.store.ddl import BUILT
 from collector.store.places import clusters, within
+from collector.store.recent import Version
 
 HOUR_NS = 3_600_000_000_000
 _COLUMNS = {
-    name: ", ".join(f't."{c}"' for c in PUBLIC[name].names if c not in ("error_stack", "tags")) for name in RUN_TABLES
+    name: ", ".join(f't."{c}"' for c in PUBLIC[name].names if c not in ("error_stack", "tags")) for name in BUILT
 }
 
 
@@ -135,6 +136,6 @@ def _rows(h: Handle, keys: pl.DataFrame) -> Version:
                 f"SELECT {_COLUMNS[name]} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}",  # noqa: S608 -- ditto
                 named=named,
             )
-            for name in RUN_TABLES
+            for name in BUILT
         }
     )

@@ -57,6 +57,8 @@ def clock(told: History, queue: str, environment: str | None, start_ms: int, len
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
         for a in told.of(run):
+            if taken(a) >= told.as_of_ns:
+                continue
             holds = np.zeros(length_ms, dtype=bool)
             holds[max(0, taken(a) // MS - base) : max(0, end_of(told, run, a) // MS - base)] = True
             for w in told.waits:
@@ -74,6 +76,8 @@ def backlog_clock(told: History, queue: str, environment: str | None) -> tuple[n
     base = T0 // MS
 
     def mark(start: int | None, end: int) -> None:
+        if (end if start is None else start) >= told.as_of_ns:
+            return
         if 0 <= end // MS - base < HOUR_MS:
             told_all.append(start is not None)
         if start is not None:

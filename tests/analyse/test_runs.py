@@ -309,7 +309,7 @@ def test_an_attempt_holds_its_slot_from_when_it_was_dequeued() -> None:
     tables = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + SECOND)], [])
     run = one(tables)
     assert (run["first_seen_ns"], run["started_ns"]) == (T0 + SECOND, T0 + 3 * SECOND)
-    held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0, lease_ns=0).collect()
+    held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 60 * SECOND, lease_ns=0).collect()
     assert held.select("from_ns", "to_ns").rows() == [(T0 + SECOND, T0 + 9 * SECOND)]
     wrong = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + 4 * SECOND)], [])
     assert wrong.attempts["dequeued_ns"].to_list() == [None]

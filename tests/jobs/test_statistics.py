@@ -22,8 +22,10 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.model.tables import STATISTICS
 from collector.settings import Queues, Settings, Store
-from collector.store.database import Database
+from collector.store import changes
+from collector.store.database import Database, Handle
 from collector.store.places import Memory
+from collector.store.recent import Changes
 from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import HOUR, arrivals, store
 
@@ -38,9 +40,9 @@ class Jobs:
         self.settings = Settings(data=directory, queues=LIMITS)
         self.database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
         self.control = Control.open(directory)
-        memory = Memory()
-        self.runs = RunsJob(self.database, self.settings.runs, memory)
-        self.runner = Runner(self.database, self.control, memory, self.settings)
+        self.memory = Memory()
+        self.runs = RunsJob(self.database, self.settings.runs, self.memory)
+        self.runner = Runner(self.database, self.control, self.memory, self.settings)
 
     def work(self, as_of_ns: int, *, statistics: bool = True) -> None:
         """Bring the run model, and with *statistics* everything, to where it stays at *as_of_ns*."""
@@ -99,6 +101,27 @@ def same(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> N
         assert_frame_equal(found[name], table)
 
 
+def remembered(jobs: Jobs) -> None:
+    """Assert that what memory tells of the changes that statistics have not seen is what the store tells."""
+
+    def both(h: Handle) -> list[Changes | None]:
+        places = changes.positions(h)
+        tick, newest = places[runner.NAMES[0]][0], places["runs"][0]
+        return [changes.since(h, memory, tick, newest, 1000) for memory in (jobs.memory, Memory())] if tick else []
+
+    known = jobs.database.reading(both)
+    if not known or known == [None, None]:
+        return
+    found, expected = known
+    assert found is not None
+    assert expected is not None
+    assert (found.tick, found.seq) == (expected.tick, expected.seq)
+    assert_frame_equal(_sorted(found.keys), _sorted(expected.keys))
+    for mine, other in ((found.before, expected.before), (found.after, expected.after)):
+        for (_, rows), (_, stored) in zip(mine.tables(), other.tables(), strict=True):
+            assert_frame_equal(_sorted(rows), _sorted(stored))
+
+
 @settings(
     max_examples=6,
     deadline=None,
@@ -116,6 +139,8 @@ def test_statistics_kept_step_by_step_are_those_of_a_recompute(
         for seq, (records, work) in enumerate(zip(groups, works, strict=False), start=1):
             as_of_ns += round((span_s + 1.5) * SECOND)
             store(jobs.database, seq, records, as_of_ns)
+            jobs.work(as_of_ns, statistics=False)
+            remembered(jobs)
             jobs.work(as_of_ns, statistics=work)
         jobs.work(as_of_ns)
         same(jobs.statistics(), recomputed(jobs, as_of_ns))
@@ -167,6 +192,18 @@ def test_a_failing_job_stops_no_other_and_catches_up(jobs: Jobs, monkeypatch: py
 
 def _fails(_: object) -> pl.DataFrame:
     raise ValueError("too hot")
+
+
+def test_a_slot_is_not_held_before_its_time(jobs: Jobs) -> None:
+    """An attempt that starts, by its clock, after now adds nothing until then, step by step and in a recompute."""
+    about = {"task_id": "send", "queue": "mail"}
+    store(jobs.database, 1, [("spans", attempt("a", 1, 0, 10, **about))])
+    jobs.work(T0 + 20 * SECOND)
+    store(jobs.database, 2, [("spans", attempt("ahead", 1, 60, 70, **about))])
+    for as_of_ns, held_s in ((T0 + 30 * SECOND, 10), (T0 + 60 * SECOND, 10), (T0 + 90 * SECOND, 20)):
+        jobs.work(as_of_ns)
+        assert jobs.table("slot_hours")["slot_ns"].sum() == held_s * SECOND
+        same(jobs.statistics(), recomputed(jobs, as_of_ns))
 
 
 def test_the_ledger_tells_what_each_job_took_up(jobs: Jobs) -> None:

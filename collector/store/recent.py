@@ -1,0 +1,120 @@
+"""Runs before and after a rewrite, and the last rewrites kept in memory: a job that keeps up reads nothing back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from collector.store.ddl import BEFORE, BUILT
+
+_KEY = ["project", "run_key"]
+_MOST_ROWS = 50_000
+"""Raw rows of runs that are kept in memory; a rewrite with more is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Rows of some runs at one time, columns as in `ddl.BEFORE`; a run that did not exist has none."""
+
+    runs: pl.DataFrame
+    attempts: pl.DataFrame
+    phases: pl.DataFrame
+    waits: pl.DataFrame
+
+    def tables(self) -> list[tuple[str, pl.DataFrame]]:
+        """Return (table name, frame) pairs."""
+        return [(name, getattr(self, name)) for name in BUILT]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The runs that changed after a job's tick, up to `tick`."""
+
+    tick: int
+    seq: int
+    """How far the journal was read at the last of these changes."""
+    keys: pl.DataFrame
+    """The runs that changed: project, run_key."""
+    before: Version
+    after: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """All that is known of some runs: raw rows, and at most one link per child."""
+
+    spans: pl.DataFrame
+    logs: pl.DataFrame
+    links: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One rewrite of runs: what it was made from, and the rows of `ddl.BUILT` it wrote, whole."""
+
+    changes: Changes
+    records: Records
+    rows: dict[str, pl.DataFrame]
+
+
+class Recent:
+    """The last rewrites, one a tick, without gaps."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Rewrite] = deque()
+        self._rows = 0
+
+    def add(self, rewrite: Rewrite) -> None:
+        """Keep *rewrite*, which is committed; drop old ones beyond what memory is given."""
+        if self._kept and rewrite.changes.tick != self._kept[-1].changes.tick + 1:
+            self._kept.clear()
+            self._rows = 0
+        self._kept.append(rewrite)
+        self._rows += _size(rewrite)
+        while self._rows > _MOST_ROWS:
+            self._rows -= _size(self._kept.popleft())
+
+    def drop(self, tick: int) -> None:
+        """Drop rewrites that every job has settled: everything up to *tick*."""
+        while self._kept and self._kept[0].changes.tick <= tick:
+            self._rows -= _size(self._kept.popleft())
+
+    def since(self, tick: int, upto: int) -> Changes | None:
+        """Return what changed after *tick* up to *upto*, None unless all of it is here."""
+        found = [r.changes for r in self._kept if tick < r.changes.tick <= upto]
+        if len(found) != upto - tick or not found:
+            return None
+        if len(found) == 1:
+            return found[0]
+        first, last = found[0], found[-1]
+        seen = first.keys
+        before = {name: [frame] for name, frame in first.before.tables()}
+        for changes in found[1:]:
+            for name, frame in changes.before.tables():
+                before[name].append(frame.join(seen, on=_KEY, how="anti"))
+            seen = pl.concat([seen, changes.keys]).unique()
+        after = {name: [frame] for name, frame in last.after.tables()}
+        seen = last.keys
+        for changes in reversed(found[:-1]):
+            for name, frame in changes.after.tables():
+                after[name].append(frame.join(seen, on=_KEY, how="anti"))
+            seen = pl.concat([seen, changes.keys]).unique()
+        return Changes(
+            tick=last.tick,
+            seq=max(changes.seq for changes in found),
+            keys=seen,
+            before=Version(**{name: pl.concat(parts) for name, parts in before.items()}),
+            after=Version(**{name: pl.concat(parts) for name, parts in after.items()}),
+        )
+
+
+def kept_columns(rows: Iterable[tuple[str, pl.DataFrame]]) -> Version:
+    """Return the columns of run tables that statistics may read."""
+    return Version(**{name: frame.select(BEFORE[name]) for name, frame in rows})
+
+
+def _size(rewrite: Rewrite) -> int:
+    return rewrite.records.spans.height + rewrite.records.logs.height
