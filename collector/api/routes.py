@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from collector.api import conventions, form, stats
 from collector.model.errors import BadInput, Refused
+from collector.model.words import RunStatus
 from collector.settings import Settings
 from collector.store import confined, run_page
 from collector.store.database import Database, Handle, QueryFailed, seconds
@@ -131,6 +132,7 @@ class _Api:
         """Answer a page of runs."""
         given = dict(request.query_params)
         now = time.time_ns()
+        _check_statuses(given.get("status", ""))
         page = {
             "limit": _count(given.pop("limit", "50"), "limit", _MOST_RUNS),
             "offset": _count(given.pop("offset", "0"), "offset", 10**9),
@@ -203,6 +205,13 @@ class _Api:
         return await run_in_threadpool(
             lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
         )
+
+
+def _check_statuses(given: str) -> None:
+    """Raise BadInput if *given*, statuses with commas between them, names one there is not."""
+    for status in filter(None, given.split(",")):
+        if status not in list(RunStatus):
+            raise BadInput(f"expected some of {', '.join(RunStatus)}, got {status[:40]!r}", field="status")
 
 
 def _count(text: str, field: str, most: int) -> int:

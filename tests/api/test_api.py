@@ -104,6 +104,7 @@ def test_the_catalogue_lists_every_query_with_its_parameters(api: TestClient) ->
         ("/api/v1/query/run_list?from_ns=x&to_ns=1&limit=1&offset=0", 400, "from_ns"),
         ("/api/v1/query/run_list?from_ns=1&to_ns=1&limit=1&offset=0&retried=maybe", 400, "retried"),
         ("/api/v1/query/run_list?from_ns=1&to_ns=1&limit=1&offset=0&colour=red", 400, "colour"),
+        ("/api/v1/runs?status=failed,bogus", 400, "status"),
         ("/api/v1/runs?limit=x", 400, "limit"),
         ("/api/v1/runs?limit=%C2%B2", 400, "limit"),
         ("/api/v1/runs?limit=100000", 400, "limit"),
