@@ -20,6 +20,7 @@ from collector.analyse.anomalies.cube import Bools, Cube, cube
 from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
 from collector.analyse.anomalies.tails import Floats
 
+_FAMILY = ["series", "metric", "direction"]
 _IS_VOLUME = pl.col("metric") == VOLUME
 _IS_PACE = pl.col("metric").is_in([SLOW, FAST])
 
@@ -53,14 +54,30 @@ def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
     """Return *tests* with q and fires: what is reported.
 
     q: false discovery rate at which the test is still rejected, over all eligible tests given (NULL for the others):
-    give all tests of a report at once. fires: q below `Options.q`, not usual, and an effect beyond every gate.
+    give all tests of a report at once. Windows of one series overlap, so that one incident makes dozens of small p;
+    counted singly they would loosen the rate for everything else. So the tests of a series, metric and direction are
+    one hypothesis (R. J. Simes, 1986), and a test's q is the greater of that hypothesis' q among all and of its own q
+    within it (D. Yekutieli, 2008). fires: q at most `Options.q`, and an effect beyond every gate (see `gate`).
     """
     options = options or Options()
-    eligible = tests.with_row_index("at").filter("eligible")
-    q = tails.benjamini_hochberg(eligible["p"].to_numpy())
-    judged = tests.with_row_index("at").join(
-        eligible.select("at", q=pl.Series(q, dtype=pl.Float64)), on="at", how="left", maintain_order="left"
+    numbered = tests.with_row_index("at")
+    p, m = pl.col("p"), pl.len().over(_FAMILY)
+    inside = (
+        numbered.filter("eligible")
+        .sort("p", "at")
+        .with_columns(scaled=(p * m / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
+        .with_columns(within=pl.col("scaled").reverse().cum_min().reverse().over(_FAMILY))
+        .with_columns(simes=pl.col("within").min().over(_FAMILY))
     )
+    families = inside.group_by(_FAMILY).agg(pl.col("simes").first()).sort(_FAMILY)
+    q = pl.Series("q", tails.benjamini_hochberg(families["simes"].to_numpy()), pl.Float64)
+    found = inside.join(families.select(*_FAMILY, q), on=_FAMILY).select("at", q=pl.max_horizontal("q", "within"))
+    judged = numbered.join(found, on="at", how="left", maintain_order="left").drop("at")
+    return gate(judged, options)
+
+
+def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Return *judged* (tests with their q) with fires, by the gates of *options*."""
     x, expected = pl.col("x").cast(pl.Float64), pl.col("expected")
     excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
@@ -71,13 +88,13 @@ def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
     fires = (
         pl.col("eligible")
         & (pl.col("q") <= options.q)
-        & ~pl.col("is_usual")
+        & (pl.col("usual_days") <= options.usual_days)
         & (excess >= _either(options.volume_least_excess, options.least_excess))
         & (more >= _either(options.volume_least_ratio, options.least_ratio) * less)
         & (excess >= least_difference * pl.col("n"))
         & (pl.col("excess_inside") >= excess * options.least_inside)
     )
-    return judged.with_columns(fires=fires.fill_null(False)).drop("at")
+    return judged.with_columns(fires=fires.fill_null(False))
 
 
 def _either(of_volume: float, of_shares: float) -> pl.Expr:
@@ -108,10 +125,6 @@ class _ShareLaw:
     def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
         """Return the beta-binomial tails."""
         return tails.beta_binomial(x, n, _share(n, expected), scatter)
-
-    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
-        """Return the range of the moment-matched beta distribution."""
-        return tails.beta_binomial_range(n, _share(n, expected), scatter)
 
     def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
         """Return where even all hits (or none) would not be enough to matter."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from collector.analyse.anomalies import tails
 from collector.analyse.anomalies.cube import DAY_H, Bools, Cube, Ints, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
@@ -31,7 +32,7 @@ TESTS = pl.Schema({
     "high": pl.Float64,
     "p": pl.Float64,
     "excess_inside": pl.Float64,
-    "is_usual": pl.Boolean,
+    "usual_days": pl.Int64,
     "is_level": pl.Boolean,
     "eligible": pl.Boolean,
     "reason": pl.String,
@@ -39,7 +40,7 @@ TESTS = pl.Schema({
 """`direction`: up or down; `n`, `x`: trials and hits of the window (arrivals: n = x); `p0`: expected share (arrivals:
 NULL); `expected`: hits expected; `low`, `high`: where the hits of 95 % of such windows lie; `p`: mid-p tail
 probability; `excess_inside`: by how much the hits of the period alone are beyond expectation, in the test's direction
-(a window may reach back before the period); `is_usual`: the baseline has seen as much on more than `usual_days` days;
+(a window may reach back before the period); `usual_days`: on how many days of the baseline as much was seen;
 `is_level`: the window is all that followed the beginning of a new level; `reason`: why it is not eligible."""
 
 GAP = "no telemetry in part of the window"
@@ -62,9 +63,6 @@ class Law(Protocol):
 
     def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
         """Return the lower and the upper mid-p tail."""
-
-    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
-        """Return between which counts 95 % of the hits lie."""
 
     def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
         """Return which windows could not show anything that matters, and why."""
@@ -93,7 +91,7 @@ def _windows(
     columns = slice(cube.period, cube.hours_ns.size)
     e = _fairest(windows(expected, length), direction)
     n, x = windows(cube.n, length), windows(cube.x, length)
-    usual = _usual(cube, x - e, law.variance(n, e, law.scatter(length, slice(None))), used, direction, options)
+    usual = _usual(cube, x - e, law.variance(n, e, law.scatter(length, slice(None))), used, direction)
     # Of a window that reaches back before the period, only the hours of the period.
     since = np.maximum(np.arange(cube.hours_ns.size)[columns] - length, cube.period - 1)
     inside = np.cumsum(cube.x, axis=1) - _fairest(np.cumsum(expected, axis=2), direction)
@@ -120,7 +118,7 @@ def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str
         cube, law, rows, direction, options,
         from_ns=from_ns, to_ns=end_ns, window_h=(end_ns - from_ns) // HOUR_NS,
         n=n, x=x, e=e, scatter=law.scatter(max(options.windows_h), last)[rows], inside=x - e,
-        usual=np.full(cube.keys.height, -np.inf), has_gap=np.zeros(1, dtype=bool), is_level=True,
+        usual=np.full((cube.keys.height, 1), -np.inf), has_gap=np.zeros(1, dtype=bool), is_level=True,
     )  # fmt: skip
 
 
@@ -130,13 +128,12 @@ def _fairest(expected: Floats, direction: str) -> Floats:
     return out
 
 
-def _usual(cube: Cube, excess: Floats, variance: Floats, used: Bools, direction: str, options: Options) -> Floats:
-    """Return how unusual, in standard deviations, each series was on its most unusual day but `usual_days`."""
+def _usual(cube: Cube, excess: Floats, variance: Floats, used: Bools, direction: str) -> Floats:
+    """Return how unusual, in standard deviations, each day of history was at its most unusual: series by days."""
     history = slice(0, cube.period)
     z = _unusual(excess[:, history], variance[:, history], direction)
     z = np.where(used[:, history] & cube.is_known[history], z, -np.inf)
-    by_day = np.sort(z.reshape(z.shape[0], -1, DAY_H).max(axis=2), axis=1)
-    out: Floats = by_day[:, -1 - options.usual_days]
+    out: Floats = z.reshape(z.shape[0], -1, DAY_H).max(axis=2)
     return out
 
 
@@ -168,10 +165,11 @@ def _frame(
     """Return the rows of some windows of the series *rows*; arrays are (rows, windows) or broadcast to it."""
     is_up = direction == "up"
     lower, upper = law.tails(x, n, e, scatter)
-    low, high = law.range(n, e, scatter)
+    variance = law.variance(n, e, scatter)
+    low, high = tails.count_range(e, variance)
     few, why = law.too_few(n, e, direction)
     is_new = (cube.period - cube.first_seen[rows] < options.least_history_days * DAY_H)[:, None]
-    z = _unusual(x - e, law.variance(n, e, scatter), direction)
+    z = _unusual(x - e, variance, direction)
 
     def flat(values: Floats | Ints | Bools | int) -> Floats | Ints | Bools:
         return np.broadcast_to(values, x.shape).reshape(-1)
@@ -186,10 +184,10 @@ def _frame(
         "p0": flat(e / np.maximum(n, 1)),
         "expected": flat(e),
         "low": flat(low),
-        "high": flat(high),
+        "high": flat(np.minimum(high, n) if law.is_share else high),
         "p": flat(upper if is_up else lower),
         "excess_inside": flat(inside if is_up else -inside),
-        "is_usual": flat(z <= usual[rows, None]),
+        "usual_days": flat((usual[rows, None, :] >= z[:, :, None]).sum(axis=2)),
         "few": flat(few),
         "gap": flat(has_gap),
         "new": flat(is_new),

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from collector.model.statistics import Z
+
 Floats = npt.NDArray[np.float64]
 
 _TERMS = 64
 """How many terms of a tail are added at once."""
 _PRECISION = 1e-12
 """A tail is complete when what may follow is less than this share of it."""
-_Z95 = 0.025
 
 
 def beta_binomial(x: Floats, n: Floats, p: Floats, rho: Floats) -> tuple[Floats, Floats]:
@@ -79,18 +80,14 @@ def negative_binomial(x: Floats, mean: Floats, alpha: Floats) -> tuple[Floats, F
     return np.clip(below + at / 2, 0.0, 1.0), np.clip(above + at / 2, 0.0, 1.0)
 
 
-def beta_binomial_range(n: Floats, p: Floats, rho: Floats) -> tuple[Floats, Floats]:
-    """Return the counts between which 95 % of the hits lie, by the beta distribution of that mean and variance."""
-    size = np.maximum(n / (1 + (n - 1) * rho) - 1, 1e-3)
-    a, b = p * size, (1 - p) * size
-    return np.floor(n * special.betaincinv(a, b, _Z95)), np.ceil(n * special.betaincinv(a, b, 1 - _Z95))
+def count_range(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Return the counts between which about 95 % lie, by the gamma distribution of the same mean and variance.
 
-
-def negative_binomial_range(mean: Floats, alpha: Floats) -> tuple[Floats, Floats]:
-    """Return the counts between which 95 % of them lie, by the gamma distribution of that mean and variance."""
-    shape = mean / (1 + alpha * mean)
-    scale = 1 + alpha * mean
-    low, high = (special.gammaincinv(shape, tail) * scale for tail in (_Z95, 1 - _Z95))
+    Its quantiles by E. B. Wilson's and M. M. Hilferty's cube (1931); to be shown, not to be tested with.
+    """
+    shape = mean**2 / np.maximum(variance, 1e-9)
+    ninth = 1 / (9 * np.maximum(shape, 1e-9))
+    low, high = (mean * np.maximum(1 - ninth + z * np.sqrt(ninth), 0.0) ** 3 for z in (-Z, Z))
     return np.floor(low), np.ceil(high)
 
 

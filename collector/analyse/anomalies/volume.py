@@ -3,12 +3,13 @@
 The expectation of an hour of the week is the weighted mean of that hour in the weeks before, mixed with the same hour
 of all working days (or of the weekend), times how much the last week was above or below that. Where a zone's clocks
 change, a fixed-time job of the skipped hour runs right after it, and one of the repeated hour in only one of the two:
-these are clocks of their own, and an observation must be unusual on each of them.
+these are clocks of their own, and an observation must be unusual on each of them. A working day on which most series
+behave as on a Sunday is a holiday: it is judged as a Sunday, and is no part of the baseline.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,17 +24,54 @@ _LEAST = 1e-3
 _LEAST_ALPHA, _MOST_ALPHA = 1e-4, 20.0
 _TREND = (0.5, 2.0)
 _TREND_ARRIVALS = 50.0
+_LEAST_A_DAY, _DIFFERS, _LEAST_SERIES, _MOST_SERIES = 10.0, 1.5, 5, 0.7
 
 
 def tests(cube: Cube, options: Options) -> pl.DataFrame:
     """Return rows of `rows.TESTS` for arrivals."""
-    everything = np.broadcast_to(cube.is_known, cube.n.shape)
-    seen = everything & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None])
-    used, new = levels.split(cube, levels.begin(cube, _expected(cube, seen, options)[0], options), seen, options)
-    expected = _expected(cube, used, options)
+    if cube.keys.is_empty():
+        return rows.TESTS.to_frame()
+    seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None])
+    is_off = _days_off(cube, seen, options)
+    seen = seen & ~is_off
+    expected = _with_days_off(cube, seen, is_off, options)
+    used, new = levels.split(cube, levels.begin(cube, expected[0], options), seen, options)
+    expected = _with_days_off(cube, used, is_off, options)
     return rows.build(
         cube, expected, _VolumeLaw(_dispersions(cube, expected[0], used, options), options), used, new, options
     )
+
+
+def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> Floats:
+    """Return arrivals by hour, (clocks, series, hours): on a day off as on the last day of the week."""
+    expected = _expected(cube, used, options)
+    if not is_off.any():
+        return expected
+    sunday = _expected(replace(cube, clocks=tuple(_as_sunday(c, is_off) for c in cube.clocks)), used, options)
+    return np.where(is_off, sunday, expected)
+
+
+def _as_sunday(clock: Clock, is_off: Bools) -> Clock:
+    return replace(clock, hour_of_week=np.where(is_off, 6 * DAY_H + clock.hour_of_day, clock.hour_of_week))
+
+
+def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
+    """Return which hours belong to a working day on which most series behaved as on a Sunday: a holiday.
+
+    Judged by local day, so far as it is seen, over the series whose Sundays differ from their working days.
+    """
+    clock = cube.clocks[0]
+    all_hours = np.ones(cube.hours_ns.size, dtype=bool)
+    usual = _expected(cube, used, options)[0]
+    sunday = _expected(replace(cube, clocks=(_as_sunday(clock, all_hours),), steps=()), used, options)[0]
+    day = np.cumsum(np.diff(clock.hour_of_day, prepend=clock.hour_of_day[:1]) < 0).astype(np.int64)
+    x, e, s = (by_hour(v * cube.is_known, day, int(day[-1]) + 1) for v in (cube.x, usual, sunday))
+    differs = (np.maximum(e, s) >= _LEAST_A_DAY) & (np.abs(np.log((e + 1) / (s + 1))) >= np.log(_DIFFERS))
+    like_sunday = np.abs(np.log((x + 1) / (s + 1))) < np.abs(np.log((x + 1) / (e + 1)))
+    series = differs.sum(axis=0)
+    share = (differs & like_sunday).sum(axis=0) / np.maximum(series, 1)
+    out: Bools = ((series >= _LEAST_SERIES) & (share >= _MOST_SERIES))[day] & ~clock.is_weekend
+    return out
 
 
 def _expected(cube: Cube, used: Bools, options: Options) -> Floats:
@@ -126,10 +164,6 @@ class _VolumeLaw:
     def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
         """Return the negative binomial tails."""
         return tails.negative_binomial(x, expected, scatter)
-
-    def range(self, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
-        """Return the range of the moment-matched gamma distribution."""
-        return tails.negative_binomial_range(expected, scatter)
 
     def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
         """Return where even no arrival at all would not matter."""
