@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from collector.analyse import runs
 from collector.settings import Runs
-from collector.store import run_tables
+from collector.store import run_links, run_tables
 from collector.store.database import Database, Handle
 from collector.store.places import Memory, Places
 from collector.store.recent import Rewrite
@@ -44,16 +44,17 @@ class RunsJob:
             if dirty.is_empty() and upto == done:
                 return None
             known = run_tables.records(h, places, dirty)
+            links = run_links.with_roots(h, places, run_links.parents(h, places, dirty))
             rows = runs.build(
-                known.spans,
-                known.logs,
-                known.links,
+                known["spans"],
+                known["logs"],
+                links,
                 as_of_ns=as_of_ns,
                 grace_ns=self._grace_ns,
                 stale_ns=self._stale_ns,
             )
             changes = run_tables.replace(h, places, dirty, rows.items(), upto)
-            return Rewrite(changes, known, dict(rows.items()))
+            return Rewrite(changes, {**known, "links": links, **dict(rows.items())})
 
         rewrite = self._database.writing(work)
         if rewrite is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.tables import PUBLIC
 from collector.store import run_links, run_tables
 from collector.store.database import Handle
 from collector.store.ddl import BUILT
@@ -23,32 +24,40 @@ MOST_GROUPS = 50
 def family(h: Handle, memory: Memory, keys: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return (*keys* and their parents, those and all their children): whom to judge, and who has to be seen for it."""
     places = Places(h, memory)
-    links = run_links.parents(h, places, keys)
-    parents = links.select("project", run_key="parent_run_key").drop_nulls()
-    judged = pl.concat([keys.select(_KEYS), parents]).unique()
+    recent, rest = memory.recent.tables(keys)
+    links = [tables["links"] for tables in recent]
+    if not rest.is_empty():
+        links.append(run_links.parents(h, places, rest))
+    parents = [found.select("project", run_key="parent_run_key").drop_nulls() for found in links]
+    judged = pl.concat([keys.select(_KEYS), *parents]).unique()
     return judged, pl.concat([judged, run_links.children(h, places, judged)]).unique()
 
 
 def whole(h: Handle, memory: Memory, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Return raw `spans` and `logs` of the runs *keys*, their run tables, and the catalogues they stand on."""
-    places = Places(h, memory)
-    found = run_tables.records(h, places, keys)
-    built = within("t.built_seq", places.built(keys.select(key())))
-    tables = {
-        name: h.frame(
-            f"SELECT t.* EXCLUDE (built_seq) FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
-            keys=keys,
-        )
-        for name in BUILT
-    }
-    ids = pl.concat([found.spans.select("project", "resource_id"), found.logs.select("project", "resource_id")])
+    recent, rest = memory.recent.tables(keys)
+    if not recent or not rest.is_empty():
+        recent.append(_stored(h, Places(h, memory), rest))
+    tables = {name: pl.concat(found[name] for found in recent) for name in ("spans", "logs", *BUILT)}
+    ids = pl.concat([tables["spans"].select("project", "resource_id"), tables["logs"].select("project", "resource_id")])
     return {
-        "spans": found.spans,
-        "logs": found.logs,
         **tables,
         "scopes": h.frame("SELECT * FROM scopes"),
         "resources": h.frame("SELECT * FROM resources SEMI JOIN ids USING (project, resource_id)", ids=ids.unique()),
     }
+
+
+def _stored(h: Handle, places: Places, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` and the run tables of *keys*, from the store."""
+    found = run_tables.records(h, places, keys)
+    built = within("t.built_seq", places.built(keys.select(key())))
+    for name in BUILT:
+        columns = ", ".join(f't."{column}"' for column in PUBLIC[name].names)
+        found[name] = h.frame(
+            f"SELECT {columns} FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
+            keys=keys,
+        )
+    return found
 
 
 def loose_logs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:

@@ -42,22 +42,16 @@ class Changes:
     after: Version
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """All that is known of some runs: raw rows, and at most one link per child."""
-
-    spans: pl.DataFrame
-    logs: pl.DataFrame
-    links: pl.DataFrame
+Tables = dict[str, pl.DataFrame]
+"""Rows of some runs by table: raw `spans` and `logs`, `links` as `run_links.parents` gives them, `ddl.BUILT` whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One rewrite of runs: what it was made from, and the rows of `ddl.BUILT` it wrote, whole."""
+    """One rewrite of runs, and everything it was made from and into."""
 
     changes: Changes
-    records: Records
-    rows: dict[str, pl.DataFrame]
+    tables: Tables
 
 
 class Recent:
@@ -81,6 +75,21 @@ class Recent:
         """Drop rewrites that every job has settled: everything up to *tick*."""
         while self._kept and self._kept[0].changes.tick <= tick:
             self._rows -= _size(self._kept.popleft())
+
+    def tables(self, keys: pl.DataFrame) -> tuple[list[Tables], pl.DataFrame]:
+        """Return the tables of the runs *keys* as they were last written, and the keys of those that are not here."""
+        rest, found = keys.select(_KEY), []
+        for rewrite in reversed(self._kept):
+            own = rest.join(rewrite.changes.keys, on=_KEY, how="semi")
+            if not own.is_empty():
+                found.append(
+                    {
+                        name: frame.join(own, on=_KEY, how="semi", maintain_order="left")
+                        for name, frame in rewrite.tables.items()
+                    }
+                )
+                rest = rest.join(own, on=_KEY, how="anti")
+        return found, rest
 
     def since(self, tick: int, upto: int) -> Changes | None:
         """Return what changed after *tick* up to *upto*, None unless all of it is here."""
@@ -117,4 +126,4 @@ def kept_columns(rows: Iterable[tuple[str, pl.DataFrame]]) -> Version:
 
 
 def _size(rewrite: Rewrite) -> int:
-    return rewrite.records.spans.height + rewrite.records.logs.height
+    return rewrite.tables["spans"].height + rewrite.tables["logs"].height

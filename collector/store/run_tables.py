@@ -14,7 +14,7 @@ from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.database import Handle
 from collector.store.places import Places, key, within
-from collector.store.recent import Changes, Records, kept_columns
+from collector.store.recent import Changes, Tables, kept_columns
 from collector.store.run_links import KEYS
 
 NAME = "runs"
@@ -133,8 +133,8 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     return found
 
 
-def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Records:
-    """Return all records and links of the *dirty* runs."""
+def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Tables:
+    """Return all records of the *dirty* runs: raw `spans` and `logs`."""
     ranges = places.ranges(dirty.select(key()))
     spans = h.frame(
         f"SELECT s.* FROM spans s SEMI JOIN dirty USING (project, run_key) WHERE {within('s.seq', ranges)}",  # noqa: S608 -- ranges of numbers
@@ -151,8 +151,7 @@ def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Records:
         """,  # noqa: S608 -- ditto
         dirty=dirty,
     )
-    links = run_links.with_roots(h, places, run_links.parents(h, places, dirty))
-    return Records(spans=spans, logs=logs, links=links)
+    return {"spans": spans, "logs": logs}
 
 
 def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:
