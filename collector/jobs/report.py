@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import polars as pl
+
+from collector.analyse import stuck
+from collector.analyse.frames import population
 from collector.control import Control
-from collector.model.report import Report, Span
-from collector.report.build import DAY_NS, HISTORY_DAYS, Inputs, build
+from collector.model.report import Kind, Report, Span
+from collector.report.build import Draft, Evidence, build, detect
+from collector.report.inputs import DAY_NS, HISTORY_DAYS, Found, Inputs, judged
 from collector.settings import Settings
-from collector.store import anomaly_series
+from collector.store import anomaly_runs, anomaly_series, statistics
+from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range
 from collector.store.database import Database, Handle
+from collector.store.statistics import Choice
 
 PROJECT = "default"
+_LEARN_NS = 7 * DAY_NS
+_MOST_LEARNT = 20_000
+"""Runs from which is learnt how long and how silent is usual, as the API does."""
+_LOOK_BACK = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN, Kind.SILENCE)
+"""Kinds whose healthy run is one from before."""
 
 
 def make(
@@ -27,21 +39,100 @@ def make(
 
     *schedule*: whose reports tell what is new and what goes on. Reads only; may run on any thread.
     """
-    range_ = Range(PROJECT, period.from_ns - HISTORY_DAYS * DAY_NS, period.from_ns, period.to_ns)
+    previous = _previous(control, schedule, period, as_of_ns)
+    expected = {f.key: f.note for f in control.feedback() if f.until_ns is None or f.until_ns > as_of_ns}
 
-    def read(h: Handle) -> Inputs:
-        activity = anomaly_series.activity(h, range_)
-        length = period.to_ns - period.from_ns
-        first = activity["hour_ns"].min()
-        known = first is not None and int(first) <= period.from_ns - length  # type: ignore[arg-type]
-        return Inputs(
-            project=PROJECT,
-            schedule=schedule,
-            zone=zone,
-            period=period,
-            as_of_ns=as_of_ns,
-            totals=anomaly_series.totals(h, PROJECT, period.from_ns, period.to_ns, before=known),
-            activity=activity,
-        )
+    def read(h: Handle) -> Report:
+        given = _inputs(h, schedule, period, zone, as_of_ns, previous, expected)
+        draft = detect(given)
+        return build(given, draft, _evidence(h, draft))
 
-    return build(database.reading(read))
+    return database.reading(read)
+
+
+def _previous(control: Control, schedule: str, period: Span, as_of_ns: int) -> Report | None:
+    """Return the newest report of *schedule* that was made before this one for a period that ended before it."""
+    for row in control.reports(schedule):
+        if row.as_of_ns < as_of_ns and row.to_ns < period.to_ns:
+            return control.report(row.id)
+    return None
+
+
+def _inputs(
+    h: Handle,
+    schedule: str,
+    period: Span,
+    zone: str,
+    as_of_ns: int,
+    previous: Report | None,
+    expected: dict[str, str],
+) -> Inputs:
+    from_ns, to_ns = judged(period, as_of_ns)
+    r = Range(PROJECT, from_ns - HISTORY_DAYS * DAY_NS, from_ns, max(to_ns, from_ns))
+    activity = anomaly_series.activity(h, r)
+    first = activity["hour_ns"].min()
+    known = first is not None and int(first) <= 2 * period.from_ns - period.to_ns  # type: ignore[arg-type]
+    counts = pl.concat([anomaly_series.counts(h, r), anomaly_series.violations(h, r)])
+    return Inputs(
+        project=PROJECT,
+        schedule=schedule,
+        zone=zone,
+        period=period,
+        as_of_ns=as_of_ns,
+        from_ns=from_ns,
+        to_ns=to_ns,
+        totals=anomaly_series.totals(h, PROJECT, period.from_ns, period.to_ns, before=known),
+        activity=activity,
+        counts=counts,
+        histograms=anomaly_series.histograms(h, r),
+        full_queues=anomaly_series.full_queues(h, r),
+        senders=anomaly_series.senders(h, r),
+        regular=anomaly_series.regular(h, r),
+        errors=anomaly_series.errors(h, r),
+        versions=anomaly_series.versions(h, r),
+        limit_steps=anomaly_series.limit_steps(h, r),
+        used=anomaly_series.used(h, r),
+        stuck=_stuck(h, period, as_of_ns),
+        previous=previous,
+        expected=expected,
+    )
+
+
+def _stuck(h: Handle, period: Span, as_of_ns: int) -> pl.DataFrame:
+    """Return the live runs that are at work unusually long at *as_of_ns*, those without enough history included."""
+    past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns)
+    live = anomaly_series.LIVE
+    known = statistics.started(h, _any(past), most=_MOST_LEARNT, also=live)
+    usual = stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=as_of_ns)
+    now = statistics.open_runs(h, _any(past), lost_since_ns=as_of_ns)
+    own = now.runs.filter(population() == "live")
+    stages = stuck.stages(own, now.attempts, usual, as_of_ns=as_of_ns, lost_since_ns=as_of_ns)
+    return stages.filter(pl.col("since_ns") < period.to_ns)
+
+
+def _any(choice: Choice) -> Choice:
+    """Return *choice* of any population: that of `runs` is a condition, not a column."""
+    return Choice(choice.project, choice.from_ns, choice.to_ns, population=None)
+
+
+def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
+    out = {}
+    for i, f in enumerate([*draft.shown, *draft.expected]):
+        if f.series.subject.type == "sender":
+            continue
+        runs = anomaly_runs.runs(h, PROJECT, _asked(f))
+        affected = runs.filter(pl.col("affected").fill_null(False))["run_key"].to_list()
+        if f.kind in (Kind.VOLUME,) and f.direction == "down":
+            runs = runs.with_columns(affected=pl.lit(False))
+            affected = []
+        out[i] = Evidence(runs, anomaly_runs.broken(h, PROJECT, affected))
+    return out
+
+
+def _asked(f: Found) -> Asked:
+    s = f.series.subject
+    back = 2 * DAY_NS if f.kind in _LOOK_BACK else 0
+    return Asked(
+        f.kind, s.name, s.task_id, s.environment, f.series.detail, f.from_ns - back, f.to_ns,
+        threshold_ns=f.threshold_ns, is_faster=f.direction == "down", run_keys=f.run_keys,
+    )  # fmt: skip

@@ -139,6 +139,15 @@ class Backtest(_Part):
     """Of those days, how many had enough data to fire at all."""
 
 
+class Together(_Part):
+    """What was seen at the same time as an anomaly and most likely has the same cause; it is not listed by itself."""
+
+    key: str
+    kind: Kind
+    subject: Subject
+    title: str
+
+
 class Anomaly(_Part):
     """Something that differs from what was expected, with the evidence for it."""
 
@@ -174,6 +183,7 @@ class Anomaly(_Part):
     healthy_run: RunRef | None = None
     findings: tuple[str, ...] = ()
     """Codes of conventions that the affected runs break in the span."""
+    together: tuple[Together, ...] = ()
     backtest: Backtest | None = None
     chart: Chart | None = None
 

@@ -1,40 +1,151 @@
-"""A report from what was read: pure, so that the same inputs give the same report to the byte."""
+"""A report from what was read: pure, so that the same inputs give the same report to the byte.
+
+`detect` says what differs, folded and ranked; whoever has the store then brings the runs behind it (`Evidence`);
+`build` explains each and puts the report together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any, Literal
 
 import polars as pl
 
-from collector.analyse.anomalies import silence
-from collector.model.report import Gap, Report, Span, Totals
+from collector.analyse.anomalies import explain, silence
+from collector.model.report import (
+    Anomaly,
+    Change,
+    Chart,
+    Checked,
+    Difference,
+    Gap,
+    Kind,
+    Mark,
+    Report,
+    RunRef,
+    Span,
+    Together,
+    Value,
+)
+from collector.report import counted, fold, watched, words
+from collector.report.inputs import DAY_NS, HOUR_NS, Found, Inputs, Look
+from collector.report.subjects import key_of
 
-DAY_NS = 86_400 * 10**9
-HISTORY_DAYS = 28
-"""Days before the period that expectations are learnt from."""
+MOST = 10
+"""Anomalies told in full."""
+_SURE = (Kind.SILENCE, Kind.MISSED_RUN, Kind.STUCK, Kind.DOUBLE_RUN)
+"""Kinds of which a single case counts: up to five of them are told however small their excess."""
+_SCHEDULE = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN)
+_GOES_ON_NS = 6 * HOUR_NS
+_SLOT_AGAIN_NS = 27 * HOUR_NS
+_NEAR_BEFORE_NS, _NEAR_AFTER_NS = 6 * HOUR_NS, HOUR_NS
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What one report is made from."""
+class Draft:
+    """What differs, before the runs behind it are known."""
 
-    project: str
-    schedule: str
-    zone: str
-    period: Span
-    as_of_ns: int
-    totals: Totals
-    activity: pl.DataFrame
-    """`hour_ns`, `n`: telemetry of anybody per hour, history and period."""
+    shown: list[Found]
+    expected: list[Found]
+    more: int
+    checked: list[Checked]
+    gaps: list[silence.Stretch]
 
 
-def build(given: Inputs) -> Report:
-    """Return the report that *given* make."""
-    until = min(given.period.to_ns, given.as_of_ns)
-    first = given.activity["hour_ns"].min()
-    history_ns = given.period.from_ns - int(first) if first is not None else 0  # type: ignore[arg-type]
-    silent = silence.gaps(given.activity, from_ns=given.period.from_ns, to_ns=until, zone=given.zone)
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Runs behind one of a draft's anomalies (`store.anomaly_runs.runs`), and codes that the affected break."""
+
+    runs: pl.DataFrame
+    codes: list[str]
+
+
+def detect(given: Inputs) -> Draft:
+    """Return what differs in the judged hours, the gravest first."""
+    silent = silence.gaps(given.activity, from_ns=_first(given), to_ns=given.to_ns, zone=given.zone)
+    gaps = [(s.from_ns, s.to_ns) for s in silent]
+    if given.to_ns <= given.from_ns or given.activity.is_empty():
+        return Draft([], [], 0, [], silent)
+    tests = counted.Counted(given, gaps)
+    rates = tests.look()
+    tasks = watched.learn(given)
+    looks = [
+        rates,
+        counted.full_queues(given, gaps),
+        watched.scheduled(given, tasks, gaps),
+        watched.stuck(given),
+        watched.errors(given),
+        watched.violations(given, {f.series for f in rates.found}),
+        watched.silent(given, tasks, gaps),
+    ]
+    found = [f for look in looks for f in look.found if not _told_before(f, given)]
+    heads = fold.fold(found, given.used)
+    expected = [f for f in heads if _keys(f) & set(given.expected)]
+    rest = sorted((f for f in heads if not _keys(f) & set(given.expected)), key=_grave)
+    sure = [f for f in rest if f.kind in _SURE][: MOST // 2]
+    others = [f for f in rest if f not in sure][: MOST - len(sure)]
+    shown = [f for f in rest if f in sure or f in others]
+    tests.backtest([*shown, *expected])
+    return Draft(shown, expected, len(rest) - len(shown), _summed(looks), silent)
+
+
+def _first(given: Inputs) -> int:
+    return int(given.activity["hour_ns"].min() or given.from_ns)  # type: ignore[arg-type]
+
+
+def _grave(f: Found) -> tuple[bool, bool, float, int, str]:
+    """Return what to sort by: what got worse first, of that who fell silent, then by excess."""
+    return (
+        not fold.is_worse(f),
+        f.kind is not Kind.SILENCE,
+        -(f.excess or 0.0),
+        f.from_ns,
+        key_of(f.series, f.direction),
+    )
+
+
+def _keys(f: Found) -> set[str]:
+    """Return the key of an anomaly, and the one it has as long as it is no level."""
+    return {key_of(f.series, f.direction), _key(f)}
+
+
+def _key(f: Found) -> str:
+    return key_of(f.series, f.direction, f.from_ns if f.is_level else None)
+
+
+def _told_before(f: Found, given: Inputs) -> bool:
+    """Tell whether it was over before the period began and the last report told of it."""
+    return f.to_ns <= given.period.from_ns and bool(_keys(f) & _previous_keys(given))
+
+
+def _previous_keys(given: Inputs) -> set[str]:
+    if given.previous is None:
+        return set()
+    before = (*given.previous.anomalies, *given.previous.expected)
+    return {a.key for a in before} | {t.key for a in before for t in a.together}
+
+
+def _summed(looks: Sequence[Look]) -> list[Checked]:
+    """Return one entry a kind, in the order of `Kind`."""
+    kinds: dict[Kind, Checked] = {}
+    for c in (c for look in looks for c in look.checked):
+        old = kinds.get(c.kind)
+        kinds[c.kind] = c if old is None else Checked(
+            kind=c.kind, series=old.series + c.series, assessed=old.assessed + c.assessed,
+            too_little=old.too_little + c.too_little, tests=old.tests + c.tests,
+        )  # fmt: skip
+    return [kinds[k] for k in Kind if k in kinds]
+
+
+def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Report:
+    """Return the report. *evidence*: of the anomalies of *draft*, by their place in shown followed by expected."""
+    several = given.used["environment"].n_unique() > 1
+    told = [_anomaly(given, f, evidence.get(i), several=several) for i, f in enumerate([*draft.shown, *draft.expected])]
+    shown, expected = told[: len(draft.shown)], told[len(draft.shown) :]
+    first = _first(given)
+    gaps = [s for s in draft.gaps if s.to_ns > given.period.from_ns]
     return Report(
         id=report_id(given.project, given.schedule, given.period, given.as_of_ns),
         project=given.project,
@@ -42,17 +153,173 @@ def build(given: Inputs) -> Report:
         zone=given.zone,
         period=given.period,
         as_of_ns=given.as_of_ns,
-        anomalies=(),
-        checked=(),
+        previous_id=given.previous.id if given.previous else None,
+        anomalies=tuple(shown),
+        more=draft.more,
+        expected=tuple(expected),
+        resolved=tuple(_resolved(given, [*draft.shown, *draft.expected], draft)),
+        checked=tuple(draft.checked),
         gaps=tuple(
             Gap(
                 span=Span(from_ns=s.from_ns, to_ns=s.to_ns),
-                reason=f"Nobody sent telemetry; about {s.expected:.0f} records were to be expected.",
+                reason=f"Nobody sent telemetry; about {s.expected:,.0f} records were to be expected.",
             )
-            for s in silent
+            for s in gaps
         ),
         totals=given.totals,
-        history_days=round(max(0, history_ns) / DAY_NS, 2),
+        history_days=round(max(0, given.period.from_ns - first) / DAY_NS, 2),
+    )
+
+
+def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:
+    nearest = _nearest(given, f)
+    differences: tuple[Difference, ...] = ()
+    affected: tuple[RunRef, ...] = ()
+    healthy: RunRef | None = None
+    error = None
+    if evidence is not None:
+        runs = evidence.runs
+        named = pl.DataFrame(schema=explain.DIFFERENCES) if _is_all(f) else explain.differences(runs)
+        differences = tuple(_difference(r) for r in named.iter_rows(named=True))
+        error = explain.commonest_error(runs) if fold.is_worse(f) and f.kind is not Kind.VOLUME else None
+        some, other = explain.examples(runs)
+        affected = tuple(_run(r) for r in some.iter_rows(named=True))
+        healthy = next((_run(r) for r in other.iter_rows(named=True)), None)
+    key = _key(f)
+    return Anomaly(
+        key=key,
+        kind=f.kind,
+        direction=f.direction,
+        subject=f.series.subject,
+        span=f.span,
+        state=_state(given, f),
+        is_level=f.is_level,
+        expected_by_you=next((given.expected[k] for k in sorted(_keys(f)) if k in given.expected), None),
+        title=words.title(f, zone=given.zone, several=several),
+        text=words.text(
+            f,
+            zone=given.zone,
+            to_ns=given.to_ns,
+            error=error,
+            differences=differences,
+            nearest=nearest,
+            several=several,
+        ),
+        unit=f.unit,
+        observed=_rounded(f.observed),
+        expected=_rounded(f.expected),
+        baseline=words.baseline(f),
+        excess=None if f.excess is None else round(f.excess, 2),
+        q=f.q,
+        threshold=words.threshold(f, counted.OPTIONS),
+        differences=differences,
+        nearest=nearest,
+        affected_runs=affected,
+        healthy_run=healthy,
+        findings=tuple(evidence.codes) if evidence else (),
+        together=tuple(
+            Together(
+                key=_key(t),
+                kind=t.kind,
+                subject=t.series.subject,
+                title=words.title(t, zone=given.zone, several=several),
+            )
+            for t in f.together
+        ),
+        backtest=f.backtest,
+        chart=_marked(f.chart, nearest),
+    )
+
+
+def _is_all(f: Found) -> bool:
+    """Tell whether all runs of the span are affected, so that there is nobody to compare them with."""
+    return f.kind in (Kind.VOLUME, Kind.SILENCE, *_SCHEDULE)
+
+
+def _state(given: Inputs, f: Found) -> Literal["new", "ongoing"]:
+    if given.previous is None:
+        return "new"
+    limit = _SLOT_AGAIN_NS if f.kind in _SCHEDULE else _GOES_ON_NS
+    for a in (*given.previous.anomalies, *given.previous.expected):
+        same = {a.key, *(t.key for t in a.together)} & _keys(f)
+        if same and f.from_ns - a.span.to_ns <= limit:
+            return "ongoing"
+    return "new"
+
+
+def _resolved(given: Inputs, found: Sequence[Found], draft: Draft) -> list[Anomaly]:
+    """Return what the last report told of and is over; not levels, which are usual now, nor where nobody could tell."""
+    if given.previous is None or _is_gap(given, draft):
+        return []
+    goes_on = {k for f in found for g in (f, *f.together) for k in _keys(g) if _state(given, f) == "ongoing"}
+    return [
+        a.model_copy(update={"state": "resolved"})
+        for a in given.previous.anomalies
+        if not a.is_level and not {a.key, *(t.key for t in a.together)} & goes_on
+    ]
+
+
+def _is_gap(given: Inputs, draft: Draft) -> bool:
+    silent = sum(
+        min(s.to_ns, given.to_ns) - max(s.from_ns, given.from_ns) for s in draft.gaps if s.to_ns > given.from_ns
+    )
+    return given.to_ns <= given.from_ns or silent >= (given.to_ns - given.from_ns) // 2
+
+
+def _nearest(given: Inputs, f: Found) -> Change | None:
+    """Return the version or limit change nearest to the beginning, from 6 hours before to 1 hour after it."""
+    tasks = sorted(fold.tasks_of(f, given.used))
+    environment = f.series.subject.environment
+    own = given.versions.filter(
+        pl.col("task_id").is_in(tasks) & (pl.col("environment").eq_missing(pl.lit(environment, pl.String)))
+    )
+    firsts = own.group_by("task_id", "version").agg(pl.col("first_ns").min())
+    later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
+    changes = [
+        (int(r["first_ns"]), "version", f"{r['task_id']} ran version {r['version']} for the first time")
+        for r in later.iter_rows(named=True)
+    ]
+    queues = given.used.filter(pl.col("task_id").is_in(tasks))["queue"].unique().to_list()
+    if f.series.subject.type == "queue":
+        queues = [f.series.subject.name]
+    changes += [
+        (int(r["from_ns"]), "limit", f"The limit of queue {r['queue']} went from {r['before']} to {r['limit']}")
+        for r in given.limit_steps.filter(pl.col("queue").is_in(queues)).iter_rows(named=True)
+    ]
+    near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
+    if not near:
+        return None
+    at_ns, type_, label = min(near, key=lambda c: (abs(c[0] - f.from_ns), c[0], c[2]))
+    return Change(type=type_, label=label, at_ns=at_ns)
+
+
+def _marked(chart: Chart | None, nearest: Change | None) -> Chart | None:
+    if chart is None or nearest is None:
+        return chart
+    return chart.model_copy(update={"marks": (Mark(at_ns=nearest.at_ns, label=nearest.label.split(" for ")[0]),)})
+
+
+def _difference(r: dict[str, Any]) -> Difference:
+    def share(hits: str, n: str) -> Value:
+        return Value(value=round(r[hits] / r[n], 4), hits=r[hits], n=r[n])
+
+    return Difference(
+        dimension=str(r["dimension"]),
+        value=str(r["value"]),
+        affected=share("affected_hits", "affected"),
+        others=share("other_hits", "others"),
+        excess_share=round(float(r["excess_share"]), 4),
+    )
+
+
+def _run(r: dict[str, Any]) -> RunRef:
+    return RunRef.model_validate({name: r[name] for name in RunRef.model_fields})
+
+
+def _rounded(v: Value) -> Value:
+    """Return *v* with numbers short enough to read; sums of floats differ in the last places otherwise."""
+    return v.model_copy(
+        update={n: None if (x := getattr(v, n)) is None else round(x, 6) for n in ("value", "low", "high")}
     )
 
 

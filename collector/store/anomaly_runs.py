@@ -76,6 +76,8 @@ _WHO: dict[Kind, str] = {
     Kind.FINDINGS: f"""SELECT r.run_key, r.run_key IN (SELECT run_key FROM run_findings WHERE project = $project
             AND code = $detail AND run_key IS NOT NULL) AS affected
         FROM live r WHERE {_OF_TASK} AND r.started_ns >= $from AND r.started_ns < $to""",
+    Kind.STUCK: f"""SELECT r.run_key, r.status = 'unknown' AS affected FROM live r WHERE {_OF_TASK}
+        AND r.started_ns >= $from AND r.started_ns < $to""",
 }
 _WHO[Kind.SATURATION] = _WHO[Kind.QUEUE_WAIT]
 _GIVEN = f"""SELECT r.run_key, list_contains($keys, r.run_key) AS affected FROM live r

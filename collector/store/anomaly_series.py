@@ -111,6 +111,10 @@ def counts(h: Handle, r: Range) -> pl.DataFrame:
         f"""SELECT 'retries', 'task', task_id, NULL, environment, '', hour_ns, sum(attempts),
             sum(attempts) FILTER (number > 1)
             FROM attempt_hours WHERE {live} AND number IS NOT NULL AND task_id IS NOT NULL GROUP BY ALL""",
+        f"""SELECT 'stuck', 'task', task_id, NULL, environment, 'lost', hour_ns, sum(runs),
+            sum(runs) FILTER (outcome = 'unknown')
+            FROM run_cohorts WHERE {live} AND outcome IN ('completed', 'failed', 'timed_out', 'crashed', 'unknown')
+            AND task_id IS NOT NULL GROUP BY ALL""",
         f"""SELECT 'call_failures', 'service', called_service, NULL, environment, '', hour_ns, sum(n),
             sum(n) FILTER (outcome = 'failed')
             FROM phase_hours WHERE {live} AND phase = 'calling' AND outcome IN ('completed', 'failed')

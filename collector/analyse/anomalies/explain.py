@@ -6,8 +6,15 @@ at least half of the excess: its share among the affected runs less its share am
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import polars as pl
 
+_ROUNDS = 5
+_MOST_RATIO = 50.0
+_AGAINST = -1.5
+"""Log likelihood ratio at which hours speak against a difference."""
 LEAST_AFFECTED = 5
 LEAST_EXCESS = 0.5
 MOST_NAMED = 3
@@ -93,10 +100,31 @@ def examples(runs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return affected[places], healthy.head(1)
 
 
-def densest(excess: list[float]) -> tuple[int, int]:
-    """Return the places [first, end) of the stretch of hours whose *excess* adds up to the most; (0, 0) for none."""
+def densest(hits: Sequence[float], expected: Sequence[float]) -> tuple[int, int]:
+    """Return the places [first, end) of the hours that differ; (0, 0) for none.
+
+    The stretch with the greatest likelihood ratio of hits that come *ratio* times as often as expected (Poisson), the
+    ratio being that of the stretch itself, found in a few rounds. Sums of what is beyond expectation alone would take
+    in whatever chance puts beside it. It reaches to the last hour where the hours after it say nothing against that.
+    """
+    span, scores = (0, len(hits)), list(hits)
+    for _ in range(_ROUNDS):
+        x, e = sum(hits[span[0] : span[1]]), sum(expected[span[0] : span[1]])
+        ratio = min(max(x / e if e > 0 else _MOST_RATIO, 1 / _MOST_RATIO), _MOST_RATIO)
+        scores = [h * math.log(ratio) - m * (ratio - 1) for h, m in zip(hits, expected, strict=True)]
+        found = _greatest(scores)
+        if found in (span, (0, 0)):
+            span = found
+            break
+        span = found
+    goes_on = span[1] > span[0] and sum(scores[span[1] :]) > _AGAINST
+    return (span[0], len(hits)) if goes_on else span
+
+
+def _greatest(scores: Sequence[float]) -> tuple[int, int]:
+    """Return the places [first, end) of the stretch of *scores* that adds up to the most."""
     best, span, total, since = 0.0, (0, 0), 0.0, 0
-    for i, value in enumerate(excess):
+    for i, value in enumerate(scores):
         if total <= 0:
             total, since = 0.0, i
         total += value

@@ -28,6 +28,7 @@ _NEAR = 0.25
 _MOST_SLOTS = 24
 _LEAST_GRACE_NS = 2 * MINUTE_NS
 _TOGETHER_S = 900
+_NEAR_MINUTE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
         on = _days_of_week(days, first, last)
         if not on:
             continue
-        at = int(median(seconds[i] for i in group))
+        at = _rounded(median(seconds[i] for i in group))
         spread = max(spread, *(abs(seconds[i] - at) for i in group))
         times.append((at, on))
         kept += len(group)
@@ -130,6 +131,12 @@ def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
         return None
     grace = max(_LEAST_GRACE_NS, 3 * spread * 10**9, 5 * MINUTE_NS)
     return Slots(tuple(times), zone, None, grace, len(arrivals))
+
+
+def _rounded(seconds: float) -> int:
+    """Return a time of the day to the minute, where it is as good as that: schedules are written in minutes."""
+    minute = round(seconds / 60) * 60
+    return minute % 86_400 if abs(seconds - minute) <= _NEAR_MINUTE_S else int(seconds)
 
 
 def _days_of_week(days: set[date], first: date, last: date) -> frozenset[int]:

@@ -1,0 +1,119 @@
+"""One thing that happened is told once: what was seen at the same time and most likely has the same cause is folded in.
+
+A failing service makes its callers fail, retry and take longer, and fills their queues. So a candidate takes in those
+of later rank whose tasks it shares while their spans overlap: it explains them better than they explain it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from collector.model.report import Kind
+from collector.report.inputs import HOUR_NS, Found
+
+K = Kind
+_TASKS = (
+    K.FAILURES, K.RETRIES, K.DURATION, K.NEW_ERROR, K.OPERATION_FAILURES, K.OPERATION_DURATION, K.STUCK, K.LATE_RUN,
+)  # fmt: skip
+_QUEUES = (K.SATURATION, K.QUEUE_WAIT)
+_CALLS = (K.CALL_FAILURES, K.CALL_DURATION)
+EXPLAINS: dict[Kind, tuple[Kind, ...]] = {
+    K.SILENCE: (K.SILENCE, K.VOLUME, K.MISSED_RUN),
+    K.CALL_FAILURES: (*_TASKS, *_CALLS, *_QUEUES),
+    K.FAILURES: (*_TASKS, *_CALLS, *_QUEUES, K.FINDINGS),
+    K.MISSED_RUN: (K.VOLUME, K.LATE_RUN, K.SILENCE),
+    K.DOUBLE_RUN: (K.VOLUME,),
+    K.RETRIES: (*_TASKS, *_CALLS, *_QUEUES, K.FINDINGS),
+    K.CALL_DURATION: (*_TASKS, *_CALLS, *_QUEUES),
+    K.DURATION: (K.OPERATION_DURATION, K.CALL_DURATION, *_QUEUES, K.STUCK, K.LATE_RUN),
+    K.VOLUME: (*_QUEUES, K.SATURATION),
+    K.SATURATION: (K.QUEUE_WAIT, K.LATE_RUN),
+    K.NEW_ERROR: (K.OPERATION_FAILURES, K.FINDINGS),
+    K.OPERATION_FAILURES: (K.OPERATION_DURATION, *_CALLS),
+}
+"""Which kinds a kind may take in, and in this order of rank."""
+_RANK = {kind: i for i, kind in enumerate(EXPLAINS)}
+_LEAST_OVERLAP = 0.5
+_SEVERAL = 2
+_SLACK_NS = HOUR_NS
+
+
+def tasks_of(found: Found, used: pl.DataFrame) -> frozenset[str]:
+    """Return the tasks that a candidate is about; *used*: task_id, environment, queue, called_service."""
+    s = found.series.subject
+    if s.type == "task":
+        return frozenset([s.name])
+    if s.type == "operation":
+        return frozenset([s.task_id] if s.task_id else [])
+    column = {"queue": "queue", "service": "called_service"}.get(s.type)
+    if column is None:
+        return frozenset()
+    return frozenset(used.filter(pl.col(column) == s.name)["task_id"].to_list())
+
+
+def fold(found: Sequence[Found], used: pl.DataFrame) -> list[Found]:
+    """Return those of *found* that stand for themselves, the others in their `together`."""
+    tasks = {id(f): tasks_of(f, used) for f in found}
+    waiting = sorted(
+        found, key=lambda f: (_rank(f, found, tasks), -(f.excess or 0.0), f.from_ns, f.series.subject.name)
+    )
+    heads: list[Found] = []
+    taken: set[int] = set()
+    for head in waiting:
+        if id(head) in taken:
+            continue
+        heads.append(head)
+        taken.add(id(head))
+        for other in waiting:
+            if id(other) not in taken and _explains(head, other, tasks):
+                taken.add(id(other))
+                head.together.append(other)
+    return heads
+
+
+def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) -> int:
+    """Return its place among causes. A service comes first only where several of its callers are affected."""
+    if f.kind in _CALLS:
+        affected = {
+            g.series.subject.name for g in found
+            if g.kind in _TASKS and tasks[id(g)] <= tasks[id(f)] and _overlap(f, g)
+        }  # fmt: skip
+        if len(affected) < _SEVERAL:
+            return len(_RANK)
+    return _RANK.get(f.kind, len(_RANK))
+
+
+def _explains(head: Found, other: Found, tasks: dict[int, frozenset[str]]) -> bool:
+    if other.kind not in EXPLAINS.get(head.kind, ()):
+        return False
+    if head.series.subject.environment != other.series.subject.environment:
+        return False
+    both = tasks[id(head)] & tasks[id(other)]
+    if not both and other.series.subject != head.series.subject:
+        return False
+    # A queue or service that many tasks use is explained only by what most of them share.
+    is_shared = other.series.subject.type in ("queue", "service") and head.series.subject.type == "task"
+    if is_shared and len(tasks[id(other)]) > 2 * max(len(both), 1):
+        return False
+    return _overlap(head, other) and _same_way(head, other)
+
+
+def _overlap(head: Found, other: Found) -> bool:
+    """Tell whether most of *other* lies within *head* and the hour around it, or the other way round."""
+    low, high = max(head.from_ns - _SLACK_NS, other.from_ns), min(head.to_ns + _SLACK_NS, other.to_ns)
+    shorter = min(head.to_ns - head.from_ns, other.to_ns - other.from_ns)
+    return high > low and high - low >= _LEAST_OVERLAP * shorter
+
+
+def _same_way(head: Found, other: Found) -> bool:
+    """Tell whether both got worse, or both better."""
+    return is_worse(head) == is_worse(other)
+
+
+def is_worse(found: Found) -> bool:
+    """Tell whether somebody would want it back as it was: less failure and shorter durations are no loss."""
+    if found.kind is Kind.VOLUME or found.kind is Kind.SILENCE:
+        return True
+    return found.direction != "down"

@@ -1,0 +1,236 @@
+"""What is no rate: scheduled runs that were not kept, runs that are stuck, what is new, and who fell silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from collector.analyse.anomalies import novelty, schedules, silence
+from collector.analyse.anomalies.schedules import Interval, Slots
+from collector.model.report import Backtest, Chart, Checked, Kind, Point, Subject, Value
+from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
+from collector.report.subjects import Series
+
+Gaps = Sequence[tuple[int, int]]
+_WHAT = {"missed": Kind.MISSED_RUN, "late": Kind.LATE_RUN, "double": Kind.DOUBLE_RUN}
+_LEAST_HISTORY_NS = 3 * DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A task that keeps a cadence, with its arrivals in history and period."""
+
+    subject: Subject
+    cadence: Interval | Slots
+    arrivals: list[int]
+    run_keys: list[str]
+
+
+def learn(given: Inputs) -> list[Scheduled]:
+    """Return the tasks that the history shows to be scheduled."""
+    out = []
+    tasks = given.regular.sort("at_ns", "run_key").partition_by(["task_id", "environment"], as_dict=True)
+    for (task, environment), rows in sorted(tasks.items(), key=lambda t: (str(t[0][0]), str(t[0][1]))):
+        arrivals = [int(a) for a in rows["at_ns"]]
+        cadence = schedules.learn([a for a in arrivals if a < given.from_ns], given.zone)
+        if cadence is not None:
+            subject = Subject(type="task", name=str(task), environment=environment)
+            out.append(Scheduled(subject, cadence, arrivals, rows["run_key"].to_list()))
+    return out
+
+
+def scheduled(given: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
+    """Return scheduled runs that did not come, came late or came twice, one of each per task."""
+    found: list[Found] = []
+    for task in tasks:
+        arrivals, cadence, subject = task.arrivals, task.cadence, task.subject
+        history = [a for a in arrivals if a < given.from_ns]
+        keys = dict(zip(arrivals, task.run_keys, strict=True))
+        off = schedules.deviations(cadence, arrivals, from_ns=given.from_ns, to_ns=given.to_ns, gaps=gaps)
+        past = schedules.deviations(cadence, history, from_ns=history[0] + DAY_NS, to_ns=given.from_ns, gaps=gaps)
+        days = (given.from_ns - history[0] - DAY_NS) / DAY_NS
+        for what, kind in _WHAT.items():
+            own = [d for d in off if d.what == what]
+            if not own:
+                continue
+            came = [a for a in arrivals if given.from_ns <= a < given.to_ns]
+            expected = len(came) - sum(d.what == "double" for d in off) + sum(d.what == "missed" for d in off)
+            found.append(
+                Found(
+                    Series(kind, subject), None, own[0].slot_ns, _until(own, cadence, given.to_ns), "count",
+                    observed=Value(value=float(len(came))), expected=Value(value=float(expected)),
+                    excess=float(len(own)),
+                    facts={"cadence": cadence, "off": own, "slots": expected},
+                    run_keys=tuple(keys[d.came_ns] for d in own if d.came_ns is not None),
+                    chart=_arrivals(came, own, given),
+                    backtest=Backtest(
+                        days=HISTORY_DAYS, assessed_days=max(0.0, round(days, 1)),
+                        fired=len({(d.slot_ns - given.from_ns) // DAY_NS for d in past if d.what == what}),
+                    ),
+                )
+            )  # fmt: skip
+    n = len(tasks)
+    kinds = [Checked(kind=kind, series=n, assessed=n, too_little=0, tests=n) for kind in _WHAT.values()]
+    return Look(found, kinds if n else [])
+
+
+def _until(off: list[schedules.Deviation], cadence: Interval | Slots, to_ns: int) -> int:
+    last = off[-1]
+    return min(to_ns, max(last.slot_ns + cadence.grace_ns, (last.came_ns or 0) + 1))
+
+
+def _arrivals(came: list[int], off: list[schedules.Deviation], given: Inputs) -> Chart:
+    """Return arrivals per hour beside how many there should have been."""
+    hours = range(given.from_ns, given.to_ns, HOUR_NS)
+    observed = dict.fromkeys(hours, 0)
+    expected = dict.fromkeys(hours, 0)
+    for at in came:
+        observed[at // HOUR_NS * HOUR_NS] += 1
+        expected[at // HOUR_NS * HOUR_NS] += 1
+    for d in off:
+        slot = d.slot_ns // HOUR_NS * HOUR_NS
+        if d.what == "missed" and slot in expected:
+            expected[slot] += 1
+        elif d.what == "double" and d.came_ns is not None:
+            expected[d.came_ns // HOUR_NS * HOUR_NS] -= 1
+        elif d.what == "late" and d.came_ns is not None and slot in expected:
+            expected[d.came_ns // HOUR_NS * HOUR_NS] -= 1
+            expected[slot] += 1
+    points = tuple(Point(at_ns=h, observed=float(observed[h]), expected=float(expected[h])) for h in hours)
+    return Chart(unit="count", label="runs that arrived per hour", bucket_ns=HOUR_NS, points=points)
+
+
+def stuck(given: Inputs) -> Look:
+    """Return the tasks with runs that are at work far longer than usual and have fallen silent, as of the report."""
+    rows = given.stuck
+    found = []
+    own = rows.filter(pl.col("stage") == "stuck").sort("since_ns", "run_key")
+    for (task, environment), runs in own.group_by(["task_id", "environment"], maintain_order=True):
+        if task is None:
+            continue
+        found.append(
+            Found(
+                Series(Kind.STUCK, Subject(type="task", name=str(task), environment=environment)),
+                None, int(runs["since_ns"].min()), given.to_ns, "ns",  # type: ignore[arg-type]
+                observed=Value(value=float(runs["active_ns"].max()), n=runs.height),  # type: ignore[arg-type]
+                expected=Value(value=float(runs["long_ns"][0])), excess=float(runs.height),
+                facts={"n": runs.height, "usual_n": int(runs["n"][0])},
+                run_keys=tuple(runs["run_key"].to_list()),
+            )
+        )  # fmt: skip
+    open_ = rows["run_key"].n_unique()
+    untold = rows.filter(pl.col("stage").is_null())["run_key"].n_unique()
+    if not open_:
+        return Look([], [])
+    return Look(
+        found,
+        [Checked(kind=Kind.STUCK, series=open_, assessed=open_ - untold, too_little=untold, tests=open_ - untold)],
+    )
+
+
+def errors(given: Inputs) -> Look:
+    """Return the errors of tasks that their history does not know."""
+    ended = _chances(given, Kind.FAILURES)
+    found = []
+    by = ["name", "environment"]
+    rows = novelty.unseen(given.errors, ended, by).filter(pl.col("p").is_not_null()).sort("now", *by, "error")
+    for r in rows.iter_rows(named=True):
+        subject = Subject(type="task", name=r["name"], environment=r["environment"])
+        found.append(
+            Found(
+                Series(Kind.NEW_ERROR, subject, r["error"]), "up", r["first_ns"], r["last_ns"] + 1, "count",
+                observed=Value(value=float(r["now"]), hits=r["now"], n=max(r["n_now"], r["now"])),
+                expected=Value(value=0.0, hits=0, n=r["n_before"]),
+                excess=float(r["now"]), facts={"error": r["error"], "n_before": r["n_before"]},
+            )
+        )  # fmt: skip
+    known = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE).height
+    tests = given.errors.filter(pl.col("now") > 0).height
+    if not ended.height:
+        return Look([], [])
+    checked = Checked(
+        kind=Kind.NEW_ERROR, series=ended.height, assessed=known, too_little=ended.height - known, tests=tests
+    )
+    return Look(found, [checked])
+
+
+def violations(given: Inputs, told: set[Series]) -> Look:
+    """Return conventions that a task breaks for the first time, where too few runs do for the core's test (*told*)."""
+    by = ["name", "environment", "detail"]
+    rows = given.counts.filter(pl.col("kind") == Kind.FINDINGS.value)
+    is_now = pl.col("hour_ns") >= given.from_ns
+    sums = rows.group_by(by).agg(
+        before=pl.col("x").filter(~is_now).sum(), now=pl.col("x").filter(is_now).sum(),
+        n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum(),
+        first_ns=pl.col("hour_ns").filter(is_now & (pl.col("x") > 0)).min(),
+        last_ns=pl.col("hour_ns").filter(is_now & (pl.col("x") > 0)).max(),
+    )  # fmt: skip
+    found = []
+    new = novelty.unseen(sums.drop("n_before", "n_now"), sums.select(*by, "n_before", "n_now"), by)
+    for r in new.filter(pl.col("p").is_not_null()).sort(by).iter_rows(named=True):
+        series = Series(Kind.FINDINGS, Subject(type="task", name=r["name"], environment=r["environment"]), r["detail"])
+        if series in told:
+            continue
+        found.append(
+            Found(
+                series, "up", r["first_ns"], r["last_ns"] + HOUR_NS, "share",
+                observed=Value(value=r["now"] / r["n_now"], hits=r["now"], n=r["n_now"]),
+                expected=Value(value=0.0, hits=0, n=r["n_before"]), excess=float(r["now"]),
+                facts={"n": r["n_now"], "x": r["now"], "is_new": True, "n_before": r["n_before"]},
+            )
+        )  # fmt: skip
+    return Look(found, [])
+
+
+def _chances(given: Inputs, kind: Kind) -> pl.DataFrame:
+    is_now = pl.col("hour_ns") >= given.from_ns
+    return (
+        given.counts.filter(pl.col("kind") == kind.value)
+        .group_by("name", "environment")
+        .agg(n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum())
+        .sort("name", "environment")
+    )
+
+
+def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
+    """Return tasks and senders that reported steadily and stopped; tasks *on_schedule* are judged by their slots."""
+    by = ["type", "name", "environment"]
+    names = sorted({s.subject.name for s in on_schedule})
+    tasks = given.counts.filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names)).select(*by, "hour_ns", "n")
+    found = []
+    who = pl.concat([tasks, given.senders.select(*by, "hour_ns", "n")])
+    for hours in (tasks, given.senders.select(*by, "hour_ns", "n")):
+        rows = silence.silent(
+            hours, by, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, gaps=gaps
+        )  # fmt: skip
+        for r in rows.iter_rows(named=True):
+            subject = Subject(type=r["type"], name=r["name"], environment=r["environment"])
+            own = hours.filter(
+                (pl.col("type") == r["type"]) & (pl.col("name") == r["name"])
+                & pl.col("environment").eq_missing(pl.lit(r["environment"], pl.String))
+            )  # fmt: skip
+            found.append(
+                Found(
+                    Series(Kind.SILENCE, subject), "down", r["from_ns"], r["to_ns"], "count",
+                    observed=Value(value=0.0), expected=Value(value=round(r["expected"], 1)), excess=r["expected"],
+                    facts={"goes_on": r["goes_on"], "days": r["days"]}, chart=_heard(own, given),
+                )
+            )  # fmt: skip
+    first = who.group_by(by).agg(since=pl.col("hour_ns").min())
+    known = first.filter(pl.col("since") <= given.from_ns - _LEAST_HISTORY_NS).height
+    if not first.height:
+        return Look([], [])
+    return Look(
+        found,
+        [Checked(kind=Kind.SILENCE, series=first.height, assessed=known, too_little=first.height - known, tests=known)],
+    )
+
+
+def _heard(own: pl.DataFrame, given: Inputs) -> Chart:
+    seen = dict(zip(own["hour_ns"].to_list(), own["n"].to_list(), strict=True))
+    points = tuple(
+        Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(given.from_ns, given.to_ns, HOUR_NS)
+    )  # fmt: skip
+    return Chart(unit="count", label="runs (or records) per hour", bucket_ns=HOUR_NS, points=points)
