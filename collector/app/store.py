@@ -21,6 +21,7 @@ from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
 from collector.control.firings import Firing
 from collector.jobs.books import Books
+from collector.jobs.deliveries import Deliveries
 from collector.jobs.reporting import Reporting
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 8 * 2**20
 """Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
 _FINISH_S = 4.0
-_LAST_REPORT_S = 0.5
+_LAST_S = 0.3
 _MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
 _RETRY_S = 1.0
@@ -220,9 +221,10 @@ class Keeper(threading.Thread):
         return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
 
 
-def _reporting(settings: Settings, database: Database, keeper: Keeper) -> Reporting:
-    """Return the thread that makes reports, with a control file of its own: another's transaction is not its own."""
-    control = Control.open(settings.data)
+def _reporting(
+    settings: Settings, database: Database, keeper: Keeper, control: Control, deliveries: Deliveries
+) -> Reporting:
+    """Return the thread that makes reports."""
 
     def make(plan: Plan, firing: Firing) -> Report:
         from collector.jobs import report  # heavy, and many a store never makes one
@@ -234,7 +236,7 @@ def _reporting(settings: Settings, database: Database, keeper: Keeper) -> Report
             as_of_ns=firing.as_of_ns,
         )  # fmt: skip
 
-    return Reporting(control, settings.reports, make, lambda: keeper.complete_ns)
+    return Reporting(control, settings.reports, make, lambda: keeper.complete_ns, deliveries.wake)
 
 
 async def main(settings: Settings) -> None:
@@ -258,7 +260,9 @@ async def main(settings: Settings) -> None:
         control.set_mark(CHECKPOINTED, apply.applied(database))
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
-    reporting = _reporting(settings, database, keeper)
+    ledgers = Control.open(settings.data)  # of their own: a transaction of another thread is none of theirs
+    deliveries = Deliveries(ledgers, settings.reports)
+    reporting = _reporting(settings, database, keeper, ledgers, deliveries)
     http = UvicornChild(
         uvicorn.Config(
             routes.application(database, settings, keeper.status, keeper.ready, books.text),
@@ -275,6 +279,7 @@ async def main(settings: Settings) -> None:
     stop = asyncio.Event()
     keeper.start()
     reporting.start()
+    deliveries.start()
     serving = await http.start([socket])
     port = socket.getsockname()[1]
     child.announce({"api": {"host": settings.host, "port": port}})
@@ -286,13 +291,15 @@ async def main(settings: Settings) -> None:
     await serving
     await asyncio.to_thread(reporting.stop, 0.0)
     await asyncio.to_thread(keeper.stop)
-    await asyncio.to_thread(reporting.stop, _LAST_REPORT_S)
-    if keeper.is_alive() or reporting.is_alive():  # in a long transaction: it is undone, and done by the next start
+    await asyncio.to_thread(reporting.stop, _LAST_S)
+    delivered = await asyncio.to_thread(deliveries.stop, _LAST_S)
+    if keeper.is_alive() or reporting.is_alive() or not delivered:
+        # In a long transaction, or with a slow channel: it is undone, and done by the next start.
         stopping.completed(unfinished=True)
         os._exit(0)
     reader.close()
     database.close()
-    reporting.close()
+    ledgers.close()
     control.close()
     held.close()
     stopping.completed()

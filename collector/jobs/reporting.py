@@ -38,7 +38,7 @@ Make: TypeAlias = "Callable[[Plan, Firing], Report]"
 class Reporting(threading.Thread):
     """Looks at the clock every second. *make* makes a report; *complete* returns up to when what arrived is counted.
 
-    *delivered* is told when something is to be sent. The control file must be this thread's own.
+    *owed* is told when something is to be sent. The control file must not be the writer's.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Reporting(threading.Thread):
         settings: Reports,
         make: Make,
         complete: Callable[[], int],
-        delivered: Callable[[], None] = lambda: None,
+        owed: Callable[[], None] = lambda: None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         super().__init__(name="store-reporting", daemon=True)
@@ -55,7 +55,7 @@ class Reporting(threading.Thread):
         self._settings = settings
         self._make = make
         self._complete = complete
-        self._delivered = delivered
+        self._owed = owed
         self._clock = clock
         self._scheduler = Scheduler(control, settings)
         self._catch_up_ns = nanoseconds(settings.catch_up)
@@ -81,10 +81,6 @@ class Reporting(threading.Thread):
         """End after what is being done, or without it: it is done again by the next process."""
         self._stop_asked.set()
         self.join(timeout_s)
-
-    def close(self) -> None:
-        """Close the control file."""
-        self._control.close()
 
     def turn(self) -> None:
         """Note what is due, and make it."""
@@ -132,7 +128,7 @@ class Reporting(threading.Thread):
         self._control.settle_firing(firing, report, channels, self._clock())
         self._not_before.pop((firing.schedule, firing.fire_ns), None)
         structlog.get_logger().info("report_make_completed", **fields, report_id=report.id, channels=len(channels))
-        self._delivered()
+        self._owed()
 
 
 def wanted(report: Report, names: tuple[str, ...], settings: Reports) -> list[str]:

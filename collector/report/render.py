@@ -90,6 +90,20 @@ def html(report: Report, dashboard: str | None = None) -> str:
     return _environment("html").get_template("report.html.j2").render(**_shared(report, dashboard), **more)
 
 
+def mail(report: Report, dashboard: str | None = None, picture: str | None = None) -> str:
+    """Return the page a mail shows: short, without SVG and stylesheet, which mail programs drop.
+
+    *picture*: address of the chart of `pictured(report)`, shown beside its anomaly. *dashboard* as in `html`.
+    """
+    more = {"picture": picture, "pictured": pictured(report)}
+    return _environment("html").get_template("mail.html.j2").render(**_shared(report, dashboard), **more)
+
+
+def pictured(report: Report) -> Anomaly | None:
+    """Return the first anomaly that has a chart: the one whose picture goes with mail and chat."""
+    return next((a for a in report.anomalies if a.chart is not None and a.chart.points), None)
+
+
 def style() -> str:
     """Return the stylesheet of the page."""
     return _environment("text").get_template("report.css").render(c=charts)
