@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import polars as pl
@@ -15,6 +15,9 @@ import pyarrow as pa
 from collector.api.form import ARROW
 from collector.model.address import http_url
 from collector.model.errors import Refused
+
+if TYPE_CHECKING:
+    from collector.model.report import Report
 
 
 class ApiError(Refused):
@@ -92,6 +95,57 @@ class Client:
         """Return every rule, and the guideline's sentences with what telemetry can say of them."""
         found: dict[str, Any] = self._get("/api/v1/rules", {}).json()
         return found
+
+    def reports(self, schedule: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the newest reports: id, schedule, zone, period, as_of and counts of anomalies."""
+        found: list[dict[str, Any]] = self._get("/api/v1/reports", {"schedule": schedule, "limit": limit}).json()
+        return found
+
+    def report(self, report_id: str) -> Report:
+        """Return a report; ApiError when unknown."""
+        from collector.model.report import Report
+
+        found = self._get(f"/api/v1/reports/{_quoted(report_id)}", {}).json()
+        for name in ("anomalies", "expected", "resolved"):
+            for anomaly in found[name]:
+                anomaly.pop("vega_lite", None)  # drawn from the numbers that are there as well
+        return Report.model_validate_json(json.dumps(found))
+
+    def report_text(self, report_id: str, form: str, dashboard: str | None = None) -> str:
+        """Return a report as json, html or md, with links to *dashboard*; ApiError when unknown."""
+        return self._get(f"/api/v1/reports/{_quoted(report_id)}.{form}", {"dashboard": dashboard}).text
+
+    def make_report(self, **asked: object) -> dict[str, Any]:
+        """Make a report now; fields as in docs/api.md. Return `report`, `rendered`, `deliveries` and `saved`."""
+        given = {k: v for k, v in asked.items() if v is not None}
+        found: dict[str, Any] = self._send("POST", "/api/v1/reports", json=given).json()
+        return found
+
+    def next_reports(self, n: int = 3) -> list[dict[str, Any]]:
+        """Return by schedule its next *n* firings, with the period each covers."""
+        found: list[dict[str, Any]] = self._get("/api/v1/reports/next", {"n": n}).json()
+        return found
+
+    def deliveries(self, report_id: str | None = None) -> list[dict[str, Any]]:
+        """Return where a report went, or the latest of all."""
+        found: list[dict[str, Any]] = self._get("/api/v1/reports/deliveries", {"report": report_id}).json()
+        return found
+
+    def firings(self, schedule: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the latest firings of *schedule*, or of all: made, skipped, failed or due."""
+        given: dict[str, object] = {"schedule": schedule, "limit": limit}
+        found: list[dict[str, Any]] = self._get("/api/v1/reports/firings", given).json()
+        return found
+
+    def feedback(self) -> list[dict[str, Any]]:
+        """Return which anomalies were called expected."""
+        found: list[dict[str, Any]] = self._get("/api/v1/reports/feedback", {}).json()
+        return found
+
+    def say_expected(self, key: str, *, expected: bool = True, note: str = "", until: str | None = None) -> None:
+        """Call the anomaly *key* expected, for good or until a time; or take that back."""
+        given = {"key": key, "expected": expected, "note": note, **({"until": until} if until else {})}
+        self._send("POST", "/api/v1/reports/feedback", json=given)
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""

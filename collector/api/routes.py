@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collector.api import conventions, form, stats
-from collector.model.errors import BadInput, Refused
+from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.settings import Settings
 from collector.store import confined, run_page
@@ -35,16 +35,17 @@ _LAST_NS = 2**63 - 1
 Status = Callable[[], dict[str, Any]]
 
 
-class NotFound(Refused):
-    """There is nothing by that name."""
-
-
 def application(
-    database: Database, settings: Settings, status: Status, ready: Callable[[], str], metrics: Callable[[], bytes]
+    database: Database,
+    settings: Settings,
+    status: Status,
+    ready: Callable[[], str],
+    metrics: Callable[[], bytes],
+    more: Sequence[Route] = (),
 ) -> Starlette:
     """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
 
-    *metrics* is the store's own numbers in Prometheus' text format.
+    *metrics* is the store's own numbers in Prometheus' text format, *more* are routes of others.
     """
     api = _Api(database, settings, status, ready)
     routes = [
@@ -60,6 +61,7 @@ def application(
         Route("/api/v1/runs/{run_id:path}", api.run),
         Route("/api/v1/sql", api.sql, methods=["POST"]),
         *conventions.routes(database, PROJECT),
+        *more,
     ]
     return Starlette(
         routes=routes, exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect}

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import uvicorn
@@ -17,15 +17,12 @@ import uvicorn
 from collector import __version__
 from collector.api import routes
 from collector.app import child, listen
+from collector.app.reports import Reports
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
-from collector.control.firings import Firing
 from collector.jobs.books import Books
-from collector.jobs.deliveries import Deliveries
-from collector.jobs.reporting import Reporting
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
-from collector.jobs.schedule import Plan
 from collector.journal import Reader
 from collector.receive.admit import data_directory
 from collector.settings import Settings
@@ -36,13 +33,9 @@ from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
-if TYPE_CHECKING:
-    from collector.model.report import Report
-
 _MOST_BYTES = 8 * 2**20
 """Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
 _FINISH_S = 4.0
-_LAST_S = 0.3
 _MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
 _RETRY_S = 1.0
@@ -221,24 +214,6 @@ class Keeper(threading.Thread):
         return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
 
 
-def _reporting(
-    settings: Settings, database: Database, keeper: Keeper, control: Control, deliveries: Deliveries
-) -> Reporting:
-    """Return the thread that makes reports."""
-
-    def make(plan: Plan, firing: Firing) -> Report:
-        from collector.jobs import report  # heavy, and many a store never makes one
-        from collector.model.report import Span
-
-        return report.make(
-            database, control, settings,
-            schedule=firing.schedule, period=Span(from_ns=firing.from_ns, to_ns=firing.to_ns), zone=plan.zone,
-            as_of_ns=firing.as_of_ns,
-        )  # fmt: skip
-
-    return Reporting(control, settings.reports, make, lambda: keeper.complete_ns, deliveries.wake)
-
-
 async def main(settings: Settings) -> None:
     """Keep and answer until told to stop."""
     data_directory(settings.data)
@@ -260,12 +235,10 @@ async def main(settings: Settings) -> None:
         control.set_mark(CHECKPOINTED, apply.applied(database))
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
-    ledgers = Control.open(settings.data)  # of their own: a transaction of another thread is none of theirs
-    deliveries = Deliveries(ledgers, settings.reports)
-    reporting = _reporting(settings, database, keeper, ledgers, deliveries)
+    reports = Reports(settings, database, lambda: keeper.complete_ns)
     http = UvicornChild(
         uvicorn.Config(
-            routes.application(database, settings, keeper.status, keeper.ready, books.text),
+            routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes()),
             loop="none",
             http="httptools",
             lifespan="off",
@@ -278,8 +251,7 @@ async def main(settings: Settings) -> None:
     )
     stop = asyncio.Event()
     keeper.start()
-    reporting.start()
-    deliveries.start()
+    reports.start()
     serving = await http.start([socket])
     port = socket.getsockname()[1]
     child.announce({"api": {"host": settings.host, "port": port}})
@@ -289,17 +261,15 @@ async def main(settings: Settings) -> None:
     stopping = log.started("store_stop")
     http.should_exit = True
     await serving
-    await asyncio.to_thread(reporting.stop, 0.0)
+    reports.ask_to_stop()
     await asyncio.to_thread(keeper.stop)
-    await asyncio.to_thread(reporting.stop, _LAST_S)
-    delivered = await asyncio.to_thread(deliveries.stop, _LAST_S)
-    if keeper.is_alive() or reporting.is_alive() or not delivered:
+    if not await asyncio.to_thread(reports.stop) or keeper.is_alive():
         # In a long transaction, or with a slow channel: it is undone, and done by the next start.
         stopping.completed(unfinished=True)
         os._exit(0)
     reader.close()
     database.close()
-    ledgers.close()
+    reports.close()
     control.close()
     held.close()
     stopping.completed()

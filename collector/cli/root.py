@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from collector import __version__
-from collector.cli import check, dashboard, demo, doctor, replay, rules, serve, sql, stats
+from collector.cli import check, dashboard, demo, doctor, replay, reports, rules, serve, sql, stats
 from collector.model.errors import Refused, UsageError
 
 app = App(
@@ -25,6 +25,7 @@ app.command(stats.stats)
 app.command(doctor.doctor)
 app.command(check.check)
 app.command(rules.app)
+app.command(reports.app)
 
 
 def run(arguments: list[str]) -> int:

@@ -79,8 +79,13 @@ class Reporting(threading.Thread):
 
     def stop(self, timeout_s: float) -> None:
         """End after what is being done, or without it: it is done again by the next process."""
+        self.ask_to_stop()
+        if self.is_alive():
+            self.join(timeout_s)
+
+    def ask_to_stop(self) -> None:
+        """Begin nothing new."""
         self._stop_asked.set()
-        self.join(timeout_s)
 
     def turn(self) -> None:
         """Note what is due, and make it."""

@@ -29,6 +29,10 @@ class BadInput(Refused):
         return type(self)(self.reason, field=f"{path}{joint}{field}")
 
 
+class NotFound(Refused):
+    """There is nothing by that name."""
+
+
 class TooLarge(BadInput):
     """Over a stated limit; never worth a retry."""
 
