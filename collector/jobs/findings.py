@@ -40,7 +40,7 @@ class Findings:
         chosen = choose(catalogue.RULES, settings.rules)
         self._limits = stated_limits(settings.queues.limits)
         self._alone = [c for c in chosen if c.rule.grain in ("record", "run")]
-        self._together = [c for c in chosen if c.rule.grain not in ("record", "run")]
+        self._together = [c for c in chosen if c.rule.together]
         self._records = [c for c in chosen if c.rule.grain == "record"]
         self._memory = memory
         self._due = 0.0
@@ -53,7 +53,7 @@ class Findings:
         """Judge the runs *keys* (`project`, `run_key`) again; return how many rows that wrote."""
         judged, seen = stored.family(h, self._memory, keys)
         frames = self._frames(h, seen, as_of_ns)
-        rows = engine.contributions(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
+        rows = engine.alone(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
         since = frames.runs.join(judged, on=["project", "run_key"], how="semi")["first_seen_ns"].min()
         stored.replace(h, judged, rows, int(since or 0))  # type: ignore[arg-type]
         return rows.height
@@ -70,7 +70,7 @@ class Findings:
         frames = self._frames(h, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = self._loose(h, since, frames)
         rows = pl.concat(
-            [engine.contributions(frames, self._together), engine.contributions(loose, self._records)],
+            [engine.together(frames, self._together), engine.alone(loose, self._records)],
             how="vertical",
         )
         stored.replace_window(h, rows)

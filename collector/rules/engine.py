@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import product
+from typing import Any, Literal
 
 import polars as pl
 
 from collector.rules import findings, privacy, records
 from collector.rules.frames import Frames
 from collector.rules.profiles import Chosen
-from collector.rules.rule import HITS
+from collector.rules.rule import HITS, Finder
 
-_CODE, _VARIANT = "code", "variant"
+Part = Literal["alone", "together"]
+_CODE = "code"
 
 
 def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
@@ -27,16 +29,24 @@ def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     return findings.build(frames, frames.own, flagged, hits, {c.rule.code: c.rule for c in chosen})
 
 
-def contributions(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
-    """Return what each run adds to the findings of the *chosen* rules (`findings.CONTRIBUTION`).
+def alone(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+    """Return what each run by itself adds to the findings of the *chosen* rules (`findings.CONTRIBUTION`).
 
     Contributions of different runs may be merged later (`findings.told`), so what was judged once need not be again.
     """
-    frames, flagged, hits = _judge(frames, list(chosen))
+    frames, flagged, hits = _judge(frames, list(chosen), ("alone",))
     return findings.by_run(frames.own, flagged, hits)
 
 
-def _judge(frames: Frames, chosen: list[Chosen]) -> tuple[Frames, pl.DataFrame, pl.DataFrame]:
+def together(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+    """Return what runs add to the findings of the *chosen* rules that no run shows by itself."""
+    frames, flagged, hits = _judge(frames, [c for c in chosen if c.rule.together], ("together",))
+    return findings.by_run(frames.own, flagged.clear(), hits)
+
+
+def _judge(
+    frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...] = ("alone", "together")
+) -> tuple[Frames, pl.DataFrame, pl.DataFrame]:
     """Return *frames* with the own records, the kinds of records that violate, and the hits of frame rules."""
     frames = replace(frames, logs=adopt(frames.logs))
     own = records.own_logs(frames.logs, frames.scopes)
@@ -47,7 +57,7 @@ def _judge(frames: Frames, chosen: list[Chosen]) -> tuple[Frames, pl.DataFrame, 
     if any("personal" in c.rule.needs for c in chosen):
         frames = replace(frames, personal=privacy.scan(prepared, cells))
     flagged = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
-    return frames, flagged, _frame_hits(frames, [c for c in chosen if c.rule.grain != "record"])
+    return frames, flagged, _frame_hits(frames, chosen, parts)
 
 
 def adopt(logs: pl.DataFrame) -> pl.DataFrame:
@@ -130,15 +140,15 @@ def _keys(c: Chosen, options: Mapping[str, Any]) -> pl.Expr:
     return pl.when(c.rule.where(options).fill_null(False)).then(one)
 
 
-def _frame_hits(frames: Frames, chosen: list[Chosen]) -> pl.DataFrame:
-    """Return rows of `HITS` with `code`, of all frame rules."""
+def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -> pl.DataFrame:
+    """Return rows of `HITS` with `code`, of *parts* of all frame rules."""
     plans: list[pl.LazyFrame] = []
     for c in chosen:
-        assert c.rule.find is not None
-        for i, variant in enumerate(c.variants):
+        finders: list[Finder | None] = [getattr(c.rule, part) for part in parts]
+        for find, (i, variant) in product(filter(None, finders), enumerate(c.variants)):
             if variant.severity is None:
                 continue
-            hits = c.rule.find(frames, variant.options)
+            hits = find(frames, variant.options)
             weaker = variant.severity == c.rule.severity
             shaped = _shaped(hits).filter(c.pick() == i)
             plans.append(

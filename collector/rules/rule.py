@@ -53,6 +53,9 @@ class Case:
     """What the case shows, for the rule's page."""
 
 
+Finder = Callable[[Frames, Options], pl.LazyFrame]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule. `find` is an expression builder (grain record) or a frame function."""
@@ -79,8 +82,10 @@ class Rule:
     """Record rules: String, a severity below the rule's own where the case is weaker."""
     names: Callable[[Options], pl.Expr] | None = None
     """Record rules: String, what stands for the operation where the message has none."""
-    find: Callable[[Frames, Options], pl.LazyFrame] | None = None
+    find: Finder | None = None
     """Frame rules: rows of `HITS`."""
+    across: Finder | None = None
+    """Rules of grain run: rows of `HITS` that only many runs together show, and none that `find` returns."""
     message: Callable[[Finding], str]
     remedy: Callable[[Finding], str]
     redact: Callable[[str], str] | None = None
@@ -92,6 +97,16 @@ class Rule:
     def family(self) -> str:
         """Return the letters of the code."""
         return self.code.rstrip("0123456789")
+
+    @property
+    def alone(self) -> Finder | None:
+        """Return what judges runs one by one, each with its parent and children."""
+        return self.find if self.grain == "run" else None
+
+    @property
+    def together(self) -> Finder | None:
+        """Return what has to see many runs at once."""
+        return self.across if self.grain in ("record", "run") else self.find
 
     @property
     def summary(self) -> str:

@@ -10,17 +10,23 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from collector.cli.recordings import Recorded
+from collector.cli.check import read
+from collector.cli.recordings import Recorded, newest_ns
+from collector.cli.recordings import read as recordings
 from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.report import conventions
 from collector.rules import catalogue
+from collector.rules.engine import evaluate
+from collector.rules.profiles import choose
 from collector.settings import Runs, Settings
 from collector.store import findings as stored
 from collector.store.places import Memory
-from tests.inprocess import SECOND, Pipeline, recorded
+from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
+from tests.rules.tell import requests
 
 LATER = 1_795_900_000 * SECOND
 """A time at which every recorded run has ended or is silent."""
@@ -28,7 +34,7 @@ SET = "http-json-batch"
 _ADDED = ["code", "severity", "task_id", "operation", "key", "count", "runs", "first_seen_ns", "last_seen_ns"]
 
 
-def kept(groups: Sequence[Sequence[Recorded]], *, each: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def kept(groups: Sequence[Sequence[Recorded]], *, each: int, at: int = LATER) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Store *groups* in turn, with the jobs after every *each* of them; return (what runs add, public findings)."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
@@ -36,16 +42,16 @@ def kept(groups: Sequence[Sequence[Recorded]], *, each: int) -> tuple[pl.DataFra
         pipeline.job = RunsJob(pipeline.database, Runs(), memory)
         runner = Runner(pipeline.database, control, memory, Settings(data=directory))
         for n, group in enumerate(groups, 1):
-            pipeline.group(group, LATER - SECOND)
+            pipeline.group(group, at - SECOND)
             if n % each == 0 or n == len(groups):
                 pipeline.apply()
-                pipeline.tick(LATER)
-                while runner.run(LATER):
+                pipeline.tick(at)
+                while runner.run(at):
                     pass
         assert runner.errors == {}
         alone = [r.code for r in catalogue.RULES.values() if r.grain in ("record", "run")]
         added = pipeline.database.reading(lambda h: stored.grouped(h, "default", 0))
-        public = pipeline.database.reading(lambda h: conventions.findings(h, "default", 0, LATER))
+        public = pipeline.database.reading(lambda h: conventions.findings(h, "default", 0, at))
         entries = control.job_entries("rules")
         pipeline.close()
         control.close()
@@ -71,6 +77,32 @@ def test_records_sent_twice_are_found_once() -> None:
     found = kept([REQUESTS, REQUESTS], each=1)[0]
     assert found.filter(pl.col("code") != "TEL005").equals(WHOLE)
     assert "TEL005" in found["code"]
+
+
+def agree(requests: Sequence[Recorded], path: Path) -> pl.DataFrame:
+    """Return the findings of the job on *requests*, looked at live, which are those of `check` on the file *path*."""
+    given = Settings()
+    last = max(newest_ns(r) for r in requests)
+    _, public = kept([requests], each=1, at=last + int(given.runs.stale.total_seconds()) * SECOND + SECOND)
+    checked = evaluate(read((str(path),), given), choose(catalogue.RULES, given.rules))
+    told = [*_ADDED, "message", "remedy"]
+    assert_frame_equal(public.select(told), checked.select(told), check_row_order=False)
+    return public
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_job_finds_what_check_finds(name: str) -> None:
+    """A collector that received a recorded set says of it what `runwell check` says of the file."""
+    assert agree(recorded(name), TRIGGER_DEV / f"{name}.jsonl.gz").height > 0
+
+
+def test_what_only_many_runs_show_is_found_by_the_job_too(tmp_path: Path) -> None:
+    """That no run of a task ever logs an end is judged over a window of runs, and so is every rule of task or queue."""
+    for code in ("PHA001", "MSG004", "CTX008", "SCH001"):
+        logs = next(case.logs for case in reversed(catalogue.RULES[code].bad))
+        path = tmp_path / f"{code}.jsonl"
+        path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
+        assert code in agree([*recordings(str(path))], path)["code"]
 
 
 @pytest.mark.parametrize("column", ["message", "remedy", "samples", "state", "slug"])

@@ -74,7 +74,8 @@ def _at(phase: str, *, first: bool = True) -> list[pl.Expr]:
     ]
 
 
-def _started_only(frames: Frames, options: Options) -> pl.LazyFrame:
+def _open(frames: Frames) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Return what every operation of an attempt logged, and those of them that started and did not end."""
     groups = (
         phases(frames)
         .group_by(GROUP, maintain_order=True)
@@ -83,24 +84,35 @@ def _started_only(frames: Frames, options: Options) -> pl.LazyFrame:
             starts=(pl.col("phase") == "started").sum(),
             ends=pl.col("phase").is_in(TERMINAL).sum(),
         )
-        .with_columns(ends_in_run=pl.col("ends").sum().over([*RUN, "operation"]))
     )
-    open_ = groups.filter((pl.col("starts") > 0) & (pl.col("ends") == 0))
     # An end that names no attempt may be this one's.
     loose = groups.filter(pl.col("attempt").is_null() & (pl.col("ends") > 0)).select(*RUN, "operation")
-    open_ = open_.join(loose, on=[*RUN, "operation"], how="anti")
-    ended = open_.join(ended_attempts(frames), on=ATTEMPT, how="inner")
-    # Killed runs tell nothing, but a task none of whose runs ever logs an end has no such line.
+    started = groups.filter((pl.col("starts") > 0) & (pl.col("ends") == 0))
+    return groups, started.join(loose, on=[*RUN, "operation"], how="anti")
+
+
+_STARTED = [*GROUP, "task_id", "time_ns", "version", "seq", "row", "table"]
+
+
+def _started_only(frames: Frames, options: Options) -> pl.LazyFrame:
+    _, started = _open(frames)
+    return started.join(ended_attempts(frames), on=ATTEMPT, how="inner").select(_STARTED)
+
+
+def _never_ends(frames: Frames, options: Options) -> pl.LazyFrame:
+    """Runs of which nobody saw the end tell nothing, but a task none of whose runs logs one has no such line."""
+    groups, started = _open(frames)
     silent = frames.runs.lazy().filter(pl.col("status") == "unknown").select(RUN)
     by_task = groups.group_by("project", "task_id", "operation").agg(
-        of_runs=pl.col("run_key").n_unique(), any_end=pl.col("ends").sum()
+        of_runs=pl.col("run_key").n_unique(), ends=pl.col("ends").sum()
     )
-    never = by_task.filter((pl.col("of_runs") >= options["least_runs"]) & (pl.col("any_end") == 0))
-    silent_ones = open_.join(silent, on=RUN, how="semi").join(
-        never, on=["project", "task_id", "operation"], how="semi", nulls_equal=True
+    never = by_task.filter((pl.col("of_runs") >= options["least_runs"]) & (pl.col("ends") == 0))
+    return (
+        started.join(silent, on=RUN, how="semi")
+        .join(ended_attempts(frames), on=ATTEMPT, how="anti")
+        .join(never, on=["project", "task_id", "operation"], how="semi", nulls_equal=True)
+        .select(_STARTED)
     )
-    columns = [*RUN, "attempt", "operation", "task_id", "time_ns", "version", "seq", "row", "table"]
-    return pl.concat([ended.select(columns), silent_ones.select(columns)]).unique([*ATTEMPT, "operation"])
 
 
 PHA001 = Rule(
@@ -119,6 +131,7 @@ PHA001 = Rule(
     needs=("logs", "attempts"),
     options={"least_runs": 5},
     find=_started_only,
+    across=_never_ends,
     message=lambda f: f"`{f['operation']}_started` is followed by neither `_completed` nor `_failed`.",
     remedy=lambda f: (
         f"Log `{f['operation']}_failed` with error_type and error_message where the error is caught, then throw on; "
