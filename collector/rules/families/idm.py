@@ -33,7 +33,12 @@ def live_runs(frames: Frames) -> pl.LazyFrame:
     return runs if keys is None else runs.join(keys, on=RUN, how="anti")
 
 
+_IMPORTANT = r"(?i)(?:^|[-_/])(?:charge|pay|payment|payout|refund|transfer|send|bill)(?:[-_/A-Z]|$)"
+
+
 def _keyless(frames: Frames, options: Options) -> pl.LazyFrame:
+    # That a task matters is a guess until the project says so.
+    guessed = options["important"] == _IMPORTANT
     return (
         live_runs(frames)
         .filter(
@@ -42,7 +47,13 @@ def _keyless(frames: Frames, options: Options) -> pl.LazyFrame:
             & pl.col("batch_id").is_null()
             & pl.col("task_id").str.contains(options["important"])
         )
-        .select(*RUN, "task_id", "version", time_ns="first_seen_ns")
+        .select(
+            *RUN,
+            "task_id",
+            "version",
+            time_ns="first_seen_ns",
+            severity=pl.lit("info" if guessed else None, pl.String),
+        )
     )
 
 
@@ -51,20 +62,34 @@ IDM001 = Rule(
     slug="no-idempotency-key",
     severity="warning",
     grain="run",
-    doc="""Runs of a task whose name says that it must not happen twice have no idempotency key.
+    doc="""Runs of a task that must not happen twice have no idempotency key.
 
     Why: A request that is sent again charges, pays or mails again.
-    How to fix: `task.trigger(payload, { idempotencyKey: "order-" + orderId })`.
-    Not flagged: tasks whose id does not match the option `important`; scheduled, test and replayed runs; items of a
-    batch (BAT002). Set the option per project, or switch the rule off for tasks that may run twice.
+    How to fix: `task.trigger(payload, { idempotencyKey: "order-" + orderId })`. Say in the option `important` which
+    tasks must not happen twice: a pattern of their ids, such as `^(?:charge-order|send-.*)$`.
+    Not flagged: tasks whose id does not match `important`; scheduled, test and replayed runs; items of a batch
+    (BAT002). As long as the option is not set, a name that sounds like paying or sending is a guess, and the finding
+    a hint: sending twice may be what a task is for, and its own code may guard against it.
     """,
     sentences=("9", "30", "A5"),
     needs=("runs",),
-    options={"important": r"(?i)(?:^|[-_/])(?:charge|pay|payment|payout|refund|transfer|send|bill)(?:[-_/A-Z]|$)"},
+    options={"important": _IMPORTANT},
     find=_keyless,
-    message=lambda f: "Runs of a task that must not happen twice have no idempotency key.",
-    remedy=lambda f: "Pass `idempotencyKey` when triggering, made from the entity's id.",
-    bad=(Case(spans=(attempt(1, 0, 1),)),),
+    message=lambda f: (
+        "Runs of a task that must not happen twice have no idempotency key."
+        if f["severity"] != "info"
+        else f"Runs of `{f['task_id']}`, whose name sounds as if it must not happen twice, have no idempotency key."
+    ),
+    remedy=lambda f: (
+        "Pass `idempotencyKey` when triggering, made from the entity's id."
+        if f["severity"] != "info"
+        else "If it must not, pass `idempotencyKey` when triggering, made from the entity's id; say which tasks matter "
+        "in the option `important` of IDM001."
+    ),
+    bad=(
+        Case(spans=(attempt(1, 0, 1),), options={"important": "^charge-order$"}, say="the project says so"),
+        Case(spans=(attempt(1, 0, 1),), severity="info", say="its name sounds so"),
+    ),
     good=(
         Case(spans=(attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),)),
         Case(spans=(attempt(1, 0, 1, task="create-thumbnail"),)),
