@@ -21,6 +21,7 @@ from collector.rules.catalogue import RULES
 from collector.settings import Settings
 from collector.store import ddl
 from collector.store.named import queries
+from docs import recorded
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
@@ -142,6 +143,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "queries.md": query_table,
     "metrics.md": metrics,
     "rules/README.md": lambda: NOTE + "\n" + pages.index(),
+    "rules/recorded-sets.md": lambda: NOTE + "\n" + recorded.page(),
+    "rules/example-report.md": lambda: NOTE + "\n" + recorded.example(),
     **{f"rules/{family}.md": _rules(family) for family in dict.fromkeys(r.family for r in RULES.values())},
 }
 

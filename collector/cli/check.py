@@ -61,7 +61,7 @@ def check(
     if input:
         frames = read(input, settings)
         found = evaluate(frames, chosen)
-        looked_at = f"{frames.logs.height} log records and {frames.spans.height} spans of {frames.runs.height} runs"
+        looked_at = render.looked_at(frames)
     else:
         if profile or strict:
             option = "--profile" if profile else "--strict"

@@ -160,7 +160,38 @@ def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -
     schema = pl.Schema([*HITS.items(), (_CODE, pl.String())])
     if not plans:
         return pl.DataFrame(schema=schema)
-    return pl.concat(pl.collect_all([p.select(list(schema)) for p in plans]))
+    return _placed(frames, pl.concat(pl.collect_all([p.select(list(schema)) for p in plans])))
+
+
+def _placed(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
+    """Give hits of whole runs, which no record shows, the first record of the run to show it by."""
+    run = ["project", "run_key"]
+    bare = hits.filter(pl.col("row").is_null() & pl.col("run_key").is_not_null()).select(run).unique()
+    if bare.is_empty():
+        return hits
+    place = ["table", "seq", "row"]
+    firsts = (
+        pl.concat(
+            [
+                frames.spans.select(
+                    *run, "seq", "row", "attributes", at="start_ns", what="name", table=pl.lit("spans")
+                ),
+                frames.logs.select(*run, "seq", "row", "attributes", at="time_ns", what="body", table=pl.lit("logs")),
+            ]
+        )
+        .join(bare, on=run, how="semi")
+        .sort("at", "table", "what", "attributes", *place[1:], nulls_last=True)
+        .unique(run, keep="first", maintain_order=True)
+        .select(*run, *(pl.col(c).alias(f"first_{c}") for c in place))
+    )
+    unplaced = pl.col("row").is_null()
+    return (
+        hits.join(firsts, on=run, how="left", maintain_order="left")
+        .with_columns(
+            pl.when(unplaced).then(f"first_{c}").otherwise(c).cast(HITS[c]).alias(c) for c in place
+        )
+        .select(hits.columns)
+    )  # fmt: skip
 
 
 def _shaped(hits: pl.LazyFrame) -> pl.LazyFrame:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from collector.rules import remedies
-from collector.rules.rule import Rule
+from collector.model.shown import codes, visible
+from collector.rules import outline, remedies
+from collector.rules.frames import Frames
+from collector.rules.outline import Place, Section
+from collector.rules.rule import SEVERITIES, Rule
 
 _RANK = {"info": 0, "warning": 1, "error": 2}
-_CONTROL = str.maketrans(dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "�"))
+
+
+def looked_at(frames: Frames) -> str:
+    """Return what was judged, in words."""
+    return f"{frames.logs.height:,} log records and {frames.spans.height:,} spans of {frames.runs.height:,} runs"
 
 
 def reaches(findings: pl.DataFrame, level: str) -> bool:
@@ -34,74 +42,159 @@ def document(findings: pl.DataFrame, rules: Mapping[str, Rule], not_observable: 
 
 
 def text(findings: pl.DataFrame, looked_at: str) -> str:
-    """Return the report for a terminal: a rule a paragraph, a line for each place, then one line that sums up."""
-    lines: list[str] = []
-    rows = findings.to_dicts()
-    # Findings come the most severe first: rules keep the order of their first.
-    for code, severity in dict.fromkeys((f["code"], f["severity"]) for f in rows):
-        own = [f for f in rows if (f["code"], f["severity"]) == (code, severity)]
-        lines.append(f"{severity} {code} {own[0]['slug']}")
-        said = dict.fromkeys((f["message"], f["remedy"]) for f in own)
-        for message, remedy in said:
-            lines += [f"  {message}", f"  fix: {remedy}"]
-            for f in (f for f in own if (f["message"], f["remedy"]) == (message, remedy)):
-                where = " ".join(part for part in (f["task_id"] or "(no task)", f["operation"]) if part)
-                at = f"  {f['task_file']}" if f["task_file"] else ""
-                lines.append(f"    {where}  {_extent(f)}{at}")
-        lines.append("")
-    lines.append(f"{_counted(findings)} in {looked_at}.")
-    if rows:
-        lines.append("`runwell rules explain CODE` says why and how; --format json holds the records.")
-    return "\n".join(lines).translate(_CONTROL) + "\n"
+    """Return the report for a terminal: a line a rule first, then a paragraph each; what matters most comes first."""
+    found = outline.sections(findings)
+    lines = [_summed(found, looked_at)]
+    if not found:
+        return visible(lines[0]) + "\n"
+    lines += [*_everywhere(found), ""]
+    widths = [max(len(row[i]) for row in _overview(found)) for i in range(4)]
+    for *row, tasks in _overview(found):
+        padded = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+        lines.append("  ".join(["", *padded, row[3].rjust(widths[3]), tasks]))
+    for section in found:
+        lines += ["", f"{section.severity} {section.code} {section.slug}"]
+        one_fix = len({saying.remedy for saying in section.sayings}) == 1 < len(section.sayings)
+        for saying in section.sayings:
+            lines.append(f"  {saying.message}")
+            if not one_fix:
+                lines.append(f"  fix: {saying.remedy}")
+            lines += [f"    {_line(place, found)}" for place in saying.places]
+            if section.severity != "info" and saying.sample is not None:
+                lines.append(f"    e.g. {_told(saying.sample)}")
+        if one_fix:
+            lines.append(f"  fix: {section.sayings[0].remedy}")
+    lines += ["", "`runwell rules explain CODE` says why and how; --format json and markdown show the records."]
+    return "\n".join(visible(line) for line in lines) + "\n"
 
 
 def markdown(findings: pl.DataFrame, looked_at: str) -> str:
-    """Return the report as Markdown, with the records as received and a snippet that renames keys."""
-    lines = ["# Conventions\n", f"{_counted(findings)} in {looked_at}.\n"]
-    if not findings.is_empty():
-        lines += ["| severity | rule | task | operation | key | records | runs |", "|---|---|---|---|---|---|---|"]
-        for f in findings.iter_rows(named=True):
-            cells = (f["severity"], f["code"], f["task_id"], f["operation"], f["key"], f["count"], f["runs"])
-            lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
+    """Return the report as Markdown: a table of the rules, then each with its places and one record that shows it."""
+    found = outline.sections(findings)
+    lines = ["# Conventions\n", _summed(found, looked_at) + "\n", *(line + "\n" for line in _everywhere(found))]
+    if found:
+        lines += ["| severity | rule | | times | tasks |", "|---|---|---|---|---|"]
+        for *row, tasks in _overview(found):
+            lines.append("| " + " | ".join(_cell(c) for c in (*row, tasks)) + " |")
         lines.append("")
-    for f in findings.iter_rows(named=True):
-        where = " ".join(f"`{_plain(part)}`" for part in (f["task_id"], f["operation"]) if part)
-        lines.append(f"## {f['code']} {f['slug']}: {where}\n")
-        lines.append(f"{f['message']} {_extent(f)}\n")
-        lines.append(f"**Fix**: {f['remedy']}\n")
-        if f["task_file"]:
-            lines.append(f"**Source**: `{_plain(f['task_file'])}`\n")
-        samples = json.loads(f["samples"])
-        if samples:
-            shown = json.dumps(samples[0], ensure_ascii=False, indent=2).replace("```", "`\u200b``")
-            lines.append(f"```json\n{shown}\n```\n")
+    for severity in SEVERITIES:
+        own = [s for s in found if s.severity == severity]
+        if own:
+            lines.append(f"## {_TITLES[severity]}\n")
+        for section in own:
+            lines.append(f"### {section.code} {section.slug}\n")
+            for saying in section.sayings:
+                lines += [f"{_prose(saying.message)}  ", f"**Fix**: {saying.remedy}\n"]
+                lines += ["| task | where | times | runs |", "|---|---|---|---|"]
+                for place in saying.places:
+                    where = ", ".join(f"{name} ({n})" for name, n in place.operations)
+                    cells = (place.task + _apart(place, found), where, place.count, _runs(place))
+                    lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
+                lines.append("")
+            samples = [saying.sample for saying in section.sayings if saying.sample is not None]
+            if samples and severity != "info":
+                shown = json.dumps(_cut(samples[0]), ensure_ascii=False, indent=2).replace("```", "`\u200b``")
+                lines.append(f"A record that shows it:\n\n```json\n{_lines(shown)}\n```\n")
     snippet = remedies.transform(findings)
     if snippet:
         lines.append("## Rename on the way in\n")
         lines.append("Until the code is changed, an OpenTelemetry Collector can rename the keys:\n")
-        lines.append(f"```yaml\n{snippet}```\n")
-    return "\n".join(lines).translate(_CONTROL)
+        lines.append(f"```yaml\n{_lines(snippet)}```\n")
+    if found:
+        lines.append("`runwell rules explain CODE` says why a rule is there and what it does not flag.\n")
+    return "\n".join(lines)
 
 
-def _extent(f: Mapping[str, Any]) -> str:
-    runs = f"{f['runs']} run{'s' if f['runs'] != 1 else ''}" if f["runs"] else ""
-    share = f" ({f['share']:.0%} of the task's)" if f["runs"] and f["share"] is not None else ""
-    since = f", since version {f['since_version']}" if f["since_version"] else ""
-    parts = [f"{f['count']}x", f"{runs}{share}" if runs else ""]
-    return "[" + ", ".join(p for p in parts if p) + since + "]"
+_TITLES = {"error": "Errors", "warning": "Warnings", "info": "Hints"}
+_MOST_KEYS, _MOST_TEXT, _MOST_TASKS = 20, 160, 3
 
 
-def _counted(findings: pl.DataFrame) -> str:
-    counts = Counter(findings["severity"])
+def _summed(found: list[Section], looked_at: str) -> str:
+    """Return one line that says how many rules are broken, and what was looked at."""
+    counts = Counter(s.severity for s in found)
     if not counts:
-        return "No findings"
-    words = {"error": "errors", "warning": "warnings", "info": "hints"}
-    one = {"error": "error", "warning": "warning", "info": "hint"}
-    return ", ".join(f"{n} {words[s] if n != 1 else one[s]}" for s in words if (n := counts[s]))
+        return f"No findings in {looked_at}."
+    words = {"error": "error", "warning": "warning", "info": "hint"}
+    said = [f"{n} {word}{'' if n == 1 else 's'}" for severity, word in words.items() if (n := counts[severity])]
+    return f"{', '.join(said)} in {looked_at}; a rule counts once."
+
+
+def _everywhere(found: list[Section]) -> list[str]:
+    """Return what is the same in all places, so that it is said once."""
+    file, since = outline.shared(found, "file"), outline.shared(found, "since")
+    said = [f"source {file}" if file else "", f"since version {since}" if since else ""]
+    together = ", ".join(part for part in said if part)
+    return [f"Everywhere: {together}."] if together else []
+
+
+def _overview(found: list[Section]) -> list[tuple[str, str, str, str, str]]:
+    rows = []
+    for s in found:
+        more = f" and {len(s.tasks) - _MOST_TASKS} more" if len(s.tasks) > _MOST_TASKS else ""
+        rows.append((s.severity, s.code, s.slug, f"{s.count:,}", ", ".join(s.tasks[:_MOST_TASKS]) + more))
+    return rows
+
+
+def _line(place: Place, found: list[Section]) -> str:
+    """Return a place in a line: task, operations with their counts, runs."""
+    several = len(place.operations) > 1
+    names = ", ".join(f"{name} {n}x" if several else name for name, n in place.operations)
+    runs = _runs(place)
+    extent = f"{place.count}x" + (f" in {'up to ' if several else ''}{runs}" if runs else "")
+    return (
+        f"{place.task}  " + (f"{extent}: {names}" if several else f"{names}  {extent}".lstrip()) + _apart(place, found)
+    )
+
+
+def _runs(place: Place) -> str:
+    """Return how many runs it was, of how many of the task; nothing where no run is known."""
+    if not place.runs:
+        return ""
+    of = f"{round(place.runs / place.share)} " if place.share else ""
+    return f"{place.runs} of {of}runs" if of else f"{place.runs} run{'' if place.runs == 1 else 's'}"
+
+
+def _apart(place: Place, found: list[Section]) -> str:
+    """Return file and version of a place where they are not the same everywhere."""
+    file = place.file if outline.shared(found, "file") is None else None
+    since = place.since if outline.shared(found, "since") is None else None
+    return (f" in {file}" if file else "") + (f" since version {since}" if since else "")
+
+
+def _told(sample: Mapping[str, Any]) -> str:
+    """Return a record in a line: run, attempt, time, what it says and under which keys."""
+    time = datetime.fromtimestamp(sample["time_ns"] // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    run = f"{sample['run_id']} " if sample.get("run_id") else ""
+    attempt = f"attempt {sample['attempt']} " if sample.get("attempt") else ""
+    said = sample.get("body") or sample.get("name") or ""
+    keys = [k for k in sample["attributes"] if not k.startswith("$")] if isinstance(sample["attributes"], dict) else []
+    has = f" {{{', '.join([*keys[:8], *(['…'] if len(keys) > 8 else [])])}}}" if keys else ""
+    return f"{run}{attempt}at {time}: {str(said)[:_MOST_TEXT]}{has}"
+
+
+def _cut(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record short enough to read: the first keys, long texts cut."""
+    attributes = sample["attributes"]
+    if isinstance(attributes, dict):
+        kept = dict(list(attributes.items())[:_MOST_KEYS])
+        if len(attributes) > _MOST_KEYS:
+            kept["…"] = f"{len(attributes) - _MOST_KEYS} more keys"
+        attributes = {k: f"{v[:_MOST_TEXT]}…" if isinstance(v, str) and len(v) > _MOST_TEXT else v
+                      for k, v in kept.items()}  # fmt: skip
+    return {**sample, "attributes": attributes}
+
+
+def _lines(shown: str) -> str:
+    """Return *shown* with what cannot be seen as codes, its lines kept."""
+    return "\n".join(codes(line) for line in shown.split("\n"))
+
+
+def _prose(text: str) -> str:
+    return visible(text).replace("|", "\\|").replace("<", "\\<")
 
 
 def _plain(text: object) -> str:
-    return str(text).replace("`", "'").replace("\n", " ")
+    return visible(str(text)).replace("`", "'").replace("<", "\\<")
 
 
 def _cell(value: object) -> str:

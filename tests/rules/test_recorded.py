@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 import polars as pl
-import pytest
+from tell import frames
 
-from collector.cli.check import read
-from collector.rules import catalogue, render
+from collector.rules import catalogue, outline, render
+from collector.rules.cases import log
 from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.settings import Settings
+from docs import recorded
+from docs.generate import NOTE
 
 HERE = Path(__file__).parent.parent.parent
-PAGE = (HERE / "docs" / "rules" / "recorded-sets.md").read_text("utf-8")
-SETS = sorted((HERE / "sample_data" / "trigger-dev-4.8.3").glob("*.jsonl.gz"))
-Row = tuple[str, str, str, str, str, int]
+SETS = recorded.SETS
 
 
-@cache
 def found(path: Path) -> pl.DataFrame:
     """Return the findings on a recording."""
-    settings = Settings()
-    return evaluate(read((str(path),), settings), choose(catalogue.RULES, settings.rules))
+    return recorded.found(path)[0]
 
 
-def rows(findings: pl.DataFrame) -> list[Row]:
-    """Return findings as the page lists them."""
-    names = ("code", "severity", "task_id", "operation", "key")
-    return sorted((*(f[n] or "" for n in names), f["count"]) for f in findings.iter_rows(named=True))
+def test_the_page_lists_every_finding_with_what_shows_it() -> None:
+    """docs/rules/recorded-sets.md has every finding on a recorded set with the record that proves it, and no other."""
+    page = (HERE / "docs" / "rules" / "recorded-sets.md").read_text("utf-8")
+    assert page == f"{NOTE}\n{recorded.page()}", "write it again: `make docs`"
+    for path in SETS:
+        for f in found(path).iter_rows(named=True):
+            assert f["samples"] != "[]" and recorded.reason(f) in page.replace("\\|", "|")
 
 
-def documented(name: str) -> list[Row]:
-    """Return the findings that the page lists for a set."""
-    section = PAGE.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
-    listed: list[Row] = []
-    for part in section.split("\n### ")[1:]:
-        head, why, table = part.split("\n\n", 2)
-        match = re.fullmatch(r"(\w+) [\w-]+ \((\w+)\)", head)
-        assert match and why.strip(), head
-        for line in table.splitlines()[2:]:
-            if line.startswith("|"):
-                cells = [cell.strip() for cell in line.strip("|").split("|")]
-                listed.append((match[1], match[2], cells[0], cells[1], cells[2], int(cells[3])))
-    return sorted(listed)
+def test_no_reason_is_left_over() -> None:
+    """Every reason that the page knows is that of a finding."""
+    given = {pair for path in SETS for pair in found(path).select("code", "severity").iter_rows()}
+    assert given == set(recorded.WHY)
 
 
-@pytest.mark.parametrize("path", SETS, ids=lambda p: p.name.removesuffix(".jsonl.gz"))
-def test_a_recorded_set_has_exactly_the_findings_that_the_page_explains(path: Path) -> None:
-    """docs/rules/recorded-sets.md lists every finding on a recorded set with its reason, and nothing else."""
-    assert rows(found(path)) == documented(path.name.removesuffix(".jsonl.gz"))
+def test_the_first_thing_a_report_says_is_what_runs_do_wrong() -> None:
+    """Errors come before warnings and hints, and among them what runs do before what their telemetry spells wrong."""
+    for path in SETS:
+        told = outline.sections(found(path))
+        assert [s.severity for s in told] == sorted(
+            (s.severity for s in told), key=("error", "warning", "info").index
+        )  # fmt: skip
+    codes = [s.code for s in outline.sections(found(SETS[0])) if s.severity == "error"]
+    assert codes == ["IDM003", "PHA001", "PHA004", "CTX001", "KEY001"]
+
+
+def test_a_report_shows_no_personal_data() -> None:
+    """What a privacy rule finds is nowhere in text or Markdown, whichever rule shows the record."""
+    logs = [log("Sent to jo@firma.at", note="jo@firma.at", userId=1), log("mail_send_started", 1, email="x@firma.at")]
+    findings = evaluate(frames(logs), choose(catalogue.RULES, Settings().rules))
+    assert {"PII001", "MSG001", "KEY001"} <= set(findings["code"])
+    for report in (render.text(findings, "here"), render.markdown(findings, "here")):
+        assert "firma" not in report
 
 
 def test_the_synthetic_sample_has_its_deliberate_violations_and_no_other_finding() -> None:

@@ -49,7 +49,7 @@ def _line(f: Finding, name: str) -> str:
         "request_id": "payload.requestId",
         "run_id": "ctx.run.id",
     }[name]
-    return f"Add `{name}: {source}` to the record, once, in a child logger or an `ids` object that every call spreads."
+    return f"Put `{name}: {source}` into one `ids` object, or a child logger, and spread it into every call."
 
 
 def _says(f: Finding, name: str) -> str:

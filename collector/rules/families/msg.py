@@ -6,6 +6,7 @@ import re
 
 import polars as pl
 
+from collector.rules import personal
 from collector.rules.cases import log
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Finding, Options, Rule
@@ -47,8 +48,8 @@ def snake(message: str) -> str:
 
 
 def suggestion(message: str) -> str:
-    """Return what to log instead of *message*."""
-    words = snake(message) or "operation"
+    """Return what to log instead of *message*, personal data left out."""
+    words = snake(personal.redact(message)) or "operation"
     head, _, last = words.rpartition("_")
     if last in ("started", "validating", "completed", "failed") and head:
         return words
