@@ -34,6 +34,7 @@ _LABELS = {
 }
 VOLUME_DAYS = 14
 """Days of history below which nobody knows what is usual for a day of the week, so that no arrivals are judged."""
+_HYPOTHESIS = ["series", "metric", "direction"]
 Gaps = Sequence[tuple[int, int]]
 
 
@@ -57,15 +58,17 @@ class Counted:
         self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         self.rows = pl.concat([plain, paces])
-        self._p = 0.0
-        """The greatest p of a test that fires: what the discovery rate came to, for back-tests."""
+        self._least_p = 0.0
+        """What the discovery rate over all series came to as a p of one of them: for back-tests."""
 
     def look(self) -> Look:
         """Test everything and return what fires."""
         g = self._given
         tested = self._tests(self.rows, g.from_ns, g.to_ns, OPTIONS)
         decided = counts.decide(tested, OPTIONS)
-        self._p = decided.filter("fires")["p"].max() or 0.0  # type: ignore[assignment]
+        hypotheses = decided.filter("eligible").group_by(_HYPOTHESIS).agg(pl.col("q").min())["q"]
+        rejected = int((hypotheses <= OPTIONS.q).sum())
+        self._least_p = OPTIONS.q * max(rejected, 1) / max(hypotheses.len(), 1)
         merged = events.merge(decided, OPTIONS)
         hourly = decided.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).sort("from_ns")
         found = [self._found(row, hourly) for row in merged.iter_rows(named=True)]
@@ -193,18 +196,30 @@ class Counted:
                 )
         return out
 
+    def _replayed(self, tested: pl.DataFrame) -> pl.DataFrame:
+        """Return *tested* with the q that `counts.decide` gives where other series stand as they do in this report."""
+        m = pl.len().over(_HYPOTHESIS)
+        inside = (
+            tested.filter("eligible")
+            .sort("p")
+            .with_columns(q=(pl.col("p") * m / pl.int_range(1, pl.len() + 1).over(_HYPOTHESIS)).clip(0, 1))
+            .with_columns(q=pl.col("q").reverse().cum_min().reverse().over(_HYPOTHESIS))
+            .with_columns(is_rejected=pl.col("q").min().over(_HYPOTHESIS) <= self._least_p)
+        )
+        return inside.with_columns(q=pl.when("is_rejected").then("q").otherwise(1.0)).drop("is_rejected")
+
     def backtest(self, found: Sequence[Found]) -> None:
         """Add to each of *found* how often its test would have fired in the 28 days before.
 
-        Each of those days is tested as its own report would have, with what was known then, against the p that this
-        report's discovery rate came to. Days at the beginning have too little history to fire.
+        Each of those days is tested as its own report would have been, with what was known then, against the p that
+        this report's discovery rate came to. Days at the beginning have too little history to fire.
         """
         own = [f for f in found if f.test is not None]
         if not own:
             return
         keys = pl.DataFrame(
             [f.test for f in own],
-            schema={"series": pl.String, "metric": pl.String, "direction": pl.String},
+            schema=dict.fromkeys(_HYPOTHESIS, pl.String),
             orient="row",
         ).unique()
         rows = self.rows.join(keys.select("series", "metric").unique(), on=["series", "metric"], how="semi")
@@ -212,12 +227,8 @@ class Counted:
         for day in range(HISTORY_DAYS, 0, -1):
             from_ns = self._given.from_ns - day * DAY_NS
             tested = self._tests(rows, from_ns, from_ns + DAY_NS, OPTIONS)
-            gated = counts.decide(tested, replace(OPTIONS, q=1.0))
-            days.append(
-                gated.join(keys, on=["series", "metric", "direction"], how="semi").with_columns(
-                    fires=pl.col("fires") & (pl.col("p") <= self._p), day=pl.lit(day)
-                )
-            )
+            judged = self._replayed(tested.join(keys, on=_HYPOTHESIS, how="semi"))
+            days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
         tried = pl.concat(days)
         fired = events.merge(tried.drop("day"), OPTIONS)
         for f in own:
