@@ -8,7 +8,7 @@ that comes twice runs once; where history cannot tell local time from UTC, an ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -39,6 +39,8 @@ class Interval:
     grace_ns: int
     n: int
     """Arrivals it was learnt from."""
+    zone: str
+    """Whose clock changes may lengthen or shorten one interval: every six hours on the wall clock is seven once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Slots:
 
     times: tuple[tuple[int, frozenset[int]], ...]
     zone: str
-    also: str | None
-    """Another zone that history fits as well; an arrival at its time is on time too."""
+    also: Slots | None
+    """The same on UTC's clock where history fits both; what is on time on either is on time."""
     grace_ns: int
     n: int
 
@@ -65,17 +67,17 @@ class Deviation:
 def learn(arrivals: Sequence[int], zone: str) -> Interval | Slots | None:
     """Return the cadence of *arrivals* (ns, ascending), None where they keep none. *zone*: IANA name."""
     gaps = [b - a for a, b in pairwise(arrivals)]
-    if len(gaps) < LEAST_GAPS // 2:
+    if len(gaps) < LEAST_WEEKS:
         return None
     every = int(median(gaps))
     if every <= 0:
         return None
     if every <= 12 * HOUR_NS:
-        return _interval(arrivals, gaps, every)
+        return _interval(arrivals, gaps, every, zone)
     return _slots(arrivals, zone)
 
 
-def _interval(arrivals: Sequence[int], gaps: list[int], every: int) -> Interval | None:
+def _interval(arrivals: Sequence[int], gaps: list[int], every: int, zone: str) -> Interval | None:
     if len(gaps) < LEAST_GAPS:
         return None
     off = []
@@ -87,21 +89,15 @@ def _interval(arrivals: Sequence[int], gaps: list[int], every: int) -> Interval 
         return None
     usual = near[min(len(near) - 1, round(0.99 * len(near)))]
     grace = min(every // 2, max(_LEAST_GRACE_NS, 3 * usual, every // 10))
-    return Interval(every, grace, len(arrivals))
+    return Interval(every, grace, len(arrivals), zone)
 
 
 def _slots(arrivals: Sequence[int], zone: str) -> Slots | None:
-    best: list[tuple[int, str, Slots]] = []
-    for name in dict.fromkeys([zone, "UTC"]):
-        found = _in_zone(arrivals, name)
-        if found is not None:
-            best.append((found.grace_ns, name, found))
-    if not best:
+    fits = [found for name in dict.fromkeys([zone, "UTC"]) if (found := _in_zone(arrivals, name)) is not None]
+    if not fits:
         return None
-    best.sort(key=lambda b: b[0])
-    chosen = best[0][2]
-    also = best[1][1] if len(best) > 1 and best[1][0] <= 2 * best[0][0] else None
-    return Slots(chosen.times, chosen.zone, also, chosen.grace_ns, chosen.n)
+    best, *others = sorted(fits, key=lambda f: (-f.n, f.grace_ns))
+    return replace(best, also=others[0] if others else None)
 
 
 def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
@@ -130,7 +126,7 @@ def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
     if not times or kept < REGULAR * len(arrivals) or spread > _TOGETHER_S:
         return None
     grace = max(_LEAST_GRACE_NS, 3 * spread * 10**9, 5 * MINUTE_NS)
-    return Slots(tuple(times), zone, None, grace, len(arrivals))
+    return Slots(tuple(times), zone, None, grace, kept)
 
 
 def _rounded(seconds: float) -> int:
@@ -169,11 +165,11 @@ def deviations(
 
     A slot counts once its grace is over. Slots in *gaps* are not judged.
     """
-    found = (
-        _of_interval(cadence, arrivals, from_ns, to_ns)
-        if isinstance(cadence, Interval)
-        else _of_slots(cadence, arrivals, from_ns, to_ns)
-    )
+    if isinstance(cadence, Interval):
+        found = _of_interval(cadence, arrivals, from_ns, to_ns)
+    else:
+        clocks = [cadence, *([cadence.also] if cadence.also else [])]
+        found = min((_of_slots(c, arrivals, from_ns, to_ns) for c in clocks), key=len)
     return [d for d in found if not any(a - cadence.grace_ns <= d.slot_ns < b for a, b in gaps)]
 
 
@@ -181,9 +177,9 @@ def _of_interval(c: Interval, arrivals: Sequence[int], from_ns: int, to_ns: int)
     found = []
     known = [a for a in arrivals if a < to_ns]
     for before, after in pairwise(known):
-        gap = after - before
         if after < from_ns:
             continue
+        gap = _fairest(before, after, c)
         if gap < _NEAR * c.every_ns:
             found.append(Deviation("double", before, after))
             continue
@@ -202,18 +198,24 @@ def _of_interval(c: Interval, arrivals: Sequence[int], from_ns: int, to_ns: int)
     return sorted(found, key=lambda d: (d.slot_ns, d.what))
 
 
+def _fairest(before: int, after: int, c: Interval) -> int:
+    """Return the gap between two arrivals in real or in local time, whichever is nearer to whole intervals."""
+    real = after - before
+    shift = _offset(c.zone, _moment(after)) - _offset(c.zone, _moment(before))
+    local = real + int(shift.total_seconds()) * 10**9
+    return min((real, local), key=lambda gap: abs(gap - max(1, round(gap / c.every_ns)) * c.every_ns))
+
+
 def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> list[Deviation]:
     found = []
     slots = expected(c, from_ns - DAY_NS, to_ns)
-    other = {s: expected_at(c.also, s, c.zone) for s in slots} if c.also else {}
     taken: set[int] = set()
     for i, slot in enumerate(slots):
         until = slots[i + 1] if i + 1 < len(slots) else slot + DAY_NS
-        times = [slot, *([other[slot]] if slot in other else [])]
-        near = [a for a in arrivals if a not in taken and any(abs(a - t) <= c.grace_ns for t in times)]
+        near = [a for a in arrivals if a not in taken and abs(a - slot) <= c.grace_ns]
         late = [a for a in arrivals if a not in taken and slot + c.grace_ns < a < slot + (until - slot) // 2]
         taken.update(near)
-        if slot < from_ns or max(times) + c.grace_ns >= to_ns:
+        if slot < from_ns or slot + c.grace_ns >= to_ns:
             continue
         if len(near) > 1:
             found.append(Deviation("double", slot, near[1]))
@@ -239,12 +241,8 @@ def expected(c: Slots, from_ns: int, to_ns: int) -> list[int]:
     return sorted(s for s in found if from_ns <= s < to_ns)
 
 
-def expected_at(zone: str | None, slot_ns: int, of: str) -> int:
-    """Return when the slot would be if its schedule kept *zone* and not zone *of*, by the offsets of a week before."""
-    at = datetime.fromtimestamp(slot_ns / 1e9, UTC)
-    before = at - timedelta(days=8)
-    shift = _offset(of, at) - _offset(of, before) - (_offset(zone or of, at) - _offset(zone or of, before))
-    return slot_ns + int(shift.total_seconds()) * 10**9
+def _moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / 1e9, UTC)
 
 
 def _offset(zone: str, at: datetime) -> timedelta:

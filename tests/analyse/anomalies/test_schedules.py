@@ -1,0 +1,131 @@
+"""Specification of how scheduled tasks are recognised, and of what counts as missed, late or twice."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from cronsim import CronSim
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.analyse.anomalies.schedules import HOUR_NS, MINUTE_NS, Interval, Slots, deviations, learn
+
+ZONES = (
+    "America/New_York", "Europe/London", "Europe/Moscow", "Australia/Lord_Howe", "Africa/Casablanca",
+    "Antarctica/Troll", "Pacific/Apia", "America/Sao_Paulo", "Asia/Kolkata", "UTC", "Europe/Berlin",
+)  # fmt: skip
+CRONS = ("0 9 * * *", "30 2 * * *", "0 9 * * 1-5", "15 6,18 * * *", "*/15 * * * *", "0 */6 * * *", "30 8 * * 1")
+SECOND_NS = 10**9
+# cronsim leaves out one firing of this on the Sunday when Lord Howe's clock goes back by half an hour: it is missed.
+LEFT_OUT = ("0 */6 * * *", "Australia/Lord_Howe", "2026-04-04")
+START = datetime(2026, 9, 28, tzinfo=UTC)
+
+
+def arrivals(cron: str, zone: str, start: datetime, days: int, seed: int = 1) -> list[int]:
+    """Return when runs of a schedule come: at most three seconds after their time."""
+    dice = random.Random(seed)
+    local = start.astimezone(ZoneInfo(zone))
+    fires = takewhile(lambda t: t < local + timedelta(days=days), CronSim(cron, local))
+    return sorted(int(t.timestamp()) * SECOND_NS + dice.randrange(3 * SECOND_NS) for t in fires)
+
+
+def split(times: list[int], start: datetime, days: float) -> tuple[list[int], int, int]:
+    """Return (the arrivals before the last part, from when, to when it goes)."""
+    from_ns = int((start + timedelta(days=days)).timestamp()) * SECOND_NS
+    return [t for t in times if t < from_ns], from_ns, int(start.timestamp()) * SECOND_NS
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("start", [datetime(2026, 2, 12, tzinfo=UTC), START], ids=["spring", "autumn"])
+def test_clock_changes_raise_nothing(zone: str, start: datetime) -> None:
+    """Schedules as cron fires them, local or UTC, through seven weeks with a clock change: nothing missed or late."""
+    for cron in CRONS:
+        for kept in {zone, "UTC"}:
+            times = arrivals(cron, kept, start, 70)
+            for days in (28, 35, 42, 49, 56):
+                history, from_ns, _ = split(times, start, days)
+                cadence = learn(history[-3000:], zone)
+                assert cadence is not None, (cron, kept)
+                to_ns = from_ns + 7 * 24 * HOUR_NS
+                recent = [t for t in times if t >= from_ns - 48 * HOUR_NS]
+                off = deviations(cadence, recent, from_ns=from_ns, to_ns=to_ns)
+                told = [(d.what, f"{datetime.fromtimestamp(d.slot_ns / 1e9, UTC):%Y-%m-%d}") for d in off]
+                if (cron, kept) == LEFT_OUT[:2]:
+                    told = [t for t in told if t != ("missed", LEFT_OUT[2])]
+                assert told == [], (cron, kept, days, cadence)
+
+
+@pytest.mark.parametrize("cron", CRONS)
+def test_one_that_is_left_out_is_missed_at_its_time(cron: str) -> None:
+    """A slot without a run is missed, at that time and alone."""
+    times = arrivals(cron, "Europe/Berlin", START, 42)
+    history, from_ns, _ = split(times, START, 28)
+    cadence = learn(history, "Europe/Berlin")
+    assert cadence is not None
+    later = [t for t in times if t >= from_ns]
+    gone = later[len(later) // 2]
+    left = [t for t in times if t != gone]
+    (found,) = deviations(cadence, left, from_ns=from_ns, to_ns=from_ns + 14 * 24 * HOUR_NS)
+    assert found.what == "missed"
+    assert found.came_ns is None
+    assert abs(found.slot_ns - gone) < MINUTE_NS
+
+
+@pytest.mark.parametrize("cron", ["0 9 * * *", "0 9 * * 1-5", "*/15 * * * *"])
+def test_late_and_twice(cron: str) -> None:
+    """A run that comes well after its time is late, a second run right after the first is one too many."""
+    times = arrivals(cron, "Europe/Berlin", START, 42)
+    history, from_ns, _ = split(times, START, 28)
+    cadence = learn(history, "Europe/Berlin")
+    assert cadence is not None
+    later = [t for t in times if t >= from_ns]
+    chosen = later[3]
+    delay = 6 * MINUTE_NS
+    to_ns = from_ns + 14 * 24 * HOUR_NS
+    (late,) = deviations(
+        cadence, sorted([t for t in times if t != chosen] + [chosen + delay]), from_ns=from_ns, to_ns=to_ns
+    )
+    assert (late.what, late.came_ns) == ("late", chosen + delay)
+    assert abs(late.slot_ns - chosen) < MINUTE_NS
+    (twice,) = deviations(cadence, sorted([*times, chosen + 20 * SECOND_NS]), from_ns=from_ns, to_ns=to_ns)
+    assert (twice.what, twice.came_ns) == ("double", chosen + 20 * SECOND_NS)
+
+
+def test_what_stopped_is_missed_until_the_end_and_gaps_are_not_judged() -> None:
+    """When a schedule stops, each slot since is missed; slots in a data gap are nobody's."""
+    times = arrivals("*/15 * * * *", "UTC", START, 28)
+    from_ns = int((START + timedelta(days=28)).timestamp()) * SECOND_NS
+    cadence = learn(times, "UTC")
+    assert isinstance(cadence, Interval)
+    found = deviations(cadence, times, from_ns=from_ns, to_ns=from_ns + 3 * HOUR_NS)
+    assert [d.what for d in found] == ["missed"] * 12
+    gap = [(from_ns - HOUR_NS, from_ns + 2 * HOUR_NS)]
+    rest = deviations(cadence, times, from_ns=from_ns, to_ns=from_ns + 3 * HOUR_NS, gaps=gap)
+    assert 3 <= len(rest) <= 4
+
+
+def test_a_slot_is_judged_once_its_grace_is_over() -> None:
+    """A run that may still come is not missed."""
+    times = arrivals("0 9 * * *", "Europe/Berlin", START, 28)
+    cadence = learn(times, "Europe/Berlin")
+    assert isinstance(cadence, Slots)
+    nine = datetime(2026, 10, 26, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    slot = int(nine.timestamp()) * SECOND_NS
+    inside, after = slot + cadence.grace_ns, slot + cadence.grace_ns + 1
+    assert deviations(cadence, times, from_ns=slot - HOUR_NS, to_ns=inside) == []
+    assert [d.slot_ns for d in deviations(cadence, times, from_ns=slot - HOUR_NS, to_ns=after)] == [slot]
+
+
+@given(seed=st.integers(0, 10**6), per_day=st.floats(0.2, 400))
+def test_random_arrivals_are_no_schedule(seed: int, per_day: float) -> None:
+    """Runs that come at random have no cadence, however often they come."""
+    dice = random.Random(seed)
+    at, times = 0.0, []
+    while at < 28 and len(times) < 2000:
+        at += dice.expovariate(per_day)
+        times.append(int(at * 24 * HOUR_NS))
+    assert learn(times, "Europe/Berlin") is None
