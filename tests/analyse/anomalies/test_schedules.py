@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ LEFT_OUT = ("0 */6 * * *", "Australia/Lord_Howe", "2026-04-04")
 START = datetime(2026, 9, 28, tzinfo=UTC)
 
 
+@lru_cache(maxsize=64)
 def arrivals(cron: str, zone: str, start: datetime, days: int, seed: int = 1) -> list[int]:
     """Return when runs of a schedule come: at most three seconds after their time."""
     dice = random.Random(seed)
@@ -46,7 +48,7 @@ def test_clock_changes_raise_nothing(zone: str, start: datetime) -> None:
     for cron in CRONS:
         for kept in {zone, "UTC"}:
             times = arrivals(cron, kept, start, 70)
-            for days in (28, 35, 42, 49, 56):
+            for days in (28, 38, 47, 56):
                 history, from_ns, _ = split(times, start, days)
                 cadence = learn(history[-3000:], zone)
                 assert cadence is not None, (cron, kept)
