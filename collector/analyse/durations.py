@@ -35,7 +35,7 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     *as_of_ns*, and went on (only `execution` and `attempt`). `outcome` is the status of the run or attempt.
     `weakness`: see `frames.rank`.
     """
-    return pl.concat([_of_runs(runs, attempts, as_of_ns), _of_attempts(runs, attempts, as_of_ns)])
+    return pl.concat([_of_runs(runs, attempts, as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
 
 
 def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
@@ -78,12 +78,13 @@ def _end_source() -> pl.Expr:
     return pl.when(pl.col("ended_ns").is_null()).then(pl.lit("measured")).otherwise("ended_source")
 
 
-def _of_attempts(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
+def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return those of `values` that belong to an attempt."""
     seen = runs.lazy().select(*RUN, "last_seen_ns")
     own = (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
-        .drop("task_id", "queue")
+        .drop("task_id", "queue", strict=False)
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .join(seen, on=RUN, how="left", nulls_equal=True)
         .sort(*RUN, "number")

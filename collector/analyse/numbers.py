@@ -32,7 +32,6 @@ mean, total, count, rate, p50, p95, p99, min, max, peak; `outcome`: only runs or
 `provenance`: of the weakest input: measured, derived, inferred, or unknown; `coverage`: for which share of all that
 should count the input is known, NULL when that itself is unknown."""
 
-_PROVENANCE = ["measured", "derived", "inferred"]
 _NULL = pl.lit(None, pl.Float64)
 
 
@@ -53,7 +52,7 @@ class Number:
     note: pl.Expr = field(default_factory=lambda: pl.lit(None, pl.String))
 
     def columns(self) -> dict[str, pl.Expr]:
-        """Return the columns of `NUMBERS`."""
+        """Return the columns of `NUMBERS`, with the weakness in place of the provenance."""
         value = self.value.cast(pl.Float64)
         known = value.is_not_null() & value.is_finite()
         told = {
@@ -65,13 +64,11 @@ class Number:
             "n": self.n,
             "low": pl.when(known).then(self.low.cast(pl.Float64)),
             "high": pl.when(known).then(self.high.cast(pl.Float64)),
-            "provenance": pl.when(known)
-            .then(self.weakness.replace_strict(dict(enumerate(_PROVENANCE)), default="inferred"))
-            .otherwise(pl.lit("unknown")),
+            "provenance": self.weakness,
             "coverage": ratio(self.coverage, pl.lit(1)),
             "note": self.note,
         }
-        return {name: told[name].cast(kind) for name, kind in NUMBERS.items()}
+        return {name: told[name].cast(kind) for name, kind in {**NUMBERS, "provenance": pl.Int8()}.items()}
 
 
 def ratio(above: pl.Expr, below: pl.Expr) -> pl.Expr:
@@ -141,9 +138,25 @@ def mean_bounds(total: pl.Expr, squares: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, 
 
 def rows(groups: pl.LazyFrame | pl.DataFrame, by: Sequence[str], numbers: Iterable[Number]) -> pl.DataFrame:
     """Return the *numbers* of each row of *groups*, sorted by *by*, in the order given."""
-    groups = groups.lazy().collect(engine="streaming")  # once, not once a number
-    each = [groups.select(*by, **number.columns(), order=pl.lit(place)) for place, number in enumerate(numbers)]
-    return pl.concat(each).sort(*by, "order", nulls_last=True).drop("order")
+    groups = groups.lazy().sort(*by, nulls_last=True).with_row_index("group").collect()  # once, not once a number
+    each = [
+        groups.select("group", *by, **number.columns(), order=pl.lit(place, pl.Int32))
+        for place, number in enumerate(numbers)
+    ]
+    return (
+        pl.concat(each)
+        .sort("group", "order")
+        .drop("group", "order")
+        .with_columns(provenance=provenance(pl.col("value").is_not_null(), pl.col("provenance")))
+    )
+
+
+def provenance(known: pl.Expr, weak: pl.Expr) -> pl.Expr:
+    """Return the word for a weakness as `frames.rank` gives it; `unknown` for what is not *known*."""
+    measured, derived, inferred, unknown = (pl.lit(word) for word in ("measured", "derived", "inferred", "unknown"))
+    return (
+        pl.when(~known).then(unknown).when(weak == 0).then(measured).when(weak == 1).then(derived).otherwise(inferred)
+    )
 
 
 def weakness(counted: str, where: pl.Expr | None = None) -> pl.Expr:

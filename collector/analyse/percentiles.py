@@ -14,12 +14,11 @@ import polars as pl
 from collector.analyse import survival
 from collector.analyse.durations import RELATIVE_ERROR, bucket_ns
 from collector.analyse.frames import Frame
-from collector.analyse.numbers import NUMBERS, mean_bounds, ratio
+from collector.analyse.numbers import NUMBERS, mean_bounds, provenance, ratio
 from collector.model.statistics import ENOUGH, enough, nearest_rank, rank_interval
 
 PERMILLES = (500, 950, 990)
 _CENSORED = 0.01
-_WORDS = {0: "measured", 1: "derived", 2: "inferred"}
 _KEY = ["measure", "outcome"]
 
 
@@ -30,7 +29,8 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
     those still open included.
     """
     key = [*by, *_KEY]
-    lazy = values.lazy()
+    wanted = dict.fromkeys([*key, "value_ns", "is_open", "weakness"])
+    lazy = values.lazy().select(*wanted).collect().lazy()  # both branches below read it
     both = pl.concat([
         lazy.with_columns(outcome=pl.lit(None, pl.String)),
         # What has not ended has no outcome yet.
@@ -141,9 +141,7 @@ def finished(told: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return (
         told.with_columns(
             unit=pl.when(pl.col("statistic") == "count").then(pl.lit("durations")).otherwise(pl.lit("ns")),
-            provenance=pl.when(pl.col("value").is_null())
-            .then(pl.lit("unknown"))
-            .otherwise(pl.col("weak").replace_strict(_WORDS, default="inferred", return_dtype=pl.String)),
+            provenance=provenance(pl.col("value").is_not_null(), pl.col("weak")),
             order=pl.col("statistic").replace_strict(order, default=9_999, return_dtype=pl.Int32),
         )
         .sort(*by, *_KEY, "order", nulls_last=True)
@@ -184,15 +182,20 @@ def from_buckets(buckets: Frame, by: Sequence[str], permille: int) -> pl.LazyFra
     )
 
 
-def estimate(buckets: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES) -> pl.DataFrame:
+def estimate(
+    buckets: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES, outcomes: bool = True
+) -> pl.DataFrame:
     """Return count, mean and estimated percentiles of rows of `duration_hours` or the like, as `exact` does.
 
-    *buckets*: measure, outcome, ix, n, total_ns, derived_n, inferred_n and *by*. The mean is exact. Percentiles carry
-    their relative error in `low`, `high` and `note`; how many had not ended is not in a histogram, so coverage is NULL.
+    *buckets*: measure, ix, n, total_ns, derived_n, inferred_n and *by*; with *outcomes*, to tell them apart, outcome.
+    The mean is exact. Percentiles carry their relative error in `low`, `high` and `note`; how many had not ended is
+    not in a histogram, so coverage is NULL.
     """
     key = [*by, *_KEY]
     lazy = buckets.lazy()
-    both = pl.concat([lazy.with_columns(outcome=pl.lit(None, pl.String)), lazy])
+    both = lazy.with_columns(outcome=pl.lit(None, pl.String))
+    if outcomes:
+        both = pl.concat([both, lazy.select(both.collect_schema().names())])
     groups = (
         both.group_by(key)
         .agg(

@@ -30,7 +30,7 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     about = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     about = about.select(*RUN, "task_id", "environment")
     lasting = (
-        durations.values(runs, attempts, as_of_ns=as_of_ns)
+        durations.of_attempts(runs, attempts, as_of_ns=as_of_ns)
         .filter(pl.col("measure") == "attempt")
         .join(
             attempts.lazy().select("project", "run_key", "number", "wait_ns"),
@@ -38,13 +38,14 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
             how="left",
             nulls_equal=True,
         )
-        .with_columns(value_ns=(pl.col("value_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
+        .select(*TASK, "outcome", "is_open", value_ns=(pl.col("value_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
+        .collect()
     )
     curves = survival.quantiles(lasting, TASK, [950, 990])
     p95 = pl.col("value").filter(pl.col("permille") == 950).first()
     p99 = pl.col("value").filter(pl.col("permille") == 990).first()
     # A percentile the curve does not reach is longer than all that ended. What still runs is what is to be judged.
-    ended = lasting.filter(~pl.col("is_open")).group_by(TASK).agg(longest_ended=pl.col("value_ns").max()).collect()
+    ended = lasting.filter(~pl.col("is_open")).group_by(TASK).agg(longest_ended=pl.col("value_ns").max())
     seen = pl.col("longest_ended").first().cast(pl.Float64)
     long = (
         curves.join(ended, on=TASK, how="left", nulls_equal=True)
@@ -154,10 +155,23 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
     )  # fmt: skip
 
 
-def retrying(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.DataFrame:
+def usual_gaps(runs: Frame, attempts: Frame) -> pl.DataFrame:
+    """Return how soon retries begin: `TASK`, number (after which attempt), n, half_ns, most_ns (median and 95 %)."""
+    gaps = (
+        durations.of_attempts(runs, attempts, as_of_ns=0)
+        .filter(pl.col("measure") == "gap")
+        .group_by(*TASK, number=pl.col("number") - 1)
+        .agg(n=pl.len().cast(pl.Int64), sorted=pl.col("value_ns").sort())
+        .collect(engine="streaming")
+    )
+    return gaps.select(*TASK, "number", "n", half_ns=_rank(gaps, 500, least=5), most_ns=_rank(gaps, 950, least=ENOUGH))
+
+
+def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     """Return runs that retry now, the longest since their first attempt first.
 
-    `state`: waiting (the last attempt failed and the next has not begun) or running (a retry is). Columns: `TASK`,
+    *gaps*: `usual_gaps`, of the same runs or others. `state`: waiting (the last attempt failed and the next has not
+    begun) or running (a retry is). Columns: `TASK`,
     run_key, run_id, queue, state, number (attempts so far), since_ns (first start), failed_ns, error_type,
     error_message; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after the same
     attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes the run
@@ -171,24 +185,12 @@ def retrying(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.DataFrame:
         .unique(RUN, keep="last", maintain_order=True)
         .select(*RUN, "number", "before_ns", "error", last_ended_ns="ended_ns")
     )
-    gaps = (
-        durations.values(runs, attempts, as_of_ns=as_of_ns)
-        .filter(pl.col("measure") == "gap")
-        .group_by(*TASK, after=pl.col("number") - 1)
-        .agg(n=pl.len().cast(pl.Int64), sorted=pl.col("value_ns").sort())
-        .collect(engine="streaming")
-    )
-    usual_gaps = gaps.select(
-        *TASK, number="after", n="n",
-        half_ns=_rank(gaps, 500, least=5),
-        most_ns=_rank(gaps, 950, least=ENOUGH),
-    )  # fmt: skip
     waits = pl.col("status") == "retrying"
     return (
         own.filter(waits | (pl.col("status").is_in(["running", "waiting"])))
         .join(last, on=RUN, how="inner", nulls_equal=True)
         .filter(waits | (pl.col("number") > 1))
-        .join(usual_gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
+        .join(gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
         .with_columns(failed_ns=pl.when(waits).then("last_ended_ns").otherwise("before_ns"))
         .select(
             *TASK, "run_key", "run_id", "queue",

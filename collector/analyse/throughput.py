@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from collector.analyse.frames import FAILED, Frame
-from collector.analyse.numbers import Number, ratio, rows, weakness, wilson
+from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
@@ -88,11 +88,7 @@ def failures(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
             high=high,
             baseline="baseline",
             excess=pl.col("failed") - pl.col("n") * pl.col("baseline"),
-            provenance=pl.when(~some)
-            .then(pl.lit("unknown"))
-            .otherwise(
-                pl.col("weak").replace_strict({0: "measured", 1: "derived"}, default="inferred", return_dtype=pl.String)
-            ),
+            provenance=provenance(some, pl.col("weak")),
             coverage=ratio(pl.col("n"), pl.col("of")),
         )
         .sort("low", "failed", *by, descending=[True, True, *[False] * len(by)], nulls_last=True)

@@ -32,8 +32,10 @@ from collector.store import held, statistics
 from collector.store.database import Handle
 from collector.store.statistics import Choice
 
-EXACT_RUNS = 20_000
+EXACT_RUNS = 5_000
 """Most runs of which percentiles are taken exactly; beyond, they are estimated from the hourly histograms."""
+_MOST_USUAL = 20_000
+"""Runs that tell what is usual for a task, the newest."""
 _HISTORY_NS = 7 * 24 * HOUR_NS
 """What a retry horizon and what is usual for a task are learnt from."""
 _LOST_NS = 24 * HOUR_NS
@@ -99,8 +101,12 @@ def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
+    """Return what retry numbers are summed from; hours in which nothing can still retry are one, unless asked for."""
     keys = list(dict.fromkeys(["hour_ns", *retries.HORIZON, *q.by, "attempts", "outcome"]))
-    return statistics.summed(h, "run_cohorts", q.choice, keys, _sums("run_cohorts", "attempts", "outcome"))
+    sums = _sums("run_cohorts", "attempts", "outcome")
+    longest = max(q.basis.grace_ns, int(_horizon(h, q)["horizon_ns"].max() or 0))  # type: ignore[arg-type]
+    ripe_ns = 0 if "hour_ns" in q.by else q.as_of_ns - longest
+    return statistics.summed(h, "run_cohorts", q.choice, keys, sums, ripe_ns=ripe_ns)
 
 
 def retry(h: Handle, q: Question) -> pl.DataFrame:
@@ -120,7 +126,7 @@ def funnel(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def duration(h: Handle, q: Question) -> pl.DataFrame:
-    """Percentiles of queue wait, execution, attempts, …: exact for up to 20,000 runs, else estimated."""
+    """Percentiles of queue wait, execution, attempts, …: exact for up to 5,000 runs, else estimated."""
     if "hour_ns" not in q.by and statistics.count_runs(h, q.choice) <= EXACT_RUNS:
         v = statistics.started(h, q.choice, most=EXACT_RUNS)
         return percentiles.exact(_of(q, durations.values(v.runs, v.attempts, as_of_ns=q.as_of_ns)), list(q.by))
@@ -133,10 +139,12 @@ def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.DataFrame:
-    keys = [*q.by, "measure", "outcome", "ix"]
+    """Return estimates of all measures by outcome, or only of *measures*, for all outcomes together."""
+    keys = [*q.by, "measure", *([] if measures else ["outcome"]), "ix"]
     also = f"measure IN ({', '.join(repr(m) for m in measures)})" if measures else "true"
-    rows = statistics.summed(h, "duration_hours", q.choice, keys, _sums("duration_hours", *keys), also=also)
-    return percentiles.estimate(rows, list(q.by))
+    sums = _sums("duration_hours", "measure", "outcome", "ix")
+    rows = statistics.summed(h, "duration_hours", q.choice, keys, sums, also=also)
+    return percentiles.estimate(rows, list(q.by), outcomes=not measures)
 
 
 def flow(h: Handle, q: Question) -> pl.DataFrame:
@@ -160,7 +168,7 @@ def tasks(h: Handle, q: Question) -> pl.DataFrame:
     return pl.concat([
         retry(h, q),
         flow(h, q),
-        _estimated(h, q, ("queue_wait", "execution", "end_to_end")).filter(pl.col("outcome").is_null()),
+        _estimated(h, q, ("queue_wait", "execution", "end_to_end")),
     ])  # fmt: skip
 
 
@@ -261,18 +269,20 @@ def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _learn_usual(h: Handle, q: Question) -> pl.DataFrame:
-    known = statistics.started(h, _past(q), most=EXACT_RUNS)
+    known = statistics.started(h, _past(q), most=_MOST_USUAL, phases=True)
     return stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=q.as_of_ns)
 
 
 def retrying(h: Handle, q: Question) -> pl.DataFrame:
     """Runs that retry now: since when, what failed, when the next attempt is usually there."""
-    past = statistics.started(h, _past(q), most=_MOST_RETRIED, also="attempt_count > 1")
+    gaps = q.basis.learned("gaps", q.choice.project, q.as_of_ns, lambda: _learn_gaps(h, q))
     now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns)
-    runs = pl.concat([now.runs, past.runs]).unique(["project", "run_key"])
-    attempts = pl.concat([now.attempts, past.attempts]).unique(["project", "run_key", "number"])
-    found = stuck.retrying(runs, attempts, as_of_ns=q.as_of_ns)
-    return found.join(now.runs, on=["project", "run_key"], how="semi")
+    return stuck.retrying(now.runs, now.attempts, gaps)
+
+
+def _learn_gaps(h: Handle, q: Question) -> pl.DataFrame:
+    past = statistics.started(h, _past(q), most=_MOST_RETRIED, also="attempt_count > 1")
+    return stuck.usual_gaps(past.runs, past.attempts)
 
 
 def _past(q: Question) -> Choice:

@@ -7,16 +7,34 @@ from typing import Any
 
 import polars as pl
 
-from collector.model.tables import PUBLIC
 from collector.store.database import Handle
-from collector.store.ddl import BUILT
 from collector.store.places import clusters, within
-from collector.store.recent import Version
 
 HOUR_NS = 3_600_000_000_000
+_RUN = ("project", "run_key")
 _COLUMNS = {
-    name: ", ".join(f't."{c}"' for c in PUBLIC[name].names if c not in ("error_stack", "tags")) for name in BUILT
-}
+    "runs": (
+        *_RUN, "run_id", "task_id", "queue", "environment", "version", "is_test", "is_replay", "status",
+        "queued_ns", "queued_source", "queue_wait_ns", "queue_wait_source", "started_ns", "started_source",
+        "ended_ns", "ended_source", "active_ns", "wait_ns", "backoff_ns", "end_to_end_ns", "last_seen_ns", "due_ns",
+        "log_count", "error_type", "error_message",
+    ),
+    "attempts": (
+        *_RUN, "number", "status", "dequeued_ns", "queue_wait_ns", "started_ns", "started_source", "ended_ns",
+        "ended_source", "wall_ns", "wait_ns", "error_type",
+    ),
+    "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
+}  # fmt: skip
+"""What `analyse.durations` and `analyse.stuck` look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Rows of some runs, as much of them as tells how long they take."""
+
+    runs: pl.DataFrame
+    attempts: pl.DataFrame
+    phases: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +73,20 @@ class Choice:
 
 
 def summed(
-    h: Handle, table: str, choice: Choice, keys: list[str], sums: list[str], *, also: str = "true"
+    h: Handle, table: str, choice: Choice, keys: list[str], sums: list[str], *, also: str = "true", ripe_ns: int = 0
 ) -> pl.DataFrame:
-    """Return the rows of an hourly *table* in *choice*'s hours, added up by *keys*; sums are whole numbers."""
+    """Return the rows of an hourly *table* in *choice*'s hours, added up by *keys*; sums are whole numbers.
+
+    Hours that end at *ripe_ns* or before count as one, hour 0.
+    """
     wide = choice.hours()
     columns = ["task_id", "queue", "environment", "version", "population"]
-    named = ", ".join(f'"{k}"' for k in keys)
+    hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
+    named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
     added = ", ".join(f'sum("{s}")::BIGINT AS "{s}"' for s in sums)
     return h.frame(
         f"SELECT {named}, {added} FROM {table} "  # noqa: S608 -- our own names; values are parameters
-        f"WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns AND {also} GROUP BY {named}",
+        f"WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns AND {also} GROUP BY ALL",
         wide.parameters(columns),
     )
 
@@ -104,38 +126,38 @@ def count_runs(h: Handle, choice: Choice) -> int:
     )
 
 
-def started(h: Handle, choice: Choice, *, most: int, also: str = "true") -> Version:
+def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases: bool = False) -> Timing:
     """Return the rows of the runs that count in *choice*'s range, the newest *most* of them."""
     columns = ["task_id", "queue", "environment", "version"]
-    keys = h.frame(
-        f"SELECT project, run_key, built_seq FROM runs WHERE {choice.where(columns)} "  # noqa: S608 -- ditto
-        f"AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} ORDER BY at_ns DESC, run_key LIMIT $most",
+    return _rows(
+        h,
+        f"{choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} "
+        "ORDER BY at_ns DESC, run_key LIMIT $most",
         {**choice.parameters(columns), "most": most},
+        phases=phases,
     )
-    return _rows(h, keys)
 
 
-def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Version:
+def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     """Return the rows of runs that have not ended, and of those that fell silent after *lost_since_ns*."""
     columns = ["task_id", "queue", "environment", "version"]
     given = {k: v for k, v in choice.parameters(columns).items() if k not in ("from_ns", "to_ns")}
-    keys = h.frame(
-        f"SELECT project, run_key, built_seq FROM runs WHERE {choice.where(columns)} "  # noqa: S608 -- ditto
-        "AND held_until_ns >= $since AND (due_ns IS NOT NULL OR (status = 'unknown' AND last_seen_ns >= $since))",
+    return _rows(
+        h,
+        f"{choice.where(columns)} AND held_until_ns >= $since "
+        "AND (due_ns IS NOT NULL OR (status = 'unknown' AND last_seen_ns >= $since))",
         {**given, "since": lost_since_ns},
     )
-    return _rows(h, keys)
 
 
-def _rows(h: Handle, keys: pl.DataFrame) -> Version:
-    built = within("t.built_seq", clusters(keys, "built_seq", "built_seq"))
-    named = keys.select("project", "run_key")
-    return Version(
-        **{
-            name: h.frame(
-                f"SELECT {_COLUMNS[name]} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}",  # noqa: S608 -- ditto
-                named=named,
-            )
-            for name in BUILT
-        }
-    )
+def _rows(h: Handle, where: str, params: dict[str, Any], *, phases: bool = False) -> Timing:
+    runs = h.frame(f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
+    built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
+    named = runs.select(_RUN)
+    read = {
+        name: f"SELECT {', '.join(_COLUMNS[name])} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}"  # noqa: S608 -- ditto
+        for name in ("attempts", "phases")
+    }
+    if not phases:
+        read["phases"] += " AND false"
+    return Timing(runs, **{name: h.frame(sql, named=named) for name, sql in read.items()})

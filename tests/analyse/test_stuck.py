@@ -133,7 +133,8 @@ def test_runs_that_retry_now_say_when_the_next_attempt_is_expected() -> None:
         attempt("first", 1, 70, None, "running"),
         attempt("test", 1, 50, 60, "failed"),
     ]
-    found = stuck.retrying(table("runs", runs), table("attempts", attempts), as_of_ns=T0 + 90 * SECOND)
+    told = table("runs", runs), table("attempts", attempts)
+    found = stuck.retrying(*told, stuck.usual_gaps(*told))
     seconds = [(pl.col(c) - T0) // SECOND for c in ("failed_ns", "expected_ns", "late_ns", "given_up_ns")]
     assert found.select("run_key", "state", "number", "error_type", *seconds, "n").rows() == [
         ("runs", "running", 2, "Refused", 50, None, None, None, None),
