@@ -84,6 +84,7 @@ def run(
 @app.command
 def show(
     report: str,
+    /,
     *,
     format: Annotated[Form, Parameter(help="Form of the report.")] = "text",
     output: Output = None,

@@ -181,11 +181,14 @@ def _receive(url: str, running: dict[str, Any]) -> list[Check]:
 
 
 def _store(client: Client, now_ns: int) -> list[Check]:
-    """Return what the running store says of itself and of the times in its records."""
+    """Return what the running store says of itself, of the times in its records and of its reports."""
+    from collector.doctor.reports import reports
+
     try:
         status = client.status()
         quality = client.query("time_quality", from_ns=now_ns - LATELY_NS).to_dicts()
         skewed = client.query("clock_skew", from_ns=now_ns - LATELY_NS).to_dicts()
+        sent = reports(client, now_ns)
     except Refused as e:
         return [Check("store", "problem", e.message)]
     finally:
@@ -200,7 +203,7 @@ def _store(client: Client, now_ns: int) -> list[Check]:
         checks.append(Check("damage", "problem", f"{told}; see ARCHITECTURE.md for what is kept", lost))
     checks += [_times(row) for row in quality if any(v for k, v in row.items() if k not in ("kind", "records"))]
     checks += [_skew(row) for row in skewed]
-    return checks
+    return checks + sent
 
 
 _TIMES = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from collector.api import routes
 from collector.api.client import ApiError, Client
 from collector.app.reports import Reports
 from collector.control import Control
+from collector.control.firings import Firing
+from collector.doctor.reports import reports
 from collector.model.report import Report
 from collector.report import render
 from collector.settings import Settings, Store
@@ -52,10 +56,10 @@ def api(tmp_path: Path, control: Control) -> Iterator[TestClient]:
     """Return a client of an API over a store without telemetry; no thread sends anything."""
     database = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
     settings = Settings.model_validate({"data": tmp_path, "reports": SETTINGS})
-    reports = Reports(settings, database, lambda: 2**62)
-    app = routes.application(database, settings, dict, str, bytes, reports.routes())
+    found = Reports(settings, database, lambda: 2**62)
+    app = routes.application(database, settings, dict, str, bytes, found.routes())
     yield TestClient(app, raise_server_exceptions=False)
-    reports.close()
+    found.close()
     database.close()
 
 
@@ -213,3 +217,25 @@ def test_the_client_tells_what_is_unknown(client: Client) -> None:
     with pytest.raises(ApiError) as told:
         client.report("nothing")
     assert told.value.unknown
+
+
+def test_the_doctor_names_channels_and_schedules_that_fail(client: Client, control: Control) -> None:
+    """A channel whose latest report waits or was given up, and a report that was not made today; else all is well."""
+    now_ns = time.time_ns()
+    assert reports(client, now_ns) == []
+    control.owe_deliveries(NIGHT.id, ["hook", "news", "wrong"], now_ns)
+    hook, news, wrong = control.waiting_deliveries()
+    control.update_delivery(replace(hook, state="sent", attempts=1, ended_ns=now_ns))
+    control.update_delivery(replace(news, state="sent", attempts=2, ended_ns=now_ns))
+    control.update_delivery(replace(wrong, state="sent", attempts=1, ended_ns=now_ns))
+    assert [(c.state, c.message) for c in reports(client, now_ns)] == [("ok", "3 channels took the latest report")]
+    control.update_delivery(replace(news, attempts=2, note="it answered 503"))
+    control.update_delivery(replace(wrong, state="given_up", attempts=9, ended_ns=now_ns, note="no"))
+    firing = Firing("morning", now_ns - 1, 0, now_ns - 1, now_ns, "due")
+    control.note_firings("morning", [firing], now_ns)
+    control.fail_firing(firing, "ValueError")
+    assert {(c.state, c.message) for c in reports(client, now_ns)} == {
+        ("problem", "channel news: a report waits after 2 attempts: it answered 503"),
+        ("problem", "channel wrong: the latest report was given up after 9 attempts: no"),
+        ("problem", "schedule morning: a report of the last 24 hours was not made: ValueError"),
+    }

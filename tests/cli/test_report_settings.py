@@ -155,3 +155,15 @@ def test_a_reference_that_leads_nowhere_is_one_sentence(reference: str, content:
         found.reports.resolved()
     assert names in str(wrong.value)
     assert "channel hook: secret" in str(wrong.value)
+
+
+def test_the_documented_example_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The settings that docs/reports.md shows load, and their references are read."""
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text().split("```toml")[1].split("```")[0]
+    for name in ("smtp", "hook"):
+        (tmp_path / name).write_text(CANARY)
+        text = text.replace(f"/run/secrets/{name}", str(tmp_path / name))
+    monkeypatch.setenv("SLACK_URL", "slack://a/b/c")
+    found = load(text).reports.resolved()
+    assert [c.name for c in found.channels] == list(found.schedules[0].deliver)
+    assert f"runs:{CANARY}@mail" in found.channels[0].url.get_secret_value()

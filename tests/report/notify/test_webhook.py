@@ -6,11 +6,16 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
 import ssl
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,3 +235,40 @@ def test_a_secret_that_is_no_base64_is_told(endpoint: Endpoint) -> None:
     """The sentence does not repeat it."""
     why = refused(endpoint, "whsec_not base64!")
     assert why.reason == "its secret begins with whsec_ and is not base64"
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "reports.md"
+
+
+def snippet(language: str) -> str:
+    """Return the code in *language* that docs/reports.md gives to verify a webhook."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "whsec_" + base64.b64encode(b"k" * 24).decode()])
+def test_the_documented_verification_takes_what_is_sent_and_nothing_else(
+    endpoint: Endpoint, secret: str, tmp_path: Path
+) -> None:
+    """In Python and in Node: the webhook as it came, not with another body, id, time or secret, and not an old one."""
+    send(endpoint, secret=secret, now_s=int(time.time()))
+    send(endpoint, secret=secret, now_s=int(time.time()) - 400)
+    got, old = endpoint.arrived
+    other = {**got.headers, "webhook-id": "f" * 32}
+    later = {**got.headers, "webhook-timestamp": str(int(got.headers["webhook-timestamp"]) + 1)}
+    tried = [
+        (secret, got.headers, got.body), (secret, got.headers, got.body + b" "), (secret, other, got.body),
+        (secret, later, got.body), (SECRET + "x", got.headers, got.body), (secret, old.headers, old.body),
+    ]  # fmt: skip
+    scope: dict[str, Any] = {}
+    exec(snippet("python"), scope)
+    assert [scope["verified"](*t) for t in tried] == [True, *[False] * 5]
+    (tmp_path / "given.json").write_text(json.dumps([[s, h, b.decode()] for s, h, b in tried]))
+    (tmp_path / "verify.mjs").write_text(
+        snippet("js")
+        + 'import { readFileSync } from "node:fs";\nconst given = JSON.parse(readFileSync(process.argv[2], "utf8"));\n'
+        + "console.log(JSON.stringify(given.map(([s, h, b]) => verified(s, h, b))));\n"
+    )
+    node = Path(sys.executable).with_name("node")
+    done = subprocess.run([node, tmp_path / "verify.mjs", tmp_path / "given.json"], capture_output=True, check=True)
+    assert json.loads(done.stdout) == [True, *[False] * 5]
