@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.control import firings, ledger, names, reports, senders
-from collector.control.firings import Delivery, Firing, FiringState
+from collector.control.firings import Delivery, Firing
 from collector.control.ledger import Entry
 from collector.control.reports import Feedback, ReportRow
 from collector.control.senders import Sender
@@ -132,6 +132,11 @@ class Control:
         with self._gate, self._db:
             return firings.mark(self._db, schedule, definition, now_ns)
 
+    def keep_schedules(self, names: Sequence[str]) -> None:
+        """Forget up to when the firings of other schedules were noted."""
+        with self._gate, self._db:
+            firings.keep(self._db, list(names))
+
     def note_firings(self, schedule: str, found: list[Firing], mark_ns: int) -> None:
         """Add firings to the ledger, once each, and say that those up to *mark_ns* are noted: all or nothing."""
         with self._gate, self._db:
@@ -155,12 +160,15 @@ class Control:
         with self._gate, self._db:
             firings.settle(self._db, firing, "failed", why=why)
 
-    def firings(
-        self, schedule: str | None = None, state: FiringState | None = None, limit: int = 1_000
-    ) -> list[Firing]:
-        """Return the latest firings of *schedule* in *state*, or of all."""
+    def due_firings(self) -> list[Firing]:
+        """Return the firings whose report is to be made, the oldest first."""
         with self._gate:
-            return firings.firings(self._db, schedule, state, limit)
+            return firings.due(self._db)
+
+    def firings(self, schedule: str | None = None, limit: int = 1_000) -> list[Firing]:
+        """Return the latest firings of *schedule*, or of all."""
+        with self._gate:
+            return firings.firings(self._db, schedule, limit)
 
     def owe_deliveries(self, report_id: str, channels: Sequence[str], now_ns: int) -> None:
         """Note that a report is to be sent to *channels*, once each."""

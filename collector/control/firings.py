@@ -68,6 +68,7 @@ def create(db: sqlite3.Connection) -> None:
         "NULL, to_ns INTEGER NOT NULL, as_of_ns INTEGER NOT NULL, state TEXT NOT NULL, report_id TEXT NOT NULL, "
         "note TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (schedule, fire_ns)) WITHOUT ROWID"
     )
+    db.execute("CREATE INDEX IF NOT EXISTS firing_due ON firing (fire_ns) WHERE state = 'due'")
     db.execute(
         "CREATE TABLE IF NOT EXISTS schedule (name TEXT PRIMARY KEY, definition TEXT NOT NULL, "
         "mark_ns INTEGER NOT NULL)"
@@ -94,6 +95,12 @@ def mark(db: sqlite3.Connection, schedule: str, definition: str, now_ns: int) ->
 def set_mark(db: sqlite3.Connection, schedule: str, mark_ns: int) -> None:
     """Say up to when the firings of *schedule* are noted. No commit."""
     db.execute("UPDATE schedule SET mark_ns = ? WHERE name = ?", (mark_ns, schedule))
+
+
+def keep(db: sqlite3.Connection, schedules: list[str]) -> None:
+    """Forget the marks of all schedules but these: one that comes back later owes nothing of the time between."""
+    places = ", ".join("?" * len(schedules))
+    db.execute(f"DELETE FROM schedule WHERE name NOT IN ({places})", schedules)  # noqa: S608 -- placeholders
 
 
 def note(db: sqlite3.Connection, firings: list[Firing]) -> None:
@@ -126,12 +133,18 @@ def settle(db: sqlite3.Connection, firing: Firing, state: FiringState, report_id
     )
 
 
-def firings(db: sqlite3.Connection, schedule: str | None, state: FiringState | None, limit: int) -> list[Firing]:
-    """Return the latest *limit* firings of *schedule* in *state*, or of all."""
+def due(db: sqlite3.Connection) -> list[Firing]:
+    """Return all firings that are due, the oldest first."""
+    found = db.execute(f"SELECT {_FIRING} FROM firing WHERE state = 'due' ORDER BY fire_ns, schedule")  # noqa: S608
+    return [Firing(*row) for row in found]
+
+
+def firings(db: sqlite3.Connection, schedule: str | None, limit: int) -> list[Firing]:
+    """Return the latest *limit* firings of *schedule*, or of all."""
     found = db.execute(
-        f"SELECT {_FIRING} FROM firing WHERE (:schedule IS NULL OR schedule = :schedule) "  # noqa: S608 -- our own names
-        "AND (:state IS NULL OR state = :state) ORDER BY fire_ns DESC, schedule LIMIT :most",
-        {"schedule": schedule, "state": state, "most": limit},
+        f"SELECT {_FIRING} FROM firing WHERE :schedule IS NULL OR schedule = :schedule "  # noqa: S608 -- our own names
+        "ORDER BY fire_ns DESC, schedule LIMIT :most",
+        {"schedule": schedule, "most": limit},
     )
     return [Firing(*row) for row in found]
 

@@ -90,7 +90,7 @@ class Reporting(threading.Thread):
     def turn(self) -> None:
         """Note what is due, and make it."""
         self._scheduler.tick(self._clock())
-        for firing in reversed(self._control.firings(state="due")):
+        for firing in self._control.due_firings():
             if self._stop_asked.is_set():
                 return
             if self._may_begin(firing):

@@ -46,11 +46,15 @@ class Scheduler:
         self._control = control
         self._catch_up_ns = nanoseconds(settings.catch_up)
         self.plans = {s.name: Plan(s, settings.zone) for s in settings.schedules}
+        self._begun = False
         self._marks: dict[str, int] = {}
         self._next: dict[str, int | None] = {}
 
     def tick(self, now_ns: int) -> None:
         """Note the firings up to *now_ns* that are not noted yet."""
+        if not self._begun:
+            self._control.keep_schedules(list(self.plans))
+            self._begun = True
         for name, plan in self.plans.items():
             if name not in self._marks:
                 self._move(name, self._control.schedule_mark(name, plan.definition, now_ns))

@@ -71,6 +71,13 @@ def _allowed(text: str) -> str:
     return text
 
 
+def _plain(url: AnyHttpUrl) -> AnyHttpUrl:
+    more = (url.username, url.password, url.query, url.fragment)
+    if any(more) or re.search(r"[\s\"'<>\\^`{|}()]", str(url)):
+        raise ValueError("expected an address without login and query, such as http://127.0.0.1:8501")
+    return url
+
+
 ON_DEMAND = "on demand"
 """Stands for a schedule in reports that were asked for."""
 Name = Annotated[str, BeforeValidator(_name)]
@@ -158,7 +165,7 @@ class Reports(Section):
     """A firing that was missed is made up for within this time, the latest of several; older ones are skipped."""
     give_up: timedelta = Field(default=timedelta(hours=48), ge=timedelta(minutes=1))
     """A delivery is tried for this long."""
-    dashboard: AnyHttpUrl | None = None
+    dashboard: Annotated[AnyHttpUrl, AfterValidator(_plain)] | None = None
     """Address of the dashboard as readers of reports reach it; links in reports lead there."""
     internal_hosts: tuple[Annotated[str, AfterValidator(_allowed)], ...] = ()
     """Hosts, addresses and networks (`hooks.internal`, `10.2.0.0/16`, `127.0.0.1:8080`) that webhooks may reach,

@@ -74,6 +74,11 @@ def load(text: str) -> settings.Settings:
         ("slack://", "", "channel chat: url: expected an Apprise URL"),
         ("[reports]", '[reports]\ninternal_hosts = ["a b"]', "internal_hosts.0: expected a host"),
         ("[reports]", '[reports]\ndashboard = "nowhere"', "reports.dashboard"),
+        (
+            "[reports]",
+            '[reports]\ndashboard = "http://me:pw@host"',
+            "reports.dashboard: expected an address without login",
+        ),
         ("[reports]", '[reports]\ncatch_up = "soon"', "reports.catch_up"),
     ],
 )

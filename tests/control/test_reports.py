@@ -108,7 +108,7 @@ def test_a_firing_is_noted_once_and_settled_with_its_report_and_deliveries(tmp_p
     one, two = Control.open(tmp_path), Control.open(tmp_path)
     one.note_firings("morning", [firing(1)], 0)
     two.note_firings("morning", [replace(firing(1), as_of_ns=9)], 0)
-    assert one.firings() == [firing(1)] == two.firings(state="due")
+    assert one.firings() == [firing(1)] == two.due_firings()
     for control in (one, two):
         control.settle_firing(firing(1), report(1), ["mail", "chat"], now_ns=5)
     assert [(f.state, f.report_id) for f in two.firings("morning")] == [("made", report(1).id)]
@@ -135,7 +135,7 @@ def test_attempts_to_make_a_report_are_counted(control: Control) -> None:
     control.note_firings("morning", [firing(1)], 0)
     control.begin_firing(firing(1))
     control.begin_firing(firing(1))
-    assert [f.attempts for f in control.firings(state="due")] == [2]
+    assert [f.attempts for f in control.due_firings()] == [2]
 
 
 def test_a_delivery_keeps_its_key_and_its_state(control: Control) -> None:

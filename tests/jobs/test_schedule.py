@@ -183,6 +183,19 @@ def test_a_schedule_that_is_new_or_changed_owes_nothing_of_the_past() -> None:
         assert [f.fire_ns for f in control.firings()] == [nine + 24 * HOUR + HOUR // 2]
 
 
+def test_a_schedule_that_comes_back_owes_nothing_of_the_time_between() -> None:
+    """What was due while it was not in the settings is not made up for."""
+    nine = ns(datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
+    with ledger() as control:
+        Scheduler(control, reports()).tick(nine - S)
+        Scheduler(control, Reports()).tick(nine + S)
+        scheduler = Scheduler(control, reports())
+        scheduler.tick(nine + 2 * S)
+        assert control.firings() == []
+        scheduler.tick(nine + 24 * HOUR)
+        assert [f.fire_ns for f in control.due_firings()] == [nine + 24 * HOUR]
+
+
 def test_a_clock_that_jumps_by_decades_makes_one_firing_and_no_storm() -> None:
     """To 2106 and back: a bounded number of rows, one of them due, and the schedule goes on where the clock is."""
     now = ns(datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC))
@@ -196,7 +209,7 @@ def test_a_clock_that_jumps_by_decades_makes_one_firing_and_no_storm() -> None:
         assert "before it" in rows[-1].note
         scheduler.tick(now + S)
         scheduler.tick(now + 60 * S)
-        assert [f.fire_ns for f in control.firings(state="due")] == [far, now + 30 * S]
+        assert [f.fire_ns for f in control.due_firings()] == [now + 30 * S, far]
         Scheduler(control, reports("* * * * *")).tick(0)
 
 
