@@ -276,14 +276,14 @@ def _nearest(given: Inputs, f: Found) -> Change | None:
     firsts = own.group_by("task_id", "version").agg(pl.col("first_ns").min())
     later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
     changes = [
-        (int(r["first_ns"]), "version", f"{r['task_id']} ran version {r['version']} for the first time")
+        (int(r["first_ns"]), "version", f"first run of {r['task_id']} with version {r['version']}")
         for r in later.iter_rows(named=True)
     ]
     queues = given.used.filter(pl.col("task_id").is_in(tasks))["queue"].unique().to_list()
     if f.series.subject.type == "queue":
         queues = [f.series.subject.name]
     changes += [
-        (int(r["from_ns"]), "limit", f"The limit of queue {r['queue']} went from {r['before']} to {r['limit']}")
+        (int(r["from_ns"]), "limit", f"limit of queue {r['queue']} from {r['before']} to {r['limit']}")
         for r in given.limit_steps.filter(pl.col("queue").is_in(queues)).iter_rows(named=True)
     ]
     near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
@@ -296,7 +296,7 @@ def _nearest(given: Inputs, f: Found) -> Change | None:
 def _marked(chart: Chart | None, nearest: Change | None) -> Chart | None:
     if chart is None or nearest is None:
         return chart
-    return chart.model_copy(update={"marks": (Mark(at_ns=nearest.at_ns, label=nearest.label.split(" for ")[0]),)})
+    return chart.model_copy(update={"marks": (Mark(at_ns=nearest.at_ns, label=nearest.label),)})
 
 
 def _difference(r: dict[str, Any]) -> Difference:

@@ -12,7 +12,7 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.schedules import Deviation, Interval, Slots
 from collector.model.report import Change, Difference, Kind
 from collector.model.shown import count, duration
-from collector.model.verdict import counts, interval, local, moment, value
+from collector.model.verdict import counts, local, moment, value
 from collector.report.inputs import HISTORY_DAYS, HOUR_NS, Found
 
 _ALMOST_NEVER = 0.001
@@ -32,28 +32,26 @@ _TRIALS = {
 _PACES = (Kind.DURATION, Kind.QUEUE_WAIT, Kind.CALL_DURATION, Kind.OPERATION_DURATION)
 
 
-_FAIL = (("", " fail{s} more often"), ("", " fail{s} less often"))
-_TAKE = (("", " take{s} longer"), ("", " take{s} less time"))
-_BRIEF: dict[Kind, tuple[tuple[str, str], tuple[str, str]]] = {
-    Kind.FAILURES: _FAIL,
-    Kind.OPERATION_FAILURES: _FAIL,
-    Kind.RETRIES: (("", " retrying more"), ("", " retrying less")),
-    Kind.DURATION: _TAKE,
-    Kind.OPERATION_DURATION: _TAKE,
-    Kind.VOLUME: (("more runs of ", ""), ("fewer runs of ", "")),
-    Kind.CALL_FAILURES: (("calls to ", " fail more often"), ("calls to ", " fail less often")),
-    Kind.CALL_DURATION: (("calls to ", " take longer"), ("calls to ", " take less time")),
-    Kind.QUEUE_WAIT: (("longer waits in queue ", ""), ("shorter waits in queue ", "")),
-    Kind.SATURATION: (("queue ", " full with runs waiting"), ("queue ", " full for less time")),
-    Kind.MISSED_RUN: (("", " missed scheduled runs"),) * 2,
-    Kind.LATE_RUN: (("", " late"),) * 2,
-    Kind.DOUBLE_RUN: (("", " ran twice"),) * 2,
-    Kind.STUCK: (("stuck or silent runs of ", ""),) * 2,
-    Kind.NEW_ERROR: (("new errors of ", ""),) * 2,
-    Kind.FINDINGS: (("conventions broken by ", ""),) * 2,
-    Kind.SILENCE: (("nothing from ", ""),) * 2,
+_BRIEF: dict[Kind, tuple[str, str, str]] = {
+    Kind.FAILURES: ("", "failing more often", "failing less often"),
+    Kind.OPERATION_FAILURES: ("", "failing more often", "failing less often"),
+    Kind.RETRIES: ("", "retrying more", "retrying less"),
+    Kind.DURATION: ("", "slower", "faster"),
+    Kind.OPERATION_DURATION: ("", "slower", "faster"),
+    Kind.VOLUME: ("runs of ", "more than usual", "fewer than usual"),
+    Kind.CALL_FAILURES: ("calls to ", "failing more often", "failing less often"),
+    Kind.CALL_DURATION: ("calls to ", "slower", "faster"),
+    Kind.QUEUE_WAIT: ("queue ", "with longer waits", "with shorter waits"),
+    Kind.SATURATION: ("queue ", "full with runs waiting", "full for less time"),
+    Kind.MISSED_RUN: ("scheduled runs of ", "missing", "missing"),
+    Kind.LATE_RUN: ("runs of ", "late", "late"),
+    Kind.DOUBLE_RUN: ("runs of ", "twice at a time", "twice at a time"),
+    Kind.STUCK: ("runs of ", "stuck or silent", "stuck or silent"),
+    Kind.NEW_ERROR: ("", "with new errors", "with new errors"),
+    Kind.FINDINGS: ("", "breaking more conventions", "breaking fewer conventions"),
+    Kind.SILENCE: ("", "silent", "silent"),
 }
-"""What a kind looks like beside another: before and after the names, up and down."""
+"""What a kind is called beside another: before its name, and after it, up and down."""
 
 
 def subject(found: Found, several: bool) -> str:
@@ -134,9 +132,7 @@ def _schedule_title(found: Found, name: str, zone: str) -> str:
         )
     if found.kind is Kind.LATE_RUN:
         most = max((d.came_ns or d.slot_ns) - d.slot_ns for d in off)
-        return (
-            f"{name} ran {duration(most)} late" if n == 1 else f"{n} runs of {name} came late, up to {duration(most)}"
-        )
+        return f"{name} ran {length(most)} late" if n == 1 else f"{n} runs of {name} came late, up to {length(most)}"
     return f"{name} ran twice at {at}" if n == 1 else f"{name} ran twice {n} times"
 
 
@@ -171,51 +167,57 @@ def text(
     if nearest is not None:
         said.append(_near(nearest, found, zone))
     if found.together:
-        said.append(f"Seen with it: {together(found.together, several)}.")
+        said.append(f"At the same time: {together(found.together, several)}.")
     return " ".join(s for s in said if s)
 
 
 def together(found: Sequence[Found], several: bool) -> str:
-    """Return in few words what else was seen, one phrase for all subjects that show the same."""
-    phrases: dict[tuple[str, str], list[str]] = {}
+    """Return in few words what else was seen: one phrase for all subjects that show the same."""
+    phrases: dict[str, list[str]] = {}
     for f in found:
-        before, after = _BRIEF[f.kind][f.direction == "down"]
-        phrases.setdefault((before, after), []).append(subject(f, several))
-    return "; ".join(
-        f"{a}{_and(names)}{b.format(s='' if len(names) > 1 else 's')}" for (a, b), names in phrases.items()
-    )
+        before, up, down = _BRIEF[f.kind]
+        of = counts(f.observed) if f.kind in (Kind.FAILURES, Kind.CALL_FAILURES, Kind.OPERATION_FAILURES) else ""
+        name = f"{before}{subject(f, several)}{f' ({of})' if of else ''}"
+        phrases.setdefault(down if f.direction == "down" else up, []).append(name)
+    return "; ".join(f"{_and(names)} {what}" for what, names in phrases.items())
 
 
-def _and(names: list[str]) -> str:
-    unique = list(dict.fromkeys(names))
-    return unique[0] if len(unique) == 1 else f"{', '.join(unique[:-1])} and {unique[-1]}"
+def _and(names: Sequence[str]) -> str:
+    *first, last = dict.fromkeys(names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _near(change: Change, found: Found, zone: str) -> str:
     apart = change.at_ns - found.from_ns
-    when = f"{moment(change.at_ns, zone)}"
-    if abs(apart) < HOUR_NS:
-        return f"{change.label} at that time ({when})."
-    return f"{change.label} {duration(abs(apart))} {'before' if apart < 0 else 'after'} it began ({when})."
+    when = moment(change.at_ns, zone)
+    far = "" if abs(apart) < HOUR_NS else f", {length(abs(apart))} {'before' if apart < 0 else 'after'} it began"
+    return f"Near its beginning: {change.label} ({when}{far})."
+
+
+def length(ns: float | None) -> str:
+    """Return a duration as in a sentence: 5 min, not 5.0 min."""
+    return duration(ns).replace(".0 ", " ")
+
+
+def _about(expected: float) -> str:
+    """Return an expected number: whole where it is ten or more."""
+    return value(float(round(expected)) if expected >= 10 else round(expected, 1), "count")
 
 
 def _what(found: Found, zone: str) -> str:
     f = found.facts
     if found.kind is Kind.VOLUME:
-        around = interval(found.expected, "count")
-        return f"For these hours {around or value(f['expected'], 'count')} runs are usual." if around else ""
+        low, high = found.expected.low, found.expected.high
+        return "" if low is None or high is None else f"{count(round(low))} to {count(round(high))} are usual."
     if found.kind in _TRIALS and "x" in f and found.kind not in _PACES and not f.get("is_new"):
         trials, verb = _TRIALS[found.kind]
-        expected = f"{value(f['expected'], 'count')} were to be expected{_range(found)}"
-        return f"{count(f['x'])} of {count(f['n'])} {trials} {verb}; {expected}."
+        told = f"{count(f['x'])} of {count(f['n'])} {trials} {verb}"
+        return f"{told}, where {_about(f['expected'])} are usual{_range(found)}."
     if found.kind in _PACES:
         trials, _ = _TRIALS[found.kind]
-        limit, up = duration(f["threshold_ns"]), found.direction == "up"
-        verb = "waited" if found.kind is Kind.QUEUE_WAIT else "took"
-        return (
-            f"{count(f['x'])} of {count(f['n'])} {trials} {verb} {'more' if up else 'less'} than {limit}; usually one "
-            f"in ten does, here about {value(f['expected'], 'count')}{_range(found)}."
-        )
+        verb, how = "waited" if found.kind is Kind.QUEUE_WAIT else "took", "more" if found.direction == "up" else "less"
+        told = f"{count(f['x'])} of {count(f['n'])} {trials} {verb} {how} than {length(f['threshold_ns'])}"
+        return f"{told}, where {_about(f['expected'])} are usual{_range(found)}."
     match found.kind:
         case Kind.SATURATION:
             return f"On average over {_hours(f['hours'])}; up to {value(found.expected.high, 'share')} is usual then."
@@ -241,7 +243,7 @@ def _range(found: Found) -> str:
     low, high, n = found.expected.low, found.expected.high, found.facts["n"]
     if low is None or high is None:
         return ""
-    return f", {value(float(round(low * n)), 'count')} to {value(float(round(high * n)), 'count')} are usual"
+    return f" ({count(round(low * n))} to {count(round(high * n))})"
 
 
 def _kept(found: Found, zone: str) -> str:
@@ -252,7 +254,7 @@ def _kept(found: Found, zone: str) -> str:
         times = [f"{local(d.slot_ns, zone):%H:%M}" for d in off]
         return f"Missing are {times[0]} to {times[-1]}. {told}"
     if found.kind is Kind.MISSED_RUN:
-        return f"{told} Nothing came within {duration(cadence.grace_ns)} of {moment(off[0].slot_ns, zone)}."
+        return f"{told} Nothing came within {length(cadence.grace_ns)} of {moment(off[0].slot_ns, zone)}."
     came = off[0].came_ns
     at = f"{local(came, zone):%H:%M}" if came is not None else ""
     if found.kind is Kind.LATE_RUN:
@@ -260,10 +262,15 @@ def _kept(found: Found, zone: str) -> str:
     return f"{told} Another run came at {at}."
 
 
+def _whole(ns: int) -> int:
+    """Return an interval to the second where it is a minute or more: arrivals come a moment early or late."""
+    return round(ns / 10**9) * 10**9 if ns >= 60 * 10**9 else ns
+
+
 def pace(cadence: Interval | Slots) -> str:
     """Return a cadence in words."""
     if isinstance(cadence, Interval):
-        return f"every {duration(cadence.every_ns).replace('.0 ', ' ')}"
+        return f"every {length(_whole(cadence.every_ns))}"
     days = frozenset().union(*(d for _, d in cadence.times))
     on = "every day" if len(days) == 7 else "Monday to Friday" if days == frozenset(range(5)) else _listed(days)
     times = ", ".join(f"{s // 3600:02d}:{s % 3600 // 60:02d}" for s, _ in cadence.times[:4])
@@ -304,7 +311,7 @@ def threshold(found: Found, options: Options) -> str:
                 f"the usual, in {options.gauge_of[0]} of {options.gauge_of[1]} hours"
             )
         case Kind.MISSED_RUN | Kind.LATE_RUN | Kind.DOUBLE_RUN:
-            return f"More than {duration(found.facts['cadence'].grace_ns)} away from its time"
+            return f"More than {length(found.facts['cadence'].grace_ns)} away from its time"
         case Kind.NEW_ERROR:
             return "Never before, three runs now, and a chance of at most 1 in 1,000 that it only came up now"
         case Kind.SILENCE:
@@ -313,8 +320,9 @@ def threshold(found: Found, options: Options) -> str:
             return "Three times the 95th percentile, the 99th and a minute, and silent for longer than usual"
         case _ if found.facts.get("is_new"):
             return "Never before, three runs now, and a chance of at most 1 in 1,000 that it only came up now"
-    difference = options.least_difference_slow if found.kind in _PACES else options.least_difference
+    difference = 100 * (options.least_difference_slow if found.kind in _PACES else options.least_difference)
     return (
         f"At least {options.least_n} in the window, {options.least_ratio:g} times the expected share, "
-        f"{difference * 100:g} points and {options.least_excess:g} beyond it, q of at most {options.q:g}"
+        f"{difference:g} {'point' if difference == 1 else 'points'} and {options.least_excess:g} beyond it, "
+        f"q of at most {options.q:g}"
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import polars as pl
 
 _ROUNDS = 5
-_MOST_RATIO = 50.0
+_MOST_RATIO = 1e6
 _AGAINST = -1.5
 """Log likelihood ratio at which hours speak against a difference."""
 LEAST_AFFECTED = 5
