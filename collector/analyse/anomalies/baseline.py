@@ -58,9 +58,15 @@ def of_shares(cube: Cube, used: Bools, options: Options) -> Shares:
 
 def _own(hits: Floats, trials: Floats, cube: Cube, options: Options) -> Floats:
     """Return each series' share, mixed with the mean of its metric over all series."""
-    metric = cube.keys["metric"].rank("dense").to_numpy().astype(np.int64) - 1 if cube.keys.height else np.zeros(0, int)
-    fleet = np.bincount(metric, hits) / np.maximum(np.bincount(metric, trials), 1.0)
-    out: Floats = (hits + options.fleet_trials * fleet[metric]) / (trials + options.fleet_trials)
+    fleet = _of_metric(hits, cube) / np.maximum(_of_metric(trials, cube), 1.0)
+    out: Floats = (hits + options.fleet_trials * fleet) / (trials + options.fleet_trials)
+    return out
+
+
+def _of_metric(values: Floats, cube: Cube) -> Floats:
+    """Return the sum of *values* over all series of each series' metric."""
+    metric = cube.keys["metric"].rank("dense").to_numpy().astype(np.int64)
+    out: Floats = np.bincount(metric, values)[metric]
     return out
 
 
@@ -73,7 +79,7 @@ def dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> 
     """Return the dispersion rho of each series, by window length: Var X = n p (1 - p) (1 + (n - 1) rho).
 
     From the windows of history, overlapping ones too: rho = sum(r^2 - 1) / sum(n - 1) with r^2 the squared error over
-    the binomial variance, mixed with the same of all series. *expected*: hits by hour (series, hours).
+    the binomial variance, mixed with the same of all series of the metric. *expected*: hits by hour (series, hours).
     """
     out = {}
     keep = used[:, : cube.period]
@@ -85,7 +91,7 @@ def dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> 
         variance = np.where(usable, np.maximum(ns * share * (1 - share), 1e-9), 1.0)
         above = np.where(usable, (xs - es) ** 2 / variance - 1, 0.0).sum(axis=1) / length
         trials = np.where(usable, ns - 1, 0.0).sum(axis=1) / length
-        fleet = max(above.sum() / max(trials.sum(), 1.0), _LEAST_RHO)
+        fleet = np.maximum(_of_metric(above, cube) / np.maximum(_of_metric(trials, cube), 1.0), _LEAST_RHO)
         rho = (above + options.fleet_dispersion_trials * fleet) / (trials + options.fleet_dispersion_trials)
         out[length] = np.clip(rho, _LEAST_RHO, _MOST_RHO)
     return out

@@ -81,24 +81,20 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     x, expected = pl.col("x").cast(pl.Float64), pl.col("expected")
     excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
-    least_difference = (
-        pl.when(_IS_PACE).then(options.least_difference_slow).when(_IS_VOLUME).then(0.0)
-        .otherwise(options.least_difference)
-    )  # fmt: skip
     fires = (
         pl.col("eligible")
         & (pl.col("q") <= options.q)
         & (pl.col("usual_days") <= options.usual_days)
-        & (excess >= _either(options.volume_least_excess, options.least_excess))
-        & (more >= _either(options.volume_least_ratio, options.least_ratio) * less)
-        & (excess >= least_difference * pl.col("n"))
+        & (excess >= _least(options.volume_least_excess, options.least_excess, options.least_excess))
+        & (more >= _least(options.volume_least_ratio, options.pace_ratio, options.least_ratio) * less)
+        & (excess >= _least(0.0, options.pace_difference, options.least_difference) * pl.col("n"))
         & (pl.col("excess_inside") >= excess * options.least_inside)
     )
     return judged.with_columns(fires=fires.fill_null(False))
 
 
-def _either(of_volume: float, of_shares: float) -> pl.Expr:
-    return pl.when(_IS_VOLUME).then(of_volume).otherwise(of_shares)
+def _least(of_volume: float, of_pace: float, of_others: float) -> pl.Expr:
+    return pl.when(_IS_VOLUME).then(of_volume).when(_IS_PACE).then(of_pace).otherwise(of_others)
 
 
 @dataclass(frozen=True)
@@ -137,10 +133,12 @@ def _share(n: Floats, expected: Floats) -> Floats:
 
 
 def _shares(cube: Cube, options: Options) -> pl.DataFrame:
+    if cube.keys.is_empty():
+        return rows.TESTS.to_frame()
     everything = np.broadcast_to(cube.is_known, cube.n.shape)
     first = baseline.of_shares(cube, everything, options)
     expected = first.hourly(cube.clocks, first.share) * cube.n
-    used, new = levels.split(cube, levels.begin(cube, expected[0], options), everything, options)
+    used, new = levels.split(cube, expected, everything, options)
     own = baseline.of_shares(cube, used, options)
     expected = own.hourly(cube.clocks, own.share) * cube.n
     support = own.hourly(cube.clocks, own.support)[0]

@@ -76,19 +76,27 @@ def tests(
 
 
 def _usual(whole: Cube, value: Floats, clock: Clock) -> tuple[Floats, Floats, Floats]:
-    """Return median, scaled MAD and number of values of the hour of the day and its neighbours, series by hours."""
-    history = value[:, : whole.period].reshape(value.shape[0], -1, DAY_H)
-    place = clock.hour_of_day[: whole.period].reshape(-1, DAY_H)
-    out = []
-    for hour in range(DAY_H):
-        near = (place - hour + 1) % DAY_H <= 2
-        some = history[:, near]
-        known = np.isfinite(some).sum(axis=1)
-        filled = np.where((known > 0)[:, None], some, 0.0)  # a series without a value there is not judged
-        middle = np.nanmedian(filled, axis=1)
-        out.append((middle, _SCALED * np.nanmedian(np.abs(filled - middle[:, None]), axis=1), known))
-    middle, scatter, known = (np.stack(v, axis=1)[:, clock.hour_of_day] for v in zip(*out, strict=True))
-    return middle, np.maximum(scatter, _LEAST_SCATTER), known.astype(np.float64)
+    """Return median, scaled MAD and number of values of the hour of the day and its neighbours, series by hours.
+
+    Working days and weekends are apart.
+    """
+    history = slice(0, whole.period)
+    middle, scatter, known = np.zeros(value.shape), np.full(value.shape, _LEAST_SCATTER), np.zeros(value.shape)
+    for is_weekend in (False, True):
+        like = clock.is_weekend == is_weekend
+        for hour in range(DAY_H):
+            near = like[history] & ((clock.hour_of_day[history] - hour + 1) % DAY_H <= 2)
+            here = like & (clock.hour_of_day == hour)
+            some = value[:, history][:, near]
+            n = np.isfinite(some).sum(axis=1)
+            filled = np.where((n > 0)[:, None], some, 0.0)  # a series without a value there is not judged
+            if not (near.any() and here.any()):
+                continue
+            m = np.nanmedian(filled, axis=1)
+            mad = _SCALED * np.nanmedian(np.abs(filled - m[:, None]), axis=1)
+            middle[:, here], known[:, here] = m[:, None], n[:, None]
+            scatter[:, here] = np.maximum(mad, _LEAST_SCATTER)[:, None]
+    return middle, scatter, known
 
 
 def _direction(

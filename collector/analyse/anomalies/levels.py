@@ -18,13 +18,14 @@ _PARTS = 4
 _MEDIAN_OF_SQUARE = 0.4549  # of a standard normal
 
 
-def begin(cube: Cube, expected: Floats, options: Options) -> Ints:
-    """Return the index of the hour at which each series' present level began, -1 where it has always been the same.
+def begin(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:
+    """Return the index of the hour at which each series' level began that it has at hour *end*, -1 for always.
 
-    *expected*: hits by hour (series, hours) as if nothing had changed. A level has lasted `level_h` hours by the end
-    of the period, and as long lies before it.
+    *expected*: hits by hour (series, hours) as if nothing had changed. A level has lasted `level_h` hours by *end*,
+    and as long lies before it.
     """
-    hits, weight = np.cumsum(cube.x, axis=1), np.cumsum(expected, axis=1)
+    x, e = cube.x[:, :end], expected[:, :end]
+    hits, weight = np.cumsum(x, axis=1), np.cumsum(e, axis=1)
     all_hits, all_weight = hits[:, -1:], weight[:, -1:]
     hours = hits.shape[1]
     # Split before hour t: what is before has t hours.
@@ -35,14 +36,14 @@ def begin(cube: Cube, expected: Floats, options: Options) -> Ints:
     t = np.arange(1, hours)
     seen = np.maximum(cube.first_seen, 0)
     allowed = (t >= seen[:, None] + options.level_h) & (t <= hours - options.level_h)
-    ratio = np.where(allowed, ratio, 0.0) / _dispersion(cube, expected)[:, None]
+    ratio = np.where(allowed, ratio, 0.0) / _dispersion(x, e)[:, None]
     best = ratio.argmax(axis=1) if ratio.size else np.zeros(0, dtype=np.int64)
     found = np.full(best.size, -1, dtype=np.int64)
     for row in np.flatnonzero(ratio.max(axis=1, initial=0.0) >= options.level_evidence):
         at = int(best[row]) + 1
         before = x1[row, at - 1] / max(e1[row, at - 1], 1e-9)
         after = x2[row, at - 1] / max(e2[row, at - 1], 1e-9)
-        if _stays(cube.x[row, at:], expected[row, at:], before, after, options):
+        if _stays(x[row, at:], e[row, at:], before, after, options):
             found[row] = at
     return found
 
@@ -52,10 +53,10 @@ def _term(x: Floats, e: Floats, whole: Floats) -> Floats:
     return out
 
 
-def _dispersion(cube: Cube, expected: Floats) -> Floats:
+def _dispersion(x: Floats, e: Floats) -> Floats:
     """Return by how much days differ from each other beyond Poisson, at least 1; one change of level does not count."""
     day = slice(DAY_H - 1, None, DAY_H)
-    x, e = windows(cube.x, DAY_H)[:, day], windows(expected, DAY_H)[:, day]
+    x, e = windows(x, DAY_H)[:, day], windows(e, DAY_H)[:, day]
     rate = x / np.maximum(e, 1e-9)
     mean = (x[:, 1:] + x[:, :-1]) / np.maximum(e[:, 1:] + e[:, :-1], 1e-9)
     variance = mean * (1 / np.maximum(e[:, 1:], 1e-9) + 1 / np.maximum(e[:, :-1], 1e-9))
@@ -79,14 +80,23 @@ def _stays(x: Floats, e: Floats, before: float, after: float, options: Options) 
     return bool((rates >= middle).all() if after > before else (rates <= middle).all())
 
 
-def split(cube: Cube, begun: Ints, known: Bools, options: Options) -> tuple[Bools, Ints]:
+def _on_each_clock(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:
+    """Return where levels began that are levels on each clock: on a day with a change of clocks one alone errs."""
+    begun = np.stack([begin(cube, e, end, options) for e in expected])
+    out: Ints = np.where((begun >= 0).all(axis=0), begun[0], -1)
+    return out
+
+
+def split(cube: Cube, expected: Floats, known: Bools, options: Options) -> tuple[Bools, Ints]:
     """Return which hours of history the baseline is made of, and where levels began that this period first calls so.
 
-    A level becomes one `level_h` hours after it began. Where that was before the period, the baseline is what came
-    after; where it is in the period, what came before (and the level is an event of this period).
+    A level is new in the period by whose end, but not by whose beginning, it can be told: so reports that follow each
+    other name it once. Of a new level the baseline is what came before (-1: none is new); of one that was there at
+    the beginning of the period, what came after it began. *expected*: hits by hour, (clocks, series, hours).
     """
     hour = np.arange(cube.hours_ns.size)
-    is_old = (begun >= 0) & (begun + options.level_h <= cube.period)
-    is_new = (begun >= 0) & ~is_old
-    used = known & (~is_old[:, None] | (hour >= begun[:, None])) & (~is_new[:, None] | (hour < begun[:, None]))
-    return used, np.where(is_new, begun, -1)
+    before = _on_each_clock(cube, expected, cube.period, options)
+    now = _on_each_clock(cube, expected, hour.size, options)
+    is_new = (now >= 0) & ((before < 0) | (now > before + options.level_h))
+    used = known & (hour >= before[:, None]) & (~is_new[:, None] | (hour < now[:, None]))
+    return used, np.where(is_new, now, -1)

@@ -39,8 +39,10 @@ class Options:
     """Least ratio of observed to expected (or of expected to observed, downwards)."""
     least_difference: float = 0.01
     """Least difference between the observed and the expected share."""
-    least_difference_slow: float = 0.05
-    """The same for shares of slow and fast ones."""
+    pace_ratio: float = 2.0
+    """The least ratio for shares of slow and fast ones."""
+    pace_difference: float = 0.1
+    """The least difference for shares of slow and fast ones."""
     least_inside: float = 0.25
     """Least part of the excess that must lie in the period, where a window reaches back before it."""
     pace_least_n: int = 100
@@ -54,8 +56,8 @@ class Options:
     """Fewest arrivals expected (for a drop) or seen (for a surge) in a window."""
     volume_least_ratio: float = 2.0
     volume_least_excess: float = 20.0
-    hour_of_week_weight: float = 2.0
-    """How many weeks of the same hour of working days (or of weekends) an hour of the week is mixed with."""
+    hour_of_week_weight: float = 0.05
+    """With at least how many hours of all working days (or weekends) the same hour of one day is mixed."""
 
     level_h: int = 24
     """What lasts longer is a new level."""

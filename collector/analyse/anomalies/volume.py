@@ -9,6 +9,7 @@ behave as on a Sunday is a holiday: it is judged as a Sunday, and is no part of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,7 +24,8 @@ from collector.analyse.anomalies.tails import Floats
 _LEAST = 1e-3
 _LEAST_ALPHA, _MOST_ALPHA = 1e-4, 20.0
 _TREND = (0.5, 2.0)
-_TREND_ARRIVALS = 50.0
+_TREND_ARRIVALS = 10.0
+_MOST_PRIOR = 100.0
 _LEAST_A_DAY, _DIFFERS, _LEAST_SERIES, _MOST_SERIES = 10.0, 1.5, 5, 0.7
 
 
@@ -35,7 +37,7 @@ def tests(cube: Cube, options: Options) -> pl.DataFrame:
     is_off = _days_off(cube, seen, options)
     seen = seen & ~is_off
     expected = _with_days_off(cube, seen, is_off, options)
-    used, new = levels.split(cube, levels.begin(cube, expected[0], options), seen, options)
+    used, new = levels.split(cube, expected, seen, options)
     expected = _with_days_off(cube, used, is_off, options)
     return rows.build(
         cube, expected, _VolumeLaw(_dispersions(cube, expected[0], used, options), options), used, new, options
@@ -44,15 +46,15 @@ def tests(cube: Cube, options: Options) -> pl.DataFrame:
 
 def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> Floats:
     """Return arrivals by hour, (clocks, series, hours): on a day off as on the last day of the week."""
-    expected = _expected(cube, used, options)
+    expected = _expected(cube, used, cube.clocks, options)
     if not is_off.any():
         return expected
-    sunday = _expected(replace(cube, clocks=tuple(_as_sunday(c, is_off) for c in cube.clocks)), used, options)
-    return np.where(is_off, sunday, expected)
+    sundays = _expected(cube, used, [_as_sunday(clock) for clock in cube.clocks], options)
+    return np.where(is_off, sundays, expected)
 
 
-def _as_sunday(clock: Clock, is_off: Bools) -> Clock:
-    return replace(clock, hour_of_week=np.where(is_off, 6 * DAY_H + clock.hour_of_day, clock.hour_of_week))
+def _as_sunday(clock: Clock) -> Clock:
+    return replace(clock, hour_of_week=6 * DAY_H + clock.hour_of_day)
 
 
 def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
@@ -61,9 +63,8 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     Judged by local day, so far as it is seen, over the series whose Sundays differ from their working days.
     """
     clock = cube.clocks[0]
-    all_hours = np.ones(cube.hours_ns.size, dtype=bool)
-    usual = _expected(cube, used, options)[0]
-    sunday = _expected(replace(cube, clocks=(_as_sunday(clock, all_hours),), steps=()), used, options)[0]
+    usual = _expected(cube, used, cube.clocks, options)[0]
+    sunday = _expected(cube, used, [_as_sunday(c) for c in cube.clocks], options)[0]
     day = np.cumsum(np.diff(clock.hour_of_day, prepend=clock.hour_of_day[:1]) < 0).astype(np.int64)
     x, e, s = (by_hour(v * cube.is_known, day, int(day[-1]) + 1) for v in (cube.x, usual, sunday))
     differs = (np.maximum(e, s) >= _LEAST_A_DAY) & (np.abs(np.log((e + 1) / (s + 1))) >= np.log(_DIFFERS))
@@ -74,34 +75,53 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     return out
 
 
-def _expected(cube: Cube, used: Bools, options: Options) -> Floats:
-    """Return arrivals by hour, (clocks, series, hours)."""
+def _expected(cube: Cube, used: Bools, judged_as: Sequence[Clock], options: Options) -> Floats:
+    """Return arrivals by hour, (clocks, series, hours), each hour of a clock expected as *judged_as* places it."""
     weight = baseline.weights(cube, used, options)
     x = cube.x[:, : cube.period] * weight
-    out = [_of_clock(cube, clock, weight, x, options) for clock in cube.clocks]
+    out = [_of_clock(cube, clock, at, weight, x, options) for clock, at in zip(cube.clocks, judged_as, strict=True)]
     return np.maximum(np.stack(out + _shifted(cube, out[0])), _LEAST)
 
 
-def _of_clock(cube: Cube, clock: Clock, weight: Floats, x: Floats, options: Options) -> Floats:
+def _of_clock(cube: Cube, clock: Clock, at: Clock, weight: Floats, x: Floats, options: Options) -> Floats:
     history = slice(0, cube.period)
-    sums, hours = (by_hour(v, clock.hour_of_week[history], WEEK_H) for v in (x, weight))
-    # The same hour of all working days, or of both days of the weekend.
+    sums, hours, squares = (
+        by_hour(v, clock.hour_of_week[history], WEEK_H) for v in (x, weight, x * cube.x[:, history])
+    )
+    # The same hour of all working days, or of both days of the weekend, mixed with all hours.
     week = np.arange(WEEK_H)
     like = np.where(week >= 5 * DAY_H, DAY_H, 0) + week % DAY_H
-    sums_like, hours_like = (by_hour(v, like, 2 * DAY_H)[:, like] for v in (sums, hours))
-    mean_like = (sums_like + _overall(sums, hours)) / (hours_like + 1.0)
-    k = options.hour_of_week_weight
-    mean = ((sums + k * mean_like) / (hours + k))[:, clock.hour_of_week]
-    recent = np.arange(cube.period) >= cube.period - WEEK_H
-    seen, due = ((v[:, history] * (weight > 0) * recent).sum(axis=1) for v in (cube.x, mean))
-    trend = np.clip((seen + _TREND_ARRIVALS) / (due + _TREND_ARRIVALS), *_TREND)
-    out: Floats = mean * trend[:, None]
+    sums_like, hours_like, squares_like = (by_hour(v, like, 2 * DAY_H) for v in (sums, hours, squares))
+    whole = sums.sum(axis=1, keepdims=True) / np.maximum(hours.sum(axis=1, keepdims=True), _LEAST)
+    mean_like = _mixed(sums_like, hours_like, squares_like, whole, options)[:, like]
+    mean = _mixed(sums, hours, squares, mean_like, options)
+    out: Floats = mean[:, at.hour_of_week] * _trend(cube, mean[:, clock.hour_of_week[history]], weight)[:, None]
     return out
 
 
-def _overall(sums: Floats, hours: Floats) -> Floats:
-    mean: Floats = sums.sum(axis=1, keepdims=True) / np.maximum(hours.sum(axis=1, keepdims=True), 1e-9)
-    return mean
+def _trend(cube: Cube, due: Floats, weight: Floats) -> Floats:
+    """Return by how much the days of the last week were above or below what was due: their median."""
+    last = slice(cube.period - WEEK_H, cube.period)
+    used = weight[:, last] > 0
+    seen, due = ((v[:, last] * used).reshape(used.shape[0], -1, DAY_H).sum(axis=2) for v in (cube.x, due))
+    out: Floats = np.median((seen + _TREND_ARRIVALS) / (due + _TREND_ARRIVALS), axis=1)
+    return np.clip(out, *_TREND)
+
+
+def _mixed(sums: Floats, hours: Floats, squares: Floats, prior: Floats, options: Options) -> Floats:
+    """Return the means sums / hours mixed with the *prior*, the more so the less the means differ beyond chance.
+
+    Weight of the prior: the variance within a place of the week over that between places (empirical Bayes), in hours.
+    """
+    mean = sums / np.maximum(hours, _LEAST)
+    total = np.maximum(hours.sum(axis=1, keepdims=True), _LEAST)
+    within = (squares - sums * mean).sum(axis=1, keepdims=True) / total
+    error = (hours * (mean - prior) ** 2).sum(axis=1, keepdims=True) / total
+    within = within * 1.5  # a mean of few hours is nearer to them than the truth is
+    between = np.maximum(error - within * hours.shape[1] / total, 1e-9)
+    k = np.clip(within / between, options.hour_of_week_weight, _MOST_PRIOR)
+    out: Floats = (sums + k * prior) / (hours + k)
+    return out
 
 
 def _shifted(cube: Cube, local: Floats) -> list[Floats]:
@@ -115,7 +135,7 @@ def _shifted(cube: Cube, local: Floats) -> list[Floats]:
             for skipped in range(hours):
                 source = _same_hour(cube, at, skipped)
                 first[:, at] += local[:, source]
-                second[:, at] += local[:, source]
+                second[:, at - 1] += local[:, source]  # where the jump is in the middle of an hour
         else:
             first[:, at : at - hours] = 0.0
             second[:, max(at + hours, 0) : at] = 0.0
