@@ -6,6 +6,7 @@ only yes or no. So the mail has a Message-ID of report and channel, and what the
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
 from email.headerregistry import Address
@@ -29,8 +30,12 @@ def send(message: Message, to: NotifyEmail, now: datetime) -> str:
     mail = write(message, to, now)
     recipients = [address for _, address in to.targets] + sorted(to.cc | to.bcc)
     try:
-        with _connect(to) as server:
+        server = _connect(to)
+        try:
             refused = server.send_message(mail, from_addr=_sender(to)[1], to_addrs=recipients)
+        finally:
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # it has the mail, or was told why not
+                server.quit()
     except smtplib.SMTPAuthenticationError as e:
         raise NotSent(f"the mail server refused the login ({e.smtp_code})") from None
     except smtplib.SMTPRecipientsRefused as e:

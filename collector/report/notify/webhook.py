@@ -80,8 +80,9 @@ async def _post(target: Target, headers: dict[str, str], body: bytes, trust: ssl
         timeout=httpx.Timeout(TIME_S, connect=TIME_S / len(target.addresses)),
     )
     try:
-        async with client, asyncio.timeout(TIME_S):
-            response = await _connected(client, target, headers, body)
+        async with client:
+            async with asyncio.timeout(TIME_S):
+                response = await _connected(client, target, headers, body)
             try:
                 _judge(response)
                 await _drain(response)

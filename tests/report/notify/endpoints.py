@@ -99,13 +99,14 @@ def certificate(directory: Path, host: str) -> Path:
 
 
 class Mailbox:
-    """An SMTP server's memory; *refuse* maps a recipient to the answer it gets, *answer* is that to a mail."""
+    """An SMTP server's memory; *refuse* maps a recipient to its answer, *answer* is for a mail, *farewell* for QUIT."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.refuse: dict[str, str] = {}
         self.answer = "250 OK"
+        self.farewell = "221 Bye"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         """Take or refuse a recipient."""
@@ -113,6 +114,10 @@ class Mailbox:
             return self.refuse[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
+        """End the session."""
+        return self.farewell
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Keep a mail."""

@@ -116,6 +116,13 @@ def test_a_server_that_says_no_or_nothing_is_told_by_its_number(server: Server) 
     assert why.value.reason == "the mail server does not answer, or ended the connection"
 
 
+def test_a_server_that_took_the_mail_has_it_however_it_ends(server: Server) -> None:
+    """An error after the mail was taken sends it no second time."""
+    server.mailbox.farewell = "421 too busy to say goodbye"
+    assert server.send() == ""
+    assert len(server.mailbox.mails) == 1
+
+
 def test_tls_that_was_asked_for_is_not_left_out(server: Server) -> None:
     """A server without STARTTLS gets no mail over `mailtos://`, and no password."""
     url = f"mailtos://me:secret@127.0.0.1:{server.port}?from=runs@example.org&to=a@example.com&mode=starttls"
