@@ -320,9 +320,11 @@ def threshold(found: Found, options: Options) -> str:
             return "Three times the 95th percentile, the 99th and a minute, and silent for longer than usual"
         case _ if found.facts.get("is_new"):
             return "Never before, three runs now, and a chance of at most 1 in 1,000 that it only came up now"
-    difference = 100 * (options.least_difference_slow if found.kind in _PACES else options.least_difference)
+    is_pace = found.kind in _PACES
+    difference = 100 * (options.pace_difference if is_pace else options.least_difference)
+    ratio = options.pace_ratio if is_pace else options.least_ratio
     return (
-        f"At least {options.least_n} in the window, {options.least_ratio:g} times the expected share, "
+        f"At least {options.least_n} in the window, {ratio:g} times the expected share, "
         f"{difference:g} {'point' if difference == 1 else 'points'} and {options.least_excess:g} beyond it, "
         f"q of at most {options.q:g}"
     )
