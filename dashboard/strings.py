@@ -189,8 +189,9 @@ QUEUE_FIGURES = {
 }
 
 CONVENTIONS = "Conventions"
-CONVENTIONS_SUB = "Rules checked on every record and run · every environment"
+CONVENTIONS_SUB = "Rules checked on every record and run"
 CONVENTION_KPIS = {
+    "compliance": ("Runs without an error", "of the runs in the range: no finding at level error"),
     "violations": ("Violations", "records and runs that break a rule; the line: per day of ten"),
     "findings": ("Findings", "violations of one rule by one task, operation and key"),
     "rules": ("Rules broken", "of the rules that are on"),
@@ -198,6 +199,7 @@ CONVENTION_KPIS = {
 }
 IN_RANGE = "seen in the range"
 ARE_ERRORS = "are errors"
+BREAK_ONE = "break a rule at level error"
 NEW_FINDINGS = "findings new since a day"
 FULLY = "of them fully"
 RULES = "Rules"

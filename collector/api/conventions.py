@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import polars as pl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,10 +18,11 @@ from collector.report import conventions
 from collector.rules import catalogue, remedies
 from collector.rules.guideline import SENTENCES
 from collector.rules.rule import SEVERITIES
-from collector.store.database import Database
+from collector.store import findings as stored
+from collector.store.database import Database, Handle
 
 _DEFAULT_SINCE = "24h"
-_PARAMETERS = ("since", "code", "task", "severity", "run_key")
+_PARAMETERS = ("since", "code", "task", "severity", "run_key", "environment")
 
 
 def routes(database: Database, project: str) -> list[Route]:
@@ -37,7 +39,8 @@ def routes(database: Database, project: str) -> list[Route]:
         if severity is not None and severity not in SEVERITIES:
             raise BadInput(f"expected one of {', '.join(SEVERITIES)}, got {severity[:40]!r}", field="severity")
         chosen = {"code": given.get("code"), "task_id": given.get("task"), "severity": severity}
-        answer = await run_in_threadpool(lambda: _findings(database, project, since, now, chosen, given.get("run_key")))
+        one = {name: given.get(name) for name in ("run_key", "environment")}
+        answer = await run_in_threadpool(lambda: _findings(database, project, since, now, chosen, one))
         return Response(form.json_bytes(answer), media_type="application/json")
 
     async def rules(request: Request) -> Response:
@@ -48,11 +51,18 @@ def routes(database: Database, project: str) -> list[Route]:
 
 
 def _findings(
-    database: Database, project: str, since_ns: int, now_ns: int, chosen: dict[str, str | None], run_key: str | None
+    database: Database,
+    project: str,
+    since_ns: int,
+    now_ns: int,
+    chosen: dict[str, str | None],
+    one: dict[str, str | None],
 ) -> dict[str, Any]:
-    found = database.reading(
-        lambda h: conventions.findings(h, project, since_ns, now_ns, code=chosen["code"], run_key=run_key)
-    )
+    def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int]]:
+        found = conventions.findings(h, project, since_ns, now_ns, code=chosen["code"], **one)
+        return found, stored.compliance(h, project, since_ns, one["environment"])
+
+    found, (runs, clean) = database.reading(look)
     for column in ("task_id", "severity"):
         if chosen[column] is not None:
             found = found.filter(found[column] == chosen[column])
@@ -62,6 +72,8 @@ def _findings(
     return {
         "since_ns": since_ns,
         "as_of_ns": now_ns,
+        "runs": runs,
+        "runs_without_errors": clean,
         "findings": rows,
         "transform": remedies.transform(found),
         "not_observable": catalogue.not_observable(),

@@ -17,13 +17,20 @@ DAY_NS = 86_400 * 10**9
 
 
 def findings(
-    h: Handle, project: str, since_ns: int, as_of_ns: int, *, code: str | None = None, run_key: str | None = None
+    h: Handle,
+    project: str,
+    since_ns: int,
+    as_of_ns: int,
+    *,
+    code: str | None = None,
+    run_key: str | None = None,
+    environment: str | None = None,
 ) -> pl.DataFrame:
     """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*.
 
-    *code* and *run_key* narrow them down to one rule or one run.
+    *code*, *run_key* and *environment* narrow them down to one rule, one run or the runs of one environment.
     """
-    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key)
+    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, environment=environment)
     known = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
     active = stored.active_tasks(h, project, recently)
@@ -34,4 +41,4 @@ def findings(
         .then(pl.lit("resolved"))
         .otherwise(pl.lit("ongoing"))
     )
-    return told(stated, stored.totals(h, project, since_ns), catalogue.RULES)
+    return told(stated, stored.totals(h, project, since_ns, environment), catalogue.RULES)

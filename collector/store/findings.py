@@ -116,17 +116,26 @@ def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
 
 
 def grouped(
-    h: Handle, project: str, since_ns: int, *, code: str | None = None, run_key: str | None = None
+    h: Handle,
+    project: str,
+    since_ns: int,
+    *,
+    code: str | None = None,
+    run_key: str | None = None,
+    environment: str | None = None,
 ) -> pl.DataFrame:
     """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
 
-    Columns as `rules.findings.told` takes them; `ever_ns`: when it was first seen at all.
+    Columns as `rules.findings.told` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
+    runs of that one add; what belongs to no run has none.
     """
     found = h.frame(
         """
         WITH own AS (
             SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
               AND ($run_key IS NULL OR run_key = $run_key)
+              AND ($environment IS NULL OR run_key IN (
+                SELECT run_key FROM runs WHERE project = $project AND environment = $environment))
         ), seen AS (
             SELECT code, severity, task_id, operation, key, min(first_seen_ns) AS ever_ns, sum(count) AS n
             FROM own GROUP BY code, severity, task_id, operation, key
@@ -151,7 +160,14 @@ def grouped(
                list_sort(flatten(list(places)))[1:3] AS places, min(ever_ns) AS ever_ns
         FROM told GROUP BY ALL
         """,
-        {"project": project, "since": since_ns, "code": code, "run_key": run_key, "most": MOST_GROUPS},
+        {
+            "project": project,
+            "since": since_ns,
+            "code": code,
+            "run_key": run_key,
+            "environment": environment,
+            "most": MOST_GROUPS,
+        },
     )
     return found.with_columns(samples=pl.Series(_samples(h, project, found["places"].to_list()), dtype=pl.Object))
 
@@ -185,13 +201,33 @@ def _place(text: str) -> tuple[int, str, int, int]:
     return int(time_ns), table, int(seq), int(row)
 
 
-def totals(h: Handle, project: str, since_ns: int) -> pl.DataFrame:
+def totals(h: Handle, project: str, since_ns: int, environment: str | None = None) -> pl.DataFrame:
     """Return per task how many runs were seen since *since_ns*, and its file: `rules.findings.told`'s totals."""
     return h.frame(
         "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "
-        "WHERE project = $project AND last_seen_ns >= $since GROUP BY ALL",
-        {"project": project, "since": since_ns},
+        "WHERE project = $project AND last_seen_ns >= $since AND ($environment IS NULL OR environment = $environment) "
+        "GROUP BY ALL",
+        {"project": project, "since": since_ns, "environment": environment},
     )
+
+
+def compliance(h: Handle, project: str, since_ns: int, environment: str | None = None) -> tuple[int, int]:
+    """Return how many runs were seen since *since_ns*, and how many of them break no rule at level error."""
+    found = h.frame(
+        """
+        WITH broken AS (
+            SELECT DISTINCT run_key FROM run_findings
+            WHERE project = $project AND severity = 'error' AND run_key IS NOT NULL
+        )
+        SELECT count(*) AS runs, count(*) FILTER (b.run_key IS NULL) AS clean
+        FROM runs r LEFT JOIN broken b ON b.run_key = r.run_key
+        WHERE r.project = $project AND r.last_seen_ns >= $since
+          AND ($environment IS NULL OR r.environment = $environment)
+        """,
+        {"project": project, "since": since_ns, "environment": environment},
+    )
+    runs, clean = found.row(0)
+    return int(runs), int(clean)
 
 
 def active_tasks(h: Handle, project: str, since_ns: int) -> pl.DataFrame:

@@ -11,13 +11,15 @@ from dashboard import data, strings
 from dashboard.parts import findings as parts
 from dashboard.parts import look
 from dashboard.parts.look import Kpi
-from dashboard.parts.text import count, visible, visible_json
+from dashboard.parts.text import count, percent, visible, visible_json
 
 chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB)
 start, end = chosen.window()
-found: list[dict[str, Any]] = data.findings(since=start)["findings"]
+here = {"environment": st.session_state.get("environment")}
+answer = data.findings(since=start, **here)
+found: list[dict[str, Any]] = answer["findings"]
 catalogue = data.rules()
-trend = data.query("findings_trend", to_ns=end)
+trend = data.query("findings_trend", to_ns=end, **here)
 rules = {r["code"]: r for r in catalogue["rules"]}
 states = [s["state"] for s in catalogue["guideline"]]
 
@@ -25,6 +27,7 @@ per_day = trend.group_by("day_ns").agg(pl.col("count").sum()).sort("day_ns")["co
 broken = {f["code"] for f in found}
 new = sum(f["state"] == "new" for f in found)
 errors = sum(f["severity"] == "error" for f in found)
+runs, clean = answer["runs"], answer["runs_without_errors"]
 records = sum(f["count"] for f in found)
 
 
@@ -36,6 +39,8 @@ def card(name: str, value: str, raw: int, change: str, against: str, tone: str, 
 
 look.kpi_row(
     [
+        card("compliance", percent(clean / runs if runs else None), clean, f"{count(runs - clean)} of {count(runs)}",
+             strings.BREAK_ONE, "bad" if clean < runs else "flat", []),
         card("violations", count(records), records, "", strings.IN_RANGE, "flat", per_day),
         card("findings", count(len(found)), len(found), f"{errors}", strings.ARE_ERRORS,
              "bad" if errors else "flat", []),
@@ -64,7 +69,7 @@ if code:
     own = [f for f in found if f["code"] == code]
     grid = st.grid(3, min_column_width=320, gap="small")
     picked: dict[str, Any] | None = own[0] if own else None
-    transform = str(data.findings(since=start, code=code)["transform"])
+    transform = str(data.findings(since=start, code=code, **here)["transform"])
     with grid.cell(column_span=2):
         title = f"{code} · {rule['summary']}"
         sub = strings.FINDINGS_SUB.format(records=count(sum(f["count"] for f in own)), findings=count(len(own)))

@@ -64,8 +64,13 @@ full = (
     totals.at_limit(levels, (start, end, wide), time.time_ns()),
     totals.at_limit(levels_before, (2 * start - end, start, wide), start),
 )
-findings = data.findings(since=start)["findings"]
-per_day = data.query("findings_trend", to_ns=end).group_by("day_ns").agg(pl.col("count").sum()).sort("day_ns")["count"]
+findings = data.findings(since=start, environment=where["environment"])["findings"]
+per_day = (
+    data.query("findings_trend", to_ns=end, environment=where["environment"])
+    .group_by("day_ns")
+    .agg(pl.col("count").sum())
+    .sort("day_ns")["count"]
+)
 broken = totals.Broken(sum(f["count"] for f in findings), sum(f["state"] == "new" for f in findings), per_day.to_list())
 look.kpi_row(totals.kpis(now, then, buckets, full, broken, chosen.label), (start, end))
 

@@ -231,6 +231,9 @@ def test_conventions_show_evidence_and_the_way_out(filled: Stack, app: Open) -> 
     assert rules["Records"].sum() == sum(f["count"] for f in found)
     key = next(f["key"] for f in found if f["code"] == "KEY001")
     assert any(f'- "{key}"' in c.value and '+ "' in c.value for c in page.code), [c.value for c in page.code]
+    answer = filled.client.findings(since=f"{week}s")
+    assert 0 < answer["runs_without_errors"] < answer["runs"]
+    assert f"{answer['runs'] - answer['runs_without_errors']:,} of {answer['runs']:,}" in html(page)
     assert any("transform/runwell_keys" in c.value for c in page.code)
     assert key in page.json[0].value
 

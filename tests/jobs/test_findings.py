@@ -20,13 +20,15 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.report import conventions
 from collector.rules import catalogue
+from collector.rules.cases import log
 from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.settings import Runs, Settings
 from collector.store import findings as stored
+from collector.store.database import Handle
 from collector.store.places import Memory
 from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
-from tests.rules.tell import requests
+from tests.rules.tell import T0, requests
 
 LATER = 1_795_900_000 * SECOND
 """A time at which every recorded run has ended or is silent."""
@@ -110,3 +112,39 @@ def test_every_finding_says_what_and_how(column: str) -> None:
     """No finding is without its words, its state and the records that show it."""
     assert PUBLIC.height > 0
     assert PUBLIC.filter(pl.col(column).is_null() | (pl.col(column) == "")).is_empty()
+
+
+def test_findings_and_clean_runs_are_those_of_an_environment(tmp_path: Path) -> None:
+    """Of an environment's runs the findings and the runs without an error are told apart from all others'."""
+    at = T0 + 100 * SECOND
+    live, trial = {"deployment.environment.name": "production"}, {"deployment.environment.name": "staging"}
+    logs = [
+        record
+        for run, resource, keys in (("r1", live, {"orderId": "o"}), ("r2", live, {}), ("r3", trial, {}))
+        for record in (
+            log("order_charge_started", run=run, resource=resource, keys=keys),
+            log("order_charge_completed", 1, run=run, resource=resource, processing_time_ms=1000),
+        )
+    ]
+    with Pipeline(tmp_path) as pipeline:
+        control, memory = Control.open(tmp_path), Memory()
+        pipeline.job = RunsJob(pipeline.database, Runs(), memory)
+        runner = Runner(pipeline.database, control, memory, Settings(data=tmp_path))
+        pipeline.group([Recorded(signal, "json", body) for signal, body in requests(logs, ())], at - SECOND)
+        pipeline.apply()
+        pipeline.tick(at)
+        while runner.run(at):
+            pass
+
+        def told(environment: str | None) -> tuple[list[str], tuple[int, int]]:
+            def look(h: Handle) -> tuple[list[str], tuple[int, int]]:
+                found = conventions.findings(h, "default", 0, at, environment=environment)
+                return found["code"].to_list(), stored.compliance(h, "default", 0, environment)
+
+            return pipeline.database.reading(look)
+
+        assert told(None) == (["KEY001"], (3, 2))
+        assert told("production") == (["KEY001"], (2, 1))
+        assert told("staging") == ([], (1, 1))
+        assert told("nowhere") == ([], (0, 0))
+        control.close()
