@@ -15,7 +15,7 @@ from starlette.routing import Route
 from collector.api import form
 from collector.model.errors import BadInput
 from collector.report import conventions
-from collector.rules import catalogue, remedies
+from collector.rules import catalogue, outline, remedies
 from collector.rules.guideline import SENTENCES
 from collector.rules.rule import SEVERITIES
 from collector.store import findings as stored
@@ -88,6 +88,7 @@ def _catalogue() -> dict[str, Any]:
                 "slug": r.slug,
                 "family": r.family,
                 "severity": r.severity,
+                "matter": outline.matter(r.code),
                 "grain": r.grain,
                 "on": r.on,
                 "summary": r.summary,

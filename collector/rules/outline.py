@@ -67,10 +67,11 @@ def sections(findings: pl.DataFrame) -> list[Section]:
     for f in rows:
         groups.setdefault((f["severity"], f["code"]), []).append(f)
     found = [_section(severity, code, own) for (severity, code), own in groups.items()]
-    return sorted(found, key=lambda s: (SEVERITIES.index(s.severity), _weight(s.code), -s.count, s.code))
+    return sorted(found, key=lambda s: (SEVERITIES.index(s.severity), matter(s.code), -s.count, s.code))
 
 
-def _weight(code: str) -> int:
+def matter(code: str) -> int:
+    """Return the place of a rule among those of its severity: 0 matters most."""
     family = code.rstrip("0123456789")
     return _ORDER.index(family) if family in _ORDER else len(_ORDER)
 

@@ -64,7 +64,7 @@ COVERAGE_COLUMNS = {
 def by_rule(
     rules: list[dict[str, Any]], found: list[Finding], trend: pl.DataFrame, now_ns: int, *, every: bool
 ) -> pl.DataFrame:
-    """Return one row a rule, the worst and most frequent first; *every* adds those that nothing violates.
+    """Return one row a rule, the worst first, as a report of `runwell check`; *every* adds those that nothing violates.
 
     *trend*: code, day_ns, count of the last `DAYS` days, days without any left out.
     """
@@ -89,7 +89,13 @@ def by_rule(
                 "Tasks": len({f["task_id"] for f in own}),
                 "New": sum(f["state"] == "new" for f in own),
                 "10 days": [per_day.get((rule["code"], day), 0) for day in days],
-                "rank": (not own, list(SEVERITIES).index(severity), -sum(f["count"] for f in own), rule["code"]),
+                "rank": (
+                    not own,
+                    list(SEVERITIES).index(severity),
+                    rule["matter"],
+                    -sum(f["count"] for f in own),
+                    rule["code"],
+                ),
             }
         )
     rows.sort(key=lambda r: r["rank"])
