@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 
 @dataclass
@@ -128,10 +129,21 @@ class Mailbox:
 
 
 @contextmanager
-def smtp(port: int = 0) -> Iterator[tuple[Mailbox, int]]:
-    """Serve SMTP on loopback; return what arrives and the port."""
+def smtp(certificate: Path | None = None, login: tuple[bytes, bytes] | None = None) -> Iterator[tuple[Mailbox, int]]:
+    """Serve SMTP on loopback, with STARTTLS and a *login* (user, password) if given; return what arrives, and where."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port or free_port())
+    more: dict[str, Any] = {}
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        more |= {"tls_context": context, "require_starttls": True}
+    if login is not None:
+
+        def known(server: Any, session: Any, envelope: Any, mechanism: str, given: Any) -> AuthResult:
+            return AuthResult(success=(given.login, given.password) == login, handled=False)
+
+        more |= {"authenticator": known, "auth_required": True}
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), **more)
     controller.start()
     try:
         yield mailbox, controller.port

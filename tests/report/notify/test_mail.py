@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,29 @@ def test_tls_that_was_asked_for_is_not_left_out(server: Server) -> None:
         channels.send(channel, MESSAGE, (), NOW)
     assert "secret" not in why.value.reason
     assert server.mailbox.mails == []
+
+
+@pytest.mark.parametrize(
+    ("more", "password", "why"),
+    [
+        ("&verify=no", "secret", None),
+        ("&verify=no", "wrong", "the mail server refused the login (535)"),
+        ("", "secret", "the mail server's certificate or TLS was not accepted"),
+    ],
+)
+def test_login_and_tls_are_those_of_the_url(tmp_path: Path, more: str, password: str, why: str | None) -> None:
+    """STARTTLS comes before the login, a certificate nobody vouches for is refused, and so is a wrong password told."""
+    certificate = endpoints.certificate(tmp_path, "mail.example.com")
+    with endpoints.smtp(certificate, (b"me", b"secret")) as (mailbox, port):
+        url = f"mailtos://me:{password}@127.0.0.1:{port}?from=r@example.org&to=a@example.com&mode=starttls{more}"
+        channel = Channel.model_validate({"name": "mail", "type": "apprise", "url": url})
+        if why is None:
+            assert channels.send(channel, MESSAGE, (), NOW) == ""
+        else:
+            with pytest.raises(NotSent) as told:
+                channels.send(channel, MESSAGE, (), NOW)
+            assert told.value.reason == why
+        assert len(mailbox.mails) == (why is None)
 
 
 class Tags(HTMLParser):
