@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -39,6 +40,8 @@ class Desk:
         self._make = make
         self._owed = owed
         self._clock = clock
+        self._one = threading.Lock()
+        """One at a time: a report may take memory and seconds."""
 
     def make(self, ask: Ask) -> tuple[Report, list[Preview]]:
         """Make a report now; keep it and owe it to channels, unless it is a dry run."""
@@ -50,7 +53,8 @@ class Desk:
             assert plan is not None
             period = plan.period(plan.times.before(now_ns + 1) or now_ns)
         zone = plan.zone if plan else self._settings.zone
-        report = self._make(plan.schedule.name if plan else ON_DEMAND, period, zone, now_ns)
+        with self._one:
+            report = self._make(plan.schedule.name if plan else ON_DEMAND, period, zone, now_ns)
         names = plan.schedule.deliver if plan and (ask.deliver or ask.dry_run) else ()
         previews = [self._preview(report, c) for c in self._settings.channels if c.name in names]
         if not ask.dry_run:
