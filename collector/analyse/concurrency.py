@@ -19,10 +19,11 @@ UTILISATION = 0.7
 """Share of the limit that leaves room: waits grow as u / (1 - u)."""
 
 
-def report(levels: Frame, by: Sequence[str] = QUEUE) -> pl.DataFrame:
+def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = None) -> pl.DataFrame:
     """Return level (mean, p95, peak), saturation, time at limit, throttled, over the limit and paused time.
 
-    *levels*: rows of `queue_levels`; *by*: at least `QUEUE`, or with `bucket_ns` or an hour added. Without a limit
+    *levels*: rows of `queue_levels`; *by*: at least `QUEUE`, or with `bucket_ns` or an hour added; *buckets*: how many
+    each row of the report covers, counted where it is not given. Without a limit
     only the level is known. Throttled is NULL unless it is told whether a run waited while the queue was full.
     """
     ns, level, limit = pl.col("ns"), pl.col("level").cast(pl.Int64), pl.col("limit")
@@ -36,7 +37,7 @@ def report(levels: Frame, by: Sequence[str] = QUEUE) -> pl.DataFrame:
         .group_by(by)
         .agg(
             ns=ns.sum(),
-            buckets=pl.col("bucket_ns").n_unique(),
+            buckets=pl.col("bucket_ns").n_unique() if buckets is None else pl.lit(buckets).first(),
             held=(level * ns).cast(pl.Float64).sum(),
             # In the 64-bit range for ten years of nanoseconds.
             p95=level.filter(pl.col("reached") * 20 >= pl.col("all") * 19).min(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse.frames import Frame, hour_of, shaped
+from collector.analyse.frames import Frame, hour_of, schema_of, shaped
 from collector.analyse.slots import QUEUE
 
 BUCKET_NS = 300_000_000_000
@@ -94,6 +94,45 @@ def _told(waiting: pl.LazyFrame) -> pl.LazyFrame:
         .group_by(*QUEUE, "hour_ns")
         .agg(all_told=pl.col("from_ns").is_not_null().all())
     )
+
+
+def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
+    """Return the time of [*from_ns*, *to_ns*) that is not in *rows*, rows of `queue_levels` in it: level 0, by limit.
+
+    *limits*: the steps that *rows* were computed with. Columns as in `queue_levels`, without `bucket_ns`.
+    """
+    key = [*QUEUE, "limit", "limit_source"]
+    steps = limits.lazy().filter(pl.col("from_ns") < to_ns).with_columns(from_ns=pl.col("from_ns").clip(from_ns))
+    schema = schema_of("queue_levels")
+    begin = queues.lazy().select(
+        *QUEUE, from_ns=pl.lit(from_ns, pl.Int64), limit=pl.lit(None, schema["limit"]), source=pl.lit(None, pl.String)
+    )
+    lasting = (
+        pl.concat([begin, steps.select(*QUEUE, "from_ns", pl.col("limit").cast(schema["limit"]), "source")])
+        .sort("from_ns", maintain_order=True)
+        .select(
+            *QUEUE, "limit", limit_source="source",
+            ns=pl.col("from_ns").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("from_ns"),
+        )
+        .group_by(key)
+        .agg(pl.col("ns").sum())
+    )  # fmt: skip
+    inferred = pl.col("limit_source") == "inferred"
+    told = (
+        rows.lazy()
+        .with_columns(pl.when(~inferred.fill_null(False)).then(pl.col(c)).alias(c) for c in ("limit", "limit_source"))
+        .group_by(key)
+        .agg(told=pl.col("ns").sum())
+    )
+    return (
+        lasting.join(told, on=key, how="left", nulls_equal=True)
+        .select(
+            *key, level=pl.lit(0, schema["level"]), is_queued=pl.lit(None, pl.Boolean),
+            ns=pl.col("ns") - pl.col("told").fill_null(0),
+        )
+        .filter(pl.col("ns") > 0)
+        .collect()
+    )  # fmt: skip
 
 
 def segments(held: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:

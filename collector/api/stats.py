@@ -187,10 +187,11 @@ def call(h: Handle, q: Question) -> pl.DataFrame:
 
 def queue(h: Handle, q: Question) -> pl.DataFrame:
     """Slots held, saturation, time at the limit, throttled, per queue; backlog and time to drain now."""
-    by = [*slots.QUEUE, *(c for c in q.by if c == "bucket_ns")]
-    rows = concurrency.report(_levels(h, q), by)
-    if "bucket_ns" in by:
-        return rows
+    until = min(q.choice.hours().to_ns, q.as_of_ns, statistics.levels_known(h))
+    if "bucket_ns" in q.by:
+        return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
+    buckets = -(-max(0, until - q.choice.hours().from_ns) // levels_.BUCKET_NS)
+    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
     waiting = h.frame(
         "SELECT project, queue, environment, queued_ns FROM runs WHERE project = $project AND status = 'queued' "
         "AND held_until_ns >= $now AND queue IS NOT NULL",
@@ -206,26 +207,28 @@ def queue(h: Handle, q: Question) -> pl.DataFrame:
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
 
 
-def _levels(h: Handle, q: Question) -> pl.DataFrame:
-    """Return level rows of whole hours, with inferred limits where none is stated and level 0 where nothing was."""
+def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
+    """Return time per level in whole hours up to *until*, level 0 where nothing was held."""
     wide = q.choice.hours()
-    rows = statistics.levels(h, wide)
+    rows = statistics.levels(h, wide, buckets=buckets)
     queues = rows.select(slots.QUEUE).unique()
-    every = limits.steps(statistics.limits(h), queues)
-    inferred = every.filter(pl.col("source") == "inferred").select(*slots.QUEUE, own_limit="limit", own_source="source")
-    until = min(wide.to_ns, q.as_of_ns)
-    if until > wide.from_ns and queues.height:
+    if until <= wide.from_ns or queues.is_empty():
+        return rows
+    stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
+    window = {"from_ns": wide.from_ns, "to_ns": until}
+    if buckets:
         none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
-        idle = levels_.queue_levels(none, none, every, from_ns=wide.from_ns, to_ns=until, queues=queues)
-        absent = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
-        rows = pl.concat([rows, absent])
-    stated = pl.col("limit").is_not_null()
-    return rows.join(inferred, on=slots.QUEUE, how="left", nulls_equal=True).select(
-        *slots.QUEUE, "bucket_ns", "level",
-        limit=pl.coalesce("limit", "own_limit"),
-        limit_source=pl.when(stated).then("limit_source").otherwise("own_source"),
-        is_queued="is_queued", ns="ns",
-    )  # fmt: skip
+        idle = levels_.queue_levels(none, none, stated, **window, queues=queues)
+        idle = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
+    else:
+        idle = levels_.idle(rows, stated, queues, **window)
+    # Where a limit is inferred none is stated, so it holds throughout.
+    inferred = rows.filter(pl.col("limit_source") == "inferred").group_by(slots.QUEUE).agg(own=pl.col("limit").first())
+    idle = idle.join(inferred, on=slots.QUEUE, how="left", nulls_equal=True).with_columns(
+        limit=pl.coalesce("limit", "own"),
+        limit_source=pl.coalesce("limit_source", pl.when(pl.col("own").is_not_null()).then(pl.lit("inferred"))),
+    )
+    return pl.concat([rows, idle.select(rows.columns)])
 
 
 def slot_share(h: Handle, q: Question) -> pl.DataFrame:

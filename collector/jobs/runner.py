@@ -28,7 +28,6 @@ from collector.store.recent import Changes
 from collector.telemetry.log import cause
 
 LEVELS, INFERENCE = "concurrency", "limits"
-_LEVELS_AS_OF = "concurrency_as_of"
 NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
 """The jobs that follow the run model."""
 _MOST_RUNS = 20_000
@@ -86,7 +85,7 @@ class Runner:
         for tick, names in behind.items():
             found = self._changes(tick, newest) if tick < newest else None
             more = more or (found is not None and found.tick < newest)
-            before = Clock(places[_LEVELS_AS_OF][1], now.lease_ns)
+            before = Clock(places[held.LEVELS_AS_OF][1], now.lease_ns)
             entries += self._together([*self._jobs(names, places, found, before, now)], now)
         entries += self._each(self._rare(now, newest_seq), now)
         more = self._forget(as_of_ns) or more
@@ -175,7 +174,7 @@ class Runner:
         hours = levels.passed(h, before.as_of_ns, now)
         if found is not None:
             hours += levels.touched(found, before, now)
-        changes.move(h, [_LEVELS_AS_OF], 0, now.as_of_ns)
+        changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
         return levels.compute(h, now, hours)
 
     def _set_limits(self, h: Handle) -> None:
@@ -189,7 +188,7 @@ class Runner:
         if name == LEVELS:
             self._set_limits(h)
             held.mark_runs(h, now.as_of_ns)
-            changes.move(h, [_LEVELS_AS_OF], 0, now.as_of_ns)
+            changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
             rows = levels.compute(h, now)
         elif name == findings.NAME:
             self._findings.clear(h)

@@ -269,6 +269,8 @@ def _prepare(h: Handle) -> None:
         )
     for name in ddl.TABLES:
         h.run(ddl.create(name))
+    for name, sql in ddl.VIEWS.items():
+        h.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     if version is None:
         h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
 

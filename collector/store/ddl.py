@@ -118,3 +118,26 @@ def create(name: str) -> str:
         for field in TABLES[name]
     )
     return f'CREATE TABLE IF NOT EXISTS "{name}" ({columns})'
+
+
+VIEWS = {
+    # Level rows with the limit that is inferred for a queue where nobody stated one. What is inferred with low
+    # confidence is no more than a lower bound, and telemetry does not name the concurrency key of a run.
+    "queue_levels_limited": """
+        WITH inferred AS (
+            SELECT project, queue, environment, arg_max("limit", from_ns) AS own_limit FROM queue_limits l
+            WHERE source = 'inferred' AND concurrency_key IS NULL AND confidence IS DISTINCT FROM 'low'
+              AND NOT EXISTS (
+                  SELECT 1 FROM queue_limits s WHERE s.source = 'settings' AND s.concurrency_key IS NULL
+                  AND s.project = l.project AND s.queue = l.queue
+                  AND (s.environment IS NULL OR s.environment IS NOT DISTINCT FROM l.environment))
+            GROUP BY ALL
+        )
+        SELECT l.* REPLACE (
+            coalesce(l."limit", own_limit) AS "limit",
+            CASE WHEN l."limit" IS NULL AND own_limit IS NOT NULL THEN 'inferred' ELSE limit_source END AS limit_source
+        ) FROM queue_levels l LEFT JOIN inferred i ON i.project = l.project AND i.queue = l.queue
+        AND i.environment IS NOT DISTINCT FROM l.environment
+    """,
+}
+"""Private views: SQL that more than one reader would repeat."""

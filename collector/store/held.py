@@ -10,6 +10,8 @@ import polars as pl
 from collector.store.database import Handle
 from collector.store.places import clusters, within
 
+LEVELS_AS_OF = "concurrency_as_of"
+"""Name of the watermark whose seq is the time, in ns, that levels are computed for."""
 _RUN = ("project", "run_key")
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "runs": (

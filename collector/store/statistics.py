@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from collector.store.database import Handle
+from collector.store.held import LEVELS_AS_OF
 from collector.store.places import clusters, within
 
 HOUR_NS = 3_600_000_000_000
@@ -91,13 +92,23 @@ def summed(
     )
 
 
-def levels(h: Handle, choice: Choice) -> pl.DataFrame:
-    """Return the rows of `queue_levels` whose bucket begins in *choice*'s range."""
+def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
+    """Return time per level in *choice*'s range, of each bucket or of all together.
+
+    Limits are inferred where none is stated. Columns as in `queue_levels`; without *buckets* there is no `bucket_ns`.
+    """
     columns = ["queue", "environment"]
+    keys = f'project, queue, environment, {"bucket_ns, " if buckets else ""}level, "limit", limit_source, is_queued'
     return h.frame(
-        f"SELECT * FROM queue_levels WHERE {choice.where(columns)} AND bucket_ns >= $from_ns AND bucket_ns < $to_ns",  # noqa: S608 -- ditto
+        f"SELECT {keys}, sum(ns)::BIGINT AS ns FROM queue_levels_limited "  # noqa: S608 -- ditto
+        f"WHERE {choice.where(columns)} AND bucket_ns >= $from_ns AND bucket_ns < $to_ns GROUP BY ALL",
         choice.parameters(columns),
     )
+
+
+def levels_known(h: Handle) -> int:
+    """Return up to when levels are known, ns."""
+    return int(h.value("SELECT seq FROM watermark WHERE name = $name", {"name": LEVELS_AS_OF}) or 0)
 
 
 def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
