@@ -296,7 +296,12 @@ def _nearest(given: Inputs, f: Found) -> Change | None:
 def _marked(chart: Chart | None, nearest: Change | None) -> Chart | None:
     if chart is None or nearest is None:
         return chart
-    return chart.model_copy(update={"marks": (Mark(at_ns=nearest.at_ns, label=nearest.label),)})
+    return chart.model_copy(update={"marks": (Mark(at_ns=nearest.at_ns, label=_mark(nearest)),)})
+
+
+def _mark(change: Change) -> str:
+    """Return a change in as few words as fit beside a line."""
+    return change.label.rpartition(" with " if change.type == "version" else " from ")[2]
 
 
 def _difference(r: dict[str, Any]) -> Difference:

@@ -13,8 +13,9 @@ from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
 from collector.analyse.durations import SCALE
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
+from collector.report import words
 from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
-from collector.report.subjects import named, parse
+from collector.report.subjects import busiest, named, parse
 
 OPTIONS = Options()
 _PACES = {SLOW: "up", FAST: "down"}
@@ -49,12 +50,12 @@ class Counted:
     def __init__(self, given: Inputs, gaps: Gaps) -> None:
         self._given = given
         self._gaps = gaps
-        plain = given.counts.select(
+        plain = busiest(given.counts).select(
             named(), metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
             hour_ns="hour_ns", n="n", x="x",
         )  # fmt: skip
         plain = plain.filter((pl.col("metric") != VOLUME) | (pl.col("hour_ns").min().over("series") <= _since(given)))
-        self._histograms = given.histograms.select(named(), "hour_ns", "ix", "n")
+        self._histograms = busiest(given.histograms).select(named(), "hour_ns", "ix", "n")
         self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         self.rows = pl.concat([plain, paces])
@@ -152,9 +153,7 @@ class Counted:
                 Point(at_ns=r["from_ns"], observed=values[0], n=r["n"] if known else None, expected=values[1],
                       low=values[2], high=values[3])
             )  # fmt: skip
-        label = _LABELS.get(found.kind) or (
-            f"share {'slower' if found.direction == 'up' else 'faster'} than nine in ten usually are"
-        )
+        label = _LABELS.get(found.kind) or words.paced(found)
         return Chart(unit=found.unit, label=label, bucket_ns=HOUR_NS, points=tuple(points))
 
     def _ranges(self, found: list[Found]) -> None:
@@ -183,7 +182,7 @@ class Counted:
         rows = decided.with_columns(kind=pl.col("series").str.split("\x1f").list.first())
         seen = pl.concat([
             self._given.counts.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
-            self._histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select("series"),
+            self._given.histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
             rows.filter("eligible").select("series"),
         ]).unique().with_columns(kind=pl.col("series").str.split("\x1f").list.first())  # fmt: skip
         out = []
@@ -243,7 +242,9 @@ class Counted:
 
 def full_queues(given: Inputs, gaps: Gaps) -> Look:
     """Return the hours in which queues were full while runs waited, far beyond the usual of the hour."""
-    values = given.full_queues.select(named(), metric=pl.lit("saturation"), hour_ns="hour_ns", value="value")
+    values = busiest(given.full_queues, "value").select(
+        named(), metric=pl.lit("saturation"), hour_ns="hour_ns", value="value"
+    )
     if values.is_empty():
         return Look([], [])
     tested = gauges.tests(values, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, options=OPTIONS, gaps=gaps)

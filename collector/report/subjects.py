@@ -10,6 +10,8 @@ import polars as pl
 from collector.model.report import Kind, Subject
 
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
+MOST_SERIES = 500
+"""Series judged of each kind."""
 _BETWEEN = "\x1f"
 
 
@@ -24,7 +26,16 @@ class Series:
 
 def named() -> pl.Expr:
     """Return the name of a row's series from its `KEY` columns."""
-    return pl.concat_str([pl.col(c).fill_null("") for c in KEY], separator=_BETWEEN).alias("series")
+    parts = [pl.col(c).fill_null("").str.replace_all(_BETWEEN, "", literal=True) for c in KEY]
+    return pl.concat_str(parts, separator=_BETWEEN).alias("series")
+
+
+def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
+    """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry."""
+    totals = rows.group_by(KEY).agg(total=pl.col(n).sum())
+    rank = pl.struct(-pl.col("total"), *KEY).rank("ordinal").over("kind")
+    kept = totals.filter(rank <= MOST_SERIES).select(KEY)
+    return rows if kept.height == totals.height else rows.join(kept, on=KEY, how="semi", nulls_equal=True)
 
 
 def parse(name: str) -> Series:

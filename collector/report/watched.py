@@ -11,7 +11,7 @@ from collector.analyse.anomalies import novelty, schedules, silence
 from collector.analyse.anomalies.schedules import Interval, Slots
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Subject, Value
 from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
-from collector.report.subjects import Series
+from collector.report.subjects import MOST_SERIES, Series, busiest
 
 Gaps = Sequence[tuple[int, int]]
 _WHAT = {"missed": Kind.MISSED_RUN, "late": Kind.LATE_RUN, "double": Kind.DOUBLE_RUN}
@@ -31,7 +31,8 @@ class Scheduled:
 def learn(given: Inputs) -> list[Scheduled]:
     """Return the tasks that the history shows to be scheduled."""
     out = []
-    tasks = given.regular.sort("at_ns", "run_key").partition_by(["task_id", "environment"], as_dict=True)
+    rows_ = given.regular.filter(pl.struct("task_id", "environment").rank("dense") <= MOST_SERIES)
+    tasks = rows_.sort("at_ns", "run_key").partition_by(["task_id", "environment"], as_dict=True)
     for (task, environment), rows in sorted(tasks.items(), key=lambda t: (str(t[0][0]), str(t[0][1]))):
         arrivals = [int(a) for a in rows["at_ns"]]
         cadence = schedules.learn([a for a in arrivals if a < given.from_ns], given.zone)
@@ -198,7 +199,11 @@ def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
     """Return tasks and senders that reported steadily and stopped; tasks *on_schedule* are judged by their slots."""
     by = ["type", "name", "environment"]
     names = sorted({s.subject.name for s in on_schedule})
-    tasks = given.counts.filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names)).select(*by, "hour_ns", "n")
+    tasks = (
+        busiest(given.counts)
+        .filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names))
+        .select(*by, "hour_ns", "n")
+    )
     found = []
     who = pl.concat([tasks, given.senders.select(*by, "hour_ns", "n")])
     for hours in (tasks, given.senders.select(*by, "hour_ns", "n")):

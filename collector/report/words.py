@@ -194,6 +194,16 @@ def _near(change: Change, found: Found, zone: str) -> str:
     return f"Near its beginning: {change.label} ({when}{far})."
 
 
+def paced(found: Found) -> str:
+    """Return what the share of slow (or fast) ones is a share of, for a chart."""
+    return f"share of {_TRIALS[found.kind][0]} that {_beyond(found)}"
+
+
+def _beyond(found: Found) -> str:
+    verb = "waited" if found.kind is Kind.QUEUE_WAIT else "took"
+    return f"{verb} {'more' if found.direction == 'up' else 'less'} than {length(found.threshold_ns)}"
+
+
 def length(ns: float | None) -> str:
     """Return a duration as in a sentence: 5 min, not 5.0 min."""
     return duration(ns).replace(".0 ", " ")
@@ -214,9 +224,7 @@ def _what(found: Found, zone: str) -> str:
         told = f"{count(f['x'])} of {count(f['n'])} {trials} {verb}"
         return f"{told}, where {_about(f['expected'])} are usual{_range(found)}."
     if found.kind in _PACES:
-        trials, _ = _TRIALS[found.kind]
-        verb, how = "waited" if found.kind is Kind.QUEUE_WAIT else "took", "more" if found.direction == "up" else "less"
-        told = f"{count(f['x'])} of {count(f['n'])} {trials} {verb} {how} than {length(f['threshold_ns'])}"
+        told = f"{count(f['x'])} of {count(f['n'])} {_TRIALS[found.kind][0]} {_beyond(found)}"
         return f"{told}, where {_about(f['expected'])} are usual{_range(found)}."
     match found.kind:
         case Kind.SATURATION:

@@ -7,6 +7,7 @@ that comes twice runs once; where history cannot tell local time from UTC, an ar
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -201,6 +202,8 @@ def _of_interval(c: Interval, arrivals: Sequence[int], from_ns: int, to_ns: int)
 def _fairest(before: int, after: int, c: Interval) -> int:
     """Return the gap between two arrivals in real or in local time, whichever is nearer to whole intervals."""
     real = after - before
+    if abs(real - max(1, round(real / c.every_ns)) * c.every_ns) <= c.grace_ns:
+        return real
     shift = _offset(c.zone, _moment(after)) - _offset(c.zone, _moment(before))
     local = real + int(shift.total_seconds()) * 10**9
     return min((real, local), key=lambda gap: abs(gap - max(1, round(gap / c.every_ns)) * c.every_ns))
@@ -212,8 +215,8 @@ def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> li
     taken: set[int] = set()
     for i, slot in enumerate(slots):
         until = slots[i + 1] if i + 1 < len(slots) else slot + DAY_NS
-        near = [a for a in arrivals if a not in taken and abs(a - slot) <= c.grace_ns]
-        late = [a for a in arrivals if a not in taken and slot + c.grace_ns < a < slot + (until - slot) // 2]
+        near = _between(arrivals, slot - c.grace_ns, slot + c.grace_ns + 1, taken)
+        late = _between(arrivals, slot + c.grace_ns + 1, slot + (until - slot) // 2, taken)
         taken.update(near)
         if slot < from_ns or slot + c.grace_ns >= to_ns:
             continue
@@ -225,6 +228,10 @@ def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> li
         elif not near:
             found.append(Deviation("missed", slot, None))
     return found
+
+
+def _between(arrivals: Sequence[int], low: int, high: int, taken: set[int]) -> list[int]:
+    return [a for a in arrivals[bisect_left(arrivals, low) : bisect_left(arrivals, high)] if a not in taken]
 
 
 def expected(c: Slots, from_ns: int, to_ns: int) -> list[int]:
