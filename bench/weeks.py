@@ -1,8 +1,9 @@
-"""A month of the synthetic workload with three planted incidents: `python -m bench.weeks DIRECTORY [--days 31]`.
+"""A month of the synthetic workload with three planted incidents: `python -m bench.weeks DIRECTORY [--out FOLDER]`.
 
 The tasks of `sample_data/workload.py`, logged through the OpenTelemetry SDK on a virtual clock, go through decode,
-journal, store and jobs as any telemetry does. DIRECTORY is then a data directory that `runwell` can serve. At its end
-the report of the last 24 hours is made: what somebody reads the morning after.
+journal, store and jobs as any telemetry does, which takes about six minutes of CPU. DIRECTORY is then a data directory
+that `runwell` can serve; it is made once. At its end the report of the last 24 hours is made: what somebody reads the
+morning after. With --out it is written as morning.md and morning.html, with a picture (needs Chromium).
 
 Planted in the last 20 hours, seen from the end: 19 h a deploy that makes `render-report` 1.7 times as long from then
 on, 12 h to 10.5 h the `ledger` service failing, 6 h a nightly report that does not start. Three deploys before change
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import shutil
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +28,7 @@ from collector.jobs.runs import RunsJob
 from collector.journal import Journal, Reader
 from collector.model.report import Report, Span
 from collector.model.signals import BY_NAME
+from collector.report import render
 from collector.settings import Limits, Settings, load
 from collector.store.apply import applied, apply
 from collector.store.database import Database
@@ -37,6 +40,7 @@ SEED = 20261124
 END_NS = 1_795_507_200 * 10**9  # 2026-11-24T08:00:00Z, nine in the morning in Berlin, a Tuesday
 HOUR_NS, DAY_NS = 3_600 * 10**9, 86_400 * 10**9
 ZONE = "Europe/Berlin"
+_PICTURE_PX = 1760
 _SETTINGS = Path(__file__).parent.parent / "sample_data" / "runwell.toml"
 
 
@@ -117,11 +121,31 @@ def morning(database: Database, control: Control, settings: Settings, end_ns: in
     return report.make(database, control, settings, schedule="morning", period=period, zone=ZONE, as_of_ns=end_ns)
 
 
+def write(made: Report, folder: Path) -> None:
+    """Write *made* into *folder*: Markdown, a page, and its picture down to the second anomaly."""
+    from playwright.sync_api import sync_playwright
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "morning.md").write_text(render.markdown(made), "utf-8")
+    page_file = folder / "morning.html"
+    page_file.write_text(render.html(made), "utf-8")
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 860, "height": 1000}, device_scale_factor=1.5)
+        page.goto(page_file.resolve().as_uri())
+        whole = page.locator("body").bounding_box()
+        assert whole is not None
+        clip = {"x": 0, "y": 0, "width": 860, "height": min(_PICTURE_PX, whole["height"])}
+        page.screenshot(path=folder / "morning.png", clip=clip, full_page=True)
+        browser.close()
+
+
 def main() -> None:
     """Make the store, unless it is there, and print the morning's report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--days", type=int, default=31)
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     settings = _settings(given.directory)
     if (given.directory / "runwell.duckdb").exists():
@@ -133,7 +157,9 @@ def main() -> None:
     began, cpu = time.perf_counter(), time.process_time()
     made = morning(database, control, settings)
     print(f"report made in {time.perf_counter() - began:.2f} s, {time.process_time() - cpu:.2f} s of CPU")
-    print(made.model_dump_json(indent=1))
+    print(render.markdown(made))
+    if given.out is not None:
+        write(made, given.out)
     database.close()
     control.close()
 

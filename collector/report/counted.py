@@ -39,9 +39,10 @@ _HYPOTHESIS = ["series", "metric", "direction"]
 Gaps = Sequence[tuple[int, int]]
 
 
-def _since(given: Inputs) -> int:
-    """Return when a task must have been seen at the latest for its arrivals to be judged."""
-    return given.from_ns - VOLUME_DAYS * DAY_NS
+def _with_weeks(rows: pl.DataFrame, from_ns: int) -> pl.DataFrame:
+    """Return *rows* without the arrivals of tasks that were first seen too short before *from_ns*."""
+    first = pl.col("hour_ns").min().over("series", "metric")
+    return rows.filter((pl.col("metric") != VOLUME) | (first <= from_ns - VOLUME_DAYS * DAY_NS))
 
 
 class Counted:
@@ -54,7 +55,7 @@ class Counted:
             named(), metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
             hour_ns="hour_ns", n="n", x="x",
         )  # fmt: skip
-        plain = plain.filter((pl.col("metric") != VOLUME) | (pl.col("hour_ns").min().over("series") <= _since(given)))
+        plain = _with_weeks(plain, given.from_ns)
         self._histograms = busiest(given.histograms).select(named(), "hour_ns", "ix", "n")
         self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, from_ns=given.from_ns, options=OPTIONS)
@@ -225,7 +226,7 @@ class Counted:
         days = []
         for day in range(HISTORY_DAYS, 0, -1):
             from_ns = self._given.from_ns - day * DAY_NS
-            tested = self._tests(rows, from_ns, from_ns + DAY_NS, OPTIONS)
+            tested = self._tests(_with_weeks(rows, from_ns), from_ns, from_ns + DAY_NS, OPTIONS)
             judged = self._replayed(tested.join(keys, on=_HYPOTHESIS, how="semi"))
             days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
         tried = pl.concat(days)
