@@ -65,11 +65,10 @@ def run(
     """Make a report now, of the last 24 hours unless something else is asked for, and show it."""
     from collector.model.report import Report
 
-    asked = {"since": since, "until": until, "schedule": schedule, "format": format if format != "text" else None}
-    client = _client(url, place)
-    made = client.make_report(
-        **asked, **({"deliver": True} if deliver else {}), **({"dry_run": True} if dry_run else {})
-    )
+    made = _client(url, place).make_report(
+        since=since, until=until, schedule=schedule, deliver=deliver or None, dry_run=dry_run or None,
+        format=format if format in ("md", "html") else None,
+    )  # fmt: skip
     report = Report.model_validate(made["report"])
     text = made["rendered"] if format in ("md", "html") else _json_text(made) if format == "json" else _text(report)
     _write(text, output)

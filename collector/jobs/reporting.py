@@ -113,7 +113,7 @@ class Reporting(threading.Thread):
             self._control.fail_firing(firing, "its schedule is not in the settings any more")
             return
         if firing.attempts >= _MOST_BEGUN:
-            self._control.fail_firing(firing, firing.note or "making it ended the process each time")
+            self._control.fail_firing(firing, f"begun {firing.attempts} times; the last time it ended the process")
             return
         if self._clock() - firing.fire_ns > self._catch_up_ns + _LONGEST_NS:
             self._control.fail_firing(firing, "it could not be made within reports.catch_up")
@@ -122,6 +122,8 @@ class Reporting(threading.Thread):
         fields = {"schedule_name": firing.schedule, "fire_ns": firing.fire_ns}
         try:
             report = self._make(plan, firing)
+            channels = wanted(report, plan.schedule.deliver, self._settings)
+            self._control.settle_firing(firing, report, channels, self._clock())
         except Exception as e:
             structlog.get_logger().error("report_make_failed", **fields, **cause(e))
             pause = _PAUSES_S[min(firing.attempts, len(_PAUSES_S) - 1)]
@@ -129,8 +131,6 @@ class Reporting(threading.Thread):
             if firing.attempts + 1 >= _MOST_BEGUN:
                 self._control.fail_firing(firing, f"{type(e).__name__}; the store's log says more")
             return
-        channels = wanted(report, plan.schedule.deliver, self._settings)
-        self._control.settle_firing(firing, report, channels, self._clock())
         self._not_before.pop((firing.schedule, firing.fire_ns), None)
         structlog.get_logger().info("report_make_completed", **fields, report_id=report.id, channels=len(channels))
         self._owed()

@@ -141,7 +141,9 @@ def test_a_report_that_always_ends_the_process_is_given_up(control: Control, clo
         with pytest.raises(Killed):
             start(killed).turn()
     start().turn()
-    assert [(f.state, f.note) for f in control.firings()] == [("failed", "making it ended the process each time")]
+    assert [(f.state, f.note) for f in control.firings()] == [
+        ("failed", "begun 5 times; the last time it ended the process")
+    ]
     assert control.reports() == []
 
 

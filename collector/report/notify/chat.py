@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from collector.report.notify import NotSent
-from collector.report.notify.message import Message
+from collector.report.notify.message import Message, inert
 
 if TYPE_CHECKING:
     from apprise.plugins.base import NotifyBase
@@ -58,7 +58,7 @@ def send(message: Message, to: NotifyBase) -> str:
     log.addHandler(status)
     try:
         taken = to.notify(
-            body=message.chat, title=message.subject, body_format=apprise.NotifyFormat.TEXT, attach=attached
+            body=message.chat, title=inert(message.subject), body_format=apprise.NotifyFormat.TEXT, attach=attached
         )
     except (TypeError, apprise.exception.AppriseException) as e:
         raise NotSent(f"Apprise could not send it ({type(e).__name__})") from None

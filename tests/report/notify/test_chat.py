@@ -40,7 +40,7 @@ def test_a_service_that_takes_attachments_gets_the_picture(endpoint: Endpoint) -
     (got,) = endpoint.arrived
     body = json.loads(got.body)
     (attached,) = body["attachments"]
-    assert (body["title"], body["message"]) == (MESSAGE.subject, MESSAGE.chat)
+    assert (body["title"], body["message"]) == (inert(MESSAGE.subject), MESSAGE.chat)
     assert (attached["filename"], attached["mimetype"]) == (f"{MESSAGE.stem}.png", "image/png")
     assert base64.b64decode(attached["base64"]) == MESSAGE.picture
 
@@ -71,6 +71,15 @@ def test_text_of_telemetry_is_inert_in_chat(text: str) -> None:
     assert not re.search(r"<|>|`|\*|(?<!\w)_|~|\||@\w|#\w|://\w|www\.|\n|\u202e", shown)
     assert re.sub(r"\W|_", "", text)[:2] in re.sub(r"\W", "", shown)
     assert inert("send_mail-2 (prod)") == "send_mail-2 (prod)"
+
+
+def test_what_is_sent_of_hostile_names_is_inert(endpoint: Endpoint) -> None:
+    """Title and lines too: of all addresses only the link to the report is left."""
+    channels.send(channel(f"json://127.0.0.1:{endpoint.port}/x"), Message(a_report.hostile(), KEY, "http://d"), (), 0)
+    body = json.loads(endpoint.arrived[0].body)
+    assert "://" not in body["title"]
+    assert re.findall(r"\S*://\S*", body["message"]) == [f"http://d/reports?report={a_report.hostile().id}"]
+    assert not re.search(r"[<>`*|]", body["title"] + body["message"])
 
 
 def test_a_failure_is_told_by_its_number_alone(endpoint: Endpoint) -> None:
