@@ -56,24 +56,35 @@ def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
     q: false discovery rate at which the test is still rejected, over all eligible tests given (NULL for the others):
     give all tests of a report at once. Windows of one series overlap, so that one incident makes dozens of small p;
     counted singly they would loosen the rate for everything else. So the tests of a series, metric and direction are
-    one hypothesis (R. J. Simes, 1986), and a test's q is the greater of that hypothesis' q among all and of its own q
-    within it (D. Yekutieli, 2008). fires: q at most `Options.q`, and an effect beyond every gate (see `gate`).
+    one hypothesis (R. J. Simes, 1986), and within it a test is judged at the rate times the share of hypotheses that
+    were rejected (Y. Benjamini and M. Bogomolov, 2014). fires: q at most `Options.q`, and an effect beyond every gate
+    (see `gate`).
     """
     options = options or Options()
+    return gate(with_q(ranked(tests), options.q), options)
+
+
+def ranked(tests: pl.DataFrame) -> pl.DataFrame:
+    """Return *tests* with within: the q of an eligible test among those of its series, metric and direction."""
     numbered = tests.with_row_index("at")
-    p, m = pl.col("p"), pl.len().over(_FAMILY)
-    inside = (
+    m = pl.len().over(_FAMILY)
+    found = (
         numbered.filter("eligible")
         .sort("p", "at")
-        .with_columns(scaled=(p * m / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
-        .with_columns(within=pl.col("scaled").reverse().cum_min().reverse().over(_FAMILY))
-        .with_columns(simes=pl.col("within").min().over(_FAMILY))
+        .with_columns(scaled=(pl.col("p") * m / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
+        .select("at", within=pl.col("scaled").reverse().cum_min().reverse().over(_FAMILY))
     )
-    families = inside.group_by(_FAMILY).agg(pl.col("simes").first()).sort(_FAMILY)
-    q = pl.Series("q", tails.benjamini_hochberg(families["simes"].to_numpy()), pl.Float64)
-    found = inside.join(families.select(*_FAMILY, q), on=_FAMILY).select("at", q=pl.max_horizontal("q", "within"))
-    judged = numbered.join(found, on="at", how="left", maintain_order="left").drop("at")
-    return gate(judged, options)
+    return numbered.join(found, on="at", how="left", maintain_order="left").drop("at")
+
+
+def with_q(ranked: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Return *ranked* tests with q; *level*: at which rate hypotheses count as rejected."""
+    families = ranked.filter("eligible").group_by(_FAMILY).agg(simes=pl.col("within").min()).sort(_FAMILY)
+    of_family = tails.benjamini_hochberg(families["simes"].to_numpy())
+    rejected = max(int((of_family <= level).sum()), 1)
+    judged = ranked.join(families.select(*_FAMILY, of_family=of_family), on=_FAMILY, how="left", maintain_order="left")
+    q = pl.max_horizontal("of_family", (pl.col("within") * (families.height / rejected)).clip(0, 1))
+    return judged.with_columns(q=pl.when("eligible").then(q)).drop("within", "of_family")
 
 
 def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
@@ -83,7 +94,7 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
     fires = (
         pl.col("eligible")
-        & (pl.col("q") <= options.q)
+        & (pl.col("q") <= _least(options.volume_q, options.q, options.q))
         & (pl.col("usual_days") <= options.usual_days)
         & (excess >= _least(options.volume_least_excess, options.least_excess, options.least_excess))
         & (more >= _least(options.volume_least_ratio, options.pace_ratio, options.least_ratio) * less)

@@ -141,6 +141,9 @@ def windows(values: Floats, length: int) -> Floats:
 
 def by_hour(values: Floats, place: Ints, places: int) -> Floats:
     """Return the sums of *values* (series by hours) by the hours' *place* in the day or week: series by places."""
-    one_hot = np.zeros((place.size, places))
-    one_hot[np.arange(place.size), place] = 1.0
-    return values @ one_hot
+    out = np.zeros((values.shape[0], places))
+    if place.size:
+        order = np.argsort(place, kind="stable")
+        found, first = np.unique(place[order], return_index=True)
+        out[:, found] = np.add.reduceat(values[:, order], first, axis=1)
+    return out

@@ -1,8 +1,8 @@
 """Slow-downs and speed-ups as counts: how many lasted longer than the baseline's p90, or less than its p10.
 
 A share of exceedances is tested like a share of failures, adds up over hours and needs no raw values: histograms of
-logarithmic buckets are enough. Where durations hardly vary the threshold keeps a distance from the median, so that
-no slow-down is made of what nobody would notice.
+logarithmic buckets are enough. The threshold keeps a margin from the percentile: a real slow-down loses little by it,
+and where durations hardly vary no slow-down is made of what nobody would notice.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SLOW_SHARE, _FAST_SHARE = 0.9, 0.1
 def thresholds(histograms: Frame, *, from_ns: int, options: Options | None = None) -> pl.DataFrame:
     """Return series, n, median_ix, slow_ix, fast_ix of the baseline before *from_ns*, for series with enough of it.
 
-    A duration is slow where its bucket is above `slow_ix`, the bucket of the 90th percentile but at least
-    `pace_least_ratio` times the median; fast where it is below `fast_ix`, likewise.
+    A duration is slow where its bucket is above `slow_ix`, `pace_margin` times the 90th percentile; fast where it is
+    below `fast_ix`, the 10th percentile divided by that.
     """
     options = options or Options()
     start = from_ns // HOUR_NS * HOUR_NS - options.history_days * DAY_H * HOUR_NS
-    distance = math.ceil(math.log2(options.pace_least_ratio) * SCALE)
+    margin = math.ceil(math.log2(options.pace_margin) * SCALE)
     share = pl.col("n").cum_sum() / pl.col("n").sum()
 
     def at(part: float) -> pl.Expr:
@@ -44,8 +44,8 @@ def thresholds(histograms: Frame, *, from_ns: int, options: Options | None = Non
         .agg(
             n=pl.col("n").sum(),
             median_ix=at(0.5),
-            slow_ix=pl.max_horizontal(at(_SLOW_SHARE), at(0.5) + distance),
-            fast_ix=pl.min_horizontal(at(_FAST_SHARE), at(0.5) - distance),
+            slow_ix=at(_SLOW_SHARE) + margin,
+            fast_ix=at(_FAST_SHARE) - margin,
         )
         .filter(pl.col("n") >= options.pace_least_n)
         .collect()

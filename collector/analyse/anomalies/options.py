@@ -31,6 +31,8 @@ class Options:
 
     q: float = 0.01
     """False discovery rate over all eligible tests of a report."""
+    volume_q: float = 0.001
+    """The same for arrivals, whose tails are the heaviest."""
     least_n: int = 20
     """Fewest trials in a window for a test of a share."""
     least_excess: float = 5.0
@@ -47,8 +49,8 @@ class Options:
     """Least part of the excess that must lie in the period, where a window reaches back before it."""
     pace_least_n: int = 100
     """Fewest durations in the baseline for a percentile of them to be exceeded."""
-    pace_least_ratio: float = 1.2
-    """How far from the median a duration must be, at least, to be called slow (or fast)."""
+    pace_margin: float = 1.25
+    """How many times the baseline's 90th percentile a slow duration takes at least (a fast one less than its 10th)."""
     usual_days: int = 1
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 

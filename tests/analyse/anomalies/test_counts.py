@@ -170,3 +170,21 @@ def test_nothing_in_gives_nothing_out() -> None:
     assert made.is_empty()
     assert made.schema == TESTS
     assert events.merge(counts.decide(made)).schema == events.EVENTS
+
+
+def test_late_records_are_judged_once() -> None:
+    """What arrives after its report is found by the next one, which begins at its hour, and not by the one after."""
+    n, x = noisy(3, hours=HOURS + 48)
+    x[HISTORY + 20 : HISTORY + 23] = n[HISTORY + 20 : HISTORY + 23] // 2
+    frame = rows("a", "failures", n, x)
+    late = pl.col("hour_ns").is_between(FROM_NS + 20 * HOUR_NS, FROM_NS + 22 * HOUR_NS)
+    day = 24 * HOUR_NS
+
+    def report(seen: pl.DataFrame, from_ns: int, to_ns: int) -> pl.DataFrame:
+        seen = seen.filter(pl.col("hour_ns") < to_ns)
+        return events.merge(counts.decide(counts.tests(seen, from_ns=from_ns, to_ns=to_ns, zone="UTC")))
+
+    assert report(frame.filter(~late), FROM_NS, FROM_NS + day).is_empty()
+    found = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
+    assert found.select("series", "direction").rows() == [("a", "up")]
+    assert report(frame, FROM_NS + 2 * day, FROM_NS + 3 * day).is_empty()
