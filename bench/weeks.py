@@ -40,7 +40,7 @@ SEED = 20261124
 END_NS = 1_795_507_200 * 10**9  # 2026-11-24T08:00:00Z, nine in the morning in Berlin, a Tuesday
 HOUR_NS, DAY_NS = 3_600 * 10**9, 86_400 * 10**9
 ZONE = "Europe/Berlin"
-_PICTURE_PX = 1760
+_PICTURE_PX = 2330
 _SETTINGS = Path(__file__).parent.parent / "sample_data" / "runwell.toml"
 
 
@@ -122,7 +122,7 @@ def morning(database: Database, control: Control, settings: Settings, end_ns: in
 
 
 def write(made: Report, folder: Path) -> None:
-    """Write *made* into *folder*: Markdown, a page, and its picture down to the second anomaly."""
+    """Write *made* into *folder*: Markdown, a page, and its picture down to the third anomaly."""
     from playwright.sync_api import sync_playwright
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def write(made: Report, folder: Path) -> None:
     page_file.write_text(render.html(made), "utf-8")
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 860, "height": 1000}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 860, "height": 1000})
         page.goto(page_file.resolve().as_uri())
         whole = page.locator("body").bounding_box()
         assert whole is not None

@@ -16,6 +16,7 @@ from collector.model.verdict import counts, local, moment, value
 from collector.report.inputs import HISTORY_DAYS, HOUR_NS, Found
 
 _ALMOST_NEVER = 0.001
+_LONGEST = 80
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TRIALS = {
     Kind.FAILURES: ("runs", "failed"),
@@ -58,6 +59,7 @@ def subject(found: Found, several: bool) -> str:
     """Return what it is about, with its environment where there are *several*."""
     s = found.series.subject
     named = s.name if s.type != "operation" or not s.task_id else f"{s.name} of {s.task_id}"
+    named = named if len(named) <= _LONGEST else f"{named[: _LONGEST - 1]}…"
     return f"{named} ({s.environment})" if several and s.environment else named
 
 

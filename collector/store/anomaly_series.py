@@ -28,7 +28,7 @@ _BAD = "('failed', 'timed_out', 'crashed')"
 ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
     THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
          '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
-    ELSE a.error_type END"""
+    ELSE left(a.error_type, 120) END"""
 """An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
 _SENDER_NS = 8 * 24 * HOUR_NS
 _OFTEN = 24
