@@ -88,7 +88,18 @@ def detect(given: Inputs) -> Draft:
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
     shown = [f for f in rest if f in sure or f in others]
     tests.backtest([*shown, *expected])
-    return Draft(shown, expected, len(rest) - len(shown), _summed(looks), silent)
+    checked = [_with_reason(c, given) for c in _summed(looks)]
+    return Draft(shown, expected, len(rest) - len(shown), checked, silent)
+
+
+def _with_reason(c: Checked, given: Inputs) -> Checked:
+    """Return *c*, with why nothing of it could be judged where nothing was."""
+    if c.assessed:
+        return c
+    days = (given.from_ns - _first(given)) / DAY_NS
+    least = counted.VOLUME_DAYS if c.kind is Kind.VOLUME else counted.OPTIONS.least_history_days
+    told = f"less than {least:g} days of history" if days < least else "too little in each window, or before it"
+    return c.model_copy(update={"not_assessed": told})
 
 
 def _first(given: Inputs) -> int:

@@ -147,8 +147,9 @@ def errors(given: Inputs) -> Look:
                 excess=float(r["now"]), facts={"error": r["error"], "n_before": r["n_before"]},
             )
         )  # fmt: skip
-    known = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE).height
-    tests = given.errors.filter(pl.col("now") > 0).height
+    judged = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE)
+    known = judged.height
+    tests = given.errors.filter(pl.col("now") > 0).join(judged, on=by, how="semi", nulls_equal=True).height
     if not ended.height:
         return Look([], [])
     checked = Checked(

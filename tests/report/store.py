@@ -33,11 +33,13 @@ class Store:
             pass
         assert not runner.errors
 
-    def report(self, period: Span, *, zone: str = "Europe/Berlin", schedule: str = "morning") -> Report:
-        """Return the report of *period*, as of the time everything came to rest."""
+    def report(
+        self, period: Span, *, zone: str = "Europe/Berlin", schedule: str = "morning", as_of_ns: int | None = None
+    ) -> Report:
+        """Return the report of *period*, as of the time everything came to rest unless told otherwise."""
         return report.make(
             self.pipeline.database, self.control, self.settings,
-            schedule=schedule, period=period, zone=zone, as_of_ns=self.as_of_ns,
+            schedule=schedule, period=period, zone=zone, as_of_ns=as_of_ns or self.as_of_ns,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -107,7 +107,9 @@ def test_without_history_there_is_no_drama() -> None:
     report = made(inputs(hourly(NOW, bad("task-3", 0, NOW), since=NOW - 30), NOW))
     assert report.anomalies == ()
     assert all(c.assessed == 0 for c in report.checked if c.kind is not Kind.NEW_ERROR)
-    assert {c.kind: c.too_little for c in report.checked}[Kind.FAILURES] == len(TASKS)
+    checked = {c.kind: c for c in report.checked}
+    assert checked[Kind.FAILURES].too_little == len(TASKS)
+    assert checked[Kind.FAILURES].not_assessed == "less than 3 days of history"
 
 
 def test_a_gap_is_not_assessed() -> None:

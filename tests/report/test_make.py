@@ -26,6 +26,11 @@ def test_recorded_sets_give_reports_without_drama(name: str, tmp_path: Path) -> 
         assert made.totals.before_runs is None, "nothing was there before, which is not the same as no runs"
         assert (made.anomalies, made.expected, made.resolved, made.gaps, made.history_days) == ((), (), (), (), 0.0)
         assert store.report(period).model_dump_json() == made.model_dump_json()
+        assert {c.assessed for c in made.checked} == {0}
+        # A week later nobody has sent anything for days: one day of telemetry makes that no gap and no silence.
+        to_ns = store.as_of_ns + 7 * DAY_NS
+        after = store.report(Span(from_ns=to_ns - DAY_NS, to_ns=to_ns), as_of_ns=to_ns)
+        assert (after.anomalies, after.gaps) == ((), ())
         assert Report.model_validate_json(made.model_dump_json()) == made
     finally:
         store.close()

@@ -14,6 +14,8 @@ import polars as pl
 
 from collector.analyse.frames import HOUR_NS
 
+LEAST_DAYS = 3.0
+"""Days of telemetry below which nothing is known to be usual."""
 LEAST_EXPECTED = 20.0
 """Records expected in a stretch of empty hours below which it says nothing: chance alone leaves such hours empty."""
 
@@ -31,7 +33,8 @@ def gaps(activity: pl.DataFrame, *, from_ns: int, to_ns: int, zone: str) -> list
     """Return the stretches of [*from_ns*, *to_ns*) without any telemetry in which at least 20 records were expected.
 
     *activity*: `hour_ns`, `n`, hours with telemetry alone. Before the first of them there was no sender, so no gap.
-    Expected is the median of the same local hour of the day over the days that have any telemetry.
+    Expected is the median of the same local hour of the day over the days that have any telemetry, of which there have
+    to be three.
     """
     if activity.is_empty():
         return []
@@ -45,7 +48,10 @@ def gaps(activity: pl.DataFrame, *, from_ns: int, to_ns: int, zone: str) -> list
         .with_columns(pl.col("n").fill_null(0), day=local.dt.date(), hour=local.dt.hour())
         .with_columns(is_day=(pl.col("n").sum().over("day") > 0))
     )
-    usual = days.filter("is_day").group_by("hour").agg(usual=pl.col("n").median())
+    seen = days.filter("is_day")
+    if seen["day"].n_unique() < LEAST_DAYS:
+        return []
+    usual = seen.group_by("hour").agg(usual=pl.col("n").median())
     empty = (
         days.join(hours, on="hour_ns", how="semi")
         .join(usual, on="hour", how="left")
@@ -69,7 +75,6 @@ LEAST_HOURS = 2
 """Fewest hours of silence; one hour is a matter of volume."""
 LARGEST_P = 1e-7
 """Greatest chance that a stretch as long is empty although nothing changed."""
-LEAST_DAYS = 3.0
 
 
 def silent(
