@@ -85,7 +85,9 @@ def index() -> str:
     """Return docs/rules/README.md: all rules, the coverage of the guideline, and what is not observable."""
     parts = [
         "# Rules\n",
-        "What `runwell check` applies. `runwell rules explain CODE` shows a rule in the terminal.\n",
+        "What `runwell check` applies. `runwell rules explain CODE` shows a rule in the terminal. "
+        "[A report](example-report.md), [every finding on the recorded sets](recorded-sets.md) with what shows it, and "
+        "[how well personal data is found](privacy.md).\n",
         "| code | name | severity | finds |\n|---|---|---|---|",
     ]
     for r in catalogue.RULES.values():
