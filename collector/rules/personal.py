@@ -100,7 +100,7 @@ _TRACES = (
 )
 _CARD_TRACES = (r"[Cc]ard|CARD|[Vv]isa|VISA|amex|Amex|AMEX", r"(?:cc|CC|Cc|pan|PAN|Pan)(?:[^a-z0-9]|$)")
 _CARD_DIGITS = r"[0-9]{13}"
-"""A bare card number has such a word and such digits; two hexadecimal ids in a hundred have the word by chance."""
+"""A bare card number has such a word and such digits; one record in a hundred has the word at the end of some id."""
 
 
 def suspects(frame: pl.DataFrame, column: str) -> pl.DataFrame:
