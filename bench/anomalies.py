@@ -1,0 +1,171 @@
+"""How well anomalies are found: `python -m bench.anomalies SEEDS [--others]`, for example `0-3` or `4-7`.
+
+Every day of the seven weeks after the quiet ones is judged as a daily report would, with the four weeks before it as
+history and no label removed. Each seed's tests are kept in `--cache`, so that gates can be compared on the same tests:
+`--choose` prints what the gates do on these seeds. `--others` runs four known detectors on the same worlds; it needs
+`pip install statsmodels river` beside the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import pickle
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.anomaly_score import Score, by_kind, of_events, score
+from bench.anomaly_world import FIRST, HOUR_NS, HOURS, START_NS, ZONE, World, frames, world
+from collector.analyse.anomalies import counts, durations, events, gauges
+from collector.analyse.anomalies.options import Options
+
+SEEDS = range(8)
+"""Settings were chosen on the first half and are reported on the second."""
+METRICS = {"failures": "up", "retries": "up", "slow": "up", "fast": "up", "volume": "both", "saturation": "up"}
+CONTRARY = {"slow": "fast", "fast": "slow"}
+KEPT = 0.02
+
+
+def judge(made: World, options: Options) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, float]]:
+    """Return the tests of all daily reports that could fire, the gauges' hours that fire, and the cost."""
+    read = frames(made)
+    history = options.history_days * 24 * HOUR_NS
+    decided, full = [], []
+    began = time.process_time()
+    n_tests = n_eligible = 0
+    for day in range(FIRST, HOURS, 24):
+        from_ns, to_ns = START_NS + day * HOUR_NS, START_NS + (day + 24) * HOUR_NS
+        span = pl.col("hour_ns").is_between(from_ns - history, to_ns, closed="left")
+        rows = pl.concat([
+            read["counts"].filter(span),
+            durations.exceedances(read["histograms"].filter(span), from_ns=from_ns, options=options),
+        ])  # fmt: skip
+        made_tests = counts.tests(rows, from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
+        n_tests, n_eligible = n_tests + made_tests.height, n_eligible + int(made_tests["eligible"].sum())
+        ranked = counts.ranked(made_tests)
+        best = pl.col("within").min().over("series", "metric", "direction")
+        # Of every hypothesis its best test, and all that could ever fire.
+        kept = ranked.filter((pl.col("within") <= KEPT) | (pl.col("within") == best))
+        decided.append(kept.with_columns(report=pl.lit(day)))
+        of = gauges.tests(read["gauges"].filter(span), from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
+        full.append(of.filter("fires"))
+    reports = (HOURS - FIRST) // 24
+    cost = {
+        "cpu_s_a_report": (time.process_time() - began) / reports,
+        "tests_a_report": n_tests / reports,
+        "eligible_a_report": n_eligible / reports,
+    }
+    return pl.concat(decided), pl.concat(full), cost
+
+
+def merged(decided: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Return the events of every report, with the gates of *options* applied to tests made before."""
+    reports = decided.partition_by("report", maintain_order=True)
+    judged = [counts.gate(counts.with_q(report, options.q), options) for report in reports]
+    return pl.concat(events.merge(report, options) for report in judged)
+
+
+def scores(made: World, found: pl.DataFrame, full: pl.DataFrame, options: Options) -> dict[str, Score]:
+    """Return the score of each metric."""
+    out = {}
+    for metric in METRICS:
+        incidents = [i for i in made.incidents if i.metric == metric]
+        own = gauges.merge(full, options) if metric == "saturation" else found.filter(pl.col("metric") == metric)
+        contrary = [i for i in made.incidents if i.metric == CONTRARY.get(metric)]
+        out[metric] = score(of_events(own), incidents, contrary)
+    return out
+
+
+def cached(seed: int, options: Options, cache: Path, name: str) -> tuple[World, Any]:
+    """Return the world of *seed* and what `judge` made of it, from the cache where it is there."""
+    cache.mkdir(parents=True, exist_ok=True)
+    worlds, judged = cache / f"world-{seed}.pickle", cache / f"{name}-{seed}.pickle"
+    if not worlds.exists():
+        worlds.write_bytes(pickle.dumps(world(seed)))
+    made: World = pickle.loads(worlds.read_bytes())
+    if not judged.exists():
+        judged.write_bytes(pickle.dumps(judge(made, options)))
+    return made, pickle.loads(judged.read_bytes())
+
+
+def total(runs: list[tuple[World, Any]], options: Options) -> dict[str, Score]:
+    """Return the scores of all seeds added up."""
+    out: dict[str, Score] = defaultdict(Score)
+    for made, (decided, full, _) in runs:
+        for metric, one in scores(made, merged(decided, options), full, options).items():
+            out[metric] += one
+    return out
+
+
+def table(rows: dict[str, Score]) -> str:
+    """Return the scores as a Markdown table."""
+    lines = ["| what | recall, 10 or more | recall, all | precision | false alarms a week |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {s.large_found}/{s.large} = {s.large_recall:.2f} | {s.found}/{s.incidents} = {s.recall:.2f} "
+        f"| {s.right}/{s.right + s.wrong} = {s.precision:.2f} | {s.wrong}/{s.weeks:.0f} = {s.false_a_week:.2f} |"
+        for name, s in rows.items()
+    ]
+    return "\n".join(lines)
+
+
+def choose(runs: list[tuple[World, Any]], options: Options) -> None:
+    """Print what combinations of gates do."""
+    gates = {"usual_days": [0, 1, 28]}
+    own: dict[str, dict[str, list[float]]] = {
+        "failures": {"q": [0.05, 0.02, 0.01], "least_excess": [5, 7, 9], "least_difference": [0.01, 0.03]},
+        "slow": {"q": [0.05, 0.02, 0.01], "pace_ratio": [1.5, 2.0, 2.5], "pace_difference": [0.05, 0.1]},
+        "volume": {"volume_q": [0.01, 0.001, 1e-4], "volume_least_ratio": [2.0, 3.0], "volume_least_excess": [20, 40]},
+    }
+    for metric, grid in own.items():
+        print(metric, *gates, *grid, "recall, 10 or more; precision; false a week", sep="  ")
+        metrics = {"failures": ("failures", "retries"), "slow": ("slow", "fast"), "volume": ("volume",)}[metric]
+        for values in itertools.product(*gates.values(), *grid.values()):
+            changed: dict[str, Any] = dict(zip([*gates, *grid], values, strict=True))
+            made = total(runs, replace(options, **changed))
+            parts = [
+                f"{m} {made[m].large_recall:.3f} {made[m].precision:.3f} {made[m].false_a_week:.2f}" for m in metrics
+            ]
+            print(*values, *parts, sep="  ", flush=True)
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seeds")
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/runwell-anomalies"))
+    parser.add_argument("--name", default="tests", help="name of the kept tests; another for other options")
+    parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--others", action="store_true")
+    args = parser.parse_args()
+    first, last = (int(part) for part in args.seeds.split("-"))
+    options = Options()
+    runs = [cached(seed, options, args.cache, args.name) for seed in range(first, last + 1)]
+    if args.choose:
+        choose(runs, options)
+        return
+    print(table(total(runs, options)))
+    kinds: dict[str, Score] = defaultdict(Score)
+    for made, (decided, full, cost) in runs:
+        found = merged(decided, options)
+        for metric in METRICS:
+            own = of_events(gauges.merge(full, options) if metric == "saturation" else found.filter(metric=metric))
+            for kind, one in by_kind(own, [i for i in made.incidents if i.metric == metric]).items():
+                kinds[f"{metric}: {kind}"] += one
+        print({name: round(value, 3) for name, value in cost.items()})
+    for kind, one in kinds.items():
+        print(f"| {kind} | {one.large_found}/{one.large} | {one.found}/{one.incidents} |")
+    if args.others:
+        from bench import anomaly_others
+
+        lots = [anomaly_others.scores(world) for world, _ in (cached(s, options, args.cache, args.name) for s in SEEDS)]
+        half = len(SEEDS) // 2
+        print(table(anomaly_others.best(lots[:half], lots[half:])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Scoring of alarms against what was planted, for the product's events and for hourly flags alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bench.anomaly_world import FIRST, HOUR_NS, HOURS, START_NS, Incident
+
+PAD_H = 1
+"""An alarm that ends an hour after the incident still belongs to it."""
+RETURN_H = 30
+"""For so long after an incident of a day or more has ended an alarm in the other direction tells of its end."""
+GAP_H = 3
+LARGE = 10.0
+ALARM = pl.Schema({"series": pl.Int64, "direction": pl.String, "begin": pl.Int64, "to": pl.Int64})
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts, which add up over seeds."""
+
+    incidents: int = 0
+    found: int = 0
+    large: int = 0
+    large_found: int = 0
+    right: int = 0
+    wrong: int = 0
+    weeks: float = 0.0
+
+    def __add__(self, other: Score) -> Score:
+        mine, theirs = vars(self).values(), vars(other).values()
+        return Score(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+    @property
+    def recall(self) -> float:
+        """Return the share of all incidents that were found."""
+        return self.found / max(self.incidents, 1)
+
+    @property
+    def large_recall(self) -> float:
+        """Return the share of incidents with at least `LARGE` excess hits that were found."""
+        return self.large_found / max(self.large, 1)
+
+    @property
+    def precision(self) -> float:
+        """Return the share of alarms that belong to an incident."""
+        return self.right / max(self.right + self.wrong, 1)
+
+    @property
+    def false_a_week(self) -> float:
+        """Return false alarms a week, of all series."""
+        return self.wrong / max(self.weeks, 1e-9)
+
+
+def of_events(events: pl.DataFrame) -> pl.DataFrame:
+    """Return alarms (`ALARM`) from rows of `events.EVENTS` or `gauges.EVENTS`."""
+    hour = [((pl.col(c) - START_NS) // HOUR_NS).alias(name) for c, name in (("from_ns", "begin"), ("to_ns", "to"))]
+    return events.select(pl.col("series").str.slice(1).cast(pl.Int64), "direction", *hour)
+
+
+def of_flags(flags: Flags, direction: str) -> pl.DataFrame:
+    """Return alarms from hourly flags (series, hours): hours at most `GAP_H` apart are one."""
+    rows: list[tuple[int, str, int, int]] = []
+    for s in range(flags.shape[0]):
+        at = np.flatnonzero(flags[s])
+        for part in np.split(at, np.flatnonzero(np.diff(at) > GAP_H + 1) + 1):
+            if part.size and part[-1] >= FIRST:
+                rows.append((s, direction, int(part[0]), int(part[-1]) + 1))
+    return pl.DataFrame(rows, schema=ALARM, orient="row")
+
+
+def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[Incident] = ()) -> Score:
+    """Return how alarms and incidents of one metric match: an incident is found when it is touched.
+
+    *contrary*: incidents of the metric that says the opposite (slow and fast): alarms may tell of their end.
+    """
+    found = [False] * len(incidents)
+    right = wrong = 0
+    for s, direction, begin, to in alarms.select(ALARM.names()).iter_rows():
+        touched = returned = False
+        for k, one in enumerate(incidents):
+            if one.series != s:
+                continue
+            if one.direction == direction and begin < one.to + PAD_H and to > one.begin:
+                found[k] = touched = True
+            elif one.direction != direction and one.to - one.begin >= 24:
+                returned |= begin < one.to + RETURN_H and to > one.to
+        for one in contrary:
+            if one.series == s and one.to - one.begin >= 24:
+                returned |= begin < one.to + RETURN_H and to > one.to
+        if touched:
+            right += 1
+        elif not returned:
+            wrong += 1
+    large = [one.excess >= LARGE for one in incidents]
+    return Score(
+        len(incidents), sum(found), sum(large), sum(f and b for f, b in zip(found, large, strict=True)), right, wrong,
+        (HOURS - FIRST) / 168,
+    )  # fmt: skip
+
+
+def by_kind(alarms: pl.DataFrame, incidents: list[Incident]) -> dict[str, Score]:
+    """Return the recall by kind of incident; alarms are not attributed to kinds."""
+    kinds = sorted({one.kind for one in incidents})
+    return {kind: score(alarms, [one for one in incidents if one.kind == kind]) for kind in kinds}
