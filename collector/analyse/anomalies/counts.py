@@ -42,12 +42,15 @@ def tests(
     Raises ValueError for an empty period or an unknown zone.
     """
     options = options or Options()
-    shares, arrivals = (
+    rates, paces, arrivals = (
         cube(counts.filter(own), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
-        for own in (~_IS_VOLUME, _IS_VOLUME)
+        for own in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
     )
-    made = pl.concat([_shares(shares, options), volume.tests(arrivals, options)])
-    return made.filter(~_IS_PACE | (pl.col("direction") == "up"))
+    return pl.concat([
+        _shares(rates, options, ("up", "down")),
+        _shares(paces, options, ("up",)),
+        volume.tests(arrivals, options),
+    ])  # fmt: skip
 
 
 def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
@@ -143,7 +146,7 @@ def _share(n: Floats, expected: Floats) -> Floats:
     return np.clip(expected / np.maximum(n, 1), 1e-6, 1 - 1e-6)
 
 
-def _shares(cube: Cube, options: Options) -> pl.DataFrame:
+def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> pl.DataFrame:
     if cube.keys.is_empty():
         return rows.TESTS.to_frame()
     everything = np.broadcast_to(cube.is_known, cube.n.shape)
@@ -154,4 +157,4 @@ def _shares(cube: Cube, options: Options) -> pl.DataFrame:
     expected = own.hourly(cube.clocks, own.share) * cube.n
     support = own.hourly(cube.clocks, own.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
-    return rows.build(cube, expected, law, used, new, options)
+    return rows.build(cube, expected, law, used, new, options, directions)

@@ -2,7 +2,7 @@
 
 One change point per series, by the likelihood ratio of the hits before and after each hour (Poisson, given what the
 hour of the day lets expect, divided by the dispersion). A burst is told from a level by its persistence: each quarter
-of what followed must lie beyond the middle of the two levels.
+of what followed, by runs and by time, must lie beyond the middle of the two levels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 
 _PARTS = 4
+_TOO_LITTLE = 2.0  # expected hits at the higher level, below which a part says nothing
 _MEDIAN_OF_SQUARE = 0.4549  # of a standard normal
 
 
@@ -74,10 +75,17 @@ def _stays(x: Floats, e: Floats, before: float, after: float, options: Options) 
     if high < options.least_ratio * low or x.sum() + e.sum() == 0:
         return False
     middle = np.sqrt(high * max(low, high / 100))
-    part = np.minimum((np.cumsum(e) / max(e.sum(), 1e-9) * _PARTS).astype(int), _PARTS - 1)
-    hits, weight = np.bincount(part, x, _PARTS), np.bincount(part, e, _PARTS)
-    rates = hits / np.maximum(weight, 1e-9)
-    return bool((rates >= middle).all() if after > before else (rates <= middle).all())
+    parts = (
+        np.minimum((np.cumsum(e) / max(e.sum(), 1e-9) * _PARTS).astype(int), _PARTS - 1),  # as much to be seen in each
+        np.arange(e.size) * _PARTS // e.size,  # as long each
+    )
+    for part in parts:
+        hits, weight = np.bincount(part, x, _PARTS), np.bincount(part, e, _PARTS)
+        rates = hits / np.maximum(weight, 1e-9)
+        beyond = rates >= middle if after > before else rates <= middle
+        if not (beyond | (weight * max(before, after) < _TOO_LITTLE)).all():
+            return False
+    return True
 
 
 def _on_each_clock(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:

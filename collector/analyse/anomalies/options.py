@@ -31,11 +31,11 @@ class Options:
 
     q: float = 0.01
     """False discovery rate over all eligible tests of a report."""
-    volume_q: float = 0.001
+    volume_q: float = 0.0001
     """The same for arrivals, whose tails are the heaviest."""
     least_n: int = 20
     """Fewest trials in a window for a test of a share."""
-    least_excess: float = 5.0
+    least_excess: float = 7.0
     """Fewest hits beyond (or below) the expected number."""
     least_ratio: float = 1.5
     """Least ratio of observed to expected (or of expected to observed, downwards)."""

@@ -6,6 +6,7 @@ counts scatter; the rest is here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -68,7 +69,15 @@ class Law(Protocol):
         """Return which windows could not show anything that matters, and why."""
 
 
-def build(cube: Cube, expected: Floats, law: Law, used: Bools, levels: Ints, options: Options) -> pl.DataFrame:
+def build(
+    cube: Cube,
+    expected: Floats,
+    law: Law,
+    used: Bools,
+    levels: Ints,
+    options: Options,
+    directions: Sequence[str] = ("up", "down"),
+) -> pl.DataFrame:
     """Return rows of `TESTS` for every window of the period, and one for each new level.
 
     *expected*: hits by hour, (clocks, series, hours); *used*: which hours of history the baseline is made of; *levels*:
@@ -76,33 +85,40 @@ def build(cube: Cube, expected: Floats, law: Law, used: Bools, levels: Ints, opt
     """
     if cube.keys.is_empty():
         return TESTS.to_frame()
-    parts = [
-        _windows(cube, expected, law, used, length, direction, options)
-        for direction in ("up", "down")
-        for length in options.windows_h
-    ]
-    parts += [_levels(cube, expected, law, levels, direction, options) for direction in ("up", "down")]
+    parts = []
+    for length in options.windows_h:
+        parts += _windows(cube, expected, law, used, length, directions, options)
+    parts += [_levels(cube, expected, law, levels, direction, options) for direction in directions]
     return pl.concat(parts)
 
 
 def _windows(
-    cube: Cube, expected: Floats, law: Law, used: Bools, length: int, direction: str, options: Options
-) -> pl.DataFrame:
-    columns = slice(cube.period, cube.hours_ns.size)
-    e = _fairest(windows(expected, length), direction)
-    n, x = windows(cube.n, length), windows(cube.x, length)
-    usual = _usual(cube, x - e, law.variance(n, e, law.scatter(length, slice(None))), used, direction)
-    # Of a window that reaches back before the period, only the hours of the period.
-    since = np.maximum(np.arange(cube.hours_ns.size)[columns] - length, cube.period - 1)
-    inside = np.cumsum(cube.x, axis=1) - _fairest(np.cumsum(expected, axis=2), direction)
+    cube: Cube, expected: Floats, law: Law, used: Bools, length: int, directions: Sequence[str], options: Options
+) -> list[pl.DataFrame]:
+    hours = cube.hours_ns.size
+    columns = slice(cube.period, hours)
+    sums, n, x = windows(expected, length), windows(cube.n, length), windows(cube.x, length)
+    # Of a window that reaches back before the period, the hours of the period.
+    own = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
+    since = np.arange(hours - cube.period) - length
+    expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in own)
+    scatter, all_scatter = law.scatter(length, columns), law.scatter(length, slice(None))
     ends_ns = cube.hours_ns[columns] + HOUR_NS
-    return _frame(
-        cube, law, np.arange(cube.keys.height), direction, options,
-        from_ns=ends_ns - length * HOUR_NS, to_ns=ends_ns, window_h=length,
-        n=n[:, columns], x=x[:, columns], e=e[:, columns], scatter=law.scatter(length, columns),
-        inside=(inside[:, columns] - inside[:, since]), usual=usual,
-        has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0, is_level=False,
-    )  # fmt: skip
+    out: list[pl.DataFrame] = []
+    for direction in directions:
+        if not out or len(cube.clocks) > 1:  # on one clock what is expected is the same in both directions
+            e = _fairest(sums, direction)
+            variance = law.variance(n, e, all_scatter)
+            tail = law.tails(x[:, columns], n[:, columns], e[:, columns], scatter)
+        inside = x_inside - _fairest(expected_inside, direction)
+        out.append(_frame(
+            cube, law, np.arange(cube.keys.height), direction, options,
+            from_ns=ends_ns - length * HOUR_NS, to_ns=ends_ns, window_h=length,
+            n=n[:, columns], x=x[:, columns], e=e[:, columns], variance=variance[:, columns], tail=tail,
+            inside=inside, usual=_usual(cube, x - e, variance, used, direction),
+            has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0, is_level=False,
+        ))  # fmt: skip
+    return out
 
 
 def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str, options: Options) -> pl.DataFrame:
@@ -113,11 +129,11 @@ def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str
     e = _fairest((expected[:, rows] * after).sum(axis=2, keepdims=True), direction)
     from_ns = cube.hours_ns[levels[rows]][:, None]
     end_ns = cube.hours_ns[-1:] + HOUR_NS
-    last = slice(cube.hours_ns.size - 1, None)
+    scatter = law.scatter(max(options.windows_h), slice(cube.hours_ns.size - 1, None))[rows]
     return _frame(
         cube, law, rows, direction, options,
         from_ns=from_ns, to_ns=end_ns, window_h=(end_ns - from_ns) // HOUR_NS,
-        n=n, x=x, e=e, scatter=law.scatter(max(options.windows_h), last)[rows], inside=x - e,
+        n=n, x=x, e=e, variance=law.variance(n, e, scatter), tail=law.tails(x, n, e, scatter), inside=x - e,
         usual=np.full((cube.keys.height, 1), -np.inf), has_gap=np.zeros(1, dtype=bool), is_level=True,
     )  # fmt: skip
 
@@ -156,7 +172,8 @@ def _frame(
     n: Floats,
     x: Floats,
     e: Floats,
-    scatter: Floats,
+    variance: Floats,
+    tail: tuple[Floats, Floats],
     inside: Floats,
     usual: Floats,
     has_gap: Bools,
@@ -164,8 +181,7 @@ def _frame(
 ) -> pl.DataFrame:
     """Return the rows of some windows of the series *rows*; arrays are (rows, windows) or broadcast to it."""
     is_up = direction == "up"
-    lower, upper = law.tails(x, n, e, scatter)
-    variance = law.variance(n, e, scatter)
+    lower, upper = tail
     low, high = tails.count_range(e, variance)
     few, why = law.too_few(n, e, direction)
     is_new = (cube.period - cube.first_seen[rows] < options.least_history_days * DAY_H)[:, None]

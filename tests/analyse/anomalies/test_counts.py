@@ -188,3 +188,17 @@ def test_late_records_are_judged_once() -> None:
     found = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
     assert found.select("series", "direction").rows() == [("a", "up")]
     assert report(frame, FROM_NS + 2 * day, FROM_NS + 3 * day).is_empty()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 24))
+def test_a_window_may_be_longer_than_the_period(hours: int) -> None:
+    """A report of a few hours judges windows that reach back before it, but only what its own hours add to them."""
+    n, x = noisy(3)
+    x[HISTORY - 4 : HISTORY] = n[HISTORY - 4 : HISTORY] // 2
+    frame = rows("a", "failures", n, x)
+    made = counts.tests(frame, from_ns=FROM_NS, to_ns=FROM_NS + hours * HOUR_NS, zone="UTC")
+    assert made.filter(~pl.col("is_level")).height == hours * 2 * len(Options().windows_h)
+    alone = made.filter(pl.col("window_h") == 1, pl.col("direction") == "up")
+    assert np.allclose(alone["excess_inside"], alone["x"] - alone["expected"])
+    assert not counts.decide(made)["fires"].any(), "what was before the period is not told again"
