@@ -100,19 +100,14 @@ def _inputs(
 
 def _stuck(h: Handle, period: Span, as_of_ns: int) -> pl.DataFrame:
     """Return the live runs that are at work unusually long at *as_of_ns*, those without enough history included."""
-    past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns)
-    live = anomaly_series.LIVE
-    known = statistics.started(h, _any(past), most=_MOST_LEARNT, also=live)
+    # Of any population, since that is a condition on `runs` and no column of it.
+    past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns, population=None)
+    known = statistics.started(h, past, most=_MOST_LEARNT, also=anomaly_series.LIVE)
     usual = stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=as_of_ns)
-    now = statistics.open_runs(h, _any(past), lost_since_ns=as_of_ns)
+    now = statistics.open_runs(h, past, lost_since_ns=as_of_ns)
     own = now.runs.filter(population() == "live")
     stages = stuck.stages(own, now.attempts, usual, as_of_ns=as_of_ns, lost_since_ns=as_of_ns)
     return stages.filter(pl.col("since_ns") < period.to_ns)
-
-
-def _any(choice: Choice) -> Choice:
-    """Return *choice* of any population: that of `runs` is a condition, not a column."""
-    return Choice(choice.project, choice.from_ns, choice.to_ns, population=None)
 
 
 def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
@@ -122,7 +117,7 @@ def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
             continue
         runs = anomaly_runs.runs(h, PROJECT, _asked(f))
         affected = runs.filter(pl.col("affected").fill_null(False))["run_key"].to_list()
-        if f.kind in (Kind.VOLUME,) and f.direction == "down":
+        if f.kind is Kind.VOLUME and f.direction == "down":
             runs = runs.with_columns(affected=pl.lit(False))
             affected = []
         out[i] = Evidence(runs, anomaly_runs.broken(h, PROJECT, affected))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -29,7 +29,7 @@ from collector.model.report import (
     Together,
     Value,
 )
-from collector.report import counted, fold, watched, words
+from collector.report import counted, fold, states, watched, words
 from collector.report.inputs import DAY_NS, HOUR_NS, Found, Inputs, Look
 from collector.report.subjects import key_of
 
@@ -37,9 +37,6 @@ MOST = 10
 """Anomalies told in full."""
 _SURE = (Kind.SILENCE, Kind.MISSED_RUN, Kind.STUCK, Kind.DOUBLE_RUN)
 """Kinds of which a single case counts: up to five of them are told however small their excess."""
-_SCHEDULE = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN)
-_GOES_ON_NS = 6 * HOUR_NS
-_SLOT_AGAIN_NS = 27 * HOUR_NS
 _NEAR_BEFORE_NS, _NEAR_AFTER_NS = 6 * HOUR_NS, HOUR_NS
 
 
@@ -49,7 +46,8 @@ class Draft:
 
     shown: list[Found]
     expected: list[Found]
-    more: int
+    cut: list[Found]
+    """What is only counted."""
     checked: list[Checked]
     gaps: list[silence.Stretch]
 
@@ -67,7 +65,7 @@ def detect(given: Inputs) -> Draft:
     silent = silence.gaps(given.activity, from_ns=_first(given), to_ns=given.to_ns, zone=given.zone)
     gaps = [(s.from_ns, s.to_ns) for s in silent]
     if given.to_ns <= given.from_ns or given.activity.is_empty():
-        return Draft([], [], 0, [], silent)
+        return Draft([], [], [], [], silent)
     tests = counted.Counted(given, gaps)
     rates = tests.look()
     tasks = watched.learn(given)
@@ -80,16 +78,16 @@ def detect(given: Inputs) -> Draft:
         watched.violations(given, {f.series for f in rates.found}),
         watched.silent(given, tasks, gaps),
     ]
-    found = [f for look in looks for f in look.found if not _told_before(f, given)]
+    found = [f for look in looks for f in look.found if not states.told_before(f, given)]
     heads = fold.fold(found, given.used)
-    expected = [f for f in heads if _keys(f) & set(given.expected)]
-    rest = sorted((f for f in heads if not _keys(f) & set(given.expected)), key=_grave)
+    expected = [f for f in heads if states.keys(f) & set(given.expected)]
+    rest = sorted((f for f in heads if not states.keys(f) & set(given.expected)), key=_grave)
     sure = [f for f in rest if f.kind in _SURE][: MOST // 2]
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
-    shown = [f for f in rest if f in sure or f in others]
+    shown = sorted([*sure, *others], key=_grave)
     tests.backtest([*shown, *expected])
     checked = [_with_reason(c, given) for c in _summed(looks)]
-    return Draft(shown, expected, len(rest) - len(shown), checked, silent)
+    return Draft(shown, expected, [f for f in rest if f not in shown], checked, silent)
 
 
 def _with_reason(c: Checked, given: Inputs) -> Checked:
@@ -115,27 +113,6 @@ def _grave(f: Found) -> tuple[bool, bool, float, int, str]:
         f.from_ns,
         key_of(f.series, f.direction),
     )
-
-
-def _keys(f: Found) -> set[str]:
-    """Return the key of an anomaly, and the one it has as long as it is no level."""
-    return {key_of(f.series, f.direction), _key(f)}
-
-
-def _key(f: Found) -> str:
-    return key_of(f.series, f.direction, f.from_ns if f.is_level else None)
-
-
-def _told_before(f: Found, given: Inputs) -> bool:
-    """Tell whether it was over before the period began and the last report told of it."""
-    return f.to_ns <= given.period.from_ns and bool(_keys(f) & _previous_keys(given))
-
-
-def _previous_keys(given: Inputs) -> set[str]:
-    if given.previous is None:
-        return set()
-    before = (*given.previous.anomalies, *given.previous.expected)
-    return {a.key for a in before} | {t.key for a in before for t in a.together}
 
 
 def _summed(looks: Sequence[Look]) -> list[Checked]:
@@ -166,9 +143,9 @@ def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Repo
         as_of_ns=given.as_of_ns,
         previous_id=given.previous.id if given.previous else None,
         anomalies=tuple(shown),
-        more=draft.more,
+        more=len(draft.cut),
         expected=tuple(expected),
-        resolved=tuple(_resolved(given, [*draft.shown, *draft.expected], draft)),
+        resolved=tuple(states.resolved(given, [*draft.shown, *draft.expected, *draft.cut], draft.gaps)),
         checked=tuple(draft.checked),
         gaps=tuple(
             Gap(
@@ -196,16 +173,16 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
         some, other = explain.examples(runs)
         affected = tuple(_run(r) for r in some.iter_rows(named=True))
         healthy = next((_run(r) for r in other.iter_rows(named=True)), None)
-    key = _key(f)
+    key = states.key(f)
     return Anomaly(
         key=key,
         kind=f.kind,
         direction=f.direction,
         subject=f.series.subject,
         span=f.span,
-        state=_state(given, f),
+        state=states.state(given, f),
         is_level=f.is_level,
-        expected_by_you=next((given.expected[k] for k in sorted(_keys(f)) if k in given.expected), None),
+        expected_by_you=next((given.expected[k] for k in sorted(states.keys(f)) if k in given.expected), None),
         title=words.title(f, zone=given.zone, several=several),
         text=words.text(
             f,
@@ -230,7 +207,7 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
         findings=tuple(evidence.codes) if evidence else (),
         together=tuple(
             Together(
-                key=_key(t),
+                key=states.key(t),
                 kind=t.kind,
                 subject=t.series.subject,
                 title=words.title(t, zone=given.zone, several=several),
@@ -244,37 +221,7 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
 
 def _is_all(f: Found) -> bool:
     """Tell whether all runs of the span are affected, so that there is nobody to compare them with."""
-    return f.kind in (Kind.VOLUME, Kind.SILENCE, *_SCHEDULE)
-
-
-def _state(given: Inputs, f: Found) -> Literal["new", "ongoing"]:
-    if given.previous is None:
-        return "new"
-    limit = _SLOT_AGAIN_NS if f.kind in _SCHEDULE else _GOES_ON_NS
-    for a in (*given.previous.anomalies, *given.previous.expected):
-        same = {a.key, *(t.key for t in a.together)} & _keys(f)
-        if same and f.from_ns - a.span.to_ns <= limit:
-            return "ongoing"
-    return "new"
-
-
-def _resolved(given: Inputs, found: Sequence[Found], draft: Draft) -> list[Anomaly]:
-    """Return what the last report told of and is over; not levels, which are usual now, nor where nobody could tell."""
-    if given.previous is None or _is_gap(given, draft):
-        return []
-    goes_on = {k for f in found for g in (f, *f.together) for k in _keys(g) if _state(given, f) == "ongoing"}
-    return [
-        a.model_copy(update={"state": "resolved"})
-        for a in given.previous.anomalies
-        if not a.is_level and not {a.key, *(t.key for t in a.together)} & goes_on
-    ]
-
-
-def _is_gap(given: Inputs, draft: Draft) -> bool:
-    silent = sum(
-        min(s.to_ns, given.to_ns) - max(s.from_ns, given.from_ns) for s in draft.gaps if s.to_ns > given.from_ns
-    )
-    return given.to_ns <= given.from_ns or silent >= (given.to_ns - given.from_ns) // 2
+    return f.kind in (Kind.VOLUME, Kind.SILENCE, *states.SCHEDULE)
 
 
 def _nearest(given: Inputs, f: Found) -> Change | None:

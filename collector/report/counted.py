@@ -15,7 +15,7 @@ from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
 from collector.report import words
 from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
-from collector.report.subjects import busiest, named, parse
+from collector.report.subjects import busiest, kind_of, named, parse
 
 OPTIONS = Options()
 _PACES = {SLOW: "up", FAST: "down"}
@@ -92,13 +92,14 @@ class Counted:
         )
         # Up to the end of what is judged: whether it goes on is a question to the hours after the window.
         inside = own.filter(pl.col("from_ns") >= row["from_ns"])
-        a, b = explain.densest(inside["x"].to_list(), inside["expected"].to_list())
+        window = int((inside["to_ns"] <= row["to_ns"]).sum())
+        a, b = explain.densest(inside["x"].to_list(), inside["expected"].to_list(), window)
         # A level has lasted for a day; where the change came later than that, it is not known yet to be one.
-        is_level = row["is_level"] and b > a and row["to_ns"] - inside["from_ns"][a] >= OPTIONS.level_h * HOUR_NS
+        is_level = row["is_level"] and row["to_ns"] - inside["from_ns"][a] >= OPTIONS.level_h * HOUR_NS
         if is_level:
             n, x, expected, from_ns, to_ns = row["n"], row["x"], row["expected"], row["from_ns"], row["to_ns"]
         else:
-            part = inside[a:b] if b > a else inside
+            part = inside[a:b]
             n, x, expected = int(part["n"].sum()), int(part["x"].sum()), float(part["expected"].sum())
             from_ns, to_ns = int(part["from_ns"][0]), int(part["to_ns"][-1])
         is_volume = metric == VOLUME
@@ -180,12 +181,12 @@ class Counted:
                 f.expected = Value(value=f.expected.value, low=low, high=high)
 
     def _checked(self, decided: pl.DataFrame) -> list[Checked]:
-        rows = decided.with_columns(kind=pl.col("series").str.split("\x1f").list.first())
+        rows = decided.with_columns(kind=kind_of())
         seen = pl.concat([
             self._given.counts.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
             self._given.histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
             rows.filter("eligible").select("series"),
-        ]).unique().with_columns(kind=pl.col("series").str.split("\x1f").list.first())  # fmt: skip
+        ]).unique().with_columns(kind=kind_of())  # fmt: skip
         out = []
         for kind in _KINDS:
             own = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))

@@ -48,7 +48,7 @@ class Inputs:
     """Keys of anomalies that somebody called expected, with the note; what is over is left out."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Found:
     """One thing that differs, in numbers."""
 

@@ -30,6 +30,11 @@ def named() -> pl.Expr:
     return pl.concat_str(parts, separator=_BETWEEN).alias("series")
 
 
+def kind_of() -> pl.Expr:
+    """Return the kind of a row's `series`."""
+    return pl.col("series").str.split(_BETWEEN).list.first()
+
+
 def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
     """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry."""
     totals = rows.group_by(KEY).agg(total=pl.col(n).sum())

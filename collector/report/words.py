@@ -31,8 +31,8 @@ _TRIALS = {
     Kind.OPERATION_DURATION: ("executions", ""),
 }
 _PACES = (Kind.DURATION, Kind.QUEUE_WAIT, Kind.CALL_DURATION, Kind.OPERATION_DURATION)
-
-
+_SINGLE = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN, Kind.NEW_ERROR, Kind.SILENCE)
+"""Kinds of which nobody can say that they go on, or that say so themselves."""
 _BRIEF: dict[Kind, tuple[str, str, str]] = {
     Kind.FAILURES: ("", "failing more often", "failing less often"),
     Kind.OPERATION_FAILURES: ("", "failing more often", "failing less often"),
@@ -156,7 +156,7 @@ def text(
     said = [_what(found, zone)]
     if found.is_level:
         said.append(f"It has been so since {moment(found.from_ns, zone)}; from now on it counts as usual.")
-    elif found.to_ns >= to_ns and found.kind not in (Kind.MISSED_RUN, Kind.DOUBLE_RUN, Kind.SILENCE):
+    elif found.to_ns >= to_ns and found.kind not in _SINGLE:
         said.append("It goes on.")
     if error is not None and found.kind is not Kind.NEW_ERROR:
         named, n, of = error
@@ -317,8 +317,8 @@ def threshold(found: Found, options: Options) -> str:
             )
         case Kind.SATURATION:
             return (
-                f"{options.gauge_z:g} median absolute deviations and {options.gauge_least_difference:.0%} away from "
-                f"the usual, in {options.gauge_of[0]} of {options.gauge_of[1]} hours"
+                f"{options.gauge_z:g} median absolute deviations and {100 * options.gauge_least_difference:g} points "
+                f"away from the usual, in {options.gauge_of[0]} of {options.gauge_of[1]} hours"
             )
         case Kind.MISSED_RUN | Kind.LATE_RUN | Kind.DOUBLE_RUN:
             return f"More than {length(found.facts['cadence'].grace_ns)} away from its time"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -50,10 +50,12 @@ def bad(task: str, first: int, end: int, share: float = 0.5) -> Share:
     return lambda t, h: share if t == task and first <= h < end else calm(t, h)
 
 
-def hourly(until: int, share: Share = calm, *, since: int = 0, n: int = 25, seed: int = 7) -> pl.DataFrame:
-    """Return failures and arrivals of `TASKS` from hour *since* to *until*."""
+def hourly(
+    until: int, share: Share = calm, *, since: int = 0, n: int = 25, seed: int = 7, names: Sequence[str] = TASKS
+) -> pl.DataFrame:
+    """Return failures and arrivals of the tasks *names* from hour *since* to *until*."""
     rows = []
-    for task in TASKS:
+    for task in names:
         dice = random.Random(f"{seed} {task}")
         for hour in range(until):
             failed = sum(dice.random() < share(task, hour) for _ in range(n))

@@ -155,6 +155,23 @@ def test_the_same_again_a_day_later_is_new() -> None:
     assert [a.state for a in second.resolved] == ["resolved"]
 
 
+def test_what_is_only_counted_this_time_is_not_resolved() -> None:
+    """An anomaly that goes on but is not among the ten any more is neither shown nor resolved."""
+
+    def share(task: str, hour: int) -> float:
+        if task == "task-0-1":
+            return 0.3 if NOW - 3 <= hour < NOW + 2 else calm(task, hour)
+        return 0.7 if NOW <= hour < NOW + 3 else calm(task, hour)
+
+    counts = pl.concat([hourly(NOW + 24, share, names=[f"{t}-{seed}" for t in TASKS]) for seed in (1, 2)])
+    first = made(inputs(counts, NOW))
+    second = made(inputs(counts, NOW + 24, previous=first))
+    assert [a.subject.name for a in first.anomalies] == ["task-0-1"]
+    assert len(second.anomalies) == 10
+    assert second.more == 6
+    assert second.resolved == ()
+
+
 def test_a_new_level_is_told_once_with_the_version_nearest_to_it() -> None:
     """What stays is told as it begins, told as a level a day later, and then is usual."""
     began = NOW - 12

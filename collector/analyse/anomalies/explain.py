@@ -100,21 +100,23 @@ def examples(runs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return affected[places], healthy.head(1)
 
 
-def densest(hits: Sequence[float], expected: Sequence[float]) -> tuple[int, int]:
-    """Return the places [first, end) of the hours that differ; (0, 0) for none.
+def densest(hits: Sequence[float], expected: Sequence[float], window: int) -> tuple[int, int]:
+    """Return the places [first, end) of the hours that differ as the first *window* hours do together.
 
     The stretch with the greatest likelihood ratio of hits that come *ratio* times as often as expected (Poisson), the
     ratio being that of the stretch itself, found in a few rounds. Sums of what is beyond expectation alone would take
     in whatever chance puts beside it. It reaches to the last hour where the hours after it say nothing against that.
     """
-    span, scores = (0, len(hits)), list(hits)
+    start = span = (0, window)
+    scores = list(hits)
     for _ in range(_ROUNDS):
         x, e = sum(hits[span[0] : span[1]]), sum(expected[span[0] : span[1]])
         ratio = min(max(x / e if e > 0 else _MOST_RATIO, 1 / _MOST_RATIO), _MOST_RATIO)
         scores = [h * math.log(ratio) - m * (ratio - 1) for h, m in zip(hits, expected, strict=True)]
         found = _greatest(scores)
-        if found in (span, (0, 0)):
-            span = found
+        if found == (0, 0):
+            return start
+        if found == span:
             break
         span = found
     goes_on = span[1] > span[0] and sum(scores[span[1] :]) > _AGAINST

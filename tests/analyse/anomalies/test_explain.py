@@ -90,9 +90,11 @@ def test_the_hours_that_differ_are_found_without_what_chance_puts_beside_them() 
     usual = [3, 4, 2, 3, 5, 3, 2, 3, 4, 3, 2, 4]
     hits = [*usual, *usual]
     hits[10:12] = [40, 35]
-    assert densest(hits, expected) == (10, 12)
-    assert densest([*usual, 30, 25, 31], [3.0] * 15) == (12, 15)
+    assert densest(hits, expected, 24) == (10, 12)
+    assert densest([*usual, 30, 25, 31], [3.0] * 15, 15) == (12, 15)
     # Quiet hours after it say nothing.
-    assert densest([*usual, 30, 25, 0, 0], [3.0] * 14 + [0.02, 0.02]) == (12, 16)
+    assert densest([*usual, 30, 25, 0, 0], [3.0] * 14 + [0.02, 0.02], 14) == (12, 16)
     drop = [10, 9, 11, 10, 0, 0, 1, 10, 12]
-    assert densest(drop, [10.0] * 9) == (4, 7)
+    assert densest(drop, [10.0] * 9, 9) == (4, 7)
+    # What was caught up afterwards is not the drop.
+    assert densest([*drop, 50, 40, 30], [10.0] * 12, 8) == (4, 7)

@@ -1,0 +1,72 @@
+"""New, ongoing or resolved: an anomaly beside what the last report of the same schedule told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from collector.analyse.anomalies.silence import Stretch
+from collector.model.report import Anomaly, Kind
+from collector.report.inputs import HOUR_NS, Found, Inputs
+from collector.report.subjects import key_of
+
+SCHEDULE = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN)
+_GOES_ON_NS = 6 * HOUR_NS
+"""Calm after which the same is something new."""
+_SLOT_AGAIN_NS = 27 * HOUR_NS
+"""…and for runs of a schedule, which may come once a day."""
+
+
+def key(f: Found) -> str:
+    """Return what names an anomaly as long as it goes on."""
+    return key_of(f.series, f.direction, f.from_ns if f.is_level else None)
+
+
+def keys(f: Found) -> set[str]:
+    """Return the key of an anomaly, and the one it has as long as it is no level."""
+    return {key_of(f.series, f.direction), key(f)}
+
+
+def told_before(f: Found, given: Inputs) -> bool:
+    """Tell whether it was over before the period began and the last report told of it."""
+    return f.to_ns <= given.period.from_ns and bool(keys(f) & _previous_keys(given))
+
+
+def _previous_keys(given: Inputs) -> set[str]:
+    if given.previous is None:
+        return set()
+    before = (*given.previous.anomalies, *given.previous.expected)
+    return {a.key for a in before} | {t.key for a in before for t in a.together}
+
+
+def state(given: Inputs, f: Found) -> Literal["new", "ongoing"]:
+    """Return whether the last report told of it and it went on since."""
+    if given.previous is None:
+        return "new"
+    limit = _SLOT_AGAIN_NS if f.kind in SCHEDULE else _GOES_ON_NS
+    for a in (*given.previous.anomalies, *given.previous.expected):
+        same = {a.key, *(t.key for t in a.together)} & keys(f)
+        if same and f.from_ns - a.span.to_ns <= limit:
+            return "ongoing"
+    return "new"
+
+
+def resolved(given: Inputs, found: Sequence[Found], gaps: Sequence[Stretch]) -> list[Anomaly]:
+    """Return what the last report told of and is over; not levels, which are usual now, nor where nobody could tell.
+
+    *found*: all that differs, also what is not shown.
+    """
+    if given.previous is None or _is_gap(given, gaps):
+        return []
+    everything = [g for f in found for g in (f, *f.together)]
+    goes_on = {k for g in everything if state(given, g) == "ongoing" for k in keys(g)}
+    return [
+        a.model_copy(update={"state": "resolved"})
+        for a in given.previous.anomalies
+        if not a.is_level and not {a.key, *(t.key for t in a.together)} & goes_on
+    ]
+
+
+def _is_gap(given: Inputs, gaps: Sequence[Stretch]) -> bool:
+    silent = sum(min(s.to_ns, given.to_ns) - max(s.from_ns, given.from_ns) for s in gaps if s.to_ns > given.from_ns)
+    return given.to_ns <= given.from_ns or silent >= (given.to_ns - given.from_ns) // 2
