@@ -11,6 +11,8 @@ from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE
 from collector.rules.rule import HEADINGS, Case, Rule
 
 _WIDTH = 100
+_LONGEST, _CUT = 200, 40
+"""A longer text in a case's attributes is shown by its beginning."""
 
 
 def _option(value: Any) -> str:
@@ -106,6 +108,15 @@ def index() -> str:
     return "\n".join([*parts, ""])
 
 
+def _shown(value: Any) -> Any:
+    """Return *value* with its long texts cut, and how long they are."""
+    if isinstance(value, dict):
+        return {k: _shown(v) for k, v in value.items()}
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{value[:_CUT]}… ({len(value):,} characters)"
+    return value
+
+
 def told(case: Case) -> str:
     """Return a case as lines: time, level, message, own keys."""
     lines = []
@@ -119,10 +130,10 @@ def told(case: Case) -> str:
         if r is None:
             lines.append(f"… {len(shown) - 3} more")
         elif "body" in r:
-            data = json.dumps(r["attributes"], ensure_ascii=False)
+            data = json.dumps(_shown(r["attributes"]), ensure_ascii=False)
             lines.append(f"{r['at']:>6g} s {r['level']:<5} {r['body']} {data}")
         else:
-            data = json.dumps(r["attributes"], ensure_ascii=False)
+            data = json.dumps(_shown(r["attributes"]), ensure_ascii=False)
             state = "failed" if r["failed"] else "ok"
             lines.append(f"{r['start']:>6g} s span  {r['name']} until {r['end']:g} s, {state} {data}")
     return "\n".join(lines)
