@@ -138,11 +138,13 @@ def refresh(directory: Path, settings: Settings, minutes: int) -> None:
             print(f"first minute after the start: {wall:.0f} ms, CPU {cpu:.0f} ms\n")
     if runner.errors:
         raise SystemExit(str(runner.errors))
-    print("| step | CPU against 500 ms | CPU ms | median ms | most ms |\n|---|---|---|---|---|")
+    print("| step | median against 500 ms | median ms | most ms | CPU ms |\n|---|---|---|---|---|")
     for name, pairs in steps.items():
         wall, cpu = ([pair[i] for pair in pairs] for i in (0, 1))
-        of_limit, used = middle.median(cpu) / REFRESH_LIMIT_MS, middle.median(cpu)
-        print(f"| {name} | {of_limit:.2f} | {used:.0f} | {middle.median(wall):.0f} | {max(wall):.0f} |")
+        median = middle.median(wall)
+        print(
+            f"| {name} | {median / REFRESH_LIMIT_MS:.2f} | {median:.0f} | {max(wall):.0f} | {middle.median(cpu):.0f} |"
+        )
     print(f"\nresident memory {psutil.Process(os.getpid()).memory_info().rss / 2**20:.0f} MiB\n")
     database.close()
     control.close()
@@ -158,15 +160,17 @@ def asked(directory: Path, settings: Settings, times: int) -> None:
     now = END_NS
     run = database.reading(lambda h: h.frame("SELECT run_id FROM runs ORDER BY at_ns DESC LIMIT 1 OFFSET 5000").item())
     basis = stats.Basis(180 * 10**9, HOUR_NS)
-    print("| what | range | CPU against 100 ms | CPU ms | p50 ms | p95 ms |\n|---|---|---|---|---|---|")
+    print("| what | range | p95 against 100 ms | p50 ms | p95 ms | CPU ms |\n|---|---|---|---|---|---|")
 
     def show(what: str, span: str, act: Callable[[Handle], object]) -> None:
         p50, p95, cpu = many(lambda: database.limited(act, seconds=30, prepare=lambda h: None), times)
-        print(f"| {what} | {span} | {cpu / QUERY_LIMIT_MS:.2f} | {cpu:.0f} | {p50:.0f} | {p95:.0f} |", flush=True)
+        print(f"| {what} | {span} | {p95 / QUERY_LIMIT_MS:.2f} | {p50:.0f} | {p95:.0f} | {cpu:.0f} |", flush=True)
 
     for name, q in queries().items():
         known = {p.name for p in q.parameters}
         for span, hours, bucket in (("24 h", 24, 900), ("7 d", 168, 3600)):
+            if (name.endswith("_hours") and hours < 168) or (f"{name}_hours" in queries() and hours >= 168):
+                continue  # pages ask the one of days, the other of a day
             given = {
                 "from_ns": now - hours * HOUR_NS,
                 "to_ns": now,

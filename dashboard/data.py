@@ -36,6 +36,11 @@ class Range:
         return end - self.span_s * SECOND, end
 
     @property
+    def tables(self) -> str:
+        """Return the end of the names of queries that suit the range: whole hours read hourly tables."""
+        return "_hours" if self.bucket_s % 3600 == 0 else ""
+
+    @property
     def bucket(self) -> str:
         """Return the bucket in words."""
         return in_words(self.bucket_s)

@@ -58,6 +58,7 @@ TASKS = "Tasks"
 TASKS_SUB = (
     "failed of completed and failed, with its 95 % Wilson interval; p95 from 20 runs on, and of the equal period before"
 )
+ESTIMATED = TASKS_SUB + "; percentiles of days are estimated from hourly histograms, within 2.2 %"
 
 EMPTY_TITLE = "No runs in this range"
 EMPTY = (

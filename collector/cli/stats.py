@@ -30,6 +30,7 @@ def stats(
     task: Annotated[str | None, Parameter(help="Only this task.")] = None,
     queue: Annotated[str | None, Parameter(help="Only this queue.")] = None,
     environment: Annotated[str | None, Parameter(help="Only this environment.")] = None,
+    version: Annotated[str | None, Parameter(help="Only this version of the task; queues have none.")] = None,
     population: Annotated[
         Literal["live", "replay", "development", "all"], Parameter(help="Which runs count; test runs never do.")
     ] = "live",
@@ -51,8 +52,9 @@ def stats(
     settings = place.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     rows = Client(where).stats(
-        name, from_=since, to=until, task=task, queue=queue, environment=environment, population=population, by=by
-    )
+        name, from_=since, to=until, task=task, queue=queue, environment=environment, version=version,
+        population=population, by=by,
+    )  # fmt: skip
     shown = _readable(rows) if format == "table" else rows
     sys.stdout.buffer.write(write(shown.to_arrow(), format))
     sys.stdout.flush()

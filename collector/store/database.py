@@ -271,6 +271,8 @@ def _prepare(h: Handle) -> None:
         h.run(ddl.create(name))
     for name, sql in ddl.VIEWS.items():
         h.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+    for name, sql in ddl.MACROS.items():
+        h.run(f"CREATE OR REPLACE MACRO {name} AS {sql}")
     if version is None:
         h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
 

@@ -141,3 +141,32 @@ VIEWS = {
     """,
 }
 """Private views: SQL that more than one reader would repeat."""
+
+MACROS = {
+    # Runs that are no test by hour, status and attempts, of whole hours [a, b). Those that never started are few and in
+    # no hourly table.
+    "run_hours(p, a, b, e)": """TABLE
+        SELECT hour_ns, task_id, outcome AS status,
+               CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs
+        FROM run_cohorts
+        WHERE project = p AND hour_ns >= a AND hour_ns < b AND (e IS NULL OR environment = e)
+        UNION ALL
+        SELECT at_ns // 3600000000000 * 3600000000000, task_id, status, attempt_count, 1
+        FROM runs
+        WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL AND NOT coalesce(is_test, false)
+          AND (e IS NULL OR environment = e)
+    """,
+    # Histograms of how long these runs took and waited; `measured` of the n had measured ends.
+    "time_hours(p, a, b, e)": """TABLE
+        SELECT hour_ns, task_id, measure, ix, n, n - derived_n - inferred_n AS measured
+        FROM duration_hours
+        WHERE project = p AND hour_ns >= a AND hour_ns < b AND measure IN ('execution', 'queue_wait')
+          AND (e IS NULL OR environment = e)
+    """,
+    # What a bucket of a histogram stands for, as `analyse.durations.bucket_ns`.
+    "bucket_estimate(ix)": (
+        "CASE WHEN ix > -159 THEN round(2 * pow(2, ix / 16.0) / (pow(2, 1 / 16.0) + 1) * 1e6)::BIGINT "
+        "WHEN ix IS NOT NULL THEN 0 END"
+    ),
+}
+"""Private macros, likewise."""

@@ -47,16 +47,18 @@ def task_table(tasks: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
 
 
-now = data.query("page_totals", **where).row(0, named=True)
+now = data.query(f"page_totals{chosen.tables}", **where).row(0, named=True)
 if not now["runs"]:
     st.html(
         f'<span class="rw-kpis" data-from="{start}" data-to="{end}"></span><span data-kpi="runs" data-value="0"></span>'
     )
     look.notice(f"**{strings.EMPTY_TITLE}.** {strings.EMPTY}", icon="inbox")
     st.stop()
-then = data.query("page_totals", **before).row(0, named=True)
-buckets = charts.every_bucket(data.query("page_outcomes", **where, bucket_ns=bucket_ns), (start, end, bucket_ns))
-tasks = data.query("page_tasks", **where, bucket_ns=max(bucket_ns, (end - start) // 48))
+then = data.query(f"page_totals{chosen.tables}", **before).row(0, named=True)
+buckets = charts.every_bucket(
+    data.query(f"page_outcomes{chosen.tables}", **where, bucket_ns=bucket_ns), (start, end, bucket_ns)
+)
+tasks = data.query(f"page_tasks{chosen.tables}", **where, bucket_ns=max(bucket_ns, (end - start) // 48))
 wide = max(300, chosen.span_s // 48 // 300 * 300) * data.SECOND
 levels = data.query("page_queue_levels", **where, bucket_ns=wide)
 levels_before = data.query("page_queue_levels", **before, bucket_ns=wide)
@@ -85,7 +87,7 @@ with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="atten
     attention.show(attention.items(now, tasks, levels, findings, min(end, time.time_ns()) - start))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
-cells = data.query("page_heatmap", **where, bucket_ns=hours)
+cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=hours)
 with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=f"{hours // 3600 // data.SECOND} h"), key="heatmap"):
     if cells.is_empty():
         st.caption(strings.HEATMAP_NONE)
@@ -95,7 +97,7 @@ with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=f"{hours // 3600
             charts.heatmap(cells, colors), height=height, key="heatmap_chart", alt="Bad runs by task and hour"
         )
 
-with look.card(strings.TASKS, strings.TASKS_SUB, key="tasks"):
+with look.card(strings.TASKS, strings.ESTIMATED if chosen.tables else strings.TASKS_SUB, key="tasks"):
     number, seconds = st.column_config.NumberColumn, "%,.2f s"
     st.dataframe(
         task_table(tasks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import HOUR_NS
@@ -24,6 +25,7 @@ from collector.model.tables import STATISTICS
 from collector.settings import Queues, Settings, Store
 from collector.store import changes
 from collector.store.database import Database, Handle
+from collector.store.named import queries
 from collector.store.places import Memory
 from collector.store.recent import Changes
 from tests.analyse.story import SECOND, T0, attempt
@@ -122,6 +124,26 @@ def remembered(jobs: Jobs) -> None:
             assert_frame_equal(_sorted(rows), _sorted(stored))
 
 
+def overview_agrees(jobs: Jobs) -> None:
+    """Assert that the Overview's queries of hourly tables count what those of runs count, percentiles within 2.2 %."""
+    first_ns = T0 // HOUR_NS * HOUR_NS - 24 * HOUR_NS
+    window = {"from_ns": str(first_ns), "to_ns": str(first_ns + 7 * 24 * HOUR_NS)}
+
+    def rows(name: str, **more: str) -> pl.DataFrame:
+        query = queries()[name]
+        bound = query.bind({**window, **more})
+        return jobs.database.reading(lambda h: h.frame(query.sql, {**bound, "project": "default"}))
+
+    for name, hours in (("page_totals", 0), ("page_outcomes", 1), ("page_tasks", 1), ("page_heatmap", 6)):
+        more = {"bucket_ns": str(hours * HOUR_NS)} if hours else {}
+        found, expected = rows(f"{name}_hours", **more), rows(name, **more)
+        estimates = [c for c in expected.columns if re.fullmatch(r".*_p[0-9]+(_before)?_ns", c)]
+        assert_frame_equal(found.drop(estimates), expected.drop(estimates))
+        for c in estimates:
+            mine, exact = found[c].cast(pl.Float64), expected[c].cast(pl.Float64)
+            assert_series_equal(mine, exact, rel_tol=durations.RELATIVE_ERROR, abs_tol=1000.0)
+
+
 @settings(
     max_examples=6,
     deadline=None,
@@ -146,6 +168,7 @@ def test_statistics_kept_step_by_step_are_those_of_a_recompute(
         same(jobs.statistics(), recomputed(jobs, as_of_ns))
         jobs.work(LATE)
         same(jobs.statistics(), recomputed(jobs, LATE))
+        overview_agrees(jobs)
         jobs.close()
 
 

@@ -10,7 +10,7 @@ SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket
        quantile_disc(a.ended_ns - a.started_ns, 0.5) AS p50_ns,
        quantile_disc(a.ended_ns - a.started_ns, 0.95) AS p95_ns,
        quantile_disc(a.ended_ns - a.started_ns, 0.99) AS p99_ns
-FROM attempts a JOIN runs r USING (project, run_key)
+FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
 WHERE a.project = $project AND a.task_id = $task AND a.ended_ns IS NOT NULL
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
   AND NOT coalesce(r.is_test, false) AND ($environment IS NULL OR r.environment = $environment)

@@ -6,7 +6,7 @@
 SELECT a.error_type, a.http_status, count(*) AS attempts, count(DISTINCT a.run_key) AS runs,
        count(DISTINCT a.run_key) FILTER (r.status IN ('failed', 'crashed', 'timed_out')) AS failed_runs,
        arg_max(a.error_message, a.started_ns) AS message, max(coalesce(a.ended_ns, a.started_ns)) AS last_ns
-FROM attempts a JOIN runs r USING (project, run_key)
+FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
 WHERE a.project = $project AND a.task_id = $task
   AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR a.status IN ('failed', 'crashed', 'timed_out'))
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns

@@ -1,0 +1,15 @@
+-- `page_heatmap` of whole hours, from hourly tables: for long ranges.
+-- :from_ns bigint required
+-- :to_ns bigint required
+-- :bucket_ns bigint required
+-- :environment varchar
+WITH chosen AS (
+    SELECT coalesce(task_id, '') AS task, hour_ns // $bucket_ns * $bucket_ns AS bucket_ns, runs,
+           (status IN ('failed', 'crashed', 'timed_out') OR coalesce(attempt_count, 1) > 1) AS bad
+    FROM run_hours($project, $from_ns, $to_ns, $environment)
+), worst AS (
+    SELECT task, sum(runs) FILTER (bad) AS hits FROM chosen GROUP BY task HAVING hits > 0
+    ORDER BY hits DESC, task LIMIT 12
+)
+SELECT task, bucket_ns, sum(runs)::BIGINT AS runs, coalesce(sum(runs) FILTER (bad), 0)::BIGINT AS bad
+FROM chosen SEMI JOIN worst USING (task) GROUP BY ALL ORDER BY task, bucket_ns
