@@ -60,8 +60,8 @@ class Counted:
         self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, from_ns=given.from_ns, options=OPTIONS)
         self.rows = pl.concat([plain, paces])
-        self._least_p = 0.0
-        """What the discovery rate over all series came to as a p of one of them: for back-tests."""
+        self._rejected = 0.0
+        """Share of all series, metrics and directions that a test rejects: for back-tests."""
 
     def look(self) -> Look:
         """Test everything and return what fires."""
@@ -69,8 +69,7 @@ class Counted:
         tested = self._tests(self.rows, g.from_ns, g.to_ns, OPTIONS)
         decided = counts.decide(tested, OPTIONS)
         hypotheses = decided.filter("eligible").group_by(_HYPOTHESIS).agg(pl.col("q").min())["q"]
-        rejected = int((hypotheses <= OPTIONS.q).sum())
-        self._least_p = OPTIONS.q * max(rejected, 1) / max(hypotheses.len(), 1)
+        self._rejected = max(int((hypotheses <= OPTIONS.q).sum()), 1) / max(hypotheses.len(), 1)
         merged = events.merge(decided, OPTIONS)
         hourly = decided.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).sort("from_ns")
         found = [self._found(row, hourly) for row in merged.iter_rows(named=True)]
@@ -200,12 +199,13 @@ class Counted:
     def _replayed(self, tested: pl.DataFrame) -> pl.DataFrame:
         """Return *tested* with the q that `counts.decide` gives where other series stand as they do in this report."""
         m = pl.len().over(_HYPOTHESIS)
+        rate = pl.when(pl.col("metric") == VOLUME).then(OPTIONS.volume_q).otherwise(OPTIONS.q)
         inside = (
             tested.filter("eligible")
             .sort("p")
             .with_columns(q=(pl.col("p") * m / pl.int_range(1, pl.len() + 1).over(_HYPOTHESIS)).clip(0, 1))
             .with_columns(q=pl.col("q").reverse().cum_min().reverse().over(_HYPOTHESIS))
-            .with_columns(is_rejected=pl.col("q").min().over(_HYPOTHESIS) <= self._least_p)
+            .with_columns(is_rejected=pl.col("q").min().over(_HYPOTHESIS) <= rate * self._rejected)
         )
         return inside.with_columns(q=pl.when("is_rejected").then("q").otherwise(1.0)).drop("is_rejected")
 

@@ -301,10 +301,11 @@ def baseline(found: Found) -> str:
             "The same hours of the day before the period" if found.kind is Kind.SATURATION else "What was seen before"
         )
     days = max(1, round(f["history_days"]))
-    what = {Kind.VOLUME: f"{count(f['history_n'])} runs"}.get(
-        found.kind, f"{count(f['history_x'])} of {count(f['history_n'])}"
-    )
-    return f"{what} in {days} {'day' if days == 1 else 'days'} before, weighted by age and hour of the day"
+    trials, verb = _TRIALS.get(found.kind, ("runs", "arrived"))
+    told = f"{count(f['history_n'])} {trials} {verb}"
+    if found.kind is not Kind.VOLUME:
+        told = f"{count(f['history_x'])} of {count(f['history_n'])} {trials} {verb or 'did'}"
+    return f"{told} in the {days} {'day' if days == 1 else 'days'} before, weighted by age and hour of the day"
 
 
 def threshold(found: Found, options: Options) -> str:
@@ -313,7 +314,7 @@ def threshold(found: Found, options: Options) -> str:
         case Kind.VOLUME:
             return (
                 f"At least {options.volume_least_ratio:g} times (or one in {options.volume_least_ratio:g} of) the "
-                f"expected number, {options.volume_least_excess:g} runs apart, q of at most {options.q:g}"
+                f"expected number, {options.volume_least_excess:g} runs apart, q of at most {options.volume_q:g}"
             )
         case Kind.SATURATION:
             return (
