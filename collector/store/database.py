@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 
 from collector.model.errors import Refused, UsageError
+from collector.model.identity import content_id
 from collector.settings import Store
 from collector.store import ddl
 
@@ -154,6 +155,7 @@ class Database:
                 if con is not None:
                     con.close()
                 raise
+        _transact(con.cursor(), _define, "BEGIN TRANSACTION")
         database = cls(con, on_fatal)
         database.set_aside = aside
         database._noted = noted
@@ -269,12 +271,21 @@ def _prepare(h: Handle) -> None:
         )
     for name in ddl.TABLES:
         h.run(ddl.create(name))
+    if version is None:
+        h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+
+
+def _define(h: Handle) -> None:
+    """Create views and macros where they differ from those of the file; a full disk still opens one that has them."""
+    told = content_id(*(f"{name} {sql}" for name, sql in (*ddl.VIEWS.items(), *ddl.MACROS.items())))
+    if h.value("SELECT value FROM meta WHERE name = 'views'") == told:
+        return
     for name, sql in ddl.VIEWS.items():
         h.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     for name, sql in ddl.MACROS.items():
         h.run(f"CREATE OR REPLACE MACRO {name} AS {sql}")
-    if version is None:
-        h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+    h.run("DELETE FROM meta WHERE name = 'views'")
+    h.run("INSERT INTO meta VALUES ('views', $told)", {"told": told})
 
 
 def damage_note(directory: Path) -> Path:
