@@ -12,12 +12,15 @@ import polars as pl
 import streamlit as st
 
 from collector.api.client import Client, address
+from collector.model.report import Report
 
 SECOND = 10**9
 FRESH_S = 5
 STATS_S = 20
 """Statistics are computed when asked; the hours and days they are of do not change faster."""
 PAGE = 50
+REPORTS = 100
+"""Reports to choose from."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,64 @@ def _run(url: str, run_id: str, run_key: str | None) -> dict[str, Any]:
 def run(run_id: str, run_key: str | None) -> dict[str, Any]:
     """Return one run with its records."""
     return _run(api_url(), run_id, run_key)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)
+def _reports(url: str) -> list[dict[str, Any]]:
+    return _client(url).reports(limit=REPORTS)
+
+
+def reports() -> list[dict[str, Any]]:
+    """Return the newest reports, each with its counts of anomalies."""
+    return _reports(api_url())
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner=False)
+def _report(url: str, report_id: str) -> Report:
+    return _client(url).report(report_id)
+
+
+def report(report_id: str) -> Report:
+    """Return one report; it never changes."""
+    return _report(api_url(), report_id)
+
+
+def report_text(report_id: str, form: str, dashboard: str | None) -> str:
+    """Return a report as html, md or json."""
+    return _client(api_url()).report_text(report_id, form, dashboard)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)
+def _next_reports(url: str) -> list[dict[str, Any]]:
+    return _client(url).next_reports(1)
+
+
+def next_reports() -> list[dict[str, Any]]:
+    """Return by schedule its next firing."""
+    return _next_reports(api_url())
+
+
+def make_report(since: str) -> Report:
+    """Make a report of the time since *since* (such as `24h`), and keep it."""
+    client = Client(api_url(), timeout_s=300)
+    try:
+        made = client.make_report(since=since)
+    finally:
+        client.close()
+    _reports.clear()
+    return report(str(made["report"]["id"]))
+
+
+def feedback() -> dict[str, dict[str, Any]]:
+    """Return what was said of anomalies and still holds, by their key."""
+    now_ns = time.time_ns()
+    said = _client(api_url()).feedback()
+    return {f["key"]: f for f in said if f["until_ns"] is None or f["until_ns"] > now_ns}
+
+
+def say_expected(key: str, *, expected: bool, note: str = "", until: str | None = None) -> None:
+    """Call an anomaly expected, or take that back."""
+    _client(api_url()).say_expected(key, expected=expected, note=note, until=until)
 
 
 def status() -> dict[str, Any]:

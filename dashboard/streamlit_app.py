@@ -47,7 +47,10 @@ page = st.navigation(
             st.Page(pages / "tasks.py", title=strings.TASKS_PAGE, icon=":material/bolt:"),
             st.Page(pages / "queues.py", title=strings.QUEUES, icon=":material/bar_chart:"),
         ],
-        "Quality": [st.Page(pages / "conventions.py", title=strings.CONVENTIONS, icon=":material/checklist:")],
+        "Quality": [
+            st.Page(pages / "conventions.py", title=strings.CONVENTIONS, icon=":material/checklist:"),
+            st.Page(pages / "reports.py", title=strings.REPORTS, icon=":material/troubleshoot:"),
+        ],
         "": [st.Page(pages / "run.py", title=strings.RUN, icon=":material/receipt_long:", visibility="hidden")],
     }
 )

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from collector.model.report import Chart, Point, Span
 from collector.model.shown import visible
+from collector.model.verdict import scale as scale_of
 
 WIDTH = 680
 HEIGHT = 190
@@ -23,7 +24,6 @@ _VALUES = ("observed", "expected", "low", "high")
 _HOUR_NS = 3600 * 10**9
 _STEPS = (1, 2, 3, 6, 12)
 _MOST_TICKS = 9
-_NS = ((86_400 * 10**9, "d"), (3600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"))
 
 
 def spec(
@@ -33,7 +33,7 @@ def spec(
 
     Telemetry text enters as data or title only, never as an expression.
     """
-    scale, unit = _unit(chart)
+    scale, unit = scale_of(chart)
     rows = [
         {"at": p.at_ns // 10**6, **{name: _scaled(getattr(p, name), scale) for name in _VALUES}}
         for p in _every_bucket(chart)
@@ -127,17 +127,6 @@ def _extent(chart: Chart) -> tuple[int, int]:
 
 def _scaled(value: float | None, scale: float) -> float | None:
     return None if value is None else value * scale
-
-
-def _unit(chart: Chart) -> tuple[float, str]:
-    """Return what to multiply values by, and the unit they then have."""
-    if chart.unit == "share":
-        return 100, " %"
-    if chart.unit == "count":
-        return 1, ""
-    most = max((v for p in chart.points for v in (p.observed, p.high, p.expected) if v is not None), default=0)
-    ns, unit = next(((ns, unit) for ns, unit in _NS if most >= 2 * ns), _NS[-1])
-    return 1 / ns, f" {unit}"
 
 
 def _ticks(from_ns: int, to_ns: int, zone: str) -> Iterator[tuple[int, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
 
+from collector.model.report import Span
 from collector.model.statistics import ENOUGH, share, wilson
+from collector.model.verdict import stretch
 from dashboard import strings
 from dashboard.parts.text import count, duration, percent, safe
 
@@ -35,14 +37,22 @@ class Item:
     rank: tuple[int, float]
     page: str
     state: dict[str, Any]
+    params: dict[str, str] = field(default_factory=dict)
+    """What the URL says there, where no widget is bound to it."""
 
 
 def items(
-    now: dict[str, Any], tasks: pl.DataFrame, queues: pl.DataFrame, findings: list[dict[str, Any]], over_ns: int
+    now: dict[str, Any],
+    tasks: pl.DataFrame,
+    queues: pl.DataFrame,
+    findings: list[dict[str, Any]],
+    over_ns: int,
+    reports: list[dict[str, Any]],
 ) -> list[Item]:
     """Return what stands out, one of each kind before a second of any.
 
-    *queues*: rows of page_queue_levels of the range, *over_ns* of which is past; *findings*: of the conventions.
+    *queues*: rows of page_queue_levels of the range, *over_ns* of which is past; *findings*: of the conventions;
+    *reports*: those made in the range, the newest first.
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
@@ -74,7 +84,7 @@ def items(
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
         state = {"status": ["unknown"]}
         found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
-    return _some_of_each([*found, *_full(queues, over_ns), *_new(findings)])
+    return _some_of_each([*found, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
 
 
 def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
@@ -104,6 +114,18 @@ def _new(findings: list[dict[str, Any]]) -> list[Item]:
     return [Item("checklist", "violet", title, detail, (4, 0), "conventions", {})]
 
 
+def _reported(reports: list[dict[str, Any]]) -> list[Item]:
+    """Return the latest report as an item, when it has something new."""
+    latest = next(iter(reports), None)
+    if latest is None or not latest["new"]:
+        return []
+    period = stretch(Span(from_ns=latest["from_ns"], to_ns=latest["to_ns"]), latest["zone"])
+    detail = strings.NEW_ANOMALIES_DETAIL.format(schedule=safe(latest["schedule"]), period=period)
+    several = strings.NEW_ANOMALIES.format(n=count(latest["new"]))
+    title = strings.NEW_ANOMALY if latest["new"] == 1 else several
+    return [Item("troubleshoot", "red", title, detail, (-1, 0), "reports", {}, {"report": latest["id"]})]
+
+
 def _some_of_each(found: list[Item]) -> list[Item]:
     """Return the first of each kind, then more of the kinds as there is room, in order."""
     ranked = sorted(found, key=lambda i: i.rank)
@@ -126,5 +148,5 @@ def show(found: list[Item]) -> None:
                 if st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
                     # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
                     st.session_state.update({**(FILTERS if item.page == "runs" else {}), **item.state})
-                    st.switch_page(f"app_pages/{item.page}.py", query_params={})
+                    st.switch_page(f"app_pages/{item.page}.py", query_params=item.params)
                 st.caption(item.detail)

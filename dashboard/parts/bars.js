@@ -19,9 +19,10 @@ export default function ({ data, parentElement }) {
     label.title = row.label;
     head.append(label, value);
     box.append(head);
-    if (row.parts) {
-      const track = make("track");
-      for (const part of row.parts) {
+    for (const parts of [row.parts, row.second]) {
+      if (!parts) continue;
+      const track = make(parts === row.second ? "track second" : "track");
+      for (const part of parts) {
         const piece = make(`part ${part.tone}`);
         piece.style.width = `${Math.max(0, Math.min(1, part.share)) * 100}%`;
         track.append(piece);

@@ -12,14 +12,26 @@ from streamlit.testing.v1 import AppTest
 
 from collector.cli import recordings
 from collector.cli.replay import send, to_now
+from collector.control import Control
 from tests import stack
 from tests.dashboard import hostile
+from tests.report import a_report
 from tests.stack import RUNWELL, Stack, until
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "streamlit_app.py"
 RECORDED = sorted((ROOT / "sample_data" / "trigger-dev-4.8.3").glob("*.jsonl.gz"))
 SYNTHETIC = ROOT / "sample_data" / "synthetic-48h.jsonl.zst"
+
+HOSTILE_REPORT = a_report.hostile().model_copy(update={"id": "a" * 16})
+SETTINGS = """[queues.limits]
+media = 2
+
+[[reports.schedules]]
+name = "weekdays"
+cron = "0 9 * * 1-5"
+zone = "Europe/Berlin"
+"""
 
 Open = Callable[..., AppTest]
 
@@ -28,7 +40,7 @@ Open = Callable[..., AppTest]
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
     folder = tmp_path_factory.mktemp("filled")
-    (folder / "runwell.toml").write_text("[queues.limits]\nmedia = 2\n")
+    (folder / "runwell.toml").write_text(SETTINGS)
     with stack.running(folder / "data", "--config", str(folder / "runwell.toml")) as running:
         for path in RECORDED:
             assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
@@ -43,6 +55,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.until(
             lambda: known <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules"
         )
+        control = Control.open(running.data)
+        for report in (a_report.night(), HOSTILE_REPORT):
+            control.save_report(report)
+        control.close()
         yield running
 
 

@@ -15,7 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from dashboard.parts.text import visible
 from tests.dashboard import hostile
-from tests.dashboard.conftest import ROOT
+from tests.dashboard.conftest import HOSTILE_REPORT, ROOT
+from tests.report.a_report import night
+from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
 
@@ -28,9 +30,10 @@ AXE = ROOT / "tests" / "e2e" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 BASELINE: dict[str, str] = json.loads((Path(__file__).parent / "axe_baseline.json").read_text())
 MISSING = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit first asks for these below the page's own path, where they are not, then at the root."""
+NIGHT = night()
 PAGES = {
     "overview": "/", "runs": "/runs", "run": "/run?run_id={run}", "tasks": "/tasks", "queues": "/queues",
-    "conventions": "/conventions",
+    "conventions": "/conventions", "reports": f"/reports?report={HOSTILE_REPORT.id}",
 }  # fmt: skip
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
@@ -204,7 +207,7 @@ def test_hostile_telemetry_is_text_and_nothing_else(light: Watched, name: str) -
     assert not any(c in text for c in "\u202e\u2066")
     shown = {n for n in hostile.NAMES if " ".join(visible(n).split()) in " ".join(text.split())}
     # Tables and selectors draw on a canvas or in an input; elsewhere the names are text, in full.
-    at_least = {"overview": 1, "run": 1, "queues": 5}.get(name, 0)
+    at_least = {"overview": 1, "run": 1, "queues": 5, "reports": 1}.get(name, 0)
     assert len(shown) >= at_least, text
     if name == "runs":
         page.locator(".st-key-task input").fill(hostile.HOST)
@@ -212,4 +215,30 @@ def test_hostile_telemetry_is_text_and_nothing_else(light: Watched, name: str) -
         offered = [o.inner_text() for o in page.locator("[role=option]").all()]
         assert {visible(n) for n in hostile.NAMES[:2]} <= {o.strip() for o in offered}, offered
         assert page.evaluate(INJECTED) == []
+    assert not light.troubles
+
+
+@pytest.mark.parametrize("form", ["HTML", "Markdown", "JSON"])
+def test_a_report_is_downloaded_as_the_api_has_it(light: Watched, filled: Stack, form: str) -> None:
+    """Each download of the Reports page is the document of the API, with links back to this dashboard."""
+    light.open(f"/reports?report={NIGHT.id}")
+    with light.page.expect_download() as asked:
+        light.page.get_by_role("button", name=form, exact=False).first.click()
+    downloaded = Path(asked.value.path()).read_text("utf-8")
+    kind = asked.value.suggested_filename.rpartition(".")[2]
+    assert downloaded == filled.client.report_text(NIGHT.id, kind, light.origin)
+    assert not light.troubles
+
+
+def test_a_downloaded_page_stands_alone(light: Watched, filled: Stack, tmp_path: Path) -> None:
+    """The HTML of a report, opened from a disk, asks for nothing, obeys its own policy, and fits 800 px."""
+    path = tmp_path / "report.html"
+    path.write_text(filled.client.report_text(NIGHT.id, "html"), "utf-8")
+    page = light.page
+    page.goto(path.as_uri())
+    assert page.locator("svg.marks").count() == 2
+    size = page.evaluate("() => getComputedStyle(document.querySelector('h1')).fontSize")
+    assert size == "22px"  # the policy lets its style apply
+    page.set_viewport_size({"width": 800, "height": 900})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert not light.troubles

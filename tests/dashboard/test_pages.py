@@ -17,7 +17,7 @@ from tests.dashboard.conftest import Open
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
-PAGES = ("overview", "runs", "run", "tasks", "queues", "conventions")
+PAGES = ("overview", "runs", "run", "tasks", "queues", "conventions", "reports")
 WINDOW = "coalesce(started_ns, queued_ns, first_seen_ns)"
 
 
@@ -138,7 +138,9 @@ def test_an_empty_store_is_said_to_be_empty(empty: Stack, app: Open, page: str) 
     shown = app(empty.url("api"), page)
     assert not shown.exception
     assert re.search(
-        "No runs in this range|No run matches|Open a run from|No task ran|No queue held|No rule was broken", said(shown)
+        "No runs in this range|No run matches|Open a run from|No task ran|No queue held|No rule was broken|"
+        "No report yet",
+        said(shown),
     )
     assert [d.proto.alt for d in shown.dataframe] == (["Guideline coverage"] if page == "conventions" else [])
 
