@@ -73,7 +73,7 @@ st.selectbox(
 
 def head(report: Report) -> None:
     """Draw the verdict, what it rests on, and the downloads."""
-    st.markdown(f"### {safe(said.verdict(report), longest=300)}")
+    st.header(safe(said.verdict(report), longest=300), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(
             f"{said.stretch(report.period, report.zone, year=True)} · {safe(report.zone)} · {said.checked(report)}"
