@@ -219,5 +219,5 @@ if rows:
         st.dataframe(
             view.listed(rows), hide_index=True, row_height=30, height=look.table_height(len(rows), row=30, most=12),
             placeholder=NONE, alt=strings.ALL_REPORTS, key="reports_table", on_select=chosen_in_table,
-            selection_mode="single-row", column_config={"Period": st.column_config.TextColumn(width=300)},
+            selection_mode="single-row", column_config=view.LIST_COLUMNS,
         )  # fmt: skip

@@ -176,6 +176,13 @@ def label(row: dict[str, Any]) -> str:
     return strings.REPORT_LABEL.format(schedule=row["schedule"], period=period, found=found_in_words(row))
 
 
+LIST_COLUMNS: dict[str, Any] = {
+    "Schedule": st.column_config.TextColumn(width=180),
+    "Period": st.column_config.TextColumn(width=300),
+    "Zone": st.column_config.TextColumn(width=120),
+}
+
+
 def listed(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     """Return one row a report."""
     return pl.DataFrame(
