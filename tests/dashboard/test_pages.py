@@ -34,7 +34,7 @@ def ask(store: Stack, question: str) -> list[dict[str, Any]]:
 
 def said(page: AppTest) -> str:
     """Return the plain words of a page."""
-    kinds = (page.title, page.markdown, page.caption, page.text, page.button)
+    kinds = (page.title, page.header, page.markdown, page.caption, page.text, page.button)
     return " ".join(str(getattr(e, "label", None) or e.value) for kind in kinds for e in kind)
 
 
