@@ -37,7 +37,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         attempt("a", 1, 0, 10, **about),
         attempt("b", 1, 5, 8, failed=True, **about),
         attempt("b", 2, 12, 20, **about),
-        attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", **about),
+        attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", **about),
     ]
     store(database, 1, [("spans", span) for span in spans])
     settings = Settings(data=directory)
@@ -84,6 +84,15 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
     assert (failed["value"], failed["n"]) == (pytest.approx(1 / 3), 3)
     assert (round(retried["low"], 4), round(retried["high"], 4)) == (0.0615, 0.7923)
     assert rows["wasted_time", "total"]["value"] == 4 * SECOND
+
+
+@pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
+def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
+    """`version` leaves the runs of all others out."""
+    rows = [r for r in get(api, f"/api/v1/stats/{name}", by="version", version="7").json() if r["n"]]
+    assert rows
+    # Net arrivals rest on the run's arrival and on its end.
+    assert {(r["version"], r["n"]) for r in rows if r["measure"] != "net_arrivals"} == {("7", 1)}
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ def said(page: AppTest) -> str:
     return " ".join(str(getattr(e, "label", None) or e.value) for kind in kinds for e in kind)
 
 
-def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open) -> None:
-    """The Overview's cards hold what SQL says of the same window: runs, success, retry rate."""
-    shown = html(app(filled.url("api")))
+@pytest.mark.parametrize("span", ["24h", "7d"])
+def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open, span: str) -> None:
+    """The Overview's cards hold what SQL says of the same window, from runs or hourly: runs, success, retry rate."""
+    shown = html(app(filled.url("api"), range=span))
     start, end = map(int, re.search(r'data-from="(\d+)" data-to="(\d+)"', shown).groups())  # type: ignore[union-attr]
     (row,) = ask(
         filled,
