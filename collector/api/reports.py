@@ -221,9 +221,9 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 def _page(text: str, kind: str) -> Response:
-    headers = {"x-content-type-options": "nosniff"}
+    headers = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
     if kind == "html":
         from collector.report import render
 
-        headers["content-security-policy"] = render.policy()
+        headers["content-security-policy"] = f"{render.policy()}; frame-ancestors 'none'; sandbox"
     return Response(text, media_type=_TYPES[kind], headers=headers)

@@ -46,9 +46,10 @@ def spec(
         "scale": {"domain": [first, last], "nice": False, "zero": False},
         "axis": {"values": list(labels), "labelExpr": f"({json.dumps(labels)})[datum.value]"},
     }  # fmt: skip
+    whole = "datum.value % 1 ? '' :" if chart.unit == "count" else ""
     y = {
         "type": "quantitative", "title": None, "scale": {"zero": True, "nice": True},
-        "axis": {"tickCount": 4, "labelExpr": f"format(datum.value, '~r') + {json.dumps(unit)}"},
+        "axis": {"tickCount": 4, "labelExpr": f"{whole} format(datum.value, '~r') + {json.dumps(unit)}"},
     }  # fmt: skip
 
     def line(name: str, mark: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def test_a_report_is_listed_and_read_in_every_form(api: TestClient, client: Clie
     assert client.report_text(NIGHT.id, "html", "http://x:1") == render.html(NIGHT, "http://x:1")
     page = api.get(f"/api/v1/reports/{NIGHT.id}.html")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.headers["content-security-policy"] == render.policy()
+    policy = page.headers["content-security-policy"]
+    assert policy == f"{render.policy()}; frame-ancestors 'none'; sandbox"
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_report_that_is_asked_for_is_made_and_kept(client: Client, control: Control) -> None:

@@ -238,3 +238,12 @@ def test_an_hour_that_comes_twice_is_told_apart() -> None:
     start = int(dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC).timestamp()) * 10**9
     said = verdict.stretch(Span(from_ns=start, to_ns=start + 3 * HOUR), "Europe/Berlin")
     assert said == "Sun 25 Oct, 02:30 CEST to 04:30 CET"
+
+
+def test_counts_are_labelled_in_whole_numbers() -> None:
+    """An axis of counts names no half of a run."""
+    points = tuple(Point(at_ns=i * HOUR, observed=float(i == 3)) for i in range(6))
+    chart = Chart(unit="count", label="runs", bucket_ns=HOUR, points=points)
+    labels = re.findall(r">([^<>]+)</text>", charts.svg(chart, Span(from_ns=0, to_ns=HOUR), "UTC"))
+    assert {"0", "1"} <= set(labels)
+    assert not [label for label in labels if "." in label]
