@@ -80,6 +80,12 @@ def interval(found: Value, unit: str) -> str:
     return f"{value(found.low, unit)} to {value(found.high, unit)}"
 
 
+def fact(found: Value, unit: str) -> str:
+    """Return a number with its counts and interval, such as `59.0 % (124 of 210, 52.0 % to 65.0 %)`."""
+    rest = ", ".join(part for part in (counts(found), interval(found, unit)) if part)
+    return f"{value(found.value, unit)} ({rest})" if rest else value(found.value, unit)
+
+
 def q_value(q: float | None) -> str:
     """Return the false discovery rate in words; empty where no test was made."""
     if q is None:

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from collector.model import verdict as said
 from collector.model.errors import BadInput
-from collector.model.report import Anomaly, Report, RunRef, Value
+from collector.model.report import Anomaly, Report, RunRef
 from collector.model.shown import count, percent, visible
 from collector.report import charts
 
@@ -152,9 +152,8 @@ def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:
         "history": f"Expectations rest on {days} days of telemetry before the period.",
         "c": charts,
         "count": count,
-        "fact": _fact,
-        **{name: getattr(said, name) for name in ("verdict", "value", "counts", "interval", "q_value", "backtest",
-                                                  "moment", "stretch", "checked", "changed")},
+        **{name: getattr(said, name) for name in ("verdict", "value", "fact", "counts", "interval", "q_value",
+                                                  "backtest", "moment", "stretch", "checked", "changed")},
     }  # fmt: skip
 
 
@@ -162,12 +161,6 @@ def _gaps(report: Report) -> str:
     hours = sum(g.span.to_ns - g.span.from_ns for g in report.gaps) / 3.6e12
     share = hours * 3.6e12 / max(1, report.period.to_ns - report.period.from_ns)
     return f"For {hours:.1f} h ({percent(share, 0)} of the period) no telemetry arrived; they were not assessed."
-
-
-def _fact(found: Value, unit: str) -> str:
-    """Return a value with what it rests on, on one line."""
-    rest = ", ".join(part for part in (said.counts(found), said.interval(found, unit)) if part)
-    return f"{said.value(found.value, unit)} ({rest})" if rest else said.value(found.value, unit)
 
 
 def markdown_text(text: object) -> str:

@@ -97,7 +97,7 @@ def evidence(report: Report, a: Anomaly) -> None:
     with look.card(visible(a.title), said.stretch(a.span, report.zone), key="anomaly"):
         st.text(visible(a.text))
         st.caption(
-            strings.CHART_SUB.format(observed=view.fact(a.observed, a.unit), expected=view.fact(a.expected, a.unit))
+            strings.CHART_SUB.format(observed=said.fact(a.observed, a.unit), expected=said.fact(a.expected, a.unit))
             + (f" · {safe(a.chart.label)}" if a.chart else "")
         )
         if a.chart and a.chart.points:

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from collector.model import verdict as said
-from collector.model.report import Anomaly, Report, RunRef, Span, Value
+from collector.model.report import Anomaly, Report, RunRef, Span
 from dashboard import strings
 from dashboard.parts.text import count, percent, visible
 
@@ -105,12 +105,6 @@ def runs(a: Anomaly, zone: str) -> pl.DataFrame:
         schema_overrides={"Status": pl.List(pl.String)},
     )
     return table.drop("Task") if a.subject.type == "task" else table
-
-
-def fact(found: Value, unit: str) -> str:
-    """Return a number with its counts and interval."""
-    rest = ", ".join(part for part in (said.counts(found), said.interval(found, unit)) if part)
-    return f"{said.value(found.value, unit)} ({rest})" if rest else said.value(found.value, unit)
 
 
 def reasons(a: Anomaly) -> list[str]:
