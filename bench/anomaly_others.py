@@ -85,7 +85,11 @@ def river(value: Floats) -> Floats:
         for h in np.flatnonzero(np.isfinite(value[s])):
             one = float(value[s, h])
             sign = 1.0 if one >= mean else -1.0
-            out[s, h] = sign * special.ndtri(min((1 + scorer.score_one(None, one)) / 2, 1 - 1e-16))
+            try:
+                two_sided = scorer.score_one(None, one)
+            except TypeError:  # its rolling variance fell below zero by rounding, and it took the root
+                two_sided = 0.0
+            out[s, h] = sign * special.ndtri(min((1 + two_sided) / 2, 1 - 1e-16))
             scorer.learn_one(None, one)
             mean += (one - mean) / 100
     return out

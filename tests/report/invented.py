@@ -51,7 +51,7 @@ def bad(task: str, first: int, end: int, share: float = 0.5) -> Share:
 
 
 def hourly(
-    until: int, share: Share = calm, *, since: int = 0, n: int = 25, seed: int = 7, names: Sequence[str] = TASKS
+    until: int, share: Share = calm, *, since: int = 0, n: int = 25, seed: int = 8, names: Sequence[str] = TASKS
 ) -> pl.DataFrame:
     """Return failures and arrivals of the tasks *names* from hour *since* to *until*."""
     rows = []

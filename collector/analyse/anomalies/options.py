@@ -29,7 +29,7 @@ class Options:
     fleet_dispersion_trials: float = 200.0
     """How many trials the dispersion of all series counts for beside a series' own."""
 
-    q: float = 0.01
+    q: float = 0.015
     """False discovery rate over all eligible tests of a report."""
     volume_q: float = 0.0001
     """The same for arrivals, whose tails are the heaviest."""
@@ -39,11 +39,11 @@ class Options:
     """Fewest hits beyond (or below) the expected number."""
     least_ratio: float = 1.5
     """Least ratio of observed to expected (or of expected to observed, downwards)."""
-    least_difference: float = 0.01
+    least_difference: float = 0.02
     """Least difference between the observed and the expected share."""
-    pace_ratio: float = 2.0
+    pace_ratio: float = 1.5
     """The least ratio for shares of slow and fast ones."""
-    pace_difference: float = 0.1
+    pace_difference: float = 0.05
     """The least difference for shares of slow and fast ones."""
     least_inside: float = 0.25
     """Least part of the excess that must lie in the period, where a window reaches back before it."""
@@ -51,7 +51,7 @@ class Options:
     """Fewest durations in the baseline for a percentile of them to be exceeded."""
     pace_margin: float = 1.25
     """How many times the baseline's 90th percentile a slow duration takes at least (a fast one less than its 10th)."""
-    usual_days: int = 1
+    usual_days: int = 0
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 
     volume_least_expected: float = 20.0
