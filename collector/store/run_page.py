@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from collector.decode import dialects
+from collector.model import identity
 from collector.model.tables import PUBLIC
 from collector.store import run_links
 from collector.store.database import Handle
@@ -36,6 +39,7 @@ _SPANS = """
     WHERE p.project = $project AND p.run_key = $key AND p.seq BETWEEN $low AND $high
     ORDER BY p.time, p.start_time_unix_nano, p.seq, p."row" LIMIT $most
 """
+_KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
 _CHILD = "run_id, run_key, task_id, status, queue, attempt_count, queued_ns, started_ns, ended_ns"
@@ -47,10 +51,8 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     Where several runs share *run_id* (two environments, say), the newest is meant unless *run_key* is given;
     `same_id` lists them all.
     """
-    same = h.arrow(
-        "SELECT * FROM runs WHERE project = $project AND run_id = $run_id ORDER BY at_ns DESC, run_key",
-        {"project": project, "run_id": run_id},
-    )
+    places = Places(h)
+    same = _named(h, places, project, run_id, run_key)
     keys = same["run_key"].to_pylist()
     if not keys or (run_key is not None and run_key not in keys):
         return None
@@ -72,14 +74,37 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
         **parts,
         "logs": h.arrow(_LOGS, window),
         "spans": h.arrow(_SPANS, window),
-        "children": _children(h, project, row),
+        "children": _children(h, places, project, row),
         "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"]),
     }
 
 
-def _children(h: Handle, project: str, run: dict[str, Any]) -> pa.Table:
+def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:
+    """Return the rows of the runs that share *run_id*, the newest first.
+
+    A run's key follows from its id, dialect and environment, so few keys can be theirs, and places tell where each is.
+    Only if that finds none, or not *run_key*, all ids are read.
+    """
+    environments = {None, *(e for (e,) in h.rows("SELECT DISTINCT environment FROM runs"))}
+    keys = [identity.run_key(project, name, e, "", run_id) for name in dialects.NAMES for e in environments]
+    if run_key and _KEY.fullmatch(run_key):
+        keys.append(run_key)
+    built = within("built_seq", places.built(pl.DataFrame({"run_key": keys}).select(key())))
+    found = _runs(h, built, project, run_id)
+    if found.num_rows and run_key in (None, *found["run_key"].to_pylist()):
+        return found
+    return _runs(h, "true", project, run_id)
+
+
+def _runs(h: Handle, where: str, project: str, run_id: str) -> pa.Table:
+    return h.arrow(
+        f"SELECT * FROM runs WHERE {where} AND project = $project AND run_id = $run_id ORDER BY at_ns DESC, run_key",  # noqa: S608 -- numbers of ours
+        {"project": project, "run_id": run_id},
+    )
+
+
+def _children(h: Handle, places: Places, project: str, run: dict[str, Any]) -> pa.Table:
     """Return the runs that *run* is the parent of, found by the links that lead to them."""
-    places = Places(h)
     keys = pl.DataFrame({"project": [project], "run_key": [run["run_key"]]})
     children = run_links.children(h, places, keys)
     built = within("built_seq", places.built(children.select(key())))

@@ -7,7 +7,10 @@ from typing import Any
 from collector.decode.dialects import generic, trigger_dev
 from collector.decode.dialects.base import Attributes, Dialect
 
-__all__ = ["Attributes", "Dialect", "choose"]
+__all__ = ["NAMES", "Attributes", "Dialect", "choose"]
+
+NAMES = (generic.DIALECT.name, trigger_dev.DIALECT.name)
+"""Names of all dialects."""
 
 
 def choose(resource: Attributes, scope_name: str) -> Dialect | None:

@@ -1,0 +1,112 @@
+"""Looking up runs: by id across environments and dialects, and by filters and text, as a read of all of them would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from collector.jobs.runs import RunsJob
+from collector.model.identity import run_key
+from collector.settings import Settings, Store
+from collector.store import run_page
+from collector.store.database import Database
+from collector.store.named import queries
+from tests.analyse.story import SECOND, T0, attempt
+from tests.jobs.invented import store
+
+ENVIRONMENTS = ("PRODUCTION", "STAGING", None)
+
+
+def told(run: str, environment: str | None, dialect: str, start: float, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Return the span of a run of one attempt in *environment*."""
+    key = run_key("default", dialect, environment, "", run)
+    about = {"environment": environment, "dialect": dialect, "run_key": key, "task_id": "send"}
+    return "spans", attempt(run, 1, start, start + 5, **about | more)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Return a store with six runs of one id, hours apart, and others beside them."""
+    directory: Path = tmp_path_factory.mktemp("store")
+    opened = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+    job = RunsJob(opened, Settings(data=directory).runs)
+    for seq in range(1, 7):
+        at = seq * 7200.0
+        environment, dialect = ENVIRONMENTS[seq % 3], ("trigger_dev", "generic")[seq // 4]
+        also = {"failed": seq % 2 == 0, "correlation_id": f"Order-{seq}", "queue": f"queue-{seq % 2}"}
+        store(opened, seq * 100, [
+            told("shared", environment, dialect, at, **also),
+            told(f"run_{seq}", environment, dialect, at + 1),
+        ], T0 + round(at + 10) * SECOND)  # fmt: skip
+        while job.tick(T0 + round(at + 20) * SECOND):
+            pass
+    yield opened
+    opened.close()
+
+
+def test_every_run_that_shares_an_id_is_found_and_the_newest_is_meant(database: Database) -> None:
+    """Runs of one id in other environments and dialects are listed, newest first; a key chooses among them."""
+    all_ = database.reading(
+        lambda h: h.frame("SELECT * FROM runs WHERE run_id = 'shared' ORDER BY at_ns DESC, run_key")
+    )
+    assert all_.height == 6
+    for key in (None, *all_["run_key"]):
+        found = database.reading(lambda h, k=key: run_page.find(h, "default", "shared", k))  # type: ignore[misc]
+        assert found is not None
+        assert found["same_id"]["run_key"].to_pylist() == all_["run_key"].to_list()
+        assert found["run"]["run_key"].to_pylist() == [key or all_["run_key"][0]]
+        assert found["spans"].num_rows == 1
+
+
+@pytest.mark.parametrize("key", ["0" * 32, "no key", run_key("default", "trigger_dev", "STAGING", "", "run_1")])
+def test_a_key_of_another_run_finds_none(database: Database, key: str) -> None:
+    """An id and a key that are not of one run are no run, whatever the key looks like."""
+    assert database.reading(lambda h: run_page.find(h, "default", "shared", key)) is None
+
+
+def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database) -> None:
+    """Where the key is not what id, dialect and environment give, all ids are read."""
+    key = "f" * 32
+
+    def alone(h: Any) -> Any:
+        h.run(
+            "INSERT INTO runs BY NAME SELECT * REPLACE ($k AS run_key, 'odd' AS run_id) FROM runs LIMIT 1", {"k": key}
+        )
+        found = run_page.find(h, "default", "odd", None)
+        h.run("DELETE FROM runs WHERE run_id = 'odd'")
+        return found
+
+    assert database.writing(alone)["run"]["run_key"].to_pylist() == [key]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {}, {"q": "ORDER-3"}, {"q": "run_"}, {"q": "sen"}, {"q": "nothing"}, {"status": "failed,canceled"},
+        {"status": "failed", "q": "order"}, {"environment": "STAGING"}, {"queue": "queue-1", "retried": "false"},
+        {"task": "other"}, {"retried": "true"},
+    ],
+)  # fmt: skip
+def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given: dict[str, str]) -> None:
+    """Filters, search, order, pages and total are what the same conditions select from all runs."""
+    wanted = database.reading(lambda h: h.frame("SELECT * FROM runs ORDER BY at_ns DESC, run_key"))
+    text = pl.concat_str("run_id", "task_id", "correlation_id", separator="\n", ignore_nulls=True).str.to_lowercase()
+    columns = {"task": "task_id", "queue": "queue", "environment": "environment"}
+    for name, value in given.items():
+        wanted = wanted.filter(
+            text.str.contains(value.lower(), literal=True) if name == "q"
+            else pl.col("status").is_in(value.split(",")) if name == "status"
+            else (pl.col("attempt_count").fill_null(0) > 1) == (value == "true") if name == "retried"
+            else pl.col(columns[name]) == value
+        )  # fmt: skip
+    query = queries()["run_list"]
+    for limit, offset in ((50, 0), (2, 0), (2, 2), (2, 100)):
+        window = {"from_ns": "0", "to_ns": str(2**62), "limit": str(limit), "offset": str(offset)}
+        bound = {**query.bind(window | given), "project": "default"}
+        found = database.reading(lambda h, b=bound: h.frame(query.sql, b))  # type: ignore[misc]
+        assert found["run_key"].to_list() == wanted["run_key"].slice(offset, limit).to_list()
+        assert set(found["total"]) <= {wanted.height}
