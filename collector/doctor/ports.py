@@ -50,12 +50,19 @@ def _owner(port: int) -> str:
         return ""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(str(fd.readlink()) in sockets for fd in (process / "fd").iterdir()):
+            if any(_leads_to(fd) in sockets for fd in (process / "fd").iterdir()):
                 name = (process / "comm").read_text("utf-8", "replace").strip()
                 return f"{name} ({process.name})"
         except OSError:  # gone, or another user's
             continue
     return ""
+
+
+def _leads_to(fd: Path) -> str:
+    try:
+        return str(fd.readlink())
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _inodes(port: int) -> set[str]:

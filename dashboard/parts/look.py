@@ -38,7 +38,12 @@ _CSS = """<style>
 .rw-mark{font-size:11px;opacity:.8;margin-left:5px;cursor:help;vertical-align:middle}
 [class*="st-key-attention_open_"] button{min-height:0;padding:0;text-align:left}
 [class*="st-key-attention_open_"] button p{font-weight:600;line-height:1.35}
+[data-testid="stJson"] [style*="rgb(38, 139, 210)"]{color:#1B6CA8!important}
+[data-testid="stJson"] [style*="rgb(133, 153, 0)"]{color:#5A6700!important}
+[data-testid="stJson"] [style*="rgb(42, 161, 152)"]{color:#17706A!important}
+[data-testid="stJson"] [style*="rgb(181, 137, 0)"]{color:#7A5C00!important}
 </style>"""
+"""Streamlit's JSON view has numbers, times and nulls too pale on white; in its dark theme they have other colours."""
 
 
 def dark() -> bool:
