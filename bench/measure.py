@@ -37,6 +37,8 @@ from collector.store.places import Memory
 REFRESH_LIMIT_MS = 500.0
 QUERY_LIMIT_MS = 100.0
 HOUR_NS = 3_600_000_000_000
+DOCTOR = ("clock_skew", "time_quality")
+"""Queries that no page asks: `runwell doctor` asks them for 24 h, analysts for any time."""
 
 
 def minute(number: int, runs: int, logs: int) -> list[Entry]:
@@ -158,7 +160,9 @@ def asked(directory: Path, settings: Settings, times: int) -> None:
     """Print how long each named query, page part and statistic takes for its usual and its longest range."""
     database = Database.open(directory, settings.store)
     now = END_NS
-    run = database.reading(lambda h: h.frame("SELECT run_id FROM runs ORDER BY at_ns DESC LIMIT 1 OFFSET 5000").item())
+    run, key = database.reading(
+        lambda h: h.rows("SELECT run_id, run_key FROM runs ORDER BY at_ns DESC LIMIT 1 OFFSET 5000")[0]
+    )
     basis = stats.Basis(180 * 10**9, HOUR_NS)
     print("| what | range | p95 against 100 ms | p50 ms | p95 ms | CPU ms |\n|---|---|---|---|---|---|")
 
@@ -183,10 +187,14 @@ def asked(directory: Path, settings: Settings, times: int) -> None:
             extra = {k: w for k, w in words.items() if k not in given}
             text = {k: str(v) for k, v in {**given, **extra}.items() if k in known}
             bound = q.bind(text) | ({"project": "default"} if "$project" in q.sql else {})
-            show(f"query `{name}`", span if "from_ns" in known else "all", lambda h, q=q, b=bound: h.arrow(q.sql, b))  # type: ignore[misc]
+            label, over = f"query `{name}`" + " (doctor)" * (name in DOCTOR), span if "from_ns" in known else "all"
+            show(label, over, lambda h, q=q, b=bound: h.arrow(q.sql, b))  # type: ignore[misc]
             if "from_ns" not in known:
                 break
-    show("one run's page", "", lambda h: run_page.find(h, "default", run, None))
+            if name == "run_list":
+                found = bound | {"q": "task-17"}
+                show(f"query `{name}` with a text", span, lambda h, q=q, b=found: h.arrow(q.sql, b))  # type: ignore[misc]
+    show("one run's page", "", lambda h: run_page.find(h, "default", run, key))
     for name in stats.STATISTICS:
         for span in ("24h", "7d"):
             if name == "little" and span == "7d":

@@ -51,9 +51,10 @@ grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
     runs = figures.value(figures.pick(of_task, "starts", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * data.SECOND
-    sub = strings.ATTEMPT_DURATION_SUB.format(bucket=data.in_words(width_ns // data.SECOND))
+    told = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
+    sub = told.format(bucket=data.in_words(width_ns // data.SECOND))
     with look.card(strings.ATTEMPT_DURATION, sub, key="durations", height=480):
-        found = data.query("page_task_durations", **window, task=task, bucket_ns=width_ns)
+        found = data.query(f"page_task_durations{chosen.tables}", **window, task=task, bucket_ns=width_ns)
         if found.is_empty():
             st.caption(strings.ATTEMPT_DURATION_NONE)
         else:

@@ -124,8 +124,8 @@ def remembered(jobs: Jobs) -> None:
             assert_frame_equal(_sorted(rows), _sorted(stored))
 
 
-def overview_agrees(jobs: Jobs) -> None:
-    """Assert that the Overview's queries of hourly tables count what those of runs count, percentiles within 2.2 %."""
+def pages_agree(jobs: Jobs) -> None:
+    """Assert that pages' queries of hourly tables count what those of runs count, percentiles within 2.2 %."""
     first_ns = T0 // HOUR_NS * HOUR_NS - 24 * HOUR_NS
     window = {"from_ns": str(first_ns), "to_ns": str(first_ns + 7 * 24 * HOUR_NS)}
 
@@ -134,10 +134,14 @@ def overview_agrees(jobs: Jobs) -> None:
         bound = query.bind({**window, **more})
         return jobs.database.reading(lambda h: h.frame(query.sql, {**bound, "project": "default"}))
 
-    for name, hours in (("page_totals", 0), ("page_outcomes", 1), ("page_tasks", 1), ("page_heatmap", 6)):
-        more = {"bucket_ns": str(hours * HOUR_NS)} if hours else {}
+    of_task = {"task": "send"}
+    for name, hours, told in (
+        ("page_totals", 0, {}), ("page_outcomes", 1, {}), ("page_tasks", 1, {}), ("page_heatmap", 6, {}),
+        ("page_task_durations", 3, of_task), ("page_task_durations", 1, of_task | {"environment": "PRODUCTION"}),
+    ):  # fmt: skip
+        more = told | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
         found, expected = rows(f"{name}_hours", **more), rows(name, **more)
-        estimates = [c for c in expected.columns if re.fullmatch(r".*_p[0-9]+(_before)?_ns", c)]
+        estimates = [c for c in expected.columns if re.fullmatch(r"(.*_)?p[0-9]+(_before)?_ns", c)]
         assert_frame_equal(found.drop(estimates), expected.drop(estimates))
         for c in estimates:
             mine, exact = found[c].cast(pl.Float64), expected[c].cast(pl.Float64)
@@ -168,7 +172,7 @@ def test_statistics_kept_step_by_step_are_those_of_a_recompute(
         same(jobs.statistics(), recomputed(jobs, as_of_ns))
         jobs.work(LATE)
         same(jobs.statistics(), recomputed(jobs, LATE))
-        overview_agrees(jobs)
+        pages_agree(jobs)
         jobs.close()
 
 

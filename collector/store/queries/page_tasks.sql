@@ -3,7 +3,7 @@
 -- :to_ns bigint required
 -- :bucket_ns bigint required
 -- :environment varchar
-WITH chosen AS (
+WITH chosen AS NOT MATERIALIZED (
     SELECT coalesce(task_id, '') AS task, at_ns, status,
            attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns
     FROM runs
@@ -12,12 +12,12 @@ WITH chosen AS (
       AND at_ns >= 2 * $from_ns - $to_ns
       AND at_ns < $to_ns
 ), buckets AS (
-    SELECT task, b.i AS i, count(c.task) AS n
+    SELECT task, b.i AS i, coalesce(c.n, 0) AS n
     FROM (SELECT DISTINCT task FROM chosen) t
     CROSS JOIN (SELECT unnest(range(0, ($to_ns - $from_ns + $bucket_ns - 1) // $bucket_ns)) AS i) b
-    LEFT JOIN (SELECT task, (at_ns - $from_ns) // $bucket_ns AS i FROM chosen WHERE at_ns >= $from_ns) c
-        USING (task, i)
-    GROUP BY ALL
+    LEFT JOIN (
+        SELECT task, (at_ns - $from_ns) // $bucket_ns AS i, count(*) AS n FROM chosen WHERE at_ns >= $from_ns GROUP BY ALL
+    ) c USING (task, i)
 ), trends AS (SELECT task, list(n ORDER BY i) AS trend FROM buckets GROUP BY task),
 rows AS (
     SELECT task,
