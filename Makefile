@@ -10,7 +10,7 @@ demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and 
 	$(BIN)/runwell demo $(if $(ONCE),--once)
 
 test: $(READY) .venv/.browser .venv/.npm lint  ## everything CI runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check .

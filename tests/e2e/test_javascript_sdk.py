@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,4 +36,7 @@ def test_a_javascript_program_shows_up_as_runs(collector: Stack, capsys: pytest.
         assert (run["log_count"], run["span_count"]) == records, label
         assert (run["task_id"], run["queue"], run["status"], run["version"]) == ("js-task", "js", "completed", "1.0.0")
     with capsys.disabled():
-        print(f"\nJavaScript: flushed to visible, {len(taken)} clients, longest {max(taken.values()):.2f} s")
+        print(
+            f"\nJavaScript: flushed to visible, {len(taken)} clients, longest {max(taken.values()):.2f} s",
+            file=sys.stderr,
+        )

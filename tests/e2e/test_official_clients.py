@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import astuple
@@ -110,5 +111,5 @@ def _judge(capsys: pytest.CaptureFixture[str], stack: Stack, story: str, clients
         name = "-".join(label.split("-")[:2])
         sums[name] = tuple(map(sum, zip(sums.get(name, (0, 0, 0)), astuple(verdict), strict=True)))
     with capsys.disabled():
-        print(f"\n{story}: (believed delivered, believed lost, of those stored) {sums}")
+        print(f"\n{story}: (believed delivered, believed lost, of those stored) {sums}", file=sys.stderr)
     return verdicts

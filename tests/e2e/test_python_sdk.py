@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -39,4 +40,6 @@ def test_a_python_program_shows_up_as_runs(collector: Stack, capsys: pytest.Capt
             "python-task", "python", "completed", "1.0.0",
         )  # fmt: skip
     with capsys.disabled():
-        print(f"\nPython: flushed to visible, {len(taken)} clients, longest {max(taken.values()):.2f} s")
+        print(
+            f"\nPython: flushed to visible, {len(taken)} clients, longest {max(taken.values()):.2f} s", file=sys.stderr
+        )

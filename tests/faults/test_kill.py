@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import statistics
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
     random.shuffle(deck)
     recovered_s: dict[str, list[float]] = {"receive": [], "store": []}
     with capsys.disabled():
-        print(f"\nRUNWELL_TEST_SEED={SEED} RUNWELL_TEST_KILLS={KILLS}")
+        print(f"\nRUNWELL_TEST_SEED={SEED} RUNWELL_TEST_KILLS={KILLS}", file=sys.stderr)
 
     with running(tmp_path / "data", env=SETTINGS) as stack:
         load = Load(oracle, stack.url_now, SEED)
@@ -84,7 +85,7 @@ def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
             for name, times in recovered_s.items()
             if times
         }
-        print(dict(Counter(deck)), counts, told)
+        print(dict(Counter(deck)), counts, told, file=sys.stderr)
 
 
 def _settle(stack: Stack, load: Load) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_stopping_under_load_loses_nothing(tmp_path: Path, capsys: pytest.Captur
         ends = [line for line in log_lines(stack.data) if line.get("exit_code") is not None]
         assert not ends, "a process did not end by itself"
     with capsys.disabled():
-        print(f"\nSIGTERM under load: down in {took:.2f} s, {counts}")
+        print(f"\nSIGTERM under load: down in {took:.2f} s, {counts}", file=sys.stderr)
 
 
 def test_a_second_instance_gives_way(tmp_path: Path) -> None:
