@@ -25,7 +25,8 @@ _TOGETHER = 24
 _MOST_HOURS = 48
 """Hours computed at one time, the newest first; others wait for the next."""
 _LOOK_BACK_NS = 24 * HOUR_NS
-"""What limits are inferred from."""
+_MOST_STARTED = 25_000
+"""Limits are inferred from the last day, or as many of its last hours as so many runs started in, one at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,9 @@ def busy(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def infer(h: Handle, *, now: Clock) -> int:
-    """Infer the limits of queues from the last day; return how many there are."""
-    from_ns = (now.as_of_ns - _LOOK_BACK_NS) // HOUR_NS * HOUR_NS
+    """Infer the limits of queues from the last day or less (`_MOST_STARTED`); return how many there are."""
+    first_ns, last_ns = (ns // HOUR_NS * HOUR_NS for ns in (now.as_of_ns - _LOOK_BACK_NS, now.as_of_ns - 1))
+    from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
     slots_, waiting = _intervals(held.touching(h, from_ns, now.as_of_ns), now)
     found = inference.infer(slots_, waiting, from_ns=from_ns, to_ns=now.as_of_ns)
     held.set_limits(h, "inferred", found)

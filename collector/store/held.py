@@ -121,3 +121,18 @@ def set_limits(h: Handle, source: str, rows: pl.DataFrame) -> bool:
     h.run("DELETE FROM queue_limits WHERE source = $source", {"source": source})
     h.run("INSERT INTO queue_limits BY NAME SELECT * FROM rows", rows=rows)
     return True
+
+
+def enough_from(h: Handle, first_ns: int, last_ns: int, *, most: int) -> int:
+    """Return the earliest hour from *first_ns* on since which at most *most* runs started, *last_ns* if there is none.
+
+    Both are starts of hours; *last_ns* is the hour that counts whatever started in it.
+    """
+    found = h.value(
+        "SELECT min(hour_ns) FROM (SELECT hour_ns, sum(runs) OVER (ORDER BY hour_ns DESC) AS started FROM "
+        "(SELECT hour_ns, sum(runs) AS runs FROM (SELECT hour_ns, runs FROM flow_hours WHERE event = 'started' "
+        "AND hour_ns BETWEEN $first AND $last UNION ALL SELECT unnest([$first, $last]), 0) GROUP BY hour_ns)) "
+        "WHERE started <= $most OR hour_ns = $last",
+        {"first": first_ns, "last": last_ns, "most": most},
+    )
+    return int(found)
