@@ -189,6 +189,7 @@ class Keeper(threading.Thread):
             "applied_seq": self.applied_seq,
             "runs_seq": self.runs_seq,
             "lag_s": round(self.lag_s, 3),
+            "complete_ns": self.complete_ns,
             "newest_received_ns": self.newest_ns,
             "rows": counts,
             "damaged_groups": len(self._reader.damaged),

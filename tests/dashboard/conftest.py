@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,10 +49,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert not send(to_now(synthetic[len(synthetic) // 2 :]), running.url("http")).refused
         hostile.send(running.url("http"))
         running.applied()
-        known = {
-            "KEY001",
-            "PII001",
-        }  # of a recorded set and of the synthetic workload; rules judge after runs are there
+        sent_ns = time.time_ns()
+        # Statistics and rules come after the runs; both rules are of what was sent: a recorded set, the workload.
+        stack.until(lambda: running.client.status()["complete_ns"] > sent_ns, why="the statistics")
+        known = {"KEY001", "PII001"}
         stack.until(
             lambda: known <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules"
         )
