@@ -12,7 +12,7 @@ from typing import Any
 from collector.decode import dialects, metrics, times
 from collector.decode.dialects import Dialect
 from collector.decode.event import NONE, Event, event
-from collector.decode.names import OTHER, Names
+from collector.decode.names import OTHER, Kind, Names
 from collector.decode.notes import NOTED, REJECTED
 from collector.decode.origin import Origin, sdk
 from collector.decode.times import UNITS, timestamp
@@ -157,10 +157,8 @@ class Walk:
         ident = content_id(self.project, text, schema_url, str(dropped), refs_text)
         service = attributes.get("service.name")
         service = service if isinstance(service, str) else None
+        service = self._bounded("service", "", service)
         self._service = service or ""
-        if service and not self.names.one("service", "", service):
-            self.note("service_overflow")
-            service = self._service = OTHER
         self._count_keys(attributes)
         environment = attributes.get("deployment.environment.name", attributes.get("ctx.environment.type"))
         self.catalogues["resources"][self.project, ident] = (
@@ -210,16 +208,16 @@ class Walk:
         for place, value in from_resource:
             if values[place] is None:
                 values[place] = value
-        values[_TASK] = self._task(values[_TASK])
+        values[_TASK] = self._bounded("task", "", values[_TASK])
         run_id = values[0]
         key = run_key(self.project, own.name, values[5], "", run_id) if run_id else None
         return own, values, key
 
-    def _task(self, task_id: str | None) -> str | None:
-        """Return the task's name, `__other__` beyond the cap."""
-        if not task_id or self.names.one("task", "", task_id):
-            return task_id
-        self.note("task_overflow")
+    def _bounded(self, kind: Kind, service: str, name: str | None) -> str | None:
+        """Return *name*, or `__other__` when it is one beyond the cap."""
+        if not name or self.names.one(kind, service, name):
+            return name
+        self.note(f"{kind}_overflow")
         return OTHER
 
     def _count_keys(self, attributes: dict[str, Any]) -> None:
@@ -228,10 +226,7 @@ class Walk:
 
     def _says(self, says: Event) -> Event:
         """Return the event, with an operation beyond the cap as `__other__`."""
-        if says[0] is None or self.names.one("operation", self._service, says[0]):
-            return says
-        self.note("operation_overflow")
-        return OTHER, says[1], says[2]
+        return self._bounded("operation", self._service, says[0]), says[1], says[2]
 
     def kept(self, attributes: dict[str, Any]) -> str:
         """Return attributes as JSON text, cut to the number that is kept."""
@@ -348,7 +343,8 @@ class Walk:
             w.u32(r.dropped_links_count, "droppedLinksCount"),
             resource_id, scope_id, self.kept(attributes),
             own.name, key, *c[:15], *says, None, *c[15:18],
-            facts.span_type, facts.wait_kind, facts.child_run_id, self._task(facts.child_task_id), facts.child_batch_id,
+            facts.span_type, facts.wait_kind, facts.child_run_id,
+            self._bounded("task", "", facts.child_task_id), facts.child_batch_id,
             facts.is_partial, facts.real_span_id, facts.tags,
             *c[18:22], error_stack,
         ))  # fmt: skip

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -21,6 +20,7 @@ from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
 from collector.jobs.levels import Clock
 from collector.settings import Settings
+from collector.settings.section import nanoseconds
 from collector.store import changes, held, history, run_tables
 from collector.store.database import Database, Handle
 from collector.store.places import Memory
@@ -58,7 +58,7 @@ class Runner:
         self._database = database
         self._control = control
         self._memory = memory
-        self._lease_ns = _ns(settings.runs.stale)
+        self._lease_ns = nanoseconds(settings.runs.stale)
         self._limits = limits.from_settings(PROJECT, settings.queues.limits)
         self._limits_set = False
         self._inferred_ns = 0
@@ -215,7 +215,3 @@ class Runner:
             return any(hour < as_of_ns for hour in held.marked(h))
 
         return self._database.writing(work)
-
-
-def _ns(span: timedelta) -> int:
-    return int(span / timedelta(microseconds=1)) * 1000

@@ -6,10 +6,9 @@ transaction, so that a kill at any moment is made good by the next tick.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from collector.analyse import runs
 from collector.settings import Runs
+from collector.settings.section import nanoseconds
 from collector.store import run_links, run_tables
 from collector.store.database import Database, Handle
 from collector.store.places import Memory, Places
@@ -24,9 +23,9 @@ class RunsJob:
 
     def __init__(self, database: Database, settings: Runs, memory: Memory | None = None) -> None:
         self._database = database
-        self._grace_ns = _ns(settings.retry_grace)
-        self._stale_ns = _ns(settings.stale)
-        self._adopt_ns = _ns(settings.adopt)
+        self._grace_ns = nanoseconds(settings.retry_grace)
+        self._stale_ns = nanoseconds(settings.stale)
+        self._adopt_ns = nanoseconds(settings.adopt)
         self._memory = memory or Memory()
         self.recomputed = 0
         """Runs computed again since the start."""
@@ -63,7 +62,3 @@ class RunsJob:
         recomputed = rewrite.changes.keys.height
         self.recomputed += recomputed
         return recomputed or 1
-
-
-def _ns(span: timedelta) -> int:
-    return int(span / timedelta(microseconds=1)) * 1000

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from collector.receive.resends import Resends
 from collector.receive.senders import Senders
 from collector.receive.via import Via
 from collector.settings import Settings
+from collector.settings.section import nanoseconds
 from collector.telemetry.log import cause, vital
 from collector.telemetry.spans import span
 
@@ -115,7 +115,7 @@ class Admit:
         self._draining = False
         self._refusal: str | None = None
         self._journal = self._open_journal()
-        self._window_ns = _ns(settings.journal.resend_window)
+        self._window_ns = nanoseconds(settings.journal.resend_window)
         self._resends = Resends(self._window_ns)
         self._resends.load(self._journal.digests(clock() - self._window_ns))
         self._names = Projects(settings.names, control.names())
@@ -345,7 +345,7 @@ class Admit:
         try:
             self._journal.forget(
                 self._control.mark(CHECKPOINTED),
-                self._clock() - _ns(journal.keep),
+                self._clock() - nanoseconds(journal.keep),
                 min(int(journal.keep_size), int(journal.full_size)),
                 self._clock() - self._window_ns,
             )
@@ -361,10 +361,6 @@ def _decoded(group: list[_Request], fresh: dict[bytes, _Request], *, written: bo
                 yield Settled(r.signal.name, r.via, replace(r.outcome, duplicate=False), written=False)
             else:
                 yield Settled(r.signal.name, r.via, r.outcome, written=True)
-
-
-def _ns(span: timedelta) -> int:
-    return int(span / timedelta(microseconds=1)) * 1000
 
 
 def data_directory(path: Path) -> Path:

@@ -125,7 +125,7 @@ def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
     own = tuple(
         (key, value)
         for key, value in sent
-        if key not in ("user-agent", AGENT) and not key.startswith((":", "grpc-", "content-", "te"))
+        if key not in ("user-agent", "te", "content-type", AGENT) and not key.startswith((":", "grpc-"))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
     return (*own, (AGENT, agent))
