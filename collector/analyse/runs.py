@@ -129,8 +129,10 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
                 last=pl.coalesce("end_ns", "start_ns"), span=True,
             ),
             logs.select(
-                *RUN, *shared, tags=None, queue_wait_ms="queue_wait_ms", first="time_ns", last="time_ns",
-                span=False,
+                *RUN, *shared, tags=None,
+                # A retry that waited again says so too; the run had waited before its first attempt.
+                queue_wait_ms=pl.when(pl.col("attempt").fill_null(1) == 1).then("queue_wait_ms"),
+                first="time_ns", last="time_ns", span=False,
             ),
         ],
         how="vertical_relaxed",
@@ -345,15 +347,22 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             ended_source=pl.when(pl.col("ended_ns").is_null())
             .then(pl.lit("unknown"))
             .otherwise(pl.coalesce("last_ended_source", pl.lit("inferred"))),
-            queued_ns=pl.coalesce("created_ns", pl.col("started_ns") - pl.col("stated_queue_wait_ns")),
+        )
+        .with_columns(
+            # When the first attempt left no record, nobody knows how long it had waited.
+            stated_queue_wait_ns=pl.when(pl.col("first_number").fill_null(1) == 1).then("stated_queue_wait_ns"),
+        )
+        .with_columns(
+            # A run triggered with a delay is due later than its parent's span says: what its own records say counts.
+            queued_ns=pl.coalesce(pl.col("started_ns") - pl.col("stated_queue_wait_ns"), "created_ns"),
         )
         .with_columns(
             queued_source=pl.when(pl.col("queued_ns").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
-            queue_wait_ns=pl.when(pl.col("started_source") != "unknown").then(
-                (pl.col("started_ns") - pl.col("queued_ns")).clip(0)
-            ),
+            queue_wait_ns=pl.when(
+                (pl.col("started_source") != "unknown") & (pl.col("first_number").fill_null(1) == 1)
+            ).then((pl.col("started_ns") - pl.col("queued_ns")).clip(0)),
             end_to_end_ns=(pl.col("ended_ns") - pl.col("queued_ns")).clip(0),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
@@ -362,8 +371,10 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             queue_wait_source=pl.when(pl.col("queue_wait_ns").is_null())
             .then(pl.lit("unknown"))
-            .when(pl.col("created_ns").is_null())
+            .when(pl.col("stated_queue_wait_ns").is_not_null())
             .then(pl.lit("measured"))
+            .when(pl.col("started_source") == "inferred")
+            .then(pl.lit("inferred"))
             .otherwise(pl.lit("derived"))
         )
     )

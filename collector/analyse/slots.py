@@ -99,7 +99,10 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     """
     about = dimensions(runs, tests=True)
     started = attempts.lazy().filter(pl.col("started_ns").is_not_null())
-    taken = started.filter(pl.col("number") == 1).select(*RUN, taken_ns="dequeued_ns").unique(RUN)
+    is_first = pl.col("number") == 1
+    taken = started.group_by(RUN).agg(
+        taken_ns=pl.col("dequeued_ns").filter(is_first).first(), is_lost=~is_first.any()
+    )  # fmt: skip
     plain = [*QUEUE, "task_id", "population", "run_key"]
     first = (
         runs.lazy()
@@ -108,7 +111,9 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         .join(about, on=RUN, how="inner", nulls_equal=True)
         .join(taken, on=RUN, how="left", nulls_equal=True)
         .select(
-            *plain, number=pl.lit(1, pl.Int32), from_ns="queued_ns",
+            *plain, number=pl.lit(1, pl.Int32),
+            # Where the first attempt left no record, its wait did not last until what is seen.
+            from_ns=pl.when(~pl.col("is_lost").fill_null(False)).then("queued_ns"),
             to_ns=pl.coalesce("taken_ns", "started_ns", pl.lit(as_of_ns)),
         )
     )  # fmt: skip

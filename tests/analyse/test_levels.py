@@ -88,7 +88,8 @@ def backlog_clock(told: History, queue: str, environment: str | None) -> tuple[n
             continue
         first = next((a for a in told.of(run) if a["number"] == 1), None)
         if run["started_ns"] is not None:
-            mark(run["queued_ns"], run["started_ns"] if first is None else taken(first))
+            is_lost = first is None and bool(told.of(run))
+            mark(None if is_lost else run["queued_ns"], run["started_ns"] if first is None else taken(first))
         elif run["status"] == "queued":
             mark(run["queued_ns"], told.as_of_ns)
         for a in told.of(run):

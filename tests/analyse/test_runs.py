@@ -253,6 +253,34 @@ def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
     assert run["end_to_end_ns"] == 4 * SECOND
 
 
+def test_what_a_run_says_of_its_own_wait_beats_its_parent() -> None:
+    """A run triggered with a delay is due later than its parent's span says, and its own records tell since when."""
+    child = attempt("run_child", 1, 60, 64)
+    says = trigger_log("run_child", 60, "order_process_started", queue_wait_ms=500.0)
+    run = one(build([child], [says], _link(run_key=child["run_key"])))
+    assert (run["queue_wait_ns"], run["queue_wait_source"]) == (SECOND // 2, "measured")
+    assert (run["created_ns"], run["queued_ns"]) == (T0, T0 + 60 * SECOND - SECOND // 2)
+
+
+def test_the_wait_of_a_retry_is_not_the_wait_of_its_run() -> None:
+    """Only the second attempt says how long it waited, so how long the run did is unknown."""
+    says = trigger_log("r", 31, "order_process_started", attempt=2, queue_wait_ms=5000.0)
+    tables = build([attempt("r", 1, 0, 10, failed=True), attempt("r", 2, 30, 40)], [says])
+    assert (one(tables)["queue_wait_ns"], one(tables)["queue_wait_source"]) == (None, "unknown")
+    assert tables.attempts["queue_wait_ns"].to_list() == [None, 5 * SECOND]
+
+
+def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
+    """When nothing is left of the first attempt, the time up to the second is not taken for a wait."""
+    child = attempt("run_child", 2, 30, 40)
+    tables = build([child], [], _link(run_key=child["run_key"]))
+    run = one(tables)
+    assert (run["started_source"], run["queue_wait_ns"], run["queue_wait_source"]) == ("inferred", None, "unknown")
+    assert run["end_to_end_ns"] == 40 * SECOND
+    waiting = slots.queued(tables.runs.with_columns(queue=pl.lit("mail")), tables.attempts, as_of_ns=T0 + 60 * SECOND)
+    assert waiting.collect()["from_ns"].to_list() == [None, None]
+
+
 def test_a_failed_child_is_final_once_its_waiting_parent_went_on() -> None:
     """A parent that waits sees only the end of all attempts."""
     child = attempt("run_child", 1, 2, 4, failed=True)
