@@ -20,7 +20,7 @@ UTILISATION = 0.7
 
 
 def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = None) -> pl.DataFrame:
-    """Return level (mean, p95, peak), saturation, time at limit, throttled, over the limit and paused time.
+    """Return level (mean, p95, peak), limit, saturation, time at limit, throttled, over the limit and paused time.
 
     *levels*: rows of `queue_levels`; *by*: at least `QUEUE`, or with `bucket_ns` or an hour added; *buckets*: how many
     each row of the report covers, counted where it is not given. Without a limit
@@ -52,6 +52,8 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             over=ns.filter(limited & (level > limit)).sum(),
             paused=ns.filter(limit == 0).sum(),
             weak=pl.when((pl.col("limit_source") == "inferred").any()).then(2).otherwise(1),
+            most=limit.max(),
+            changed=limit.drop_nulls().n_unique() > 1,
         )
     )
     c = pl.col
@@ -81,6 +83,22 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             level_("mean", ratio(c("held"), c("ns"))),
             level_("p95", c("p95")),
             level_("peak", c("peak")),
+            Number(
+                "limit",
+                "max",
+                "slots",
+                c("most"),
+                n=c("buckets"),
+                coverage=covered,
+                weakness=pl.when(c("weak") == 2).then(2).otherwise(0),
+                note=pl.when(c("known") == 0)
+                .then(pl.lit("limit unknown"))
+                .when(c("changed"))
+                .then(pl.lit("it changed; this is the highest"))
+                .when(c("weak") == 2)
+                .then(pl.lit("inferred from load"))
+                .otherwise(pl.lit("from settings")),
+            ),
             limited_("saturation", c("used"), c("offered")),
             limited_("time_at_limit", c("full"), c("limited")),
             throttled,

@@ -76,7 +76,10 @@ _DURATIONS = {
 }
 
 _QUEUES = {
-    "level": Measure("Slots held", "Slots of the queue held, weighted by time."),
+    "level": Measure("Slots held", "Slots of the queue held, averaged over time, idle time included."),
+    "limit": Measure(
+        "Limit", "Slots the queue may hold at once, the highest of the time range; the note says how that is known."
+    ),
     "saturation": Measure(
         "Saturation", "Slots held, at most the limit, against the limit, over the time a limit is known."
     ),

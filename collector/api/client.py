@@ -53,6 +53,15 @@ def address(data: Path) -> str | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """Rows of a statistic, and the time range that was asked for, ns."""
+
+    rows: pl.DataFrame
+    from_ns: int
+    to_ns: int
+
+
 class Client:
     """Asks the API at *url*."""
 
@@ -67,8 +76,14 @@ class Client:
 
     def stats(self, name: str, **filters: object) -> pl.DataFrame:
         """Return the rows of a statistic; filters as in docs/api.md, with `from_` for `from`."""
+        return self.statistic(name, **filters).rows
+
+    def statistic(self, name: str, **filters: object) -> Statistic:
+        """Return the rows of a statistic and the range they are of; filters as in `stats`."""
         params = {key.rstrip("_"): value for key, value in filters.items()}
-        return _frame(_table(self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)))
+        response = self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)
+        from_ns, to_ns = map(int, response.headers["x-runwell-window"].split("/"))
+        return Statistic(_frame(_table(response)), from_ns, to_ns)
 
     def runs(self, **filters: object) -> Page:
         """Return a page of runs; filters as in docs/api.md, with `from_` for `from`."""

@@ -186,11 +186,25 @@ def call(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def queue(h: Handle, q: Question) -> pl.DataFrame:
-    """Slots held, saturation, time at the limit, throttled, per queue; backlog and time to drain now."""
+    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now."""
+    return _of_task(h, q, _queues(h, q))
+
+
+def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of queues in which the task held slots; levels are of a whole queue, whoever holds them."""
+    if q.choice.version:
+        raise BadInput("slots are held by runs of any version; leave it out", field="version")
+    if not q.choice.task:
+        return rows
+    return rows.join(statistics.slot_hours(h, q.choice), on=slots.QUEUE, how="semi", nulls_equal=True)
+
+
+def _queues(h: Handle, q: Question) -> pl.DataFrame:
     until = min(q.choice.hours().to_ns, q.as_of_ns, statistics.levels_known(h))
     if "bucket_ns" in q.by:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
-    buckets = -(-max(0, until - q.choice.hours().from_ns) // levels_.BUCKET_NS)
+    since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
+    buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
     rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
     waiting = h.frame(
         "SELECT project, queue, environment, queued_ns FROM runs WHERE project = $project AND status = 'queued' "
@@ -208,14 +222,18 @@ def queue(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
-    """Return time per level in whole hours up to *until*, level 0 where nothing was held."""
+    """Return time per level in whole hours up to *until*, level 0 where nothing was held.
+
+    Before anything is known of any queue nobody can tell, so that time is left out.
+    """
     wide = q.choice.hours()
     rows = statistics.levels(h, wide, buckets=buckets)
     queues = rows.select(slots.QUEUE).unique()
-    if until <= wide.from_ns or queues.is_empty():
+    since = max(wide.from_ns, statistics.levels_since(h, q.choice.project))
+    if until <= since or queues.is_empty():
         return rows
     stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
-    window = {"from_ns": wide.from_ns, "to_ns": until}
+    window = {"from_ns": since, "to_ns": until}
     if buckets:
         none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
         idle = levels_.queue_levels(none, none, stated, **window, queues=queues)
@@ -233,6 +251,8 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
 
 def slot_share(h: Handle, q: Question) -> pl.DataFrame:
     """Share of a queue's slot time per task, and slots whose end nobody saw."""
+    if q.choice.version:
+        raise BadInput("slots are held by runs of any version; leave it out", field="version")
     return concurrency.slot_share(statistics.slot_hours(h, q.choice))
 
 
@@ -249,7 +269,10 @@ def _held(h: Handle, q: Question) -> pl.LazyFrame:
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
     """Who holds slots now, the longest first, and slots nobody ended."""
-    return concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
+    if q.choice.version:
+        raise BadInput("who holds a slot is not told by version; leave it out", field="version")
+    found = concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
+    return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
 
 
 def _at(choice: Choice, ns: int) -> Choice:
@@ -261,7 +284,7 @@ def little(h: Handle, q: Question) -> pl.DataFrame:
     to_ns = min(q.choice.to_ns, q.as_of_ns)
     if to_ns - q.choice.from_ns > 2 * 24 * HOUR_NS:
         raise BadInput("the window is longer than two days; narrow it", field="from")
-    return concurrency.little(_held(h, q), from_ns=q.choice.from_ns, to_ns=to_ns)
+    return _of_task(h, q, concurrency.little(_held(h, q), from_ns=q.choice.from_ns, to_ns=to_ns))
 
 
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,16 +10,16 @@ from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, Place
 from collector.model.address import http_url
+from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
-    import polars as pl
+    from collector.api.client import Client
 
 Name = Literal[
     "tasks", "retries", "funnel", "durations", "throughput", "failures", "calls", "queues", "slots", "little",
     "holders", "stuck", "retrying",
 ]  # fmt: skip
 Form = Literal["table", "json", "csv"]
-_UNKNOWN = "?"
 
 
 def stats(
@@ -37,85 +38,78 @@ def stats(
     by: Annotated[str | None, Parameter(help="Columns to group by, with commas; docs/api.md lists them.")] = None,
     format: Annotated[Form, Parameter(help="Form of the rows.")] = "table",
     explain: Annotated[bool, Parameter(help="Say what each number means.", negative=())] = False,
+    every: Annotated[
+        bool, Parameter(help="In a table every number, a row each; so it is for one task or queue.", negative=())
+    ] = False,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     place: Place = DEFAULT,
 ) -> int:
-    """Show numbers of runs, tasks and queues: value, 95 % interval, n, provenance and coverage in every row.
+    """Show numbers of runs, tasks and queues.
+
+    A table of several tasks or queues has a row each with the numbers that matter; one of one task or queue, and
+    --every, has a row a number: value, 95 % interval, n, how it is known, coverage. JSON and CSV have all, as the API.
 
     tasks: all of a task. retries: rates and what retries cost. funnel: what came of attempt 1, 2, …. durations:
     percentiles. throughput, failures, calls. queues: slots held, saturation, backlog; slots: whose they are; little:
     which limit fits; holders: who holds them now. stuck, retrying: runs that are so now.
     """
-    from collector.api.client import Client, address
+    from collector.api.client import ApiError, Client, address
+    from collector.cli import stats_table
     from collector.cli.sql import write
+    from collector.cli.stats_columns import LISTS
 
+    for option, given in (("--since", since), ("--until", until)):
+        if given is not None and not given.strip():
+            raise UsageError(f"{option}: is empty; give a span such as 24h, or a time such as 2026-11-23T08:00:00Z.")
     settings = place.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
-    rows = Client(where).stats(
-        name, from_=since, to=until, task=task, queue=queue, environment=environment, version=version,
-        population=population, by=by,
-    )  # fmt: skip
-    shown = _readable(rows) if format == "table" else rows
-    sys.stdout.buffer.write(write(shown.to_arrow(), format))
+    client = Client(where)
+    try:
+        answer = client.statistic(
+            name, from_=since, to=until, task=task, queue=queue, environment=environment, version=version,
+            population=population, by=by,
+        )  # fmt: skip
+    except ApiError as e:
+        raise UsageError(_as_option(e.message)) from None
+    rows = answer.rows
+    hint = _nothing(client, task, queue) if rows.is_empty() else ""
+    if format != "table":
+        sys.stdout.buffer.write(write(rows.to_arrow(), format))
+        sys.stdout.flush()
+        sys.stderr.write(hint + (stats_table.explain(name, rows, width=None) if explain else ""))
+        return 0
+    width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else None
+    if name in LISTS and "run_id" not in rows.columns and "run_key" in rows.columns and rows.height:
+        ids = client.query("run_ids", keys=",".join(rows["run_key"].head(stats_table.MOST).to_list()))
+        rows = rows.join(ids, on="run_key", how="left", maintain_order="left")
+    shown = hint or stats_table.text(name, rows, width=width, every=every)
+    told = stats_table.explain(name, rows, width=width) if explain else ""
+    head = stats_table.window(name, answer.from_ns, answer.to_ns)
+    sys.stdout.buffer.write(f"{head}\n\n{shown}{told and chr(10)}{told}".encode())
     sys.stdout.flush()
-    if explain:
-        (sys.stdout if format == "table" else sys.stderr).write(_explain(rows))
     return 0
 
 
-def _readable(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return *rows* with values and intervals as people write them; times and durations too."""
-    import polars as pl
-
-    times = [c for c in rows.columns if c in ("hour_ns", "bucket_ns", "since_ns", "from_ns", "failed_ns")]
-    lengths = [c for c in rows.columns if c in ("held_ns", "active_ns", "silent_ns", "long_ns", "quiet_ns")]
-    rows = rows.with_columns(
-        *(pl.from_epoch(pl.col(c) // 1_000_000_000, time_unit="s").alias(c) for c in times),
-        *(pl.col(c).map_elements(lambda ns: _written(ns, "ns"), return_dtype=pl.String) for c in lengths),
-    )
-    if "measure" not in rows.columns:
-        return rows
-    told = [
-        (
-            _written(value, unit),
-            "" if low is None and high is None else f"{_written(low, unit)} to {_written(high, unit)}",
-        )
-        for value, low, high, unit in rows.select("value", "low", "high", "unit").iter_rows()
-    ]
-    return rows.with_columns(
-        value=pl.Series([value for value, _ in told], dtype=pl.String),
-        interval=pl.Series([interval for _, interval in told], dtype=pl.String),
-        coverage=pl.col("coverage").map_elements(lambda c: _written(c, "share"), return_dtype=pl.String),
-    ).select(
-        *(c for c in rows.columns if c not in ("value", "unit", "low", "high", "n", "provenance", "coverage", "note")),
-        "value", "interval", "n", "provenance", "coverage", "note",
-    )  # fmt: skip
+_OPTIONS = {"from": "--since", "to": "--until"}
 
 
-def _written(value: float | None, unit: str) -> str:
-    """Return a number with its unit; unknown is a question mark."""
-    if value is None:
-        return _UNKNOWN
-    if unit == "share":
-        return f"{100 * value:.1f} %"
-    if unit == "nanocents":
-        return f"{value / 1e9:.4g} cents"
-    if unit != "ns":
-        return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
-    for size, name in ((86_400e9, "d"), (3_600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value / 1e3:.3g} µs"
+def _as_option(message: str) -> str:
+    """Return what the API says of a parameter, said of the option."""
+    field, colon, rest = message.partition(": ")
+    known = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
+    if not colon or field not in known:
+        return message
+    return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
 
 
-def _explain(rows: pl.DataFrame) -> str:
-    """Return what each measure in *rows* means, a line each."""
-    from collector.analyse.measures import MEASURES
+def _nothing(client: Client, task: str | None, queue: str | None) -> str:
+    """Return that nothing was found, and the names there are if what was asked for is none of them."""
+    from collector.model.shown import visible
 
-    names = list(dict.fromkeys(rows["measure"])) if "measure" in rows.columns else []
-    lines = [f"{name}: {MEASURES[name].title}. {MEASURES[name].text}" for name in names if name in MEASURES]
-    lines.append(
-        "n: how many runs, attempts, durations or buckets the value rests on. interval: 95 %. provenance: the weakest "
-        "input. coverage: for which share of all that should count the input is known. ?: unknown."
-    )
-    return "\n".join(lines) + "\n"
+    choices = client.query("page_choices")
+    for kind, wanted in (("task", task), ("queue", queue)):
+        names = [str(v) for v in choices.filter(choices["kind"] == kind)["value"].to_list()]
+        if wanted is not None and wanted not in names:
+            there = ", ".join(map(visible, names[:20])) or "none yet"
+            return f"Nothing is known of {kind} {visible(wanted)}. There are: {there}\n"
+    return "Nothing in this range; a longer one (--since 7d) may have something.\n"

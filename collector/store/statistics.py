@@ -111,6 +111,11 @@ def levels_known(h: Handle) -> int:
     return int(h.value("SELECT seq FROM watermark WHERE name = $name", {"name": LEVELS_AS_OF}) or 0)
 
 
+def levels_since(h: Handle, project: str) -> int:
+    """Return since when levels of any queue are known, ns: before, telemetry did not arrive, or is kept no more."""
+    return int(h.value("SELECT min(bucket_ns) FROM queue_levels WHERE project = $project", {"project": project}) or 0)
+
+
 def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
     """Return the rows of `slot_hours` in *choice*'s hours."""
     wide = choice.hours()

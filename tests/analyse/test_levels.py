@@ -157,7 +157,7 @@ def test_the_level_table_equals_a_count_in_every_millisecond(told: History, step
 @settings(max_examples=60, deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[Any]) -> None:
-    """Mean, 95th percentile, peak, saturation, time at limit, throttled, over and paused, each by its definition."""
+    """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions."""
     rows = limit_rows(steps)
     table_ = levels.queue_levels(
         held_of(told), waiting_of(told), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS
@@ -173,6 +173,7 @@ def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[
         assert value["level", "mean"] == pytest.approx(n.mean())
         assert value["level", "p95"] == sorted(n)[math.ceil(0.95 * WINDOW_MS) - 1]
         assert value["level", "peak"] == n.max()
+        assert value["limit", "max"] == max((most for most in limit if most is not None), default=None)
         open_ = [(int(n[i]), limit[i], bool(waits[i])) for i in range(WINDOW_MS) if limit[i]]
         known = [x for x in limit if x is not None]
         if not open_:

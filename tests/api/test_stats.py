@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import polars as pl
@@ -13,6 +15,7 @@ from starlette.testclient import TestClient
 
 from collector.api import client, routes, stats
 from collector.cli.root import run
+from collector.cli.stats import Name
 from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
@@ -104,6 +107,8 @@ def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
         ("retries", {"population": "all of them"}, "population: expected one of live, replay, development, all"),
         ("retries", {"to": "1000h"}, "from: expected a time before `to`"),
         ("little", {"from": "9d"}, "from: the window is longer than two days"),
+        ("queues", {"version": "7"}, "version: slots are held by runs of any version; leave it out"),
+        ("holders", {"version": "7"}, "version: who holds a slot is not told by version; leave it out"),
     ],
 )
 def test_a_wrong_parameter_is_named(api: TestClient, name: str, params: dict[str, str], says: str) -> None:
@@ -120,18 +125,88 @@ def test_an_unknown_statistic_is_not_found(api: TestClient) -> None:
     assert "there are tasks, retries" in answer.json()["error"]
 
 
-def test_the_command_line_shows_and_explains_them(
+@pytest.mark.parametrize("name", ["queues", "little", "slots"])
+def test_queues_of_a_task_are_those_it_held_slots_in(api: TestClient, name: str) -> None:
+    """`task` leaves the queues of other tasks out; levels stay those of the whole queue."""
+    assert {r["queue"] for r in get(api, f"/api/v1/stats/{name}", task="send").json()} == {"mail"}
+    assert get(api, f"/api/v1/stats/{name}", task="receive").json() == []
+
+
+def test_levels_begin_with_the_telemetry(api: TestClient) -> None:
+    """Time before anything was known of any queue is not counted as idle: a longer range changes no level."""
+
+    def numbers(since: str) -> list[object]:
+        rows = get(api, "/api/v1/stats/queues", **{"from": since}).json()
+        return [(r["measure"], r["statistic"], r["value"], r["n"]) for r in rows]
+
+    assert ("level", "peak", 2.0) in [row[:3] for row in numbers("3h")]  # type: ignore[index]
+    assert numbers("3h") == numbers("9d")
+
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(
     api: TestClient, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """`runwell stats` prints a table, JSON or CSV, and --explain what each number means."""
+) -> Cli:
+    """Return a function that runs `runwell stats` over the time of the runs: exit code, stdout, stderr."""
     monkeypatch.setattr(client.httpx, "Client", lambda **given: api)
-    window = ["--since", str(T0 - 3600 * SECOND), "--until", str(AS_OF), "--data", str(tmp_path)]
-    assert run(["stats", "retries", *window, "--format", "json"]) == 0
-    rows = json.loads(capfdbinary.readouterr().out)
-    assert {"task_id", "measure", "value", "n", "provenance", "coverage"} <= set(rows[0])
-    assert run(["stats", "failures", *window, "--format", "csv"]) == 0
-    assert pl.read_csv(capfdbinary.readouterr().out)["failed"].to_list() == [1]
-    assert run(["stats", "retries", *window, "--explain"]) == 0
-    shown = capfdbinary.readouterr().out.decode()
-    assert "33.3 %" in shown
-    assert "run_retry_rate: Retry rate. Runs with more than one attempt among" in shown
+    window = {"--since": str(T0 - 3600 * SECOND), "--until": str(AS_OF), "--data": str(tmp_path)}
+
+    def stats_(*words: str, **options: str) -> tuple[int, str, str]:
+        given = {**window, **{f"--{name}": value for name, value in options.items()}}
+        code = run(["stats", *words, *(part for pair in given.items() for part in pair)])
+        told = capfdbinary.readouterr()
+        return code, told.out.decode(), told.err.decode()
+
+    return stats_
+
+
+def test_the_command_line_shows_and_explains_them(cli: Cli) -> None:
+    """`runwell stats` prints a table, JSON or CSV, and --explain what each number means; with JSON on stderr."""
+    _, out, err = cli("retries", "--explain", format="json")
+    assert {"task_id", "measure", "value", "n", "provenance", "coverage"} <= set(json.loads(out)[0])
+    assert "Retry rate (run_retry_rate; column Retried): Runs with more than one attempt" in " ".join(err.split())
+    assert pl.read_csv(cli("failures", format="csv")[1].encode())["failed"].to_list() == [1]
+    _, out, err = cli("retries", "--explain")
+    assert re.search(r"^Retry rate +33\.3 % +6\.1 to 79\.2 % +3 ", out, re.MULTILINE)
+    assert "Retry rate (run_retry_rate; column Retried): Runs with more than one attempt" in " ".join(out.split())
+    assert err == ""
+
+
+@pytest.mark.parametrize("name", get_args(Name))
+def test_every_statistic_has_a_table_and_is_explained(cli: Cli, name: str) -> None:
+    """Each prints its range, then a table or that nothing was found, then what its numbers mean."""
+    code, out, _ = cli(name, "--explain")
+    assert code == 0
+    head, table, meaning = re.split(r"\n\n+", out, maxsplit=2)
+    assert head.startswith(f"{name}: ")
+    assert "UTC" in head
+    assert table
+    assert "What the numbers mean" in meaning
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("tasks", {"since": "yesterday"}, "--since: expected nanoseconds, a time such as"),
+        ("tasks", {"since": ""}, "--since: is empty; give a span such as 24h"),
+        ("tasks", {"until": "10000d"}, "--since: expected a time before --until"),
+        ("tasks", {"by": "colour"}, "--by: cannot group tasks by 'colour'; there are task_id"),
+        ("queues", {"version": "7"}, "--version: slots are held by runs of any version"),
+    ],
+)
+def test_a_wrong_option_is_named_as_it_was_given(cli: Cli, name: str, options: dict[str, str], says: str) -> None:
+    """An option that is wrong ends the command with one sentence that names the option, not the API's parameter."""
+    code, out, err = cli(name, **options)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"runwell: {says}")
+
+
+def test_what_is_not_there_is_said(cli: Cli) -> None:
+    """A task that nobody knows is named, with those there are; JSON stays an empty list."""
+    assert "Nothing is known of task receive. There are: send" in cli("tasks", task="receive")[1]
+    _, out, err = cli("tasks", task="receive", format="json")
+    assert json.loads(out) == []
+    assert "Nothing is known of task receive. There are: send" in err
