@@ -137,12 +137,13 @@ def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: li
 
 def finished(told: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Return rows of `NUMBERS` from key, statistic, value, low, high, note, n, weak, coverage."""
-    order = {"count": 0, "mean": 1, **{_name(p): 2 + p for p in range(1000)}, "max": 2_000}
+    statistic = pl.col("statistic")
+    permille = statistic.str.strip_prefix("p").cast(pl.Float64, strict=False)
     return (
         told.with_columns(
-            unit=pl.when(pl.col("statistic") == "count").then(pl.lit("durations")).otherwise(pl.lit("ns")),
+            unit=pl.when(statistic == "count").then(pl.lit("durations")).otherwise(pl.lit("ns")),
             provenance=provenance(pl.col("value").is_not_null(), pl.col("weak")),
-            order=pl.col("statistic").replace_strict(order, default=9_999, return_dtype=pl.Int32),
+            order=pl.when(statistic == "count").then(-2).when(statistic == "mean").then(-1).otherwise(permille),
         )
         .sort(*by, *_KEY, "order", nulls_last=True)
         .select(*by, *(pl.col(name).cast(kind) for name, kind in NUMBERS.items()))
@@ -196,42 +197,40 @@ def estimate(
     both = lazy.with_columns(outcome=pl.lit(None, pl.String))
     if outcomes:
         both = pl.concat([both, lazy.select(both.collect_schema().names())])
+    n = pl.col("n")
     groups = (
-        both.group_by(key)
+        both.sort("ix")
+        .group_by(key)
         .agg(
-            n=pl.col("n").sum(),
+            n=n.sum(),
             total=pl.col("total_ns").cast(pl.Float64).sum(),
             weak=pl.when(pl.col("inferred_n").sum() > 0)
             .then(2)
             .when(pl.col("derived_n").sum() > 0)
             .then(1)
             .otherwise(0),
+            **{_name(p): pl.col("ix").filter(n.cum_sum() * 1000 >= n.sum() * p).first() for p in permilles},
         )
         .with_columns(coverage=pl.lit(None, pl.Float64))
-        .collect(engine="streaming")
+        .collect()
     )
-    none = pl.lit(None, pl.Float64)
-    told = [
-        groups.select(
-            *key, statistic=pl.lit("count"), value=pl.col("n").cast(pl.Float64), low=none, high=none,
-            note=pl.lit(None, pl.String),
-        ),
-        groups.select(
-            *key, statistic=pl.lit("mean"), value=ratio(pl.col("total"), pl.col("n")), low=none, high=none,
-            note=pl.lit(None, pl.String),
-        ),
-    ]  # fmt: skip
-    for permille in permilles:
-        found = from_buckets(both, key, permille).collect(engine="streaming")
-        enough_ = pl.col("n") >= enough(permille)
-        value = pl.when(enough_).then(pl.col("estimate_ns").cast(pl.Float64))
-        told.append(
-            found.select(
-                *key, statistic=pl.lit(_name(permille)), value=value, low=value * (1 - RELATIVE_ERROR),
-                high=value * (1 + RELATIVE_ERROR),
-                note=pl.when(enough_)
-                .then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
-                .otherwise(pl.lit(f"fewer than {enough(permille)} values")),
-            )
+    kept = [*key, "n", "weak", "coverage"]
+    no = pl.lit(None, pl.Float64)
+
+    def told(statistic: str, value: pl.Expr, low: pl.Expr = no, high: pl.Expr = no, note: pl.Expr = no) -> pl.DataFrame:
+        return groups.select(
+            *kept, statistic=pl.lit(statistic), value=value.cast(pl.Float64), low=low, high=high,
+            note=note.cast(pl.String),
         )  # fmt: skip
-    return finished(pl.concat(told).join(groups.select(*key, "n", "weak", "coverage"), on=key, nulls_equal=True), by)
+
+    def percentile(permille: int) -> pl.DataFrame:
+        is_enough = n >= enough(permille)
+        value = pl.when(is_enough).then(bucket_ns(_name(permille)).cast(pl.Float64))
+        note = pl.when(is_enough).then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
+        return told(
+            _name(permille), value, value * (1 - RELATIVE_ERROR), value * (1 + RELATIVE_ERROR),
+            note.otherwise(pl.lit(f"fewer than {enough(permille)} values")),
+        )  # fmt: skip
+
+    mean = told("mean", ratio(pl.col("total"), n))
+    return finished(pl.concat([told("count", n), mean, *(percentile(p) for p in permilles)]), by)
