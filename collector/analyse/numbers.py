@@ -174,7 +174,7 @@ def weakness(counted: str, where: pl.Expr | None = None) -> pl.Expr:
     """Return the weakness of rows that count `derived_…` and `inferred_…` of *counted*, over a group."""
 
     def some(name: str) -> pl.Expr:
-        column = pl.col(f"{name}_{counted}")
-        return (column if where is None else column.filter(where)).sum() > 0
+        found = pl.col(f"{name}_{counted}") > 0
+        return (found if where is None else found & where).any()
 
     return pl.when(some("inferred")).then(2).when(some("derived")).then(1).otherwise(0)

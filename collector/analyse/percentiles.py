@@ -200,16 +200,17 @@ def estimate(
     n = pl.col("n")
     groups = (
         both.sort("ix")
+        .with_columns(reached=n.cum_sum().over(key), all=n.sum().over(key))
         .group_by(key)
         .agg(
             n=n.sum(),
             total=pl.col("total_ns").cast(pl.Float64).sum(),
-            weak=pl.when(pl.col("inferred_n").sum() > 0)
+            weak=pl.when((pl.col("inferred_n") > 0).any())
             .then(2)
-            .when(pl.col("derived_n").sum() > 0)
+            .when((pl.col("derived_n") > 0).any())
             .then(1)
             .otherwise(0),
-            **{_name(p): pl.col("ix").filter(n.cum_sum() * 1000 >= n.sum() * p).first() for p in permilles},
+            **{_name(p): pl.when(pl.col("reached") * 1000 >= pl.col("all") * p).then("ix").min() for p in permilles},
         )
         .with_columns(coverage=pl.lit(None, pl.Float64))
         .collect()

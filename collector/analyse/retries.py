@@ -81,7 +81,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     over = completed | failed
 
     def added(value: pl.Expr, where: pl.Expr | None = None) -> pl.Expr:
-        return value.filter(ok if where is None else ok & where).sum()
+        return pl.when(ok if where is None else ok & where).then(value).otherwise(0).sum()
 
     sums = ["wasted", "backoff", "latency"]
     return hours.group_by(by).agg(

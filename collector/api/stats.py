@@ -113,8 +113,8 @@ def retry(h: Handle, q: Question) -> pl.DataFrame:
     """Rates of runs that retry, fail and recover, what that costs; and rates of attempts."""
     by = list(q.by)
     runs = retries.report(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=_horizon(h, q))
-    keys = [*by, "number", "outcome"]
-    hours = statistics.summed(h, "attempt_hours", q.choice, keys, _sums("attempt_hours", "number", "outcome"))
+    counts = ["attempts", "derived_attempts", "inferred_attempts"]
+    hours = statistics.summed(h, "attempt_hours", q.choice, [*by, "number", "outcome"], counts)
     return pl.concat([runs, retries.attempts(hours, by)])
 
 
@@ -149,8 +149,7 @@ def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.Dat
 
 def flow(h: Handle, q: Question) -> pl.DataFrame:
     """Arrivals, starts and ends, as counts and per hour."""
-    keys = [*q.by, "event", "outcome"]
-    rows = statistics.summed(h, "flow_hours", q.choice, keys, _sums("flow_hours", "event", "outcome"))
+    rows = statistics.summed(h, "flow_hours", q.choice, [*q.by, "event"], _sums("flow_hours", "event", "outcome"))
     over_ns = HOUR_NS if "hour_ns" in q.by else max(1, min(q.choice.to_ns, q.as_of_ns) - q.choice.hours().from_ns)
     return throughput.report(rows, list(q.by), over_ns=over_ns)
 
