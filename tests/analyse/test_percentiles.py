@@ -192,6 +192,46 @@ def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: 
     assert report["mean"]["value"] == pytest.approx(sum(ended) / len(ended), rel=1e-9)
 
 
+bucket_rows = st.tuples(
+    st.sampled_from([None, "a", "b"]), st.sampled_from(["wait", "execution"]), st.sampled_from(["completed", "failed"]),
+    st.integers(-2, 30), st.integers(1, 60), st.integers(0, 10**12), st.sampled_from([0, 0, 1]),
+    st.sampled_from([0, 0, 0, 1]),
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(bucket_rows, max_size=40), st.booleans())
+def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple[Any, ...]], outcomes: bool) -> None:
+    """Buckets of many tasks, measures, outcomes and hours, in any order, give each group what it gets alone."""
+    schema = {
+        "task_id": pl.String, "measure": pl.String, "outcome": pl.String, "ix": pl.Int32, "n": pl.Int64,
+        "total_ns": pl.Int64, "derived_n": pl.Int64, "inferred_n": pl.Int64,
+    }  # fmt: skip
+    found = percentiles.estimate(pl.DataFrame(rows, schema=schema, orient="row"), ["task_id"], outcomes=outcomes)
+    expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for task, measure in {row[:2] for row in rows}:
+        for outcome in {None, *(row[2] for row in rows if outcomes and row[:2] == (task, measure))}:
+            own = [row[3:] for row in rows if row[:2] == (task, measure) and outcome in (None, row[2])]
+            each = sorted(ix for ix, n, *_ in own for _ in range(n))
+            word = "inferred" if any(row[4] for row in own) else "derived" if any(row[3] for row in own) else "measured"
+            key = (task, measure, outcome)
+            expected[*key, "count"] = (len(each), len(each), word)
+            expected[*key, "mean"] = (pytest.approx(sum(row[2] for row in own) / len(each)), len(each), word)
+            for permille in (500, 950, 990):
+                value = None
+                if len(each) >= statistics.enough(permille):
+                    ix = pl.DataFrame({"ix": [each[statistics.nearest_rank(len(each), permille) - 1]]})
+                    value = ix.select(durations.bucket_ns()).item()
+                expected[*key, f"p{permille / 10:g}"] = (value, len(each), word if value is not None else "unknown")
+    columns = ("value", "n", "provenance")
+    keys = ["task_id", "measure", "outcome", "statistic"]
+    assert {tuple(r[k] for k in keys): tuple(r[c] for c in columns) for r in found.rows(named=True)} == expected
+    assert len(found) == len(expected)
+    order = {"count": 0, "mean": 1, "p50": 2, "p95": 3, "p99": 4}
+    ranked = [(*((v is None, v or "") for v in row[:3]), order[row[3]]) for row in found.select(keys).rows()]
+    assert ranked == sorted(ranked)
+
+
 @settings(max_examples=60, deadline=None)
 @given(histories(most=12))
 def test_durations_follow_from_times_one_run_at_a_time(story: History) -> None:

@@ -11,8 +11,11 @@ from typing import get_args
 import httpx
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from starlette.testclient import TestClient
 
+from collector.analyse import percentiles, retries, throughput
+from collector.analyse.frames import HOUR_NS
 from collector.api import client, routes, stats
 from collector.cli.root import run
 from collector.cli.stats import Name
@@ -20,7 +23,7 @@ from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.settings import Settings, Store
-from collector.store.database import Database
+from collector.store.database import Database, Handle
 from collector.store.places import Memory
 from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import store
@@ -30,8 +33,8 @@ NUMBER = ("measure", "statistic", "unit", "value", "n", "low", "high", "provenan
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """Return a client of an API over three runs: completed at once, recovered by a retry, failed for good."""
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Return a store of three runs: completed at once, recovered by a retry, failed for good."""
     directory = tmp_path_factory.mktemp("stats")
     database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
     control = Control.open(directory)
@@ -50,10 +53,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     while runner.run(AS_OF):
         pass
     assert runner.errors == {}
-    app = routes.application(database, settings, dict, str, bytes)
-    yield TestClient(app, raise_server_exceptions=False)
+    yield database
     control.close()
     database.close()
+
+
+@pytest.fixture(scope="module")
+def api(database: Database) -> TestClient:
+    """Return a client of an API over that store."""
+    app = routes.application(database, Settings(), dict, str, bytes)
+    return TestClient(app, raise_server_exceptions=False)
 
 
 def get(api: TestClient, path: str, **params: str) -> httpx.Response:
@@ -87,6 +96,32 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
     assert (failed["value"], failed["n"]) == (pytest.approx(1 / 3), 3)
     assert (round(retried["low"], 4), round(retried["high"], 4)) == (0.0615, 0.7923)
     assert rows["wasted_time", "total"]["value"] == 4 * SECOND
+
+
+@pytest.mark.parametrize("by", ["task_id,environment", "version", "hour_ns,queue", ""])
+def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: Database, by: str) -> None:
+    """What is read is added up before, and only in columns the numbers are made of: every cell stays the same."""
+    asked = stats.question("tasks", {"from": "3h", "by": by}, "default", AS_OF, stats.Basis(0, 3600 * SECOND))
+    keys = list(asked.by)
+
+    def both(h: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
+        def read(table: str) -> pl.DataFrame:
+            return h.frame(f"SELECT * FROM {table} WHERE population = 'live'")
+
+        horizons = retries.horizon(read("run_cohorts"), read("duration_hours"), floor_ns=0)
+        measures = pl.col("measure").is_in(["queue_wait", "execution", "end_to_end"])
+        window = HOUR_NS if "hour_ns" in keys else AS_OF - asked.choice.hours().from_ns
+        plain = pl.concat([
+            retries.report(read("run_cohorts"), keys, as_of_ns=AS_OF, horizons=horizons),
+            retries.attempts(read("attempt_hours"), keys),
+            throughput.report(read("flow_hours"), keys, over_ns=window),
+            percentiles.estimate(read("duration_hours").filter(measures), keys, outcomes=False),
+        ])  # fmt: skip
+        return stats.tasks(h, asked), plain
+
+    found, plain = database.reading(both)
+    assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(found["measure"])
+    assert_frame_equal(found, plain)
 
 
 @pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
