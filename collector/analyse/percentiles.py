@@ -1,8 +1,9 @@
 """Percentiles: nearest rank on values with order-statistic intervals, or estimates from histogram buckets.
 
 Enter: durations as `durations.values` or `calls.values` give them, or histogram rows. Leave: numbers.
-Under 20 values there is no percentile, under 100 no 99th. Where more than 1 % of what `execution` or `attempt`
-measure has not ended, percentiles of all outcomes together are Kaplan-Meier's: those that ended are the quick ones.
+Under 20 values there is no percentile, and the note lists them; under 100 no 99th. Where more than 1 % of what
+`execution` or `attempt` measure has not ended or was cut short (canceled, expired), percentiles of all outcomes
+together are Kaplan-Meier's: those that ended are the quick ones.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
     """
     key = [*by, *_KEY]
     wanted = dict.fromkeys([*key, "value_ns", "is_open", "weakness"])
-    lazy = values.lazy().select(*wanted).collect().lazy()  # both branches below read it
+    lazy = values.lazy().select(*wanted, is_cut=survival.is_cut()).collect().lazy()  # both branches below read it
     both = pl.concat([
         lazy.with_columns(outcome=pl.lit(None, pl.String)),
         # What has not ended has no outcome yet.
@@ -43,6 +44,7 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
         .agg(
             n=(~open_).sum().cast(pl.Int64),
             still_open=open_.sum().cast(pl.Int64),
+            cut_share=pl.col("is_cut").mean(),
             total=value.filter(~open_).cast(pl.Float64).sum(),
             squares=squares.sum(),
             longest=value.filter(~open_).max(),
@@ -53,9 +55,7 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
         .collect(engine="streaming")
     )
     ranked = _ranked(groups, key, permilles)
-    censored = groups.filter(
-        pl.col("outcome").is_null() & (ratio(pl.col("still_open"), pl.col("n") + pl.col("still_open")) > _CENSORED)
-    ).select(key)
+    censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(key)
     if not censored.is_empty():
         ranked = _with_survival(ranked, lazy, censored, by, key, permilles)
     return _told(groups, ranked, by, key)
@@ -81,6 +81,9 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
         return pl.when("is_enough").then(found).cast(pl.Float64)
 
     few = pl.format("fewer than {} values", pl.when(pl.col("statistic") == "p99").then(100).otherwise(ENOUGH))
+    seconds = pl.col("sorted").list.eval((pl.element() / 1e9).round_sig_figs(4).cast(pl.String)).list.join(", ")
+    listed = (pl.col("statistic") == "p50") & (pl.col("n") > 0)
+    few = pl.when(listed).then(pl.format("{}: {} s", few, seconds)).otherwise(few)
     return groups.join(ranks, on="n").select(
         *key, "statistic", value=at("rank"), low=at("low_rank"), high=at("high_rank"),
         note=pl.when(~pl.col("is_enough")).then(few),
@@ -98,8 +101,7 @@ def _with_survival(
     """Replace the percentiles of the *censored* groups by Kaplan-Meier's."""
     group = [*by, "measure"]
     chosen = values.join(censored.lazy().select(group), on=group, how="semi", nulls_equal=True).with_columns(
-        # The other ends compete: what was canceled would have gone on.
-        is_open=pl.col("is_open") | pl.col("outcome").is_in(["canceled", "expired"])
+        is_open="is_cut"
     )
     curves = survival.quantiles(chosen, group, permilles)
     told = curves.select(
@@ -109,7 +111,7 @@ def _with_survival(
         .then(pl.format("fewer than {} values", ENOUGH))
         .when(pl.col("value").is_null())
         .then(pl.format("longer than {} s, the longest seen", (pl.col("longest") / 1e9).round(3)))
-        .otherwise(pl.format("Kaplan-Meier, {} % not ended", (pl.col("open_share") * 100).round(1))),
+        .otherwise(pl.format("Kaplan-Meier, {} % open or cut short", (pl.col("open_share") * 100).round(1))),
     )  # fmt: skip
     few = pl.col("note").str.starts_with("fewer")
     told = told.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
@@ -152,19 +154,6 @@ def finished(told: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 def _name(permille: int) -> str:
     return f"p{permille / 10:g}"
-
-
-def few(values: Frame, by: Sequence[str]) -> pl.DataFrame:
-    """Return the durations of groups that have fewer than 20, ascending: *by*, measure, outcome, values_ns."""
-    return (
-        values.lazy()
-        .filter(~pl.col("is_open"))
-        .group_by(*by, *_KEY)
-        .agg(values_ns=pl.col("value_ns").sort())
-        .filter(pl.col("values_ns").list.len() < ENOUGH)
-        .sort(*by, *_KEY, nulls_last=True)
-        .collect(engine="streaming")
-    )
 
 
 def from_buckets(buckets: Frame, by: Sequence[str], permille: int) -> pl.LazyFrame:

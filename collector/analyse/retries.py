@@ -13,7 +13,18 @@ import polars as pl
 
 from collector.analyse import percentiles
 from collector.analyse.frames import ENDED, FAILED, HOUR_NS, Frame
-from collector.analyse.numbers import Number, count, mean_bounds, ratio, rows, share, total, weakness, wilson
+from collector.analyse.numbers import (
+    Number,
+    count,
+    mean_bounds,
+    provenance,
+    ratio,
+    rows,
+    share,
+    total,
+    weakness,
+    wilson,
+)
 
 _OPEN = ["queued", "running", "waiting", "retrying"]
 _APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": _OPEN}
@@ -58,6 +69,12 @@ def _aged(rows_: Frame, horizons: Frame | int) -> pl.LazyFrame:
 def mature(runs: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
     """Return the rows of `runs` that started so long ago that none of them can still retry."""
     return _aged(runs, horizons).filter(pl.col("started_ns") + pl.col("horizon_ns") <= as_of_ns).drop("horizon_ns")
+
+
+def ripe(cohorts: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return those rows of `run_cohorts` in whose hours no run can still retry."""
+    whole = pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns") <= as_of_ns
+    return _aged(cohorts, horizons).filter(whole).drop("horizon_ns")
 
 
 def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
@@ -182,12 +199,14 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
     """Return what came of attempt 1, 2, … of the runs in rows of `run_cohorts` (made of mature runs or hours).
 
     Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (it failed and another followed), failed
-    (for good), canceled, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high;
+    (for good), canceled, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high,
+    provenance and coverage (n among reached);
     lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
     """
     known = cohorts.lazy().filter(pl.col("attempts").is_not_null())
     per_n = known.group_by(*by, "attempts").agg(
         ended=pl.col("runs").sum(),
+        weak=weakness("runs"),
         **{
             name: pl.col("runs").filter(pl.col("outcome").is_in(words)).sum()
             for name, words in {
@@ -205,7 +224,7 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         .join(per_n.rename({"attempts": "attempt"}), on=key, how="left", nulls_equal=True)
         .with_columns(pl.col(counts).fill_null(0).cast(pl.Int64))
         .sort(*key, nulls_last=True)
-        .with_columns(reached=later.over(by))
+        .with_columns(reached=later.over(by), weak=pl.col("weak").fill_null(0).cum_max(reverse=True).over(by))
         .with_columns(retried=pl.col("reached") - pl.col("ended"))
         .with_columns(n=pl.col("succeeded") + pl.col("retried") + pl.col("failed"))
         .with_columns(
@@ -219,6 +238,8 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         ratio(pl.col("succeeded"), pl.col("n")).alias("yield"),
         low=low,
         high=high,
+        provenance=provenance(pl.col("n") > 0, pl.col("weak")),
+        coverage=ratio(pl.col("n"), pl.col("reached")),
         lost_recoveries="lost_recoveries",
         saved_attempts="saved_attempts",
     ).collect(engine="streaming")  # fmt: skip

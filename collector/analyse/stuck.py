@@ -20,11 +20,11 @@ _TIMES = 3
 
 
 def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.DataFrame:
-    """Return what is usual: `TASK`, n (attempts that ended), long_ns, quiet_ns.
+    """Return what is usual: `TASK`, n (attempts that ended of themselves), long_ns, quiet_ns.
 
-    `long_ns`: the greatest of three times the 95th percentile of an attempt, the 99th (both Kaplan-Meier's, open
-    attempts included, waits taken off; where it is not reached, the longest that ended) and 60 s; NULL under 20
-    attempts. `quiet_ns`: 99th percentile of the longest silence between an attempt's start, phases and end, NULL
+    `long_ns`: the greatest of three times the 95th percentile of an attempt, the 99th (both Kaplan-Meier's, open and
+    canceled attempts included, waits taken off; where it is not reached, the longest that ended) and 60 s; NULL under
+    20 attempts. `quiet_ns`: 99th percentile of the longest silence between an attempt's start, phases and end, NULL
     likewise; a task that logs more is silent for less.
     """
     about = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
@@ -38,7 +38,9 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
             how="left",
             nulls_equal=True,
         )
-        .select(*TASK, "outcome", "is_open", value_ns=(pl.col("value_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
+        .select(
+            *TASK, is_open=survival.is_cut(), value_ns=(pl.col("value_ns") - pl.col("wait_ns").fill_null(0)).clip(0)
+        )
         .collect()
     )
     curves = survival.quantiles(lasting, TASK, [950, 990])

@@ -13,6 +13,17 @@ from collector.analyse.frames import Frame
 from collector.model.statistics import Z
 
 _TINY = 1e-9
+_LASTING = ["execution", "attempt"]
+_CUT_SHORT = ["canceled", "expired"]
+
+
+def is_cut() -> pl.Expr:
+    """Return whether a row of `durations.values` tells only the least it lasts: it goes on, or was cut short.
+
+    What was canceled would have gone on. Only measures of something that lasts until it ends of itself can be cut.
+    """
+    cut = pl.col("measure").is_in(_LASTING) & pl.col("outcome").is_in(_CUT_SHORT)
+    return pl.col("is_open") | cut.fill_null(False)
 
 
 def curve(values: Frame, by: Sequence[str]) -> pl.LazyFrame:

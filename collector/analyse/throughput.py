@@ -17,10 +17,11 @@ from collector.model.statistics import Z
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
 
 
-def report(flow: Frame, by: Sequence[str], *, over_ns: int) -> pl.DataFrame:
+def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.DataFrame:
     """Return counts and hourly rates of arrivals, starts and ends in rows of `flow_hours`, by columns *by* of it.
 
-    *over_ns*: length of the window the rows cover. The interval of a rate is that of a Poisson count (normal).
+    *over_ns*: length of the window the rows cover, for all or as an expression over *by*. The interval of a rate is
+    that of a Poisson count (normal).
     """
     runs = pl.col("runs")
     sums = (
@@ -32,7 +33,7 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int) -> pl.DataFrame:
         )
     )
     c = pl.col
-    hours = over_ns / 3.6e12
+    hours = (pl.lit(over_ns) if isinstance(over_ns, int) else over_ns) / 3.6e12
     whole = pl.lit(1.0)
     numbers: list[Number] = []
     for name in _EVENTS.values():

@@ -120,9 +120,7 @@ def retry(h: Handle, q: Question) -> pl.DataFrame:
 
 def funnel(h: Handle, q: Question) -> pl.DataFrame:
     """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
-    cohorts = _cohorts(h, q).join(_horizon(h, q), on=retries.HORIZON, how="left", nulls_equal=True)
-    ripe = cohorts.filter(pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns").fill_null(q.basis.grace_ns) <= q.as_of_ns)
-    return retries.funnel(ripe, list(q.by))
+    return retries.funnel(retries.ripe(_cohorts(h, q), _horizon(h, q), as_of_ns=q.as_of_ns), list(q.by))
 
 
 def duration(h: Handle, q: Question) -> pl.DataFrame:
@@ -150,8 +148,15 @@ def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.Dat
 def flow(h: Handle, q: Question) -> pl.DataFrame:
     """Arrivals, starts and ends, as counts and per hour."""
     rows = statistics.summed(h, "flow_hours", q.choice, [*q.by, "event"], _sums("flow_hours", "event", "outcome"))
-    over_ns = HOUR_NS if "hour_ns" in q.by else max(1, min(q.choice.to_ns, q.as_of_ns) - q.choice.hours().from_ns)
-    return throughput.report(rows, list(q.by), over_ns=over_ns)
+    until = _counted_until(h, q, q.choice)
+    hourly = (until - pl.col("hour_ns")).clip(1, HOUR_NS)
+    whole = max(1, until - q.choice.hours().from_ns)
+    return throughput.report(rows, list(q.by), over_ns=hourly if "hour_ns" in q.by else whole)
+
+
+def _counted_until(h: Handle, q: Question, choice: Choice) -> int:
+    """Return up to when the hourly counts of *choice* go: its last hour's end, or now if that is to come."""
+    return min(choice.hours().to_ns, max(q.as_of_ns, statistics.levels_known(h)))
 
 
 def failures(h: Handle, q: Question) -> pl.DataFrame:
@@ -199,7 +204,8 @@ def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _queues(h: Handle, q: Question) -> pl.DataFrame:
-    until = min(q.choice.hours().to_ns, q.as_of_ns, statistics.levels_known(h))
+    judged = -(-q.as_of_ns // levels_.BUCKET_NS) * levels_.BUCKET_NS
+    until = min(q.choice.hours().to_ns, judged, statistics.levels_known(h))
     if "bucket_ns" in q.by:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
     since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
@@ -216,16 +222,16 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     counts = moved.group_by(slots.QUEUE).agg(
         arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()
     )
-    over_ns = q.as_of_ns - recent.hours().from_ns
+    over_ns = max(1, _counted_until(h, q, recent) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
-    """Return time per level in whole hours up to *until*, level 0 where nothing was held.
+    """Return time per level from a whole hour on up to *until*, level 0 where nothing was held.
 
     Before anything is known of any queue nobody can tell, so that time is left out.
     """
-    wide = q.choice.hours()
+    wide = replace(q.choice.hours(), to_ns=until)
     rows = statistics.levels(h, wide, buckets=buckets)
     queues = rows.select(slots.QUEUE).unique()
     since = max(wide.from_ns, statistics.levels_since(h, q.choice.project))

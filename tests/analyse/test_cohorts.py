@@ -206,6 +206,10 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
         assert (row["succeeded"], row["failed"], row["retried"]) == (here["completed"], here["failed"], retried)
         assert row["n"] == here["completed"] + here["failed"] + retried
         assert row["yield"] == (pytest.approx(here["completed"] / row["n"]) if row["n"] else None)
+        assert row["coverage"] == pytest.approx(row["n"] / row["reached"])
+        sources = {s for r in reached for s in (r["status_source"], r["attempt_count_source"])}
+        weakest = next(s for s in ("inferred", "derived", "measured") if s in sources)
+        assert row["provenance"] == (weakest if row["n"] else "unknown")
         later = [r for r in naive.counted if naive.n(r) > k]
         assert row["lost_recoveries"] == sum(r["status"] == "completed" for r in later)
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)

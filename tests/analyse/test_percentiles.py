@@ -37,7 +37,7 @@ def told(report: pl.DataFrame, outcome: str | None = None) -> dict[str, dict[str
 @settings(max_examples=100, deadline=None)
 @given(st.lists(lengths, min_size=1, max_size=300))
 def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
-    """The least value with at least that share at or below it; none under 20 values, no 99th under 100."""
+    """The least value with at least that share at or below; none under 20, which are listed, no 99th under 100."""
     report = told(percentiles.exact(values(ended), ["project"]))
     ordered = sorted(ended)
     for statistic, p in (("p50", Fraction(1, 2)), ("p95", Fraction(95, 100)), ("p99", Fraction(99, 100))):
@@ -54,8 +54,9 @@ def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
         assert row["high"] == (None if high is None else ordered[high - 1])
     assert report["mean"]["value"] == pytest.approx(sum(ended) / len(ended))
     assert report["max"]["value"] == ordered[-1]
-    few = percentiles.few(values(ended), ["project"])["values_ns"].to_list()
-    assert few == ([ordered] if len(ended) < 20 else [])
+    if len(ended) < 20:
+        listed = report["p50"]["note"].removeprefix("fewer than 20 values: ").removesuffix(" s").split(", ")
+        assert [float(x) for x in listed] == pytest.approx([x / 1e9 for x in ordered], rel=1e-3)
 
 
 def exact_ranks(n: int, p: Fraction) -> tuple[int | None, int | None]:
@@ -122,13 +123,16 @@ def kaplan_meier(ended: list[int], open_: list[int]) -> list[tuple[int, Fraction
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(lengths, min_size=1, max_size=80), st.lists(lengths, max_size=80))
-def test_what_has_not_ended_still_counts(ended: list[int], open_: list[int]) -> None:
-    """With more than 1 % open, percentiles are Kaplan-Meier's, or longer than the longest seen."""
-    report = percentiles.exact(values(ended, open_), ["project"])
+@given(st.lists(lengths, min_size=1, max_size=80), st.lists(lengths, max_size=80), st.lists(lengths, max_size=40))
+def test_what_has_not_ended_still_counts(ended: list[int], running: list[int], canceled: list[int]) -> None:
+    """With more than 1 % open or cut short, percentiles are Kaplan-Meier's, or longer than the longest seen."""
+    every = pl.concat([values(ended, running), values(canceled, outcome="canceled")])
+    report = percentiles.exact(every, ["project"])
+    open_ = running + canceled
     curve = kaplan_meier(ended, open_)
     row = told(report)["p50"]
-    assert row["coverage"] == pytest.approx(len(ended) / (len(ended) + len(open_)))
+    known = len(ended) + len(canceled)
+    assert (row["n"], row["coverage"]) == (known, pytest.approx(known / (known + len(running))))
     if len(ended) < 20:
         assert row["value"] is None
     else:
@@ -142,6 +146,11 @@ def test_what_has_not_ended_still_counts(ended: list[int], open_: list[int]) -> 
     assert points["t"].to_list() == [t for t, _ in curve]
     assert points["survival"].to_list() == pytest.approx([float(s) for _, s in curve])
     assert told(report, "completed")["max"]["value"] == max(ended)
+    waits = percentiles.exact(every.filter(~pl.col("is_open")).with_columns(measure=pl.lit("queue_wait")), ["project"])
+    ordered = sorted(ended + canceled)
+    if len(ordered) >= 20:
+        # The wait of a run that was canceled later is as long as any.
+        assert told(waits)["p50"]["value"] == ordered[statistics.nearest_rank(len(ordered), 500) - 1]
 
 
 def test_finished_runs_alone_flatter_the_median() -> None:

@@ -124,6 +124,33 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
     assert_frame_equal(found, plain)
 
 
+def test_a_range_is_counted_over_the_whole_hours_it_is_widened_to(api: TestClient) -> None:
+    """Three arrivals in the hour are three an hour, however little of the hour was asked for."""
+    window = {"from": str(T0), "to": str(T0 + 100 * SECOND)}
+    for by in ("", "hour_ns"):
+        rows = get(api, "/api/v1/stats/throughput", by=by, **window).json()
+        (rate,) = (r for r in rows if (r["measure"], r["statistic"]) == ("arrivals", "rate"))
+        assert (rate["value"], rate["n"]) == (3, 3)
+
+
+def test_an_hour_that_goes_on_counts_as_much_as_there_was_of_it(api: TestClient) -> None:
+    """Two hours after the start nothing had arrived in the hour under way; a rate is of the time gone by."""
+    begins = AS_OF // HOUR_NS * HOUR_NS
+    rows = get(api, "/api/v1/stats/throughput", by="", **{"from": str(begins - HOUR_NS * 2)}).json()
+    (rate,) = (r for r in rows if (r["measure"], r["statistic"]) == ("arrivals", "rate"))
+    assert rate["value"] == pytest.approx(3 / ((AS_OF - begins) / HOUR_NS + 2))
+
+
+def test_levels_are_those_up_to_the_time_they_are_judged_at(api: TestClient) -> None:
+    """Asked as of a time gone by, neither time nor slots after its five minutes count."""
+    begins = T0 // HOUR_NS * HOUR_NS
+    as_of_ns = begins + 900 * SECOND
+    answer = api.get("/api/v1/stats/queues", params={"from": str(begins), "as_of": str(as_of_ns)})
+    mean = next(r for r in answer.json() if (r["measure"], r["statistic"]) == ("level", "mean"))
+    # Attempts of 10, 3, 8 and 1 s.
+    assert (mean["value"], mean["n"]) == (pytest.approx(22 / 900), 3)
+
+
 @pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
 def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
     """`version` leaves the runs of all others out."""
