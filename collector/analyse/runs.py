@@ -88,7 +88,8 @@ def build(
     return RunTables(
         runs=_shape(_finish(run_rows), "runs").sort("project", "run_key"),
         attempts=_shape(
-            _named(attempt_rows, run_rows, "run_id", "task_id", "queue").with_columns(
+            # A run is of one task, whatever a record of it says.
+            _named(attempt_rows.with_columns(task_id=None), run_rows, "run_id", "task_id", "queue").with_columns(
                 started_at=_timestamp("started_ns"), ended_at=_timestamp("ended_ns")
             ),
             "attempts",

@@ -22,9 +22,10 @@ from collector.analyse import (
     slots,
     stuck,
     throughput,
+    trees,
 )
 from collector.analyse import levels as levels_
-from collector.analyse.frames import COHORT, HOUR_NS
+from collector.analyse.frames import COHORT, HOUR_NS, population
 from collector.api import form
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
@@ -34,6 +35,8 @@ from collector.store.statistics import Choice
 
 EXACT_RUNS = 5_000
 """Most runs of which percentiles are taken exactly; beyond, they are estimated from the hourly histograms."""
+_MOST_RELATED = 20_000
+"""Most runs that trees are made from, the newest."""
 _MOST_USUAL = 20_000
 """Runs that tell what is usual for a task, the newest."""
 _HISTORY_NS = 7 * 24 * HOUR_NS
@@ -129,6 +132,15 @@ def duration(h: Handle, q: Question) -> pl.DataFrame:
         v = statistics.started(h, q.choice, most=EXACT_RUNS)
         return percentiles.exact(_of(q, durations.values(v.runs, v.attempts, as_of_ns=q.as_of_ns)), list(q.by))
     return _estimated(h, q)
+
+
+def tree(h: Handle, q: Question) -> pl.DataFrame:
+    """Attempts per run of each generation of trees of runs, and their product, by task of the root."""
+    v = statistics.related(h, q.choice, most=_MOST_RELATED)
+    old = retries.mature(v.runs, _horizon(h, q), as_of_ns=q.as_of_ns)
+    wanted = q.choice.population
+    found = trees.report(old if wanted is None else old.filter(population() == wanted), v.attempts)
+    return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
 
 
 def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
@@ -335,6 +347,7 @@ STATISTICS: dict[str, Statistic] = {
     "retries": Statistic(retry, _TASK, _GROUPS),
     "funnel": Statistic(funnel, _TASK, _GROUPS),
     "durations": Statistic(duration, _TASK, _GROUPS),
+    "trees": Statistic(tree, _TASK, _TASK),
     "throughput": Statistic(flow, _TASK, _GROUPS),
     "failures": Statistic(failures, _TASK, _GROUPS),
     "calls": Statistic(call, _TASK, _GROUPS),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collector.api.client import Client
 
 Name = Literal[
-    "tasks", "retries", "funnel", "durations", "throughput", "failures", "calls", "queues", "slots", "little",
+    "tasks", "retries", "funnel", "trees", "durations", "throughput", "failures", "calls", "queues", "slots", "little",
     "holders", "stuck", "retrying",
 ]  # fmt: skip
 Form = Literal["table", "json", "csv"]
@@ -49,9 +49,10 @@ def stats(
     A table of several tasks or queues has a row each with the numbers that matter; one of one task or queue, and
     --every, has a row a number: value, 95 % interval, n, how it is known, coverage. JSON and CSV have all, as the API.
 
-    tasks: all of a task. retries: rates and what retries cost. funnel: what came of attempt 1, 2, …. durations:
-    percentiles. throughput, failures, calls. queues: slots held, saturation, backlog; slots: whose they are; little:
-    which limit fits; holders: who holds them now. stuck, retrying: runs that are so now.
+    tasks: all of a task. retries: rates and what retries cost. funnel: what came of attempt 1, 2, …. trees: what
+    retries of parents and children multiply to. durations: percentiles. throughput, failures, calls. queues: slots
+    held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. stuck,
+    retrying: runs that are so now.
     """
     from collector.api.client import ApiError, Client, address
     from collector.cli import stats_table

@@ -52,6 +52,16 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
         Number("Masked", "masked_failure", "share", roomy=True), _WASTED,
         Number("Backoff", "backoff_time", "total"), Number("Too young", "immature_runs", "count"),
     ), "Retried"),),
+    "trees": (
+        Section((
+            Number("Amplification", "tree_amplification", "mean", interval=True),
+            Number("At most", "tree_amplification", "max"),
+        ), "Amplification", "Trees of runs, by task of the root"),
+        Section((
+            Number("Attempts a run", "attempts_per_run", "mean", interval=True),
+            Number("At most", "attempts_per_run", "max"),
+        ), "Attempts a run", "Their generations; 0 is the root's"),
+    ),
     "durations": (Section((
         Number("Ended", "execution", "count"), Number("Queue wait p50", "queue_wait", "p50"),
         Number("Queue wait p95", "queue_wait", "p95"), Number("Execution p50", "execution", "p50"),
@@ -198,7 +208,7 @@ LISTS: dict[str, tuple[Column, ...]] = {
 KEYS = {
     "project": "Project", "task_id": "Task", "queue": "Queue", "environment": "Environment", "version": "Version",
     "population": "Population", "hour_ns": "Hour", "bucket_ns": "From", "operation": "Operation", "phase": "Phase",
-    "called_service": "Service",
+    "called_service": "Service", "generation": "Generation",
 }  # fmt: skip
 """What rows may be of, in the words of the table."""
 

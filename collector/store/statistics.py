@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -22,11 +22,11 @@ _COLUMNS = {
     ),
     "attempts": (
         *_RUN, "number", "status", "dequeued_ns", "queue_wait_ns", "started_ns", "started_source", "ended_ns",
-        "ended_source", "wall_ns", "wait_ns", "error_type",
+        "ended_source", "wall_ns", "wait_ns", "cost_cents", "error_type",
     ),
     "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
 }  # fmt: skip
-"""What `analyse.durations` and `analyse.stuck` look at."""
+"""What `analyse.durations`, `analyse.stuck` and `analyse.trees` look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,23 @@ def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases:
     )
 
 
+def related(h: Handle, choice: Choice, *, most: int) -> Timing:
+    """Return the rows of the runs in *choice*'s range that have a parent or a child there, the newest *most* of them.
+
+    Of any task: that of *choice* is the root's.
+    """
+    own = replace(choice, task=None)
+    columns = ["task_id", "queue", "environment", "version"]
+    inside = f"{own.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns"
+    return _rows(
+        h,
+        f"{inside} AND (parent_run_id IS NOT NULL OR run_id IN (SELECT parent_run_id FROM runs WHERE {inside} "  # noqa: S608 -- ditto
+        "AND parent_run_id IS NOT NULL)) ORDER BY at_ns DESC, run_key LIMIT $most",
+        {**own.parameters(columns), "most": most},
+        more=("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents"),
+    )
+
+
 def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     """Return the rows of runs that have not ended, and of those that fell silent after *lost_since_ns*."""
     columns = ["task_id", "queue", "environment", "version"]
@@ -166,8 +183,8 @@ def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     )
 
 
-def _rows(h: Handle, where: str, params: dict[str, Any], *, phases: bool = False) -> Timing:
-    runs = h.frame(f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
+def _rows(h: Handle, where: str, params: dict[str, Any], *, phases: bool = False, more: tuple[str, ...] = ()) -> Timing:
+    runs = h.frame(f"SELECT {', '.join((*_COLUMNS['runs'], *more))}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
     named = runs.select(_RUN)
     read = {

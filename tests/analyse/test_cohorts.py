@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -301,6 +302,49 @@ def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
     found = retries.horizon(runs, hours, floor_ns=5)["horizon_ns"][0]
     assert found == pytest.approx(2 * 120_000 * MS, rel=durations.RELATIVE_ERROR)
     assert retries.horizon(runs, hours.clear(), floor_ns=5)["horizon_ns"][0] == 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(histories(most=20))
+def test_trees_equal_a_walk_from_every_root(told: History) -> None:
+    """Attempts per run of each generation, worst case and product, by task of the root; a circle is no tree."""
+    naive = Naive(told)
+    known = {(r["environment"], r["run_id"]): r for r in naive.counted}
+    children: dict[Any, list[dict[str, Any]]] = {}
+    for r in naive.counted:
+        children.setdefault((r["environment"], r["parent_run_id"]), []).append(r)
+    generations: dict[tuple[Any, ...], list[list[dict[str, Any]]]] = {}
+    for root in naive.counted:
+        if (root["environment"], root["parent_run_id"]) in known:
+            continue
+        layers = [[root]]
+        while below := [c for r in layers[-1] for c in children.get((r["environment"], r["run_id"]), [])]:
+            layers.append(below)
+        if len(layers) > 1:
+            own = generations.setdefault((root["environment"], root["task_id"]), [])
+            for depth, layer in enumerate(layers):
+                own[depth:] = [(own[depth] if depth < len(own) else []) + layer, *own[depth + 1 :]]
+    found = trees.report(told.frame("runs"), told.frame("attempts"))
+    actual = {(r["environment"], r["task_id"], r["generation"], r["statistic"]): r for r in found.rows(named=True)}
+    expected = set()
+    for (environment, task), layers in generations.items():
+        means, most = [], []
+        for depth, layer in enumerate(layers):
+            n = [naive.n(r) for r in layer if r in naive.ended]
+            means.append(sum(n) / len(n) if n else None)
+            most.append(max(n) if n else None)
+            for statistic, value in (("mean", means[-1]), ("max", most[-1])):
+                row = actual[environment, task, depth, statistic]
+                assert (row["value"], row["n"]) == (value and pytest.approx(value), len(n))
+                assert row["coverage"] == pytest.approx(len(n) / len(layer))
+        for statistic, factors in (("mean", means), ("max", most)):
+            row = actual[environment, task, None, statistic]
+            product = None if None in factors else math.prod(x for x in factors if x)
+            assert row["value"] == (product and pytest.approx(product))
+            if row["low"] is not None:
+                assert row["low"] <= row["value"] <= row["high"]
+        expected |= {(environment, task, d, s) for d in (None, *range(len(layers))) for s in ("mean", "max")}
+    assert set(actual) == expected
 
 
 def test_a_tree_multiplies_the_attempts_of_its_generations() -> None:

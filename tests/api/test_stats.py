@@ -43,7 +43,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         attempt("a", 1, 0, 10, **about),
         attempt("b", 1, 5, 8, failed=True, **about),
         attempt("b", 2, 12, 20, **about),
-        attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", **about),
+        attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", parent_run_id="b", **about),
     ]
     store(database, 1, [("spans", span) for span in spans])
     settings = Settings(data=directory)
@@ -122,6 +122,16 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
     found, plain = database.reading(both)
     assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(found["measure"])
     assert_frame_equal(found, plain)
+
+
+def test_retries_above_and_below_multiply(api: TestClient) -> None:
+    """A root that retried once and a child that did not are two attempts for one."""
+    rows = get(api, "/api/v1/stats/trees").json()
+    assert [(r["task_id"], r["generation"], r["statistic"], r["value"], r["n"]) for r in rows] == [
+        ("send", None, "mean", 2, 2), ("send", None, "max", 2, 2),
+        ("send", 0, "mean", 2, 1), ("send", 0, "max", 2, 1), ("send", 1, "mean", 1, 1), ("send", 1, "max", 1, 1),
+    ]  # fmt: skip
+    assert get(api, "/api/v1/stats/trees", task="other").json() == []
 
 
 def test_a_range_is_counted_over_the_whole_hours_it_is_widened_to(api: TestClient) -> None:

@@ -1,4 +1,7 @@
-"""Invented histories of runs over days, as rows of the raw tables: attempts, waits, phases, ends that come late."""
+"""Invented histories of runs over days, as rows of the raw tables: attempts, waits, phases, ends that come late.
+
+Records of one run may name different tasks, queues and versions, so that a run moves when an earlier one arrives late.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ _TASKS = st.sampled_from(["send", "build", None])
 # Few distinct times, so that starts, ends and hours coincide; some lie days apart.
 _TIMES = st.sampled_from([0.0, 10.0, 10.001, 1800.0, 3599.999, 3600.0, 3700.0, 7200.0, 30_000.0, 172_800.0])
 _LENGTHS = st.sampled_from([0.0, 0.5, 10.0, 1800.0, 3600.0, 90_000.0])
+_MOVED = st.just({}) | st.fixed_dictionaries({
+    "task_id": _TASKS, "queue": _QUEUES, "version": st.sampled_from([None, "1", "2"]),
+    "is_replay": st.sampled_from([None, True]),
+})  # fmt: skip
 
 
 @st.composite
@@ -53,6 +60,8 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
                     ("logs", log(name, start + after, f"order_process_{body}", queue_wait_ms=waited, **told))
                 )
         start = (end if end is not None else start) + draw(st.sampled_from([0.0, 2.0, 3600.0]))
+    if draw(st.booleans()):
+        records = [(table, {**row, **draw(_MOVED)}) for table, row in records]
     return records
 
 

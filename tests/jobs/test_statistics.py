@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ from collector.store.recent import Changes
 from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import HOUR, arrivals, store
 
-LIMITS = Queues(limits={"mail": 2})
+_AT = [dt.datetime.fromtimestamp(T0 // SECOND + s, tz=dt.UTC) for s in (0, 1800, 3700, 100_000)]
+LIMITS = Queues(limits={"mail": [*zip(_AT, (2, 0, 1, 3), strict=True)]})
+"""Paused from half an hour on to just after an hour."""
 LATE = T0 + 10 * 24 * 3600 * SECOND
 
 
@@ -149,7 +152,7 @@ def pages_agree(jobs: Jobs) -> None:
 
 
 @settings(
-    max_examples=6,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
