@@ -139,28 +139,37 @@ def slot_share(hours: Frame, by: Sequence[str] = ("task_id", "population")) -> p
     )  # fmt: skip
 
 
-def little(held: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
+def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
     """Return by `QUEUE` whether level = start rate x time held, and the limit that follows, for [*from_ns*, *to_ns*).
 
-    *held*: rows of `slots.slots` that touch the window. The two differ exactly by the slot time outside the window of
-    slots that started in it, less the time inside of those that did not: `n` of `little_difference` counts both.
+    *hours*: the rows of `slot_hours` that make up the window; *edges*: rows of `slots.slots`, at least those held at
+    its start and at its end. Level and prediction differ exactly by the slot time outside the window of slots that
+    started in it, less the time inside of those that did not: `n` of `little_difference` counts both.
     """
     window = to_ns - from_ns
-    starts_in = (pl.col("from_ns") >= from_ns) & (pl.col("from_ns") < to_ns)
-    inside = pl.col("to_ns").clip(from_ns, to_ns) - pl.col("from_ns").clip(from_ns, to_ns)
-    crosses = (pl.col("from_ns") < from_ns) | (pl.col("to_ns") > to_ns)
-    sums = (
-        held.lazy()
-        .filter((pl.col("from_ns") < to_ns) & ((pl.col("to_ns") > from_ns) | starts_in))
+    before = pl.col("from_ns") < from_ns
+    reached = pl.col("to_ns").clip(from_ns, to_ns) - from_ns
+    moved = (
+        edges.lazy()
+        .filter((pl.col("from_ns") < to_ns) & pl.when(before).then(reached > 0).otherwise(pl.col("to_ns") > to_ns))
         .group_by(QUEUE)
         .agg(
-            inside=inside.cast(pl.Float64).sum(),
-            starts=starts_in.sum().cast(pl.Int64),
-            lasting=(pl.col("to_ns") - pl.col("from_ns")).filter(starts_in).cast(pl.Float64).sum(),
-            crossing=crosses.sum().cast(pl.Int64),
-            weak=pl.when(pl.col("is_assumed").any()).then(2).otherwise(1),
+            moved=pl.when(before).then(-reached).otherwise(pl.col("to_ns") - to_ns).cast(pl.Float64).sum(),
+            crossing=pl.len().cast(pl.Int64),
+            weak=pl.col("is_assumed").any(),
         )
     )
+    sums = (
+        hours.lazy()
+        .group_by(QUEUE)
+        .agg(pl.col("slot_ns").cast(pl.Float64).sum(), pl.col("starts").sum(), assumed=pl.col("assumed_ns").sum() > 0)
+        .join(moved, on=QUEUE, how="left", nulls_equal=True)
+        .select(
+            *QUEUE, "starts", pl.col("crossing").fill_null(0), inside="slot_ns",
+            lasting=pl.col("slot_ns") + pl.col("moved").fill_null(0.0),
+            weak=pl.when(pl.col("assumed") | pl.col("weak").fill_null(False)).then(2).otherwise(1),
+        )
+    )  # fmt: skip
     c = pl.col
     predicted = c("lasting") / window
 

@@ -146,6 +146,7 @@ def slot_hours(held: Frame) -> pl.DataFrame:
         .group_by(key)
         .agg(
             slot_ns=pl.col("ns").sum(),
+            starts=pl.col("is_first").sum(),
             assumed_ns=pl.col("ns").filter("is_assumed").sum(),
             orphan_slots=(pl.col("is_orphan") & pl.col("is_first")).sum(),
         )

@@ -275,9 +275,11 @@ def slot_share(h: Handle, q: Question) -> pl.DataFrame:
 
 def _held(h: Handle, q: Question) -> pl.LazyFrame:
     v = held.touching(h, q.choice.from_ns, min(q.choice.to_ns, q.as_of_ns))
-    chosen = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.basis.lease_ns).filter(
-        pl.col("project") == q.choice.project
-    )
+    return _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.basis.lease_ns))
+
+
+def _chosen(q: Question, held_: pl.LazyFrame) -> pl.LazyFrame:
+    chosen = held_.filter(pl.col("project") == q.choice.project)
     for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
         if wanted is not None:
             chosen = chosen.filter(pl.col(column) == wanted)
@@ -297,11 +299,17 @@ def _at(choice: Choice, ns: int) -> Choice:
 
 
 def little(h: Handle, q: Question) -> pl.DataFrame:
-    """Whether the level of each queue is what starts and durations give, and the limit that follows."""
-    to_ns = min(q.choice.to_ns, q.as_of_ns)
-    if to_ns - q.choice.from_ns > 2 * 24 * HOUR_NS:
-        raise BadInput("the window is longer than two days; narrow it", field="from")
-    return _of_task(h, q, concurrency.little(_held(h, q), from_ns=q.choice.from_ns, to_ns=to_ns))
+    """Whether the level of each queue is what starts and durations give, and the limit that follows; whole hours."""
+    known = statistics.levels_known(h)
+    wide = replace(q.choice.hours(), task=None, version=None)
+    to_ns = min(wide.to_ns, known)
+    if to_ns > q.as_of_ns:  # asked for a time long ago, and that hour's levels go on
+        to_ns = q.as_of_ns // HOUR_NS * HOUR_NS
+    wide = replace(wide, to_ns=to_ns)
+    v = held.across(h, wide.from_ns, to_ns)
+    edges = _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=known, lease_ns=q.basis.lease_ns))
+    found = concurrency.little(statistics.slot_hours(h, wide), edges, from_ns=wide.from_ns, to_ns=to_ns)
+    return _of_task(h, q, found)
 
 
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:

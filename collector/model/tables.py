@@ -242,11 +242,12 @@ QUEUE_LEVELS = _schema(
 a run waited meanwhile, NULL where telemetry does not tell. Rows of a bucket add up to its length."""
 
 SLOT_HOURS = _schema(
-    "project", _S, "hour_ns", _L, "queue environment task_id population", _S, "slot_ns assumed_ns orphan_slots", _L,
+    "project", _S, "hour_ns", _L, "queue environment task_id population", _S,
+    "slot_ns starts assumed_ns orphan_slots", _L,
 )  # fmt: skip
 """Slot time per task of a queue in each hour; rows add up. Here `population` may be test: a slot is held whoever holds
-it. `assumed_ns`: the part that rests on an end that is inferred or a wait that may have given the slot back;
-`orphan_slots`: slots that started in the hour and whose end nobody saw."""
+it. `starts`: slots that started in the hour, `orphan_slots`: those of them whose end nobody saw; `assumed_ns`: the time
+that rests on an end that is inferred or a wait that may have given the slot back."""
 
 STATISTICS: dict[str, pa.Schema] = {
     "run_cohorts": RUN_COHORTS,

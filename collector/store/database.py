@@ -271,8 +271,22 @@ def _prepare(h: Handle) -> None:
         )
     for name in ddl.TABLES:
         h.run(ddl.create(name))
-    if version is None:
-        h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+    if version == str(ddl.VERSION):
+        return
+    if version is not None:
+        _renew_statistics(h)
+    h.run("DELETE FROM meta WHERE name = 'version'")
+    h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+
+
+def _renew_statistics(h: Handle) -> None:
+    """Empty the tables of statistics whose columns are not ours, so that their jobs make them anew from all runs."""
+    for table, job in ddl.KEPT_BY.items():
+        columns = h.frame(f"SELECT * FROM {table} LIMIT 0").columns  # noqa: S608 -- our own names
+        if columns != ddl.TABLES[table].names:
+            h.run(f"DROP TABLE {table}")
+            h.run(ddl.create(table))
+            h.run("DELETE FROM watermark WHERE name = $job", {"job": job})
 
 
 def _define(h: Handle) -> None:

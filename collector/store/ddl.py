@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from collector.model.tables import PUBLIC
 
-VERSION = 1
-"""Raised by one with every change of a table; a file of a newer version is refused."""
+VERSION = 2
+"""Raised by one with every change of a table; a file of a newer version is refused. In one of an older version, tables
+of statistics whose columns differ are made anew."""
 
 _S, _L = pa.string(), pa.int64()
 
@@ -73,6 +74,15 @@ PRIVATE: dict[str, tuple[str, ...]] = {
     "runs": ("built_seq", "held_from_ns", "held_until_ns"),
 }
 """Columns (BIGINT) that a table has beyond its public ones."""
+
+KEPT_BY = {
+    **dict.fromkeys(("run_cohorts", "attempt_hours"), "retries"),
+    "flow_hours": "throughput",
+    "duration_hours": "durations",
+    "phase_hours": "calls",
+    **dict.fromkeys(("queue_levels", "slot_hours"), "concurrency"),
+}
+"""Statistics table → the job that makes it anew from all runs when it has no place (`store/changes`)."""
 
 BEFORE: dict[str, list[str]] = {
     name: [c for c in PUBLIC[name].names if c not in (*_LONG_TEXT, "tags", "machine", "task_file")] for name in BUILT

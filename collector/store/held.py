@@ -53,6 +53,12 @@ def touching(
     return Holding(runs.drop("built_seq"), **parts)
 
 
+def across(h: Handle, *times_ns: int) -> Holding:
+    """Return the rows of all runs that may hold a slot at one of *times_ns*, ascending, and did before it."""
+    times = " OR ".join(f"(held_from_ns < {ns} AND held_until_ns >= {ns})" for ns in times_ns)
+    return touching(h, times_ns[0], times_ns[-1], also=f"({times})")
+
+
 def last_ns(h: Handle, since_ns: int) -> int:
     """Return until when at most the runs wait for a slot or hold one that do so after *since_ns*, else *since_ns*."""
     return int(

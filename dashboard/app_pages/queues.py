@@ -62,7 +62,7 @@ def slots(level: float | None, digits: int = 0) -> str:
     return NONE if level is None else f"{level:,.{digits}f}"
 
 
-little = data.stats("little", **{**asked, "from_": max(start, end - 2 * 86_400 * data.SECOND)})
+little = data.stats("little", **asked)
 figures.show(
     [
         figures.figure(title, figures.pick(pl.concat([numbers, little.select(numbers.columns)]), measure, name))

@@ -234,24 +234,32 @@ def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories(most=12, minutes=0.3))
-def test_littles_law_differs_by_what_crosses_the_edges(told: History) -> None:
+@given(histories(most=12, minutes=150), st.integers(0, 1), st.integers(1, 3))
+def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int, long: int) -> None:
     """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""
     held = held_of(told)
-    low, high = T0, T0 + 20_000 * MS
-    numbers = concurrency.little(held, from_ns=low, to_ns=high)
+    low, high = (T0 + hours * HOUR_MS * MS for hours in (first, first + long))
+    hours = slots.slot_hours(held).filter(pl.col("hour_ns").is_between(low, high, closed="left"))
+    numbers = concurrency.little(hours, held, from_ns=low, to_ns=high)
     for queue, environment in QUEUES:
         own = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         mine = held.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
-        if own.is_empty():
-            continue
-        value = dict(own.select("measure", "value").rows())
-        assert value["level"] == pytest.approx(clock(told, queue, environment, 0, 20_000).mean())
-        edges = 0
+        inside, lasting, starts, crossing = 0, 0, 0, 0
         for start, end in mine.select("from_ns", "to_ns").rows():
-            inside = max(0, min(end, high) - max(start, low))
-            edges += inside - (end - start if low <= start < high else 0)
-        assert value["little_difference"] == pytest.approx(edges / (high - low), abs=1e-9)
+            part = max(0, min(end, high) - max(start, low))
+            begins = low <= start < high
+            inside, starts, lasting = inside + part, starts + begins, lasting + (end - start) * begins
+            crossing += (start < low and part > 0) or (begins and end > high)
+        if own.is_empty():
+            assert (inside, starts) == (0, 0)
+            continue
+        found = {m: (v, n) for m, v, n in own.select("measure", "value", "n").rows()}
+        window = high - low
+        assert found["level"] == (pytest.approx(inside / window), starts)
+        assert found["little_level"] == (pytest.approx(lasting / window, abs=1e-9), starts)
+        assert found["little_difference"] == (pytest.approx((inside - lasting) / window, abs=1e-9), crossing)
+        needed = max(1, math.ceil(round(lasting / window / concurrency.UTILISATION, 9))) if starts else None
+        assert found["needed_limit"] == (needed, starts)
 
 
 def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environment() -> None:

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import HOUR_NS
+from collector.api import stats
 from collector.control import Control
 from collector.jobs import hourly, runner
 from collector.jobs.levels import busy
@@ -24,7 +25,7 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.model.tables import STATISTICS
 from collector.settings import Queues, Settings, Store
-from collector.store import changes
+from collector.store import changes, ddl
 from collector.store.database import Database, Handle
 from collector.store.named import queries
 from collector.store.places import Memory
@@ -151,6 +152,27 @@ def pages_agree(jobs: Jobs) -> None:
             assert_series_equal(mine, exact, rel_tol=durations.RELATIVE_ERROR, abs_tol=1000.0)
 
 
+def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
+    """Assert that Little's law from hours and edges is what all slots tell."""
+    asked = {"from": str(T0 + HOUR_NS), "to": str(to_ns + 2 * HOUR_NS), "as_of": str(as_of_ns)}
+    question = stats.question("little", asked, "default", as_of_ns, stats.Basis(180 * SECOND, 3600 * SECOND))
+    found = jobs.database.reading(lambda h: stats.little(h, question))
+    low = question.choice.hours().from_ns
+    high = min(question.choice.hours().to_ns, as_of_ns)
+    held = slots.slots(
+        *(jobs.table(name) for name in ("runs", "attempts", "waits")), as_of_ns=as_of_ns, lease_ns=3600 * SECOND
+    )
+    lasting = (
+        held.filter(pl.col("from_ns").is_between(low, high, closed="left"))
+        .group_by(slots.QUEUE)
+        .agg(value=(pl.col("to_ns") - pl.col("from_ns")).sum() / (high - low), n=pl.len().cast(pl.Int64))
+        .sort(slots.QUEUE, nulls_last=True)
+        .collect()
+    )
+    mine = found.filter((pl.col("measure") == "little_level") & (pl.col("n") > 0)).sort(slots.QUEUE, nulls_last=True)
+    assert_frame_equal(mine.select(lasting.columns), lasting, abs_tol=1e-9)
+
+
 @settings(
     max_examples=10,
     deadline=None,
@@ -176,6 +198,8 @@ def test_statistics_kept_step_by_step_are_those_of_a_recompute(
         jobs.work(LATE)
         same(jobs.statistics(), recomputed(jobs, LATE))
         pages_agree(jobs)
+        for to_ns in (as_of_ns, LATE):
+            little_agrees(jobs, to_ns, LATE)
         jobs.close()
 
 
@@ -200,6 +224,25 @@ def test_a_store_that_never_kept_statistics_gets_them_from_all_its_runs(jobs: Jo
     jobs.work(T0 + 60 * SECOND)
     assert jobs.table("run_cohorts")["runs"].sum() == 2
     same(jobs.statistics(), recomputed(jobs, T0 + 60 * SECOND))
+
+
+def test_statistics_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
+    """A file whose statistics lack a column is opened, and the jobs concerned start again from all runs."""
+    old = Jobs(tmp_path)
+    _two_runs(old)
+    old.work(T0 + 60 * SECOND)
+    assert {table: job for job, kept in hourly.CONTRIBUTIONS.items() for table in (c.table for c in kept)} == {
+        table: job for table, job in ddl.KEPT_BY.items() if job != runner.LEVELS
+    }
+    old.database.writing(lambda h: h.run("ALTER TABLE slot_hours DROP COLUMN starts"))
+    old.database.writing(lambda h: h.run("UPDATE meta SET value = '1' WHERE name = 'version'"))
+    old.close()
+    new = Jobs(tmp_path)
+    assert new.table("slot_hours").is_empty()
+    new.work(T0 + 120 * SECOND)
+    same(new.statistics(), recomputed(new, T0 + 120 * SECOND))
+    assert [e.from_seq for e in new.control.job_entries("retries")] == [0]
+    new.close()
 
 
 def test_a_failing_job_stops_no_other_and_catches_up(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
