@@ -146,7 +146,8 @@ SELECT 'default' AS project,
        'INFO' AS severity_text, 'work_' || (task % 10) || '_calling_service-' || (k % 7) AS body, 'string' AS body_type,
        md5('t' || i) AS trace_id, substr(md5('s' || i || 1), 1, 16) AS span_id,
        '{"correlation_id":"doc-' || substr(run_key, 1, 8) || '","k":' || k || '}' AS attributes,
-       'trigger_dev' AS dialect, run_key, run_id, task_id, 1 AS attempt, queue, 'PRODUCTION' AS environment,
+       'trigger_dev' AS dialect, 'logger' AS source, repeat('s', 32) AS scope_id, run_key, run_id, task_id,
+       1 AS attempt, queue, 'PRODUCTION' AS environment,
        'doc-' || substr(run_key, 1, 8) AS correlation_id
 FROM plan, unnest(range($each)) t(k) WHERE i >= $low AND i < $high ORDER BY 2
 """

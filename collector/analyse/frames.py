@@ -34,7 +34,7 @@ def shaped(frame: Frame, table: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
         frame.lazy()
         .select(pl.col(name).cast(kind) for name, kind in schema.items())
         .sort(*(by or schema.names()), nulls_last=True)
-        .collect(engine="streaming")
+        .collect()
     )
 
 

@@ -1,4 +1,4 @@
-"""Run the rules: record rules on cells in one pass, frame rules through one `collect_all`, all grouped to findings.
+"""Run the rules: record rules on cells in one pass, frame rules one by one, all grouped to findings.
 
 Enter: `Frames` of whole runs and the chosen rules. Leave: findings (`findings.SCHEMA`), the same whatever the order
 of the records. Reads no clock and no store.
@@ -141,26 +141,31 @@ def _keys(c: Chosen, options: Mapping[str, Any]) -> pl.Expr:
 
 
 def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -> pl.DataFrame:
-    """Return rows of `HITS` with `code`, of *parts* of all frame rules."""
-    plans: list[pl.LazyFrame] = []
+    """Return rows of `HITS` with `code`, of *parts* of all frame rules.
+
+    Each is collected by itself: most find nothing, and what is not there need not be shaped.
+    """
+    told: list[pl.DataFrame] = []
     for c in chosen:
         finders: list[Finder | None] = [getattr(c.rule, part) for part in parts]
         for find, (i, variant) in product(filter(None, finders), enumerate(c.variants)):
             if variant.severity is None:
                 continue
-            hits = find(frames, variant.options)
+            hits = find(frames, variant.options).collect()
+            if hits.is_empty():
+                continue
             weaker = variant.severity == c.rule.severity
-            shaped = _shaped(hits).filter(c.pick() == i)
-            plans.append(
-                shaped.with_columns(
+            told.append(
+                _shaped(hits)
+                .filter(c.pick() == i)
+                .with_columns(
                     pl.lit(c.rule.code).alias(_CODE),
                     severity=pl.coalesce("severity", pl.lit(variant.severity)) if weaker else pl.lit(variant.severity),
                 )
             )
-    schema = pl.Schema([*HITS.items(), (_CODE, pl.String())])
-    if not plans:
-        return pl.DataFrame(schema=schema)
-    return _placed(frames, pl.concat(pl.collect_all([p.select(list(schema)) for p in plans])))
+    if not told:
+        return pl.DataFrame(schema={**HITS, _CODE: pl.String()})
+    return _placed(frames, pl.concat(told))
 
 
 def _placed(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
@@ -194,10 +199,9 @@ def _placed(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _shaped(hits: pl.LazyFrame) -> pl.LazyFrame:
+def _shaped(hits: pl.DataFrame) -> pl.DataFrame:
     """Return *hits* with all columns of `HITS`, what is absent NULL."""
-    there = hits.collect_schema()
     return hits.select(
-        (pl.col(name) if name in there else pl.lit(1 if name == "count" else None)).cast(kind).alias(name)
+        (pl.col(name) if name in hits.columns else pl.lit(1 if name == "count" else None)).cast(kind).alias(name)
         for name, kind in HITS.items()
     )
