@@ -301,15 +301,15 @@ def _at(choice: Choice, ns: int) -> Choice:
 def little(h: Handle, q: Question) -> pl.DataFrame:
     """Whether the level of each queue is what starts and durations give, and the limit that follows; whole hours."""
     known = statistics.levels_known(h)
-    wide = replace(q.choice.hours(), task=None, version=None)
-    to_ns = min(wide.to_ns, known)
+    asked = q.choice.hours()
+    from_ns = max(asked.from_ns, statistics.levels_since(h, asked.project))
+    to_ns = min(asked.to_ns, known)
     if to_ns > q.as_of_ns:  # asked for a time long ago, and that hour's levels go on
         to_ns = q.as_of_ns // HOUR_NS * HOUR_NS
-    wide = replace(wide, to_ns=to_ns)
-    v = held.across(h, wide.from_ns, to_ns)
+    v = held.across(h, from_ns, to_ns)
     edges = _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=known, lease_ns=q.basis.lease_ns))
-    found = concurrency.little(statistics.slot_hours(h, wide), edges, from_ns=wide.from_ns, to_ns=to_ns)
-    return _of_task(h, q, found)
+    hours = statistics.slot_hours(h, replace(asked, task=None, from_ns=from_ns, to_ns=to_ns))
+    return _of_task(h, q, concurrency.little(hours, edges, from_ns=from_ns, to_ns=to_ns))
 
 
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:

@@ -157,7 +157,7 @@ def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
     asked = {"from": str(T0 + HOUR_NS), "to": str(to_ns + 2 * HOUR_NS), "as_of": str(as_of_ns)}
     question = stats.question("little", asked, "default", as_of_ns, stats.Basis(180 * SECOND, 3600 * SECOND))
     found = jobs.database.reading(lambda h: stats.little(h, question))
-    low = question.choice.hours().from_ns
+    low = max(question.choice.hours().from_ns, jobs.table("queue_levels")["bucket_ns"].min() or 0)
     high = min(question.choice.hours().to_ns, as_of_ns)
     held = slots.slots(
         *(jobs.table(name) for name in ("runs", "attempts", "waits")), as_of_ns=as_of_ns, lease_ns=3600 * SECOND
