@@ -1,5 +1,7 @@
 """Numbers from telemetry beside numbers from what really happened. `python -m tests.analyse.ground_truth` prints them.
 
+Queues of the synthetic 48 hours are in `ground_truth_queues`.
+
 The truth's side knows nothing of the code that is tested: it counts attempts and intervals as the platform or the
 simulation recorded them. A run counts as proved when telemetry can show how it ended: not when it was killed (crash,
 timeout), not when it left no record, and without spans only when it completed.
@@ -43,6 +45,8 @@ class Truth:
     is_proved: bool
     is_open: bool
     ok: bool | None
+    queued_ns: int
+    status: str
     attempts: list[dict[str, Any]]
 
 
@@ -78,7 +82,8 @@ def _synthetic() -> list[Truth]:
     return [
         Truth(
             t["run_id"], t["task"], t["queue"], False, t["status"] != "open", t["status"] == "open",
-            None if t["status"] == "open" else t["status"] == "completed", t["attempts"],
+            None if t["status"] == "open" else t["status"] == "completed", t["attempts"][0]["queued_ns"],
+            t["status"], t["attempts"],
         )
         for t in told
     ]  # fmt: skip
@@ -94,6 +99,7 @@ def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
         Truth(
             t["runId"], t["task"], t["queue"], t["isTest"], t["status"] in shown and t["runId"] not in silent, False,
             {"COMPLETED_SUCCESSFULLY": True, "COMPLETED_WITH_ERRORS": False}.get(t["status"]),
+            _ns(t["createdAt"]), t["status"],
             [
                 {"number": a["number"], "started_ns": _ns(a["startedAt"]), "ended_ns": _ns(a["endedAt"]), "ok": a["ok"]}
                 for a in t["attempts"]
@@ -161,20 +167,93 @@ def numbers_beside(both: Both) -> dict[str, tuple[float | None, float | None, fl
         ("first_attempt_success", "share"): sum(len(t.attempts) == 1 for t in good) / len(ended),
         ("masked_failure", "share"): sum(len(t.attempts) > 1 for t in good) / len(ended),
         ("wasted_time", "total"): float(sum(wasted)),
+        ("canceled_runs", "count"): sum(t.status == "CANCELED" for t in counted),
+        ("attempt_failure_rate", "share"): attempts_failed(both),
     }
+    hours = retries.attempts(cohorts.attempt_hours(both.runs, both.attempts), ["project"])
+    ours |= {(r["measure"], r["statistic"]): r for r in hours.rows(named=True)}
     return {
         measure: (value, ours[measure, statistic]["value"], ours[measure, statistic]["coverage"])
         for (measure, statistic), value in truth.items()
     }
 
 
+def attempts_failed(both: Both) -> float:
+    """Return the share of failed ones among attempts whose outcome telemetry can show: of proved runs, and retried."""
+    known = [
+        a["ok"] for t in both.truth if not t.is_test for a in t.attempts if t.is_proved or a["number"] < len(t.attempts)
+    ]
+    canceled = sum(t.status == "CANCELED" for t in both.truth if not t.is_test and t.is_proved)
+    return (known.count(False) - canceled) / len(known)
+
+
+def funnel_beside(both: Both) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+    """Return per attempt k: k, what is true and what telemetry has of reached, succeeded, retried, failed.
+
+    Reached counts every run; the others those that are proved.
+    """
+    counted = [t for t in both.truth if not t.is_test]
+    found = retries.funnel(cohorts.run_cohorts(both.runs, both.attempts), ["project"])
+    names = ("reached", "succeeded", "retried", "failed")
+    true = []
+    for k in range(1, max(len(t.attempts) for t in counted) + 1):
+        reached = [t for t in counted if len(t.attempts) >= k]
+        last = [t.ok for t in reached if t.is_proved and len(t.attempts) == k]
+        true.append((len(reached), last.count(True), sum(len(t.attempts) > k for t in reached), last.count(False)))
+    ours = {r["attempt"]: tuple(r[n] for n in names) for r in found.rows(named=True)}
+    return [(k, t, ours.get(k, (0,) * 4)) for k, t in enumerate(true, start=1)]
+
+
+def durations_beside(both: Both) -> dict[str, list[tuple[int, int]]]:
+    """Return measure -> (true, telemetry's) in ns of every run or attempt of which telemetry tells it whole.
+
+    Left out: runs that are not proved or whose first attempt does not tell when it began, and gaps next to such.
+    """
+    by_run = {r["run_id"]: r for r in both.runs.rows(named=True)}
+    told: dict[tuple[str, int], dict[str, Any]] = {
+        (t.run_id, a["number"]): o for t, a, o in attempts_beside(both) if is_shown(both, o)
+    }
+    found: dict[str, list[tuple[int, int]]] = {
+        name: [] for name in ("queue_wait", "execution", "end_to_end", "attempt", "gap")
+    }
+    for t in both.truth:
+        run, n = by_run[t.run_id], len(t.attempts)
+        first, last = told.get((t.run_id, 1)), told.get((t.run_id, n))
+        for a in t.attempts:
+            one, before = told.get((t.run_id, a["number"])), told.get((t.run_id, a["number"] - 1))
+            if one:
+                found["attempt"].append((a["ended_ns"] - a["started_ns"], one["ended_ns"] - taken(one)))
+            if one and before:
+                ended = t.attempts[a["number"] - 2]["ended_ns"]
+                found["gap"].append((a["started_ns"] - ended, taken(one) - before["ended_ns"]))
+        if first and run["queued_ns"] is not None:
+            found["queue_wait"].append((t.attempts[0]["started_ns"] - t.queued_ns, taken(first) - run["queued_ns"]))
+        if first and last and t.is_proved:
+            end = t.attempts[-1]["ended_ns"]
+            found["execution"].append((end - t.attempts[0]["started_ns"], run["ended_ns"] - taken(first)))
+            if run["end_to_end_ns"] is not None:
+                found["end_to_end"].append((end - t.queued_ns, run["end_to_end_ns"]))
+    return found
+
+
+def percentile_beside(pairs: list[tuple[int, int]], permille: int) -> tuple[int, int]:
+    """Return the nearest-rank percentile of both sides."""
+    rank = -(-len(pairs) * permille // 1000)
+    true, ours = (sorted(side)[rank - 1] for side in zip(*pairs, strict=True))
+    return true, ours
+
+
 def levels_beside(both: Both) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the level tables of truth and of telemetry over the same hours, of attempts that telemetry shows whole."""
     shown = [(t, a, o) for t, a, o in attempts_beside(both) if is_shown(both, o)]
     place = {"project": "default", "environment": both.runs["environment"][0]}
-    true = pl.DataFrame([
-        {**place, "queue": t.queue, "from_ns": a["started_ns"], "to_ns": a["ended_ns"]} for t, a, _ in shown
-    ])  # fmt: skip
+    true = pl.DataFrame(
+        [{**place, "queue": t.queue, "from_ns": a["started_ns"], "to_ns": a["ended_ns"]} for t, a, _ in shown],
+        schema=[*place, "queue", "from_ns", "to_ns"],
+    )
+    if not shown:
+        empty = pl.DataFrame(schema=schema_of("queue_levels"))
+        return empty, empty
     keys = pl.DataFrame([(o["run_key"], o["number"]) for _, _, o in shown], schema=["run_key", "number"], orient="row")
     ours = slots.slots(both.runs, both.attempts, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS).collect()
     ours = ours.join(keys.cast({"number": pl.Int32}), on=["run_key", "number"], how="semi")
@@ -213,10 +292,11 @@ def table(both: Both) -> str:
         "|---|---|---|---|",
         f"| attempts | {sum(len(t.attempts) for t in both.truth)} | {both.attempts.height} | |",
     ]
-    for name, (true, ours, coverage) in numbers_beside(both).items():
+    for name, (value, our_value, coverage) in numbers_beside(both).items():
         scale = 1e9 if name == "wasted_time" else 1
         lines.append(
-            f"| {name}{', s' if scale > 1 else ''} | {_show(true, scale)} | {_show(ours, scale)} | {_show(coverage)} |"
+            f"| {name}{', s' if scale > 1 else ''} | {_show(value, scale)} | {_show(our_value, scale)} "
+            f"| {_show(coverage)} |"
         )
     for what, of in (
         ("end of attempts, largest distance, ms", [abs(o["ended_ns"] - a["ended_ns"]) for _, a, o in beside
@@ -228,6 +308,13 @@ def table(both: Both) -> str:
     ):  # fmt: skip
         if of:
             lines.append(f"| {what} | 0 | {max(of) / MS:.3f} | {len(of)} attempts |")
+    for measure, pairs in durations_beside(both).items():
+        if pairs:
+            apart = max(abs(ours - true) for true, ours in pairs) / MS
+            shown = [" ".join(f"{percentile_beside(pairs, p)[i] / MS:.1f}" for p in (500, 950)) for i in (0, 1)]
+            lines.append(f"| {measure}: p50 p95, ms | {shown[0]} | {shown[1]} | {len(pairs)}; apart {apart:.3f} ms |")
+    for k, true, ours in funnel_beside(both):
+        lines.append(f"| attempt {k}: reached, succeeded, retried, failed | {true} | {ours} | |")
     lines += [
         f"| queue {queue}: peak; slot seconds | {p}; {s:.2f} | {our_p}; {our_s:.2f} | {n} attempts |"
         for queue, n, p, our_p, s, our_s in overlap_beside(both)
@@ -241,4 +328,9 @@ def _show(value: float | None, scale: float = 1) -> str:
 
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or [*SETS, SYNTHETIC]:
-        print(table(load(chosen)))
+        both = load(chosen)
+        print(table(both))
+        if chosen == SYNTHETIC:
+            from tests.analyse.ground_truth_queues import lines
+
+            print("\n".join(lines(both)))
