@@ -116,7 +116,7 @@ def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
 def parents(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     """Return at most one link per child among *keys*: the earliest trigger, ties by value."""
     return (
-        _edges(h, places, keys, "run_key")
+        _edges(h, places, keys)
         .sort("started_ns", "parent_run_key", nulls_last=True)
         .unique(["project", "run_key"], keep="first", maintain_order=True)
     )
@@ -136,8 +136,23 @@ def descendants(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
 
 
 def children(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
-    """Return the runs that links from *keys* lead to."""
-    return _edges(h, places, keys, "parent_run_key").select("project", "run_key").unique()
+    """Return the runs that links from *keys* lead to, directly or as members of a batch."""
+    links = h.frame(
+        "SELECT DISTINCT l.project, l.parent_run_key, l.child_run_key AS run_key, l.child_batch_id AS batch_id "  # noqa: S608 -- ditto
+        "FROM run_links l SEMI JOIN keys ON keys.project = l.project AND keys.run_key = l.parent_run_key "
+        f"WHERE {within('l.seq', places.ranges(keys.select(key())))}",
+        keys=keys,
+    )
+    direct = links.select("project", "run_key").drop_nulls()
+    batches = links.filter(pl.col("batch_id").is_not_null())
+    if batches.is_empty():
+        return direct.unique()
+    members = h.frame(
+        "SELECT b.project, b.run_key FROM run_batches b JOIN batches l USING (project, batch_id) "  # noqa: S608 -- ditto
+        f"WHERE b.run_key <> l.parent_run_key AND {within('b.seq', places.ranges(batches.select(_batch_key())))}",
+        batches=batches,
+    )
+    return pl.concat([direct, members]).unique()
 
 
 def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
@@ -159,16 +174,12 @@ def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
     return links.join(pl.concat(settled), on=["project", "run_key"], how="left")
 
 
-def _edges(h: Handle, places: Places, keys: pl.DataFrame, of: str) -> pl.DataFrame:
-    """Return the links whose *of* (child or parent) is among *keys*: the one that made each child first."""
+def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return the links to the children *keys*: the one that made each child first."""
     own = places.ranges(keys.select(key()))
     through = h.frame(
         f"SELECT DISTINCT project, batch_id FROM run_batches SEMI JOIN keys USING (project, run_key) "  # noqa: S608 -- ditto
-        f"WHERE {within('seq', own)}"
-        if of == "run_key"
-        else "SELECT DISTINCT l.project, l.child_batch_id AS batch_id FROM run_links l "  # noqa: S608 -- ditto
-        "SEMI JOIN keys ON keys.project = l.project AND keys.run_key = l.parent_run_key "
-        f"WHERE l.child_batch_id IS NOT NULL AND {within('l.seq', own)}",
+        f"WHERE {within('seq', own)}",
         keys=keys,
     )
     ranges = own if through.is_empty() else places.ranges(pl.concat([keys.select(key()), through.select(_batch_key())]))
@@ -188,9 +199,9 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame, of: str) -> pl.DataFra
                min(environment) AS environment, min(child_task_id) AS task_id, parent_run_key,
                min(parent_run_id) AS parent_run_id, max(source) AS source, min(started_ns) AS started_ns,
                max(ended_ns) AS ended_ns, bool_or(coalesce(waits, false)) AS waits
-        FROM edges SEMI JOIN keys ON keys.project = edges.project AND keys.run_key = edges.{of}
+        FROM edges SEMI JOIN keys USING (project, run_key)
         GROUP BY project, run_key, parent_run_key
-        """,  # noqa: S608 -- ranges of numbers, and one of two column names
+        """,  # noqa: S608 -- ranges of numbers
         keys=keys,
     )
 

@@ -18,17 +18,15 @@ from collector.store.places import Places, key, within
 MOST_RECORDS = 5_000
 """Logs and spans given out with a run; more are counted, not sent."""
 
+_ADOPTED = """
+    SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
+"""
 _LOGS = """
-    WITH own AS (
-        SELECT seq, "row" FROM logs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
-        UNION
-        SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
-    )
     SELECT l.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
-    FROM own JOIN logs l USING (seq, "row")
+    FROM logs l
     LEFT JOIN resources r ON r.project = l.project AND r.resource_id = l.resource_id
     LEFT JOIN scopes s ON s.project = l.project AND s.scope_id = l.scope_id
-    WHERE l.seq BETWEEN $low AND $high
+    WHERE l.seq BETWEEN $low AND $high AND ((l.project = $project AND l.run_key = $key){or_adopted})
     ORDER BY l.time, l.time_unix_nano, l.seq, l."row" LIMIT $most
 """
 _SPANS = """
@@ -72,11 +70,20 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     return {
         "run": run.select(PUBLIC["runs"].names),
         **parts,
-        "logs": h.arrow(_LOGS, window),
+        "logs": _logs(h, window),
         "spans": h.arrow(_SPANS, window),
         "children": _children(h, places, project, row),
         "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"]),
     }
+
+
+def _logs(h: Handle, window: dict[str, Any]) -> pa.Table:
+    """Return the logs that name the run and those adopted by it; few runs have any of these."""
+    adopted = h.frame(_ADOPTED, {name: value for name, value in window.items() if name != "most"})
+    if adopted.is_empty():
+        return h.arrow(_LOGS.format(or_adopted=""), window)
+    sql = _LOGS.format(or_adopted=' OR (l.seq, l."row") IN (SELECT (seq, "row") FROM adopted)')
+    return h.arrow(sql, window, adopted=adopted)
 
 
 def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:

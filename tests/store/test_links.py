@@ -23,10 +23,19 @@ from tests.rules.tell import T0, requests
 AFTER = T0 + 10_000 * SECOND
 RUNS = [f"run_{n}" for n in range(6)]
 BATCHES = ["batch_1", "batch_2"]
+ALL_CHILDREN = """
+    SELECT parent_run_key, project, child_run_key FROM run_links WHERE child_run_key IS NOT NULL
+    UNION
+    SELECT l.parent_run_key, b.project, b.run_key FROM run_links l
+    JOIN run_batches b ON b.project = l.project AND b.batch_id = l.child_batch_id WHERE b.run_key <> l.parent_run_key
+"""
 
 
 def both(groups: list[list[Recorded]], at: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the links that records in memory tell of, and those of the store that got *groups* one by one."""
+    """Return the links that records in memory tell of, and those of the store that got *groups* one by one.
+
+    Looked up run by run, the store's children must be those that a read of all its links leads to.
+    """
     with tempfile.TemporaryDirectory() as folder, Pipeline(Path(folder)) as pipeline:
         for group in groups:
             pipeline.group(group, at - SECOND)
@@ -36,6 +45,12 @@ def both(groups: list[list[Recorded]], at: int) -> tuple[pl.DataFrame, pl.DataFr
         keys = pipeline.table("runs").select("project", "run_key")
 
         def stored(h: Any) -> pl.DataFrame:
+            found = [
+                run_links.children(h, Places(h), one).with_columns(parent=pl.lit(one["run_key"][0]))
+                for one in keys.iter_slices(1)
+            ]
+            expected = {row for row in h.rows(ALL_CHILDREN) if row[0] in keys["run_key"]}
+            assert set(pl.concat(found).select("parent", "project", "run_key").rows()) == expected
             places = Places(h)
             return run_links.with_roots(h, places, run_links.parents(h, places, keys))
 

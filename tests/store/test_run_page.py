@@ -15,7 +15,7 @@ from collector.settings import Settings, Store
 from collector.store import run_page
 from collector.store.database import Database
 from collector.store.named import queries
-from tests.analyse.story import SECOND, T0, attempt
+from tests.analyse.story import SECOND, T0, attempt, log
 from tests.jobs.invented import store
 
 ENVIRONMENTS = ("PRODUCTION", "STAGING", None)
@@ -66,6 +66,31 @@ def test_every_run_that_shares_an_id_is_found_and_the_newest_is_meant(database: 
 def test_a_key_of_another_run_finds_none(database: Database, key: str) -> None:
     """An id and a key that are not of one run are no run, whatever the key looks like."""
     assert database.reading(lambda h: run_page.find(h, "default", "shared", key)) is None
+
+
+def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(tmp_path: Path) -> None:
+    """A log that names no run but stands in the run's span is among its logs in order of time, others are not."""
+    opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
+    span = attempt("r", 1, 0, 9)
+    inside = {name: span[name] for name in ("trace_id", "span_id")}
+    store(opened, 1, [
+        ("spans", span),
+        ("spans", attempt("other", 1, 0, 9)),
+        ("logs", log("r", 1, "first", dialect="trigger_dev")),
+        ("logs", log(None, 4, "fourth", **inside)),
+        ("logs", log(None, 2, "second", **inside)),
+        ("logs", log("other", 3, "not its own", dialect="trigger_dev", **inside)),
+        ("logs", log(None, 3, "of nobody")),
+        ("logs", log("r", 3, "third", dialect="trigger_dev")),
+    ])  # fmt: skip
+    RunsJob(opened, Settings(data=tmp_path).runs).tick(T0 + 100 * SECOND)
+    told = {}
+    for run in ("r", "other"):
+        found = opened.reading(lambda h, r=run: run_page.find(h, "default", r, None))  # type: ignore[misc]
+        assert found is not None
+        told[run] = found["logs"]["body"].to_pylist()
+    opened.close()
+    assert told == {"r": ["first", "second", "third", "fourth"], "other": ["not its own"]}
 
 
 def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database) -> None:
