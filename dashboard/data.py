@@ -38,6 +38,11 @@ class Range:
         end = (now // step + 1) * step
         return end - self.span_s * SECOND, end
 
+    def hours(self) -> tuple[int, int]:
+        """Return (from, to) in ns like `window`, from a whole hour on: what hourly statistics are of."""
+        start, end = self.window()
+        return start - start % (3600 * SECOND), end
+
     @property
     def tables(self) -> str:
         """Return the end of the names of queries that suit the range: whole hours read hourly tables."""

@@ -120,7 +120,7 @@ PROVENANCE_LEGEND = "● measured  ◐ derived or from a phase  ○ inferred  ? 
 TASKS_PAGE = "Tasks"
 TASKS_PAGE_SUB = "Test runs left out · times in UTC"
 CHOOSE_TASK = "Task"
-NO_TASKS = "No task ran in this range. Choose a longer one."
+NO_TASKS = "**No task ran in this range.** " + EMPTY
 ATTEMPT_DURATION = "Attempt duration"
 ATTEMPT_DURATION_SUB = "p50, p95, p99 per {bucket}, nearest rank; p95 from 20 attempts in a bucket on, p99 from 100"
 ATTEMPT_DURATION_ESTIMATED = (
@@ -143,9 +143,9 @@ STEPS_SUB = "from a log of the lifecycle to the next one of its operation; failu
 STEPS_NONE = "This task logs no phases or calls."
 VERSIONS = "Versions"
 ALL_TASKS = "All tasks"
-ALL_TASKS_SUB = "sorted by retry rate; select one to see it above; trend: retry rate per hour with runs"
-CI = "95 %: {low} to {high}, n {n}"
-OF = "n {n}"
+ALL_TASKS_SUB = "{n}, sorted by retry rate; select one to see it above; trend: retry rate per hour with runs"
+CI = "95 %: {low} to {high}, n\N{NO-BREAK SPACE}{n}"
+OF = "n\N{NO-BREAK SPACE}{n}"
 BY_TIME = "weighted by time"
 NONE_WAITS = "no run known to wait"
 FIGURES = {
@@ -158,11 +158,20 @@ FIGURES = {
     "wasted_time": "Wasted time",
 }
 
+WHOLE_HOURS = "counted in whole hours, from {at}"
+TASK_COUNT = "{n} tasks"
+TASK_COUNT_ONE = "1 task"
+SHOW_RUNS = "Show its runs:"
+RUNS_ALL = "all"
+RUNS_FAILED = "failed"
+RUNS_RETRIED = "retried"
+RUNS_OPEN = "under way"
+
 QUEUES = "Queues"
 QUEUES_SUB = "Concurrency, saturation, waiting · times in UTC"
-NO_QUEUES = "No queue held a slot in this range. Choose a longer one."
+NO_QUEUES = "**No queue held a slot in this range.** " + EMPTY
 SATURATION = "Saturation"
-SATURATION_SUB = "slots held, % of the limit, weighted by time; orange = at or near the limit"
+SATURATION_SUB = "slots held, % of the limit, weighted by time; orange = at or near the limit; blank = no telemetry yet"
 SATURATION_NONE = "No limit of these queues is known: state them under [queues.limits], or wait until one is inferred."
 LIMIT_UNKNOWN = "Limit unknown, so not shown above: {queues}"
 CHOOSE_QUEUE = "Queue"

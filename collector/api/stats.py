@@ -222,7 +222,7 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
     since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
-    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
+    rows = _sure(h, concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets))
     waiting = h.frame(
         "SELECT project, queue, environment, queued_ns FROM runs WHERE project = $project AND status = 'queued' "
         "AND held_until_ns >= $now AND queue IS NOT NULL",
@@ -236,6 +236,17 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     )
     over_ns = max(1, _counted_until(h, q, recent) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def _sure(h: Handle, rows: pl.DataFrame) -> pl.DataFrame:
+    """Say in the notes of inferred limits how sure they are."""
+    found = statistics.limits(h).filter(pl.col("source") == "inferred").unique(slots.QUEUE)
+    told = rows.join(found.select(*slots.QUEUE, "confidence"), on=slots.QUEUE, how="left", nulls_equal=True)
+    inferred = (
+        (pl.col("measure") == "limit") & (pl.col("provenance") == "inferred") & pl.col("confidence").is_not_null()
+    )
+    note = pl.when(inferred).then(pl.concat_str("note", pl.lit(", confidence "), "confidence")).otherwise("note")
+    return told.with_columns(note=note).select(rows.columns)
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:

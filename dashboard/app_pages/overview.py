@@ -86,7 +86,8 @@ with grid.cell(column_span=2), look.card(
 with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=376):
     # Reports are of all environments; where one is chosen they are left to their page.
     made = [] if where["environment"] else [r for r in data.reports() if start <= r["as_of_ns"] < end]
-    attention.show(attention.items(now, tasks, levels, findings, min(end, time.time_ns()) - start, made))
+    known = max(start, levels["since_ns"][0]) if levels.height else start
+    attention.show(attention.items(now, tasks, levels, findings, min(end, time.time_ns()) - known, made))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
 cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=hours)

@@ -9,11 +9,11 @@ import polars as pl
 import streamlit as st
 
 from dashboard import data, strings
-from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames
+from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links
 from dashboard.parts.text import NONE, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
-start, end = chosen.window()
+start, end = chosen.hours()
 environment = st.session_state.get("environment")
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * data.SECOND
 window = {"from_ns": start, "to_ns": end}
@@ -40,10 +40,12 @@ with look.card(strings.SATURATION, strings.SATURATION_SUB, key="saturation"):
 names = queue_frames.busiest(frame)
 if st.session_state.get("queue") not in (None, *names):
     del st.session_state["queue"]  # a queue of another range or page
-label = st.selectbox(
-    strings.CHOOSE_QUEUE, names, key="queue", label_visibility="collapsed", width=340, bind="query-params",
-    format_func=visible,
-)  # fmt: skip
+with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
+    label = st.selectbox(
+        strings.CHOOSE_QUEUE, names, key="queue", label_visibility="collapsed", width=340, bind="query-params",
+        format_func=visible,
+    )  # fmt: skip
+    run_links.show(queue=frame.filter(pl.col("label") == label)["queue"][0])
 one = frame.filter(pl.col("label") == label)
 queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
 asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, "environment": where}
@@ -70,33 +72,37 @@ figures.show(
         for name in (queue_frames.STATISTIC[measure],)
     ]
 )
+st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 sub = strings.LEVELS_SUB.format(
     mean=slots(statistic("level", "mean"), 2),
     p95=slots(statistic("level", "p95")),
     peak=slots(statistic("level", "peak")),
     limit=strings.LIMIT_NONE if limit is None else strings.LIMIT_SLOTS.format(
-        n=limit[0], source=strings.LIMIT_SOURCES.get(limit[1], strings.UNKNOWN)
+        n=limit[0], source=(figures.pick(numbers, "limit", "max") or {}).get("note") or strings.LIMIT_SOURCES[limit[1]]
     ),
     at_limit=percent(statistic("time_at_limit", "share")),
 )  # fmt: skip
-with grid.cell(column_span=2), look.card(strings.LEVELS, sub, key="levels", height=380):
+with grid.cell(column_span=2), look.card(strings.LEVELS, sub, key="levels"):
     st.echarts_chart(
         queue_charts.levels(one, colors), height=290, key="levels_chart", alt="Slots held over time against the limit"
     )
-with grid.cell(), look.card(strings.LEVEL_TIME, strings.LEVEL_TIME_SUB, key="level_time", height=380):
+with grid.cell(), look.card(strings.LEVEL_TIME, strings.LEVEL_TIME_SUB, key="level_time"):
     spent = queue_frames.with_idle(data.query("page_queue_histogram", **of_queue), start, now_ns)
     st.echarts_chart(
         queue_charts.histogram(spent, limit[0] if limit else None, colors),
         height=290, key="level_time_chart", alt="Share of time at each level",
     )  # fmt: skip
 
-with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=chosen.bucket), key="waits"):
-    waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * data.SECOND)
+waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * data.SECOND)
+wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)
+if wide_s != chosen.bucket_s and waits.height:
+    waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * data.SECOND)
+with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=data.in_words(wide_s)), key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)
     else:
-        waits = charts.every_bucket(waits, (start, end, chosen.bucket_s * data.SECOND))
+        waits = charts.every_bucket(waits, (start, end, wide_s * data.SECOND))
         st.echarts_chart(queue_charts.waits(waits, colors), height=210, key="waits_chart", alt="Queue wait over time")
 
 grid = st.grid(3, min_column_width=300, gap="small")

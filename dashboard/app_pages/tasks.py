@@ -6,11 +6,11 @@ import polars as pl
 import streamlit as st
 
 from dashboard import data, strings
-from dashboard.parts import bars, charts, figures, look, task_charts, task_tables
-from dashboard.parts.text import NONE, visible
+from dashboard.parts import bars, charts, figures, look, run_links, task_charts, task_tables
+from dashboard.parts.text import NONE, count, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
-start, end = chosen.window()
+start, end = chosen.hours()
 environment = st.session_state.get("environment")
 here = {"environment": environment}
 window = {"from_ns": start, "to_ns": end, **here}
@@ -34,10 +34,12 @@ def chosen_in_table() -> None:
 
 if st.session_state.get("task") not in (None, *names):
     del st.session_state["task"]  # a task of another range or page
-task = st.selectbox(
-    strings.CHOOSE_TASK, names, key="task", label_visibility="collapsed", width=340, bind="query-params",
-    format_func=visible,
-)  # fmt: skip
+with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
+    task = st.selectbox(
+        strings.CHOOSE_TASK, names, key="task", label_visibility="collapsed", width=340, bind="query-params",
+        format_func=visible,
+    )  # fmt: skip
+    run_links.show(task=task)
 of_task = numbers.filter(pl.col("task_id") == task)
 percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
 figures.show(
@@ -47,13 +49,14 @@ figures.show(
     ]
 )
 
+st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
     runs = figures.value(figures.pick(of_task, "starts", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * data.SECOND
     told = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
     sub = told.format(bucket=data.in_words(width_ns // data.SECOND))
-    with look.card(strings.ATTEMPT_DURATION, sub, key="durations", height=480):
+    with look.card(strings.ATTEMPT_DURATION, sub, key="durations"):
         found = data.query(f"page_task_durations{chosen.tables}", **window, task=task, bucket_ns=width_ns)
         if found.is_empty():
             st.caption(strings.ATTEMPT_DURATION_NONE)
@@ -64,28 +67,28 @@ with grid.cell(column_span=2):
                 task_charts.percentiles(buckets, versions, colors), height=390, key="durations_chart",
                 alt="Percentiles of attempt duration over time",
             )  # fmt: skip
-with grid.cell(), look.card(strings.FUNNEL, strings.FUNNEL_SUB, key="funnel", height=480):
+with grid.cell(), look.card(strings.FUNNEL, strings.FUNNEL_SUB, key="funnel"):
     rows = bars.funnel(data.stats("funnel", by="task_id", task=task, **asked))
     if rows:
         bars.BARS(data={"rows": rows}, key="funnel_bars")
     else:
         st.caption(strings.FUNNEL_NONE_YET)
 
-grid = st.grid(2, min_column_width=420, gap="small")
-with grid.cell(), look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
+with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
     errors = data.query("page_task_errors", **window, task=task)
     if errors.is_empty():
         st.caption(strings.ERRORS_NONE)
     else:
         look.table(task_tables.errors(errors), strings.ERRORS, task_tables.ERROR_COLUMNS, row=30, most=8)
-with grid.cell(), look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
+with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():
         st.caption(strings.STEPS_NONE)
     else:
         look.table(steps, strings.STEPS, task_tables.STEP_COLUMNS, row=30, most=8)
 
-with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB, key="all_tasks"):
+tasks = strings.TASK_COUNT_ONE if table.height == 1 else strings.TASK_COUNT.format(n=count(table.height))
+with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks), key="all_tasks"):
     st.dataframe(
         task_tables.shown(table),
         hide_index=True,

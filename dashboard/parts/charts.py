@@ -29,6 +29,20 @@ def every_bucket(frame: pl.DataFrame, window: tuple[int, int, int]) -> pl.DataFr
     return filled.with_columns(pl.exclude("bucket_ns", "^(.*_)?p[0-9]+_ns$").fill_null(0))
 
 
+def minute(ns: int) -> str:
+    """Return a time to the minute, UTC."""
+    return str(pl.Series([ns], dtype=pl.Int64).cast(pl.Datetime("ns")).dt.strftime("%d %b %H:%M").item())
+
+
+def unit_of(*durations: pl.Series) -> tuple[float, str]:
+    """Return the unit, in ns and by name, in which the longest of *durations* (ns) has few digits."""
+    longest = max((float(d.max() or 0) for d in durations), default=0.0)  # type: ignore[arg-type]
+    for least, size, name in ((10_800e9, 3_600e9, "h"), (180e9, 60e9, "min"), (1e9, 1e9, "s")):
+        if longest >= least:
+            return size, name
+    return (1e6, "ms") if longest else (1e9, "s")
+
+
 def base(p: dict[str, Any]) -> dict[str, Any]:
     """Return what all our charts share."""
     return {

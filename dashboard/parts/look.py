@@ -35,6 +35,7 @@ _CSS = """<style>
 @media(max-width:900px){[data-testid="stMainBlockContainer"]{padding-left:1rem!important;padding-right:1rem!important}}
 .rw-title{font-weight:600;font-size:14px;line-height:1.3;margin:0;padding:0}
 .rw-sub{font-size:12.5px;opacity:.75;margin:2px 0 0}
+@media(min-width:1250px){.st-key-durations,.st-key-funnel{min-height:484px}.st-key-levels,.st-key-level_time{min-height:384px}}
 .rw-mark{font-size:11px;opacity:.8;margin-left:5px;cursor:help;vertical-align:middle}
 [class*="st-key-attention_open_"] button{min-height:0;padding:0;text-align:left}
 [class*="st-key-attention_open_"] button p{font-weight:600;line-height:1.35}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import polars as pl
 
 from collector.model.statistics import ENOUGH
-from dashboard.parts.charts import base
+from dashboard.parts.charts import base, minute, unit_of
 from dashboard.parts.text import visible
 
 MOST_LEVELS = 40
@@ -20,7 +21,7 @@ def ribbon(frame: pl.DataFrame, buckets: list[int], p: dict[str, Any]) -> dict[s
     top.
     """
     ranked = frame.group_by("label").agg(pl.col("saturation").mean()).sort("saturation", "label", nulls_last=False)
-    labels = {ns: _moment(ns) for ns in buckets}
+    labels = {ns: minute(ns) for ns in buckets}
     cells = [
         [labels[ns], visible(label), round(100 * min(1.0, share), 1), round(mean, 2), slots]
         for label, ns, share, mean, slots in frame.filter(pl.col("saturation").is_not_null())
@@ -35,7 +36,8 @@ def ribbon(frame: pl.DataFrame, buckets: list[int], p: dict[str, Any]) -> dict[s
         "grid": {"left": 6, "right": 10, "top": 6, "bottom": 34, "containLabel": True},
         "xAxis": {
             "type": "category", "data": list(labels.values()),
-            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True}, **axis,
+            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True, "alignMinLabel": "left",
+                          "alignMaxLabel": "right"}, **axis,
         },
         "yAxis": {
             "type": "category", "data": [visible(label) for label in ranked["label"].to_list()],
@@ -58,10 +60,6 @@ def ribbon(frame: pl.DataFrame, buckets: list[int], p: dict[str, Any]) -> dict[s
     }  # fmt: skip
 
 
-def _moment(ns: int) -> str:
-    return str(pl.Series([ns], dtype=pl.Int64).cast(pl.Datetime("ns")).dt.strftime("%d %b %H:%M").item())
-
-
 def levels(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return slots held per bucket, average and most, against the limit; bucket_ns, mean, peak, limit."""
     source = frame.select(at=pl.col("bucket_ns") // 1_000_000, peak="peak", average=pl.col("mean").round(3),
@@ -76,7 +74,11 @@ def levels(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     if frame["limit"].drop_nulls().len():
         series.append({**line, "name": "limit", "encode": {"x": "at", "y": "limit"},
                        "itemStyle": {"color": p["failed"]}, "lineStyle": {"width": 1.5, "type": "dashed"}})  # fmt: skip
-    return {**base(p), "dataset": {"source": source.to_dicts()}, "series": series}
+    found = base(p)
+    top = max(float(frame[c].max() or 0) for c in ("peak", "limit"))  # type: ignore[arg-type]
+    # Room above, so that a line at the limit is no edge of the chart.
+    found["yAxis"] = {**found["yAxis"], "min": 0, "max": max(top + 1, math.ceil(top * 1.1))}
+    return {**found, "dataset": {"source": source.to_dicts()}, "series": series}
 
 
 def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
     return {
         **found,
         "legend": {"show": False},
-        "grid": {**found["grid"], "top": 14, "bottom": 20},
+        "grid": {**found["grid"], "top": 14, "bottom": 26},
         "tooltip": {"trigger": "item", "confine": True, "valueFormatter": "%.2f %%"},
         "xAxis": {
             "type": "category", "data": [str(level) for level in rows["level"].to_list()], "name": "busy slots",
@@ -111,21 +113,23 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
 
 
 def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
-    """Return p50 and p95 of the queue wait in seconds, p95 only where there are enough."""
-    source = frame.select(
+    """Return p50 and p95 of the queue wait, p95 only where there are enough."""
+    known = frame.select("bucket_ns", "p50_ns", p95_ns=pl.when(pl.col("n") >= ENOUGH).then("p95_ns"))
+    size, unit = unit_of(known["p50_ns"], known["p95_ns"])
+    source = known.select(
         at=pl.col("bucket_ns") // 1_000_000,
-        p50=(pl.col("p50_ns") / 1e9).round(4),
-        p95=pl.when(pl.col("n") >= ENOUGH).then(pl.col("p95_ns") / 1e9).round(4),
+        p50=(pl.col("p50_ns") / size).round(4),
+        p95=(pl.col("p95_ns") / size).round(4),
     )
     series = [
         {
             "type": "line", "name": name, "symbol": "circle", "symbolSize": 3, "encode": {"x": "at", "y": name},
             "itemStyle": {"color": color}, "lineStyle": {"width": 2 if name == "p50" else 1.5},
-            "emphasis": {"disabled": True}, "tooltip": {"valueFormatter": "%.3f s"},
+            "emphasis": {"disabled": True}, "tooltip": {"valueFormatter": f"%.3f {unit}"},
         }
         for name, color in (("p50", p["primary"]), ("p95", p["recovered"]))
     ]  # fmt: skip
     found = base(p)
     found["yAxis"] = {**found["yAxis"], "minInterval": 0,
-                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} s"}}  # fmt: skip
+                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"}}  # fmt: skip
     return {**found, "dataset": {"source": source.to_dicts()}, "series": series}

@@ -34,17 +34,25 @@ def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> p
     """Add the buckets in which nothing was held, level 0, up to *now_ns*; add `mean` and `saturation`.
 
     *window* is from, to, width in ns. A limit holds until another one is known; saturation without a limit is NULL.
+    Before `since_ns` of *levels* nothing is known: NULL, not 0.
     """
     start, end, width = window
+    since = int(levels["since_ns"][0] or start)
     edges = pl.DataFrame({"bucket_ns": range(start, min(end, now_ns), width)}, schema={"bucket_ns": pl.Int64})
     queues = levels.select("label", "queue", "environment").unique(maintain_order=True)
-    lasted = pl.min_horizontal(pl.col("bucket_ns") + width, pl.lit(now_ns)) - pl.col("bucket_ns")
+    lasted = pl.min_horizontal(pl.col("bucket_ns") + width, pl.lit(now_ns)) - pl.max_horizontal(
+        "bucket_ns", pl.lit(since)
+    )
+    known = pl.col("bucket_ns") + width > since
     return (
         queues.join(edges, how="cross")
-        .join(levels.drop("queue", "environment"), on=["label", "bucket_ns"], how="left")
+        .join(levels.drop("queue", "environment", "since_ns"), on=["label", "bucket_ns"], how="left")
         .sort("label", "bucket_ns")
         .with_columns(
-            pl.col("slot_ns", "peak", "at_limit_ns", "queued_ns").fill_null(0),
+            pl.when(known).then(pl.col(c).fill_null(0)).alias(c)
+            for c in ("slot_ns", "peak", "at_limit_ns", "queued_ns")
+        )
+        .with_columns(
             pl.col("limit", "limit_source").forward_fill().backward_fill().over("label"),
         )
         .with_columns(mean=pl.col("slot_ns") / lasted.clip(1))

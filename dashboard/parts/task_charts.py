@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.statistics import ENOUGH, ENOUGH_P99
-from dashboard.parts.charts import base
+from dashboard.parts.charts import base, unit_of
 from dashboard.parts.text import visible
 
 MOST_VERSIONS = 6
@@ -15,18 +15,20 @@ MOST_VERSIONS = 6
 
 
 def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
-    """Return p50, p95 and p99 in seconds with the bands between them, and a line where a version is first seen.
+    """Return p50, p95 and p99 with the bands between them, and a line where a version is first seen.
 
     *frame*: bucket_ns, n, p50_ns, p95_ns, p99_ns, every bucket of the range. A percentile is left out of buckets
     with too few values for it.
     """
     enough, many = pl.col("n") >= ENOUGH, pl.col("n") >= ENOUGH_P99
-    p50, p95, p99 = (pl.col(f"p{q}_ns") / 1e9 for q in (50, 95, 99))
+    frame = frame.with_columns(p95_ns=pl.when(enough).then("p95_ns"), p99_ns=pl.when(many).then("p99_ns"))
+    size, unit = unit_of(*(frame[f"p{q}_ns"] for q in (50, 95, 99)))
+    p50, p95, p99 = (pl.col(f"p{q}_ns") / size for q in (50, 95, 99))
     source = frame.select(
         at=pl.col("bucket_ns") // 1_000_000,
         p50=p50.round(4),
-        p95=pl.when(enough).then(p95).round(4),
-        p99=pl.when(many).then(p99).round(4),
+        p95=p95.round(4),
+        p99=p99.round(4),
         attempts="n",
         floor=pl.when(enough).then(p50),
         to_p95=pl.when(enough).then(p95 - p50),
@@ -36,7 +38,8 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
     lines: list[dict[str, Any]] = [
         {
             "type": "line", "name": name, "symbol": "circle", "symbolSize": 3, "showSymbol": True, "z": 3,
-            "encode": {"x": "at", "y": name}, "itemStyle": {"color": color}, "tooltip": {"valueFormatter": "%.3f s"},
+            "encode": {"x": "at", "y": name}, "itemStyle": {"color": color},
+            "tooltip": {"valueFormatter": f"%.3f {unit}"},
             "lineStyle": {"width": 2 if name == "p50" else 1.5, "type": "dashed" if name == "p99" else "solid"},
             "emphasis": {"disabled": True},
         }
@@ -53,9 +56,9 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
         for name, opacity in (("floor", 0.0), ("to_p95", 0.13), ("to_p99", 0.06))
     ]  # fmt: skip
     found = base(p)
-    found["legend"] = {**found["legend"], "data": list(colors)}
+    found["legend"] = {**found["legend"], "data": [name for name in colors if source[name].count()]}
     found["yAxis"] = {**found["yAxis"], "minInterval": 0, "min": 0,
-                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} s"}}  # fmt: skip
+                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"}}  # fmt: skip
     return {**found, "dataset": {"source": source.to_dicts()}, "series": [*lines, *bands]}
 
 

@@ -28,9 +28,10 @@ class Full:
 def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> Full:
     """Return how much of the time queues with a known limit had all slots held; *levels*: rows of page_queue_levels.
 
-    *window* is from, to, width in ns. A bucket without a row had no slot held.
+    *window* is from, to, width in ns. A bucket without a row had no slot held, from when anything is known at all.
     """
-    start, end, width = window
+    begin, end, width = window
+    start = max(begin, levels["since_ns"][0]) if levels.height else begin
     limited = levels.filter(pl.col("limit") > 0)
     queues = limited.select("queue", "environment").unique().height
     until = min(end, now_ns)
@@ -38,7 +39,8 @@ def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) ->
         return Full(None, [])
     per = dict(limited.group_by("bucket_ns").agg(pl.col("at_limit_ns").sum()).rows())
     series: list[float | None] = [
-        per.get(at, 0) / (queues * (min(at + width, until) - at)) for at in range(start, until, width)
+        None if at + width <= start else per.get(at, 0) / (queues * (min(at + width, until) - max(at, start)))
+        for at in range(begin, until, width)
     ]
     return Full(sum(per.values()) / (queues * (until - start)), series)
 

@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from collector.cli.root import run
 from tests import stack
 from tests.dashboard import hostile
 from tests.dashboard.conftest import Open
@@ -204,6 +205,35 @@ def test_a_task_chosen_in_the_table_is_shown(filled: Stack, app: Open) -> None:
     assert list(page.selectbox(key="task").options) == table["Task"].to_list()
     rates = table["Retry rate"].dropna().to_list()
     assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize(("page", "of"), [("tasks", "task"), ("queues", "queue")])
+def test_a_task_and_a_queue_lead_to_their_runs(filled: Stack, app: Open, page: str, of: str) -> None:
+    """From one task or queue a click opens Runs with it as the filter, and the kind of runs that was asked for."""
+    name = {"task": "charge-order", "queue": "payments"}[of]
+    shown = app(filled.url("api"), page, range="7d", **{of: name})
+    shown.button(key="runs_1").click().run()
+    assert [t.value for t in shown.title] == ["Runs"]
+    assert shown.selectbox(key=of).value == name
+    assert shown.multiselect(key="status").value == ["failed", "crashed", "timed_out"]
+    assert set(shown.dataframe[0].value["Task" if of == "task" else "Queue"]) == {name}
+
+
+def test_tasks_say_the_same_as_the_command_line(
+    filled: Stack, app: Open, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A row of the table of all tasks holds the numbers of `runwell stats tasks`, the way people write them."""
+    table = app(filled.url("api"), "tasks", range="7d").dataframe[-1].value.set_index("Task")
+    url = ["--url", filled.url("api"), "--since", "7d", "--by", "task_id"]
+    assert run(["stats", "tasks", *url]) == 0
+    row = table.loc["charge-order"]
+    line = next(
+        x for x in capfdbinary.readouterr().out.decode().splitlines() if x.split() and x.split()[0] == "charge-order"
+    )
+    told = re.split(r"  +", line)
+    assert told[1] == f"{row['Runs']:,}"
+    assert told[2] == f"{row['Failed']:.1f} %"
+    assert told[4] == f"{row['Retry rate']:.1f} %"
 
 
 def test_queues_show_slots_against_their_limit(filled: Stack, app: Open) -> None:

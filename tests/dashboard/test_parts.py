@@ -108,12 +108,34 @@ def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
     """Of two queues with a known limit, one full for half of the time makes a quarter; a third one does not count."""
     levels = pl.DataFrame(
         {"queue": ["a", "b", "c"], "environment": ["p"] * 3, "bucket_ns": [0, 0, 0], "limit": [2, 3, None],
-         "at_limit_ns": [10, 0, 0]}
+         "at_limit_ns": [10, 0, 0], "since_ns": [-5, -5, -5]}
     )  # fmt: skip
     full = totals.at_limit(levels, (0, 40, 10), now_ns=20)
     assert full.share == 0.25
     assert full.series == [0.5, 0.0]
     assert totals.at_limit(levels.filter(pl.col("queue") == "c"), (0, 40, 10), 20).share is None
+
+
+def test_time_before_the_telemetry_is_not_idle() -> None:
+    """Before anything is known of any queue a level is unknown, not 0, and does not lower the time at the limit."""
+    levels = pl.DataFrame(
+        {"label": ["a"], "queue": ["a"], "environment": ["p"], "bucket_ns": [20], "limit": [2], "peak": [2],
+         "limit_source": ["settings"], "slot_ns": [10], "at_limit_ns": [5], "queued_ns": [0], "since_ns": [20]}
+    )  # fmt: skip
+    frame = queue_frames.filled(levels, (0, 40, 10), now_ns=40)
+    assert frame["mean"].to_list() == [None, None, 1.0, 0.0]
+    assert frame["saturation"].to_list() == [None, None, 0.5, 0.0]
+    full = totals.at_limit(levels, (0, 40, 10), now_ns=40)
+    assert full == totals.Full(0.25, [None, None, 0.5, 0.0])
+
+
+@given(st.floats(min_value=1, max_value=1e17))
+def test_a_chart_has_a_unit_in_which_its_longest_duration_is_short(longest: float) -> None:
+    """An axis of durations has at most five digits before the point up to a year, and none below a millisecond only."""
+    size, unit = charts.unit_of(pl.Series([None, longest], dtype=pl.Float64), pl.Series([], dtype=pl.Int64))
+    assert unit in ("ms", "s", "min", "h")
+    assert longest / size < 30_000
+    assert longest / size >= 1 or unit == "ms"
 
 
 def test_idle_time_is_level_zero() -> None:

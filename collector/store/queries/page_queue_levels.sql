@@ -1,5 +1,6 @@
 -- Per queue, environment and bucket: time-weighted slots held, most held, the limit and how it is known, time at the limit
--- and time with runs waiting, ns. A bucket in which nothing was held or waited is left out.
+-- and time with runs waiting, ns; since when anything is known of any queue. A bucket in which nothing was held or waited
+-- is left out.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :bucket_ns bigint required
@@ -15,5 +16,6 @@ WITH known AS (
 SELECT queue, environment, bucket_ns, sum(level * ns)::BIGINT AS slot_ns, max(level) AS peak, max(slots) AS "limit",
        max(source) AS limit_source,
        coalesce(sum(ns) FILTER (slots > 0 AND level >= slots), 0)::BIGINT AS at_limit_ns,
-       coalesce(sum(ns) FILTER (is_queued), 0)::BIGINT AS queued_ns
+       coalesce(sum(ns) FILTER (is_queued), 0)::BIGINT AS queued_ns,
+       (SELECT min(bucket_ns) FROM queue_levels WHERE project = $project) AS since_ns
 FROM known GROUP BY queue, environment, known.bucket_ns ORDER BY queue, environment, known.bucket_ns

@@ -1,0 +1,33 @@
+"""Ways from a task or a queue to its runs: the Runs page with filters, in the same range and environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import strings
+from dashboard.parts.attention import FAILED, FILTERS
+from dashboard.parts.look import STATUS_COLORS
+
+OPEN = [status for status in STATUS_COLORS if status in ("queued", "running", "waiting", "retrying")]
+LINKS: dict[str, dict[str, Any]] = {
+    strings.RUNS_ALL: {},
+    strings.RUNS_FAILED: {"status": FAILED},
+    strings.RUNS_RETRIED: {"retried": True},
+    strings.RUNS_OPEN: {"status": OPEN},
+}
+
+
+def show(**of: str) -> None:
+    """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="run_links", width="content"):
+        st.caption(strings.SHOW_RUNS, width="content")
+        for i, (label, state) in enumerate(LINKS.items()):
+            # A parameter that a widget is bound to is set through its state, before that widget is drawn.
+            if st.button(label, key=f"runs_{i}", type="tertiary", on_click=_ask, args=({**FILTERS, **of, **state},)):
+                st.switch_page("app_pages/runs.py", query_params={})
+
+
+def _ask(state: dict[str, Any]) -> None:
+    st.session_state.update(state)
