@@ -11,6 +11,7 @@ import binascii
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ from collector.otlp.compression import decompress
 
 _ROOTS = {"resourceLogs": "logs", "resourceSpans": "traces", "resourceMetrics": "metrics"}
 _CAP = 256 * 2**20
+_TIME_KEY = re.compile(r"\$metrics\.events\..+\.timestamp")
+"""Attributes in which Trigger.dev writes times, ms since 1970."""
+_MS = 1_000_000
 _JSON_TIMES = frozenset({"timeUnixNano", "observedTimeUnixNano", "startTimeUnixNano", "endTimeUnixNano"})
 _MESSAGE_TIMES = frozenset({"time_unix_nano", "observed_time_unix_nano", "start_time_unix_nano", "end_time_unix_nano"})
 
@@ -144,14 +148,32 @@ def _map_json(tree: Any, change: Any) -> None:
                 if key in _JSON_TIMES and isinstance(value, (str, int)) and str(value).isdigit():
                     changed = change(int(value))
                     item[key] = str(changed) if isinstance(value, str) else changed
-                elif key not in ("attributes", "body", "filteredAttributes"):
+                elif key == "attributes" and isinstance(value, list):
+                    _map_attributes(value, change)
+                elif key not in ("body", "filteredAttributes"):
                     stack.append(value)
+
+
+def _map_attributes(attributes: list[Any], change: Any) -> None:
+    """Change the times that a platform writes into attributes, such as when an attempt was taken from its queue."""
+    for item in attributes:
+        if not isinstance(item, dict) or not _TIME_KEY.fullmatch(str(item.get("key"))):
+            continue
+        value = item.get("value")
+        number = value.get("intValue") if isinstance(value, dict) else None
+        if isinstance(value, dict) and isinstance(number, (str, int)) and str(number).isdigit():
+            changed = change(int(number) * _MS) // _MS
+            value["intValue"] = str(changed) if isinstance(number, str) else changed
 
 
 def _map_message(message: Any, change: Any) -> None:
     for field, value in message.ListFields():
         if field.name in _MESSAGE_TIMES:
             setattr(message, field.name, change(value))
-        elif field.message_type is not None and field.name not in ("attributes", "body", "filtered_attributes"):
+        elif field.name == "attributes":
+            for item in value:
+                if _TIME_KEY.fullmatch(item.key) and item.value.WhichOneof("value") == "int_value":
+                    item.value.int_value = change(item.value.int_value * _MS) // _MS
+        elif field.message_type is not None and field.name not in ("body", "filtered_attributes"):
             for part in value if field.is_repeated else [value]:
                 _map_message(part, change)

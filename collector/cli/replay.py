@@ -58,7 +58,8 @@ def to_now(requests: list[Recorded]) -> list[Recorded]:
     from collector.cli import recordings
 
     newest = max(map(recordings.newest_ns, requests), default=0)
-    return [recordings.shift(r, time.time_ns() - newest) for r in requests] if newest else requests
+    by_ns = time.time_ns() - newest
+    return [recordings.shift(r, by_ns) for r in requests] if newest else requests
 
 
 @dataclass(slots=True)
