@@ -86,7 +86,8 @@ def minute(number: int, runs: int, logs: int) -> list[Entry]:
                 **about, **ids, "received_ns": at, "time_unix_nano": at, "severity_number": 9, "severity_text": "INFO",
                 "body": f"{operation}_{phase}" + (f"_{service}" if service else ""), "body_type": "string",
                 "phase": phase, "operation": operation, "called_service": service, "source": "logger",
-                "correlation_id": correlation, "request_id": told["request_id"], "attributes": json.dumps(told),
+                "correlation_id": correlation, "request_id": told["request_id"],
+                "attributes": json.dumps(told, separators=(",", ":")),
             })  # fmt: skip
     groups = []
     for part in range(12):  # one every five seconds
