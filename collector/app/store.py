@@ -57,7 +57,7 @@ class Keeper(threading.Thread):
         self._control = control
         memory = Memory()
         self._job = RunsJob(database, settings.runs, memory)
-        self._runner = Runner(database, control, memory, settings)
+        self._runner = Runner(database, control, memory, settings, beside=True)
         self._statistics = 0.0
         self._waiting = False
         self._stop_asked = threading.Event()
@@ -174,6 +174,7 @@ class Keeper(threading.Thread):
         """Finish and checkpoint."""
         self._stop_asked.set()
         self.join(timeout=_FINISH_S)
+        self._runner.close()
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""

@@ -7,10 +7,13 @@ and records that belong to no run, are judged over the last day's newest runs ag
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from functools import partial
 
 import polars as pl
 
 from collector.analyse import evidence, runs
+from collector.jobs.beside import Rare
 from collector.report import conventions
 from collector.rules import catalogue, engine
 from collector.rules.frames import Frames, stated_limits
@@ -20,7 +23,7 @@ from collector.store import findings as stored
 from collector.store.database import Handle
 from collector.store.places import Memory
 
-NAME, WINDOW = "rules", "rules_window"
+NAME, WINDOW, PUBLIC = "rules", "rules_window", "findings"
 PROJECT = "default"
 DAY_NS = 86_400 * 10**9
 KEPT_NS = 7 * DAY_NS
@@ -44,6 +47,8 @@ class Findings:
         self._records = [c for c in chosen if c.rule.grain == "record"]
         self._memory = memory
         self._due = 0.0
+        self._spent_s = 0.0
+        self._unpublished = False
 
     def clear(self, h: Handle) -> None:
         """Forget what runs added."""
@@ -52,36 +57,45 @@ class Findings:
     def settle(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> int:
         """Judge the runs *keys* (`project`, `run_key`) again; return how many rows that wrote."""
         judged, seen = stored.family(h, self._memory, keys)
-        frames = self._frames(h, seen, as_of_ns)
+        frames = self._frames(stored.whole(h, self._memory, seen), as_of_ns)
         rows = engine.alone(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
         since = frames.runs.join(judged, on=["project", "run_key"], how="semi")["first_seen_ns"].min()
         stored.replace(h, judged, rows, int(since or 0))  # type: ignore[arg-type]
         return rows.height
 
-    @property
-    def due(self) -> bool:
-        """Tell whether it is time to judge a window again."""
-        return time.monotonic() >= self._due
+    def due(self, as_of_ns: int) -> Iterator[Rare]:
+        """Yield what it is time for: to judge a window again, and then to write the public table."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _EVERY_S
+            yield Rare(WINDOW, partial(self._window, as_of_ns=as_of_ns), self._keep_window)
+        if self._unpublished:
+            self._unpublished = False
+            yield Rare(PUBLIC, partial(self._summed, as_of_ns=as_of_ns), stored.publish)
 
-    def window(self, h: Handle, as_of_ns: int) -> int:
-        """Judge what only many runs show, and write the public table; return how many rows that wrote."""
+    def _window(self, h: Handle, *, as_of_ns: int) -> pl.DataFrame:
+        """Return what only many runs show."""
         began = time.monotonic()
         since = as_of_ns - DAY_NS
-        frames = self._frames(h, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
+        frames = self._frames(stored.whole(h, None, stored.newest_runs(h, since, _MOST_RUNS)), as_of_ns)
         loose = self._loose(h, since, frames)
-        rows = pl.concat(
-            [engine.together(frames, self._together), engine.alone(loose, self._records)],
-            how="vertical",
-        )
-        stored.replace_window(h, rows)
-        found = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
-        stored.publish(h, found)
-        ended = time.monotonic()
-        self._due = ended + max(_EVERY_S, _LEAST_PAUSE * (ended - began))
-        return rows.height + found.height
+        rows = [engine.together(frames, self._together), engine.alone(loose, self._records)]
+        self._spent_s = time.monotonic() - began
+        return pl.concat(rows)
 
-    def _frames(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Frames:
-        tables = stored.whole(h, self._memory, keys)
+    def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
+        stored.replace_window(h, rows)
+        self._unpublished = True
+        return rows.height
+
+    def _summed(self, h: Handle, *, as_of_ns: int) -> pl.DataFrame:
+        """Return the public table."""
+        began = time.monotonic()
+        found = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
+        spent_s = self._spent_s + time.monotonic() - began
+        self._due = time.monotonic() + max(_EVERY_S, _LEAST_PAUSE * spent_s)
+        return found
+
+    def _frames(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> Frames:
         spans, logs, _ = runs.records(tables["spans"], tables["logs"])
         return Frames(
             spans=spans, logs=logs, scopes=tables["scopes"], resources=tables["resources"], runs=tables["runs"],

@@ -122,11 +122,15 @@ def busy(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(((pl.col("level") > 0) | pl.col("is_queued").fill_null(False)).any().over(hour))
 
 
-def infer(h: Handle, *, now: Clock) -> int:
-    """Infer the limits of queues from the last day or less (`_MOST_STARTED`); return how many there are."""
+def infer(h: Handle, *, now: Clock) -> pl.DataFrame:
+    """Return the limits of queues that the last day or less (`_MOST_STARTED`) tells, as rows of `queue_limits`."""
     first_ns, last_ns = (ns // HOUR_NS * HOUR_NS for ns in (now.as_of_ns - _LOOK_BACK_NS, now.as_of_ns - 1))
     from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
     slots_, waiting = _intervals(held.touching(h, from_ns, now.as_of_ns), now)
-    found = inference.infer(slots_, waiting, from_ns=from_ns, to_ns=now.as_of_ns)
+    return inference.infer(slots_, waiting, from_ns=from_ns, to_ns=now.as_of_ns)
+
+
+def keep_inferred(h: Handle, found: pl.DataFrame) -> int:
+    """Make *found* the limits that are inferred; return how many there are."""
     held.set_limits(h, "inferred", found)
     return found.height

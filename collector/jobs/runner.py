@@ -2,12 +2,13 @@
 
 A job that fails stays where it was and is tried again the next time; the others go on. Its rows and its place are one
 transaction, which jobs share that keep up. A job without a place, be it new or long behind, starts from all runs.
+What is due now and then and takes long is worked out beside them (`beside`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +19,7 @@ from collector.analyse.frames import HOUR_NS
 from collector.control import Control
 from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
+from collector.jobs.beside import Beside, Rare
 from collector.jobs.levels import Clock
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
@@ -49,12 +51,19 @@ class Job:
     at: tuple[int, int] | None = None
     quiet: bool = False
     """Leaves a row in the ledger only when it fails."""
+    began_ns: int = 0
+    """Since when it is being done, where that is before its turn."""
 
 
 class Runner:
-    """Keeps the statistics of one store. Called by the thread that writes, so no two jobs overlap."""
+    """Keeps the statistics of one store. Called by the thread that writes, so no two jobs overlap.
 
-    def __init__(self, database: Database, control: Control, memory: Memory, settings: Settings) -> None:
+    *beside*: work out what takes long on a thread of its own, and write it in a later run.
+    """
+
+    def __init__(
+        self, database: Database, control: Control, memory: Memory, settings: Settings, *, beside: bool = False
+    ) -> None:
         self._database = database
         self._control = control
         self._memory = memory
@@ -64,6 +73,7 @@ class Runner:
         self._inferred_ns = 0
         self._infer_after_ns = 0
         self._findings = findings.Findings(settings, memory)
+        self._beside = Beside(database) if beside else None
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
 
@@ -110,17 +120,27 @@ class Runner:
             elif found and both:
                 yield Job(name, seqs, partial(hourly.settle, name=name, both=both), at)
 
-    def _rare(self, now: Clock, seq: int) -> list[Job]:
-        """Return what does not depend on what is new and is due."""
-        due: list[Job] = []
+    def _rare(self, now: Clock, seq: int) -> Iterator[Job]:
+        """Yield what does not depend on what is new and is due, or was and is worked out by now."""
+        if self._beside is None:
+            for rare in self._due(now):
+                yield Job(rare.name, (seq, seq), rare.both)
+            return
+        self._beside.begin(self._due(now))
+        for rare, write in self._beside.ended():
+            yield Job(rare.name, (seq, seq), write, began_ns=rare.began_ns)
+
+    def _due(self, now: Clock) -> Iterator[Rare]:
         if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = now.as_of_ns
             self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
-            due.append(Job(INFERENCE, (seq, seq), partial(levels.infer, now=now)))
-        if self._findings.due:
-            act = partial(self._findings.window, as_of_ns=now.as_of_ns)
-            due.append(Job(findings.WINDOW, (seq, seq), act))
-        return due
+            yield Rare(INFERENCE, partial(levels.infer, now=now), levels.keep_inferred)
+        yield from self._findings.due(now.as_of_ns)
+
+    def close(self) -> None:
+        """Wait for what is being worked out beside."""
+        if self._beside is not None:
+            self._beside.close()
 
     def _together(self, jobs: list[Job], now: Clock) -> list[Entry]:
         """Do *jobs* in one transaction, where one of them fails each in its own; return what came of them."""
@@ -133,11 +153,11 @@ class Runner:
             self.errors.pop(job.name, None)
         return done
 
-    def _each(self, jobs: list[Job], now: Clock) -> list[Entry]:
+    def _each(self, jobs: Iterable[Job], now: Clock) -> list[Entry]:
         """Do *jobs* in a transaction each and return what came of them."""
         entries: list[Entry] = []
         for job in jobs:
-            started = time.time_ns()
+            started = job.began_ns or time.time_ns()
             try:
                 entries += self._database.writing(lambda h, job=job: self._done(h, [job], now))  # type: ignore[misc]
                 self.errors.pop(job.name, None)
@@ -155,7 +175,7 @@ class Runner:
         entries: list[Entry] = []
         places: dict[tuple[int, int], list[str]] = {}
         for job in jobs:
-            started = time.time_ns()
+            started = job.began_ns or time.time_ns()
             rows = job.act(h)
             if not job.quiet:
                 entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), rows, ""))

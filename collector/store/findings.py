@@ -33,9 +33,12 @@ def family(h: Handle, memory: Memory, keys: pl.DataFrame) -> tuple[pl.DataFrame,
     return judged, pl.concat([judged, run_links.children(h, places, judged)]).unique()
 
 
-def whole(h: Handle, memory: Memory, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Return raw `spans` and `logs` of the runs *keys*, their run tables, and the catalogues they stand on."""
-    recent, rest = memory.recent.tables(keys)
+def whole(h: Handle, memory: Memory | None, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of the runs *keys*, their run tables, and the catalogues they stand on.
+
+    *memory* belongs to the thread that writes; any other has none.
+    """
+    recent, rest = memory.recent.tables(keys) if memory else ([], keys)
     if not recent or not rest.is_empty():
         recent.append(_stored(h, Places(h, memory), rest))
     tables = {name: pl.concat(found[name] for found in recent) for name in ("spans", "logs", *BUILT)}
@@ -238,8 +241,9 @@ def active_tasks(h: Handle, project: str, since_ns: int) -> pl.DataFrame:
     )
 
 
-def publish(h: Handle, findings: pl.DataFrame) -> None:
-    """Write *findings* as the public table, in place of the ones before."""
+def publish(h: Handle, findings: pl.DataFrame) -> int:
+    """Write *findings* as the public table, in place of the ones before; return how many there are."""
     h.run("DELETE FROM findings")
     if not findings.is_empty():
         h.run("INSERT INTO findings BY NAME SELECT * FROM findings_now", findings_now=findings)
+    return findings.height
