@@ -228,6 +228,9 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
         "AND held_until_ns >= $now AND queue IS NOT NULL",
         {"project": q.choice.project, "now": q.as_of_ns},
     )
+    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
+        if wanted is not None:
+            waiting = waiting.filter(pl.col(column) == wanted)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     moved = statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"])
     runs = pl.col("runs")

@@ -314,7 +314,7 @@ class Walk:
         start = w.u64(r.start_time_unix_nano, "startTimeUnixNano")
         end = w.u64(r.end_time_unix_nano, "endTimeUnixNano")
         ns, source = self.effective(start)
-        duration = times.duration(start, end, self.note)
+        duration = times.duration(start, end, self.received_ns, self.note)
         attributes = w.attributes(r.attributes, self.caps)
         kind = w.enum(r.kind, "kind", self.caps)
         name = r.name or ""

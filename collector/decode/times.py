@@ -43,11 +43,19 @@ def effective(stated: int, observed: int, received_ns: int, note: Note) -> tuple
     return ns, source
 
 
-def duration(start: int, end: int, note: Note) -> int | None:
-    """Return how long a span took by its own clock, None when it does not say or its end precedes its start."""
+def duration(start: int, end: int, received_ns: int, note: Note) -> int | None:
+    """Return how long a span took by its own clock, None when it does not say or its end precedes its start.
+
+    A span that arrived has not ended more than ten minutes after it did: arrival stands in for such an end, unless its
+    start is as far ahead.
+    """
     if not start or not end:
         return None
-    took = nanoseconds(end) - nanoseconds(start)
+    begun, ended = nanoseconds(start), nanoseconds(end)
+    if begun <= received_ns + FUTURE_NS < ended:
+        note("time_far_ahead" if ended > received_ns + DAY_NS else "time_ahead")
+        ended = max(begun, received_ns)
+    took = ended - begun
     if took < 0:
         note("end_before_start")
     return took if 0 <= took < 2**63 else None

@@ -147,6 +147,16 @@ def test_any_span_times_are_stored(start: int, end: int) -> None:
     assert 0 <= effective_ns(row) <= NOW + 10 * MINUTE
 
 
+@pytest.mark.parametrize("end", [NOW + 10 * MINUTE + 1, NOW + 2 * DAY, 2**63 - 1, 2**64 - 1])
+def test_a_span_has_not_ended_after_it_arrived(end: int) -> None:
+    """An end that is no time, such as the greatest there is, lasts no longer than until arrival, and is remarked on."""
+    row, said = span(NOW - 5 * SECOND, end)
+    assert (row["duration_ns"], row["end_time_unix_nano"]) == (5 * SECOND, end)
+    assert ("a day ahead" in said.message) is (end > NOW + DAY)
+    assert span(NOW - 5 * SECOND, NOW + 10 * MINUTE)[0]["duration_ns"] == 10 * MINUTE + 5 * SECOND
+    assert span(NOW + DAY, NOW + DAY + SECOND)[0]["duration_ns"] == SECOND
+
+
 def test_end_before_start_has_no_duration() -> None:
     """A span that ends before it starts has no duration, and is counted."""
     row, said = span(NOW - SECOND, NOW - 2 * SECOND)
