@@ -194,9 +194,9 @@ def backlog(
 ) -> pl.DataFrame:
     """Return by *by* how many wait, how old the oldest is and, with *arrivals*, when the backlog is gone.
 
-    *waiting*: runs that have not started: *by*, queued_ns. *arrivals*: *by*, arrived, ended, as counted over the last
-    *over_ns*. Time to drain is NULL with the note "never" unless ends outpace arrivals; its interval follows from both
-    counts' (normal), open upwards where they may not.
+    *waiting*: runs that have not started: *by*, queued_ns, is_assumed (their queue is). *arrivals*: *by*, arrived,
+    ended, as counted over the last *over_ns*. Time to drain is NULL with the note "never" unless ends outpace arrivals;
+    its interval follows from both counts' (normal), open upwards where they may not.
     """
     age = as_of_ns - pl.col("queued_ns")
     now = (
@@ -206,13 +206,14 @@ def backlog(
             backlog=pl.len().cast(pl.Int64),
             told=pl.col("queued_ns").count().cast(pl.Int64),
             age_ns=age.max(),
+            weak=pl.when(pl.col("is_assumed").any()).then(2).otherwise(1),
         )
     )
     c = pl.col
     numbers = [
-        count("backlog", c("backlog"), weakness=pl.lit(1)),
+        count("backlog", c("backlog"), weakness=c("weak")),
         Number("backlog_age", "max", "ns", c("age_ns"), n=c("told"), coverage=ratio(c("told"), c("backlog")),
-               weakness=pl.lit(1)),
+               weakness=c("weak")),
     ]  # fmt: skip
     if arrivals is not None:
         now = now.join(
@@ -226,7 +227,7 @@ def backlog(
 
         numbers.append(
             Number(
-                "drain_time", "mean", "ns", lasts(gain), n=c("ended"), coverage=pl.lit(1.0), weakness=pl.lit(1),
+                "drain_time", "mean", "ns", lasts(gain), n=c("ended"), coverage=pl.lit(1.0), weakness=c("weak"),
                 low=lasts(gain + half), high=lasts(gain - half),
                 note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")),
             )

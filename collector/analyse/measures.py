@@ -99,7 +99,7 @@ _QUEUES = {
         "Little's law check", "Average level less level by Little's law; slots that cross the edges explain it."
     ),
     "needed_limit": Measure("Limit needed", "Least limit that keeps the average level at 70 % of it."),
-    "backlog": Measure("Backlog", "Runs that wait for a slot now."),
+    "backlog": Measure("Backlog", "Runs that wait for their first slot now, as far as their parents tell."),
     "backlog_age": Measure("Backlog age", "How long the oldest waiting run has waited."),
     "drain_time": Measure(
         "Time to drain", "Backlog against how much faster runs end than arrive; never if they do not."

@@ -223,16 +223,16 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
     rows = _sure(h, concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets))
-    waiting = h.frame(
-        "SELECT project, queue, environment, queued_ns FROM runs WHERE project = $project AND status = 'queued' "
-        "AND held_until_ns >= $now AND queue IS NOT NULL",
-        {"project": q.choice.project, "now": q.as_of_ns},
-    )
-    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
-        if wanted is not None:
-            waiting = waiting.filter(pl.col(column) == wanted)
+    own = {"queue": q.choice.queue, "environment": q.choice.environment}
+    past = Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, **own)
+    waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
-    moved = statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"])
+    # Arrivals are counted in a queue once a record names it; those that wait have none yet.
+    unnamed = waiting.filter(pl.col("is_assumed") & (pl.col("queued_ns") >= recent.hours().from_ns))
+    moved = pl.concat([
+        statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
+        unnamed.select(*slots.QUEUE, event=pl.lit("arrived"), runs=pl.lit(1, pl.Int64)),
+    ])  # fmt: skip
     runs = pl.col("runs")
     counts = moved.group_by(slots.QUEUE).agg(
         arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()

@@ -106,6 +106,27 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
     )
 
 
+def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
+    """Return the runs that wait for their first slot: project, queue, environment, queued_ns, is_assumed.
+
+    Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
+    task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
+    """
+    found = h.frame(
+        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
+        "r.queue IS NULL AS is_assumed FROM runs r LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
+        "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
+        "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
+        "AND t.environment IS NOT DISTINCT FROM r.environment "
+        "WHERE r.project = $project AND r.status = 'queued' AND r.held_until_ns >= $now",
+        {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns},
+    ).filter(pl.col("queue").is_not_null())
+    for column, wanted in (("queue", past.queue), ("environment", past.environment)):
+        if wanted is not None:
+            found = found.filter(pl.col(column) == wanted)
+    return found
+
+
 def levels_known(h: Handle) -> int:
     """Return up to when levels are known, ns."""
     return int(h.value("SELECT seq FROM watermark WHERE name = $name", {"name": LEVELS_AS_OF}) or 0)

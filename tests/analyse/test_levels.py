@@ -313,7 +313,10 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
     queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
-    waiting = pl.DataFrame([{**queue, "queued_ns": T0 - 5_000 * MS}, {**queue, "queued_ns": None}])
+    waiting = pl.DataFrame([
+        {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
+        {**queue, "queued_ns": None, "is_assumed": True},
+    ])  # fmt: skip
 
     def drain(arrived: int, ended: int) -> tuple[Any, ...]:
         found = concurrency.backlog(
@@ -324,6 +327,7 @@ def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
         )
         rows = {r["measure"]: r for r in found.rows(named=True)}
         assert (rows["backlog"]["value"], rows["backlog_age"]["value"], rows["backlog_age"]["n"]) == (2, 5_000 * MS, 1)
+        assert rows["backlog"]["provenance"] == "inferred"
         drain_ = rows["drain_time"]
         return drain_["value"], drain_["low"], drain_["high"], drain_["note"]
 

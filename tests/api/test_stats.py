@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import polars as pl
@@ -25,7 +25,7 @@ from collector.jobs.runs import RunsJob
 from collector.settings import Settings, Store
 from collector.store.database import Database, Handle
 from collector.store.places import Memory
-from tests.analyse.story import SECOND, T0, attempt
+from tests.analyse.story import SECOND, T0, attempt, span
 from tests.jobs.invented import store
 
 AS_OF = T0 + 7200 * SECOND
@@ -35,9 +35,6 @@ NUMBER = ("measure", "statistic", "unit", "value", "n", "low", "high", "provenan
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return a store of three runs: completed at once, recovered by a retry, failed for good."""
-    directory = tmp_path_factory.mktemp("stats")
-    database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
-    control = Control.open(directory)
     about = {"task_id": "send", "queue": "mail"}
     spans = [
         attempt("a", 1, 0, 10, **about),
@@ -45,6 +42,13 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         attempt("b", 2, 12, 20, **about),
         attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", parent_run_id="b", **about),
     ]
+    yield from _stored(tmp_path_factory.mktemp("stats"), spans)
+
+
+def _stored(directory: Path, spans: list[dict[str, Any]]) -> Iterator[Database]:
+    """Yield a store of these spans after all jobs."""
+    database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+    control = Control.open(directory)
     store(database, 1, [("spans", span) for span in spans])
     settings = Settings(data=directory)
     memory = Memory()
@@ -159,6 +163,26 @@ def test_levels_are_those_up_to_the_time_they_are_judged_at(api: TestClient) -> 
     mean = next(r for r in answer.json() if (r["measure"], r["statistic"]) == ("level", "mean"))
     # Attempts of 10, 3, 8 and 1 s.
     assert (mean["value"], mean["n"]) == (pytest.approx(22 / 900), 3)
+
+
+def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_path: Path) -> None:
+    """A child that left no record yet is in the backlog of the queue its task's runs are in, and that is inferred."""
+    trigger = span(
+        "p", "trigger()", 7190, 7190.1, span_type="trigger", child_run_id="child", child_task_id="send", attempt=1
+    )
+    spans = [attempt("a", 1, 0, 10, task_id="send", queue="mail"), attempt("p", 1, 7180, 7195, task_id="top"), trigger]
+    stored = _stored(tmp_path, spans)
+    database = next(stored)
+    app = routes.application(database, Settings(data=tmp_path), dict, str, bytes)
+    api = TestClient(app, raise_server_exceptions=False)
+    found = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
+    rows = {(r["queue"], r["measure"]): r for r in found if r["measure"] in ("backlog", "backlog_age")}
+    assert set(rows) == {("mail", "backlog"), ("mail", "backlog_age")}
+    assert (rows["mail", "backlog"]["value"], rows["mail", "backlog"]["provenance"]) == (1, "inferred")
+    assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
+    other = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h", "queue": "other"}).json()
+    assert not [r for r in other if r["measure"] == "backlog"]
+    next(stored, None)  # closes it
 
 
 @pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
