@@ -51,6 +51,11 @@ class Beside:
                 del self._begun[name]
                 yield rare, partial(_write, rare, found)
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether something is being worked out."""
+        return any(not found.done() for _, found in self._begun.values())
+
     def close(self) -> None:
         """End the thread once it is through with what it works at."""
         self._pool.shutdown(cancel_futures=True)

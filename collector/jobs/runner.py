@@ -137,6 +137,11 @@ class Runner:
             yield Rare(INFERENCE, partial(levels.infer, now=now), levels.keep_inferred)
         yield from self._findings.due(now.as_of_ns)
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether something is being worked out beside."""
+        return self._beside is not None and self._beside.busy
+
     def close(self) -> None:
         """Wait for what is being worked out beside."""
         if self._beside is not None:
