@@ -113,7 +113,8 @@ def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool
     if section.title:
         yield section.title
     yield table
-    about = f" ({', '.join(_key(k, found[k][0]) for k in fixed)})" if fixed else ""
+    same = ", ".join(f"{KEYS.get(k, k).lower()} {_key(k, found[k][0])}" for k in fixed if k != "project")
+    about = f" ({same})" if same else ""
     sorted_by = "" if set(keys) & set(_TIMES) else f", sorted by {section.order}"
     yield _count(wide.height, about) + sorted_by
     if narrow:
@@ -250,9 +251,10 @@ def written(value: float | None, unit: str) -> str:
     if unit == "nanocents":
         return f"{value / 1e9:.4g} cents"
     if unit == "runs_per_hour":
-        return f"{round(value, 1) or 0.0:,.1f}/h"  # no minus before a 0
+        shown = value if 0.01 <= abs(value) < 1 else round(value, 1) or 0.0  # no minus before a 0
+        return f"{shown:.2g}/h" if 0 < abs(shown) < 1 else f"{shown:,.1f}/h"
     if unit == "slots" and value != int(value):
-        return f"{value:,.2f}"
+        return f"{round(value, 2) or 0.0:,.2f}" if abs(value) >= 0.005 or value < 0 else "<0.01"
     if unit != "ns":
         return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
     if value == 0:

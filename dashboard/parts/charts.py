@@ -34,6 +34,11 @@ def minute(ns: int) -> str:
     return str(pl.Series([ns], dtype=pl.Int64).cast(pl.Datetime("ns")).dt.strftime("%d %b %H:%M").item())
 
 
+def dot(values: pl.Series) -> int:
+    """Return the size of a line's dots: large enough to be seen where there are too few for a line."""
+    return 3 if values.count() > 3 else 7
+
+
 def unit_of(*durations: pl.Series) -> tuple[float, str]:
     """Return the unit, in ns and by name, in which the longest of *durations* (ns) has few digits."""
     longest = max((float(d.max() or 0) for d in durations), default=0.0)  # type: ignore[arg-type]

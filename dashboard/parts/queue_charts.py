@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.statistics import ENOUGH
-from dashboard.parts.charts import base, minute, unit_of
+from dashboard.parts.charts import base, dot, minute, unit_of
 from dashboard.parts.text import visible
 
 MOST_LEVELS = 40
@@ -123,7 +123,8 @@ def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     )
     series = [
         {
-            "type": "line", "name": name, "symbol": "circle", "symbolSize": 3, "encode": {"x": "at", "y": name},
+            "type": "line", "name": name, "symbol": "circle", "symbolSize": dot(source[name]),
+            "encode": {"x": "at", "y": name},
             "itemStyle": {"color": color}, "lineStyle": {"width": 2 if name == "p50" else 1.5},
             "emphasis": {"disabled": True}, "tooltip": {"valueFormatter": f"%.3f {unit}"},
         }

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.statistics import ENOUGH, ENOUGH_P99
-from dashboard.parts.charts import base, unit_of
+from dashboard.parts.charts import base, dot, unit_of
 from dashboard.parts.text import visible
 
 MOST_VERSIONS = 6
@@ -37,7 +37,8 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
     colors = {"p50": p["primary"], "p95": p["recovered"], "p99": p["failed"]}
     lines: list[dict[str, Any]] = [
         {
-            "type": "line", "name": name, "symbol": "circle", "symbolSize": 3, "showSymbol": True, "z": 3,
+            "type": "line", "name": name, "symbol": "circle", "symbolSize": dot(source[name]), "showSymbol": True,
+            "z": 3,
             "encode": {"x": "at", "y": name}, "itemStyle": {"color": color},
             "tooltip": {"valueFormatter": f"%.3f {unit}"},
             "lineStyle": {"width": 2 if name == "p50" else 1.5, "type": "dashed" if name == "p99" else "solid"},
