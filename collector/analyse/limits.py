@@ -58,3 +58,12 @@ def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
         .filter(pl.col("place") == pl.col("place").min().over(QUEUE))
     )
     return shaped(ranked, "queue_limits", by=[*QUEUE, "from_ns"])
+
+
+def noted(numbers: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
+    """Say in the notes of inferred `limit` rows of *numbers* how sure *limits* (rows of `queue_limits`) are of them."""
+    found = limits.filter(pl.col("source") == "inferred").unique(QUEUE).select(*QUEUE, "confidence")
+    inferred = (pl.col("measure") == "limit") & (pl.col("provenance") == "inferred")
+    sure = pl.concat_str("note", pl.lit(", confidence "), "confidence")
+    told = numbers.join(found, on=QUEUE, how="left", nulls_equal=True, maintain_order="left")
+    return told.with_columns(note=pl.coalesce(pl.when(inferred).then(sure), "note")).select(numbers.columns)

@@ -208,11 +208,8 @@ def queue(h: Handle, q: Question) -> pl.DataFrame:
 
 def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of queues in which the task held slots; levels are of a whole queue, whoever holds them."""
-    if q.choice.version:
-        raise BadInput("slots are held by runs of any version; leave it out", field="version")
-    if not q.choice.task:
-        return rows
-    return rows.join(statistics.slot_hours(h, q.choice), on=slots.QUEUE, how="semi", nulls_equal=True)
+    own = statistics.slot_hours(h, q.choice) if q.choice.task else rows
+    return rows.join(own, on=slots.QUEUE, how="semi", nulls_equal=True)
 
 
 def _queues(h: Handle, q: Question) -> pl.DataFrame:
@@ -222,7 +219,8 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
     since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
-    rows = _sure(h, concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets))
+    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
+    rows = limits.noted(rows, statistics.limits(h))
     own = {"queue": q.choice.queue, "environment": q.choice.environment}
     past = Choice(q.choice.project, q.as_of_ns - _HISTORY_NS, q.as_of_ns, **own)
     waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
@@ -239,17 +237,6 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     )
     over_ns = max(1, _counted_until(h, q, recent) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
-
-
-def _sure(h: Handle, rows: pl.DataFrame) -> pl.DataFrame:
-    """Say in the notes of inferred limits how sure they are."""
-    found = statistics.limits(h).filter(pl.col("source") == "inferred").unique(slots.QUEUE)
-    told = rows.join(found.select(*slots.QUEUE, "confidence"), on=slots.QUEUE, how="left", nulls_equal=True)
-    inferred = (
-        (pl.col("measure") == "limit") & (pl.col("provenance") == "inferred") & pl.col("confidence").is_not_null()
-    )
-    note = pl.when(inferred).then(pl.concat_str("note", pl.lit(", confidence "), "confidence")).otherwise("note")
-    return told.with_columns(note=note).select(rows.columns)
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
@@ -282,8 +269,6 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
 
 def slot_share(h: Handle, q: Question) -> pl.DataFrame:
     """Share of a queue's slot time per task, and slots whose end nobody saw."""
-    if q.choice.version:
-        raise BadInput("slots are held by runs of any version; leave it out", field="version")
     return concurrency.slot_share(statistics.slot_hours(h, q.choice))
 
 
@@ -302,8 +287,6 @@ def _chosen(q: Question, held_: pl.LazyFrame) -> pl.LazyFrame:
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
     """Who holds slots now, the longest first, and slots nobody ended."""
-    if q.choice.version:
-        raise BadInput("who holds a slot is not told by version; leave it out", field="version")
     found = concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
     return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
 
@@ -397,6 +380,8 @@ def question(name: str, given: dict[str, str], project: str, now_ns: int, basis:
     if population not in _POPULATIONS:
         raise BadInput(f"expected one of {', '.join(_POPULATIONS)}, got {population[:40]!r}", field="population")
     chosen = {p: given.get(p) or None for p in ("task", "queue", "environment", "version")}
+    if chosen["version"] and "version" not in STATISTICS[name].groups and "queue" in STATISTICS[name].groups:
+        raise BadInput("slots are held by runs of any version; leave it out", field="version")
     choice = Choice(project, from_ns, to_ns, **chosen, population=None if population == "all" else population)
     return Question(choice, _groups(name, given.get("by")), as_of_ns, basis)
 

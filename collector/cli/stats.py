@@ -71,7 +71,10 @@ def stats(
             population=population, by=by,
         )  # fmt: skip
     except ApiError as e:
-        raise UsageError(_as_option(e.message)) from None
+        said = _as_option(e.message)
+        if said is None:
+            raise
+        raise UsageError(said) from None
     rows = answer.rows
     hint = _nothing(client, task, queue) if rows.is_empty() else ""
     if format != "table":
@@ -94,12 +97,12 @@ def stats(
 _OPTIONS = {"from": "--since", "to": "--until"}
 
 
-def _as_option(message: str) -> str:
-    """Return what the API says of a parameter, said of the option."""
+def _as_option(message: str) -> str | None:
+    """Return what the API says of a parameter, said of the option; None if it says it of none."""
     field, colon, rest = message.partition(": ")
     known = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
     if not colon or field not in known:
-        return message
+        return None
     return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_runs import HOUR_MS, MS, T0
 
-from collector.analyse import inference, levels, slots
+from collector.analyse import inference, levels, limits, slots
 
 PLACE = {"project": "default", "queue": "q", "environment": None}
 HOURS = 6
@@ -116,3 +116,24 @@ def test_evidence_counts_what_it_claims() -> None:
     assert (found["level"], found["episodes"], found["ends"], found["handovers"]) == (1, 3, 6, 3)
     assert found["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
     assert found["wait_ns"] is None
+
+
+def test_an_inferred_limit_says_how_sure_it_is() -> None:
+    """The note of a limit that was inferred has its confidence; a stated one and other numbers keep theirs."""
+    numbers = pl.DataFrame(
+        [
+            {**PLACE, "measure": "limit", "provenance": "inferred", "note": "inferred from load"},
+            {**PLACE, "measure": "saturation", "provenance": "inferred", "note": None},
+            {**PLACE, "queue": "r", "measure": "limit", "provenance": "measured", "note": "from settings"},
+        ],
+        schema_overrides={"environment": pl.String, "note": pl.String},
+    )
+    found = pl.DataFrame(
+        [
+            {**PLACE, "source": "inferred", "confidence": "high"},
+            {**PLACE, "queue": "r", "source": "settings", "confidence": None},
+        ],
+        schema_overrides={"environment": pl.String, "confidence": pl.String},
+    )
+    told = limits.noted(numbers, found)["note"].to_list()
+    assert told == ["inferred from load, confidence high", None, "from settings"]

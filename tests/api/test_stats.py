@@ -203,7 +203,7 @@ def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
         ("retries", {"population": "all of them"}, "population: expected one of live, replay, development, all"),
         ("retries", {"to": "1000h"}, "from: expected a time before `to`"),
         ("queues", {"version": "7"}, "version: slots are held by runs of any version; leave it out"),
-        ("holders", {"version": "7"}, "version: who holds a slot is not told by version; leave it out"),
+        ("holders", {"version": "7"}, "version: slots are held by runs of any version; leave it out"),
     ],
 )
 def test_a_wrong_parameter_is_named(api: TestClient, name: str, params: dict[str, str], says: str) -> None:
@@ -297,6 +297,12 @@ def test_a_wrong_option_is_named_as_it_was_given(cli: Cli, name: str, options: d
     code, out, err = cli(name, **options)
     assert (code, out) == (2, "")
     assert err.startswith(f"runwell: {says}")
+
+
+def test_a_store_that_does_not_answer_is_no_wrong_option(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Without a store the command ends with 1 and says how to start one."""
+    assert run(["stats", "tasks", "--url", "http://127.0.0.1:9", "--data", str(tmp_path)]) == 1
+    assert "start it with `runwell up`" in capfd.readouterr().err
 
 
 def test_what_is_not_there_is_said(cli: Cli) -> None:
