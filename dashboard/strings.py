@@ -6,7 +6,7 @@ TITLE = "runwell"
 UTC = "times in UTC"
 
 OVERVIEW = "Overview"
-OVERVIEW_SUB = "Test runs left out · times in UTC"
+OVERVIEW_SUB = "Test runs and replays left out · times in UTC"
 RUNS = "Runs"
 RUNS_SUB = "Newest first · times in UTC"
 RUN = "Run detail"
@@ -118,7 +118,7 @@ PROVENANCE = {
 PROVENANCE_LEGEND = "● measured  ◐ derived or from a phase  ○ inferred  ? unknown"
 
 TASKS_PAGE = "Tasks"
-TASKS_PAGE_SUB = "Test runs left out · times in UTC"
+TASKS_PAGE_SUB = "Test runs and replays left out · times in UTC"
 CHOOSE_TASK = "Task"
 NO_TASKS = "**No task ran in this range.** " + EMPTY
 ATTEMPT_DURATION = "Attempt duration"

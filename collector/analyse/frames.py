@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from collector.analyse.evidence import RUN
 from collector.model import tables
+from collector.model.words import DEVELOPMENT
 
 Frame = pl.DataFrame | pl.LazyFrame
 
@@ -23,8 +24,6 @@ FAILED = ["failed", "timed_out", "crashed"]
 """Statuses of runs and attempts that count as failures."""
 TERMINAL = [*ENDED, "expired"]
 """Statuses of runs that are over."""
-
-_DEVELOPMENT = ["development", "dev", "local"]
 
 
 def shaped(frame: Frame, table: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
@@ -51,14 +50,14 @@ def hour_of(column: str) -> pl.Expr:
 
 
 def population() -> pl.Expr:
-    """Return test, development, replay or live: what a row of `runs` may be counted with."""
+    """Return test, replay, development or live: what a row of `runs` may be counted with."""
     return (
         pl.when(pl.col("is_test").fill_null(False))
         .then(pl.lit("test"))
-        .when(pl.col("environment").str.to_lowercase().is_in(_DEVELOPMENT).fill_null(False))
-        .then(pl.lit("development"))
         .when(pl.col("is_replay").fill_null(False))
         .then(pl.lit("replay"))
+        .when(pl.col("environment").str.to_lowercase().is_in(DEVELOPMENT).fill_null(False))
+        .then(pl.lit("development"))
         .otherwise(pl.lit("live"))
     )
 

@@ -109,7 +109,7 @@ class _Api:
     async def statistics(self, request: Request) -> Response:
         """List the statistics."""
         return _json([
-            {"name": name, "description": (s.answer.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
+            {"name": name, "description": (s.make.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
             for name, s in stats.STATISTICS.items()
         ])  # fmt: skip
 

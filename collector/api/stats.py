@@ -341,9 +341,13 @@ def _past(q: Question) -> Choice:
 class Statistic:
     """An answer by name, what it is grouped by unless asked otherwise, and what it may be grouped by."""
 
-    answer: Callable[[Handle, Question], pl.DataFrame]
+    make: Callable[[Handle, Question], pl.DataFrame]
     by: tuple[str, ...]
     groups: tuple[str, ...]
+
+    def answer(self, h: Handle, q: Question) -> pl.DataFrame:
+        """Return the rows asked for; of the population that counts unless another is asked for."""
+        return self.make(h, replace(q, choice=statistics.counted(h, q.choice)))
 
 
 _TASK = ("task_id", "environment")
@@ -376,8 +380,8 @@ def question(name: str, given: dict[str, str], project: str, now_ns: int, basis:
     to_ns = form.moment(given["to"], "to", as_of_ns) if given.get("to") else as_of_ns
     if from_ns >= to_ns:
         raise BadInput("expected a time before `to`", field="from")
-    population = given.get("population") or "live"
-    if population not in _POPULATIONS:
+    population = given.get("population") or statistics.COUNTED
+    if given.get("population") and population not in _POPULATIONS:
         raise BadInput(f"expected one of {', '.join(_POPULATIONS)}, got {population[:40]!r}", field="population")
     chosen = {p: given.get(p) or None for p in ("task", "queue", "environment", "version")}
     if chosen["version"] and "version" not in STATISTICS[name].groups and "queue" in STATISTICS[name].groups:

@@ -139,6 +139,7 @@ async def _applied(api: str) -> None:
 def _check(api: str, folder: Path, sent: int) -> list[str]:
     """Return what was checked; raise Refused when a run of the ground truth or the Overview is missing."""
     from collector.api.client import Client
+    from collector.model.words import DEVELOPMENT
 
     client = Client(api)
     seen = set(client.sql("SELECT DISTINCT run_id FROM runs").table["run_id"].to_pylist())
@@ -157,16 +158,15 @@ def _check(api: str, folder: Path, sent: int) -> list[str]:
     shown, start_ns, end_ns = _overview_runs(api)
     total = (
         client.sql(
-            "SELECT count(*) AS n FROM runs WHERE NOT coalesce(is_test, false) "  # noqa: S608 -- numbers of ours
-            f"AND at_ns >= {start_ns} "
-            f"AND at_ns < {end_ns}"
+            "SELECT count(*) AS n FROM runs WHERE is_test IS NOT TRUE AND is_replay IS NOT TRUE "  # noqa: S608 -- ours
+            f"AND coalesce(lower(environment), '') NOT IN {DEVELOPMENT} AND at_ns >= {start_ns} AND at_ns < {end_ns}"
         )
         .table["n"][0]
         .as_py()
     )
     if shown != total:
-        raise Refused(f"the Overview shows {shown} runs of the last 24 hours, the API says {total}")
-    lines.append(f"Overview shows {shown} runs of the last 24 hours, as the API says")
+        raise Refused(f"the Overview shows {shown} live runs of the last 24 hours, the API says {total}")
+    lines.append(f"Overview shows {shown} live runs of the last 24 hours, as the API says")
     return lines
 
 

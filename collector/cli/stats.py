@@ -33,8 +33,9 @@ def stats(
     environment: Annotated[str | None, Parameter(help="Only this environment.")] = None,
     version: Annotated[str | None, Parameter(help="Only this version of the task; queues have none.")] = None,
     population: Annotated[
-        Literal["live", "replay", "development", "all"], Parameter(help="Which runs count; test runs never do.")
-    ] = "live",
+        Literal["live", "replay", "development", "all"] | None,
+        Parameter(help="Which runs count [default: live; development where those were chosen or there are no others]."),
+    ] = None,
     by: Annotated[str | None, Parameter(help="Columns to group by, with commas; docs/api.md lists them.")] = None,
     format: Annotated[Form, Parameter(help="Form of the rows.")] = "table",
     explain: Annotated[bool, Parameter(help="Say what each number means.", negative=())] = False,
@@ -58,6 +59,7 @@ def stats(
     from collector.cli import stats_table
     from collector.cli.sql import write
     from collector.cli.stats_columns import LISTS
+    from collector.model.shown import populations
 
     for option, given in (("--since", since), ("--until", until)):
         if given is not None and not given.strip():
@@ -77,21 +79,31 @@ def stats(
         raise UsageError(said) from None
     rows = answer.rows
     hint = _nothing(client, task, queue) if rows.is_empty() else ""
+    apart = ""
+    if population is None and name not in _ANY:
+        asked = {"task": task, "queue": queue, "environment": environment, "version": version}
+        found = client.query("populations", from_ns=answer.from_ns, to_ns=answer.to_ns, **asked)
+        if told := populations(found.rows(), environment):
+            apart = f"{told} Choose with --population.\n"
     if format != "table":
         sys.stdout.buffer.write(write(rows.to_arrow(), format))
         sys.stdout.flush()
-        sys.stderr.write(hint + (stats_table.explain(name, rows, width=None) if explain else ""))
+        sys.stderr.write(apart + hint + (stats_table.explain(name, rows, width=None) if explain else ""))
         return 0
     width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else None
     if name in LISTS and "run_id" not in rows.columns and "run_key" in rows.columns and rows.height:
         ids = client.query("run_ids", keys=",".join(rows["run_key"].head(stats_table.MOST).to_list()))
         rows = rows.join(ids, on="run_key", how="left", maintain_order="left")
     shown = hint or stats_table.text(name, rows, width=width, every=every)
-    told = stats_table.explain(name, rows, width=width) if explain else ""
+    meaning = stats_table.explain(name, rows, width=width) if explain else ""
     head = stats_table.window(name, answer.from_ns, answer.to_ns)
-    sys.stdout.buffer.write(f"{head}\n\n{shown}{told and chr(10)}{told}".encode())
+    sys.stdout.buffer.write(f"{head}\n{apart}\n{shown}{meaning and chr(10)}{meaning}".encode())
     sys.stdout.flush()
     return 0
+
+
+_ANY = ("queues", "slots", "little", "holders", "stuck", "retrying")
+"""Statistics of runs of any population: whoever it is holds a slot, or hangs."""
 
 
 _OPTIONS = {"from": "--since", "to": "--until"}

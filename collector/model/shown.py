@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
 _INVISIBLE = re.compile(
@@ -55,3 +56,16 @@ def compact(n: int) -> str:
         if n >= 10_000 and n / scale >= 0.9995:
             return f"{n / scale:.3g}{unit}" if n / scale < 999.5 else f"{n / scale:,.0f}{unit}"
     return f"{n:,}"
+
+
+def populations(rows: Sequence[tuple[str, int, bool]], environment: str | None) -> str:
+    """Return in words which runs count, if not simply live ones, and how many do not; "" if all do.
+
+    *rows*: population, runs, whether it counts; *environment*: the one that was chosen.
+    """
+    names = {"live": "live run", "development": "development run", "replay": "replay"}
+    apart = [f"{n:,} {names[p]}{'' if n == 1 else 's'}" for p, n, is_counted in rows if not is_counted]
+    told = [f"Not counted: {' and '.join(apart)}."] if apart else []
+    if environment is None and any(p == "development" and is_counted for p, _, is_counted in rows):
+        told.insert(0, "Development runs, for the store has no live ones.")
+    return " ".join(told)

@@ -46,5 +46,8 @@ class Source(StrEnum):
 OPEN = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.RETRYING})
 """Statuses that the clock alone can still change."""
 
+DEVELOPMENT = ("development", "dev", "local")
+"""Environments, in lower case, whose runs are development runs."""
+
 PHASES = ("started", "validating", "completed", "failed")
 """Lifecycle phases; `calling_{service}` is the fifth, stored as phase `calling` with `called_service`."""

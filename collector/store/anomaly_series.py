@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Totals
+from collector.model.words import DEVELOPMENT
 from collector.store.database import Handle
 
 HOUR_NS = 3_600_000_000_000
@@ -20,7 +21,7 @@ KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
 LIVE = (
     "NOT coalesce(is_test, false) AND NOT coalesce(is_replay, false) "
-    "AND coalesce(lower(environment), '') NOT IN ('development', 'dev', 'local')"
+    f"AND coalesce(lower(environment), '') NOT IN ({', '.join(repr(name) for name in DEVELOPMENT)})"
 )
 """Condition on rows of `runs`: what `analyse.frames.population` calls live."""
 _OVER = "status IN ('completed', 'failed', 'canceled', 'timed_out', 'crashed', 'expired')"

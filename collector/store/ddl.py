@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from collector.model.tables import PUBLIC
+from collector.model.words import DEVELOPMENT
 
 VERSION = 2
 """Raised by one with every change of a table; a file of a newer version is refused. In one of an older version, tables
@@ -153,24 +154,44 @@ VIEWS = {
 """Private views: SQL that more than one reader would repeat."""
 
 MACROS = {
-    # Runs that are no test by hour, status and attempts, of whole hours [a, b). Those that never started are few and in
-    # no hourly table.
+    "is_development(environment)": (
+        f"coalesce(lower(environment) IN ({', '.join(repr(name) for name in DEVELOPMENT)}), false)"
+    ),
+    # Which population counts where nobody says which, in environment e or, if that is NULL, in all: live runs count;
+    # development runs only where a development environment is chosen or the store has no live run.
+    "counted_population(p, e)": """
+        CASE WHEN is_development(e) THEN 'development'
+             WHEN e IS NOT NULL OR EXISTS (
+                 SELECT 1 FROM runs
+                 WHERE project = p AND is_test IS NOT TRUE AND is_replay IS NOT TRUE AND NOT is_development(environment)
+             ) THEN 'live' ELSE 'development' END
+    """,
+    # Whether a row of `runs` is of that population. Replays and test runs never are.
+    "is_counted(environment, is_test, is_replay, p, e)": (
+        "(is_test IS NOT TRUE AND is_replay IS NOT TRUE "
+        "AND is_development(environment) = (counted_population(p, e) = 'development'))"
+    ),
+    # Runs of that population by hour, status and attempts, of whole hours [a, b). Those that never started are few and
+    # in no hourly table.
     "run_hours(p, a, b, e)": """TABLE
         SELECT hour_ns, task_id, outcome AS status,
                CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs
         FROM run_cohorts
-        WHERE project = p AND hour_ns >= a AND hour_ns < b AND (e IS NULL OR environment = e)
+        WHERE project = p AND population = counted_population(p, e) AND hour_ns >= a AND hour_ns < b
+          AND (e IS NULL OR environment = e)
         UNION ALL
         SELECT at_ns // 3600000000000 * 3600000000000, task_id, status, attempt_count, 1
         FROM runs
-        WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL AND NOT coalesce(is_test, false)
+        WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL
+          AND is_counted(environment, is_test, is_replay, p, e)
           AND (e IS NULL OR environment = e)
     """,
     # Histograms of how long these runs took and waited; `measured` of the n had measured ends.
     "time_hours(p, a, b, e)": """TABLE
         SELECT hour_ns, task_id, measure, ix, n, n - derived_n - inferred_n AS measured
         FROM duration_hours
-        WHERE project = p AND hour_ns >= a AND hour_ns < b AND measure IN ('execution', 'queue_wait')
+        WHERE project = p AND population = counted_population(p, e) AND measure IN ('execution', 'queue_wait')
+          AND hour_ns >= a AND hour_ns < b
           AND (e IS NULL OR environment = e)
     """,
     # What a bucket of a histogram stands for, as `analyse.durations.bucket_ns`.

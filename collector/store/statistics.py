@@ -38,6 +38,10 @@ class Timing:
     phases: pl.DataFrame
 
 
+COUNTED = "counted"
+"""Population of a choice that does not say which: the one that counts, which `counted` tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which runs: a time range [from_ns, to_ns) and what they must have; None means any."""
@@ -59,6 +63,7 @@ class Choice:
 
     def where(self, columns: list[str]) -> str:
         """Return SQL conditions on those of task, queue, environment, version, population that are *columns*."""
+        assert self.population != COUNTED or "population" not in columns, "not told which population counts"
         named = {"task_id": "task", "queue": "queue", "environment": "environment", "version": "version"}
         given = {**named, "population": "population"}
         chosen = [f"{c} = ${p}" for c, p in given.items() if c in columns and getattr(self, p) is not None]
@@ -71,6 +76,14 @@ class Choice:
         named = {"task_id": "task"}
         chosen = {named.get(c, c): v for c, v in given.items() if c in columns and v is not None}
         return {"project": self.project, "from_ns": self.from_ns, "to_ns": self.to_ns, **chosen}
+
+
+def counted(h: Handle, choice: Choice) -> Choice:
+    """Return *choice* with the population that counts where it says none, the one that pages count."""
+    if choice.population != COUNTED:
+        return choice
+    asked = {"project": choice.project, "environment": choice.environment}
+    return replace(choice, population=h.value("SELECT counted_population($project, $environment)", asked))
 
 
 def summed(

@@ -14,8 +14,10 @@ from dashboard.parts.text import NONE, visible
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
 start, end = chosen.window()
-where = {"from_ns": start, "to_ns": end, "environment": st.session_state.get("environment")}
+environment = st.session_state.get("environment")
+where = {"from_ns": start, "to_ns": end, "environment": environment}
 before = {**where, "from_ns": 2 * start - end, "to_ns": start}
+look.apart((start, end), environment)
 bucket_ns = chosen.bucket_s * data.SECOND
 colors = look.palette()
 

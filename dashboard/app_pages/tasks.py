@@ -15,6 +15,7 @@ environment = st.session_state.get("environment")
 here = {"environment": environment}
 window = {"from_ns": start, "to_ns": end, **here}
 asked = {"from_": start, "to": end, **here}
+look.apart((start, end), environment)
 colors = look.palette()
 
 numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())

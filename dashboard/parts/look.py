@@ -12,6 +12,7 @@ import polars as pl
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from collector.model.shown import populations
 from dashboard import data, strings
 from dashboard.parts import provenance
 from dashboard.parts.text import NONE
@@ -91,6 +92,13 @@ def header(title: str, subtitle: str) -> data.Range:
             persist_state="session",
         )
     return data.RANGES[chosen or "24h"]
+
+
+def apart(window: tuple[int, int], environment: str | None) -> None:
+    """Say which runs count, if not simply live ones, and how many do not; nothing where all do."""
+    found = data.query("populations", from_ns=window[0], to_ns=window[1], environment=environment)
+    if told := populations(found.rows(), environment):
+        st.caption(told)
 
 
 def plain_header() -> None:

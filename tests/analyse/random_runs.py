@@ -57,9 +57,9 @@ def population(run: dict[str, Any]) -> str:
     """Return what a run may be counted with."""
     if run["is_test"]:
         return "test"
-    if (run["environment"] or "").lower() == "development":
-        return "development"
-    return "replay" if run["is_replay"] else "live"
+    if run["is_replay"]:
+        return "replay"
+    return "development" if (run["environment"] or "").lower() == "development" else "live"
 
 
 def histories(most: int = 12, minutes: float = 150) -> st.SearchStrategy[History]:

@@ -22,6 +22,7 @@ from collector.cli.stats import Name
 from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
+from collector.model.shown import populations
 from collector.settings import Settings, Store
 from collector.store.database import Database, Handle
 from collector.store.places import Memory
@@ -121,7 +122,7 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
             throughput.report(read("flow_hours"), keys, over_ns=window),
             percentiles.estimate(read("duration_hours").filter(measures), keys, outcomes=False),
         ])  # fmt: skip
-        return stats.tasks(h, asked), plain
+        return stats.STATISTICS["tasks"].answer(h, asked), plain
 
     found, plain = database.reading(both)
     assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(found["measure"])
@@ -236,6 +237,37 @@ def test_levels_begin_with_the_telemetry(api: TestClient) -> None:
 
     assert ("level", "peak", 2.0) in [row[:3] for row in numbers("3h")]  # type: ignore[index]
     assert numbers("3h") == numbers("9d")
+
+
+@pytest.mark.parametrize(
+    ("environments", "params", "names", "told"),
+    [
+        (("PRODUCTION", "dev"), {}, {"live"}, "Not counted: 1 development run and 1 replay."),
+        (("PRODUCTION", "dev"), {"environment": "dev"}, {"dev"}, "Not counted: 1 replay."),
+        (("PRODUCTION", "dev"), {"population": "development"}, {"dev"}, ""),
+        (("PRODUCTION", "dev"), {"population": "all"}, {"live", "dev", "replay"}, ""),
+        (("dev",), {}, {"dev"}, "Development runs, for the store has no live ones. Not counted: 1 replay."),
+        (("PRODUCTION",), {}, {"live"}, ""),
+    ],
+)
+def test_development_runs_count_where_they_were_chosen_or_are_all_there_is(
+    tmp_path: Path, environments: tuple[str, ...], params: dict[str, str], names: set[str], told: str
+) -> None:
+    """Live runs count; development runs in a development environment or a store without live ones; replays never do."""
+    spans = [attempt("t", 1, 0, 10, task_id="test", is_test=True)]
+    for n, environment in enumerate(environments):
+        task = "dev" if environment == "dev" else "live"
+        spans.append(attempt(f"r{n}", 1, 0, 10, task_id=task, environment=environment))
+    if "dev" in environments:
+        spans.append(attempt("again", 1, 0, 10, task_id="replay", environment="dev", is_replay=True))
+    for database in _stored(tmp_path, spans):
+        api = TestClient(routes.application(database, Settings(), dict, str, bytes))
+        for name in ("tasks", "durations", "failures"):
+            assert {r["task_id"] for r in get(api, f"/api/v1/stats/{name}", **params).json()} == names
+        if "population" not in params:
+            window = {"from_ns": str(T0), "to_ns": str(AS_OF)}
+            rows = api.get("/api/v1/query/populations", params={**window, **params}).json()
+            assert populations([tuple(r.values()) for r in rows], params.get("environment")) == told
 
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -19,6 +19,10 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
 PAGES = ("overview", "runs", "run", "tasks", "queues", "conventions", "reports")
+LIVE = (
+    "is_test IS NOT TRUE AND is_replay IS NOT TRUE AND coalesce(lower(environment), '') NOT IN "
+    "('development', 'dev', 'local')"
+)
 WINDOW = "coalesce(started_ns, queued_ns, first_seen_ns)"
 
 
@@ -41,16 +45,29 @@ def said(page: AppTest) -> str:
 
 @pytest.mark.parametrize("span", ["24h", "7d"])
 def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open, span: str) -> None:
-    """The Overview's cards hold what SQL says of the same window, from runs or hourly: runs, success, retry rate."""
-    shown = html(app(filled.url("api"), range=span))
+    """The Overview's cards hold what SQL says of live runs in the same window, from runs or hourly, and what else there
+    was is told: runs, success, retry rate."""
+    page = app(filled.url("api"), range=span)
+    shown = html(page)
     start, end = map(int, re.search(r'data-from="(\d+)" data-to="(\d+)"', shown).groups())  # type: ignore[union-attr]
     (row,) = ask(
         filled,
         f"""SELECT count(*) runs, count(*) FILTER (status = 'completed') / count(*) FILTER (status IN
             ('completed', 'failed', 'crashed', 'timed_out')) success,
             count(*) FILTER (attempt_count > 1) / count(attempt_count) retry
-            FROM runs WHERE NOT coalesce(is_test, false) AND {WINDOW} >= {start} AND {WINDOW} < {end}""",
+            FROM runs WHERE {LIVE} AND {WINDOW} >= {start} AND {WINDOW} < {end}""",
     )
+    hour = 3600 * 10**9
+    (apart,) = ask(
+        filled,
+        f"""SELECT count(*) FILTER (is_replay) replays, count(*) FILTER (is_replay IS NOT TRUE) development FROM runs
+            WHERE is_test IS NOT TRUE AND NOT ({LIVE})
+            AND started_ns >= {start // hour * hour} AND started_ns < {end}""",
+    )
+    assert apart["development"] + apart["replays"] > 0
+    told = re.search(r"Not counted: [^.]*", said(page))[0]  # type: ignore[index]
+    assert (f"{apart['development']:,} development run" in told) == (apart["development"] > 0)
+    assert (f"{apart['replays']:,} replay" in told) == (apart["replays"] > 0)
     cards = {name: float(value) for name, value in re.findall(r'data-kpi="(\w+)" data-value="([^"]+)"', shown)}
     assert row["runs"] == cards["runs"] > 2000
     for name in ("success", "retry"):

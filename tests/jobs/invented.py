@@ -33,6 +33,7 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
         "task_id": draw(_TASKS),
         "queue": draw(_QUEUES),
         "is_test": draw(st.sampled_from([None, None, True])),
+        "environment": draw(st.sampled_from(["PRODUCTION", "DEVELOPMENT"])),
     }
     records: list[tuple[str, dict[str, Any]]] = []
     start = draw(_TIMES)

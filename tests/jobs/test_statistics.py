@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
-from collector.analyse.frames import HOUR_NS
+from collector.analyse.frames import HOUR_NS, population
 from collector.api import stats
 from collector.control import Control
 from collector.jobs import hourly, runner
@@ -129,7 +129,8 @@ def remembered(jobs: Jobs) -> None:
 
 
 def pages_agree(jobs: Jobs) -> None:
-    """Assert that pages' queries of hourly tables count what those of runs count, percentiles within 2.2 %."""
+    """Assert that pages' queries of hourly tables count what those of runs count, percentiles within 2.2 %; and that
+    both, and statistics, count live runs, or development runs where those were chosen or there are no others."""
     first_ns = T0 // HOUR_NS * HOUR_NS - 24 * HOUR_NS
     window = {"from_ns": str(first_ns), "to_ns": str(first_ns + 7 * 24 * HOUR_NS)}
 
@@ -138,12 +139,30 @@ def pages_agree(jobs: Jobs) -> None:
         bound = query.bind({**window, **more})
         return jobs.database.reading(lambda h: h.frame(query.sql, {**bound, "project": "default"}))
 
+    runs = jobs.table("runs").filter(pl.col("at_ns").is_between(*map(int, window.values()), closed="left"))
+    kind = population()
+    is_live = not jobs.table("runs").filter(kind == "live").is_empty()
+    for where in ({}, {"environment": "PRODUCTION"}, {"environment": "DEVELOPMENT"}):
+        counts = "live" if (is_live and not where) or "PRODUCTION" in where.values() else "development"
+        own = runs.filter(kind == counts, *(pl.col(name) == value for name, value in where.items()))
+        assert rows("page_totals", **where)["runs"].item() == own.height
+        started = own["started_ns"].count()
+        asked = stats.question("throughput", {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where},
+                               "default", LATE, stats.Basis(0, 0))  # fmt: skip
+        flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
+        starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
+        assert starts["value"].sum() == started
+        told = rows("populations", **where)
+        assert set(told.filter("is_counted")["population"]) == ({counts} if started else set())
+        assert told.filter("is_counted")["runs"].sum() == started
     of_task = {"task": "send"}
-    for name, hours, told in (
+    queries_ = (
         ("page_totals", 0, {}), ("page_outcomes", 1, {}), ("page_tasks", 1, {}), ("page_heatmap", 6, {}),
         ("page_task_durations", 3, of_task), ("page_task_durations", 1, of_task | {"environment": "PRODUCTION"}),
-    ):  # fmt: skip
-        more = told | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
+        ("page_totals", 0, {"environment": "DEVELOPMENT"}),
+    )  # fmt: skip
+    for name, hours, given_ in queries_:
+        more = given_ | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
         found, expected = rows(f"{name}_hours", **more), rows(name, **more)
         estimates = [c for c in expected.columns if re.fullmatch(r"(.*_)?p[0-9]+(_before)?_ns", c)]
         assert_frame_equal(found.drop(estimates), expected.drop(estimates))

@@ -1,4 +1,4 @@
--- Per task and hour: runs, and those with a failed or repeated attempt; the twelve tasks with most of them.
+-- Per task and hour: runs, and those with a failed or repeated attempt; the twelve tasks with most of them. Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :bucket_ns bigint required
@@ -8,7 +8,7 @@ WITH chosen AS (
            (at_ns // $bucket_ns) * $bucket_ns AS bucket_ns,
            (status IN ('failed', 'crashed', 'timed_out') OR coalesce(attempt_count, 1) > 1) AS bad
     FROM runs
-    WHERE project = $project AND NOT coalesce(is_test, false)
+    WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)
       AND at_ns >= $from_ns
       AND at_ns < $to_ns

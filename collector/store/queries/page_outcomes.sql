@@ -1,4 +1,4 @@
--- Runs by outcome per time bucket, by when they started (or were queued, where no start is known). Test runs left out.
+-- Runs by outcome per time bucket, by when they started (or were queued, where no start is known). Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :bucket_ns bigint required
@@ -7,7 +7,7 @@ WITH chosen AS (
     SELECT at_ns, status, attempt_count,
            ended_ns - started_ns AS took_ns, queue_wait_ns
     FROM runs
-    WHERE project = $project AND NOT coalesce(is_test, false)
+    WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)
       AND at_ns >= $from_ns AND at_ns < $to_ns
 )

@@ -1,4 +1,4 @@
--- Per time bucket: ended attempts of a task that started in it and nearest-rank percentiles of their length. Test runs left out.
+-- Per time bucket: ended attempts of a task that started in it and nearest-rank percentiles of their length. Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :bucket_ns bigint required
@@ -13,5 +13,6 @@ SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket
 FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
 WHERE a.project = $project AND a.task_id = $task AND a.ended_ns IS NOT NULL
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
-  AND NOT coalesce(r.is_test, false) AND ($environment IS NULL OR r.environment = $environment)
+  AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
+  AND ($environment IS NULL OR r.environment = $environment)
 GROUP BY 1 ORDER BY 1

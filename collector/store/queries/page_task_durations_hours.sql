@@ -10,6 +10,7 @@ WITH spread AS (
            sum(n - derived_n - inferred_n)::BIGINT AS measured
     FROM duration_hours
     WHERE project = $project AND task_id = $task AND measure = 'attempt'
+      AND population = counted_population($project, $environment)
       AND hour_ns >= $from_ns AND hour_ns < $to_ns AND ($environment IS NULL OR environment = $environment)
     GROUP BY ALL
 ), reached AS (

@@ -1,4 +1,4 @@
--- Errors of a task's attempts, by type and HTTP status: attempts, runs, the latest message and when. Test runs left out.
+-- Errors of a task's attempts, by type and HTTP status: attempts, runs, the latest message and when. Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :task varchar required
@@ -10,5 +10,6 @@ FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built togethe
 WHERE a.project = $project AND a.task_id = $task
   AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR a.status IN ('failed', 'crashed', 'timed_out'))
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
-  AND NOT coalesce(r.is_test, false) AND ($environment IS NULL OR r.environment = $environment)
+  AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
+  AND ($environment IS NULL OR r.environment = $environment)
 GROUP BY 1, 2 ORDER BY attempts DESC, a.error_type, a.http_status LIMIT 50

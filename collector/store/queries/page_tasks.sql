@@ -1,4 +1,4 @@
--- One row a task: this range and the equal one before it, and runs per bucket as a list. Test runs left out.
+-- One row a task: this range and the equal one before it, and runs per bucket as a list. Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :bucket_ns bigint required
@@ -7,7 +7,7 @@ WITH chosen AS NOT MATERIALIZED (
     SELECT coalesce(task_id, '') AS task, at_ns, status,
            attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns
     FROM runs
-    WHERE project = $project AND NOT coalesce(is_test, false)
+    WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)
       AND at_ns >= 2 * $from_ns - $to_ns
       AND at_ns < $to_ns

@@ -1,4 +1,4 @@
--- Counts and nearest-rank percentiles over the whole range, one row. Test runs left out.
+-- Counts and nearest-rank percentiles over the whole range, one row. Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :environment varchar
@@ -6,7 +6,7 @@ WITH chosen AS (
     SELECT status, attempt_count, ended_ns - started_ns AS took_ns, queue_wait_ns,
            started_source, ended_source, queue_wait_source
     FROM runs
-    WHERE project = $project AND NOT coalesce(is_test, false)
+    WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)
       AND at_ns >= $from_ns
       AND at_ns < $to_ns
