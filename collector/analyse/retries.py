@@ -73,8 +73,7 @@ def mature(runs: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame
 
 def ripe(cohorts: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
     """Return those rows of `run_cohorts` in whose hours no run can still retry."""
-    whole = pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns") <= as_of_ns
-    return _aged(cohorts, horizons).filter(whole).drop("horizon_ns")
+    return _aged(cohorts, horizons).filter(_is_ripe(as_of_ns)).drop("horizon_ns")
 
 
 def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
@@ -82,12 +81,17 @@ def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame 
 
     *horizons*: from `horizon`, or one for all; with 0 the rows are taken as they are (made of `mature` runs).
     """
-    hours = _aged(cohorts, horizons).with_columns(
-        is_mature=pl.lit(True)
-        if isinstance(horizons, int) and horizons == 0
-        else pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns") <= as_of_ns
-    )
-    return rows(_sums(hours, by), by, _numbers())
+    return rows(_sums(judged(cohorts, horizons, as_of_ns=as_of_ns), by), by, _numbers())
+
+
+def judged(cohorts: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
+    """Add `is_mature` to rows of `run_cohorts`: no run of their hours can still retry. All are with horizon 0."""
+    whole = pl.lit(True) if isinstance(horizons, int) and horizons == 0 else _is_ripe(as_of_ns)
+    return _aged(cohorts, horizons).with_columns(is_mature=whole)
+
+
+def _is_ripe(as_of_ns: int) -> pl.Expr:
+    return pl.col("hour_ns") + HOUR_NS + pl.col("horizon_ns") <= as_of_ns
 
 
 def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:

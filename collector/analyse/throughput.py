@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from collector.analyse import retries
 from collector.analyse.frames import FAILED, Frame
 from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
@@ -57,25 +58,29 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
     return rows(sums, by, numbers)
 
 
-def failures(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
+def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
     """Return how often each *by* fails, worst first: failed, n, rate, low, high, baseline, excess, and as in `NUMBERS`.
 
-    From rows of `run_cohorts`. Ranked by the lower bound of the rate (Wilson 95 %): one failure of three runs says less
-    than thirty of three hundred. `baseline` is the rate of all other runs of the project, `excess` how many runs failed
-    beyond it; both NULL when there are none. Runs without a known end are not in n; `coverage` tells their share.
+    From rows of `run_cohorts`; those in whose hours a retry may still follow (*horizons* as in `retries.report`) are
+    in no number but `immature`, so that the rate is the one that `retries.report` gives. Ranked by the lower bound of
+    the rate (Wilson 95 %): one failure of three runs says less than thirty of three hundred. `baseline` is the rate of
+    all other runs of the project, `excess` how many runs failed beyond it; both NULL when there are none. Runs without
+    a known end are not in n; `coverage` tells their share.
     """
     runs = pl.col("runs")
-    failed = pl.col("outcome").is_in(FAILED)
-    over = failed | (pl.col("outcome") == "completed")
-    counted = ~pl.col("outcome").is_in(["canceled", "expired"])
+    ok = pl.col("is_mature")
+    failed = ok & pl.col("outcome").is_in(FAILED)
+    over = failed | (ok & (pl.col("outcome") == "completed"))
+    counted = ok & ~pl.col("outcome").is_in(["canceled", "expired"])
     low, high = wilson(pl.col("failed"), pl.col("n"))
     others = pl.col("n").sum().over("project") - pl.col("n")
     baseline = ratio(pl.col("failed").sum().over("project") - pl.col("failed"), others)
     some = pl.col("n") > 0
     return (
-        cohorts.lazy()
+        retries.judged(cohorts, horizons, as_of_ns=as_of_ns)
         .group_by(by)
         .agg(
+            immature=runs.filter(~ok).sum(),
             failed=runs.filter(failed).sum(),
             n=runs.filter(over).sum(),
             of=runs.filter(counted).sum(),
@@ -91,6 +96,7 @@ def failures(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
             excess=pl.col("failed") - pl.col("n") * pl.col("baseline"),
             provenance=provenance(some, pl.col("weak")),
             coverage=ratio(pl.col("n"), pl.col("of")),
+            immature="immature",
         )
         .sort("low", "failed", *by, descending=[True, True, *[False] * len(by)], nulls_last=True)
         .collect(engine="streaming")

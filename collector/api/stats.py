@@ -174,9 +174,7 @@ def _counted_until(h: Handle, q: Question, choice: Choice) -> int:
 def failures(h: Handle, q: Question) -> pl.DataFrame:
     """Failure rates with Wilson intervals, ranked by their lower bound."""
     by = list(dict.fromkeys(["project", *q.by]))
-    keys = [*by, "outcome"]
-    rows = statistics.summed(h, "run_cohorts", q.choice, keys, _sums("run_cohorts", "attempts", "outcome"))
-    return throughput.failures(rows, by)
+    return throughput.failures(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=_horizon(h, q))
 
 
 def tasks(h: Handle, q: Question) -> pl.DataFrame:

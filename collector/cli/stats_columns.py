@@ -152,6 +152,7 @@ LISTS: dict[str, tuple[Column, ...]] = {
         Column("high", "to", "share", "Upper end of it."),
         Column("baseline", "All others", "share", "Failure rate of the runs of all other tasks."),
         Column("excess", "Excess", "number", MEASURES["excess_failures"].text, roomy=True),
+        Column("immature", "Too young", "number", MEASURES["immature_runs"].text, roomy=True),
         Column("provenance", "Known", "text", "The weakest of what the numbers rest on.", roomy=True),
     ),
     "holders": (

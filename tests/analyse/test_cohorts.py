@@ -242,7 +242,7 @@ def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minute
 @settings(max_examples=40, deadline=None)
 @given(histories(most=20))
 def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: History) -> None:
-    """All ends drain a queue; tasks are ranked by the lower bound of their failure rate."""
+    """All ends drain a queue; tasks are ranked by the lower bound of their failure rate, the same as with retries."""
     runs = told.frame("runs")
     report = throughput.report(cohorts.flow_hours(runs), ["project"], over_ns=10 * HOUR_NS)
     live = [r for r in told.runs if population(r) != "test"]
@@ -254,7 +254,8 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
         assert value["throughput", "count"] == len(over)
         assert value["throughput", "rate"] == pytest.approx(len(over) / 10)
         assert value["net_arrivals", "rate"] == pytest.approx((len(arrived) - len(over)) / 10)
-    ranked = throughput.failures(cohorts.run_cohorts(runs, told.frame("attempts")), ["project", "task_id"])
+    by, rows = ["project", "task_id"], cohorts.run_cohorts(runs, told.frame("attempts"))
+    ranked = throughput.failures(rows, by, as_of_ns=told.as_of_ns, horizons=0)
     lows = [x for x in ranked["low"].to_list() if x is not None]
     assert lows == sorted(lows, reverse=True)
     naive = Naive(told)
@@ -266,6 +267,14 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
         if own and others:
             base = sum(r["status"] == "failed" for r in others) / len(others)
             assert row["excess"] == pytest.approx(failed - len(own) * base)
+    some = {"as_of_ns": told.as_of_ns, "horizons": 20 * 60_000 * MS}
+    rates = retries.report(rows, by, **some).filter(pl.col("measure") == "run_failure_rate")
+    same = throughput.failures(rows, by, **some).sort("task_id", nulls_last=True)
+    names = {"rate": "value", "n": "n", "low": "low", "high": "high", "coverage": "coverage",
+             "provenance": "provenance"}  # fmt: skip
+    for name, column in names.items():
+        assert same[name].to_list() == rates[column].to_list()
+    assert (same["immature"] + same["n"]).sum() <= rows["runs"].sum()
 
 
 @settings(max_examples=40, deadline=None)
