@@ -205,20 +205,13 @@ def full_queues(h: Handle, r: Range) -> pl.DataFrame:
     """
     return h.frame(
         f"""
-        WITH inferred AS (
-            SELECT queue, environment, min("limit") AS own FROM queue_limits
-            WHERE project = $project AND source = 'inferred' AND confidence IN ('high', 'medium') GROUP BY ALL
-        ), levels AS (
-            SELECT l.queue, l.environment, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns, level, ns, is_queued,
-                   coalesce(l."limit", i.own) AS most
-            FROM queue_levels l LEFT JOIN inferred i
-              ON i.queue = l.queue AND i.environment IS NOT DISTINCT FROM l.environment
-            WHERE l.project = $project AND bucket_ns >= $from AND bucket_ns < $to AND l.queue IS NOT NULL
-        ), full_ AS (
-            SELECT queue, environment, hour_ns,
-                   sum(ns) FILTER (level >= most AND is_queued) AS throttled,
-                   sum(ns) FILTER (level >= most AND is_queued IS NULL) AS untold
-            FROM levels WHERE most > 0 GROUP BY ALL
+        WITH full_ AS (
+            SELECT queue, environment, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
+                   sum(ns) FILTER (level >= "limit" AND is_queued) AS throttled,
+                   sum(ns) FILTER (level >= "limit" AND is_queued IS NULL) AS untold
+            FROM queue_levels_limited
+            WHERE project = $project AND bucket_ns >= $from AND bucket_ns < $to AND queue IS NOT NULL AND "limit" > 0
+            GROUP BY ALL
         ), known AS (SELECT queue, environment, min(hour_ns) AS since FROM full_ GROUP BY ALL),
         grid AS (SELECT queue, environment, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
         SELECT 'saturation' AS kind, 'queue' AS type, g.queue AS name, NULL::VARCHAR AS task_id, g.environment,
