@@ -6,7 +6,7 @@ up. So the counts are exact at all times, and a change costs what the changed ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -80,12 +80,7 @@ def settle(h: Handle, name: str, both: Version) -> int:
     return sum(additive.add(h, c.table, difference(both, c), c.keys) for c in CONTRIBUTIONS[name])
 
 
-def clear(h: Handle, name: str) -> None:
-    """Empty the tables of job *name*."""
-    for c in CONTRIBUTIONS[name]:
-        h.run(f"DELETE FROM {c.table}")  # noqa: S608 -- our own names
-
-
-def fill(h: Handle, name: str, runs: Version) -> int:
-    """Add whole *runs* that were never counted; return how many rows that wrote."""
-    return sum(additive.add(h, c.table, c.of(runs), c.keys) for c in CONTRIBUTIONS[name])
+def fill(h: Handle, name: str, parts: Iterable[Version]) -> int:
+    """Make the tables of job *name* what whole runs, in *parts*, add up to; return how many rows they have."""
+    kept = CONTRIBUTIONS[name]
+    return additive.fill(h, {c.table: c.keys for c in kept}, ({c.table: c.of(part) for c in kept} for part in parts))

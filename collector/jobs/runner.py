@@ -221,8 +221,7 @@ class Runner:
             keys = (part.runs.select("project", "run_key") for part in recent)
             rows = sum(self._findings.settle(h, part, now.as_of_ns) for part in keys)
         else:
-            hourly.clear(h, name)
-            rows = sum(hourly.fill(h, name, part) for part in history.parts(h))
+            rows = hourly.fill(h, name, history.parts(h))
         return rows
 
     def _forget(self, as_of_ns: int) -> bool:
