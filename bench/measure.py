@@ -24,6 +24,7 @@ from bench.generate import END_NS, LAST_SEQ, LIMITS
 from bench.minute import minute
 from bench.timing import many, spent
 from collector.api import stats
+from collector.api.question import Basis
 from collector.control import Control
 from collector.jobs import findings
 from collector.jobs.runner import INFERENCE, Runner
@@ -119,7 +120,7 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
     run, key = database.reading(
         lambda h: h.rows("SELECT run_id, run_key FROM runs ORDER BY at_ns DESC LIMIT 1 OFFSET 5000")[0]
     )
-    basis = stats.Basis(180 * 10**9, HOUR_NS)
+    basis = Basis(180 * 10**9, HOUR_NS)
     print("| what | range | p95 against 100 ms | p50 ms | p95 ms | CPU ms |\n|---|---|---|---|---|---|")
 
     def show(what: str, span: str, act: Callable[[Handle], object]) -> None:

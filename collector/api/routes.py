@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collector.api import conventions, form, stats
+from collector.api.question import Basis
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.settings import Settings
@@ -73,7 +74,7 @@ class _Api:
         self._database = database
         self._limits = settings.store
         grace_ns, lease_ns = (round(seconds(s) * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
-        self._basis = stats.Basis(grace_ns, lease_ns)
+        self._basis = Basis(grace_ns, lease_ns)
         self._status = status
         self._ready = ready
 

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from collector.analyse import percentiles, retries, throughput
 from collector.analyse.frames import HOUR_NS
 from collector.api import client, routes, stats
+from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name
 from collector.control import Control
@@ -106,7 +107,7 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
 @pytest.mark.parametrize("by", ["task_id,environment", "version", "hour_ns,queue", ""])
 def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: Database, by: str) -> None:
     """What is read is added up before, and only in columns the numbers are made of: every cell stays the same."""
-    asked = stats.question("tasks", {"from": "3h", "by": by}, "default", AS_OF, stats.Basis(0, 3600 * SECOND))
+    asked = stats.question("tasks", {"from": "3h", "by": by}, "default", AS_OF, Basis(0, 3600 * SECOND))
     keys = list(asked.by)
 
     def both(h: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:

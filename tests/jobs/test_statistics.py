@@ -17,7 +17,8 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import HOUR_NS, population
-from collector.api import stats
+from collector.api import queue_stats, stats
+from collector.api.question import Basis
 from collector.control import Control
 from collector.jobs import hourly, runner
 from collector.jobs.levels import busy
@@ -148,7 +149,7 @@ def pages_agree(jobs: Jobs) -> None:
         assert rows("page_totals", **where)["runs"].item() == own.height
         started = own["started_ns"].count()
         asked = stats.question("throughput", {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where},
-                               "default", LATE, stats.Basis(0, 0))  # fmt: skip
+                               "default", LATE, Basis(0, 0))  # fmt: skip
         flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
@@ -174,8 +175,8 @@ def pages_agree(jobs: Jobs) -> None:
 def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
     """Assert that Little's law from hours and edges is what all slots tell."""
     asked = {"from": str(T0 + HOUR_NS), "to": str(to_ns + 2 * HOUR_NS), "as_of": str(as_of_ns)}
-    question = stats.question("little", asked, "default", as_of_ns, stats.Basis(180 * SECOND, 3600 * SECOND))
-    found = jobs.database.reading(lambda h: stats.little(h, question))
+    question = stats.question("little", asked, "default", as_of_ns, Basis(180 * SECOND, 3600 * SECOND))
+    found = jobs.database.reading(lambda h: queue_stats.little(h, question))
     low = max(question.choice.hours().from_ns, jobs.table("queue_levels")["bucket_ns"].min() or 0)
     high = min(question.choice.hours().to_ns, as_of_ns)
     held = slots.slots(

@@ -1,0 +1,123 @@
+"""Statistics of queues and their slots: reads what is needed, and lets `analyse` make numbers of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from collector.analyse import concurrency, limits, slots
+from collector.analyse import levels as levels_
+from collector.analyse.frames import HOUR_NS
+from collector.api.question import HISTORY_NS, Question, counted_until
+from collector.store import held, statistics
+from collector.store.database import Handle
+from collector.store.statistics import Choice
+
+
+def queue(h: Handle, q: Question) -> pl.DataFrame:
+    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now."""
+    return _of_task(h, q, _queues(h, q))
+
+
+def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of queues in which the task held slots; levels are of a whole queue, whoever holds them."""
+    own = statistics.slot_hours(h, q.choice) if q.choice.task else rows
+    return rows.join(own, on=slots.QUEUE, how="semi", nulls_equal=True)
+
+
+def _queues(h: Handle, q: Question) -> pl.DataFrame:
+    judged = -(-q.as_of_ns // levels_.BUCKET_NS) * levels_.BUCKET_NS
+    until = min(q.choice.hours().to_ns, judged, statistics.levels_known(h))
+    if "bucket_ns" in q.by:
+        return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
+    since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
+    buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
+    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
+    rows = limits.noted(rows, statistics.limits(h))
+    own = {"queue": q.choice.queue, "environment": q.choice.environment}
+    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **own)
+    waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
+    recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
+    # Arrivals are counted in a queue once a record names it; those that wait have none yet.
+    unnamed = waiting.filter(pl.col("is_assumed") & (pl.col("queued_ns") >= recent.hours().from_ns))
+    moved = pl.concat([
+        statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
+        unnamed.select(*slots.QUEUE, event=pl.lit("arrived"), runs=pl.lit(1, pl.Int64)),
+    ])  # fmt: skip
+    runs = pl.col("runs")
+    counts = moved.group_by(slots.QUEUE).agg(
+        arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()
+    )
+    over_ns = max(1, counted_until(h, q, recent) - recent.hours().from_ns)
+    return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
+    """Return time per level from a whole hour on up to *until*, level 0 where nothing was held.
+
+    Before anything is known of any queue nobody can tell, so that time is left out.
+    """
+    wide = replace(q.choice.hours(), to_ns=until)
+    rows = statistics.levels(h, wide, buckets=buckets)
+    queues = rows.select(slots.QUEUE).unique()
+    since = max(wide.from_ns, statistics.levels_since(h, q.choice.project))
+    if until <= since or queues.is_empty():
+        return rows
+    stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
+    window = {"from_ns": since, "to_ns": until}
+    if buckets:
+        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
+        idle = levels_.queue_levels(none, none, stated, **window, queues=queues)
+        idle = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
+    else:
+        idle = levels_.idle(rows, stated, queues, **window)
+    # Where a limit is inferred none is stated, so it holds throughout.
+    inferred = rows.filter(pl.col("limit_source") == "inferred").group_by(slots.QUEUE).agg(own=pl.col("limit").first())
+    idle = idle.join(inferred, on=slots.QUEUE, how="left", nulls_equal=True).with_columns(
+        limit=pl.coalesce("limit", "own"),
+        limit_source=pl.coalesce("limit_source", pl.when(pl.col("own").is_not_null()).then(pl.lit("inferred"))),
+    )
+    return pl.concat([rows, idle.select(rows.columns)])
+
+
+def slot_share(h: Handle, q: Question) -> pl.DataFrame:
+    """Share of a queue's slot time per task, and slots whose end nobody saw."""
+    return concurrency.slot_share(statistics.slot_hours(h, q.choice))
+
+
+def _held(h: Handle, q: Question) -> pl.LazyFrame:
+    v = held.touching(h, q.choice.from_ns, min(q.choice.to_ns, q.as_of_ns))
+    return _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.basis.lease_ns))
+
+
+def _chosen(q: Question, held_: pl.LazyFrame) -> pl.LazyFrame:
+    chosen = held_.filter(pl.col("project") == q.choice.project)
+    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
+        if wanted is not None:
+            chosen = chosen.filter(pl.col(column) == wanted)
+    return chosen
+
+
+def holders(h: Handle, q: Question) -> pl.DataFrame:
+    """Who holds slots now, the longest first, and slots nobody ended."""
+    found = concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
+    return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
+
+
+def _at(choice: Choice, ns: int) -> Choice:
+    return Choice(choice.project, ns - 1, ns + 1, choice.task, choice.queue, choice.environment, choice.version)
+
+
+def little(h: Handle, q: Question) -> pl.DataFrame:
+    """Whether the level of each queue is what starts and durations give, and the limit that follows; whole hours."""
+    known = statistics.levels_known(h)
+    asked = q.choice.hours()
+    from_ns = max(asked.from_ns, statistics.levels_since(h, asked.project))
+    to_ns = min(asked.to_ns, known)
+    if to_ns > q.as_of_ns:  # asked for a time long ago, and that hour's levels go on
+        to_ns = q.as_of_ns // HOUR_NS * HOUR_NS
+    v = held.across(h, from_ns, to_ns)
+    edges = _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=known, lease_ns=q.basis.lease_ns))
+    hours = statistics.slot_hours(h, replace(asked, task=None, from_ns=from_ns, to_ns=to_ns))
+    return _of_task(h, q, concurrency.little(hours, edges, from_ns=from_ns, to_ns=to_ns))
