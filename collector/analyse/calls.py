@@ -14,7 +14,7 @@ from collector.analyse import percentiles
 from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped
-from collector.analyse.numbers import Number, count, ratio, rows, share
+from collector.analyse.numbers import NO_INTERVAL, Number, count, ratio, rows, share
 
 STEP = ["operation", "phase", "called_service"]
 
@@ -97,7 +97,7 @@ def report(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
             share("call_failure_rate", c("failed"), c("ended"), of=c("calls"), weakness=pl.lit(1)),
             Number(
                 "call_amplification", "mean", "calls", ratio(c("calls"), c("ideal")), n=c("calls"),
-                coverage=pl.lit(1.0), weakness=pl.lit(1),
+                coverage=pl.lit(1.0), weakness=pl.lit(1), note=pl.lit(NO_INTERVAL),
             ),
         ],
     )  # fmt: skip

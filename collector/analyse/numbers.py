@@ -39,6 +39,8 @@ _PARTS: dict[str, type[pl.DataType]] = {
 }  # fmt: skip
 """Columns of `NUMBERS` that are the same for every group, and those that differ, with a weakness for a provenance."""
 
+NO_INTERVAL = "no interval: only sums are kept, not how values spread"
+
 _NULL = pl.lit(None, pl.Float64)
 
 
@@ -92,6 +94,15 @@ def share(
     )  # fmt: skip
 
 
+def inverse_share(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Return n / hits, such as attempts per first attempt, with the interval that follows from Wilson's of hits/n.
+
+    It takes each of the *n* as independent. Open upwards, NULL, where hits may be none.
+    """
+    low, high = wilson(hits, n)
+    return ratio(n, hits), ratio(pl.lit(1.0), high), ratio(pl.lit(1.0), low)
+
+
 def wilson(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Return the 95 % Wilson interval of hits/n, NULL where n is 0; exactly 0 for no hits and 1 for nothing else."""
     low, high = wilson_bounds(hits.cast(pl.Float64), n.cast(pl.Float64))
@@ -103,12 +114,13 @@ def wilson(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
 
 def total(measure: str, unit: str, value: pl.Expr, n: pl.Expr, *, of: pl.Expr, weakness: pl.Expr) -> list[Number]:
-    """Return the sum over the *n* of *of* for which it is known, and the mean of those."""
+    """Return the sum over the *n* of *of* for which it is known, and the mean of those; it has no interval."""
     known = pl.when(n > 0).then(value)
     note = pl.when(n == 0).then(pl.lit("not told by telemetry"))
+    bare = note.otherwise(pl.lit(NO_INTERVAL))
     return [
         Number(measure, "total", unit, known, n=n, coverage=ratio(n, of), weakness=weakness, note=note),
-        Number(measure, "mean", unit, ratio(value, n), n=n, coverage=ratio(n, of), weakness=weakness, note=note),
+        Number(measure, "mean", unit, ratio(value, n), n=n, coverage=ratio(n, of), weakness=weakness, note=bare),
     ]
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from collector.analyse import survival
 from collector.analyse.durations import RELATIVE_ERROR, bucket_ns
 from collector.analyse.frames import Frame
-from collector.analyse.numbers import NUMBERS, mean_bounds, provenance, ratio
+from collector.analyse.numbers import NO_INTERVAL, NUMBERS, mean_bounds, provenance, ratio
 from collector.model.statistics import ENOUGH, enough, nearest_rank, rank_interval
 
 PERMILLES = (500, 950, 990)
@@ -222,5 +222,5 @@ def estimate(
             note.otherwise(pl.lit(f"fewer than {enough(permille)} values")),
         )  # fmt: skip
 
-    mean = told("mean", ratio(pl.col("total"), n))
+    mean = told("mean", ratio(pl.col("total"), n), note=pl.lit(NO_INTERVAL))
     return finished(pl.concat([told("count", n), mean, *(percentile(p) for p in permilles)]), by)

@@ -16,6 +16,7 @@ from collector.analyse.frames import ENDED, FAILED, HOUR_NS, Frame
 from collector.analyse.numbers import (
     Number,
     count,
+    inverse_share,
     mean_bounds,
     provenance,
     ratio,
@@ -185,14 +186,14 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
         )
     )
     c = pl.col
-    first = c("attempts") - c("again")
+    load, low, high = inverse_share(c("attempts") - c("again"), c("attempts"))
     return rows(
         sums,
         by,
         [
             share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak")),
             Number(
-                "load_amplification", "mean", "attempts", ratio(c("attempts"), first), n=c("attempts"),
+                "load_amplification", "mean", "attempts", load, n=c("attempts"), low=low, high=high,
                 coverage=pl.lit(1.0), weakness=c("weak_all"),
             ),
         ],

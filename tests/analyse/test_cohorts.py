@@ -194,7 +194,10 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
         assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
     first = [a for a in every if a["number"] == 1]
     if first:
-        assert value["load_amplification"]["value"] == pytest.approx(len(every) / len(first))
+        load = value["load_amplification"]
+        assert load["value"] == pytest.approx(len(every) / len(first))
+        low, high = wilson(len(first), len(every))
+        assert (load["low"], load["high"]) == pytest.approx((1 / high, 1 / low))
     funnel = retries.funnel(cohorts.run_cohorts(runs, attempts), ["project"])
     most = max((naive.n(r) for r in naive.counted), default=0)
     assert funnel["attempt"].to_list() == list(range(1, most + 1))

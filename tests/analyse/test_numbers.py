@@ -48,7 +48,7 @@ def one_by_one(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [
         ("rate", "share", "failed", "share", rate, n, low, high, known(rate), covered, nothing),
         ("time", "total", None, "ns", total, n, None, None, known(total), covered, untold),
-        ("time", "mean", None, "ns", mean, n, None, None, known(mean), covered, untold),
+        ("time", "mean", None, "ns", mean, n, None, None, known(mean), covered, untold or numbers.NO_INTERVAL),
         ("all", "count", None, "runs", of, of, None, None, "measured", 1.0, None),
         ("odd", "mean", None, "ns", odd, of, None if odd is None else odd - 1, None, known(odd, "derived"), None, None),
     ]
