@@ -18,6 +18,7 @@ from collector.analyse.frames import (
     Frame,
     dimensions,
     hour_of,
+    is_backward,
     nanocents,
     population,
     rank,
@@ -54,8 +55,8 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             complete=pl.col("number").max() == pl.len(),
             # A second attempt proves that the first ended, even if its records were lost.
             has_ended=pl.col("status").is_in(ENDED).any() | (pl.col("number").max() > 1),
-            first_ended_ns=pl.col("ended_ns").filter(pl.col("number") == 1).first(),
-            last_ended_ns=pl.col("ended_ns").filter("is_last").first(),
+            first_ended_ns=pl.col("ended_ns").filter((pl.col("number") == 1) & ~is_backward()).first(),
+            last_ended_ns=pl.col("ended_ns").filter(pl.col("is_last") & ~is_backward()).first(),
             last_status=pl.col("status").filter("is_last").first(),
             wasted=_all_known("wall_ns", "is_spent"),
             wasted_cost=_all_known("cost", "is_spent"),

@@ -14,7 +14,18 @@ import math
 import polars as pl
 
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import COHORT, ENDED, TERMINAL, Frame, dimensions, hour_of, population, rank, shaped
+from collector.analyse.frames import (
+    COHORT,
+    ENDED,
+    TERMINAL,
+    Frame,
+    dimensions,
+    hour_of,
+    is_backward,
+    population,
+    rank,
+    shaped,
+)
 
 SCALE = 16
 """Histogram buckets per doubling (scale 4 of an OpenTelemetry exponential histogram)."""
@@ -32,8 +43,8 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     """Return every duration: `COHORT`, run_key, number, started_ns, measure, outcome, value_ns, is_open, weakness.
 
     `number` is NULL for measures of a run. `is_open`: the run or attempt had lasted *value_ns* when last seen or at
-    *as_of_ns*, and went on (only `execution` and `attempt`). `outcome` is the status of the run or attempt.
-    `weakness`: see `frames.rank`.
+    *as_of_ns*, and went on (only `execution` and `attempt`). What ends before it starts has no duration. `outcome` is
+    the status of the run or attempt. `weakness`: see `frames.rank`.
     """
     return pl.concat([_of_runs(runs, attempts, as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
 
@@ -64,7 +75,10 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     residual = pl.col("end_to_end_ns") - pl.sum_horizontal("queue_wait_ns", "wall_ns", "gaps_ns", ignore_nulls=False)
     known: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
-        "execution": ((until - pl.col("started_ns")).clip(0), rank("started_source", _end_source())),
+        "execution": (
+            pl.when(~is_backward()).then((until - pl.col("started_ns")).clip(0)),
+            rank("started_source", _end_source()),
+        ),
         "active": (pl.col("active_ns"), rank("started_source", _end_source())),
         "wait": (pl.col("wait_ns"), rank(pl.lit("measured"))),
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
@@ -92,7 +106,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
             hour_ns=hour_of("started_ns"),
             outcome="status",
             follows=pl.col("number").shift(1).over(RUN) == pl.col("number") - 1,
-            before_ns=pl.col("ended_ns").shift(1).over(RUN),
+            before_ns=pl.when(~is_backward()).then("ended_ns").shift(1).over(RUN),
             before_source=pl.col("ended_source").shift(1).over(RUN),
             is_over=pl.col("status").is_in(ENDED) & pl.col("wall_ns").is_not_null(),
             alive_ns=pl.when(pl.col("status") == "running").then(as_of_ns).otherwise("last_seen_ns"),
@@ -104,7 +118,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     requeue = pl.when(is_retry).then("queue_wait_ns")
     between = rank("started_source", "before_source")
     known: dict[str, tuple[pl.Expr, pl.Expr]] = {
-        "attempt": (lasted, rank("started_source", _end_source())),
+        "attempt": (pl.when(~is_backward()).then(lasted), rank("started_source", _end_source())),
         "boot": (pl.col("started_ns") - pl.col("dequeued_ns"), rank("started_source")),
         "gap": (pl.col("gap_ns"), between),
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),

@@ -69,6 +69,11 @@ def dimensions(runs: Frame, *, tests: bool = False) -> pl.LazyFrame:
     return rows if tests else rows.filter(pl.col("population") != "test")
 
 
+def is_backward() -> pl.Expr:
+    """Tell, of a run or attempt, whether its end precedes its start: how long it lasted is not known then."""
+    return (pl.col("ended_ns") < pl.col("started_ns")).fill_null(False)
+
+
 def rank(*sources: str | pl.Expr) -> pl.Expr:
     """Return how weak the weakest of the *sources* is: 0 measured, 1 derived or phase, 2 inferred or worse."""
     measured, derived, inferred = (pl.lit(n, pl.Int8) for n in range(3))

@@ -15,6 +15,7 @@ import pyarrow as pa
 from collector.analyse import attempts as attempts_
 from collector.analyse import evidence, phases, waits
 from collector.analyse.evidence import RUN
+from collector.analyse.frames import is_backward
 from collector.model import tables
 
 ABORT = "AbortTaskRunError"
@@ -221,7 +222,9 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
     complete = pl.col("number").max() == pl.len()
     return (
         attempts.with_columns(
-            backoff=pl.when(follows & pl.col("ended_ns").is_not_null()).then((later - pl.col("ended_ns")).clip(0)),
+            backoff=pl.when(follows & pl.col("ended_ns").is_not_null() & ~is_backward()).then(
+                (later - pl.col("ended_ns")).clip(0)
+            ),
             last_number=pl.col("number").max().over(RUN),
         )
         .group_by(RUN, maintain_order=True)
@@ -364,7 +367,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             queue_wait_ns=pl.when(
                 (pl.col("started_source") != "unknown") & (pl.col("first_number").fill_null(1) == 1)
             ).then((pl.col("started_ns") - pl.col("queued_ns")).clip(0)),
-            end_to_end_ns=(pl.col("ended_ns") - pl.col("queued_ns")).clip(0),
+            end_to_end_ns=pl.when(~is_backward()).then((pl.col("ended_ns") - pl.col("queued_ns")).clip(0)),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
             at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),
