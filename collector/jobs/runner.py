@@ -34,6 +34,8 @@ NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
 """The jobs that follow the run model."""
 _MOST_RUNS = 20_000
 """Changed runs taken up at one time; more wait for the next."""
+_JUDGED = 5_000
+"""Runs judged at one time where all are: their records are in memory meanwhile."""
 _MOST_BEHIND = 1_000_000
 """Kept versions of runs beyond which a job that is behind starts from all runs again."""
 _INFER_FIRST_NS, _INFER_LAST_NS = 60 * 10**9, HOUR_NS
@@ -218,8 +220,8 @@ class Runner:
         elif name == findings.NAME:
             self._findings.clear(h)
             recent = history.parts(h, now.as_of_ns - findings.KEPT_NS)
-            keys = (part.runs.select("project", "run_key") for part in recent)
-            rows = sum(self._findings.settle(h, part, now.as_of_ns) for part in keys)
+            keys = (some for part in recent for some in part.runs.select("project", "run_key").iter_slices(_JUDGED))
+            rows = sum(self._findings.settle(h, some, now.as_of_ns) for some in keys)
         else:
             rows = hourly.fill(h, name, history.parts(h))
         return rows
