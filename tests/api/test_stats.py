@@ -344,3 +344,29 @@ def test_what_is_not_there_is_said(cli: Cli) -> None:
     _, out, err = cli("tasks", task="receive", format="json")
     assert json.loads(out) == []
     assert "Nothing is known of task receive. There are: send" in err
+
+
+def test_the_command_line_says_which_runs_count(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a store of development runs alone they are shown, and said to be; with JSON on stderr; not where asked for."""
+    spans = [
+        attempt("a", 1, 0, 10, task_id="send", environment="dev"),
+        attempt("b", 1, 0, 10, task_id="send", environment="dev", is_replay=True),
+    ]
+    for database in _stored(tmp_path, spans):
+        api = TestClient(routes.application(database, Settings(), dict, str, bytes))
+        monkeypatch.setattr(client.httpx, "Client", lambda api=api, **given: api)
+        words = ["stats", "tasks", "--since", str(T0), "--until", str(AS_OF), "--data", str(tmp_path)]
+        told = "Development runs, for the store has no live ones. Not counted: 1 replay. Choose with --population.\n"
+        assert run(words) == 0
+        out = capfdbinary.readouterr().out.decode()
+        assert told in out
+        assert "Nothing in this range" not in out
+        assert run([*words, "--format", "json"]) == 0
+        both = capfdbinary.readouterr()
+        assert both.err.decode() == told
+        starts = {r["measure"]: r["value"] for r in json.loads(both.out) if r["statistic"] == "count"}
+        assert starts["starts"] == 1
+        assert run([*words, "--population", "replay"]) == 0
+        assert "Choose with" not in capfdbinary.readouterr().out.decode()
