@@ -84,8 +84,10 @@ def refresh(database: Database, control: Control, settings: Settings, minutes: i
         else:
             wall, cpu = _added(took)
             print(f"first minute after the start: {wall:.0f} ms, CPU {cpu:.0f} ms\n")
-    runner.close()
+    while runner.busy:
+        time.sleep(0.01)
     runner.run(END_NS + (done + minutes + 1) * MINUTE_NS)
+    runner.close()
     if runner.errors:
         raise SystemExit(str(runner.errors))
     print("| step | median against 500 ms | median ms | most ms | CPU ms |\n|---|---|---|---|---|")

@@ -1,6 +1,7 @@
-"""What is due now and then and takes long: worked out from a snapshot beside the writer, which then only writes it.
+"""What is worked out from a snapshot beside the writer, which then only writes it.
 
-A thread works out one thing at a time. What changed since the snapshot is no loss: the next time comes soon.
+That is what is due now and then and takes long, one thing at a time: what changed since the snapshot is no loss, the
+next time comes soon. And what rules find in changed runs, while the writer takes up the same runs in its statistics.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import polars as pl
 
 from collector.store.database import Database, Handle
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,16 @@ class Beside:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="store-beside")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="store-ahead")
         self._begun: dict[str, tuple[Rare, Future[pl.DataFrame]]] = {}
+
+    def ahead(self, read: Callable[[Handle], T]) -> Callable[[Handle], T]:
+        """Begin to read at once, from what is committed, and return what waits for the result.
+
+        It is of this turn, so it does not wait for rare things.
+        """
+        found = self._ahead.submit(self._database.reading, read)
+        return lambda _: found.result()
 
     def begin(self, due: Iterable[Rare]) -> None:
         """Take up what is *due*, but for what is still being worked out from the last time."""
@@ -58,7 +71,8 @@ class Beside:
 
     def close(self) -> None:
         """End the thread once it is through with what it works at."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._ahead, self._pool):
+            pool.shutdown(cancel_futures=True)
 
 
 def _write(rare: Rare, found: Future[pl.DataFrame], h: Handle) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
@@ -36,6 +37,15 @@ _MOST_LOOSE = 50_000
 """Runs and loose records of a window that are judged: the newest."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Runs (`project`, `run_key`), what they add to findings, and since when at least they were seen."""
+
+    keys: pl.DataFrame
+    rows: pl.DataFrame
+    since_ns: int
+
+
 class Findings:
     """Judges runs under the rules that *settings* choose."""
 
@@ -56,12 +66,20 @@ class Findings:
 
     def settle(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> int:
         """Judge the runs *keys* (`project`, `run_key`) again; return how many rows that wrote."""
+        return self.keep(h, self.judge(h, keys, as_of_ns))
+
+    def judge(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Judged:
+        """Return what the runs *keys* and their parents add to findings; only reads."""
         judged, seen = stored.family(h, self._memory, keys)
         frames = self._frames(stored.whole(h, self._memory, seen), as_of_ns)
         rows = engine.alone(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
         since = frames.runs.join(judged, on=["project", "run_key"], how="semi")["first_seen_ns"].min()
-        stored.replace(h, judged, rows, int(since or 0))  # type: ignore[arg-type]
-        return rows.height
+        return Judged(judged, rows, int(since or 0))  # type: ignore[arg-type]
+
+    def keep(self, h: Handle, found: Judged) -> int:
+        """Write what was judged in place of what those runs added before; return how many rows that wrote."""
+        stored.replace(h, found.keys, found.rows, found.since_ns)
+        return found.rows.height
 
     def due(self, as_of_ns: int) -> Iterator[Rare]:
         """Yield what it is time for: to judge a window again, and then to write the public table."""

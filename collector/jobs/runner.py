@@ -118,9 +118,14 @@ class Runner:
                 yield Job(name, seqs, partial(self._levels, found=found, before=before, now=now), at, quiet=not found)
             elif found and both and name == findings.NAME:
                 keys = found.after.runs.select("project", "run_key")
-                yield Job(name, seqs, partial(self._findings.settle, keys=keys, as_of_ns=now.as_of_ns), at)
+                judge = partial(self._findings.judge, keys=keys, as_of_ns=now.as_of_ns)
+                meanwhile = self._beside.ahead(judge) if self._beside else judge
+                yield Job(name, seqs, partial(self._keep_judged, judged=meanwhile), at)
             elif found and both:
                 yield Job(name, seqs, partial(hourly.settle, name=name, both=both), at)
+
+    def _keep_judged(self, h: Handle, *, judged: Callable[[Handle], findings.Judged]) -> int:
+        return self._findings.keep(h, judged(h))
 
     def _rare(self, now: Clock, seq: int) -> Iterator[Job]:
         """Yield what does not depend on what is new and is due, or was and is worked out by now."""

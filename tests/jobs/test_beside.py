@@ -77,3 +77,20 @@ def test_what_cannot_be_worked_out_says_so_when_it_is_its_turn(database: Databas
             database.writing(found[0][1])
     beside.close()
     assert database.reading(marks).is_empty()
+
+
+def test_what_belongs_to_this_turn_does_not_wait_for_what_takes_long(database: Database) -> None:
+    """It is begun at once on another thread, reads what is committed, and is waited for where it is written."""
+    go_on = threading.Event()
+
+    def slow(h: Handle) -> pl.DataFrame:
+        assert go_on.wait(ENOUGH_S)
+        return marks(h)
+
+    beside = Beside(database)
+    beside.begin([Rare("slow", slow, keep)])
+    mark(database, "first")
+    found = beside.ahead(marks)
+    assert database.writing(lambda h: keep(h, found(h))) == 1
+    go_on.set()
+    beside.close()

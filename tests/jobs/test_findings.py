@@ -36,20 +36,23 @@ SET = "http-json-batch"
 _ADDED = ["code", "severity", "task_id", "operation", "key", "count", "runs", "first_seen_ns", "last_seen_ns"]
 
 
-def kept(groups: Sequence[Sequence[Recorded]], *, each: int, at: int = LATER) -> tuple[pl.DataFrame, pl.DataFrame]:
+def kept(
+    groups: Sequence[Sequence[Recorded]], *, each: int, at: int = LATER, beside: bool = False
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Store *groups* in turn, with the jobs after every *each* of them; return (what runs add, public findings)."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         pipeline, control, memory = Pipeline(directory), Control.open(directory), Memory()
         pipeline.job = RunsJob(pipeline.database, Runs(), memory)
-        runner = Runner(pipeline.database, control, memory, Settings(data=directory))
+        runner = Runner(pipeline.database, control, memory, Settings(data=directory), beside=beside)
         for n, group in enumerate(groups, 1):
             pipeline.group(group, at - SECOND)
             if n % each == 0 or n == len(groups):
                 pipeline.apply()
                 pipeline.tick(at)
-                while runner.run(at):
+                while runner.run(at) or runner.busy:
                     pass
+        runner.close()
         assert runner.errors == {}
         alone = [r.code for r in catalogue.RULES.values() if r.grain in ("record", "run")]
         added = pipeline.database.reading(lambda h: stored.grouped(h, "default", 0))
@@ -72,6 +75,12 @@ def test_findings_do_not_depend_on_how_records_arrive(order: list[int], size: in
     """Any order, any grouping and any number of passes in between leave the same findings."""
     groups = [[REQUESTS[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
     assert kept(groups, each=each)[0].equals(WHOLE)
+
+
+def test_what_is_judged_beside_the_writer_is_the_same() -> None:
+    """Runs are judged on another thread while their statistics are kept, with the same result."""
+    half = len(REQUESTS) // 2
+    assert kept([REQUESTS[:half], REQUESTS[half:]], each=1, beside=True)[0].equals(WHOLE)
 
 
 def test_records_sent_twice_are_found_once() -> None:
