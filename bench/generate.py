@@ -173,9 +173,23 @@ def main() -> None:
     control = Control.open(given.directory)
     runner = Runner(database, control, Memory(), settings)
     _step("statistics from nothing", lambda: _settle(runner))
+    database.reading(_check)
     database.checkpoint()
     database.close()
     control.close()
+
+
+def _check(h: Handle) -> None:
+    """End where the statistics do not count every run."""
+    runs = h.value("SELECT count(*) FROM runs")
+    for table, kind in (("run_cohorts", "true"), ("flow_hours", "event = 'started'"), ("duration_hours", _EXECUTION)):
+        counted = "n" if table == "duration_hours" else "runs"
+        found = h.value(f"SELECT sum({counted})::BIGINT FROM {table} WHERE {kind}")
+        if found != runs:
+            raise SystemExit(f"{table} counts {found} of {runs} runs")
+
+
+_EXECUTION = "measure = 'execution'"
 
 
 def _settle(runner: Runner) -> None:

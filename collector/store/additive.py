@@ -16,9 +16,7 @@ def add(h: Handle, table: str, difference: pl.DataFrame, keys: list[str]) -> int
     Columns are those of the table; `hour_ns` is among the keys and bounds what is read.
     """
     sums = [c for c in difference.columns if c not in keys]
-    added = (
-        difference.group_by(keys).agg(pl.col(sums).sum()).filter(pl.any_horizontal(pl.col(sums) != 0)).sort("hour_ns")
-    )
+    added = _added(difference, keys)
     if added.is_empty():
         return 0
     hours = within("t.hour_ns", clusters(added, "hour_ns", "hour_ns"))
@@ -36,25 +34,47 @@ def add(h: Handle, table: str, difference: pl.DataFrame, keys: list[str]) -> int
 def fill(h: Handle, keys: dict[str, list[str]], parts: Iterable[dict[str, pl.DataFrame]]) -> int:
     """Make each of the tables *keys* (name → what names a row) the sum of what *parts* add to it; count its rows.
 
-    Parts are gathered first and summed once: merged into the table one by one within one transaction, DuckDB 2.0 took
+    Parts are summed before they are written: merged into the table one by one within one transaction, DuckDB 2.0 took
     it for corrupt twice in some sixty fills.
     """
-    for table in keys:
-        h.run(f"DELETE FROM {table}")  # noqa: S608 -- our own names
-        h.run(f"CREATE OR REPLACE TEMP TABLE adding_{table} AS FROM {table} LIMIT 0")
+    sums = {table: _Sum(names) for table, names in keys.items()}
     for part in parts:
         for table, rows in part.items():
-            h.run(f"INSERT INTO adding_{table} BY NAME SELECT * FROM rows", rows=rows)  # noqa: S608 -- ditto
+            sums[table].add(rows)
     written = 0
-    for table, names in keys.items():
-        columns = h.frame(f"SELECT * FROM {table} LIMIT 0").columns  # noqa: S608 -- ditto
-        sums = [f'sum("{c}")::BIGINT AS "{c}"' for c in columns if c not in names]
-        some = " OR ".join(f'sum("{c}") <> 0' for c in columns if c not in names)
-        named = ", ".join(f'"{c}"' for c in names)
-        h.run(
-            f"INSERT INTO {table} BY NAME SELECT {named}, {', '.join(sums)} FROM adding_{table} "  # noqa: S608 -- ditto
-            f"GROUP BY {named} HAVING {some} ORDER BY hour_ns"
-        )
-        h.run(f"DROP TABLE adding_{table}")
-        written += int(h.value(f"SELECT count(*) FROM {table}"))  # noqa: S608 -- ditto
+    for table, kept in sums.items():
+        h.run(f"DELETE FROM {table}")  # noqa: S608 -- our own names
+        if (found := kept.rows()) is not None:
+            h.run(f"INSERT INTO {table} BY NAME SELECT * FROM found", found=found)  # noqa: S608 -- ditto
+            written += found.height
     return written
+
+
+class _Sum:
+    """Rows that add up, added together whenever they have become twice as many."""
+
+    _LEAST = 1_000_000
+
+    def __init__(self, keys: list[str]) -> None:
+        self._keys = keys
+        self._parts: list[pl.DataFrame] = []
+        self._rows = 0
+        self._most = self._LEAST
+
+    def add(self, rows: pl.DataFrame) -> None:
+        self._parts.append(rows)
+        self._rows += rows.height
+        if self._rows > self._most:
+            added = _added(pl.concat(self._parts), self._keys)
+            self._parts, self._rows = [added], added.height
+            self._most = max(self._LEAST, 2 * added.height)
+
+    def rows(self) -> pl.DataFrame | None:
+        """Return one row a key, those left out that count nothing, by hour; None before anything was added."""
+        return _added(pl.concat(self._parts), self._keys) if self._parts else None
+
+
+def _added(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    sums = [c for c in rows.columns if c not in keys]
+    some = pl.any_horizontal(pl.col(sums) != 0)
+    return rows.group_by(keys).agg(pl.col(sums).sum()).filter(some).sort("hour_ns")
