@@ -371,6 +371,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
             at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),
+            set_aside=pl.lit(None, pl.String),
         )
         .with_columns(
             queue_wait_source=pl.when(pl.col("queue_wait_ns").is_null())

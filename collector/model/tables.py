@@ -134,10 +134,12 @@ RUNS = _schema(
     "first_seen_ns last_seen_ns first_seq last_seq log_count span_count", _L,
     "coverage", _S,
     "due_ns at_ns", _L,
+    "set_aside", _S,
 )  # fmt: skip
 """`due_ns`: when the clock alone may change this row's status; NULL when nothing but new records can.
 `at_ns`: when the run counts in lists and totals: when it started, else was queued, else was first seen.
-`coverage`: which telemetry the run has: `spans+logs`, `spans`, `logs`, `link` (known only from its parent)."""
+`coverage`: which telemetry the run has: `spans+logs`, `spans`, `logs`, `link` (known only from its parent).
+`set_aside`: why the run could not be worked out, and its status is unknown; NULL for every other run."""
 
 ATTEMPTS = _schema(
     "project run_key run_id task_id queue", _S,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from collector.model.tables import PUBLIC
 from collector.model.words import DEVELOPMENT
 
-VERSION = 2
+VERSION = 3
 """Raised by one with every change of a table; a file of a newer version is refused. In one of an older version, tables
 of statistics whose columns differ are made anew."""
 
@@ -59,6 +59,12 @@ FACTS: dict[str, pa.Schema] = {
     "run_changes": pa.schema([("tick", _L), ("seq", _L), ("project", _S), ("run_key", _S)]),
     # Hours whose queue levels have to be computed again.
     "level_hours": pa.schema([("hour_ns", _L)]),
+    # What could not be worked out and was left out alone, and why; see store/aside.
+    "set_aside": pa.schema([
+        *[(name, _S) for name in ("project", "stage", "kind", "key", "run_id")],
+        *[(name, _L) for name in ("first_seq", "last_seq", "row")],
+        ("reason", _S), ("since_ns", _L),
+    ]),
     # How far a stage or job has come in the journal.
     "watermark": pa.schema([("name", _S), ("seq", _L), ("row", _L)]),
     "meta": pa.schema([("name", _S), ("value", _S)]),
@@ -86,7 +92,8 @@ KEPT_BY = {
 """Statistics table → the job that makes it anew from all runs when it has no place (`store/changes`)."""
 
 BEFORE: dict[str, list[str]] = {
-    name: [c for c in PUBLIC[name].names if c not in (*_LONG_TEXT, "tags", "machine", "task_file")] for name in BUILT
+    name: [c for c in PUBLIC[name].names if c not in (*_LONG_TEXT, "tags", "machine", "task_file", "set_aside")]
+    for name in BUILT
 }
 """Columns of the run tables that the statistics may read, and that `before_…` keeps."""
 
