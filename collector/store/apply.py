@@ -1,20 +1,49 @@
 """Journal groups become rows: many groups a transaction, and the watermark with them.
 
-A kill leaves all of a transaction or nothing, so a group is never half there and never there twice.
+A kill leaves all of a transaction or nothing, so a group is never half there and never there twice. A record that
+cannot be written is found by halves and left out alone; it stays in a file beside the database.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
 import pyarrow as pa
 
 from collector.journal import Entry
+from collector.journal.entries import pack
+from collector.model.halves import by_halves
 from collector.model.tables import CATALOGUES, RAW
-from collector.store.database import Database, Handle
+from collector.store import aside
+from collector.store.aside import Aside
+from collector.store.database import Database, Handle, is_of_data
 
 NAME = "applied"
 """Watermark of what the raw tables hold."""
+ASIDE = "set-aside"
+"""Folder in the data directory with the records that could not be written, in the journal's own form."""
 
 _KEYS = {"resources": "resource_id", "scopes": "scope_id"}
+
+Place = tuple[str, int, int]
+"""A record: its table, the number of its group, its place among the group's rows of that table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which rows are meant: those of *places*, or with *others* all but those."""
+
+    places: Collection[Place]
+    others: bool = False
+
+
+_ALL = Only((), others=True)
+
+
+class _Undone(Exception):
+    """Ends a try that is not to be kept."""
 
 
 def applied(database: Database) -> int:
@@ -27,53 +56,116 @@ def watermark(h: Handle, name: str) -> int:
     return int(h.value("SELECT max(seq) FROM watermark WHERE name = $name", {"name": name}) or 0)
 
 
-def apply(database: Database, entries: list[Entry]) -> int:
+def apply(database: Database, entries: list[Entry], directory: Path | None = None) -> int:
     """Write the rows of *entries*, ascending by seq, and return how many records were new.
 
-    Groups at or below the watermark are left out, so applying twice is applying once.
+    Groups at or below the watermark are left out, so applying twice is applying once. Records that cannot be written
+    are kept in a file in *directory*, and noted.
     """
+    try:
+        return database.writing(lambda h: _write(h, entries))
+    except BaseException as e:
+        if not is_of_data(e):
+            raise
+        failed = e
+    done = applied(database)
+    places = [
+        (name, entry.seq, row)
+        for entry in entries if entry.seq > done
+        for name, table in entry.tables.items()
+        for row in range(table.num_rows)
+    ]  # fmt: skip
+    # A record that was acknowledged is only left out once it failed alone: there are as many tries as that takes.
+    tried = by_halves(
+        places, lambda some: _try(database, entries, some), is_of_data, most=4 * len(places), failed=failed
+    )
+    why = {place: error for some, error in tried.failed for place in some}
+    if not why and len(entries) > 1:  # they only fail together
+        middle = len(entries) // 2
+        return apply(database, entries[:middle], directory) + apply(database, entries[middle:], directory)
+    if not why:
+        raise failed
+    if directory is not None:
+        _keep(directory, entries, Only(set(why)))
 
-    def work(h: Handle) -> int:
-        done = watermark(h, NAME)
-        fresh = [entry for entry in entries if entry.seq > done]
-        if not fresh:
-            return 0
-        written = 0
-        for name in RAW:
-            rows = _rows(name, fresh)
-            if rows is None:
-                continue
-            if name in CATALOGUES:
-                key = _KEYS[name]
-                h.run(
-                    f"INSERT INTO {name} BY NAME SELECT DISTINCT ON (project, {key}) * FROM rows "  # noqa: S608 -- our names
-                    f"ANTI JOIN (SELECT project, {key} FROM {name}) USING (project, {key})",
-                    rows=rows,
-                )
-            else:
-                h.run(f"INSERT INTO {name} BY NAME SELECT * FROM rows", rows=rows)  # noqa: S608 -- our names
-                written += rows.num_rows
-        h.run("DELETE FROM watermark WHERE name = $name", {"name": NAME})
-        h.run(
-            'INSERT INTO watermark (name, seq, "row") VALUES ($name, $seq, 0)',
-            {"name": NAME, "seq": fresh[-1].seq},
-        )
+    def without(h: Handle) -> int:
+        written = _write(h, entries, Only(set(why), others=True))
+        aside.note(h, (_aside(place, error, entries[-1].received_ns) for place, error in why.items()))
         return written
 
-    return database.writing(work)
+    return database.writing(without)
 
 
-def _rows(name: str, entries: list[Entry]) -> pa.Table | None:
+def _try(database: Database, entries: list[Entry], some: list[Place]) -> None:
+    """Write the rows of *some* places alone, and undo it."""
+
+    def undone(h: Handle) -> None:
+        _write(h, entries, Only(set(some)))
+        raise _Undone
+
+    try:
+        database.writing(undone)
+    except _Undone:
+        return
+
+
+def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
+    """Write the rows of *only* to a file, on disk before the database says that they are left out."""
+    rows = {name: found for name in RAW if (found := _rows(name, entries, only)) is not None and found.num_rows}
+    if rows:
+        folder = directory / ASIDE
+        folder.mkdir(exist_ok=True)
+        with (folder / f"{entries[0].seq}-{entries[-1].seq}.arrow").open("wb") as file:
+            file.write(pack(rows))
+
+
+def _aside(place: Place, why: BaseException, now_ns: int) -> Aside:
+    name, seq, row = place
+    return Aside("default", NAME, "record", name, aside.reason(why), now_ns, first_seq=seq, last_seq=seq, row=row)
+
+
+def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
+    done = watermark(h, NAME)
+    fresh = [entry for entry in entries if entry.seq > done]
+    if not fresh:
+        return 0
+    written = 0
+    for name in RAW:
+        rows = _rows(name, fresh, only)
+        if rows is None:
+            continue
+        if name in CATALOGUES:
+            key = _KEYS[name]
+            h.run(
+                f"INSERT INTO {name} BY NAME SELECT DISTINCT ON (project, {key}) * FROM rows "  # noqa: S608 -- our names
+                f"ANTI JOIN (SELECT project, {key} FROM {name}) USING (project, {key})",
+                rows=rows,
+            )
+        else:
+            h.run(f"INSERT INTO {name} BY NAME SELECT * FROM rows", rows=rows)  # noqa: S608 -- our names
+            written += rows.num_rows
+    h.run("DELETE FROM watermark WHERE name = $name", {"name": NAME})
+    h.run(
+        'INSERT INTO watermark (name, seq, "row") VALUES ($name, $seq, 0)',
+        {"name": NAME, "seq": fresh[-1].seq},
+    )
+    return written
+
+
+def _rows(name: str, entries: list[Entry], only: Only = _ALL) -> pa.Table | None:
     """Return the rows that *entries* have for table *name*, with their place in the journal."""
     tables = []
     for entry in entries:
         table = entry.tables.get(name)
         if table is None:
             continue
+        n = table.num_rows
         if name not in CATALOGUES:
-            n = table.num_rows
             table = table.append_column("seq", pa.repeat(pa.scalar(entry.seq, pa.int64()), n)).append_column(
                 "row", pa.array(range(n), pa.int64())
             )
+        if only.places:
+            meant = [((name, entry.seq, row) in only.places) != only.others for row in range(n)]
+            table = table.filter(pa.array(meant, pa.bool_()))
         tables.append(table)
     return pa.concat_tables(tables, promote_options="default") if tables else None

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,8 +36,24 @@ _DAMAGE = "Corrupt database file"
 """How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
+_NOT_OF_DATA = (
+    duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException,
+    duckdb.TransactionException, duckdb.ConnectionException, duckdb.InterruptException, duckdb.PermissionException,
+    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException,
+    OSError, MemoryError, sqlite3.Error, UsageError,
+)  # fmt: skip
 CATALOG = "runwell"
 """How statements name this file where temporary views hide its tables: the file's stem."""
+
+
+def is_of_data(error: BaseException) -> bool:
+    """Tell whether *error* can come of the rows that were worked on, rather than of disk, memory or a statement.
+
+    polars lets some of its own failures out as a panic, which is no `Exception`.
+    """
+    if type(error).__name__ == "PanicException":
+        return True
+    return isinstance(error, Exception) and not isinstance(error, _NOT_OF_DATA)
 
 
 class QueryFailed(Refused):

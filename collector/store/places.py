@@ -87,6 +87,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.recent = Recent()
+        self.aside: pl.DataFrame | None = None
+        """Runs that are set aside: project, run_key. None until the first tick, which tries them all again."""
         self._known: Known | None = None
         self._written: deque[tuple[int, int]] = deque()
         self._rows = 0

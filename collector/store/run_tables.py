@@ -12,13 +12,15 @@ import polars as pl
 from collector.store import changes, run_links
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
-from collector.store.database import Handle
+from collector.store.database import CATALOG, Handle
 from collector.store.places import Places, key, within
 from collector.store.recent import Changes, Tables, kept_columns
 from collector.store.run_links import KEYS
 
 NAME = "runs"
 """Name of this job's watermark; its `row` counts ticks."""
+_MOST_DUE = 5_000
+"""Runs that are due, taken up in one tick: after an upgrade it may be all of them."""
 _HELD = (
     "least(queued_ns, taken_ns, started_ns, first_seen_ns) AS held_from_ns, "
     "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
@@ -46,14 +48,53 @@ def pending(h: Handle, most_rows: int) -> tuple[int, int]:
     return int(done), int(upto)
 
 
+def reached(h: Handle) -> int:
+    """Return how far the journal is in the run tables."""
+    return watermark(h, NAME)
+
+
+def due(h: Handle, as_of_ns: int) -> pl.DataFrame:
+    """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*."""
+    found = h.frame(
+        "SELECT project, run_key FROM run_due WHERE due_ns <= $as_of ORDER BY due_ns LIMIT $most",
+        {"as_of": as_of_ns, "most": _MOST_DUE},
+    )
+    return found.unique()
+
+
+def owe(h: Handle, runs: pl.DataFrame, since_ns: int) -> None:
+    """Note that the rows of *runs* (`project`, `run_key`) are to be made again; those of a tick that is not through."""
+    if not runs.is_empty():
+        h.run(
+            "INSERT INTO run_due BY NAME SELECT project, run_key, $since AS due_ns FROM runs_",
+            {"since": since_ns},
+            runs_=runs.select(KEYS.names()),
+        )
+
+
+def show(h: Handle, done: int, runs: list[tuple[str, str | None]], *, only: bool) -> None:
+    """Let statements of this transaction see the records of *runs* after journal number *done* alone, or all but them.
+
+    Temporary views hide the raw tables; they end with the connection.
+    """
+    named = pl.DataFrame(runs, schema=KEYS, orient="row")
+    h.run("CREATE OR REPLACE TEMP TABLE shown_runs AS SELECT * FROM named", named=named)
+    for table in ("logs", "spans"):
+        h.run(
+            f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT t.* FROM {CATALOG}.main.{table} t WHERE seq <= {done} OR "  # noqa: S608 -- names and numbers of ours
+            f"{'' if only else 'NOT '}EXISTS (SELECT 1 FROM shown_runs r "
+            "WHERE r.project = t.project AND r.run_key IS NOT DISTINCT FROM t.run_key)"
+        )
+
+
 def advance(h: Handle, places: Places, done: int, upto: int, *, as_of_ns: int, adopt_ns: int) -> pl.DataFrame:
     """Append the facts of batches (*done*, *upto*] and return the runs to recompute: project, run_key.
 
     *adopt_ns*: for how long a log that names no run and the span it stands in may arrive apart.
     """
-    due = h.frame("SELECT project, run_key FROM run_due WHERE due_ns <= $as_of", {"as_of": as_of_ns})
+    dirty_now = due(h, as_of_ns)
     if upto <= done:
-        return due.unique()
+        return dirty_now
     window = {"done": done, "upto": upto}
     own = h.frame(
         """
@@ -70,7 +111,7 @@ def advance(h: Handle, places: Places, done: int, upto: int, *, as_of_ns: int, a
     linked = run_links.append(h, places, window)
     names = KEYS.names()
     return pl.concat(
-        [due, own.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
+        [dirty_now, own.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
     ).unique()  # fmt: skip
 
 

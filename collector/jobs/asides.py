@@ -1,0 +1,55 @@
+"""Setting a run aside: its row says that it could not be worked out and why, and no other run table has it.
+
+It changes like any other run, so whatever is kept of runs takes back what its rows before said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import polars as pl
+import structlog
+
+from collector.store import aside, run_tables
+from collector.store.aside import Aside
+from collector.store.database import Database, Handle
+from collector.store.places import Memory, Places
+
+Run = tuple[str, str]
+"""Project and run key."""
+_PARTS = ("attempts", "phases", "waits")
+
+
+def begin(h: Handle) -> pl.DataFrame:
+    """Make every run that is set aside due, as an upgrade may have mended what failed; return them."""
+    found = aside.runs(h)
+    run_tables.owe(h, found, 0)
+    return found
+
+
+def set_aside(
+    database: Database, memory: Memory, runs: Iterable[Run], stage: str, error: BaseException, as_of_ns: int
+) -> None:
+    """Set *runs* aside, each in a transaction of its own: *stage* could not work them out, as *error* says."""
+    why = aside.reason(error)
+    for project, run_key in runs:
+        run = pl.DataFrame({"project": [project], "run_key": [run_key]})
+        database.writing(partial(_set_aside, memory=memory, run=run, stage=stage, why=why, as_of_ns=as_of_ns))
+        structlog.get_logger().error("run_build_failed", stage=stage, run_key=run_key, error_type=type(error).__name__)
+    memory.aside = database.reading(aside.runs)
+
+
+def _set_aside(h: Handle, memory: Memory, run: pl.DataFrame, stage: str, why: str, as_of_ns: int) -> None:
+    upto = run_tables.reached(h)
+    places = Places(h, memory, upto)
+    row = aside.bare(h, places, run, why, as_of_ns)
+    empty = {name: h.frame(f"SELECT * EXCLUDE (built_seq) FROM {name} LIMIT 0") for name in _PARTS}  # noqa: S608 -- our names
+    run_tables.replace(h, places, run, [("runs", row), *empty.items()], upto)
+    aside.forget_runs(h, run)
+    told = row.to_dicts()[0]
+    found = Aside(
+        told["project"], stage, "run", told["run_key"], why, as_of_ns,
+        run_id=told["run_id"], first_seq=told["first_seq"], last_seq=told["last_seq"],
+    )  # fmt: skip
+    aside.note(h, [found])

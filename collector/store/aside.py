@@ -1,0 +1,161 @@
+"""What could not be worked out and was left out alone: which, at which stage, why. Told by status, doctor and pages.
+
+A run that is set aside keeps a row with status unknown (`bare`); it is tried again when it changes and at each start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from collector.model.tables import RUN_MODEL
+from collector.store.database import Handle
+from collector.store.places import Places, key, within
+
+Kind = Literal["run", "record", "series", "rule"]
+_KEYS = ["project", "run_key"]
+_SCHEMA = pl.Schema({
+    **dict.fromkeys(("project", "stage", "kind", "key", "run_id"), pl.String()),
+    **dict.fromkeys(("first_seq", "last_seq", "row"), pl.Int64()),
+    "reason": pl.String(), "since_ns": pl.Int64(),
+})  # fmt: skip
+MOST_KEPT = 10_000
+"""Rows kept of one stage; the newest stay."""
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """One thing that was left out. *key*: a run key, a table of raw rows, or the name of a task, queue or rule.
+
+    *first_seq*, *last_seq*: the journal numbers of its records; *row*: which of a group's, where it is one record.
+    """
+
+    project: str
+    stage: str
+    kind: Kind
+    key: str
+    reason: str
+    since_ns: int
+    run_id: str | None = None
+    first_seq: int | None = None
+    last_seq: int | None = None
+    row: int | None = None
+
+
+def reason(error: BaseException) -> str:
+    """Return in a line why something could not be worked out."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_LONGEST]
+
+
+def note(h: Handle, found: Iterable[Aside]) -> None:
+    """Note *found*, in place of what was noted of the same things at the same stage."""
+    rows = pl.DataFrame([asdict(a) for a in found], schema=_SCHEMA)
+    if rows.is_empty():
+        return
+    h.run(
+        "DELETE FROM set_aside USING rows r WHERE set_aside.project = r.project AND set_aside.stage = r.stage "
+        "AND set_aside.kind = r.kind AND set_aside.key = r.key "
+        "AND set_aside.last_seq IS NOT DISTINCT FROM r.last_seq AND set_aside.row IS NOT DISTINCT FROM r.row "
+        "AND (r.kind <> 'rule' OR set_aside.run_id IS NOT DISTINCT FROM r.run_id)",
+        rows=rows,
+    )
+    h.run("INSERT INTO set_aside BY NAME SELECT * FROM rows", rows=rows)
+    h.run(
+        "DELETE FROM set_aside WHERE rowid IN (SELECT rowid FROM (SELECT rowid, row_number() OVER "
+        "(PARTITION BY stage ORDER BY since_ns DESC) AS n FROM set_aside WHERE kind <> 'run') WHERE n > $most)",
+        {"most": MOST_KEPT},
+    )
+
+
+def forget_runs(h: Handle, runs: pl.DataFrame) -> None:
+    """Take back what was noted of *runs* (`project`, `run_key`): they could be worked out."""
+    h.run(
+        "DELETE FROM set_aside USING runs_ r WHERE kind = 'run' AND set_aside.project = r.project AND key = r.run_key",
+        runs_=runs.select(_KEYS),
+    )
+
+
+def forget(h: Handle, stage: str, *kinds: Kind) -> None:
+    """Take back what was noted at *stage*, of *kinds* only."""
+    h.run(
+        "DELETE FROM set_aside WHERE stage = $stage AND list_contains($kinds, kind)", {"stage": stage, "kinds": kinds}
+    )
+
+
+def runs(h: Handle) -> pl.DataFrame:
+    """Return the runs that are set aside: `project`, `run_key`."""
+    return h.frame("SELECT DISTINCT project, key AS run_key FROM set_aside WHERE kind = 'run'")
+
+
+def series(h: Handle, stage: str) -> list[str]:
+    """Return the tasks or queues that *stage* leaves out."""
+    found = h.rows("SELECT DISTINCT key FROM set_aside WHERE kind = 'series' AND stage = $stage", {"stage": stage})
+    return [name for (name,) in found]
+
+
+def counts(h: Handle) -> dict[str, int]:
+    """Return stage → how many things it left out."""
+    return dict(h.rows("SELECT stage, count(*) FROM set_aside GROUP BY stage ORDER BY stage"))
+
+
+def newest(h: Handle, most: int) -> list[dict[str, Any]]:
+    """Return the *most* things left out last."""
+    found = h.frame("SELECT * FROM set_aside ORDER BY since_ns DESC, stage, kind, key LIMIT $most", {"most": most})
+    return found.to_dicts()
+
+
+def bare(h: Handle, places: Places, run: pl.DataFrame, why: str, as_of_ns: int) -> pl.DataFrame:
+    """Return the row of *run* (`project`, `run_key`: one row) that says that it could not be worked out, and *why*.
+
+    It holds what can be read off its records one by one; times are those of arrival, *as_of_ns* where there are none.
+    """
+    row: dict[str, Any] = {
+        "status": "unknown",
+        "coverage": "link",
+        "span_count": 0,
+        "log_count": 0,
+        **run.to_dicts()[0],
+    }
+    ranges = places.ranges(run.select(key()))
+    texts = ("run_id", "dialect", "task_id", "queue", "environment", "version")
+    picked = ", ".join(
+        [f"arg_min({c}, (seq, row)) AS {c}" for c in texts] + [f"bool_or({c}) AS {c}" for c in ("is_test", "is_replay")]
+    )
+    for table in ("logs", "spans"):
+        (told,) = h.frame(
+            f"SELECT {picked}, count(*) AS n, min(seq) AS first_seq, max(seq) AS last_seq, "  # noqa: S608 -- names and numbers of ours
+            f"min(received_ns) AS first_seen_ns, max(received_ns) AS last_seen_ns FROM {table} t "
+            f"SEMI JOIN run USING (project, run_key) WHERE {within('t.seq', ranges)}",
+            run=run,
+        ).to_dicts()
+        if not told["n"]:
+            continue
+        row[f"{table[:-1]}_count"] = told["n"]
+        row["coverage"] = table if row["coverage"] == "link" else "spans+logs"
+        for column in (*texts, "is_test", "is_replay"):
+            row[column] = row.get(column) or told[column]
+        for column, pick in (("first_seq", min), ("last_seq", max), ("first_seen_ns", min), ("last_seen_ns", max)):
+            row[column] = pick(row.get(column) or told[column], told[column])
+    if "run_id" not in row:  # known only from its parent
+        row |= h.frame(
+            f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto
+            "min(environment) AS environment, min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
+            f"FROM run_links l JOIN run r ON l.project = r.project AND l.child_run_key = r.run_key "
+            f"WHERE {within('l.seq', ranges)}",
+            run=run,
+        ).to_dicts()[0]
+    unknown = ("status_source", "queue_source", "task_source", "attempt_count_source", "parent_source",
+               "queued_source", "started_source", "ended_source", "queue_wait_source")  # fmt: skip
+    row |= dict.fromkeys(unknown, "unknown")
+    if row.get("task_id"):
+        row["task_source"] = "measured"
+    row["first_seen_ns"] = row.get("first_seen_ns") or as_of_ns
+    row |= {"root_run_id": row.get("run_id"), "at_ns": row["first_seen_ns"], "set_aside": why}
+    shape = pl.from_arrow(RUN_MODEL["runs"].empty_table())
+    assert isinstance(shape, pl.DataFrame)
+    return pl.DataFrame([row], schema=shape.schema)
