@@ -5,13 +5,12 @@ It changes like any other run, so whatever is kept of runs takes back what its r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 import polars as pl
 import structlog
 
-from collector.store import aside, run_tables
+from collector.store import aside, run_links, run_tables
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle
 from collector.store.places import Memory, Places
@@ -28,15 +27,12 @@ def begin(h: Handle) -> pl.DataFrame:
     return found
 
 
-def set_aside(
-    database: Database, memory: Memory, runs: Iterable[Run], stage: str, error: BaseException, as_of_ns: int
-) -> None:
-    """Set *runs* aside, each in a transaction of its own: *stage* could not work them out, as *error* says."""
+def set_aside(database: Database, memory: Memory, run: Run, stage: str, error: BaseException, as_of_ns: int) -> None:
+    """Set *run* aside, in a transaction of its own: *stage* could not work it out, as *error* says."""
+    row = pl.DataFrame([run], schema=run_links.KEYS, orient="row")
     why = aside.reason(error)
-    for project, run_key in runs:
-        run = pl.DataFrame({"project": [project], "run_key": [run_key]})
-        database.writing(partial(_set_aside, memory=memory, run=run, stage=stage, why=why, as_of_ns=as_of_ns))
-        structlog.get_logger().error("run_build_failed", stage=stage, run_key=run_key, error_type=type(error).__name__)
+    database.writing(partial(_set_aside, memory=memory, run=row, stage=stage, why=why, as_of_ns=as_of_ns))
+    structlog.get_logger().error("run_build_failed", stage=stage, run_key=run[1], error_type=type(error).__name__)
     memory.aside = database.reading(aside.runs)
 
 

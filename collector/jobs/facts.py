@@ -36,7 +36,7 @@ class Facts:
     as_of_ns: int
     most_rows: int
 
-    def take_up(self) -> list[tuple[list[Run], BaseException]]:
+    def take_up(self) -> list[tuple[Run, BaseException]]:
         """Take up what can be; return the runs whose records' facts were left out, and why."""
         try:
             self.database.writing(self._taken)
@@ -47,8 +47,8 @@ class Facts:
             failed = e
         structlog.get_logger().error("run_facts_failed", **cause(failed))
         tried = by_halves(self.database.reading(self._new), self._try, is_of_data, failed=failed)
-        without = [*tried.failed, *((some, failed) for some in tried.left)]
-        hidden = [run for some, _ in without for run in some]
+        without = [*tried.failed, *((run, failed) for some in tried.left for run in some)]
+        hidden = [run for run, _ in without]
         self.database.writing(lambda h: self._taken(h, hidden=hidden))
         return without
 

@@ -6,16 +6,19 @@ up. So the counts are exact at all times, and a change costs what the changed ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from collector.analyse import calls, cohorts, durations
+from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT
-from collector.store import additive
+from collector.jobs.blame import Suspects
+from collector.store import additive, history
 from collector.store.database import Handle
-from collector.store.recent import Changes, Version
+from collector.store.recent import Changes, Version, only
 
 _AFTER, _BEFORE = "+", "-"
 
@@ -73,6 +76,42 @@ def both_of(changes: Changes) -> Version:
         for (name, before), (_, after) in zip(changes.before.tables(), changes.after.tables(), strict=True)
     }  # fmt: skip
     return Version(**merged)
+
+
+def without(v: Version, tasks: Collection[str]) -> Version:
+    """Return *v* without the runs of *tasks*."""
+    if not tasks:
+        return v
+    runs = v.runs.filter(~pl.col("task_id").is_in(list(tasks)).fill_null(False))
+    return Version(runs, *(rows.join(runs, on=RUN, how="semi") for _, rows in v.tables()[1:]))
+
+
+def drop_task(h: Handle, task: str, *, name: str) -> None:
+    """Take what the tables of job *name* count of *task* out of them."""
+    for c in CONTRIBUTIONS[name]:
+        h.run(f"DELETE FROM {c.table} WHERE task_id = $task", {"task": task})  # noqa: S608 -- our own names
+
+
+def suspects(name: str, found: Changes) -> Suspects:
+    """Return what job *name* may fail for in the changes *found*."""
+    keys = pl.concat([v.runs.select(*RUN, "task_id") for v in (found.before, found.after)])
+
+    def act(h: Handle, some: pl.DataFrame) -> None:
+        settle(h, name, both_of(only(found, some)))
+
+    return Suspects(lambda h: keys.unique(), act, "task_id", partial(drop_task, name=name))
+
+
+def suspects_of_all(name: str) -> Suspects:
+    """Return what job *name* may fail for where it starts from all runs."""
+
+    def act(h: Handle, some: pl.DataFrame) -> None:
+        for part in history.parts(h):
+            own = Version(**{table: rows.join(some, on=RUN, how="semi") for table, rows in part.tables()})
+            for c in CONTRIBUTIONS[name]:
+                c.of(own)
+
+    return Suspects(lambda h: h.frame("SELECT project, run_key, task_id FROM runs"), act, "task_id")
 
 
 def settle(h: Handle, name: str, both: Version) -> int:

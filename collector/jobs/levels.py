@@ -7,7 +7,7 @@ hold differently names the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -90,30 +90,73 @@ def passed(h: Handle, since_ns: int, now: Clock) -> list[int]:
     return list(range(first, last + 1, HOUR_NS))
 
 
-def compute(h: Handle, now: Clock, moved: Iterable[int] = ()) -> int:
-    """Compute marked and *moved* hours again, some of them if there are many; return how many rows that wrote."""
+def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collection[str] = ()) -> int:
+    """Compute marked and *moved* hours again, some of them if there are many; return how many rows that wrote.
+
+    *without*: queues that are left out.
+    """
     written = 0
     marked = held.marked(h)
-    due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
+    due = _due(marked, moved, now)
     hours = sorted(due[:_MOST_HOURS])
     held.mark(h, sorted({*due[_MOST_HOURS:]} - {*marked}))
     held.unmark(h, sorted({*hours} & {*marked}))
     known = held.limits(h).filter(pl.col("source") == "settings")
-    while hours:
-        first = hours[0]
-        together = [hour for hour in hours if hour < first + _TOGETHER * HOUR_NS]
-        hours = hours[len(together) :]
-        from_ns, to_ns = first, together[-1] + HOUR_NS
-        slots_, waiting = _intervals(held.touching(h, from_ns, min(to_ns, now.as_of_ns)), now)
-        queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
-        rows = levels.queue_levels(
-            slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
-        )
-        time = slots.slot_hours(slots_).filter(pl.col("hour_ns").is_between(from_ns, to_ns, closed="left"))
-        rows = busy(rows)
+    for from_ns, to_ns in _sweeps(hours):
+        holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
+        if without:
+            runs = holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False))
+            holding = Holding(
+                runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits))
+            )
+        rows, time = _levels(holding, known, from_ns, to_ns, now)
         held.replace(h, from_ns, to_ns, rows, time)
         written += rows.height + time.height
     return written
+
+
+def try_out(h: Handle, now: Clock, moved: Iterable[int], keys: pl.DataFrame) -> None:
+    """Compute what `compute` would, of the runs *keys* (`project`, `run_key`) alone; write nothing."""
+    known = held.limits(h).filter(pl.col("source") == "settings")
+    for from_ns, to_ns in _sweeps(sorted(_due(held.marked(h), moved, now)[:_MOST_HOURS])):
+        holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
+        own = Holding(
+            *(rows.join(keys, on=RUN, how="semi") for rows in (holding.runs, holding.attempts, holding.waits))
+        )
+        _levels(own, known, from_ns, to_ns, now)
+
+
+def runs_of(h: Handle, now: Clock, moved: Iterable[int]) -> pl.DataFrame:
+    """Return the runs that `compute` would look at: project, run_key, queue."""
+    hours = sorted(_due(held.marked(h), moved, now)[:_MOST_HOURS])
+    parts = [held.touching(h, a, min(b, now.as_of_ns)).runs.select(*RUN, "queue") for a, b in _sweeps(hours)]
+    return pl.concat(parts).unique() if parts else pl.DataFrame(schema=dict.fromkeys((*RUN, "queue"), pl.String))
+
+
+def _due(marked: Iterable[int], moved: Iterable[int], now: Clock) -> list[int]:
+    """Return the hours to compute, the newest first."""
+    return sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
+
+
+def _sweeps(hours: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield (from, to) of what is computed in one sweep."""
+    while hours:
+        together = [hour for hour in hours if hour < hours[0] + _TOGETHER * HOUR_NS]
+        yield together[0], together[-1] + HOUR_NS
+        hours = hours[len(together) :]
+
+
+def _levels(
+    holding: Holding, known: pl.DataFrame, from_ns: int, to_ns: int, now: Clock
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of `queue_levels` and `slot_hours` of [*from_ns*, *to_ns*), whole hours."""
+    slots_, waiting = _intervals(holding, now)
+    queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
+    rows = levels.queue_levels(
+        slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
+    )
+    time = slots.slot_hours(slots_).filter(pl.col("hour_ns").is_between(from_ns, to_ns, closed="left"))
+    return busy(rows), time
 
 
 def busy(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,21 +12,24 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import polars as pl
 import structlog
 
+from collector import __version__
 from collector.analyse import limits
 from collector.analyse.frames import HOUR_NS
 from collector.control import Control
 from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
 from collector.jobs.beside import Beside, Rare
+from collector.jobs.blame import Blame, Suspects
 from collector.jobs.levels import Clock
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
-from collector.store import changes, held, history, run_tables
-from collector.store.database import Database, Handle
+from collector.store import aside, changes, held, history, run_tables
+from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory
-from collector.store.recent import Changes
+from collector.store.recent import Changes, only
 from collector.telemetry.log import cause
 
 LEVELS, INFERENCE = "concurrency", "limits"
@@ -55,6 +58,8 @@ class Job:
     """Leaves a row in the ledger only when it fails."""
     began_ns: int = 0
     """Since when it is being done, where that is before its turn."""
+    suspects: Suspects | None = None
+    """What it may fail for alone."""
 
 
 class Runner:
@@ -76,12 +81,21 @@ class Runner:
         self._infer_after_ns = 0
         self._findings = findings.Findings(settings, memory)
         self._beside = Beside(database) if beside else None
+        self._blame = Blame(database, memory)
+        self._left_out: dict[str, list[str]] | None = None
+        """Job → tasks or queues that it leaves out."""
+        self._blamed: dict[str, set[str]] = {}
+        """Job → what it failed for since it last went through."""
+        self._set_apart = False
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
 
     def run(self, as_of_ns: int) -> bool:
         """Do what there is to do at *as_of_ns*; tell whether more is waiting."""
         now = Clock(as_of_ns, self._lease_ns)
+        if self._left_out is None:
+            self._database.writing(_try_series_again)
+            self._left_out = {}
         places = self._database.reading(changes.positions)
         newest, newest_seq = places[run_tables.NAME]
         if not newest:
@@ -90,9 +104,13 @@ class Runner:
         for name in NAMES:
             behind.setdefault(places[name][0], []).append(name)
         entries: list[Entry] = []
+        self._set_apart = False
         for name in behind.pop(0, []):
             act = partial(self._start, name=name, now=now)
-            entries += self._each([Job(name, (0, newest_seq), act, (newest, newest_seq))], now)
+            job = Job(name, (0, newest_seq), act, (newest, newest_seq), suspects=self._suspects_of_all(name, now))
+            entries += self._each([job], now)
+            if self._set_apart:  # the others would start from rows newer than their place says
+                break
         more = False
         for tick, names in behind.items():
             found = self._changes(tick, newest) if tick < newest else None
@@ -103,7 +121,7 @@ class Runner:
         more = self._forget(as_of_ns) or more
         if entries:
             self._control.write_job_entries(entries)
-        return more and not self.errors
+        return (more or self._set_apart) and not self.errors
 
     def _jobs(
         self, names: list[str], places: dict[str, tuple[int, int]], found: Changes | None, before: Clock, now: Clock
@@ -115,14 +133,19 @@ class Runner:
             done = places[name][1]
             seqs = (done, found.seq if found else done)
             if name == LEVELS:
-                yield Job(name, seqs, partial(self._levels, found=found, before=before, now=now), at, quiet=not found)
+                act = partial(self._levels, found=found, before=before, now=now)
+                yield Job(name, seqs, act, at, quiet=not found, suspects=self._suspects(found, before, now))
             elif found and both and name == findings.NAME:
                 keys = found.after.runs.select("project", "run_key")
                 judge = partial(self._findings.judge, keys=keys, as_of_ns=now.as_of_ns)
                 meanwhile = self._beside.ahead(judge) if self._beside else judge
                 yield Job(name, seqs, partial(self._keep_judged, judged=meanwhile), at)
             elif found and both:
-                yield Job(name, seqs, partial(hourly.settle, name=name, both=both), at)
+                tasks = self._without(name)
+                own = hourly.without(both, tasks)
+                yield Job(
+                    name, seqs, partial(hourly.settle, name=name, both=own), at, suspects=hourly.suspects(name, found)
+                )
 
     def _keep_judged(self, h: Handle, *, judged: Callable[[Handle], findings.Judged]) -> int:
         return self._findings.keep(h, judged(h))
@@ -158,8 +181,10 @@ class Runner:
         """Do *jobs* in one transaction, where one of them fails each in its own; return what came of them."""
         try:
             done = self._database.writing(lambda h: self._done(h, jobs, now))
-        except Exception:  # told by the one that fails again
+        except BaseException as e:  # told by the one that fails again
             self._limits_set = False
+            if not isinstance(e, Exception) and not is_of_data(e):
+                raise
             return self._each(jobs, now)
         for job in jobs:
             self.errors.pop(job.name, None)
@@ -173,14 +198,63 @@ class Runner:
             try:
                 entries += self._database.writing(lambda h, job=job: self._done(h, [job], now))  # type: ignore[misc]
                 self.errors.pop(job.name, None)
-            except Exception as e:
+            except BaseException as e:
                 self._limits_set = False
+                if not isinstance(e, Exception) and not is_of_data(e):
+                    raise
+                if self._set_aside(job, e, now):
+                    continue
                 error = f"{type(e).__name__}: {str(e)[:300]}"
                 if job.name not in self.errors:
                     structlog.get_logger().error("job_run_failed", job=job.name, **cause(e))
                 self.errors[job.name] = error
                 entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), 0, error))
         return entries
+
+    def _set_aside(self, job: Job, error: BaseException, now: Clock) -> bool:
+        """Set aside what *job* failed for; tell whether that is found, so that the job can go on without it."""
+        if job.suspects is None or not is_of_data(error):
+            return False
+        found = self._blame.find(job.name, job.suspects, now.as_of_ns)
+        if not found:
+            return False
+        known = self._blamed.setdefault(job.name, set())
+        if known.issuperset(found):  # it fails for what they were before: what they added cannot be taken back
+            self._database.writing(lambda h: changes.move(h, [job.name], 0, 0))
+        known.update(found)
+        self._left_out = {}
+        self._set_apart = True
+        return True
+
+    def _without(self, name: str) -> list[str]:
+        """Return the tasks or queues that job *name* leaves out."""
+        assert self._left_out is not None
+        if name not in self._left_out:
+            self._left_out[name] = self._database.reading(lambda h: aside.series(h, name))
+        return self._left_out[name]
+
+    def _suspects(self, found: Changes | None, before: Clock, now: Clock) -> Suspects:
+        """Return what the job of levels looks at for the changes *found* and the clock."""
+
+        def moved(h: Handle, some: Changes | None) -> list[int]:
+            return levels.passed(h, before.as_of_ns, now) + (levels.touched(some, before, now) if some else [])
+
+        def runs(h: Handle) -> pl.DataFrame:
+            seen = levels.runs_of(h, now, levels.passed(h, before.as_of_ns, now))
+            changed = [v.runs.select(seen.columns) for v in (found.before, found.after)] if found else []
+            return pl.concat([seen, *changed]).unique()
+
+        def act(h: Handle, keys: pl.DataFrame) -> None:
+            some = only(found, keys) if found else None
+            levels.try_out(h, now, moved(h, some), keys)
+
+        return Suspects(runs, act, "queue")
+
+    def _suspects_of_all(self, name: str, now: Clock) -> Suspects | None:
+        """Return what job *name* looks at where it starts from all runs."""
+        if name in hourly.CONTRIBUTIONS:
+            return hourly.suspects_of_all(name)
+        return _suspects_of_levels(now) if name == LEVELS else None
 
     def _done(self, h: Handle, jobs: list[Job], now: Clock) -> list[Entry]:
         """Do *jobs*, note their places, and return what came of them."""
@@ -195,6 +269,8 @@ class Runner:
                 places.setdefault(job.at, []).append(job.name)
         for at, names in places.items():
             changes.move(h, names, *at)
+            for name in names:
+                self._blamed.pop(name, None)
         return entries
 
     def _changes(self, tick: int, newest: int) -> Changes | None:
@@ -207,7 +283,7 @@ class Runner:
         if found is not None:
             hours += levels.touched(found, before, now)
         changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
-        return levels.compute(h, now, hours)
+        return levels.compute(h, now, hours, without=self._without(LEVELS))
 
     def _set_limits(self, h: Handle) -> None:
         """Take up limits from the settings; where they changed, every level is computed again."""
@@ -221,14 +297,15 @@ class Runner:
             self._set_limits(h)
             held.mark_runs(h, now.as_of_ns)
             changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
-            rows = levels.compute(h, now)
+            rows = levels.compute(h, now, without=self._without(LEVELS))
         elif name == findings.NAME:
             self._findings.clear(h)
             recent = history.parts(h, now.as_of_ns - findings.KEPT_NS)
             keys = (some for part in recent for some in part.runs.select("project", "run_key").iter_slices(_JUDGED))
             rows = sum(self._findings.settle(h, some, now.as_of_ns) for some in keys)
         else:
-            rows = hourly.fill(h, name, history.parts(h))
+            tasks = self._without(name)
+            rows = hourly.fill(h, name, (hourly.without(part, tasks) for part in history.parts(h)))
         return rows
 
     def _forget(self, as_of_ns: int) -> bool:
@@ -246,3 +323,25 @@ class Runner:
             return any(hour < as_of_ns for hour in held.marked(h))
 
         return self._database.writing(work)
+
+
+def _suspects_of_levels(now: Clock) -> Suspects:
+    """Return what the job of levels looks at where it starts from all runs."""
+
+    def act(h: Handle, keys: pl.DataFrame) -> None:
+        held.mark_runs(h, now.as_of_ns)
+        levels.try_out(h, now, (), keys)
+
+    return Suspects(lambda h: h.frame("SELECT project, run_key, queue FROM runs"), act, "queue")
+
+
+def _try_series_again(h: Handle) -> None:
+    """Start the jobs that leave a task or queue out from all runs again where another program had them do so."""
+    names = [name for name in (*hourly.CONTRIBUTIONS, LEVELS) if aside.series(h, name)]
+    if h.value("SELECT value FROM meta WHERE name = 'jobs_of'") == __version__:
+        return
+    for name in names:
+        aside.forget(h, name, "series")
+    changes.move(h, names, 0, 0)
+    h.run("DELETE FROM meta WHERE name = 'jobs_of'")
+    h.run("INSERT INTO meta VALUES ('jobs_of', $version)", {"version": __version__})

@@ -106,8 +106,9 @@ class RunsJob:
         if failed is not None:
             structlog.get_logger().error("run_tick_failed", **cause(failed))
             taken = facts.Facts(self._database, self._memory, self._adopt_ns, as_of_ns, _MOST_ROWS)
-            for some, why in taken.take_up():
-                self._set_aside([(p, key) for p, key in some if key is not None], facts.STAGE, why, as_of_ns)
+            for (project, run_key), why in taken.take_up():
+                if run_key is not None:
+                    self._set_aside((project, run_key), facts.STAGE, why, as_of_ns)
         due = self._database.reading(lambda h: run_tables.due(h, as_of_ns))
         aside_ = self._memory.aside if self._memory.aside is not None else due.clear()
         known = due.join(aside_, on=_RUN, how="semi")
@@ -117,10 +118,10 @@ class RunsJob:
         tried = by_halves(ordinary, act, is_of_data)
         for key in known.select(_RUN).iter_rows():
             tried.failed += by_halves([key], act, is_of_data).failed
-        for some, why in tried.failed:
-            self._set_aside(some, STAGE, why, as_of_ns)
+        for run, why in tried.failed:
+            self._set_aside(run, STAGE, why, as_of_ns)
         self._memory.aside = self._database.reading(aside.runs)
-        return self.recomputed - before + sum(len(some) for some, _ in tried.failed) + bool(tried.left) or 1
+        return self.recomputed - before + len(tried.failed) + bool(tried.left) or 1
 
     def _again(self, keys: list[tuple[str, str]], as_of_ns: int) -> None:
         """Recompute the due runs *keys* in one transaction."""
@@ -134,5 +135,5 @@ class RunsJob:
 
         self._added(self._database.writing(work))
 
-    def _set_aside(self, keys: list[asides.Run], stage: str, why: BaseException, as_of_ns: int) -> None:
-        asides.set_aside(self._database, self._memory, keys, stage, why, as_of_ns)
+    def _set_aside(self, run: asides.Run, stage: str, why: BaseException, as_of_ns: int) -> None:
+        asides.set_aside(self._database, self._memory, run, stage, why, as_of_ns)

@@ -16,8 +16,8 @@ MOST_TRIES = 128
 class Tried(Generic[T]):
     """What came of trying items by halves."""
 
-    failed: list[tuple[list[T], BaseException]] = field(default_factory=list)
-    """The smallest groups that fail, each with why: single items, or more where they only fail together."""
+    failed: list[tuple[T, BaseException]] = field(default_factory=list)
+    """The items that fail alone, each with why; none where they only fail together."""
     left: list[list[T]] = field(default_factory=list)
     """Groups that fail and were not halved any more: there were no tries left."""
 
@@ -32,7 +32,7 @@ def by_halves(
 ) -> Tried[T]:
     """Call *act* with all *items*; where that raises what *may_fail* says yes to, with each half, and so on.
 
-    Every item is in one call that returned, or in one of the groups returned. At most *most* calls are made beyond the
+    Every item is in one call that returned, or in what is returned. At most *most* calls are made beyond the
     first. *failed*: that the whole failed already, and why, so it is not tried again. Anything else is raised.
     """
     tried: Tried[T] = Tried()
@@ -52,7 +52,7 @@ def by_halves(
                     raise
                 failed = e
         if len(some) == 1:
-            tried.failed.append((some, failed))
+            tried.failed.append((some[0], failed))
         else:
             middle = len(some) // 2
             waiting += [some[middle:], some[:middle]]

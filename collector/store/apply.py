@@ -79,7 +79,7 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
     tried = by_halves(
         places, lambda some: _try(database, entries, some), is_of_data, most=4 * len(places), failed=failed
     )
-    why = {place: error for some, error in tried.failed for place in some}
+    why = dict(tried.failed)
     if not why and len(entries) > 1:  # they only fail together
         middle = len(entries) // 2
         return apply(database, entries[:middle], directory) + apply(database, entries[middle:], directory)

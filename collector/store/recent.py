@@ -42,6 +42,15 @@ class Changes:
     after: Version
 
 
+def only(changes: Changes, keys: pl.DataFrame) -> Changes:
+    """Return what of *changes* is of the runs *keys* (`project`, `run_key`)."""
+    versions = (
+        Version(**{name: rows.join(keys, on=_KEY, how="semi") for name, rows in version.tables()})
+        for version in (changes.before, changes.after)
+    )
+    return Changes(changes.tick, changes.seq, changes.keys.join(keys, on=_KEY, how="semi"), *versions)
+
+
 Tables = dict[str, pl.DataFrame]
 """Rows of some runs by table: raw `spans` and `logs`, `links` as `run_links.parents` gives them, `ddl.BUILT` whole."""
 

@@ -1,0 +1,82 @@
+"""Which runs a statistics job fails for: found by halves, in transactions that are undone, and set aside.
+
+A job that fails for no run by itself leaves a task or queue out whose runs together are at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import polars as pl
+
+from collector.analyse.evidence import RUN
+from collector.jobs import asides
+from collector.model.halves import Tried, by_halves
+from collector.store import aside
+from collector.store.aside import Aside
+from collector.store.database import Database, Handle, is_of_data
+from collector.store.places import Memory
+
+T = TypeVar("T")
+_RUN = pl.Schema(dict.fromkeys(RUN, pl.String()))
+
+
+class _Undone(Exception):
+    """Ends a try that is not to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """What a job looks at, and how to do its work for some of it alone."""
+
+    runs: Callable[[Handle], pl.DataFrame]
+    """`project`, `run_key` and *by*."""
+    act: Callable[[Handle, pl.DataFrame], None]
+    """Do the job's work for the runs given (`project`, `run_key`) alone."""
+    by: str
+    """task_id or queue: what is left out where no run by itself is at fault."""
+    drop: Callable[[Handle, str], None] = field(default=lambda h, name: None)
+    """Take what is known of a task or queue out of the job's tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Finds and sets aside what a job of this store fails for."""
+
+    database: Database
+    memory: Memory
+
+    def find(self, stage: str, suspects: Suspects, as_of_ns: int) -> list[str]:
+        """Set aside what *stage* fails for; return the run keys, or tasks or queues, that were at fault."""
+        looked_at = self.database.reading(suspects.runs)
+        runs = [*looked_at.select(RUN).unique().sort(RUN).iter_rows()]
+        tried = self._halves(runs, lambda some: pl.DataFrame(some, schema=_RUN, orient="row"), suspects)
+        for run, why in tried.failed:
+            asides.set_aside(self.database, self.memory, run, stage, why, as_of_ns)
+        if tried.failed:
+            return [run_key for (_, run_key), _ in tried.failed]
+        names = looked_at[suspects.by].drop_nulls().unique().sort().to_list()
+        series = self._halves(names, lambda some: looked_at.filter(pl.col(suspects.by).is_in(some)), suspects)
+        for name, why in series.failed:
+            self.database.writing(lambda h, name=name, why=why: _leave_out(h, stage, suspects, name, why, as_of_ns))  # type: ignore[misc]
+        return [name for name, _ in series.failed]
+
+    def _halves(self, items: Sequence[T], rows: Callable[[list[T]], pl.DataFrame], suspects: Suspects) -> Tried[T]:
+        def try_out(some: list[T]) -> None:
+            def undone(h: Handle) -> None:
+                suspects.act(h, rows(some).select(RUN))
+                raise _Undone
+
+            try:
+                self.database.writing(undone)
+            except _Undone:
+                return
+
+        return by_halves(items, try_out, is_of_data)
+
+
+def _leave_out(h: Handle, stage: str, suspects: Suspects, name: str, why: BaseException, as_of_ns: int) -> None:
+    suspects.drop(h, name)
+    aside.note(h, [Aside("default", stage, "series", name, aside.reason(why), as_of_ns)])
