@@ -21,9 +21,9 @@ _PARTS = ("attempts", "phases", "waits")
 
 
 def begin(h: Handle) -> pl.DataFrame:
-    """Make every run that is set aside due, as an upgrade may have mended what failed; return them."""
+    """Make every run due that is set aside, or left out by a rule: an upgrade may have mended it. Return the former."""
     found = aside.runs(h)
-    run_tables.owe(h, found, 0)
+    run_tables.owe(h, pl.concat([found, aside.judged(h)]).unique(), 0)
     return found
 
 

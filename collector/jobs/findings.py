@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
 
 from collector.analyse import evidence, runs
 from collector.jobs.beside import Rare
+from collector.jobs.judging import RUN, spared
+from collector.model.halves import by_halves
 from collector.report import conventions
 from collector.rules import catalogue, engine
+from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import Frames, stated_limits
 from collector.rules.profiles import choose
 from collector.settings import Settings
+from collector.store import aside
 from collector.store import findings as stored
-from collector.store.database import Handle
+from collector.store.aside import Aside
+from collector.store.database import Handle, is_of_data
 from collector.store.places import Memory
 
 NAME, WINDOW, PUBLIC = "rules", "rules_window", "findings"
@@ -35,6 +40,7 @@ _LEAST_PAUSE = 20
 _MOST_RUNS = 10_000
 _MOST_LOOSE = 50_000
 """Runs and loose records of a window that are judged: the newest."""
+_NOTHING = pl.DataFrame(schema=CONTRIBUTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Judged:
     keys: pl.DataFrame
     rows: pl.DataFrame
     since_ns: int
+    left: list[Aside] = field(default_factory=list)
+    """Rules that failed on a run, and judged the others."""
 
 
 class Findings:
@@ -59,6 +67,10 @@ class Findings:
         self._due = 0.0
         self._spent_s = 0.0
         self._unpublished = False
+        self._left: list[Aside] = []
+        """What the window last judged had to leave out."""
+        self._noted = True
+        """Whether a rule may be noted as having failed on a run."""
 
     def clear(self, h: Handle) -> None:
         """Forget what runs added."""
@@ -71,14 +83,20 @@ class Findings:
     def judge(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Judged:
         """Return what the runs *keys* and their parents add to findings; only reads."""
         judged, seen = stored.family(h, self._memory, keys)
-        frames = self._frames(stored.whole(h, self._memory, seen), as_of_ns)
-        rows = engine.alone(frames, self._alone).join(judged, on=["project", "run_key"], how="semi")
-        since = frames.runs.join(judged, on=["project", "run_key"], how="semi")["first_seen_ns"].min()
-        return Judged(judged, rows, int(since or 0))  # type: ignore[arg-type]
+        frames, unread = self._whole(h, self._memory, seen, as_of_ns)
+        found = spared(engine.alone, frames, self._alone)
+        rows = pl.concat(found.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
+        since = frames.runs.join(judged, on=RUN, how="semi")["first_seen_ns"].min()
+        left = [*unread, *found.asides(NAME, frames.runs, as_of_ns)]
+        return Judged(judged, rows, int(since or 0), left)  # type: ignore[arg-type]
 
     def keep(self, h: Handle, found: Judged) -> int:
         """Write what was judged in place of what those runs added before; return how many rows that wrote."""
         stored.replace(h, found.keys, found.rows, found.since_ns)
+        if self._noted or found.left:
+            aside.forget_rules(h, found.keys)
+            aside.note(h, found.left)
+            self._noted = NAME in aside.counts(h)
         return found.rows.height
 
     def due(self, as_of_ns: int) -> Iterator[Rare]:
@@ -94,14 +112,22 @@ class Findings:
         """Return what only many runs show."""
         began = time.monotonic()
         since = as_of_ns - DAY_NS
-        frames = self._frames(stored.whole(h, None, stored.newest_runs(h, since, _MOST_RUNS)), as_of_ns)
+        frames, unread = self._whole(h, None, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = self._loose(h, since, frames)
-        rows = [engine.together(frames, self._together), engine.alone(loose, self._records)]
+        found = spared(engine.together, frames, self._together)
+        alone = spared(engine.alone, loose, self._records, by=["seq", "row"])
+        self._left = [
+            *unread,
+            *found.asides(WINDOW, frames.runs, as_of_ns),
+            *alone.asides(WINDOW, loose.runs, as_of_ns),
+        ]
         self._spent_s = time.monotonic() - began
-        return pl.concat(rows)
+        return pl.concat([*found.rows, *alone.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
         stored.replace_window(h, rows)
+        aside.forget(h, WINDOW, "rule")
+        aside.note(h, self._left)
         self._unpublished = True
         return rows.height
 
@@ -112,6 +138,27 @@ class Findings:
         spent_s = self._spent_s + time.monotonic() - began
         self._due = time.monotonic() + max(_EVERY_S, _LEAST_PAUSE * spent_s)
         return found
+
+    def _whole(self, h: Handle, memory: Memory | None, keys: pl.DataFrame, as_of_ns: int) -> tuple[Frames, list[Aside]]:
+        """Return what rules look at of the runs *keys*, without those whose records cannot be read as evidence."""
+        tables = stored.whole(h, memory, keys)
+        try:
+            return self._frames(tables, as_of_ns), []
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            failed = e
+        some_of = partial(stored.some_of, tables)
+        runs_ = [*keys.select(RUN).iter_rows()]
+        tried = by_halves(runs_, lambda some: self._try(some_of(some), as_of_ns), is_of_data, failed=failed)
+        left = [*tried.failed, *((run, failed) for some in tried.left for run in some)]
+        bad = {run for run, _ in left}
+        frames = self._frames(some_of([run for run in runs_ if run not in bad]), as_of_ns)
+        told = [Aside(p, NAME, "rule", f"every {k}", aside.reason(why), as_of_ns, run_id=k) for (p, k), why in left]
+        return frames, told
+
+    def _try(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> None:
+        self._frames(tables, as_of_ns)
 
     def _frames(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> Frames:
         spans, logs, _ = runs.records(tables["spans"], tables["logs"])

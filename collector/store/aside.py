@@ -60,8 +60,7 @@ def note(h: Handle, found: Iterable[Aside]) -> None:
     h.run(
         "DELETE FROM set_aside USING rows r WHERE set_aside.project = r.project AND set_aside.stage = r.stage "
         "AND set_aside.kind = r.kind AND set_aside.key = r.key "
-        "AND set_aside.last_seq IS NOT DISTINCT FROM r.last_seq AND set_aside.row IS NOT DISTINCT FROM r.row "
-        "AND (r.kind <> 'rule' OR set_aside.run_id IS NOT DISTINCT FROM r.run_id)",
+        "AND (r.kind <> 'record' OR (set_aside.last_seq = r.last_seq AND set_aside.row = r.row))",
         rows=rows,
     )
     h.run("INSERT INTO set_aside BY NAME SELECT * FROM rows", rows=rows)
@@ -87,9 +86,26 @@ def forget(h: Handle, stage: str, *kinds: Kind) -> None:
     )
 
 
+def forget_rules(h: Handle, runs: pl.DataFrame) -> None:
+    """Take back what was noted of rules that failed on *runs* (`project`, `run_key`): they are judged again."""
+    h.run(
+        "DELETE FROM set_aside USING runs_ r WHERE kind = 'rule' AND stage = 'rules' "
+        "AND set_aside.project = r.project AND ends_with(set_aside.key, r.run_key)",
+        runs_=runs.select(_KEYS),
+    )
+
+
 def runs(h: Handle) -> pl.DataFrame:
     """Return the runs that are set aside: `project`, `run_key`."""
     return h.frame("SELECT DISTINCT project, key AS run_key FROM set_aside WHERE kind = 'run'")
+
+
+def judged(h: Handle) -> pl.DataFrame:
+    """Return the runs that some rule failed on: `project`, `run_key`."""
+    return h.frame(
+        "SELECT DISTINCT project, right(key, 32) AS run_key FROM set_aside "
+        "WHERE kind = 'rule' AND stage = 'rules' AND run_id IS NOT NULL"
+    )
 
 
 def series(h: Handle, stage: str) -> list[str]:

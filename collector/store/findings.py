@@ -50,6 +50,15 @@ def whole(h: Handle, memory: Memory | None, keys: pl.DataFrame) -> dict[str, pl.
     }
 
 
+def some_of(tables: dict[str, pl.DataFrame], runs: list[tuple[str, str]]) -> dict[str, pl.DataFrame]:
+    """Return the rows of *tables* (`whole`) that are of *runs* (project, run key), and the catalogues."""
+    named = pl.DataFrame(runs, schema=run_links.KEYS, orient="row")
+    return {
+        name: rows if name in ("scopes", "resources") else rows.join(named, on=_KEYS, how="semi")
+        for name, rows in tables.items()
+    }
+
+
 def _stored(h: Handle, places: Places, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Return raw `spans` and `logs` and the run tables of *keys*, from the store."""
     found = run_tables.records(h, places, keys)

@@ -1,0 +1,101 @@
+"""Judging runs where a rule fails on some of them: the others are judged by every rule, those by every other rule.
+
+Rules are told apart first, since nearly every failure is of one; then the runs, or records of none, that it fails on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from collector.model.halves import by_halves
+from collector.rules.frames import Frames
+from collector.rules.profiles import Chosen
+from collector.store import aside
+from collector.store.aside import Aside
+from collector.store.database import is_of_data
+
+RUN = ["project", "run_key"]
+_PLACE = ["seq", "row"]
+_MOST_RULES = 64
+Judge = Callable[[Frames, list[Chosen]], pl.DataFrame]
+Piece = tuple[object, object]
+"""A run (project, run key), or a record (seq, row)."""
+
+
+@dataclass(slots=True)
+class Spared:
+    """What was judged, and what had to be left out."""
+
+    rows: list[pl.DataFrame] = field(default_factory=list)
+    left: list[tuple[str, Piece | None, BaseException]] = field(default_factory=list)
+    """Rule, the run or record it fails on (None: it fails on no single one, and judged nothing), and why."""
+
+    def asides(self, stage: str, runs: pl.DataFrame, as_of_ns: int) -> list[Aside]:
+        """Return what was left out as `store.aside` keeps it; *runs* name the runs that were judged."""
+        names = {
+            (p, k): (i, a, b) for p, k, i, a, b in runs.select(*RUN, "run_id", "first_seq", "last_seq").iter_rows()
+        }
+        found = []
+        for code, piece, why in self.left:
+            run_id, first, last = names.get(piece, (None, None, None)) if piece else (None, None, None)
+            key = f"{code} {piece[1]}" if run_id and piece else code
+            found.append(
+                Aside("default", stage, "rule", key, aside.reason(why), as_of_ns, run_id=run_id,
+                      first_seq=first, last_seq=last)
+            )  # fmt: skip
+        return found
+
+
+def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[str] | None = None) -> Spared:
+    """Return what *judge* returns for all of *frames*, without the rules and runs it fails for.
+
+    *by*: what tells apart what is judged, columns of logs and, where they are `RUN`, of every frame.
+    """
+    by = by or RUN
+    found = Spared()
+
+    def of_rules(some: list[Chosen]) -> None:
+        found.rows.append(judge(frames, some))
+
+    tried = by_halves(chosen, of_rules, is_of_data, most=_MOST_RULES)
+    groups = [([rule], why) for rule, why in tried.failed]
+    groups += [(some, RuntimeError("too many rules fail to tell them apart")) for some in tried.left]
+    for rules, why in groups:
+        pieces = [*_pieces(frames, by).iter_rows()]
+        blamed = by_halves(pieces, lambda some, rules=rules: _drop(judge(_of(frames, some, by), rules)), is_of_data)  # type: ignore[misc]
+        guilty = [*blamed.failed, *((piece, why) for some in blamed.left for piece in some)]
+        code = rules[0].rule.code if len(rules) == 1 else "several"
+        try:
+            if not guilty:
+                raise why
+            found.rows.append(judge(_of(frames, [piece for piece, _ in guilty], by, keep=False), rules))
+            found.left += [(code, piece, error) for piece, error in guilty]
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            found.left.append((code, None, e))
+    return found
+
+
+def _drop(rows: pl.DataFrame) -> None:
+    """Take no notice of what was only tried."""
+
+
+def _pieces(frames: Frames, by: list[str]) -> pl.DataFrame:
+    known = [frames.runs, frames.logs, frames.spans] if by == RUN else [frames.logs]
+    return pl.concat([rows.select(by) for rows in known]).unique().drop_nulls().sort(by)
+
+
+def _of(frames: Frames, some: Sequence[Piece], by: list[str], *, keep: bool = True) -> Frames:
+    """Return *frames* with the runs or records *some* alone, or with all but those."""
+    schema = frames.logs.select(by).schema
+    named = pl.DataFrame(some, schema=schema, orient="row")
+    names = ("logs",) if by != RUN else ("logs", "spans", "runs", "attempts", "phases", "waits", "repeats")
+    parts = {
+        name: getattr(frames, name).join(named, on=by, how="semi" if keep else "anti", maintain_order="left")
+        for name in names
+    }
+    return replace(frames, **parts)
