@@ -287,6 +287,7 @@ CHECKED = "What was checked"
 CHECKED_SUB = "series with enough data are assessed; the rest is too little to tell"
 CHECKED_NONE = "No check has been made: there is no telemetry to judge."
 GAPS = "Not assessed, because no telemetry arrived"
+LEFT_OUT = "Could not be judged:"
 PERIOD_TOTALS = "The period in numbers"
 PERIOD_TOTALS_SUB = "{tasks} tasks; against the stretch of the same length just before"
 TOTAL_NAMES = {"runs": "runs", "ended": "ended", "failed": "failed", "retried": "retried"}

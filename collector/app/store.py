@@ -26,7 +26,7 @@ from collector.jobs.runs import RunsJob
 from collector.journal import Reader
 from collector.receive.admit import data_directory
 from collector.settings import Settings
-from collector.store import apply, run_tables, salvage
+from collector.store import apply, aside, run_tables, salvage
 from collector.store.database import Database, seconds
 from collector.store.places import Memory
 from collector.telemetry import log
@@ -38,7 +38,10 @@ _MOST_BYTES = 8 * 2**20
 _FINISH_S = 4.0
 _MOST_STATISTICS_LAG_S = 60.0
 _MOST_LAG_S = 60.0
+_LEAST_LAG_S = 0.001
 _RETRY_S = 1.0
+_TOLD_ASIDE = 50
+"""Things set aside that status names, the newest."""
 
 
 class Keeper(threading.Thread):
@@ -108,9 +111,10 @@ class Keeper(threading.Thread):
         began_ns = time.time_ns()
         entries = self._reader.entries(self.applied_seq, _MOST_BYTES)
         self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
+        self._note_lag()
         if entries:
             with self.books.jobs.labels("apply").time():
-                apply.apply(self._database, entries)
+                apply.apply(self._database, entries, self._settings.data)
             self.books.applied(entries)
             self.applied_seq = entries[-1].seq
             self.newest_ns = entries[-1].received_ns
@@ -142,7 +146,7 @@ class Keeper(threading.Thread):
     @property
     def behind(self) -> bool:
         """Tell whether something that was acknowledged is not visible yet."""
-        return self.runs_seq < self.journal_seq
+        return self.runs_seq < self.journal_seq or self._job.is_behind
 
     def _note_lag(self) -> None:
         if not self.behind:
@@ -152,9 +156,22 @@ class Keeper(threading.Thread):
 
     @property
     def lag_s(self) -> float:
-        """Return for how long something has been waiting to become visible."""
+        """Return for how long something has been waiting to become visible; more than 0 whenever something is."""
+        return self._unread()[1]
+
+    def _unread(self) -> tuple[int, float]:
+        """Return the journal's newest number and `lag_s`, by a reader of this thread's own: the writer may be stuck."""
+        reader = Reader(self._settings.data)
+        try:
+            seq = max(reader.last_seq(), self.applied_seq)
+            received_ns = reader.received_ns(self.runs_seq) if seq > self.runs_seq else None
+        finally:
+            reader.close()
         since = self.behind_since
-        return 0.0 if since is None else time.monotonic() - since
+        known_s = 0.0 if since is None else time.monotonic() - since
+        if received_ns is not None:
+            known_s = max(known_s, (time.time_ns() - received_ns) / 1e9)
+        return seq, max(known_s, _LEAST_LAG_S) if seq > self.runs_seq else known_s
 
     def _checkpoint(self) -> bool:
         seq = self.applied_seq
@@ -178,6 +195,8 @@ class Keeper(threading.Thread):
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
+        journal_seq, lag_s = self._unread()
+        left_out, items = self._database.reading(lambda h: (aside.counts(h), aside.newest(h, _TOLD_ASIDE)))
         counts = self._database.reading(
             lambda h: {
                 name: int(h.value(f"SELECT count(*) FROM {name}"))  # noqa: S608 -- our own names
@@ -186,26 +205,21 @@ class Keeper(threading.Thread):
         )
         return {
             "version": __version__,
-            "journal_seq": max(self._reader_seq(), self.applied_seq),
+            "journal_seq": journal_seq,
             "applied_seq": self.applied_seq,
             "runs_seq": self.runs_seq,
-            "lag_s": round(self.lag_s, 3),
+            "lag_s": round(lag_s, 3),
             "complete_ns": self.complete_ns,
             "newest_received_ns": self.newest_ns,
             "rows": counts,
             "damaged_groups": len(self._reader.damaged),
             "lost_groups": self._reader.lost,
             "set_aside": self._database.set_aside,
+            "writer": self.failed,
             "failing_jobs": dict(self._runner.errors),
+            "set_aside_count": sum(left_out.values()),
+            "set_aside_items": items,
         }
-
-    def _reader_seq(self) -> int:
-        """Return the journal's newest number now, by a reader of this thread's own."""
-        reader = Reader(self._settings.data)
-        try:
-            return reader.last_seq()
-        finally:
-            reader.close()
 
     def ready(self) -> str:
         """Return why answers would be stale or wrong, empty when they are not."""

@@ -7,14 +7,15 @@ import polars as pl
 from collector.analyse import stuck
 from collector.analyse.frames import population
 from collector.control import Control
-from collector.model.report import Kind, Report, Span
+from collector.model.halves import by_halves
+from collector.model.report import Kind, LeftOut, Report, Span
 from collector.report.build import Draft, Evidence, build, detect
 from collector.report.inputs import DAY_NS, HISTORY_DAYS, Found, Inputs, judged
 from collector.settings import Settings
-from collector.store import anomaly_runs, anomaly_series, statistics
+from collector.store import anomaly_runs, anomaly_series, aside, statistics
 from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range
-from collector.store.database import Database, Handle
+from collector.store.database import Database, Handle, is_of_data
 from collector.store.statistics import Choice
 
 PROJECT = "default"
@@ -72,6 +73,7 @@ def _inputs(
     activity = anomaly_series.activity(h, r)
     first = activity["hour_ns"].min()
     known = first is not None and int(first) <= 2 * period.from_ns - period.to_ns  # type: ignore[arg-type]
+    stuck_, left_out = _stuck(h, period, as_of_ns)
     counts = pl.concat([anomaly_series.counts(h, r), anomaly_series.violations(h, r)])
     return Inputs(
         project=PROJECT,
@@ -92,22 +94,39 @@ def _inputs(
         versions=anomaly_series.versions(h, r),
         limit_steps=anomaly_series.limit_steps(h, r),
         used=anomaly_series.used(h, r),
-        stuck=_stuck(h, period, as_of_ns),
+        stuck=stuck_,
+        left_out=tuple(left_out),
         previous=previous,
         expected=expected,
     )
 
 
-def _stuck(h: Handle, period: Span, as_of_ns: int) -> pl.DataFrame:
-    """Return the live runs that are at work unusually long at *as_of_ns*, those without enough history included."""
+def _stuck(h: Handle, period: Span, as_of_ns: int) -> tuple[pl.DataFrame, list[LeftOut]]:
+    """Return the live runs that are at work unusually long at *as_of_ns*, those without enough history included.
+
+    Beside them the tasks for which that cannot be told.
+    """
     # Of any population, since that is a condition on `runs` and no column of it.
     past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns, population=None)
     known = statistics.started(h, past, most=_MOST_LEARNT, also=anomaly_series.LIVE)
-    usual = stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=as_of_ns)
     now = statistics.open_runs(h, past, lost_since_ns=as_of_ns)
-    own = now.runs.filter(population() == "live")
-    stages = stuck.stages(own, now.attempts, usual, as_of_ns=as_of_ns, lost_since_ns=as_of_ns)
-    return stages.filter(pl.col("since_ns") < period.to_ns)
+    tasks = pl.concat([known.runs["task_id"], now.runs["task_id"]]).unique().sort().to_list()
+    parts: list[pl.DataFrame] = []
+
+    def of_tasks(some: list[str | None]) -> None:
+        before, open_ = (
+            rows.filter(pl.col("task_id").is_in(some, nulls_equal=True)) for rows in (known.runs, now.runs)
+        )
+        usual = stuck.usual(before, known.attempts, known.phases, as_of_ns=as_of_ns)
+        live = open_.filter(population() == "live")
+        parts.append(stuck.stages(live, now.attempts, usual, as_of_ns=as_of_ns, lost_since_ns=as_of_ns))
+
+    of_tasks([])
+    tried = by_halves(tasks, of_tasks, is_of_data)
+    left = [(task, aside.reason(why)) for task, why in tried.failed]
+    left += [(task, "too many tasks fail to tell them apart") for some in tried.left for task in some]
+    told = [LeftOut(part="stuck runs", name=str(task), reason=why) for task, why in left]
+    return pl.concat(parts).filter(pl.col("since_ns") < period.to_ns), told
 
 
 def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
@@ -115,7 +134,14 @@ def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
     for i, f in enumerate([*draft.shown, *draft.expected]):
         if f.series.subject.type == "sender":
             continue
-        runs = anomaly_runs.runs(h, PROJECT, _asked(f))
+        try:
+            runs = anomaly_runs.runs(h, PROJECT, _asked(f))
+        except Exception as e:
+            if not is_of_data(e):
+                raise
+            why = aside.reason(e)
+            draft.left_out.append(LeftOut(part="runs behind it", name=f.series.subject.name, reason=why))
+            continue
         affected = runs.filter(pl.col("affected").fill_null(False))["run_key"].to_list()
         if f.kind is Kind.VOLUME and f.direction == "down":
             runs = runs.with_columns(affected=pl.lit(False))

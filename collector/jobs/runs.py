@@ -38,6 +38,8 @@ class RunsJob:
         self._stale_ns = nanoseconds(settings.stale)
         self._adopt_ns = nanoseconds(settings.adopt)
         self._memory = memory or Memory()
+        self.is_behind = False
+        """Whether runs that were touched are left for the next tick."""
         self.recomputed = 0
         """Runs computed again since the start."""
 
@@ -54,6 +56,7 @@ class RunsJob:
             if not is_of_data(e):
                 raise
             return self._apart(as_of_ns, e)
+        self.is_behind = False
         if rewrite is None:
             return self._apart(as_of_ns) if self._is_due(as_of_ns) else 0
         return self._added(rewrite)
@@ -116,6 +119,7 @@ class RunsJob:
         before = self.recomputed
         act = partial(self._again, as_of_ns=as_of_ns)
         tried = by_halves(ordinary, act, is_of_data)
+        self.is_behind = bool(tried.left)
         for key in known.select(_RUN).iter_rows():
             tried.failed += by_halves([key], act, is_of_data).failed
         for run, why in tried.failed:

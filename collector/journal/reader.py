@@ -65,6 +65,18 @@ class Reader:
             return known
         return max(known, int(row[0]))
 
+    def received_ns(self, after: int) -> int | None:
+        """Return when the first group after number *after* came, None when there is none or it cannot be told."""
+        db = self._open()
+        try:
+            row = (
+                db
+                and db.execute("SELECT received_ns FROM batch WHERE seq > ? ORDER BY seq LIMIT 1", (after,)).fetchone()
+            )
+        except sqlite3.DatabaseError:
+            return None
+        return int(row[0]) if row else None
+
     def entries(self, after: int, most_bytes: int) -> list[Entry]:
         """Return the groups after number *after*, about *most_bytes* of them, at least one if there is one.
 

@@ -210,6 +210,16 @@ class Gap(_Part):
     reason: str
 
 
+class LeftOut(_Part):
+    """Something that could not be judged, and why."""
+
+    part: str
+    """Of detection, in words, such as "schedules"."""
+    name: str
+    """Task, queue or sender; `everything` where no single one is at fault."""
+    reason: str
+
+
 class Report(_Part):
     """What changed in a period. The same store, `as_of_ns` and settings give the same report."""
 
@@ -234,6 +244,8 @@ class Report(_Part):
     resolved: tuple[Anomaly, ...] = ()
     checked: tuple[Checked, ...]
     gaps: tuple[Gap, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """What could not be judged because a part of detection failed for it."""
     totals: Totals
     history_days: float
     """Days of telemetry before the period."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -22,6 +22,7 @@ from collector.model.report import (
     Difference,
     Gap,
     Kind,
+    LeftOut,
     Mark,
     Report,
     RunRef,
@@ -30,8 +31,10 @@ from collector.model.report import (
     Value,
 )
 from collector.report import counted, fold, states, watched, words
+from collector.report.apart import Apart
 from collector.report.inputs import DAY_NS, HOUR_NS, Found, Inputs, Look
 from collector.report.subjects import key_of
+from collector.store.database import is_of_data
 
 MOST = 10
 """Anomalies told in full."""
@@ -50,6 +53,7 @@ class Draft:
     """What is only counted."""
     checked: list[Checked]
     gaps: list[silence.Stretch]
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,29 @@ def detect(given: Inputs) -> Draft:
     gaps = [(s.from_ns, s.to_ns) for s in silent]
     if given.to_ns <= given.from_ns or given.activity.is_empty():
         return Draft([], [], [], [], silent)
-    tests = counted.Counted(given, gaps)
-    rates = tests.look()
-    tasks = watched.learn(given)
-    looks = [
-        rates,
-        counted.full_queues(given, gaps),
-        watched.scheduled(given, tasks, gaps),
-        watched.stuck(given),
-        watched.errors(given),
-        watched.violations(given, {f.series for f in rates.found}),
-        watched.silent(given, tasks, gaps),
+    apart = Apart(given, list(given.left_out))
+    learnt: list[list[watched.Scheduled]] = []
+    tests: list[counted.Counted] = []
+
+    def rates(g: Inputs) -> Look:
+        tests[:] = [counted.Counted(g, gaps)]
+        return tests[0].look()
+
+    def tasks(g: Inputs) -> list[watched.Scheduled]:
+        if g is not given:
+            return watched.learn(g)
+        if not learnt:
+            learnt.append(watched.learn(g))
+        return learnt[0]
+
+    looks = [first := apart.look("rates and durations", rates)]
+    looks += [
+        apart.look("full queues", lambda g: counted.full_queues(g, gaps)),
+        apart.look("schedules", lambda g: watched.scheduled(g, tasks(g), gaps)),
+        apart.look("stuck runs", watched.stuck),
+        apart.look("new errors", watched.errors),
+        apart.look("conventions", lambda g: watched.violations(g, {f.series for f in first.found})),
+        apart.look("silence", lambda g: watched.silent(g, tasks(g), gaps)),
     ]
     found = [f for look in looks for f in look.found if not states.told_before(f, given)]
     heads = fold.fold(found, given.used)
@@ -85,9 +101,15 @@ def detect(given: Inputs) -> Draft:
     sure = [f for f in rest if f.kind in _SURE][: MOST // 2]
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
     shown = sorted([*sure, *others], key=_grave)
-    tests.backtest([*shown, *expected])
+    try:
+        for test in tests:
+            test.backtest([*shown, *expected])
+    except BaseException as e:
+        if not is_of_data(e):
+            raise
+        apart.note("back-tests", "everything", e)
     checked = [_with_reason(c, given) for c in _summed(looks)]
-    return Draft(shown, expected, [f for f in rest if f not in shown], checked, silent)
+    return Draft(shown, expected, [f for f in rest if f not in shown], checked, silent, apart.left_out)
 
 
 def _with_reason(c: Checked, given: Inputs) -> Checked:
@@ -130,8 +152,11 @@ def _summed(looks: Sequence[Look]) -> list[Checked]:
 def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Report:
     """Return the report. *evidence*: of the anomalies of *draft*, by their place in shown followed by expected."""
     several = given.used["environment"].n_unique() > 1
-    told = [_anomaly(given, f, evidence.get(i), several=several) for i, f in enumerate([*draft.shown, *draft.expected])]
-    shown, expected = told[: len(draft.shown)], told[len(draft.shown) :]
+    apart = Apart(given, draft.left_out)
+    told = [
+        _told(given, f, evidence.get(i), apart, several=several) for i, f in enumerate([*draft.shown, *draft.expected])
+    ]
+    shown, expected = ([a for a in some if a] for some in (told[: len(draft.shown)], told[len(draft.shown) :]))
     first = _first(given)
     gaps = [s for s in draft.gaps if s.to_ns > given.period.from_ns]
     return Report(
@@ -154,9 +179,22 @@ def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Repo
             )
             for s in gaps
         ),
+        left_out=tuple(apart.left_out),
         totals=given.totals,
         history_days=round(max(0, given.period.from_ns - first) / DAY_NS, 2),
     )
+
+
+def _told(given: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: bool) -> Anomaly | None:
+    """Return the anomaly in words; without what is known of its runs, or not at all, where that fails."""
+    for known in (evidence, None) if evidence else (None,):
+        try:
+            return _anomaly(given, f, known, several=several)
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            apart.note("words", f.series.subject.name, e)
+    return None
 
 
 def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from collector.model.report import Backtest, Chart, Checked, Kind, Report, Span, Totals, Value
+from collector.model.report import Backtest, Chart, Checked, Kind, LeftOut, Report, Span, Totals, Value
 from collector.report.subjects import Series
 
 HOUR_NS = 3_600 * 10**9
@@ -46,6 +46,8 @@ class Inputs:
     previous: Report | None
     expected: dict[str, str]
     """Keys of anomalies that somebody called expected, with the note; what is over is left out."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What could not be read for the report."""
 
 
 @dataclass(slots=True, eq=False)

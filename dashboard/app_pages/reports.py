@@ -182,6 +182,9 @@ def basis(report: Report) -> None:
         if report.gaps:
             st.caption(strings.GAPS)
             st.text("\n".join(f"{said.stretch(g.span, report.zone)}: {visible(g.reason)}" for g in report.gaps))
+        if report.left_out:
+            st.caption(strings.LEFT_OUT)
+            st.text("\n".join(visible(f"{left.name}: {left.part} ({left.reason})") for left in report.left_out))
     sub = strings.PERIOD_TOTALS_SUB.format(tasks=count(report.totals.tasks))
     with grid.cell(), look.card(strings.PERIOD_TOTALS, sub, key="totals"):
         look.table(view.totals(report), strings.PERIOD_TOTALS, view.TOTAL_COLUMNS, row=30)

@@ -1,0 +1,79 @@
+"""Detection where a part of it fails: it goes on without the tasks, queues or senders at fault, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import polars as pl
+
+from collector.model.halves import by_halves
+from collector.model.report import LeftOut
+from collector.report.inputs import Inputs, Look
+from collector.store import aside
+from collector.store.database import is_of_data
+
+_JUDGED = ("counts", "histograms", "full_queues", "senders", "regular", "errors", "stuck")
+"""Frames of `Inputs` whose rows are of a task, queue or sender."""
+_NAMES = ("task_id", "name", "queue")
+_NONE = Look([], [])
+
+
+@dataclass(slots=True)
+class Apart:
+    """Looks part by part, and remembers what could not be judged."""
+
+    given: Inputs
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def look(self, part: str, act: Callable[[Inputs], Look]) -> Look:
+        """Return what *act* makes of the inputs, without those names in them that it fails for."""
+        try:
+            return act(self.given)
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            failed = e
+        tried = by_halves(names(self.given), lambda some: _drop(act(only(self.given, some))), is_of_data, failed=failed)
+        guilty = [*tried.failed, *((name, failed) for some in tried.left for name in some)]
+        try:
+            if not guilty:
+                raise failed
+            found = act(only(self.given, [name for name, _ in guilty], keep=False))
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            self.note(part, "everything", e)
+            return _NONE
+        for name, why in guilty:
+            self.note(part, name, why)
+        return found
+
+    def note(self, part: str, name: str, why: BaseException) -> None:
+        """Remember that *part* could not judge *name*."""
+        self.left_out.append(LeftOut(part=part, name=name, reason=aside.reason(why)))
+
+
+def _drop(found: Look) -> None:
+    """Take no notice of what was only tried."""
+
+
+def names(given: Inputs) -> list[str]:
+    """Return the tasks, queues and senders that detection looks at."""
+    found = [_name(getattr(given, frame)) for frame in _JUDGED]
+    return pl.concat(found).drop_nulls().unique().sort().to_list()
+
+
+def only(given: Inputs, some: Sequence[str], *, keep: bool = True) -> Inputs:
+    """Return *given* with the rows of *some* names alone, or with all but those."""
+    parts = {}
+    for f in fields(Inputs):
+        if f.name in _JUDGED:
+            rows = getattr(given, f.name)
+            parts[f.name] = rows.filter(_name(rows).is_in(list(some)).fill_null(False) == keep)
+    return replace(given, **parts)
+
+
+def _name(rows: pl.DataFrame) -> pl.Series:
+    known = [pl.col(c).cast(pl.String) for c in _NAMES if c in rows.columns]
+    return rows.select(pl.coalesce(known).alias("name"))["name"]
