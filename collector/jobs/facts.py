@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import polars as pl
 import structlog
 
 from collector.model.halves import by_halves
@@ -81,6 +82,9 @@ class Facts:
         if shown or hidden:
             run_tables.show(h, done, shown or hidden or [], only=bool(shown))
         dirty = run_tables.advance(h, places, done, upto, as_of_ns=self.as_of_ns, adopt_ns=self.adopt_ns)
+        if hidden:  # their records are there, whatever they say
+            named = pl.DataFrame(hidden, schema=KEYS, orient="row").drop_nulls()
+            places.note(named.with_columns(key(), low=pl.lit(done + 1), high=pl.lit(upto)))
         run_tables.owe(h, dirty.select(KEYS.names()), self.as_of_ns)
         places.save(dirty.select(key()).clear())
         changes.move(h, [run_tables.NAME], changes.positions(h)[run_tables.NAME][0], upto)

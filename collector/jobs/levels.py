@@ -8,15 +8,17 @@ hold differently names the others.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from collector.analyse import inference, levels, limits, slots
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import HOUR_NS
-from collector.store import held
-from collector.store.database import Handle
+from collector.model.halves import by_halves
+from collector.store import aside, held
+from collector.store.aside import Aside
+from collector.store.database import Handle, is_of_data
 from collector.store.held import Holding
 from collector.store.recent import Changes, Version
 
@@ -25,6 +27,7 @@ _TOGETHER = 24
 _MOST_HOURS = 48
 """Hours computed at one time, the newest first; others wait for the next."""
 _LOOK_BACK_NS = 24 * HOUR_NS
+_MANY = RuntimeError("too many queues fail to tell them apart")
 _MOST_STARTED = 25_000
 """Limits are inferred from the last day, or as many of its last hours as so many runs started in, one at least."""
 
@@ -165,15 +168,41 @@ def busy(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(((pl.col("level") > 0) | pl.col("is_queued").fill_null(False)).any().over(hour))
 
 
-def infer(h: Handle, *, now: Clock) -> pl.DataFrame:
-    """Return the limits of queues that the last day or less (`_MOST_STARTED`) tells, as rows of `queue_limits`."""
-    first_ns, last_ns = (ns // HOUR_NS * HOUR_NS for ns in (now.as_of_ns - _LOOK_BACK_NS, now.as_of_ns - 1))
-    from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
-    slots_, waiting = _intervals(held.touching(h, from_ns, now.as_of_ns), now)
-    return inference.infer(slots_, waiting, from_ns=from_ns, to_ns=now.as_of_ns)
+@dataclass(slots=True)
+class Inference:
+    """Limits of queues that the last day or less (`_MOST_STARTED`) tells; a queue that it fails for is left out."""
 
+    name: str
+    now: Clock
+    left: list[Aside] = field(default_factory=list)
 
-def keep_inferred(h: Handle, found: pl.DataFrame) -> int:
-    """Make *found* the limits that are inferred; return how many there are."""
-    held.set_limits(h, "inferred", found)
-    return found.height
+    def infer(self, h: Handle) -> pl.DataFrame:
+        """Return the limits, as rows of `queue_limits`."""
+        first_ns, last_ns = (
+            ns // HOUR_NS * HOUR_NS for ns in (self.now.as_of_ns - _LOOK_BACK_NS, self.now.as_of_ns - 1)
+        )
+        from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
+        holding = held.touching(h, from_ns, self.now.as_of_ns)
+        found: list[pl.DataFrame] = []
+
+        def of_queues(some: list[str | None]) -> None:
+            runs = holding.runs.filter(pl.col("queue").is_in(some, nulls_equal=True))
+            own = Holding(runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits)))
+            slots_, waiting = _intervals(own, self.now)
+            found.append(inference.infer(slots_, waiting, from_ns=from_ns, to_ns=self.now.as_of_ns))
+
+        of_queues([])
+        tried = by_halves(holding.runs["queue"].unique().sort().to_list(), of_queues, is_of_data)
+        failed = [*tried.failed, *((queue, _MANY) for some in tried.left for queue in some)]
+        self.left = [
+            Aside("default", self.name, "series", str(queue), aside.reason(why), self.now.as_of_ns)
+            for queue, why in failed
+        ]
+        return pl.concat(found)
+
+    def keep(self, h: Handle, found: pl.DataFrame) -> int:
+        """Make *found* the limits that are inferred, note what was left out; return how many there are."""
+        held.set_limits(h, "inferred", found)
+        aside.forget(h, self.name, "series")
+        aside.note(h, self.left)
+        return found.height

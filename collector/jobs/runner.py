@@ -164,7 +164,8 @@ class Runner:
         if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = now.as_of_ns
             self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
-            yield Rare(INFERENCE, partial(levels.infer, now=now), levels.keep_inferred)
+            limits_ = levels.Inference(INFERENCE, now)
+            yield Rare(INFERENCE, limits_.infer, limits_.keep)
         yield from self._findings.due(now.as_of_ns)
 
     @property

@@ -75,10 +75,7 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
         state=pl.col("state") if "state" in grouped.columns else pl.lit("new"),
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
-    words = [
-        (rules[f["code"]].message(f), rules[f["code"]].remedy(f), _shown(f["samples"], rules[f["code"]]))
-        for f in joined.iter_rows(named=True)
-    ]
+    words = [_words(f, rules[f["code"]]) for f in joined.iter_rows(named=True)]
     rank = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
     return (
         joined.with_columns(
@@ -89,6 +86,14 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
         .sort(rank, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True)
         .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
     )
+
+
+def _words(f: dict[str, Any], rule: Rule) -> tuple[str, str, str]:
+    """Return message, remedy and samples of a finding; where the rule cannot tell this one, what it says of all."""
+    try:
+        return rule.message(f), rule.remedy(f), _shown(f["samples"], rule)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return rule.summary, f"runwell rules explain {rule.code}", "[]"
 
 
 def _folded(flagged: pl.DataFrame) -> pl.DataFrame:

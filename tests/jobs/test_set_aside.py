@@ -1,0 +1,375 @@
+"""What cannot be worked out is set aside alone: at every stage, one run among many, and nothing else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from collector.analyse import calls, cohorts, durations, inference, runs, slots, stuck
+from collector.control import Control
+from collector.jobs import facts, report
+from collector.jobs.runner import LEVELS, Runner
+from collector.jobs.runs import RunsJob
+from collector.journal import Entry
+from collector.model.identity import run_key
+from collector.model.report import Span
+from collector.report import watched
+from collector.rules import engine, records
+from collector.settings import Settings, Store
+from collector.store import apply, aside, run_links
+from collector.store.database import Database
+from collector.store.places import Memory
+from tests.analyse.story import SECOND, T0, attempt, frame, log
+from tests.inprocess import canonical
+
+POISON = "poison"
+KEY = run_key("default", "generic", "PRODUCTION", "", POISON)
+ALL = [POISON, *(f"run_{i}" for i in range(5))]
+NOW = T0 + 7200 * SECOND
+TIMED = ("attempt_hours", "duration_hours", "phase_hours", "queue_levels", "slot_hours")
+"""Statistics in which a run with status unknown and nothing else leaves no row."""
+
+
+def told(run: str, start: float) -> list[tuple[str, dict[str, Any]]]:
+    """Return the records of a run of two attempts, the first of which fails."""
+    about = {"task_id": "send", "queue": "mail", "dialect": "generic", "version": "1"}
+    return [
+        ("spans", attempt(run, 1, start, start + 5, failed=True, **about)),
+        ("logs", log(run, start + 10, "mail_send_started", attempt=2, queue_wait_ms=2e3, **about)),
+        ("logs", log(run, start + 11, "mail_send_calling_smtp", attempt=2, **about)),
+        ("logs", log(run, start + 13, "mail_send_completed", attempt=2, **about)),
+        ("spans", attempt(run, 2, start + 10, start + 14, **about)),
+    ]
+
+
+@dataclass
+class World:
+    """A store with its jobs, in one process."""
+
+    directory: Path
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        self.database = Database.open(self.directory, Store(threads=1), on_fatal=lambda: None)
+        self.control = Control.open(self.directory)
+        self.settings = Settings(data=self.directory)
+        self.again()
+        self.seq = 0
+        self.arrive(*(r for i, name in enumerate(ALL) if name in self.names for r in told(name, 60.0 * i)))
+
+    def again(self) -> None:
+        """Let jobs begin anew, as after a restart."""
+        self.memory = Memory()
+        self.runs = RunsJob(self.database, self.settings.runs, self.memory)
+        self.runner = Runner(self.database, self.control, self.memory, self.settings)
+
+    def entry(self, *records: tuple[str, dict[str, Any]]) -> Entry:
+        """Return the next journal group, of *records*."""
+        self.seq += 1
+        tables = {
+            name: frame(name, [row for table, row in records if table == name]).drop("seq", "row").to_arrow()
+            for name in ("logs", "spans")
+        }
+        return Entry(self.seq, T0, tables)
+
+    def arrive(self, *records: tuple[str, dict[str, Any]]) -> None:
+        """Store *records* as a journal group."""
+        apply.apply(self.database, [self.entry(*records)], self.directory)
+
+    def work(self) -> None:
+        """Bring everything to where it stays."""
+        while self.runs.tick(NOW) or self.runner.run(NOW):
+            pass
+        assert self.runner.errors == {}
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return the public rows of a table, those of the poison left out."""
+        found = self.database.reading(lambda h: h.frame(f"SELECT * FROM {name}"))
+        if "run_id" in found.columns:
+            found = found.filter(pl.col("run_id") != POISON)
+        return canonical(found.drop("held_from_ns", "held_until_ns", strict=False))
+
+    def asides(self) -> list[tuple[str, str, str | None]]:
+        """Return (stage, kind, run id) of what is set aside."""
+        items = self.database.reading(lambda h: aside.newest(h, 50))
+        return sorted((a["stage"], a["kind"], a["run_id"]) for a in items)
+
+    def poison(self) -> dict[str, Any]:
+        """Return the row of the poison."""
+        (row,) = self.database.reading(lambda h: h.frame(f"SELECT * FROM runs WHERE run_id = '{POISON}'")).to_dicts()
+        return row
+
+    def close(self) -> None:
+        """Close the files."""
+        self.control.close()
+        self.database.close()
+
+
+def holds(value: Any, *, known: bool) -> bool:
+    """Tell whether *value* has rows of the poison; with *known* only those of a run that was worked out."""
+    if isinstance(value, pl.LazyFrame):
+        value = value.collect()
+    if isinstance(value, pl.DataFrame):
+        if "run_key" not in value.columns:
+            return False
+        rows = value.filter(pl.col("run_key") == KEY)
+        if known and "status" in rows.columns:
+            rows = rows.filter(pl.col("status") != "unknown")
+        return rows.height > 0
+    if is_dataclass(value):
+        return any(holds(getattr(value, f.name), known=known) for f in fields(value))
+    return isinstance(value, (tuple, list)) and any(holds(v, known=known) for v in value)
+
+
+@contextmanager
+def failing(module: Any, name: str, *, known: bool = False, error: type[BaseException] = ValueError) -> Iterator[None]:
+    """Let the function *name* of *module* fail whenever it is given rows of the poison."""
+    original: Callable[..., Any] = getattr(module, name)
+
+    def trap(*args: Any, **named: Any) -> Any:
+        if holds((args, [*named.values()]), known=known):
+            raise error("cannot be")
+        return original(*args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, trap)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Yield the world in which the poison had never been."""
+    world = World(tmp_path_factory.mktemp("without") / "data", ALL[1:])
+    world.work()
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Yield the world in which nothing ever failed."""
+    world = World(tmp_path_factory.mktemp("healthy") / "data", ALL)
+    world.work()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Yield the world with the poison, nothing worked out yet."""
+    opened = World(tmp_path / "with", ALL)
+    yield opened
+    opened.close()
+
+
+def same_but_for_it(world: World, without: World, *, statistics: bool = True) -> None:
+    """Assert that every other run, and what is counted of runs that were worked out, is as if it had never been."""
+    for name in ("runs", "attempts", "phases", "waits", *(TIMED if statistics else ())):
+        assert world.table(name).equals(without.table(name)), name
+
+
+STAGES: list[tuple[str, Any, str, bool]] = [
+    ("runs", runs, "build", False),
+    ("retries", cohorts, "run_cohorts", True),
+    ("retries", cohorts, "attempt_hours", True),
+    ("throughput", cohorts, "flow_hours", True),
+    ("durations", durations, "hours", True),
+    ("calls", calls, "phase_hours", True),
+    (LEVELS, slots, "slots", True),
+]
+
+
+@pytest.mark.parametrize(("stage", "module", "name", "known"), STAGES, ids=[f"{s[0]}-{s[2]}" for s in STAGES])
+def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
+    stage: str, module: Any, name: str, known: bool, world: World, without: World, healthy: World
+) -> None:
+    """Its row says unknown and why, others are untouched, the watermark goes on, and a restart makes it right again."""
+    with failing(module, name, known=known):
+        world.work()
+        assert world.asides() == [(stage, "run", POISON)]
+        row = world.poison()
+        assert (row["status"], row["status_source"], row["set_aside"]) == ("unknown", "unknown", "ValueError: cannot be")
+        assert (row["task_id"], row["queue"], row["log_count"], row["span_count"]) == ("send", "mail", 3, 2)
+        assert (row["attempt_count"], row["started_ns"], row["ended_ns"], row["queue_wait_ns"]) == (None,) * 4
+        same_but_for_it(world, without)
+    world.again()
+    world.work()
+    assert world.asides() == []
+    assert (world.poison()["status"], world.poison()["set_aside"]) == ("completed", None)
+    for table in ("run_cohorts", "flow_hours", *TIMED):
+        assert world.table(table).equals(healthy.table(table)), table
+
+
+@pytest.mark.parametrize(("stage", "module", "name", "known"), [STAGES[0], STAGES[1], STAGES[-1]])
+def test_a_run_that_comes_late_is_set_aside_while_others_go_on(
+    stage: str, module: Any, name: str, known: bool, tmp_path: Path, without: World
+) -> None:
+    """What was counted before stays, what comes after is counted, and the run is tried again when it changes."""
+    world = World(tmp_path / "early", ALL[1:])
+    world.work()
+    world.arrive(*told(POISON, 0.0))
+    with failing(module, name, known=known):
+        world.work()
+        assert world.asides() == [(stage, "run", POISON)]
+        same_but_for_it(world, without)
+        world.arrive(*told("run_9", 600.0))
+        world.arrive(("logs", log(POISON, 700.0, "more", task_id="send")))
+        world.work()
+        assert world.table("runs").height == 6
+        assert world.asides() == [(stage, "run", POISON)]
+        assert world.poison()["log_count"] == 4
+    world.arrive(("logs", log(POISON, 701.0, "and more", task_id="send")))
+    world.work()
+    assert world.asides() == []
+    assert world.poison()["status"] == "completed"
+    world.close()
+
+
+def test_a_panic_of_polars_is_a_failure_like_any_other(world: World, without: World) -> None:
+    """What is no `Exception` to Python does not end the job either."""
+    with failing(runs, "build", error=pl.exceptions.PanicException):
+        world.work()
+    assert world.asides() == [("runs", "run", POISON)]
+    same_but_for_it(world, without)
+
+
+def test_a_full_disk_sets_nothing_aside(world: World) -> None:
+    """What does not come of the rows is raised, so that it is tried again."""
+    with failing(runs, "build", error=duckdb.IOException), pytest.raises(duckdb.IOException):
+        world.work()
+    assert world.asides() == []
+
+
+def test_facts_that_cannot_be_told_leave_out_their_run_alone(world: World, without: World) -> None:
+    """A run whose links cannot be read is set aside; links and logs of the others are taken up."""
+    original = run_links.append
+
+    def trap(h: Any, places: Any, window: dict[str, int]) -> Any:
+        seen = "SELECT count(*) FROM logs WHERE seq > $done AND seq <= $upto AND run_id = $run"
+        if h.value(seen, {**window, "run": POISON}):
+            raise ValueError("cannot be")
+        return original(h, places, window)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_links, "append", trap)
+        world.work()
+        assert world.asides() == [(facts.STAGE, "run", POISON)]
+    same_but_for_it(world, without)
+
+
+def test_a_record_that_cannot_be_written_is_left_out_alone_and_kept(world: World, without: World) -> None:
+    """The group's other records are stored, the number goes on, and the record lies in a file as it came."""
+    entry = world.entry(*told("run_9", 600.0))
+    texts = entry.tables["logs"].column("body").to_pylist()
+    damaged = [text.encode() if i != 1 else b"\xff\xfe\xfd" for i, text in enumerate(texts)]
+    bad = pa.array(damaged, pa.binary()).view(pa.string()) if hasattr(pa.Array, "view") else None
+    assert bad is not None
+    place = entry.tables["logs"].schema.get_field_index("body")
+    entry.tables["logs"] = entry.tables["logs"].set_column(place, "body", bad)
+    apply.apply(world.database, [entry], world.directory)
+    assert apply.applied(world.database) == entry.seq
+    assert world.asides() == [("applied", "record", None)]
+    world.work()
+    (row,) = world.table("runs").filter(pl.col("run_id") == "run_9").to_dicts()
+    assert (row["log_count"], row["span_count"], row["status"]) == (2, 2, "completed")
+    assert [p.name for p in (world.directory / apply.ASIDE).iterdir()] == [f"{entry.seq}-{entry.seq}.arrow"]
+
+
+def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: World) -> None:
+    """The run is judged by every other rule, the others by all, and what was left out is told until it is judged."""
+    rule = "PHA002"
+    original = engine._frame_hits
+
+    def trap(frames: Any, chosen: list[Any], parts: Any) -> Any:
+        if any(c.rule.code == rule for c in chosen) and holds(frames.runs, known=False):
+            raise ValueError("cannot be")
+        return original(frames, chosen, parts)
+
+    findings = "SELECT * EXCLUDE (places) FROM run_findings WHERE run_key IS DISTINCT FROM $key"
+
+    def found(of: World) -> pl.DataFrame:
+        return of.database.reading(lambda h: h.frame(findings, {"key": KEY})).filter(~pl.col("window"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_frame_hits", trap)
+        world.work()
+        assert ("rules", "rule", POISON) in world.asides()
+        assert world.poison()["status"] == "completed"
+        keys = found(without).columns
+        assert found(world).sort(keys).equals(found(without).sort(keys))
+    same_but_for_it(world, without, statistics=False)
+    world.again()
+    world.work()
+    assert [a for a in world.asides() if a[0] == "rules"] == []
+
+
+def test_a_run_whose_records_rules_cannot_read_is_left_out_by_rules_alone(world: World, without: World) -> None:
+    """A failure before any rule is asked leaves out that run, and its row stays."""
+    with failing(records, "own_logs"):
+        world.work()
+        assert {run for _, kind, run in world.asides() if kind == "rule"} == {POISON}
+    assert world.poison()["status"] == "completed"
+    same_but_for_it(world, without, statistics=False)
+
+
+def test_limits_are_inferred_of_every_other_queue(world: World) -> None:
+    """A queue whose limit cannot be inferred is left out and told; the job does not fail."""
+    world.arrive(("spans", attempt("run_7", 1, 10, 20, task_id="send", queue="other", dialect="generic")))
+    seen: list[set[str | None]] = []
+    original = inference.infer
+
+    def trap(slots_: pl.DataFrame, waiting: pl.DataFrame, **named: Any) -> pl.DataFrame:
+        queues = set(slots_["queue"].to_list())
+        if "mail" in queues:
+            raise ValueError("cannot be")
+        seen.append(queues)
+        return original(slots_, waiting, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "infer", trap)
+        world.work()
+    assert ("limits", "series", None) in world.asides()
+    assert {"other"} in seen
+
+
+@pytest.mark.parametrize(("module", "name"), [(watched, "errors"), (watched, "stuck"), (stuck, "usual")])
+def test_a_report_leaves_out_alone_what_it_fails_for_and_says_so(module: Any, name: str, world: World) -> None:
+    """The report is made, tells which task could not be judged and why, and holds everything else."""
+    late = [("spans", attempt("run_8", 1, 100, None, task_id="build", queue="mail", dialect="generic"))]
+    world.arrive(*late)
+    world.work()
+
+    def made() -> Any:
+        period = Span(from_ns=NOW - 86_400 * SECOND, to_ns=NOW)
+        return report.make(
+            world.database, world.control, world.settings, schedule="s", period=period, zone="UTC", as_of_ns=NOW
+        )
+
+    whole = made()
+    assert whole.left_out == ()
+    original = getattr(module, name)
+
+    def trap(given: Any, *args: Any, **named: Any) -> Any:
+        names = given["task_id"].to_list() if isinstance(given, pl.DataFrame) else _tasks(given)
+        if "send" in names:
+            raise ValueError("cannot be")
+        return original(given, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, trap)
+        found = made()
+    assert {left.name for left in found.left_out} == {"send"}
+    assert {left.reason for left in found.left_out} == {"ValueError: cannot be"}
+    assert found.totals == whole.totals
+
+
+def _tasks(given: Any) -> list[str]:
+    return [*given.errors["name"].to_list(), *given.stuck["task_id"].to_list(), *given.regular["task_id"].to_list()]
