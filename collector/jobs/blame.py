@@ -20,6 +20,8 @@ from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory
 
 T = TypeVar("T")
+_MOST = 16
+"""Runs, or tasks and queues, that are set aside at one time: where a job fails for more, it is to blame."""
 _RUN = pl.Schema(dict.fromkeys(RUN, pl.String()))
 
 
@@ -49,32 +51,47 @@ class Blame:
     memory: Memory
 
     def find(self, stage: str, suspects: Suspects, as_of_ns: int) -> list[str]:
-        """Set aside what *stage* fails for; return the run keys, or tasks or queues, that were at fault."""
+        """Set aside what *stage* fails for; return the run keys, or tasks or queues, that were at fault.
+
+        Nothing is where it fails for none of them, or for more than a few: then it is the stage that is at fault.
+        """
         looked_at = self.database.reading(suspects.runs)
+        try:
+            self._try(suspects, looked_at.clear())
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            return []
         runs = [*looked_at.select(RUN).unique().sort(RUN).iter_rows()]
         tried = self._halves(runs, lambda some: pl.DataFrame(some, schema=_RUN, orient="row"), suspects)
+        if tried.left or len(tried.failed) > _MOST:
+            return []
         for run, why in tried.failed:
             asides.set_aside(self.database, self.memory, run, stage, why, as_of_ns)
         if tried.failed:
             return [run_key for (_, run_key), _ in tried.failed]
         names = looked_at[suspects.by].drop_nulls().unique().sort().to_list()
         series = self._halves(names, lambda some: looked_at.filter(pl.col(suspects.by).is_in(some)), suspects)
+        if series.left or len(series.failed) > _MOST:
+            return []
         for name, why in series.failed:
             self.database.writing(lambda h, name=name, why=why: _leave_out(h, stage, suspects, name, why, as_of_ns))  # type: ignore[misc]
         return [name for name, _ in series.failed]
 
     def _halves(self, items: Sequence[T], rows: Callable[[list[T]], pl.DataFrame], suspects: Suspects) -> Tried[T]:
-        def try_out(some: list[T]) -> None:
-            def undone(h: Handle) -> None:
-                suspects.act(h, rows(some).select(RUN))
-                raise _Undone
+        return by_halves(items, lambda some: self._try(suspects, rows(some)), is_of_data)
 
-            try:
-                self.database.writing(undone)
-            except _Undone:
-                return
+    def _try(self, suspects: Suspects, runs: pl.DataFrame) -> None:
+        """Do the job's work for *runs* alone, and undo it."""
 
-        return by_halves(items, try_out, is_of_data)
+        def undone(h: Handle) -> None:
+            suspects.act(h, runs.select(RUN))
+            raise _Undone
+
+        try:
+            self.database.writing(undone)
+        except _Undone:
+            return
 
 
 def _leave_out(h: Handle, stage: str, suspects: Suspects, name: str, why: BaseException, as_of_ns: int) -> None:

@@ -86,6 +86,8 @@ class Runner:
         """Job → tasks or queues that it leaves out."""
         self._blamed: dict[str, set[str]] = {}
         """Job → what it failed for since it last went through."""
+        self._restarted: set[str] = set()
+        """Jobs that began from all runs since."""
         self._set_apart = False
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
@@ -221,6 +223,9 @@ class Runner:
             return False
         known = self._blamed.setdefault(job.name, set())
         if known.issuperset(found):  # it fails for what they were before: what they added cannot be taken back
+            if job.name in self._restarted:
+                return False
+            self._restarted.add(job.name)
             self._database.writing(lambda h: changes.move(h, [job.name], 0, 0))
         known.update(found)
         self._left_out = {}
@@ -272,6 +277,7 @@ class Runner:
             changes.move(h, names, *at)
             for name in names:
                 self._blamed.pop(name, None)
+                self._restarted.discard(name)
         return entries
 
     def _changes(self, tick: int, newest: int) -> Changes | None:

@@ -196,7 +196,11 @@ def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
         world.work()
         assert world.asides() == [(stage, "run", POISON)]
         row = world.poison()
-        assert (row["status"], row["status_source"], row["set_aside"]) == ("unknown", "unknown", "ValueError: cannot be")
+        assert (row["status"], row["status_source"], row["set_aside"]) == (
+            "unknown",
+            "unknown",
+            "ValueError: cannot be",
+        )
         assert (row["task_id"], row["queue"], row["log_count"], row["span_count"]) == ("send", "mail", 3, 2)
         assert (row["attempt_count"], row["started_ns"], row["ended_ns"], row["queue_wait_ns"]) == (None,) * 4
         same_but_for_it(world, without)
