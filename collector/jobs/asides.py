@@ -12,7 +12,7 @@ import structlog
 
 from collector.store import aside, run_links, run_tables
 from collector.store.aside import Aside
-from collector.store.database import Database, Handle
+from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory, Places
 
 Run = tuple[str, str]
@@ -31,15 +31,23 @@ def set_aside(database: Database, memory: Memory, run: Run, stage: str, error: B
     """Set *run* aside, in a transaction of its own: *stage* could not work it out, as *error* says."""
     row = pl.DataFrame([run], schema=run_links.KEYS, orient="row")
     why = aside.reason(error)
-    database.writing(partial(_set_aside, memory=memory, run=row, stage=stage, why=why, as_of_ns=as_of_ns))
+    work = partial(_set_aside, memory=memory, run=row, stage=stage, why=why, as_of_ns=as_of_ns)
+    try:
+        database.writing(work)
+    except BaseException as e:
+        if not is_of_data(e):
+            raise
+        database.writing(partial(work, unread=True))
     structlog.get_logger().error("run_build_failed", stage=stage, run_key=run[1], error_type=type(error).__name__)
     memory.aside = database.reading(aside.runs)
 
 
-def _set_aside(h: Handle, memory: Memory, run: pl.DataFrame, stage: str, why: str, as_of_ns: int) -> None:
+def _set_aside(
+    h: Handle, memory: Memory, run: pl.DataFrame, stage: str, why: str, as_of_ns: int, *, unread: bool = False
+) -> None:
     upto = run_tables.reached(h)
     places = Places(h, memory, upto)
-    row = aside.bare(h, places, run, why, as_of_ns)
+    row = aside.bare(h, places, run, why, as_of_ns, unread=unread)
     empty = {name: h.frame(f"SELECT * EXCLUDE (built_seq) FROM {name} LIMIT 0") for name in _PARTS}  # noqa: S608 -- our names
     run_tables.replace(h, places, run, [("runs", row), *empty.items()], upto)
     aside.forget_runs(h, run)

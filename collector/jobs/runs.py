@@ -55,6 +55,7 @@ class RunsJob:
         except BaseException as e:
             if not is_of_data(e):
                 raise
+            self.is_behind = False
             return self._apart(as_of_ns, e)
         self.is_behind = False
         if rewrite is None:
@@ -106,26 +107,26 @@ class RunsJob:
 
         *failed*: why they could not all be done at once. At most `MOST_TRIES` tries: the rest stays due.
         """
+        act = partial(self._again, as_of_ns=as_of_ns)
         if failed is not None:
             structlog.get_logger().error("run_tick_failed", **cause(failed))
+            act([])  # what fails for no run at all is not the fault of one
             taken = facts.Facts(self._database, self._memory, self._adopt_ns, as_of_ns, _MOST_ROWS)
             for (project, run_key), why in taken.take_up():
                 if run_key is not None:
                     self._set_aside((project, run_key), facts.STAGE, why, as_of_ns)
         due = self._database.reading(lambda h: run_tables.due(h, as_of_ns))
         aside_ = self._memory.aside if self._memory.aside is not None else due.clear()
-        known = due.join(aside_, on=_RUN, how="semi")
-        ordinary = [*due.join(aside_, on=_RUN, how="anti").select(_RUN).iter_rows()]
-        before = self.recomputed
-        act = partial(self._again, as_of_ns=as_of_ns)
-        tried = by_halves(ordinary, act, is_of_data)
-        self.is_behind = bool(tried.left)
-        for key in known.select(_RUN).iter_rows():
-            tried.failed += by_halves([key], act, is_of_data).failed
-        for run, why in tried.failed:
-            self._set_aside(run, STAGE, why, as_of_ns)
+        known, others = ([*due.join(aside_, on=_RUN, how=how).select(_RUN).iter_rows()] for how in ("semi", "anti"))
+        before, failures = self.recomputed, 0
+        for some in (others, known):
+            tried = by_halves(some, act, is_of_data)
+            self.is_behind = self.is_behind or bool(tried.left)
+            failures += len(tried.failed)
+            for run, why in tried.failed:
+                self._set_aside(run, STAGE, why, as_of_ns)
         self._memory.aside = self._database.reading(aside.runs)
-        return self.recomputed - before + len(tried.failed) + bool(tried.left) or 1
+        return max(self.recomputed - before + failures, 1)
 
     def _again(self, keys: list[tuple[str, str]], as_of_ns: int) -> None:
         """Recompute the due runs *keys* in one transaction."""

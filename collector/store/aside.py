@@ -125,9 +125,12 @@ def newest(h: Handle, most: int) -> list[dict[str, Any]]:
     return found.to_dicts()
 
 
-def bare(h: Handle, places: Places, run: pl.DataFrame, why: str, as_of_ns: int) -> pl.DataFrame:
+def bare(
+    h: Handle, places: Places, run: pl.DataFrame, why: str, as_of_ns: int, *, unread: bool = False
+) -> pl.DataFrame:
     """Return the row of *run* (`project`, `run_key`: one row) that says that it could not be worked out, and *why*.
 
+    *unread*: not even its records can be looked at.
     It holds what can be read off its records one by one; times are those of arrival, *as_of_ns* where there are none.
     """
     row: dict[str, Any] = {
@@ -142,7 +145,7 @@ def bare(h: Handle, places: Places, run: pl.DataFrame, why: str, as_of_ns: int) 
     picked = ", ".join(
         [f"arg_min({c}, (seq, row)) AS {c}" for c in texts] + [f"bool_or({c}) AS {c}" for c in ("is_test", "is_replay")]
     )
-    for table in ("logs", "spans"):
+    for table in () if unread else ("logs", "spans"):
         (told,) = h.frame(
             f"SELECT {picked}, count(*) AS n, min(seq) AS first_seq, max(seq) AS last_seq, "  # noqa: S608 -- names and numbers of ours
             f"min(received_ns) AS first_seen_ns, max(received_ns) AS last_seen_ns FROM {table} t "
@@ -157,7 +160,7 @@ def bare(h: Handle, places: Places, run: pl.DataFrame, why: str, as_of_ns: int) 
             row[column] = row.get(column) or told[column]
         for column, pick in (("first_seq", min), ("last_seq", max), ("first_seen_ns", min), ("last_seen_ns", max)):
             row[column] = pick(row.get(column) or told[column], told[column])
-    if "run_id" not in row:  # known only from its parent
+    if "run_id" not in row and not unread:  # known only from its parent
         row |= h.frame(
             f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto
             "min(environment) AS environment, min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "

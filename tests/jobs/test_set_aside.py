@@ -252,6 +252,41 @@ def test_a_full_disk_sets_nothing_aside(world: World) -> None:
     assert world.asides() == []
 
 
+def test_a_defect_that_fails_for_every_run_blames_none(world: World) -> None:
+    """A run model that cannot be built from nothing either stops, says so, and sets nothing aside."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("cannot be")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "build", broken)
+        with pytest.raises(ValueError, match="cannot be"):
+            world.runs.tick(NOW)
+        patch.undo()
+        patch.setattr(cohorts, "run_cohorts", broken)
+        while world.runs.tick(NOW) or world.runner.run(NOW):
+            pass
+        assert world.runner.errors == {"retries": "ValueError: cannot be"}
+    assert world.asides() == []
+
+
+def test_a_run_of_which_nothing_can_be_read_has_a_row_all_the_same(world: World, without: World) -> None:
+    """Its row holds its key and why it was set aside."""
+    original = aside.bare
+
+    def trap(*args: Any, unread: bool = False) -> Any:
+        if not unread:
+            raise ValueError("cannot be")
+        return original(*args, unread=unread)
+
+    with failing(runs, "build"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aside, "bare", trap)
+        world.work()
+    (row,) = world.database.reading(lambda h: h.frame("SELECT * FROM runs WHERE set_aside IS NOT NULL")).to_dicts()
+    assert (row["run_key"], row["run_id"], row["status"]) == (KEY, None, "unknown")
+    same_but_for_it(world, without)
+
+
 def test_facts_that_cannot_be_told_leave_out_their_run_alone(world: World, without: World) -> None:
     """A run whose links cannot be read is set aside; links and logs of the others are taken up."""
     original = run_links.append
