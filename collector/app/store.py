@@ -23,11 +23,11 @@ from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import Books
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
-from collector.journal import Reader
+from collector.journal import Reader, files
 from collector.receive.admit import data_directory
 from collector.settings import Settings
-from collector.store import apply, aside, run_tables, salvage
-from collector.store.database import Database, seconds
+from collector.store import apply, aside, derive, run_tables, salvage, upgrade
+from collector.store.database import Database, Handle, seconds
 from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -61,6 +61,8 @@ class Keeper(threading.Thread):
         memory = Memory()
         self._job = RunsJob(database, settings.runs, memory)
         self._runner = Runner(database, control, memory, settings, beside=True)
+        self._deriving = True
+        """Whether an upgrade may have left columns to work out; a look tells."""
         self._statistics = 0.0
         self._waiting = False
         self._stop_asked = threading.Event()
@@ -122,6 +124,8 @@ class Keeper(threading.Thread):
         with self.books.jobs.labels("runs").time():
             recomputed = self._job.tick(time.time_ns())
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
+        if self._deriving:
+            self._deriving = self._database.writing(derive.part)
         self._note_lag()
         if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
             known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
@@ -219,6 +223,7 @@ class Keeper(threading.Thread):
             "failing_jobs": dict(self._runner.errors),
             "set_aside_count": sum(left_out.values()),
             "set_aside_items": items,
+            "upgrading": self._database.reading(_upgrading),
         }
 
     def ready(self) -> str:
@@ -230,12 +235,20 @@ class Keeper(threading.Thread):
         return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
 
 
+def _upgrading(h: Handle) -> dict[str, Any]:
+    """Return what an upgrade left to be done beside the work; empty when it is done."""
+    columns = {name: {"done_seq": done, "upto_seq": upto} for name, (done, upto) in derive.waiting(h).items()}
+    runs = upgrade.rebuilding(h)
+    return {**({"runs": runs} if runs else {}), **({"columns": columns} if columns else {})}
+
+
 async def main(settings: Settings) -> None:
     """Keep and answer until told to stop."""
     data_directory(settings.data)
     held = child.lock(settings.data, "store")
     socket = listen.bind(settings.host, settings.api_port, "--api-port")
     starting = log.started("store_start")
+    files.refuse_newer(settings.data)  # which it only reads
     control = Control.open(settings.data)
     database = Database.open(settings.data, settings.store)
     if database.set_aside:

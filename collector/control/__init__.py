@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collector import versions
 from collector.control import firings, ledger, names, reports, senders
 from collector.control.firings import Delivery, Firing
 from collector.control.ledger import Entry
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 FILE = "control.sqlite"
 VERSION = 1
+"""Raised by one with every change of a table; a file of a newer version is refused."""
+STEPS: versions.Steps = {}
+"""Version → what brings a file of the version before to it."""
 CHECKPOINTED = "checkpointed"
 """Mark: journal number up to which the store's file holds everything. Written by store, read by receive."""
 
@@ -39,10 +43,11 @@ class Control:
 
     @classmethod
     def open(cls, directory: Path) -> Control:
-        """Open or create the file in *directory*; raise UsageError for one of a newer version.
+        """Open or create the file in *directory*; raise UsageError for one of a newer version, untouched.
 
         A damaged one is set aside under a new name: its marks start at 0 again, which forgets nothing.
         """
+        refuse_newer(directory)
         path = directory / FILE
         # One at a time, or the second process would set aside what the first has just made.
         with (directory / "control.lock").open("a") as gate:
@@ -54,11 +59,7 @@ class Control:
                     raise
                 _set_aside(path)
                 db = _connect(path)
-        control = cls(db)
-        if control.mark("version") > VERSION:
-            db.close()
-            raise UsageError(f"{path}: written by a newer runwell; upgrade runwell.")
-        return control
+        return cls(db)
 
     def mark(self, name: str) -> int:
         """Return the number of *name*, 0 when it was never set."""
@@ -204,27 +205,35 @@ def read_marks(directory: Path) -> dict[str, int]:
         db.close()
 
 
+def refuse_newer(directory: Path) -> None:
+    """Raise UsageError when the control file in *directory* is of a newer version; not a byte of it changes."""
+    path = directory / FILE
+    versions.refuse_newer(path, versions.read(path, "mark"), VERSION)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE", check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        with db:
-            db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
-            db.execute("INSERT OR IGNORE INTO mark VALUES ('version', ?)", (VERSION,))
-            senders.create(db)
-            names.create(db)
-            ledger.create(db)
-            reports.create(db)
-            firings.create(db)
+        versions.bring_forward(db, path, "mark", VERSION, STEPS, lambda: _create(db))
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             damage = sqlite3.DatabaseError(str(found))
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
-    except sqlite3.Error:
+    except (sqlite3.Error, UsageError):
         db.close()
         raise
     return db
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+    senders.create(db)
+    names.create(db)
+    ledger.create(db)
+    reports.create(db)
+    firings.create(db)
 
 
 def _set_aside(path: Path) -> None:

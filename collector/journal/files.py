@@ -13,10 +13,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from collector import versions
 from collector.journal.entries import checksum
 from collector.model.errors import UsageError
 
 VERSION = 1
+"""Raised by one with every change of a table or of what a group is; a file of a newer version is refused."""
+STEPS: versions.Steps = {}
+"""Version → what brings a file of the version before to it."""
 NAME = "journal.sqlite"
 HEAD = "journal.head"
 _HEAD = struct.Struct("<QI4x")
@@ -60,29 +64,31 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA wal_autocheckpoint = 256")
         db.execute("PRAGMA journal_size_limit = 16777216")
-        with db:
-            db.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS batch (seq INTEGER PRIMARY KEY, received_ns INTEGER NOT NULL,"
-                " crc INTEGER NOT NULL, arrow BLOB NOT NULL)"
-            )
-            db.execute("CREATE INDEX IF NOT EXISTS batch_received ON batch (received_ns)")
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS seen (seq INTEGER PRIMARY KEY, received_ns INTEGER NOT NULL,"
-                " digests BLOB NOT NULL)"
-            )
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?), ('forgotten', 0)", (VERSION,))
-        version = db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0]
+        versions.bring_forward(db, path, "meta", VERSION, STEPS, lambda: _create(db))
         db.execute("SELECT count(digests) FROM seen").fetchone()  # all of it will be read: damage shows here
-    except sqlite3.Error:
+    except (sqlite3.Error, UsageError):
         db.close()
         raise
-    if version > VERSION:
-        db.close()
-        raise UsageError(
-            f"{path}: written by a newer runwell (format {version}, this one reads {VERSION}); upgrade runwell."
-        )
     return db
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS batch (seq INTEGER PRIMARY KEY, received_ns INTEGER NOT NULL,"
+        " crc INTEGER NOT NULL, arrow BLOB NOT NULL)"
+    )
+    db.execute("CREATE INDEX IF NOT EXISTS batch_received ON batch (received_ns)")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS seen (seq INTEGER PRIMARY KEY, received_ns INTEGER NOT NULL, digests BLOB NOT NULL)"
+    )
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('forgotten', 0)")
+
+
+def refuse_newer(directory: Path) -> None:
+    """Raise UsageError when the journal in *directory* is of a newer version; not a byte of it changes."""
+    path = directory / NAME
+    versions.refuse_newer(path, versions.read(path, "meta"), VERSION)
 
 
 def finish_repair(path: Path) -> list[str]:

@@ -34,11 +34,12 @@ class Journal:
 
     @classmethod
     def open(cls, directory: Path, *, repair: bool = False) -> Journal:
-        """Open or create the journal in *directory*; raise UsageError for one of a newer version.
+        """Open or create the journal in *directory*; raise UsageError for one of a newer version, untouched.
 
         A database that SQLite cannot read, or any one with *repair*, is copied group by group as far as it can
         be read, and then set aside under a new name, never deleted.
         """
+        files.refuse_newer(directory)
         path = directory / files.NAME
         aside = files.finish_repair(path)
         try:

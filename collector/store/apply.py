@@ -15,8 +15,8 @@ import pyarrow as pa
 from collector.journal import Entry
 from collector.journal.entries import pack
 from collector.model.halves import by_halves
-from collector.model.tables import CATALOGUES, RAW
-from collector.store import aside
+from collector.model.tables import CATALOGUES, RAW, WIRE
+from collector.store import aside, derive
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle, is_of_data
 
@@ -153,13 +153,19 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
 
 
 def _rows(name: str, entries: list[Entry], only: Only = _ALL) -> pa.Table | None:
-    """Return the rows that *entries* have for table *name*, with their place in the journal."""
+    """Return the rows that *entries* have for table *name*, with their place in the journal.
+
+    A group may have been written by another version: a column that it lacks is worked out where it can be, else NULL,
+    and one that the table does not have is left out.
+    """
     tables = []
     for entry in entries:
         table = entry.tables.get(name)
         if table is None:
             continue
         n = table.num_rows
+        if not table.schema.equals(WIRE[name]):
+            table = _of_ours(name, table)
         if name not in CATALOGUES:
             table = table.append_column("seq", pa.repeat(pa.scalar(entry.seq, pa.int64()), n)).append_column(
                 "row", pa.array(range(n), pa.int64())
@@ -169,3 +175,12 @@ def _rows(name: str, entries: list[Entry], only: Only = _ALL) -> pa.Table | None
             table = table.filter(pa.array(meant, pa.bool_()))
         tables.append(table)
     return pa.concat_tables(tables, promote_options="default") if tables else None
+
+
+def _of_ours(name: str, rows: pa.Table) -> pa.Table:
+    """Return *rows* of table *name* in the columns and types of ours; raise ValueError where they are no such rows."""
+    if missing := {"project", _KEYS.get(name, "received_ns")} - set(rows.column_names):
+        raise ValueError(f"rows of {name} without {', '.join(sorted(missing))}")
+    rows = derive.complete(name, rows)
+    ours = [field for field in WIRE[name] if field.name in rows.column_names]
+    return rows.select([field.name for field in ours]).cast(pa.schema(ours))

@@ -37,7 +37,7 @@ def move(h: Handle, names: Iterable[str], tick: int, seq: int) -> None:
 def keep(h: Handle, tick: int, upto: int, dirty: pl.DataFrame, built: str, after: Version) -> Changes:
     """Note that the *dirty* runs become *after*, keep their rows, which *built* finds, and return both."""
     h.run(
-        "INSERT INTO run_changes SELECT $tick, $upto, project, run_key FROM dirty",
+        "INSERT INTO run_changes BY NAME SELECT $tick AS tick, $upto AS seq, project, run_key FROM dirty",
         {"tick": tick, "upto": upto},
         dirty=dirty,
     )

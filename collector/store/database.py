@@ -24,14 +24,15 @@ import pyarrow as pa
 from collector.model.errors import Refused, UsageError
 from collector.model.identity import content_id
 from collector.settings import Store
-from collector.store import ddl
+from collector.store import ddl, upgrade, version
+from collector.store.version import FILE as FILE
+from collector.versions import failed
 
 T = TypeVar("T")
 Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 _UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
 
-FILE = "runwell.duckdb"
 _DAMAGE = "Corrupt database file"
 """How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -142,13 +143,15 @@ class Database:
 
     @classmethod
     def open(cls, directory: Path, settings: Store, on_fatal: Callable[[], None] = lambda: os._exit(70)) -> Database:
-        """Open or create the file in *directory*; raise UsageError for one of a newer version.
+        """Open or create the file in *directory*; raise UsageError for one of a newer version, untouched.
 
+        One of an older version is brought to ours first (`upgrade`). Where a step fails it stays what it was.
         A write-ahead log that does not replay is set aside alone, then a main file that cannot be read, now or in
         an earlier process; the watermark inside what is left tells the journal where to go on. *on_fatal* ends the
         process when DuckDB declares itself unusable, so that a new one starts from what is on disk.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        version.check(directory)
         path = directory / FILE
         noted = damage_note(directory)
         aside = _set_aside(path) if noted.exists() and not noted.read_text("utf-8") else []
@@ -156,7 +159,11 @@ class Database:
             con = None
             try:
                 con = _connect(path, settings)
-                _transact(con.cursor(), _prepare, "BEGIN TRANSACTION")
+                for number in _transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
+                    _step(con.cursor(), path, number)
+                # Until here a refusal leaves the write-ahead log where it is.
+                con.execute("PRAGMA enable_checkpoint_on_shutdown")
+                con.execute("SET lock_configuration = true")
                 break
             except (duckdb.Error, RuntimeError) as e:
                 if con is not None:
@@ -165,7 +172,7 @@ class Database:
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
-                if any(os.strerror(number) in str(e) for number in _OUT_OF_REACH):
+                if _is_out_of_reach(e):
                     raise
                 aside += _set_aside(path, wal_alone=con is None, why=e)
             except UsageError:
@@ -274,36 +281,22 @@ def _connect(path: Path, settings: Store) -> duckdb.DuckDBPyConnection:
             "max_temp_directory_size": f"{4 * int(settings.memory) // 2**20}MiB",
         },
     )
-    con.execute("SET lock_configuration = true")
+    con.execute("PRAGMA disable_checkpoint_on_shutdown")
     return con
 
 
-def _prepare(h: Handle) -> None:
-    """Create what is missing; refuse a file of a newer version."""
-    h.run(ddl.create("meta"))
-    version = h.value("SELECT value FROM meta WHERE name = 'version'")
-    if version is not None and int(version) > ddl.VERSION:
-        raise UsageError(
-            f"{FILE}: written by a newer runwell (version {version}, this one reads {ddl.VERSION}); upgrade runwell."
-        )
-    for name in ddl.TABLES:
-        h.run(ddl.create(name))
-    if version == str(ddl.VERSION):
-        return
-    if version is not None:
-        _renew_statistics(h)
-    h.run("DELETE FROM meta WHERE name = 'version'")
-    h.run("INSERT INTO meta VALUES ('version', $v)", {"v": str(ddl.VERSION)})
+def _step(cursor: duckdb.DuckDBPyConnection, path: Path, number: int) -> None:
+    """Bring an older file to version *number*; raise UsageError when what is in it does not allow that."""
+    try:
+        _transact(cursor, lambda h: upgrade.step(h, number), "BEGIN TRANSACTION")
+    except (duckdb.Error, ValueError, ArithmeticError) as e:
+        if _DAMAGE in str(e) or _is_out_of_reach(e):
+            raise
+        raise failed(path, number, str(e).splitlines()[0][:300]) from None
 
 
-def _renew_statistics(h: Handle) -> None:
-    """Empty the tables of statistics whose columns are not ours, so that their jobs make them anew from all runs."""
-    for table, job in ddl.KEPT_BY.items():
-        columns = h.frame(f"SELECT * FROM {table} LIMIT 0").columns  # noqa: S608 -- our own names
-        if columns != ddl.TABLES[table].names:
-            h.run(f"DROP TABLE {table}")
-            h.run(ddl.create(table))
-            h.run("DELETE FROM watermark WHERE name = $job", {"job": job})
+def _is_out_of_reach(e: Exception) -> bool:
+    return any(os.strerror(number) in str(e) for number in _OUT_OF_REACH)
 
 
 def _define(h: Handle) -> None:

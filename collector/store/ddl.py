@@ -1,4 +1,4 @@
-"""Tables as SQL, from the Arrow schemas that name them, and the version of a file that holds them.
+"""Tables as SQL, from the Arrow schemas that name them.
 
 No keys, indexes, enums, sequences or defaults: raw tables are append-only, and everything can be rebuilt.
 """
@@ -9,10 +9,7 @@ import pyarrow as pa
 
 from collector.model.tables import PUBLIC
 from collector.model.words import DEVELOPMENT
-
-VERSION = 3
-"""Raised by one with every change of a table; a file of a newer version is refused. In one of an older version, tables
-of statistics whose columns differ are made anew."""
+from collector.store.version import VERSION as VERSION
 
 _S, _L = pa.string(), pa.int64()
 

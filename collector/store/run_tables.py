@@ -55,11 +55,12 @@ def reached(h: Handle) -> int:
 
 def due(h: Handle, as_of_ns: int) -> pl.DataFrame:
     """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*."""
-    found = h.frame(
-        "SELECT project, run_key FROM run_due WHERE due_ns <= $as_of ORDER BY due_ns LIMIT $most",
+    return h.frame(
+        # What the clock says first: an upgrade may have every run built again.
+        "SELECT project, run_key, max(due_ns) AS due_ns FROM run_due WHERE due_ns <= $as_of "
+        "GROUP BY ALL ORDER BY due_ns DESC, run_key LIMIT $most",
         {"as_of": as_of_ns, "most": _MOST_DUE},
-    )
-    return found.unique()
+    ).select(KEYS.names())
 
 
 def owe(h: Handle, runs: pl.DataFrame, since_ns: int) -> None:
@@ -163,7 +164,7 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
         low, high = found["seq"].min(), found["seq"].max()
         h.run(
             """
-            INSERT INTO log_runs SELECT f.project, f.seq, f.row, f.run_key, f.attempt FROM found f
+            INSERT INTO log_runs BY NAME SELECT f.project, f.seq, f.row, f.run_key, f.attempt FROM found f
             ANTI JOIN (SELECT * FROM log_runs WHERE seq BETWEEN $low AND $high) l
                 ON l.project = f.project AND l.seq = f.seq AND l.row = f.row
                 AND l.run_key = f.run_key AND l.attempt IS NOT DISTINCT FROM f.attempt
