@@ -14,30 +14,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from collector.model.errors import UsageError
-from collector.store import ddl, version
+from collector.store import ddl, doubted, version
 
 if TYPE_CHECKING:
     from collector.store.database import Handle
 
-REBUILD_NS = 0
-"""`due_ns` of a run that is to be built again whatever the clock says: before every time a clock tells."""
-_LONGEST_MS = 31 * 86_400_000
-
 
 def _to_2(h: Handle) -> None:
-    """Statistics changed their columns, and `begin` sees to those."""
+    """Statistics changed their columns, and `step` sees to those."""
 
 
 def _to_3(h: Handle) -> None:
-    """Runs may be set aside; and waits that cannot be, which some say of themselves, count as unknown from now on."""
+    """Runs may be set aside; and what records say that cannot be counts as unknown from now on."""
     add_columns(h, "runs")
-    impossible = f"NOT coalesce(isfinite(l.queue_wait_ms) AND l.queue_wait_ms BETWEEN 0 AND {_LONGEST_MS}, true)"
-    rebuild(
-        h,
-        f"SELECT l.project, l.run_key FROM logs l WHERE {impossible} "  # noqa: S608 -- numbers of ours
-        "UNION ALL SELECT r.project, r.run_key FROM logs l "
-        f"JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row WHERE {impossible}",
-    )
+    rebuild(h, doubted.RUNS)
+    too_early = f"held_from_ns < {doubted.HELD_FROM}"
+    if h.value(f"SELECT count(*) FROM runs WHERE {too_early}"):  # noqa: S608 -- our own names
+        # A wait of decades left half a million hours to be computed, 48 at a time.
+        h.run(f"UPDATE runs SET held_from_ns = {doubted.HELD_FROM} WHERE {too_early}")  # noqa: S608 -- ditto
+        h.run("DELETE FROM level_hours")
+        _renew(h, "queue_levels", "slot_hours")
 
 
 STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3}
@@ -88,22 +84,32 @@ def add_columns(h: Handle, table: str) -> None:
 
 
 def rebuild(h: Handle, runs: str) -> None:
-    """Have all runs built again that the query *runs* (project, run_key) gives: in parts, by the runs job."""
+    """Have all runs built again that the query *runs* (project, run_key) gives: in parts, by the runs job.
+
+    `run_due` says so by a time before every clock's: less the number of the journal where a run begins, so that a part
+    is runs that lie together.
+    """
     h.run(
-        f"INSERT INTO run_due BY NAME SELECT DISTINCT project, run_key, {REBUILD_NS}::BIGINT AS due_ns FROM ({runs}) "  # noqa: S608 -- our own query
-        "WHERE run_key IS NOT NULL EXCEPT SELECT project, run_key, due_ns FROM run_due"
+        "INSERT INTO run_due BY NAME SELECT project, run_key, -coalesce(first_seq, 0) AS due_ns FROM runs "  # noqa: S608 -- our own query
+        f"SEMI JOIN ({runs}) USING (project, run_key) "
+        "ANTI JOIN (SELECT project, run_key FROM run_due WHERE due_ns <= 0) USING (project, run_key)"
     )
 
 
 def rebuilding(h: Handle) -> int:
     """Return how many runs are still to be built again."""
-    return int(h.value(f"SELECT count(*) FROM run_due WHERE due_ns = {REBUILD_NS}"))  # noqa: S608 -- a number
+    return int(h.value("SELECT count(*) FROM run_due WHERE due_ns <= 0"))
 
 
 def _renew_statistics(h: Handle) -> None:
     """Empty the tables of statistics whose columns are not ours, so that their jobs make them anew from all runs."""
-    for table, job in ddl.KEPT_BY.items():
+    for table in ddl.KEPT_BY:
         if columns(h, table) != {f.name: ddl.sql_type(f.type) for f in ddl.TABLES[table]}:
-            h.run(f"DROP TABLE {table}")
-            h.run(ddl.create(table))
-            h.run("DELETE FROM watermark WHERE name = $job", {"job": job})
+            _renew(h, table)
+
+
+def _renew(h: Handle, *tables: str) -> None:
+    for table in tables:
+        h.run(f"DROP TABLE {table}")
+        h.run(ddl.create(table))
+        h.run("DELETE FROM watermark WHERE name = $job", {"job": ddl.KEPT_BY[table]})
