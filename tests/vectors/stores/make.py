@@ -63,9 +63,9 @@ def requests(first: int = 0, count: int = 12) -> list[list[Recorded]]:
 def _worker(number: int, at_ns: int) -> list[Recorded]:
     """Return the logs of a worker's run, one of which only its span knows, and the span.
 
-    One run in six says that it waited as many milliseconds as it is seconds since 1970, another for less than no time.
+    One run in six states a wait that an unsigned subtraction gives when it wraps, another one below 0.
     """
-    said = {1: at_ns / SECOND, 4: -5.0}.get(number % 6, 1_500.0)
+    said = {1: 2_147_483.0, 4: -5.0}.get(number % 6, 1_500.0)
     ids = {"traceId": f"{number + 1:032x}", "spanId": f"{number + 1:016x}"}
     run = {"run_id": f"worker-{number}", "task_id": "import_file", "attempt": 1, "queue": "mail"}
     ending = "failed" if number % 5 == 3 else "completed"
