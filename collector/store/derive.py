@@ -100,7 +100,8 @@ def _update(h: Handle, derived: Derived, window: dict[str, int]) -> None:
         f'WHERE t.{within.replace("AND seq", "AND t.seq")} AND f.seq = t.seq AND f."row" = t."row"',
         found=found,
     )
-    rebuild(h, f"SELECT project, run_key FROM {derived.table} WHERE {within}")  # noqa: S608 -- ditto
+    adopted = f" UNION ALL SELECT project, run_key FROM log_runs WHERE {within}" if derived.table == "logs" else ""
+    rebuild(h, f"SELECT project, run_key FROM {derived.table} WHERE {within}{adopted}")  # noqa: S608 -- ditto
 
 
 def complete(table: str, rows: pa.Table) -> pa.Table:

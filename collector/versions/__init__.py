@@ -97,7 +97,7 @@ def failed(path: Path, version: int, why: str) -> UsageError:
     """Return the error for a step that what is in the file *path* does not allow."""
     return UsageError(
         f"{path}: cannot be brought to version {version} ({why}); it is as it was. Start the runwell that wrote it, or "
-        "move the file away: a new one begins with what the journal still holds."
+        "move the file away and begin a new one."
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -23,7 +21,7 @@ from collector.settings import Store
 from collector.store import apply, ddl, derive, run_tables, upgrade, version
 from collector.store.database import FILE, Database, Handle
 from tests.store.kept import DAY_NS, VERSIONS, Opened, content, newest, replayed
-from tests.vectors.stores.make import SECOND, requests, unpack
+from tests.vectors.stores.make import requests, unpack
 
 OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]
 _HOW = "raise VERSION, add a step, and keep a store of the new version (ARCHITECTURE.md, How a table is changed)"
@@ -134,3 +132,100 @@ def _everything(directory: Path) -> dict[str, pl.DataFrame]:
     )
     database.close()
     return found
+
+
+def test_a_step_that_the_data_does_not_allow_says_so_and_leaves_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence names file, version and reason; not a byte of database and log differs, and when the step can be
+    taken it is, as it would have been at first."""
+    before = content(unpack(NEWEST, tmp_path))
+    monkeypatch.setattr(version, "VERSION", NEWEST + 1)
+    monkeypatch.setitem(upgrade.STEPS, NEWEST + 1, lambda h: h.run("UPDATE runs SET first_seq = task_id::BIGINT"))
+    with pytest.raises(
+        UsageError, match=rf"runwell\.duckdb: cannot be brought to version {NEWEST + 1} \(.*Could not convert"
+    ):
+        opened(tmp_path)
+    assert {name: now for name, now in content(tmp_path).items() if name in before} == before
+    monkeypatch.setitem(upgrade.STEPS, NEWEST + 1, lambda h: h.run("UPDATE runs SET first_seq = 1"))
+    database = opened(tmp_path)
+    assert database.reading(lambda h: h.rows("SELECT DISTINCT first_seq FROM runs")) == [(1,)]
+    database.close()
+
+
+def test_runs_are_built_again_in_parts_beside_what_the_clock_makes_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick takes up no more than its share; status tells how many are left; in the end every row is what it was."""
+    store = Opened(unpack(NEWEST, tmp_path))
+    expected = store.rest(late_ns := newest() + DAY_NS)
+    monkeypatch.setattr(run_tables, "_MOST_DUE", 7)
+    store.database.writing(lambda h: h.run("UPDATE runs SET status = 'completed', task_id = 'wrong', ended_ns = NULL"))
+    store.database.writing(lambda h: upgrade.rebuild(h, "SELECT * FROM runs"))
+    left = [store.database.reading(upgrade.rebuilding)]
+    while count := store.runs.tick(late_ns):
+        assert count <= 7
+        left.append(store.database.reading(upgrade.rebuilding))
+    assert left == [*range(len(expected["runs"]), 0, -7), 0]
+    found = store.rest(late_ns)
+    for name in ddl.BUILT:
+        assert_frame_equal(found[name], expected[name])
+    store.close()
+
+
+def test_waits_of_decades_leave_no_hours_to_compute(tmp_path: Path) -> None:
+    """The step to 3 drops what a wait since 1970 had marked: no run holds a slot from then on, and queue levels begin
+    anew from all runs."""
+    with duckdb.connect(str(unpack(2, tmp_path) / FILE)) as con:
+        con.execute("UPDATE runs SET held_from_ns = 1 WHERE run_id = 'worker-1'")
+        con.execute("INSERT INTO level_hours SELECT range * 3600000000000 FROM range(500000)")
+    database = opened(tmp_path)
+    assert database.reading(lambda h: h.rows("SELECT hour_ns FROM level_hours UNION SELECT ns FROM queue_levels")) == []
+    assert database.reading(lambda h: apply.watermark(h, "concurrency")) == 0
+    assert database.reading(lambda h: h.value("SELECT min(held_from_ns) FROM runs")) > 10**18
+    database.close()
+
+
+def test_a_column_is_worked_out_from_raw_rows_in_parts_and_for_groups_that_came_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is committed with how far it came, so that another process goes on from there; the runs of its records
+    are built again. A group of the journal without the column has it once applied, and one that nothing makes is NULL;
+    a column that the table does not have is left out; rows of another table are refused."""
+    unpack(NEWEST, tmp_path)
+    with duckdb.connect(str(tmp_path / FILE)) as con:
+        con.execute("ALTER TABLE logs DROP COLUMN severity_text")
+    made = derive.Derived(
+        "logs", "severity_text", ("severity_number",), lambda rows: rows["severity_number"].cast(pa.string())
+    )
+    monkeypatch.setattr(derive, "DERIVED", [made])
+    monkeypatch.setattr(derive, "_MOST_ROWS", 8)
+    monkeypatch.setattr(version, "VERSION", NEWEST + 1)
+
+    def to_next(h: Handle) -> None:
+        upgrade.add_columns(h, "logs")
+        derive.begin(h, made)
+
+    monkeypatch.setitem(upgrade.STEPS, NEWEST + 1, to_next)
+    seen = []
+    while not seen or seen[-1]:
+        database = opened(tmp_path)
+        seen.append(database.reading(derive.waiting).get("logs.severity_text", (0, 0)))
+        seen += [()] if not database.writing(derive.part) else []
+        database.close()
+    assert len(seen) > 4
+    assert seen[:-2] == sorted(set(seen[:-2]))
+    store = Opened(tmp_path)
+    group = store.reader.entries(apply.applied(store.database), 2**20)[-1]
+    logs = group.tables["logs"].drop_columns(["severity_text", "event_name"])
+    logs = logs.append_column("newer", logs["body"])
+    apply.apply(store.database, [Entry(group.seq, group.received_ns, {"logs": logs})])
+    told = store.table("logs")
+    assert told["severity_text"].to_list() == told["severity_number"].cast(pl.String).to_list()
+    assert told.filter(seq=group.seq)["event_name"].null_count() == logs.num_rows > 0
+    changed = told.filter(pl.col("seq") < group.seq)["run_key"].drop_nulls().unique()
+    known = changed.filter(changed.is_in(store.table("runs")["run_key"].to_list()))
+    assert store.database.reading(upgrade.rebuilding) == known.len() > 0
+    with pytest.raises(ValueError, match="rows of logs without received_ns"):
+        apply.apply(store.database, [Entry(group.seq + 1, 0, {"logs": group.tables["resources"]})])
+    store.close()

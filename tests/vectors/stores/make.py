@@ -52,7 +52,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def requests(first: int = 0, count: int = 12) -> list[list[Recorded]]:
-    """Return groups of requests: recorded ones of Trigger.dev, and those of *count* workers, *first* and those after."""
+    """Return groups of requests: recorded ones of Trigger.dev, and of *count* workers, *first* and those after."""
     recorded = list(read(str(_RECORDED / "http-proto.jsonl.gz")))
     at_ns = min(filter(None, map(newest_ns, recorded)))
     sent = [request for n in range(first, first + count) for request in _worker(n, at_ns + n * SECOND)]
