@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from collector.settings import Settings
+    from collector.settings.replaced import Moved
 
 
 @Parameter(name="*")
@@ -33,7 +34,9 @@ class Place:
             name: getattr(self, name)
             for name in ("data", "host", "http_port", "grpc_port", "api_port", "dashboard_port")
         }
-        return load({**given, **more}, config=self.config)
+        return load({**given, **more}, config=self.config, old=OLD)
 
 
+OLD: list[Moved] = []
+"""Options that this command line gave under old names."""
 DEFAULT = Place()

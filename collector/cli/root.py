@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from collector import __version__
-from collector.cli import check, dashboard, demo, doctor, replay, reports, rules, serve, sql, stats
+from collector.cli import check, dashboard, demo, doctor, options, replay, reports, rules, serve, sql, stats
 from collector.model.errors import Refused, UsageError
 
 app = App(
@@ -31,7 +31,7 @@ app.command(reports.app)
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
-        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        result = _called(arguments)
         return result if isinstance(result, int) else 0
     except CycloptsError as e:
         return _say(" ".join(str(e).split()) + " `runwell --help` lists what there is.", 2)
@@ -43,6 +43,21 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+
+
+def _called(arguments: list[str]) -> object:
+    """Return what the verb returns. An option under an old name is seen only where the new ones do not have it."""
+    options.OLD.clear()
+    try:
+        return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError:
+        from collector.settings import replaced
+
+        kept, found = replaced.options(arguments)
+        if not found:
+            raise
+        options.OLD.extend(found)
+        return app(kept, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _say(sentence: str, code: int) -> int:

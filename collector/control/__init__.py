@@ -198,11 +198,8 @@ class Control:
 
 def read_marks(directory: Path) -> dict[str, int]:
     """Return all marks of the control file in *directory* without opening it for writing."""
-    db = sqlite3.connect(f"file:{directory / FILE}?mode=ro", uri=True, timeout=5)
-    try:
+    with versions.untouched(directory / FILE) as db:
         return dict(db.execute("SELECT name, value FROM mark"))
-    finally:
-        db.close()
 
 
 def refuse_newer(directory: Path) -> None:

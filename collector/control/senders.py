@@ -6,6 +6,8 @@ import sqlite3
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from collector.versions import untouched
+
 MOST = 256
 """Senders kept; the one not seen for longest makes room."""
 
@@ -71,10 +73,8 @@ def read(path: Path) -> list[Sender]:
     """Return the senders of the control file *path* without opening it for writing; none when there is none."""
     if not path.exists():
         return []
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
-        return load(db)
+        with untouched(path) as db:
+            return load(db)
     except sqlite3.OperationalError:  # a control file without the table yet
         return []
-    finally:
-        db.close()

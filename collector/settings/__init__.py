@@ -7,7 +7,9 @@ Order of precedence: command line, `RUNWELL_…` environment variables (nested w
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -23,9 +25,16 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from collector.model.errors import UsageError
+from collector.settings import replaced
 from collector.settings.reports import Reports
 from collector.settings.section import Secret, Section
 
@@ -229,6 +238,17 @@ class Rules(Section):
     """Severities and options per rule, task and operation, as `[[rules.overrides]]` tables."""
 
 
+class _Environment(EnvSettingsSource):
+    """The variables that are named as settings are now; `load` sees to those that were."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        old = {replaced.variable(name).lower() for name in replaced.REPLACED}
+        return {name: value for name, value in super()._load_env_vars().items() if name.lower() not in old}
+
+    def __call__(self) -> dict[str, Any]:
+        return replaced.take(super().__call__(), "")[0]
+
+
 class Settings(BaseSettings):
     """All settings of runwell."""
 
@@ -273,22 +293,40 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use arguments and environment; `load` merges the TOML file below them."""
-        return init_settings, env_settings
+        return init_settings, _Environment(settings_cls)
 
 
-def load(overrides: dict[str, Any] | None = None, *, config: Path | None = None) -> Settings:
+def _tell(line: str) -> None:
+    sys.stderr.write(f"runwell: {line}\n")
+
+
+def load(
+    overrides: dict[str, Any] | None = None,
+    *,
+    config: Path | None = None,
+    old: Iterable[replaced.Moved] = (),
+    tell: Callable[[str], None] = _tell,
+) -> Settings:
     """Return the settings, or raise `UsageError` with one sentence that names the option.
 
-    *overrides* come from the command line (None values are ignored), *config* is the TOML file.
+    *overrides* come from the command line (None values are ignored), *config* is the TOML file; *old* names that the
+    command line gave too. What is read under an old name is told to *tell*, a line each.
     """
     given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    moved = [*old, *replaced.variables()]
     try:
         settings = Settings(**given)
-        path = config or settings.data / "runwell.toml"
+        by_old, _ = replaced.place(moved, _explicit(settings))
+        path = config or Path(by_old.get("data", settings.data)) / "runwell.toml"
         if config is not None and not path.is_file():
             raise UsageError(f"--config {path}: no such file; give the path of a TOML file or leave it out.")
-        if path.is_file():
-            settings = Settings(**_merge(_read(path), _explicit(settings)))
+        if path.is_file() or moved:
+            file, more = replaced.take(_read(path) if path.is_file() else {}, str(path))
+            merged = _merge(file, _explicit(settings))
+            by_old, told = replaced.place([*moved, *more], merged)
+            for m, used in told:
+                tell(m.said(used=used, shown=_may_be_shown(m.new, m.value)))
+            settings = Settings(**_merge(by_old, merged))
     except ValidationError as e:
         raise UsageError(_sentence(e)) from None
     except SettingsError as e:

@@ -100,8 +100,8 @@ def _update(h: Handle, derived: Derived, window: dict[str, int]) -> None:
         f'WHERE t.{within.replace("AND seq", "AND t.seq")} AND f.seq = t.seq AND f."row" = t."row"',
         found=found,
     )
-    adopted = f" UNION ALL SELECT project, run_key FROM log_runs WHERE {within}" if derived.table == "logs" else ""
-    rebuild(h, f"SELECT project, run_key FROM {derived.table} WHERE {within}{adopted}")  # noqa: S608 -- ditto
+    for table in (derived.table, "log_runs") if derived.table == "logs" else (derived.table,):
+        rebuild(h, f"SELECT project, run_key FROM {table} WHERE {within}")  # noqa: S608 -- ditto
 
 
 def complete(table: str, rows: pa.Table) -> pa.Table:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from collector import settings
 from collector.cli import root
 from collector.model.errors import UsageError
+from collector.settings import replaced
+from tests.store import kept
+from tests.vectors.stores import make
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +135,119 @@ def test_help_lists_the_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixt
         assert verb in text
         assert root.run([verb, "--help"]) == 0
         assert "--data" in capsys.readouterr().out
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say that some settings had other names."""
+    table = {
+        "store.cache": "store.memory",
+        "limits.held": "journal.full_size",
+        "otlp_port": "http_port",
+        "exporter.key": "telemetry.headers",
+        "cors.allowed": "cors.origins",
+        "place": "data",
+    }
+    monkeypatch.setattr(replaced, "REPLACED", table)
+
+
+def told_of(capsys: pytest.CaptureFixture[str], **given: object) -> tuple[settings.Settings, list[str]]:
+    """Return the settings, and the lines that were told."""
+    found = settings.load(given)
+    return found, capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.usefixtures("renamed")
+def test_an_old_name_is_read_as_the_new_one_and_the_line_to_write_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the file, as a variable (whose section may be JSON, or be gone) and as an option: each is one line that says
+    what was read and what to write instead, without the value where that may be a secret."""
+    file = tmp_path / "runwell.toml"
+    file.write_text('otlp_port = 7\n[limits]\nheld = "3GiB"\n')
+    monkeypatch.setenv("RUNWELL_STORE", '{"cache": "1GiB", "threads": 1}')
+    monkeypatch.setenv("runwell_exporter__key", "a=secret")
+    monkeypatch.setenv("RUNWELL_CORS__ALLOWED", '["https://app.example.com"]')
+    found, lines = told_of(capsys, data=tmp_path)
+    assert (found.store.memory, found.store.threads, found.journal.full_size) == (2**30, 1, 3 * 2**30)
+    assert (found.http_port, found.telemetry.header_fields()) == (7, {"a": "secret"})
+    assert found.cors.origins == ("https://app.example.com",)
+    assert sorted(lines) == sorted([
+        "runwell: RUNWELL_STORE: store.cache is read as store.memory; write instead: RUNWELL_STORE__MEMORY=1GiB",
+        "runwell: runwell_exporter__key is read as telemetry.headers; write instead: RUNWELL_TELEMETRY__HEADERS=…",
+        "runwell: RUNWELL_CORS__ALLOWED is read as cors.origins; "
+        'write instead: RUNWELL_CORS__ORIGINS=["https://app.example.com"]',
+        f'runwell: {file}: limits.held is read as journal.full_size; write instead: full_size = "3GiB" in [journal]',
+        f"runwell: {file}: otlp_port is read as http_port; write instead: http_port = 7 before the first section",
+    ])  # fmt: skip
+    with pytest.raises(UsageError, match="cache2: no such setting"):
+        settings.load({"data": tmp_path, "store": {"cache2": 1}})
+
+
+@pytest.mark.usefixtures("renamed")
+def test_a_new_name_wins_over_the_old_one_wherever_either_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The old one is told as not read; of two old ones the variable wins over the file."""
+    (tmp_path / "runwell.toml").write_text('otlp_port = 7\n[store]\nmemory = "1GiB"\n[limits]\nheld = "3GiB"\n')
+    monkeypatch.setenv("RUNWELL_STORE__CACHE", "2GiB")
+    monkeypatch.setenv("RUNWELL_LIMITS__HELD", "5GiB")
+    monkeypatch.setenv("RUNWELL_PLACE", str(tmp_path))
+    found, lines = told_of(capsys, http_port=9)
+    assert (found.data, found.http_port) == (tmp_path, 9)
+    assert (found.store.memory, found.journal.full_size) == (2**30, 5 * 2**30)
+    not_read = [line.split(" is not read, since ")[0] for line in lines if "take it out" in line]
+    file = tmp_path / "runwell.toml"
+    assert sorted(not_read) == sorted([
+        f"runwell: {file}: otlp_port", "runwell: RUNWELL_STORE__CACHE", f"runwell: {file}: limits.held",
+    ])  # fmt: skip
+    assert len(lines) == 5
+
+
+@pytest.mark.usefixtures("renamed")
+def test_an_old_option_of_the_command_line_is_read_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told like the others, and a wrong value under its new name; an option that never was stays an error."""
+    arguments = ["serve", "--data", str(tmp_path)]
+    assert root.run([*arguments, "--otlp-port=70000"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "runwell: --otlp-port is read as http_port; write instead: --http-port 70000"
+    assert second.startswith("runwell: --http-port (RUNWELL_HTTP_PORT): ")
+    assert root.run([*arguments, "--otlp-ports", "1"]) == 2
+    assert "--otlp-ports" in capsys.readouterr().err
+
+
+def test_children_of_a_runwell_read_no_old_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is passed to them has new names, and an old variable in their environment is no error."""
+    monkeypatch.setattr(replaced, "REPLACED", {"store.cache": "store.memory"})
+    monkeypatch.setenv("RUNWELL_STORE__CACHE", "1GiB")
+    passed = settings.load({}, tell=lambda _: None).model_dump_json(context={"secrets": True})
+    assert settings.Settings.model_validate_json(passed).store.memory == 2**30
+
+
+def test_the_names_that_replace_others_are_settings_and_the_old_ones_are_not() -> None:
+    """No row of the table leads nowhere, to another row, or hides a setting."""
+    there = set(names(settings.Settings))
+    assert set(replaced.REPLACED.values()) <= there
+    assert not set(replaced.REPLACED) & there
+
+
+def names(section: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Yield the dotted names of all settings."""
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from names(inner, f"{before}{name}.")
+        else:
+            yield before + name
+
+
+@pytest.mark.parametrize("version", kept.VERSIONS)
+def test_the_settings_file_of_every_version_is_read_whole(version: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every name that a version had is read, by itself or as the one that replaced it, and only those are told."""
+    path = make.HERE / str(version) / "runwell.toml"
+    given = tomllib.loads(path.read_text("utf-8"))
+    old = [name for name in replaced.REPLACED if replaced.take(given, "")[1]]
+    found = settings.load({}, config=path)
+    assert len(capsys.readouterr().err.splitlines()) == len(old)
+    assert found.reports.schedules[0].name == "year"
+    assert found.model_fields_set >= set(given) - {name.split(".")[0] for name in old}
