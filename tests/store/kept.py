@@ -48,7 +48,7 @@ class Opened:
         while self.runner.run(as_of_ns):
             pass
         assert not self.runner.errors
-        return {name: _sorted(self.table(name)) for name in (*ddl.BUILT, *STATISTICS)}
+        return {name: arranged(self.table(name)) for name in (*ddl.BUILT, *STATISTICS)}
 
     def table(self, name: str) -> pl.DataFrame:
         """Return the rows of a table."""
@@ -62,7 +62,7 @@ class Opened:
         self.database.close()
 
 
-def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
+def arranged(frame: pl.DataFrame) -> pl.DataFrame:
     """Return *frame* with columns and rows in an order of their own, but for how far the journal was read."""
     frame = frame.select(sorted(set(frame.columns) - {"built_seq"}))
     return frame.sort([pl.col(c).list.join(",") if isinstance(t, pl.List) else c for c, t in frame.schema.items()])
