@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.model.tables import CATALOGUES, RAW
-from collector.store import apply
+from collector.store import apply, derive
 from collector.store.database import Database, Handle, damage_note
 
 _CHUNK_ROWS = 122_880
@@ -64,7 +64,11 @@ def _readable(path: Path, kept_seq: int) -> Iterator[tuple[str, pa.Table]]:
     with old:
         for name in RAW:
             before = f"AND seq < {kept_seq}" if kept_seq and name not in CATALOGUES else ""
-            columns = ", ".join(f'"{column}"' for column in RAW[name].names)
+            there = _query(old, f"SELECT * FROM {name} LIMIT 0")  # noqa: S608 -- our names
+            if there is None:
+                continue
+            # It may be of an older version.
+            columns = ", ".join(f'"{column}"' for column in RAW[name].names if column in there.column_names)
             last = _query(old, f"SELECT coalesce(max(rowid), -1) AS last FROM {name}")  # noqa: S608 -- our names
             for start in range(0, last["last"][0].as_py() + 1 if last else 0, _CHUNK_ROWS):
                 rows = _query(
@@ -72,7 +76,7 @@ def _readable(path: Path, kept_seq: int) -> Iterator[tuple[str, pa.Table]]:
                     f"SELECT {columns} FROM {name} WHERE rowid BETWEEN {start} AND {start + _CHUNK_ROWS - 1} {before}",  # noqa: S608 -- ditto
                 )
                 if rows:
-                    yield name, rows
+                    yield name, derive.complete(name, rows)
 
 
 def _query(old: duckdb.DuckDBPyConnection, sql: str) -> pa.Table | None:

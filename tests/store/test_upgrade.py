@@ -18,8 +18,8 @@ from collector import control
 from collector.journal import Entry, Journal, files
 from collector.model.errors import UsageError
 from collector.settings import Store
-from collector.store import apply, ddl, derive, run_tables, upgrade, version
-from collector.store.database import FILE, Database, Handle
+from collector.store import apply, ddl, derive, run_tables, salvage, upgrade, version
+from collector.store.database import FILE, Database, Handle, damage_note
 from tests.stack import running, until
 from tests.store.kept import DAY_NS, VERSIONS, Opened, arranged, content, newest, replayed
 from tests.vectors.stores.make import requests, unpack
@@ -188,25 +188,31 @@ def test_waits_of_decades_leave_no_hours_to_compute(tmp_path: Path) -> None:
     database.close()
 
 
+TEXT = derive.Derived(
+    "logs", "severity_text", ("severity_number",), lambda rows: rows["severity_number"].cast(pa.string())
+)
+
+
+def without_text(directory: Path) -> None:
+    """Unpack a store into *directory* as one of a version that had no text of severities."""
+    with duckdb.connect(str(unpack(NEWEST, directory) / FILE)) as con:
+        con.execute("ALTER TABLE logs DROP COLUMN severity_text")
+
+
 def test_a_column_is_worked_out_from_raw_rows_in_parts_and_for_groups_that_came_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part is committed with how far it came, so that another process goes on from there; the runs of its records
     are built again. A group of the journal without the column has it once applied, and one that nothing makes is NULL;
     a column that the table does not have is left out; rows of another table are refused."""
-    unpack(NEWEST, tmp_path)
-    with duckdb.connect(str(tmp_path / FILE)) as con:
-        con.execute("ALTER TABLE logs DROP COLUMN severity_text")
-    made = derive.Derived(
-        "logs", "severity_text", ("severity_number",), lambda rows: rows["severity_number"].cast(pa.string())
-    )
-    monkeypatch.setattr(derive, "DERIVED", [made])
+    without_text(tmp_path)
+    monkeypatch.setattr(derive, "DERIVED", [TEXT])
     monkeypatch.setattr(derive, "_MOST_ROWS", 8)
     monkeypatch.setattr(version, "VERSION", NEWEST + 1)
 
     def to_next(h: Handle) -> None:
         upgrade.add_columns(h, "logs")
-        derive.begin(h, made)
+        derive.begin(h, TEXT)
 
     monkeypatch.setitem(upgrade.STEPS, NEWEST + 1, to_next)
     seen = []
@@ -231,6 +237,20 @@ def test_a_column_is_worked_out_from_raw_rows_in_parts_and_for_groups_that_came_
     with pytest.raises(ValueError, match="rows of logs without received_ns"):
         apply.apply(store.database, [Entry(group.seq + 1, 0, {"logs": group.tables["resources"]})])
     store.close()
+
+
+def test_what_is_taken_over_from_a_damaged_file_may_be_of_an_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows come without the columns it lacks, and with those that can be made of others."""
+    without_text(tmp_path)
+    monkeypatch.setattr(derive, "DERIVED", [TEXT])
+    (tmp_path / FILE).rename(tmp_path / f"{FILE}.damaged-1")
+    damage_note(tmp_path).write_text(f"{FILE}.damaged-1", "utf-8")
+    database = opened(tmp_path)
+    assert salvage.take_over(database, tmp_path, 0)["logs"] > 50
+    assert database.reading(lambda h: h.value("SELECT count(*) FROM logs WHERE severity_text IS NULL")) == 0
+    database.close()
 
 
 @pytest.mark.e2e
