@@ -35,11 +35,12 @@ async def main(settings: Settings) -> None:
     admit = Admit(settings, control, books)
     grpc_server = grpcport.server(admit, settings.limits)
     grpc_server.add_insecure_port(listen.inside(settings.data))
+    application = HttpPort(admit, settings.limits, settings.cors)
     http = UvicornChild(
         uvicorn.Config(
-            HttpPort(admit, settings.limits, settings.cors),
+            application,
             loop="none",
-            http=wall(settings.limits),
+            http=wall(settings.limits, application.walled),
             ws="none",
             proxy_headers=False,
             lifespan="off",

@@ -1,7 +1,7 @@
 """What people and processes tell each other, kept apart from the projection: `control.sqlite`.
 
-Marks, such as how far the store has checkpointed, which lets the journal forget; who has sent lately; reports, what
-was said of them, and where they went.
+Marks, such as how far the store has checkpointed, which lets the journal forget; who has sent lately and what was
+refused; reports, what was said of them, and where they went.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import versions
-from collector.control import firings, ledger, names, reports, senders
+from collector.control import firings, ledger, names, refusals, reports, senders
 from collector.control.firings import Delivery, Firing
 from collector.control.ledger import Entry
+from collector.control.refusals import Refusal, Traffic
 from collector.control.reports import Feedback, ReportRow
 from collector.control.senders import Sender
 from collector.model.errors import UsageError
@@ -86,6 +87,14 @@ class Control:
     def save_senders(self, changed: list[Sender]) -> None:
         """Keep *changed*."""
         senders.save(self._db, changed)
+
+    def refusals(self) -> tuple[list[Refusal], list[Traffic]]:
+        """Return what was refused, and what was answered in all, the latest first."""
+        return refusals.load(self._db)
+
+    def save_refusals(self, changed: list[Refusal], gone: list[tuple[str, ...]], traffic: list[Traffic]) -> None:
+        """Keep *changed* and *traffic*, forget what is *gone*."""
+        refusals.save(self._db, changed, gone, traffic)
 
     def job_entries(self, name: str | None = None) -> list[Entry]:
         """Return what jobs have done, the latest first."""
@@ -227,6 +236,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _create(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
     senders.create(db)
+    refusals.create(db)
     names.create(db)
     ledger.create(db)
     reports.create(db)

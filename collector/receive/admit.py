@@ -28,6 +28,7 @@ from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import Encoding, Signal
 from collector.otlp.compression import decompress
 from collector.receive.books import Books, Settled
+from collector.receive.refusals import Refusals
 from collector.receive.resends import Resends
 from collector.receive.senders import Senders
 from collector.receive.via import Via
@@ -120,6 +121,7 @@ class Admit:
         self._resends.load(self._journal.digests(clock() - self._window_ns))
         self._names = Projects(settings.names, control.names())
         self._senders = Senders(control, self._names)
+        self.refusals = Refusals(control, clock)
         self._stop = threading.Event()
         books.held(lambda: self.held_bytes, lambda: not self.ready)
         self._look_after()
@@ -178,6 +180,7 @@ class Admit:
             self._arrived.notify()
         self._writer.join(timeout=10)
         self._senders.save(now=True)
+        self.refusals.save(now=True)
         self._journal.close()
 
     # -- the writer thread -----------------------------------------------------------------------------------
@@ -317,6 +320,7 @@ class Admit:
 
     def _look_after(self) -> None:
         """Decide whether there is room, and forget digests beyond the window."""
+        self.refusals.save()
         if self._refusal == _CLOSED:
             self._reopen()
             return

@@ -14,7 +14,7 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import structlog
 from prometheus_client import (
@@ -31,18 +31,23 @@ from collector import __version__
 from collector.decode import Accepted
 from collector.decode.names import KINDS
 from collector.decode.notes import NOTED, REJECTED
-from collector.model.errors import BadInput, Refused, TooLarge, Unsupported
+from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
 from collector.model.signals import RECEIVED
+from collector.receive.errors import HeadTooLarge, NoSuchPath, NotAllowed, NotHttp, TooSlow, WrongMethod
 from collector.receive.via import TRANSPORTS, Via
 
 log = structlog.get_logger()
 
 Outcome = Literal[
-    "accepted", "partial", "empty", "duplicate", "bad_input", "too_large", "unsupported", "unavailable", "gone"
-]
-OUTCOMES: tuple[Outcome, ...] = (
     "accepted", "partial", "empty", "duplicate", "bad_input", "too_large", "unsupported", "unavailable", "gone",
-)  # fmt: skip
+    "too_slow", "wrong_method", "not_allowed", "no_such_path", "not_http", "head_too_large", "defect",
+]  # fmt: skip
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+NO_SIGNAL = "none"
+"""Signal of a request that names none: another path, or no HTTP at all."""
+_ANYWHERE: tuple[Outcome, ...] = ("no_such_path", "not_http", "head_too_large", "not_allowed", "unavailable", "defect")
+"""What becomes of requests without a signal."""
+PROBES = ("healthz", "readyz", "metrics", "preflight")
 UNAVAILABLE = "unavailable"
 """Reason of records that were read and could not be written; their request was refused and may come again."""
 REASONS = (*REJECTED, UNAVAILABLE)
@@ -67,22 +72,23 @@ class Settled:
     written: bool
 
 
-def outcome_of(result: Accepted | Refused | None) -> Outcome:
+_WORDS: tuple[tuple[type[Exception], Outcome], ...] = (
+    (TooLarge, "too_large"), (Unsupported, "unsupported"), (TooSlow, "too_slow"), (WrongMethod, "wrong_method"),
+    (NotAllowed, "not_allowed"), (NoSuchPath, "no_such_path"), (NotHttp, "not_http"),
+    (HeadTooLarge, "head_too_large"), (BadInput, "bad_input"), (NotNow, "unavailable"), (MemoryError, "unavailable"),
+)  # fmt: skip
+
+
+def outcome_of(result: Accepted | Exception | None) -> Outcome:
     """Return the word for what became of a request; None is one whose client went away."""
     match result:
         case Accepted(duplicate=True):
             return "duplicate"
         case Accepted():
             return "partial" if result.rejected else "accepted" if result.records else "empty"
-        case TooLarge():
-            return "too_large"
-        case Unsupported():
-            return "unsupported"
-        case BadInput():
-            return "bad_input"
         case None:
             return "gone"
-    return "unavailable"
+    return next((word for kind, word in _WORDS if isinstance(result, kind)), "defect")
 
 
 class Books:
@@ -101,6 +107,7 @@ class Books:
         c = self._counter
         self._gauge("info", "Version of runwell; always 1.", "version").labels(__version__).set(1)
         self.requests = c("requests", "Requests answered.", *_PATH, "encoding", "outcome")
+        self.probes = c("probes", "Questions about health and metrics, and of browsers; no part of requests.", "path")
         self.bytes = c("request_bytes", "Bytes of bodies as they came, compressed or not.", *_PATH)
         self.records = c("records", "Records in requests that could be decoded.", *_PATH)
         self.stored = c("records_stored", "Records that the store has taken up.", *_PATH)
@@ -140,19 +147,26 @@ class Books:
                     self.rejected.labels(*path, reason)
                 for encoding in ENCODINGS if transport == "http" else ENCODINGS[:1]:
                     for outcome in OUTCOMES:
-                        self.requests.labels(*path, encoding, outcome)
+                        if outcome not in ("no_such_path", "not_http"):
+                            self.requests.labels(*path, encoding, outcome)
+        for transport in TRANSPORTS:
+            for outcome in _ANYWHERE:
+                self.requests.labels(NO_SIGNAL, transport, ENCODINGS[-1], outcome)
+        for probe in PROBES:
+            self.probes.labels(probe)
         for kind in KINDS:
             self.names.labels(kind)
         for warning in NOTED:
             self.warnings.labels(warning)
 
     def answered(
-        self, signal: str, via: Via, encoding: str | None, result: Accepted | Refused | None, body_bytes: int
+        self, signal: str, via: Via, encoding: str | None, result: Accepted | Exception | None, body_bytes: int
     ) -> None:
         """Count a request that was answered, and tell of refused ones in the log, not more often than it is useful."""
         outcome = outcome_of(result)
         self.requests.labels(signal, via.transport, encoding or "unknown", outcome).inc()
-        self.bytes.labels(signal, via.transport).inc(body_bytes)
+        if body_bytes:
+            self.bytes.labels(signal, via.transport).inc(body_bytes)
         if isinstance(result, Refused) and not via.own:
             self._tell(signal, via.transport, outcome, result, body_bytes)
 
@@ -229,4 +243,11 @@ _WHY: dict[Outcome, str] = {
     "too_large": "the request is over a limit",
     "unsupported": "the request has a content type or encoding that is not read",
     "unavailable": "the request cannot be taken now",
+    "too_slow": "the body came too slowly",
+    "wrong_method": "the path takes another method",
+    "not_allowed": "the browser's origin is not allowed",
+    "no_such_path": "the path or method is not one of OTLP's",
+    "not_http": "the bytes are no request in HTTP/1.1",
+    "head_too_large": "the head is over a limit",
+    "defect": "the request met a defect of runwell",
 }

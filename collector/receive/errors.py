@@ -25,6 +25,18 @@ class NotHttp(BadInput):
     """Bytes that are no HTTP/1.1 request, or one that could be read in two ways."""
 
 
+class SpokeHttp2(NotHttp):
+    """HTTP/2 with prior knowledge, as gRPC speaks."""
+
+
+class SpokeTls(NotHttp):
+    """The greeting of TLS on a port that speaks plain HTTP."""
+
+
+class UnreadType(Unsupported):
+    """A Content-Type other than OTLP's."""
+
+
 class NoSuchPath(BadInput):
     """A path that is not OTLP's."""
 

@@ -11,6 +11,7 @@ gRPC reads a message whole before a handler runs: memory is bounded by message s
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -25,9 +26,15 @@ from collector.settings import Limits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Export = Callable[[bytes, Context], Awaitable[bytes]]
+Refuse = Callable[[str, Context], Awaitable[bytes]]
+"""Refuses a call of a method that is not served, whose path it is given."""
 
 AGENT = "runwell-agent"
 """Metadata in which the caller's User-Agent is passed on: gRPC sets the header itself."""
+METHOD = "runwell-method"
+"""Metadata in which the method of a call that is not served is passed on, to be counted."""
+_UNSERVED = "/runwell.gate/Unserved"
+_NOT_IN_METADATA = re.compile(r"[^!-~]")
 MOST_CALLS = 4_096
 """Calls at once to receive."""
 _LONGEST_S = 30.0
@@ -35,8 +42,26 @@ _LONGEST_S = 30.0
 _PAUSE_S = 0.02
 
 
-def server(export: Callable[[Signal], Export], limits: Limits, *, streams: int) -> grpc.aio.Server:
-    """Return a server for the OTLP services that hands bytes to what *export* gives for a signal, with no port yet."""
+class _Others(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """Every method that no other handler serves."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        self._refuse = refuse
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """Return what refuses the call; its messages are not read."""
+        method = handler_call_details.method
+
+        async def refuse(messages: object, context: Context) -> bytes:
+            return await self._refuse(method, context)
+
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+def server(export: Callable[[Signal], Export], refuse: Refuse, limits: Limits, *, streams: int) -> grpc.aio.Server:
+    """Return a server for the OTLP services that hands bytes to what *export* gives for a signal, and other calls to
+    *refuse*, with no port yet.
+    """
     made = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", int(limits.body)),
@@ -49,14 +74,15 @@ def server(export: Callable[[Signal], Export], limits: Limits, *, streams: int) 
             ("grpc.keepalive_permit_without_calls", 1),
         ]
     )
-    made.add_generic_rpc_handlers(
-        tuple(
+    made.add_generic_rpc_handlers((
+        *(
             grpc.method_handlers_generic_handler(
                 signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(export(signal))}
             )
             for signal in RECEIVED
-        )
-    )
+        ),
+        _Others(refuse),
+    ))  # fmt: skip
     return made
 
 
@@ -80,7 +106,7 @@ class Gate:
 
     def server(self) -> grpc.aio.Server:
         """Return the server for callers, with no port yet."""
-        return server(self._export, self._limits, streams=self._limits.grpc_streams)
+        return server(self._export, self._unserved(), self._limits, streams=self._limits.grpc_streams)
 
     async def close(self) -> None:
         """End the connection to receive."""
@@ -100,9 +126,18 @@ class Gate:
 
         return export
 
-    async def _pass(self, call: Any, body: bytes, context: Context) -> bytes:
+    def _unserved(self) -> Refuse:
+        """Return what passes on that a method was asked for that is not served: receive keeps the books of both."""
+        call = self._channel.unary_unary(_UNSERVED)
+
+        async def refuse(method: str, context: Context) -> bytes:
+            return await self._pass(call, b"", context, ((METHOD, _NOT_IN_METADATA.sub("?", method)[:256]),))
+
+        return refuse
+
+    async def _pass(self, call: Any, body: bytes, context: Context, more: tuple[tuple[str, str], ...] = ()) -> bytes:
         """Return receive's answer to *body*; make the call again as long as nobody has answered."""
-        metadata = _passed(context)
+        metadata = (*_passed(context), *more)
         ends = time.monotonic() + min(context.time_remaining() or _LONGEST_S, _LONGEST_S)
         while True:
             try:
@@ -125,7 +160,7 @@ def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
     own = tuple(
         (key, value)
         for key, value in sent
-        if key not in ("user-agent", "te", "content-type", AGENT) and not key.startswith((":", "grpc-"))
+        if key not in ("user-agent", "te", "content-type", AGENT, METHOD) and not key.startswith((":", "grpc-"))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
     return (*own, (AGENT, agent))

@@ -7,11 +7,12 @@ import structlog
 
 from collector.decode import Accepted
 from collector.model.errors import Refused
-from collector.model.signals import Signal
+from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
-from collector.receive import gate
+from collector.receive import gate, recognise
 from collector.receive.admit import Admit
-from collector.receive.errors import told
+from collector.receive.books import NO_SIGNAL
+from collector.receive.errors import NoSuchPath, told
 from collector.receive.http import PROJECT
 from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
@@ -23,27 +24,46 @@ log = structlog.get_logger()
 def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
     """Return a server for the gate alone, with no port yet."""
     # All callers of the gate are one connection here: what bounds them is `limits.in_flight`.
-    return gate.server(lambda signal: _export(admit, signal), limits, streams=gate.MOST_CALLS)
+    return gate.server(lambda signal: _export(admit, signal), _refuse(admit), limits, streams=gate.MOST_CALLS)
+
+
+def _refuse(admit: Admit) -> gate.Refuse:
+    """Return what refuses a method that is not OTLP's, and keeps account of it."""
+
+    async def refuse(method: str, context: gate.Context) -> bytes:
+        sent = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
+        came = via("grpc", sent.get(gate.AGENT, ""), OWN_HEADER in sent)
+        error = NoSuchPath(f"no such method; OTLP has {', '.join(f'{s.grpc_service}/Export' for s in SIGNALS)}")
+        asked = sent.get(gate.METHOD, method)
+        admit.books.answered(NO_SIGNAL, came, None, error, 0)
+        admit.refusals.refused(came, recognise.where(asked), recognise.look_of_call(asked, came), "no_such_grpc_method")
+        await told(error).abort(context)
+
+    return refuse
 
 
 def _export(admit: Admit, signal: Signal) -> gate.Export:
     async def export(body: bytes, context: gate.Context) -> bytes:
         sent = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
         came = via("grpc", sent.get(gate.AGENT, ""), OWN_HEADER in sent)
-        result: Accepted | Refused | None = None
+        result: Accepted | Exception | None = None
         try:
             with admit.hold() as hold:
                 hold.add(len(body))
                 # gRPC has decompressed the message already.
                 accepted = result = await admit.admit(PROJECT, signal, "protobuf", "", body, came)
         except Exception as e:
-            if isinstance(e, Refused):
-                result = e
-            else:
+            result = e
+            if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
             await told(e).abort(context)
         finally:
             admit.books.answered(signal.name, came, "protobuf", result, len(body))
+            if isinstance(result, Accepted):
+                admit.refusals.taken(came, signal.name)
+            elif result is not None:
+                looks = recognise.look_of_call(f"/{signal.grpc_service}/Export", came)
+                admit.refusals.refused(came, ("otlp", signal.name), looks, recognise.reason(result))
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export

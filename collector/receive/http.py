@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from collector.decode import Accepted
-from collector.model.errors import NotNow, Refused, Unsupported
+from collector.model.errors import NotNow, Refused
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
 from collector.otlp.compression import too_large
-from collector.receive import cors
+from collector.receive import cors, recognise
 from collector.receive.admit import Admit, Hold
-from collector.receive.errors import Headers, NoSuchPath, TooSlow, WrongMethod, told
-from collector.receive.via import OWN_HEADER, via
+from collector.receive.books import NO_SIGNAL
+from collector.receive.errors import Headers, NoSuchPath, TooSlow, UnreadType, WrongMethod, told
+from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
 from collector.telemetry.log import cause
 
@@ -54,6 +56,23 @@ class _Body:
         return part
 
 
+@dataclass(slots=True)
+class _Asked:
+    """One request: its head, and how many bytes of its body were read."""
+
+    path: str
+    method: str
+    headers: dict[str, str]
+    encoding: Encoding | None
+    via: Via
+    size: int = 0
+
+    @property
+    def preflight(self) -> bool:
+        """Tell whether a browser asks if it may send."""
+        return recognise.preflight(self.method, self.headers)
+
+
 class HttpPort:
     """The ASGI application of the receive process."""
 
@@ -68,33 +87,41 @@ class HttpPort:
             return
         path = scope["raw_path"].decode("latin-1")  # never decoded: one path has one spelling
         if path in ("/healthz", "/readyz"):
+            self._admit.books.probes.labels(path[1:]).inc()
             await self._health(path, send)
             return
         if path == "/metrics":
+            self._admit.books.probes.labels("metrics").inc()
             await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], self._admit.books.text())
             return
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = _fields(scope["headers"])
         encoding = answers.encoding_of(headers.get("content-type", ""))
+        came = via("http", headers.get("user-agent", ""), OWN_HEADER in headers)
+        asked = _Asked(path, scope["method"], headers, encoding, came)
         accept = headers.get("accept-encoding", "")
         origin = headers.get("origin", "")
         extra = cors.headers(self._cors, origin)
-        method = scope["method"]
         body = _Body(receive)
         try:
             if refused := scope["state"].get("refused"):
                 raise refused
-            if method == "OPTIONS" and self._cors.origins and "access-control-request-method" in headers:
-                await _respond(send, 204, None, b"", cors.preflight(self._cors, origin))
+            if asked.preflight and self._cors.origins:
+                allowed = cors.preflight(self._cors, origin)
+                self._admit.books.probes.labels("preflight").inc()
+                await _respond(send, 204, None, b"", allowed)
                 return
-            accepted = await self._export(path, method, headers, encoding, body)
+            accepted = await self._export(asked, body)
+            self._note(asked, accepted)
             assert encoding is not None
             payload = answers.success(BY_PATH[path], encoding, rejected=accepted.rejected, message=accepted.message)
         except _Gone:
+            self._note(asked, None)
             return
+        except asyncio.CancelledError:
+            self._note(asked, None)
+            raise
         except Exception as e:
+            self._note(asked, e)
             if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
             answer = told(e)
@@ -106,36 +133,45 @@ class HttpPort:
             return
         await _respond(send, 200, encoding, payload, extra, accept)
 
-    async def _export(
-        self, path: str, method: str, headers: dict[str, str], encoding: Encoding | None, body: _Body
-    ) -> Accepted:
-        signal = BY_PATH.get(path)
+    async def _export(self, asked: _Asked, body: _Body) -> Accepted:
+        signal = BY_PATH.get(asked.path)
         if signal is None:
-            raise NoSuchPath(_other_path(path))
-        if method != "POST":
-            raise WrongMethod(f"{path} takes POST")
-        came = via("http", headers.get("user-agent", ""), OWN_HEADER in headers)
-        size = 0
-        result: Accepted | Refused | None = None
-        try:
-            if encoding is None:
-                raise Unsupported("Content-Type must be application/x-protobuf or application/json")
-            if refusal := self._admit.ready:
-                raise NotNow(refusal)
-            stated = headers.get("content-length", "")
-            if stated.isdigit() and int(stated) > self._limits.body:
-                raise too_large(int(self._limits.body))
-            with self._admit.hold() as hold:
-                whole = await self._whole(body, hold)
-                size = len(whole)
-                compression = headers.get("content-encoding", "")
-                result = await self._admit.admit(PROJECT, signal, encoding, compression, whole, came)
-            return result
-        except Refused as e:
-            result = e
-            raise
-        finally:
-            self._admit.books.answered(signal.name, came, encoding, result, size)
+            raise NoSuchPath(_other_path(asked.path))
+        if asked.method != "POST":
+            raise WrongMethod(f"{asked.path} takes POST")
+        if asked.encoding is None:
+            raise UnreadType("Content-Type must be application/x-protobuf or application/json")
+        if refusal := self._admit.ready:
+            raise NotNow(refusal)
+        stated = asked.headers.get("content-length", "")
+        if stated.isdigit() and int(stated) > self._limits.body:
+            raise too_large(int(self._limits.body))
+        with self._admit.hold() as hold:
+            whole = await self._whole(body, hold)
+            asked.size = len(whole)
+            compression = asked.headers.get("content-encoding", "")
+            return await self._admit.admit(PROJECT, signal, asked.encoding, compression, whole, asked.via)
+
+    def _note(self, asked: _Asked, result: Accepted | Exception | None) -> None:
+        """Keep account of what a request is answered; None where nobody is there to hear it."""
+        signal = BY_PATH.get(asked.path)
+        name = signal.name if signal else NO_SIGNAL
+        self._admit.books.answered(name, asked.via, asked.encoding, result, asked.size)
+        if isinstance(result, Accepted):
+            self._admit.refusals.taken(asked.via, name)
+        elif result is not None:
+            kind = recognise.where(asked.path)
+            looks = recognise.look(kind[0], asked.via, asked.method, asked.headers)
+            why = recognise.reason(result, asks=asked.preflight)
+            self._admit.refusals.refused(asked.via, kind, looks, why)
+
+    def walled(self, error: Refused, headers: Headers) -> None:
+        """Keep account of what the wall refused before it became a request, with the *headers* it has read."""
+        found = _fields(headers)
+        came = via("http", found.get("user-agent", ""), OWN_HEADER in found)
+        self._admit.books.answered(NO_SIGNAL, came, None, error, 0)
+        looks = recognise.look_of_bytes(error, came, found)
+        self._admit.refusals.refused(came, ("none", ""), looks, recognise.reason(error))
 
     async def _whole(self, body: _Body, hold: Hold) -> bytes:
         """Return the body, giving up as soon as it is longer than allowed or too slow."""
@@ -179,6 +215,15 @@ class HttpPort:
         refusal = self._admit.ready if path == "/readyz" else ""
         body = (refusal or "ok").encode()
         await _send(send, 503 if refusal else 200, [(b"content-type", b"text/plain; charset=utf-8")], body)
+
+
+def _fields(headers: Headers) -> dict[str, str]:
+    """Return headers by name, those that come again joined."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _other_path(path: str) -> str:

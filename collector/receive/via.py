@@ -11,7 +11,7 @@ from collector.decode.origin import version
 from collector.telemetry.export import OWN_HEADER
 
 Transport = Literal["http", "grpc"]
-__all__ = ["OWN_HEADER", "TRANSPORTS", "Transport", "Via", "via"]
+__all__ = ["EXPORTERS", "OWN_HEADER", "TRANSPORTS", "Transport", "Via", "via"]
 TRANSPORTS: tuple[Transport, ...] = ("http", "grpc")
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
@@ -31,6 +31,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((family, re.compile(pattern, re.IGNORECASE)) for family, pattern in _FAMILIES)
 FAMILIES = (*(family for family, _ in _FAMILIES), "other", "none")
+EXPORTERS = frozenset(FAMILIES) - {"replay", "curl", "other", "none"}
+"""Families whose every request is meant as telemetry."""
 
 
 @dataclass(frozen=True, slots=True)

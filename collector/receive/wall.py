@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from collector.model.errors import Refused
 from collector.otlp import answers
 from collector.receive.errors import Crowded, HeadTooLarge, NotHttp, told
+from collector.receive.greeting import other_than_http
 from collector.settings import Limits
 
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
@@ -27,6 +28,8 @@ class Wall(HttpToolsProtocol):
     """One connection."""
 
     limits: ClassVar[Limits]
+    noted: ClassVar[Callable[[Refused, list[tuple[bytes, bytes]]], None]]
+    """Told of what the wall refuses itself, with the headers it has read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
@@ -52,8 +55,8 @@ class Wall(HttpToolsProtocol):
             return
         if not self._begun:
             self._begun = True
-            if data.startswith(_HTTP2[:16]):
-                self._refuse(NotHttp("HTTP/2 is not spoken here; use HTTP/1.1, or OTLP/gRPC on its own port"))
+            if error := other_than_http(data):
+                self._refuse(error)
                 return
         was_in_head = self._in_head
         if not self._in_body:
@@ -126,6 +129,7 @@ class Wall(HttpToolsProtocol):
             self.cycle.disconnected = True  # the port gives up the request whose rest could not be read
             self.cycle.message_event.set()
         self._refused = True
+        type(self).noted(error, self.headers or [])
         answer = told(error)
         stated = next((v for k, v in self.headers or () if k == b"content-type"), b"").decode("latin-1")
         encoding = answers.encoding_of(stated) or "json"
@@ -162,7 +166,7 @@ def _without_upgrade(data: bytes) -> bytes:
     return data if found is None else data[: found.start()] + b"\r\nX-Offer:" + data[found.end() :]
 
 
-def wall(limits: Limits) -> type[Wall]:
-    """Return the protocol class that keeps *limits*."""
-    made: dict[str, Any] = {"limits": limits}
+def wall(limits: Limits, noted: Callable[[Refused, list[tuple[bytes, bytes]]], None]) -> type[Wall]:
+    """Return the protocol class that keeps *limits* and tells *noted* what it refuses."""
+    made: dict[str, Any] = {"limits": limits, "noted": staticmethod(noted)}
     return type("LimitedWall", (Wall,), made)

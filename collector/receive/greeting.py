@@ -1,0 +1,18 @@
+"""The first bytes of a connection that does not speak HTTP/1.1: which mistake they are."""
+
+from __future__ import annotations
+
+from collector.receive.errors import NotHttp, SpokeHttp2, SpokeTls
+
+_HTTP2 = b"PRI * HTTP/2.0\r\n"
+_TLS_RECORD = b"\x16\x03"
+"""A handshake record of any version from SSL 3 to TLS 1.3."""
+
+
+def other_than_http(data: bytes) -> NotHttp | None:
+    """Return what to say to a connection that begins with *data*; None where it may be HTTP/1.1."""
+    if data.startswith(_HTTP2):
+        return SpokeHttp2("HTTP/2 is not spoken here; use HTTP/1.1, or OTLP/gRPC on its own port")
+    if data.startswith(_TLS_RECORD):
+        return SpokeTls("TLS is not spoken here; use http:// in the endpoint")
+    return None
