@@ -27,7 +27,7 @@ def doctor(
     ] = None,
     place: Place = DEFAULT,
 ) -> int:
-    """Look at ports, data, disk, versions, clocks, lag and exporters, and show the settings to paste.
+    """Look at ports, data, disk, versions, both processes, what was refused or set aside, clocks and exporters.
 
     Works with and without a running collector. Ends with 0 when all is well, with 1 when there is a problem.
     """
@@ -59,7 +59,7 @@ def _json(report: Report, chosen: list[Exporter]) -> str:
 
 def _text(report: Report, chosen: list[Exporter]) -> str:
     from collector.cli.sql import CONTROL
-    from collector.doctor.checks import name
+    from collector.doctor.exporters import name
 
     lines = [f"{_MARKS[check.state]} {check.message}" for check in report.checks]
     if report.senders:

@@ -1,4 +1,4 @@
-"""Ports: does something listen, is it a runwell, and whose process is it, as far as this machine tells."""
+"""Ports: does something listen, is it a runwell that answers, and whose process is it, as far as this machine tells."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from collector.doctor.found import Check
 from collector.model.address import http_url
 
 _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MULTILINE)
 _LISTEN = "0A"
+PORTS = {"http": ("OTLP/HTTP", "receive"), "grpc": ("OTLP/gRPC", ""), "api": ("read API", "store")}
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is behind a port. *runwell*: `receive` or `store` and its version, empty if it does not say so."""
+    """What is behind a port. *runwell*: `receive` or `store` and its version, empty if it does not say so; *silent*:
+    it takes connections and says nothing at all.
+    """
 
     listening: bool
     runwell: str = ""
     process: str = ""
+    silent: bool = False
 
 
 def look(host: str, port: int) -> Listener:
@@ -31,12 +37,47 @@ def look(host: str, port: int) -> Listener:
             pass
     except OSError:
         return Listener(False)
-    return Listener(True, _speaks(host, port), _owner(port))
+    try:
+        return Listener(True, _speaks(host, port), _owner(port))
+    except httpx.TimeoutException:
+        return Listener(True, "", _owner(port), silent=True)
+
+
+def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list[Check]:
+    """Return what is found at *addresses*; *running*: those at which a runwell says it listens."""
+    checks = []
+    for name, where in addresses.items():
+        words, role = PORTS[name]
+        found = look(where["host"], where["port"]) if where["port"] else None
+        facts = {**where, "process": found.process, "runwell": found.runwell} if found else where
+        at = f"{words} {where['host']}:{where['port']}"
+        by = f" by {found.process}" if found and found.process else ""
+        if name in running:
+            if found and found.listening and (not role or found.runwell.startswith(role)):
+                checks.append(Check(f"port_{name}", "ok", f"{at}: runwell listens{by}", facts))
+            elif found and found.silent and role:
+                told = f"{at}: takes connections{by} and does not answer; see the log of {role}, or restart runwell"
+                checks.append(Check(f"port_{name}", "problem", told, facts))
+            elif found and found.listening:
+                checks.append(Check(f"port_{name}", "problem", f"{at}: something else answers{by}; end it", facts))
+            else:
+                checks.append(Check(f"port_{name}", "problem", f"{at}: nothing listens; restart runwell", facts))
+        elif found and found.listening:
+            whose = f"runwell {found.runwell} of another data directory" if found.runwell else "something else"
+            advice = f"give --data of that one, or --{name}-port to choose another port"
+            checks.append(Check(f"port_{name}", "problem", f"{at}: taken by {whose}{by}; {advice}", facts))
+        else:
+            checks.append(
+                Check(f"port_{name}", "note", f"{at}: free; nothing runs here, `runwell up` starts it", facts)
+            )
+    return checks
 
 
 def _speaks(host: str, port: int) -> str:
     try:
         answer = httpx.get(f"{http_url(host, port)}/metrics", timeout=2, trust_env=False)
+    except httpx.TimeoutException:
+        raise
     except (httpx.HTTPError, ValueError):
         return ""
     found = _INFO.search(answer.text[:1_000_000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from collector.api.client import Client
-from collector.doctor.checks import LATELY_NS, Check
+from collector.doctor.found import LATELY_NS, Check
 
 
 def reports(client: Client, now_ns: int) -> list[Check]:

@@ -24,11 +24,14 @@ _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
 
+Noted = Callable[[Refused, list[tuple[bytes, bytes]]], None]
+
+
 class Wall(HttpToolsProtocol):
     """One connection."""
 
     limits: ClassVar[Limits]
-    noted: ClassVar[Callable[[Refused, list[tuple[bytes, bytes]]], None]]
+    noted: ClassVar[Noted]
     """Told of what the wall refuses itself, with the headers it has read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -166,7 +169,7 @@ def _without_upgrade(data: bytes) -> bytes:
     return data if found is None else data[: found.start()] + b"\r\nX-Offer:" + data[found.end() :]
 
 
-def wall(limits: Limits, noted: Callable[[Refused, list[tuple[bytes, bytes]]], None]) -> type[Wall]:
+def wall(limits: Limits, noted: Noted = lambda error, headers: None) -> type[Wall]:
     """Return the protocol class that keeps *limits* and tells *noted* what it refuses."""
     made: dict[str, Any] = {"limits": limits, "noted": staticmethod(noted)}
     return type("LimitedWall", (Wall,), made)

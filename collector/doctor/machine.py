@@ -1,0 +1,72 @@
+"""The machine and the data directory: what runs, files, disk, versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sqlite3
+from importlib import metadata
+from typing import Any
+
+from collector import __version__
+from collector.doctor.found import Check
+from collector.settings import Settings
+
+_LIBRARIES = ("duckdb", "polars", "pyarrow", "protobuf", "grpcio", "opentelemetry-sdk", "streamlit")
+
+
+def running(settings: Settings) -> dict[str, Any]:
+    """Return the addresses of the runwell that says it runs on this data directory."""
+    try:
+        said: dict[str, Any] = json.loads((settings.data / "runwell.json").read_text("utf-8"))
+        os.kill(int(said["pid"]), 0)
+    except PermissionError:  # another user's, but alive
+        return said
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return said
+
+
+def directory(settings: Settings) -> list[Check]:
+    data = settings.data
+    if not data.exists():
+        return [Check("data", "note", f"{data}: not there yet; the first start creates it", {"path": str(data)})]
+    if not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        return [Check("data", "problem", f"{data}: is not a directory this user may write to; choose another --data")]
+    sizes = {p.name: p.stat().st_size for p in sorted(data.iterdir()) if p.is_file()}
+    aside = [name for name in sizes if ".damaged-" in name]
+    checks = [
+        Check("data", "ok", f"{data}: {sum(sizes.values()) / 2**20:.1f} MiB", {"path": str(data), "bytes": sizes})
+    ]
+    if aside:
+        told = f"{', '.join(aside)}: damaged, set aside at an earlier start; move them away when they are looked at"
+        checks.append(Check("data_set_aside", "problem", told, {"files": aside}))
+    return checks
+
+
+def disk(settings: Settings) -> Check:
+    place = next(p for p in (settings.data, *settings.data.absolute().parents) if p.exists())
+    free, need = shutil.disk_usage(place).free, int(settings.journal.free_disk)
+    facts = {"free_bytes": free, "needed_bytes": need}
+    told = f"{free / 2**30:.1f} GiB free on the disk of {place}"
+    if free < need:
+        return Check(
+            "disk", "problem", f"{told}; below journal.free_disk ({need / 2**20:.0f} MiB) nothing is taken", facts
+        )
+    if free < 4 * need:
+        return Check("disk", "note", f"{told}; below {need / 2**20:.0f} MiB nothing is taken any more", facts)
+    return Check("disk", "ok", told, facts)
+
+
+def versions() -> Check:
+    facts = {"runwell": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    for name in _LIBRARIES:
+        try:
+            facts[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            facts[name] = "missing"
+    missing = [name for name, version in facts.items() if version == "missing"]
+    told = ", ".join(f"{name} {version}" for name, version in facts.items())
+    return Check("versions", "problem" if missing else "ok", told, facts)

@@ -1,0 +1,180 @@
+"""Refused requests: which kinds there were, whether they go on, and what helps; the one table of remedies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from collector.control.refusals import AGAIN, SLOT_NS, Reason, Refusal, Traffic
+from collector.doctor.found import HOUR_NS, LATELY_NS, Check, State, moment
+from collector.otlp.compression import ACCEPTED
+
+MANY = 0.01
+"""Share of the last hour's requests above which refusals are a problem, whoever sent them."""
+MANY_VISITS = 10
+"""Those that only look have nothing to lose: as many in an hour are a problem, when they are above the share too."""
+QUIET_NS = 900 * 10**9
+"""After this long without a refusal it is over, where it cannot be told otherwise."""
+_NAMED = 20
+"""Kinds that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a reason means and what helps. *code*, *grpc_code*: as the sender sees it; {http} and {grpc} are the
+    addresses, {signal} the one that was meant.
+    """
+
+    code: str
+    grpc_code: str
+    means: str
+    helps: str
+
+
+REMEDIES: dict[Reason, Remedy] = {
+    "no_such_path": Remedy(
+        "404", "", "not a path of OTLP",
+        "set the endpoint to {http} and let the exporter add /v1/{signal}; a setting that is for one signal takes "
+        "{http}/v1/{signal} whole",
+    ),
+    "wrong_method": Remedy(
+        "405", "", "not a POST",
+        "give the exporter {http} itself: a redirect on its way makes a GET of a POST",
+    ),
+    "preflight": Remedy(
+        "403 or 405", "", "a browser's page that may not send",
+        "add the page's origin to cors.origins",
+    ),
+    "bad_input": Remedy(
+        "400", "INVALID_ARGUMENT", "not OTLP, cut off, or in another encoding than its Content-Type says",
+        "read the exporter's own log, where the answer names what is wrong; use an official exporter with "
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+    ),
+    "not_http": Remedy(
+        "400", "", "not HTTP/1.1, or a request that can be read in two ways",
+        "find what connects to {http} and point it elsewhere, or use an OTLP/HTTP exporter",
+    ),
+    "http2": Remedy(
+        "400", "", "HTTP/2, as a gRPC exporter speaks, on the port for OTLP/HTTP",
+        "set the exporter's endpoint to {grpc}, or its protocol to http/protobuf",
+    ),
+    "tls": Remedy(
+        "400", "", "TLS on a port that speaks plain HTTP",
+        "write http:// instead of https:// in the endpoint: {http}",
+    ),
+    "unsupported_type": Remedy(
+        "415", "", "a Content-Type that is not OTLP's",
+        "send application/x-protobuf or application/json: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf or http/json",
+    ),
+    "unsupported_encoding": Remedy(
+        "415", "UNIMPLEMENTED", "a compression that is not read",
+        f"set OTEL_EXPORTER_OTLP_COMPRESSION=gzip; {ACCEPTED} and none are read",
+    ),
+    "too_large": Remedy(
+        "413", "RESOURCE_EXHAUSTED", "a body above limits.body",
+        "send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE), or raise limits.body",
+    ),
+    "head_too_large": Remedy(
+        "431", "", "headers above limits.header_size or limits.headers",
+        "send fewer or shorter headers (OTEL_EXPORTER_OTLP_HEADERS), or raise limits.header_size",
+    ),
+    "too_slow": Remedy(
+        "408", "INVALID_ARGUMENT", "a body that came too slowly",
+        "send smaller or compressed batches, or raise limits.body_time",
+    ),
+    "no_such_grpc_method": Remedy(
+        "", "UNIMPLEMENTED", "a gRPC method that is not OTLP's",
+        "use the exporter called otlp, not that of another protocol (Arrow, Jaeger, OpenCensus), at {grpc}",
+    ),
+    "unavailable": Remedy(
+        "503", "UNAVAILABLE", "receive could not take it then",
+        "see what is said here of receive, disk and journal; limits.in_flight and limits.connections bound what is "
+        "taken at once",
+    ),
+    "defect": Remedy(
+        "500", "INTERNAL", "a defect of runwell",
+        "report it with receive's log and the versions above",
+    ),
+}  # fmt: skip
+OVER_HTTP1 = Remedy(
+    "404", "", "a gRPC method over HTTP/1.1, as gRPC-Web or a proxy sends it",
+    "set the exporter's endpoint to {grpc}, or its protocol to http/protobuf and its endpoint to {http}",
+)  # fmt: skip
+_WHERE = {"otlp": "", "like_otlp": " on a path like OTLP's", "grpc": "", "other": " on another path", "none": ""}
+
+
+def refused(
+    refusals: list[Refusal], traffic: list[Traffic], now_ns: int, http: str = "", grpc: str = ""
+) -> list[Check]:
+    """Return a check for each kind of request that was refused in the last 24 hours; *http*, *grpc*: the addresses."""
+    lately = [r for r in refusals if r.last_ns >= now_ns - LATELY_NS]
+    hour = _sum([t for t in traffic if t.slot_ns > now_ns - HOUR_NS - SLOT_NS])
+    if not lately:
+        return [Check("refused", "ok", "no request was refused in the last 24 hours", {"answered": hour.answered})]
+    states = [(r, _state(r, hour, now_ns)) for r in lately]
+    states.sort(key=lambda found: found[1] != "problem")  # the latest first, problems before notes
+    checks = [_told(r, state, hour, http, grpc) for r, state in states[:_NAMED]]
+    if rest := states[_NAMED:]:
+        worst: State = "problem" if any(state == "problem" for _, state in rest) else "note"
+        told = f"{sum(r.count for r, _ in rest)} requests of {len(rest)} further kinds were refused; --format json"
+        checks.append(Check("refused", worst, told, {"kinds": [asdict(r) for r, _ in rest]}))
+    return checks
+
+
+def _sum(slots: list[Traffic]) -> Traffic:
+    return Traffic(
+        0,
+        sum(t.answered for t in slots),
+        sum(t.exporter for t in slots),
+        sum(t.sender for t in slots),
+        sum(t.visitor for t in slots),
+    )
+
+
+def _state(r: Refusal, hour: Traffic, now_ns: int) -> State:
+    if over(r, now_ns):
+        return "note"
+    if r.look == "exporter":
+        return "problem"
+    others = hour.sender + hour.visitor
+    many = r.last_ns > now_ns - HOUR_NS and others > MANY * hour.answered
+    return "problem" if many and (r.look == "sender" or hour.visitor >= MANY_VISITS) else "note"
+
+
+def over(r: Refusal, now_ns: int) -> bool:
+    """Tell whether it has ended: the same sender was taken since.
+
+    Where nothing is known of the sender, or its requests were taken between refusals too, being taken proves little;
+    a while without a refusal has to pass as well. One that may be sent again is over in an hour.
+    """
+    quiet_ns = now_ns - r.last_ns
+    if r.reason in AGAIN:
+        return bool(r.taken_ns) or quiet_ns > HOUR_NS
+    unsure = r.mixed or r.where == "none"
+    return bool(r.taken_ns) and (not unsure or quiet_ns > QUIET_NS)
+
+
+def _told(r: Refusal, state: State, hour: Traffic, http: str, grpc: str) -> Check:
+    remedy = OVER_HTTP1 if (r.reason, r.where) == ("no_such_path", "grpc") else REMEDIES[r.reason]
+    who = "-".join(filter(None, (r.agent, r.agent_version))) if r.agent not in ("none", "other") else _WHO[r.look]
+    code = remedy.grpc_code if r.transport == "grpc" else remedy.code
+    times = "once" if r.count == 1 else f"{r.count} times"
+    signal = f", {r.signal}" if r.signal else ""
+    span = f"last at {moment(r.last_ns)}" if r.count == 1 else f"from {moment(r.first_ns)} to {moment(r.last_ns)}"
+    told = f"{who} over {r.transport} was refused {times} ({code}{signal}{_WHERE[r.where]}), {span}"
+    told = f"{told}: {remedy.means}"
+    if r.look != "visitor":
+        again = "a client that sends again loses nothing" if r.reason in AGAIN else "what it sent is lost"
+        told = f"{told}; {again}"
+    if r.mixed and state == "problem":
+        told = f"{told}; others of the same kind are taken, so it is one of several programs or some of what one sends"
+    if state == "problem" or not r.taken_ns:
+        helps = remedy.helps.format(http=http, grpc=grpc, signal=r.signal or "logs")
+        if r.look != "visitor" or state == "problem":
+            told = f"{told}. To do: {helps}"
+    if state == "note" and r.taken_ns and r.look != "visitor":
+        told = f"{told}; it is over: taken since {moment(r.taken_ns)}"
+    facts = {**asdict(r), "hour": {k: v for k, v in asdict(hour).items() if k != "slot_ns"}}
+    return Check("refused", state, told, facts)
+
+
+_WHO = {"exporter": "what looks like an exporter", "sender": "something that sends", "visitor": "something that looks"}

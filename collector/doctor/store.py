@@ -1,0 +1,201 @@
+"""The store: does it answer and write, which jobs fail, what was set aside, what is not taken up yet."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from collector.api.client import Client
+from collector.control import CHECKPOINTED, read_marks
+from collector.control import FILE as CONTROL_FILE
+from collector.doctor.clocks import skew, times
+from collector.doctor.found import LATELY_NS, Check, moment
+from collector.doctor.reports import reports
+from collector.journal import Reader
+from collector.model.errors import Refused
+from collector.settings import Settings
+
+Status = dict[str, Any]
+_PATIENCE_S = 3.0
+"""Health is answered within a second, whatever the store has to do."""
+_FLUSHES = 4
+"""Flushes after which what was acknowledged should be visible."""
+_LATE_S = 10.0
+"""Seconds after which it is a problem that it is not."""
+AGAIN = (
+    "runwell tries again when that changes and after an upgrade, and everything else goes on; "
+    "if it stays, report it with this line and the versions above"
+)
+WRITER = (
+    "nothing new becomes visible until it can; it tries again every second. Make room on the disk, look at the rights "
+    "of {data} and at the store's log; if neither helps, report it with this line and the versions above"
+)
+JOB = (
+    "its numbers stay as they were, and it tries again by itself; see the store's log, and report it with this line "
+    "and the versions above if it stays"
+)
+STALE = "what is shown may be old; see what is said of the store here and in its log, or restart runwell"
+SILENT = "see its log, or restart runwell; what arrives meanwhile is kept in the journal"
+
+
+def store(url: str, settings: Settings, now_ns: int) -> list[Check]:
+    """Return what the store that runs at *url* says of itself, and what can be seen without asking it."""
+    checks, alive = _answers(url, settings)
+    if not alive:
+        return [*checks, waiting(settings, now_ns)]
+    client = Client(url, timeout_s=10)
+    try:
+        return [*checks, *_asked(client, settings, now_ns)]
+    finally:
+        client.close()
+
+
+def _answers(url: str, settings: Settings) -> tuple[list[Check], bool]:
+    """Return what /healthz and /readyz say, and whether it is worth asking on."""
+    for path in ("healthz", "readyz"):
+        try:
+            answer = httpx.get(f"{url}/{path}", timeout=_PATIENCE_S, trust_env=False)
+        except (httpx.HTTPError, ValueError):
+            return [Check("store", "problem", f"the store does not answer at {url}/{path}; {SILENT}")], False
+        if not answer.is_success:
+            why = answer.text[:300].strip() or "without a reason"
+            helps = WRITER.format(data=settings.data) if "cannot write" in why else STALE
+            told = f"the store answers {answer.status_code} at /{path}: {why}; {helps}"
+            return [Check("store", "problem", told, {"status": answer.status_code, "reason": why})], True
+    return [Check("store", "ok", "the store answers and is ready")], True
+
+
+def _asked(client: Client, settings: Settings, now_ns: int) -> list[Check]:
+    """Return what the store tells when asked; a question that fails does not hide the answers to others."""
+
+    def quality() -> list[Check]:
+        rows = client.query("time_quality", from_ns=now_ns - LATELY_NS).to_dicts()
+        return [times(row) for row in rows if any(v for k, v in row.items() if k not in ("kind", "records"))]
+
+    def skewed() -> list[Check]:
+        return [skew(row) for row in client.query("clock_skew", from_ns=now_ns - LATELY_NS).to_dicts()]
+
+    def said() -> list[Check]:
+        return of_status(client.status(), settings, now_ns)
+
+    questions: tuple[Callable[[], list[Check]], ...] = (said, quality, skewed, lambda: reports(client, now_ns))
+    checks: list[Check] = []
+    failed: dict[str, None] = {}
+    for question in questions:
+        try:
+            checks += question()
+        except Refused as e:
+            failed[e.message] = None
+    return [*checks, *(Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed)]
+
+
+def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
+    """Return what `/api/v1/status` tells; a store of an older version says less."""
+    checks = [_behind(status, settings, now_ns)]
+    if writer := status.get("writer"):
+        told = f"the store cannot write: {_short(writer)}; {WRITER.format(data=settings.data)}"
+        checks.append(Check("writer", "problem", told, {"reason": writer}))
+    for job, why in (status.get("failing_jobs") or {}).items():
+        told = f"job {job} fails: {_short(why)}; {JOB}"
+        checks.append(Check("job", "problem", told, {"job": job, "reason": why}))
+    checks += _set_aside(status)
+    lost = {k: status[k] for k in ("damaged_groups", "lost_groups", "set_aside") if status.get(k)}
+    if lost:
+        told = "the store found damage: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in lost.items())
+        checks.append(Check("damage", "problem", f"{told}; see ARCHITECTURE.md for what is kept", lost))
+    return checks
+
+
+def _set_aside(status: Status) -> list[Check]:
+    """Return a problem for each thing that could not be worked out, and one for those that are only counted."""
+    items = status.get("set_aside_items") or []
+    checks = [Check("set_aside", "problem", f"{_named(item)}; {AGAIN}", item) for item in items]
+    more = (status.get("set_aside_count") or 0) - len(items)
+    if more > 0:
+        told = f"{more} {'more were' if items else 'were'} set aside and are not named here; {AGAIN}"
+        checks.append(Check("set_aside", "problem", told, {"count": status["set_aside_count"]}))
+    return checks
+
+
+def _named(item: dict[str, Any]) -> str:
+    """Return what was set aside, where, since when and why, in words."""
+    what = str(item.get("run_id") or item.get("key") or "without a name")[:200]
+    first, last = item.get("first_seq"), item.get("last_seq")
+    journal = ""
+    if first is not None:
+        journal = f", journal {first}" if last in (None, first) else f", journal {first} to {last}"
+    row = f", row {item['row']}" if item.get("row") is not None else ""
+    key = f", key {item['key']}" if item.get("run_id") and item.get("key") else ""
+    project = f" of project {item['project']}" if item.get("project") not in (None, "", "default") else ""
+    since = f" since {moment(item['since_ns'])}" if item.get("since_ns") else ""
+    why = _short(item.get("reason") or "no reason is known")
+    return f"{item.get('kind', 'something')} {what}{project} is set aside in {item.get('stage', 'the store')}{since}" \
+        f"{journal}{row}{key}: {why}"  # fmt: skip
+
+
+def _short(text: object) -> str:
+    return str(text)[:300]
+
+
+def _groups(n: int) -> str:
+    return "1 group" if n == 1 else f"{n} groups"
+
+
+def _behind(status: Status, settings: Settings, now_ns: int) -> Check:
+    """Return how far the run model is behind the journal, as the journal itself tells."""
+    facts = {k: status.get(k) for k in ("journal_seq", "applied_seq", "runs_seq", "lag_s", "newest_received_ns")}
+    done = status.get("runs_seq") or 0
+    last, since_ns = unread(settings, done)
+    last = max(last, status.get("journal_seq") or 0)
+    if last <= done:
+        return Check("lag", "ok", "everything is visible", facts)
+    waited_s = status.get("lag_s") or 0.0
+    if since_ns:
+        waited_s = max(waited_s, (now_ns - since_ns) / 1e9)
+        facts["since_ns"] = since_ns
+    count = _groups(last - done)
+    since = f" since {moment(since_ns)}" if since_ns else ""
+    told = f"{count} behind the journal for {waited_s:.0f} s{since}"
+    if waited_s >= _LATE_S:
+        advice = (
+            "nothing is lost; look at what is said of the store here and in its log. It catches up by itself where "
+            "it only had too much to do"
+        )
+        return Check("lag", "problem", f"{told}; {advice}", facts)
+    if waited_s > _FLUSHES * settings.store.flush.total_seconds():
+        return Check("lag", "note", f"{told}; more than a few flushes (store.flush)", facts)
+    return Check("lag", "ok", f"{count} just arrived", facts)
+
+
+def unread(settings: Settings, done: int) -> tuple[int, int]:
+    """Return the journal's newest number, and when the oldest group after number *done* came, ns; 0 if unknown."""
+    reader = Reader(settings.data)
+    try:
+        last = reader.last_seq()
+        entries = reader.entries(done, 1) if last > done else []
+    except sqlite3.Error:  # busy or damaged: receive says so
+        return 0, 0
+    finally:
+        reader.close()
+    return last, entries[0].received_ns if entries else 0
+
+
+def waiting(settings: Settings, now_ns: int | None = None) -> Check:
+    """Return how far the store is, from the files: while none runs, or from *now_ns* on one that does not answer."""
+    if not (settings.data / CONTROL_FILE).exists():
+        return Check("lag", "ok", "nothing was received here yet")
+    marks = read_marks(settings.data)
+    applied = marks.get("applied", 0)
+    last, since_ns = unread(settings, applied)
+    facts = {"journal_seq": last, "applied_seq": applied, "checkpointed": marks.get(CHECKPOINTED, 0)}
+    if last > applied:
+        if now_ns is not None:
+            since = f" since {moment(since_ns)}" if since_ns else ""
+            return Check("lag", "problem", f"{_groups(last - applied)} not taken up{since}; nothing is lost", facts)
+        return Check("lag", "note", f"{last - applied} groups in the journal wait for the store to start", facts)
+    if now_ns is not None:
+        return Check("lag", "ok", "the store had taken up everything, as far as the files tell", facts)
+    return Check("lag", "ok", "the store had taken up everything when it ended", facts)
