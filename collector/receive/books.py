@@ -147,7 +147,7 @@ class Books:
                     self.rejected.labels(*path, reason)
                 for encoding in ENCODINGS if transport == "http" else ENCODINGS[:1]:
                     for outcome in OUTCOMES:
-                        if outcome not in ("no_such_path", "not_http"):
+                        if outcome not in ("no_such_path", "not_http", "head_too_large"):
                             self.requests.labels(*path, encoding, outcome)
         for transport in TRANSPORTS:
             for outcome in _ANYWHERE:

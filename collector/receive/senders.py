@@ -32,13 +32,17 @@ class Senders:
         self._changed: set[tuple[str, ...]] = set()
         self._windows: dict[tuple[str, ...], tuple[int, int | None, int | None]] = {}
         self._saved = time.monotonic()
+        self._fresh = False
+        """Whether there is a kind that was not written yet: people wait to see the first request arrive."""
 
     def seen(self, via: Via, signal: str, encoding: str, origins: tuple[Origin, ...], received_ns: int) -> None:
         """Note a request that was taken; one without records says nothing about its SDK."""
         for origin in origins or _NOBODY:
             path = (via.transport, signal, encoding, via.agent, via.agent_version)
             key = (*path, origin.dialect, origin.language, origin.sdk_version)
-            sender = self._known.pop(key, None) or Sender(*key, first_ns=received_ns)
+            sender = self._known.pop(key, None)
+            if sender is None:
+                sender, self._fresh = Sender(*key, first_ns=received_ns), True
             sender.requests += 1
             sender.records += origin.records
             sender.last_ns = received_ns
@@ -63,9 +67,10 @@ class Senders:
         return this if before is None else min(this, before)
 
     def save(self, *, now: bool = False) -> None:
-        """Write what changed, at most every few seconds unless it must be *now*."""
-        if not self._changed or (not now and time.monotonic() - self._saved < _SAVE_S):
+        """Write what changed: a new kind when asked, counts at most every few seconds unless it must be *now*."""
+        if not self._changed or not (now or self._fresh or time.monotonic() - self._saved >= _SAVE_S):
             return
+        self._fresh = False
         try:
             self._control.save_senders([self._known[key] for key in self._changed])
             self._changed.clear()

@@ -12,6 +12,8 @@ from oracle import Oracle
 from senders import Sender
 from stack import Stack, running, until
 
+from collector.cli import root
+
 pytestmark = pytest.mark.faults
 
 SETTINGS = {
@@ -67,8 +69,10 @@ def answer(stack: Stack) -> int:
     return said.status_code
 
 
-def test_below_the_free_space_that_is_asked_for_requests_are_refused(small: Path) -> None:
-    """With less than journal.free_disk free, requests get 503 and a delay; with room again they are taken."""
+def test_below_the_free_space_that_is_asked_for_requests_are_refused(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With less than journal.free_disk free, requests get 503 and a delay, doctor says why; later they are taken."""
     oracle = Oracle(11)
     with running(small / "data", env={**SETTINGS, "RUNWELL_JOURNAL__FREE_DISK": "8MiB"}) as stack:
         sender = Sender(stack.url_now, "http")
@@ -76,6 +80,11 @@ def test_below_the_free_space_that_is_asked_for_requests_are_refused(small: Path
         ballast = fill(small, 4 * 2**20)
         until(lambda: answer(stack) == 503, why="a refusal")
         assert deliver(stack, sender, oracle, 3) == 0
+        capsys.readouterr()
+        assert root.run(["doctor", "--data", str(stack.data)]) == 1
+        (told,) = [line for line in capsys.readouterr().out.splitlines() if "receive refuses" in line]
+        assert "503 at /readyz: disk is nearly full" in told
+        assert "make room on the disk" in told
         # A checkpoint that found no room ended the store; the next one answers.
         assert until(lambda: stack.client.status()["rows"], why="questions to be answered")["logs"] >= 0
         ballast.unlink()

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.cli import root
 from collector.control.senders import Sender
 from collector.doctor import connect
 from tests.ops import traffic
+from tests.ops.doctors import Doctor, checks, free_ports
 from tests.ops.traffic import post
 from tests.stack import Stack, running
 
@@ -25,43 +25,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 AHEAD, BEHIND = 7 * 10**9, -7 * 10**9
 
 
-class Doctor:
-    """Calls the command as a shell would."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def text(self, *arguments: str) -> tuple[int, str]:
-        """Return the exit code and what was printed."""
-        self._capsys.readouterr()
-        code = root.run(["doctor", *arguments])
-        return code, self._capsys.readouterr().out
-
-    def json(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """Return the exit code and the report."""
-        code, out = self.text("--format", "json", *arguments)
-        return code, json.loads(out)
-
-
 @pytest.fixture
 def doctor(capsys: pytest.CaptureFixture[str]) -> Doctor:
     """The command."""
     return Doctor(capsys)
-
-
-def checks(report: dict[str, Any], name: str, state: str | None = None) -> list[str]:
-    """Return the messages of the checks called *name*."""
-    return [c["message"] for c in report["checks"] if c["name"] == name and state in (None, c["state"])]
-
-
-def free_ports() -> list[str]:
-    """Return options for three ports that were free just now."""
-    options = []
-    for option in ("--http-port", "--grpc-port", "--api-port"):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            options += [option, str(s.getsockname()[1])]
-    return options
 
 
 def trigger_logs() -> bytes:
@@ -227,6 +194,22 @@ def test_backward_spans_stay_out_of_statistics(stack: Stack) -> None:
     assert rows == [{"duration_ns": None}]
     quality = {row["kind"]: row for row in stack.client.query("time_quality").to_dicts()}
     assert quality["spans"]["end_before_start"] == 1
+
+
+def test_a_stopped_store_is_a_problem(doctor: Doctor, stack: Stack) -> None:
+    """A store that hangs is named as one that does not answer, not as a stranger; what waits in the journal is told."""
+    store = stack.child("store")
+    store.suspend()
+    try:
+        assert post(stack.url("http"), "logs", traffic.logs(1)).status_code == 200
+        code, report = doctor.json("--data", str(stack.data))
+    finally:
+        store.resume()
+    assert code == 1
+    assert "does not answer" in checks(report, "port_api", "problem")[0]
+    assert "the store does not answer" in checks(report, "store", "problem")[0]
+    assert checks(report, "lag", "problem")[0].startswith("1 group not taken up since 20")
+    assert checks(report, "receive", "ok")
 
 
 def test_after_the_end_the_files_tell(doctor: Doctor, tmp_path: Path) -> None:

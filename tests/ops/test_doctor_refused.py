@@ -1,0 +1,235 @@
+"""What `runwell doctor` says of requests that were refused: every mistake is made for real, and read in the report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from collector.control.refusals import AGAIN, REASONS, SLOT_NS, Reason, Refusal, Traffic
+from collector.doctor.found import HOUR_NS, LATELY_NS
+from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused
+from tests.ops import traffic
+from tests.ops.doctors import Doctor, checks
+from tests.ops.traffic import Scrape, call, post
+from tests.otlp.receiver import Receiver, receiving
+from tests.stack import until
+
+AGENT = "OTel-OTLP-Exporter-Python/1.45.2"
+PROTOBUF = "application/x-protobuf"
+DOCS = Path(__file__).parents[2] / "docs/doctor.md"
+NOW = 1_795_500_000 * 10**9
+
+
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """The command."""
+    return Doctor(capsys)
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A receive process and its gate that take bodies of up to 64 KiB, slowly sent ones for a second."""
+    data = tmp_path_factory.mktemp("refused") / "data"
+    limits = {"body": 65_536, "body_time": timedelta(seconds=1), "header_size": 4_096}
+    with receiving(data, limits=limits) as made:
+        where = {"http": made.http_port, "grpc": made.grpc_port}
+        addresses = {name: {"host": "127.0.0.1", "port": port} for name, port in where.items()}
+        (data / "runwell.json").write_text(json.dumps({"pid": os.getpid(), **addresses}))
+        yield made
+
+
+def http(path: str, method: str = "POST", **headers: str) -> Callable[[Receiver], object]:
+    """Return what sends a request of an exporter, with other headers where given."""
+    given = {"user-agent": AGENT, "content-type": PROTOBUF} | {k.replace("_", "-"): v for k, v in headers.items()}
+
+    def send(to: Receiver) -> object:
+        body = None if method == "GET" else traffic.logs(1)
+        return httpx.request(method, to.url + path, content=body, headers=given, trust_env=False)
+
+    return send
+
+
+def raw(data: bytes) -> Callable[[Receiver], object]:
+    """Return what sends bytes to the HTTP port and waits for the answer."""
+
+    def send(to: Receiver) -> object:
+        with socket.create_connection(("127.0.0.1", to.http_port)) as s:
+            s.settimeout(10)
+            s.sendall(data)
+            return s.recv(4096)
+
+    return send
+
+
+def tls(to: Receiver) -> None:
+    """Begin TLS on the HTTP port, as an endpoint with https:// does."""
+    with socket.create_connection(("127.0.0.1", to.http_port)) as s, contextlib.suppress(ssl.SSLError, OSError):
+        ssl.create_default_context().wrap_socket(s, server_hostname="localhost")
+
+
+def rpc(port: str, method: str) -> Callable[[Receiver], object]:
+    """Return what makes a gRPC call to a port."""
+
+    def send(to: Receiver) -> object:
+        with grpc.insecure_channel(f"127.0.0.1:{getattr(to, port)}") as channel, contextlib.suppress(grpc.RpcError):
+            return channel.unary_unary(method)(b"", timeout=3)
+
+    return send
+
+
+LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
+MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
+    ("no_such_path", http("/otlp/v1/logs")),
+    ("no_such_path", http("/v1/logs/v1/logs")),
+    ("no_such_path", http("/")),
+    ("no_such_path", http(LOGS, content_type="application/grpc-web+proto", user_agent="grpc-web-javascript/0.1")),
+    ("wrong_method", http("/v1/logs", method="GET")),
+    ("preflight", http("/v1/logs", method="OPTIONS", origin="https://a.b", access_control_request_method="POST")),
+    ("bad_input", lambda to: post(to.url, "logs", b"\xff", user_agent=AGENT)),
+    ("bad_input", lambda to: call(f"127.0.0.1:{to.grpc_port}", "traces", b"\xff")),
+    ("not_http", raw(b"HELLO\r\n\r\n")),
+    ("http2", rpc("http_port", LOGS)),
+    ("tls", tls),
+    ("unsupported_type", http("/v1/logs", content_type="text/plain")),
+    ("unsupported_encoding", http("/v1/logs", content_encoding="br")),
+    ("too_large", lambda to: post(to.url, "logs", bytes(70_000), user_agent=AGENT)),
+    ("head_too_large", http("/v1/logs", x_long="x" * 5_000)),
+    ("too_slow", raw(HEAD + b"Content-Length: 9\r\n\r\n{")),
+    ("no_such_grpc_method", rpc("grpc_port", "/opentelemetry.proto.experimental.arrow.v1.ArrowLogsService/ArrowLogs")),
+]
+VISITS = [
+    http("/", method="GET", user_agent="Mozilla/5.0 (X11)"),
+    http("/v1/logs", method="GET", user_agent="Mozilla/5.0 (X11)"),
+    rpc("grpc_port", "/grpc.health.v1.Health/Check"),
+]
+
+
+@pytest.mark.e2e
+def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receiver) -> None:
+    """Each way in which an exporter is refused is a problem that says what is lost and what to do, and is over once it
+    is taken; a visitor's is a note; all of them are in /metrics, and what was asked of health is not."""
+    before = Scrape(receiver.url).value("runwell_receive_requests_total")
+    for _, send in MISTAKES:
+        send(receiver)
+    for visit in VISITS:
+        visit(receiver)
+
+    def seen() -> dict[str, Any] | None:
+        _, report = doctor.json("--data", str(receiver.data))
+        found = [c["facts"]["reason"] for c in report["checks"] if c["name"] == "refused"]
+        return report if {reason for reason, _ in MISTAKES} <= set(found) else None
+
+    report = until(seen, seconds=15, why="every mistake in the report")
+    rows = [c for c in report["checks"] if c["name"] == "refused"]
+    problems = [c for c in rows if c["state"] == "problem"]
+    assert sum(c["facts"]["count"] for c in problems) >= len(MISTAKES) - 1  # gRPC may knock more than once
+    assert {c["facts"]["reason"] for c in problems} == {r for r, _ in MISTAKES} - {"not_http"}
+    assert sum(c["facts"]["count"] for c in rows if c["facts"]["look"] == "visitor") == len(VISITS) + 1
+    for c in problems:
+        assert "what it sent is lost" in c["message"]
+        over_http1 = c["facts"]["reason"] == "no_such_path" and c["facts"]["where"] == "grpc"
+        remedy = OVER_HTTP1 if over_http1 else REMEDIES[c["facts"]["reason"]]
+        helps = remedy.helps.format(
+            http=receiver.url, grpc=f"http://127.0.0.1:{receiver.grpc_port}", signal=c["facts"]["signal"] or "logs"
+        )
+        assert c["message"].endswith(f"To do: {helps}")
+    counted = Scrape(receiver.url).value("runwell_receive_requests_total") - before
+    assert counted >= len(MISTAKES) + len(VISITS)
+
+    assert post(receiver.url, "logs", traffic.logs(1), user_agent=AGENT).status_code == 200
+
+    def over() -> list[str] | None:
+        _, report = doctor.json("--data", str(receiver.data))
+        ended = [m for m in checks(report, "refused", "note") if m.startswith("python-1.45.2")]
+        return ended if not [m for m in checks(report, "refused", "problem") if m.startswith("python")] else None
+
+    ended = until(over, seconds=15, why="the exporter's refusals to be over")
+    assert ended
+    assert all("it is over: taken since" in said for said in ended)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_has_a_remedy_that_is_documented(reason: Reason) -> None:
+    """Each reason says what it means and what helps, and docs/doctor.md has both, word for word."""
+    remedy = REMEDIES[reason]
+    helps = remedy.helps.format(http="`http://HOST:4318`", grpc="`http://HOST:4317`", signal="logs")
+    codes = " / ".join(filter(None, (remedy.code, remedy.grpc_code)))
+    assert f"| {codes} | {remedy.means} | {helps} |" in DOCS.read_text()
+
+
+def kind(reason: Reason = "bad_input", look: str = "exporter", **rest: Any) -> Refusal:
+    """Return a kind of refusal, last seen a minute ago."""
+    at = NOW - 60 * 10**9
+    given = {"agent": "python", "agent_version": "1.45", "where": "otlp", "count": 3, "first_ns": at, "last_ns": at}
+    return Refusal(transport="http", signal="logs", look=look, reason=reason, **(given | rest))  # type: ignore[arg-type]
+
+
+def state(r: Refusal, traffic: Traffic | None = None, later_ns: int = 0) -> str | None:
+    """Return how a kind is told *later_ns* after now; None where it is not told any more."""
+    (found,) = refused([r], [traffic] if traffic else [], NOW + later_ns)
+    return None if found.facts.get("reason") is None else found.state
+
+
+def test_a_refusal_is_not_cried_for_ever() -> None:
+    """It is a note once the same exporter is taken, and gone after a day; until then it stays a problem."""
+    taken = kind(taken_ns=NOW)
+    assert [state(kind()), state(kind(), later_ns=12 * HOUR_NS), state(kind(), later_ns=LATELY_NS)] == [
+        "problem", "problem", None,
+    ]  # fmt: skip
+    assert (state(taken), state(taken, later_ns=LATELY_NS)) == ("note", None)
+
+
+def test_what_is_taken_in_between_does_not_hide_it() -> None:
+    """Where some requests of a kind are taken and others refused, and where nothing is known of the sender, it is over
+    only after a quarter of an hour without a refusal."""
+    for r in (kind(mixed=1, taken_ns=NOW), kind("tls", where="none", agent="none", taken_ns=NOW)):
+        assert (state(r), state(r, later_ns=QUIET_NS)) == ("problem", "note")
+
+
+def test_what_may_be_sent_again_is_told_apart() -> None:
+    """A 503 loses nothing of a client that sends again, and is over in an hour; anything else loses what was sent."""
+    for reason in REASONS:
+        (found,) = refused([kind(reason)], [], NOW)
+        assert ("what it sent is lost" in found.message) == (reason not in AGAIN)
+        assert ("loses nothing" in found.message) == (reason in AGAIN)
+        assert state(kind(reason), later_ns=2 * HOUR_NS) == ("note" if reason in AGAIN else "problem")
+
+
+@pytest.mark.parametrize(
+    ("look", "answered", "refusals", "told"),
+    [
+        ("sender", 100, 1, "note"), ("sender", 100, 2, "problem"), ("sender", 1, 1, "problem"),
+        ("visitor", 1, 1, "note"), ("visitor", 900, 9, "note"), ("visitor", 900, 10, "problem"),
+        ("visitor", 1000, 10, "note"), ("exporter", 10**6, 1, "problem"),
+    ],
+)  # fmt: skip
+def test_others_are_a_problem_above_one_percent(look: str, answered: int, refusals: int, told: str) -> None:
+    """What is no exporter is a problem above 1 % of the last hour's requests, and a visitor not before the tenth; what
+    was refused in earlier hours is not."""
+    slot = NOW // SLOT_NS * SLOT_NS
+    hour = Traffic(slot, answered, **{look: refusals})  # type: ignore[arg-type]
+    assert state(kind(look=look), hour) == told
+    old = kind(look=look, last_ns=NOW - 2 * HOUR_NS)
+    assert state(old, hour) == ("problem" if look == "exporter" else "note")
+    assert state(kind(look=look), Traffic(slot - 2 * HOUR_NS, 1, **{look: 20})) == (  # type: ignore[arg-type]
+        "problem" if look == "exporter" else "note"
+    )
+
+
+def test_many_kinds_are_summed_up() -> None:
+    """Of very many kinds the worst are told one by one and the rest in one line, which is a problem if one of it is."""
+    found = refused([kind(agent_version=f"1.{i}") for i in range(99)] + [kind(look="visitor", agent="none")], [], NOW)
+    assert [c.state for c in found] == ["problem"] * 21
+    assert "240 requests of 80 further kinds" in found[-1].message

@@ -1,0 +1,141 @@
+"""What `runwell doctor` says of a store that is not well: each thing is broken, and the report names it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from collector.doctor import receive, store
+from tests.ops.doctors import Doctor, StandIn, checks, free_ports, standing_in
+
+pytestmark = pytest.mark.e2e
+SECOND = 10**9
+AT = 1_795_500_000 * SECOND
+RUN = {
+    "stage": "runs", "kind": "run", "project": "default", "key": "9f3c", "run_id": "run_bad", "first_seq": 12,
+    "last_seq": 15, "row": None, "reason": "InvalidOperationError: conversion", "since_ns": AT,
+}  # fmt: skip
+RECORD = {
+    "stage": "apply", "kind": "record", "project": "shop", "key": "logs", "run_id": None, "first_seq": 7,
+    "last_seq": 7, "row": 3, "reason": "ConversionException", "since_ns": AT,
+}  # fmt: skip
+
+
+@pytest.fixture
+def doctor(capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """The command."""
+    return Doctor(capsys)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """A read API that says what a test wants."""
+    with standing_in(tmp_path_factory.mktemp("standin") / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def told(doctor: Doctor, api: StandIn) -> Iterator[Any]:
+    """Return a function that gives the report on a store that says of itself what it is given."""
+
+    def read(reason: str = "", **said: Any) -> tuple[int, dict[str, Any]]:
+        api.said, api.reason = said, reason
+        return doctor.json("--data", str(api.data), *free_ports())
+
+    yield read
+    api.said, api.reason = {}, ""
+
+
+def test_a_store_that_is_well_has_no_problem(told: Any) -> None:
+    """A store that is ready, and one of an older version that says less of itself, is no problem."""
+    code, report = told()
+    assert (code, report["problems"]) == (0, 0)
+    assert checks(report, "store", "ok") == ["the store answers and is ready"]
+    assert checks(report, "lag", "ok") == ["everything is visible"]
+
+
+def test_a_503_is_a_problem_with_its_reason(told: Any) -> None:
+    """A store that is not ready is a problem that repeats why, and each reason has its own remedy."""
+    code, report = told(reason="the store cannot write: IOException")
+    assert code == 1
+    (said,) = checks(report, "store", "problem")
+    assert "503 at /readyz: the store cannot write: IOException" in said
+    assert "Make room on the disk" in said
+    (said,) = checks(told(reason="the store is 70 s behind the journal")[1], "store", "problem")
+    assert said.endswith(f"the store is 70 s behind the journal; {store.STALE}")
+
+
+def test_a_writer_that_fails_is_a_problem(told: Any, api: StandIn) -> None:
+    """A store that answers and cannot write is a problem, with the reason and where to look."""
+    code, report = told(writer="OutOfMemoryException")
+    assert code == 1
+    (said,) = checks(report, "writer", "problem")
+    assert "cannot write: OutOfMemoryException" in said
+    assert str(api.data) in said
+
+
+def test_each_failing_job_is_a_problem(told: Any) -> None:
+    """Every job that fails is named with its reason, and that its numbers stay as they were."""
+    code, report = told(failing_jobs={"retries": "InvalidOperationError", "calls": "MemoryError"})
+    assert (code, report["problems"]) == (1, 2)
+    said = checks(report, "job", "problem")
+    assert ["retries fails: InvalidOperationError" in said[0], "calls fails: MemoryError" in said[1]] == [True, True]
+    assert all("its numbers stay as they were" in s for s in said)
+
+
+def test_what_was_set_aside_is_named(told: Any) -> None:
+    """Each run or record that was set aside is a problem with stage, numbers, row and reason; more are counted."""
+    code, report = told(set_aside_count=5, set_aside_items=[RUN, RECORD])
+    assert code == 1
+    run, record, more = checks(report, "set_aside", "problem")
+    when = "since 2026-11-24T06:00:00Z"
+    assert run.startswith(f"run run_bad is set aside in runs {when}, journal 12 to 15, key 9f3c: InvalidOperationError")
+    assert record.startswith(f"record logs of project shop is set aside in apply {when}, journal 7, row 3: Conversion")
+    assert more.startswith("3 more were set aside")
+    assert all("tries again when that changes and after an upgrade" in said for said in (run, record, more))
+    facts = [c["facts"] for c in report["checks"] if c["name"] == "set_aside"]
+    assert facts[:2] == [RUN, RECORD]
+
+
+def test_what_was_set_aside_cannot_steer_the_terminal(doctor: Doctor, api: StandIn, told: Any) -> None:
+    """A run's id and a reason are shown without what a terminal would obey, and not without end."""
+    told(set_aside_items=[{**RUN, "run_id": "a\x1b[2J\u202e" * 99, "reason": "\x1b[31m" * 999}])
+    api.said = {"set_aside_items": [{**RUN, "run_id": "a\x1b[2J\u202e" * 99, "reason": "\x1b[31m" * 999}]}
+    _, out = doctor.text("--data", str(api.data), *free_ports())
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) < 1_200
+
+
+def test_the_journal_says_what_is_behind(told: Any, api: StandIn) -> None:
+    """What waits longer than a few flushes is a note, from ten seconds on a problem with number and time, whatever the
+    store says of its lag."""
+    done = api.journal.last_seq
+    rows = {"logs": pa.table({"x": [1]})}
+    for age_s, state in ((60, "problem"), (5, "note"), (0, "ok")):
+        seq = api.journal.append(rows, [], time.time_ns() - age_s * SECOND)
+        code, report = told(runs_seq=seq - 1, applied_seq=seq - 1, journal_seq=seq, lag_s=0.0)
+        (said,) = checks(report, "lag", state)
+        assert said.startswith("1 group")
+        assert code == (state == "problem")
+    (said,) = checks(told(runs_seq=done, lag_s=0.0)[1], "lag", "problem")
+    assert said.startswith("3 groups behind the journal for 6")
+    assert "since 20" in said
+    assert "nothing is lost" in said
+    assert checks(told(runs_seq=seq, lag_s=0.0)[1], "lag", "ok") == ["everything is visible"]
+
+
+@pytest.mark.parametrize(("words", "helps"), receive.REMEDIES)
+def test_why_receive_refuses_has_a_remedy(api: StandIn, words: str, helps: str) -> None:
+    """Each reason by which receive is not ready is one that it gives, and is told with its remedy."""
+    gives = (Path(__file__).parents[2] / "collector/receive/admit.py").read_text()
+    assert words in gives
+    api.reason = f"{words} now; try again"
+    (found,) = receive.receive(api.url, api.data)
+    assert found.state == "problem"
+    assert api.reason in found.message
+    assert found.message.endswith(helps.format(data=api.data))
