@@ -30,7 +30,9 @@ def freshness() -> None:
         st.badge(strings.AWAY_TITLE, color="red", icon=":material/cloud_off:")
         st.text(visible(e.message))
         return
-    if now["lag_s"] > 2:
+    if now.get("writer"):
+        st.badge(strings.WRITER_FAILS, color="red", icon=":material/edit_off:")
+    elif now["lag_s"] > 2:
         st.badge(strings.BEHIND.format(lag=duration(now["lag_s"] * 1e9)), color="orange", icon=":material/schedule:")
     else:
         st.badge(strings.FRESH, color="green", icon=":material/check_circle:")

@@ -19,6 +19,8 @@ from collector.journal import Entry
 from collector.model.tables import RAW
 
 JOBS = ("apply", "runs", "checkpoint")
+STAGES = ("apply", "runs", "statistics", "rules", "reports")
+"""Where something that cannot be worked out is set aside alone."""
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for each series helps nobody
 _PREFIX = "runwell_store"
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
@@ -43,6 +45,7 @@ class Books:
         self.damaged = g("damaged_groups", "Journal groups that could not be read and were passed.")
         self.lost = g("lost_groups", "Journal groups that were acknowledged and are not there any more.")
         self.set_aside = g("set_aside_files", "Damaged files set aside when the store was opened.")
+        self.set_aside_work = g("set_aside", "Runs, records, series and rules set aside: not worked out.", "stage")
         self.jobs = Histogram(
             f"{_PREFIX}_job_seconds", "Time a job took.", ("job",), buckets=_BUCKETS, registry=self.registry
         )
@@ -50,6 +53,8 @@ class Books:
             self.rows.labels(table)
         for job in JOBS:
             self.jobs.labels(job)
+        for stage in STAGES:
+            self.set_aside_work.labels(stage)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

@@ -7,9 +7,10 @@ import time
 import polars as pl
 import streamlit as st
 
+from collector.api.client import ApiError
 from collector.model.statistics import ENOUGH, share, wilson
 from dashboard import data, strings
-from dashboard.parts import attention, charts, look, totals
+from dashboard.parts import attention, charts, look, totals, trouble
 from dashboard.parts.text import NONE, visible
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
@@ -49,11 +50,18 @@ def task_table(tasks: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
 
 
+try:
+    troubles = trouble.items(data.status())
+except ApiError as e:
+    troubles = trouble.unknown(e.message)
 now = data.query(f"page_totals{chosen.tables}", **where).row(0, named=True)
 if not now["runs"]:
     st.html(
         f'<span class="rw-kpis" data-from="{start}" data-to="{end}"></span><span data-kpi="runs" data-value="0"></span>'
     )
+    if troubles:  # the likeliest reason why there is no run
+        with look.card(strings.ATTENTION, strings.ATTENTION_STORE, key="attention"):
+            attention.show(attention.some_of_each(troubles))
     look.notice(f"**{strings.EMPTY_TITLE}.** {strings.EMPTY}", icon="inbox")
     st.stop()
 then = data.query(f"page_totals{chosen.tables}", **before).row(0, named=True)
@@ -89,7 +97,8 @@ with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="atten
     # Reports are of all environments; where one is chosen they are left to their page.
     made = [] if where["environment"] else [r for r in data.reports() if start <= r["as_of_ns"] < end]
     known = max(start, levels["since_ns"][0]) if levels.height else start
-    attention.show(attention.items(now, tasks, levels, findings, min(end, time.time_ns()) - known, made))
+    over_ns = min(end, time.time_ns()) - known
+    attention.show(attention.items(now, tasks, levels, findings, over_ns, made, troubles))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
 cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=hours)

@@ -10,7 +10,7 @@ import streamlit as st
 from collector.api.client import ApiError
 from dashboard import data, strings
 from dashboard.parts import findings, look, records, run_view
-from dashboard.parts.text import duration, visible, visible_json
+from dashboard.parts.text import duration, safe, visible, visible_json
 
 look.plain_header()
 st.page_link("app_pages/runs.py", label=strings.RUNS, icon=":material/arrow_back:")
@@ -28,6 +28,8 @@ except ApiError as e:
     st.stop()
 run = found["run"]
 
+if run.get("set_aside"):
+    look.notice(strings.RUN_SET_ASIDE.format(reason=safe(run["set_aside"], 500)), icon="rule")
 run_view.FACTS(data=run_view.facts(run), key="facts")
 if len(found["same_id"]) > 1 and not st.query_params.get("run_key"):
     st.caption(strings.SEVERAL.format(n=len(found["same_id"])))

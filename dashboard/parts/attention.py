@@ -1,7 +1,8 @@
-"""What needs attention: failures, full queues, slow tasks, conventions; each one leads to where it is seen."""
+"""What needs attention: trouble of the store, failures, full queues, slow tasks, conventions, and where it is seen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ Color = Literal["red", "orange", "violet", "gray"]
 @dataclass(frozen=True)
 class Item:
     """One thing to look at: *title* and *detail* hold escaped telemetry, *rank* is the kind's place and how much of
-    it, most negative first; *page* and *state* are where it leads and what is chosen there."""
+    it, most negative first; *page* and *state* are where it leads, nowhere without a page, and what is chosen there."""
 
     icon: str
     color: Color
@@ -48,11 +49,12 @@ def items(
     findings: list[dict[str, Any]],
     over_ns: int,
     reports: list[dict[str, Any]],
+    trouble: Sequence[Item] = (),
 ) -> list[Item]:
     """Return what stands out, one of each kind before a second of any.
 
     *queues*: rows of page_queue_levels of the range, *over_ns* of which is past; *findings*: of the conventions;
-    *reports*: those made in the range, the newest first.
+    *reports*: those made in the range, the newest first; *trouble*: of the store itself.
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
@@ -84,7 +86,7 @@ def items(
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
         state = {"status": ["unknown"]}
         found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
-    return _some_of_each([*found, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
+    return some_of_each([*trouble, *found, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
 
 
 def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
@@ -126,7 +128,7 @@ def _reported(reports: list[dict[str, Any]]) -> list[Item]:
     return [Item("troubleshoot", "red", title, detail, (-1, 0), "reports", {}, {"report": latest["id"]})]
 
 
-def _some_of_each(found: list[Item]) -> list[Item]:
+def some_of_each(found: list[Item]) -> list[Item]:
     """Return the first of each kind, then more of the kinds as there is room, in order."""
     ranked = sorted(found, key=lambda i: i.rank)
     place: dict[int, int] = {}
@@ -145,7 +147,9 @@ def show(found: list[Item]) -> None:
         with st.container(horizontal=True, gap="small", vertical_alignment="top", wrap=False):
             st.badge(" ", icon=f":material/{item.icon}:", color=item.color)
             with st.container(gap=None, key=f"attention_{i}"):
-                if st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
+                if not item.page:
+                    st.markdown(f"**{item.title}**")
+                elif st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
                     # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
                     st.session_state.update({**(FILTERS if item.page == "runs" else {}), **item.state})
                     st.switch_page(f"app_pages/{item.page}.py", query_params=item.params)

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import routes
+from collector.api.client import Client
 from collector.cli import root
 from collector.control import Control
 from collector.journal import Journal
@@ -63,7 +64,7 @@ def free_ports() -> list[str]:
 
 @dataclass
 class StandIn:
-    """The real read API over an empty store, which says of itself what it is told to."""
+    """The real read API over what is in a directory, which says of itself what it is told to."""
 
     data: Path
     journal: Journal
@@ -76,24 +77,35 @@ class StandIn:
         where = json.loads((self.data / "runwell.json").read_text())["api"]
         return f"http://{where['host']}:{where['port']}"
 
+    def ask(self, question: str) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT."""
+        client = Client(self.url)
+        try:
+            rows: list[dict[str, Any]] = client.sql(question).table.to_pylist()
+        finally:
+            client.close()
+        return rows
+
     def status(self) -> dict[str, Any]:
         """Return what a store that is well says, and what the test adds to it."""
-        well = {"journal_seq": self.journal.last_seq, "applied_seq": self.journal.last_seq,
-                "runs_seq": self.journal.last_seq, "lag_s": 0.0, "newest_received_ns": None, "damaged_groups": 0,
-                "lost_groups": 0, "set_aside": [], "failing_jobs": {}}  # fmt: skip
+        well = {
+            **dict.fromkeys(("journal_seq", "applied_seq", "runs_seq"), self.journal.last_seq),
+            "lag_s": 0.0, "newest_received_ns": None, "damaged_groups": 0, "lost_groups": 0, "set_aside": [],
+            "failing_jobs": {}, "rows": {"runs": 0, "logs": 0, "spans": 0},
+        }  # fmt: skip
         return {**well, **self.said}
 
 
 @contextmanager
 def standing_in(data: Path) -> Iterator[StandIn]:
     """Answer on a port of its own, as the store of the data directory *data*, until the block ends."""
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     Control.open(data).close()
     store = StandIn(data, Journal.open(data))
     settings = Settings(data=data)
     database = Database.open(data, settings.store)
     none = Response("[]", media_type="application/json")
-    more = [Route(f"/api/v1/reports/{name}", lambda request: none) for name in ("deliveries", "firings")]
+    more = [Route(f"/api/v1/reports{name}", lambda request: none) for name in ("", "/deliveries", "/firings")]
     app = routes.application(database, settings, store.status, lambda: store.reason, lambda: INFO, more)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)

@@ -1,0 +1,63 @@
+"""What the store has trouble with, as items that need attention: it cannot write, jobs fail, what is set aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboard import strings
+from dashboard.parts.attention import Item
+from dashboard.parts.text import count, safe
+
+_PAGES = {"rule": "conventions"}
+"""Where that is seen which was set aside, apart from runs; without a page it leads nowhere."""
+LONGEST = 200
+
+
+def items(status: dict[str, Any]) -> list[Item]:
+    """Return what `/api/v1/status` tells of trouble; a store of an older version tells less."""
+    return [*_writer(status), *_jobs(status), *_set_aside(status)]
+
+
+def unknown(message: str) -> list[Item]:
+    """Return the item that stands for all others while the store does not tell."""
+    return [Item("help", "red", strings.STATUS_UNKNOWN, safe(message, LONGEST), (-5, 0), "", {})]
+
+
+def _writer(status: dict[str, Any]) -> list[Item]:
+    if not (why := status.get("writer")):
+        return []
+    detail = strings.WRITER_FAILS_DETAIL.format(reason=safe(str(why), LONGEST))
+    return [Item("edit_off", "red", strings.WRITER_FAILS, detail, (-5, 0), "", {})]
+
+
+def _jobs(status: dict[str, Any]) -> list[Item]:
+    return [
+        Item(
+            "sync_problem", "red", strings.JOB_FAILS.format(job=safe(job)),
+            strings.JOB_FAILS_DETAIL.format(reason=safe(str(why), LONGEST)), (-4, place), "", {},
+        )
+        for place, (job, why) in enumerate((status.get("failing_jobs") or {}).items())
+    ]  # fmt: skip
+
+
+def _set_aside(status: dict[str, Any]) -> list[Item]:
+    """Return an item for each thing that was set aside, the newest first; a run leads to its page."""
+    found = status.get("set_aside_items") or []
+    n = max(status.get("set_aside_count") or 0, len(found))
+    if n and not found:
+        return [
+            Item("rule", "orange", strings.SET_ASIDE_COUNT.format(n=count(n)), strings.SET_ASIDE_ASK, (-3, 0), "", {})
+        ]
+    made = []
+    for place, item in enumerate(found):
+        run_id = item.get("run_id") if item["kind"] == "run" else None
+        name = safe(str(run_id or item.get("key") or strings.UNKNOWN))
+        detail = strings.SET_ASIDE_DETAIL.format(
+            n=count(n), stage=safe(str(item["stage"])), reason=safe(str(item["reason"]), LONGEST)
+        )
+        page, params = _PAGES.get(item["kind"], ""), {}
+        if run_id:
+            page, params = "run", {"run_id": run_id, **({"run_key": item["key"]} if item.get("key") else {})}
+        title = strings.SET_ASIDE.format(kind=safe(str(item["kind"]).capitalize()), name=name)
+        made.append(Item("rule", "orange", title, detail, (-3, place), page, {}, params))
+    return made
