@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from collector.control import FILE as CONTROL_FILE
@@ -47,7 +49,12 @@ def examine(settings: Settings) -> Report:
     }
     urls = {name: _url(where) for name, where in addresses.items()}
     control = settings.data / CONTROL_FILE
-    seen = [s for s in senders.read(control) if s.last_ns >= now_ns - LATELY_NS]
+    try:
+        sent, gone = senders.read(control), refusals.read(control)
+        kept = refused(*gone, now_ns, urls["http"], urls["grpc"])
+    except sqlite3.Error as e:
+        sent, kept = [], [_unreadable(control, e)]
+    seen = [s for s in sent if s.last_ns >= now_ns - LATELY_NS]
     checks = [
         *ports(addresses, running),
         *machine.directory(settings),
@@ -55,11 +62,19 @@ def examine(settings: Settings) -> Report:
         machine.versions(),
         *(receive(urls["http"], settings.data) if "http" in running else []),
         *(store(urls["api"], settings, now_ns) if "api" in running else [waiting(settings)]),
-        *refused(*refusals.read(control), now_ns, urls["http"], urls["grpc"]),
+        *kept,
         *clock(seen),
         *exporters(seen),
     ]
     return Report(checks, seen, at_hand(seen), urls["http"], urls["grpc"])
+
+
+def _unreadable(control: Path, error: sqlite3.Error) -> Check:
+    told = (
+        f"{control} cannot be read ({error}), so who sends and what was refused is unknown; where it is damaged the "
+        "next start sets it aside: restart runwell"
+    )
+    return Check("control", "problem", told)
 
 
 def _url(where: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sqlite3
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from collector import __version__
@@ -35,7 +36,7 @@ def directory(settings: Settings) -> list[Check]:
         return [Check("data", "note", f"{data}: not there yet; the first start creates it", {"path": str(data)})]
     if not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         return [Check("data", "problem", f"{data}: is not a directory this user may write to; choose another --data")]
-    sizes = {p.name: p.stat().st_size for p in sorted(data.iterdir()) if p.is_file()}
+    sizes = _sizes(data)
     aside = [name for name in sizes if ".damaged-" in name]
     checks = [
         Check("data", "ok", f"{data}: {sum(sizes.values()) / 2**20:.1f} MiB", {"path": str(data), "bytes": sizes})
@@ -44,6 +45,18 @@ def directory(settings: Settings) -> list[Check]:
         told = f"{', '.join(aside)}: damaged, set aside at an earlier start; move them away when they are looked at"
         checks.append(Check("data_set_aside", "problem", told, {"files": aside}))
     return checks
+
+
+def _sizes(data: Path) -> dict[str, int]:
+    """Return the bytes of each file; what is gone by the time it is looked at, as SQLite's own may be, is left out."""
+    sizes = {}
+    for path in sorted(data.iterdir()):
+        try:
+            if path.is_file():
+                sizes[path.name] = path.stat().st_size
+        except OSError:
+            continue
+    return sizes
 
 
 def disk(settings: Settings) -> Check:

@@ -15,13 +15,18 @@ from collector.model.address import http_url
 
 _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MULTILINE)
 _LISTEN = "0A"
-PORTS = {"http": ("OTLP/HTTP", "receive"), "grpc": ("OTLP/gRPC", ""), "api": ("read API", "store")}
+PORTS = {"http": ("OTLP/HTTP", "receive"), "grpc": ("OTLP/gRPC", "gate"), "api": ("read API", "store")}
+_PATIENCE_S = 2.0
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+"""HTTP/2's preface and empty settings, as a gRPC client begins."""
+_SETTINGS = 4
+"""Type of the frame with which HTTP/2 answers; it is the fourth byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is behind a port. *runwell*: `receive` or `store` and its version, empty if it does not say so; *silent*:
-    it takes connections and says nothing at all.
+    """What is behind a port. *runwell*: `receive` or `store` and its version, `gate` for anything that speaks HTTP/2,
+    empty for others; *silent*: it takes connections and says nothing at all.
     """
 
     listening: bool
@@ -30,16 +35,16 @@ class Listener:
     silent: bool = False
 
 
-def look(host: str, port: int) -> Listener:
-    """Return what listens on *host*:*port*."""
+def look(host: str, port: int, role: str = "") -> Listener:
+    """Return what listens on *host*:*port*, where *role* is expected."""
     try:
-        with socket.create_connection((host, port), timeout=2):
+        with socket.create_connection((host, port), timeout=_PATIENCE_S):
             pass
     except OSError:
         return Listener(False)
     try:
-        return Listener(True, _speaks(host, port), _owner(port))
-    except httpx.TimeoutException:
+        return Listener(True, _greets(host, port) if role == "gate" else _speaks(host, port), _owner(port))
+    except (httpx.TimeoutException, TimeoutError):
         return Listener(True, "", _owner(port), silent=True)
 
 
@@ -48,14 +53,14 @@ def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list
     checks = []
     for name, where in addresses.items():
         words, role = PORTS[name]
-        found = look(where["host"], where["port"]) if where["port"] else None
+        found = look(where["host"], where["port"], role) if where["port"] else None
         facts = {**where, "process": found.process, "runwell": found.runwell} if found else where
         at = f"{words} {where['host']}:{where['port']}"
         by = f" by {found.process}" if found and found.process else ""
         if name in running:
-            if found and found.listening and (not role or found.runwell.startswith(role)):
+            if found and found.listening and found.runwell.startswith(role):
                 checks.append(Check(f"port_{name}", "ok", f"{at}: runwell listens{by}", facts))
-            elif found and found.silent and role:
+            elif found and found.silent:
                 told = f"{at}: takes connections{by} and does not answer; see the log of {role}, or restart runwell"
                 checks.append(Check(f"port_{name}", "problem", told, facts))
             elif found and found.listening:
@@ -63,7 +68,8 @@ def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list
             else:
                 checks.append(Check(f"port_{name}", "problem", f"{at}: nothing listens; restart runwell", facts))
         elif found and found.listening:
-            whose = f"runwell {found.runwell} of another data directory" if found.runwell else "something else"
+            known = found.runwell if role != "gate" else ""
+            whose = f"runwell {known} of another data directory" if known else "something else"
             advice = f"give --data of that one, or --{name}-port to choose another port"
             checks.append(Check(f"port_{name}", "problem", f"{at}: taken by {whose}{by}; {advice}", facts))
         else:
@@ -73,9 +79,22 @@ def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list
     return checks
 
 
+def _greets(host: str, port: int) -> str:
+    """Return `gate` for what greets as HTTP/2 does; raise TimeoutError for what says nothing."""
+    try:
+        with socket.create_connection((host, port), timeout=_PATIENCE_S) as s:
+            s.sendall(_GREETING)
+            said = s.recv(9)
+    except TimeoutError:
+        raise
+    except OSError:
+        return ""
+    return "gate" if len(said) > 3 and said[3] == _SETTINGS else ""
+
+
 def _speaks(host: str, port: int) -> str:
     try:
-        answer = httpx.get(f"{http_url(host, port)}/metrics", timeout=2, trust_env=False)
+        answer = httpx.get(f"{http_url(host, port)}/metrics", timeout=_PATIENCE_S, trust_env=False)
     except httpx.TimeoutException:
         raise
     except (httpx.HTTPError, ValueError):

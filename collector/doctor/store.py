@@ -89,6 +89,8 @@ def _asked(client: Client, settings: Settings, now_ns: int) -> list[Check]:
             checks += question()
         except Refused as e:
             failed[e.message] = None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            failed["what answers at its address does not answer as a store does"] = None
     return [*checks, *(Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed)]
 
 
@@ -187,7 +189,10 @@ def waiting(settings: Settings, now_ns: int | None = None) -> Check:
     """Return how far the store is, from the files: while none runs, or from *now_ns* on one that does not answer."""
     if not (settings.data / CONTROL_FILE).exists():
         return Check("lag", "ok", "nothing was received here yet")
-    marks = read_marks(settings.data)
+    try:
+        marks = read_marks(settings.data)
+    except sqlite3.Error:  # told where who sends is read from it
+        return Check("lag", "note", "how far the store is behind cannot be told")
     applied = marks.get("applied", 0)
     last, since_ns = unread(settings, applied)
     facts = {"journal_seq": last, "applied_seq": applied, "checkpointed": marks.get(CHECKPOINTED, 0)}

@@ -196,20 +196,33 @@ def test_backward_spans_stay_out_of_statistics(stack: Stack) -> None:
     assert quality["spans"]["end_before_start"] == 1
 
 
-def test_a_stopped_store_is_a_problem(doctor: Doctor, stack: Stack) -> None:
-    """A store that hangs is named as one that does not answer, not as a stranger; what waits in the journal is told."""
-    store = stack.child("store")
-    store.suspend()
+def test_a_stopped_store_and_gate_are_problems(doctor: Doctor, stack: Stack) -> None:
+    """What hangs is named as something that does not answer, not as a stranger; what waits in the journal is told."""
+    stopped = [stack.child("store"), stack.child("gate")]
+    for process in stopped:
+        process.suspend()
     try:
         assert post(stack.url("http"), "logs", traffic.logs(1)).status_code == 200
         code, report = doctor.json("--data", str(stack.data))
     finally:
-        store.resume()
+        for process in stopped:
+            process.resume()
     assert code == 1
-    assert "does not answer" in checks(report, "port_api", "problem")[0]
+    for port in ("port_api", "port_grpc"):
+        assert "does not answer" in checks(report, port, "problem")[0]
     assert "the store does not answer" in checks(report, "store", "problem")[0]
     assert checks(report, "lag", "problem")[0].startswith("1 group not taken up since 20")
     assert checks(report, "receive", "ok")
+
+
+def test_files_that_cannot_be_read_are_told(doctor: Doctor, tmp_path: Path) -> None:
+    """A control file of rubbish is a problem in one line, and what it would have said is unknown."""
+    (tmp_path / "control.sqlite").write_bytes(b"no database at all" * 99)
+    code, report = doctor.json("--data", str(tmp_path), *free_ports())
+    assert code == 1
+    assert "who sends and what was refused is unknown" in checks(report, "control", "problem")[0]
+    assert checks(report, "lag", "note") == ["how far the store is behind cannot be told"]
+    assert not checks(report, "refused")
 
 
 def test_after_the_end_the_files_tell(doctor: Doctor, tmp_path: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +143,28 @@ def test_why_receive_refuses_has_a_remedy(api: StandIn, words: str, helps: str) 
     assert found.state == "problem"
     assert api.reason in found.message
     assert found.message.endswith(helps.format(data=api.data))
+
+
+def test_a_stranger_at_its_address_is_told(doctor: Doctor, tmp_path: Path) -> None:
+    """Where something else answers everything with 200, it is told that this is no store."""
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer anything."""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever).start()
+        where = {"host": "127.0.0.1", "port": server.server_port}
+        (tmp_path / "runwell.json").write_text(json.dumps({"pid": os.getpid(), "api": where, "grpc": where}))
+        code, report = doctor.json("--data", str(tmp_path), *free_ports())
+        server.shutdown()
+    assert code == 1
+    for port in ("port_api", "port_grpc"):
+        assert "something else answers" in checks(report, port, "problem")[0]
+    assert "does not answer as a store does" in checks(report, "store", "problem")[0]
