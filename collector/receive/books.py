@@ -167,7 +167,8 @@ class Books:
         self.requests.labels(signal, via.transport, encoding or "unknown", outcome).inc()
         if body_bytes:
             self.bytes.labels(signal, via.transport).inc(body_bytes)
-        if isinstance(result, Refused) and not via.own:
+        # What asks elsewhere may be anybody; `doctor` tells of it where it looks like an exporter.
+        if isinstance(result, Refused) and not via.own and signal != NO_SIGNAL:
             self._tell(signal, via.transport, outcome, result, body_bytes)
 
     def _tell(self, signal: str, transport: str, outcome: Outcome, error: Refused, body_bytes: int) -> None:
@@ -246,8 +247,4 @@ _WHY: dict[Outcome, str] = {
     "too_slow": "the body came too slowly",
     "wrong_method": "the path takes another method",
     "not_allowed": "the browser's origin is not allowed",
-    "no_such_path": "the path or method is not one of OTLP's",
-    "not_http": "the bytes are no request in HTTP/1.1",
-    "head_too_large": "the head is over a limit",
-    "defect": "the request met a defect of runwell",
 }

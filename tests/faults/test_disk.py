@@ -13,6 +13,7 @@ from senders import Sender
 from stack import Stack, running, until
 
 from collector.cli import root
+from collector.control import refusals
 
 pytestmark = pytest.mark.faults
 
@@ -91,6 +92,9 @@ def test_below_the_free_space_that_is_asked_for_requests_are_refused(
         until(lambda: answer(stack) == 200, why="requests to be taken again")
         assert deliver(stack, sender, oracle, 20) == 20
         stack.applied()
+        kept = until(lambda: refusals.read(stack.data / "control.sqlite")[0], why="the refusals to be kept")
+        assert {(r.reason, r.look) for r in kept} == {("unavailable", "exporter")}
+        assert sum(r.count for r in kept) >= 3
         oracle.judge(stack.client)
 
 

@@ -88,11 +88,12 @@ def rpc(port: str, method: str) -> Callable[[Receiver], object]:
     return send
 
 
+CANARY = "canary7f3a"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
 MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("no_such_path", http("/otlp/v1/logs")),
-    ("no_such_path", http("/v1/logs/v1/logs")),
+    ("no_such_path", http(f"/{CANARY}/v1/logs", user_agent=CANARY, x_other=CANARY)),
     ("no_such_path", http("/")),
     ("no_such_path", http(LOGS, content_type="application/grpc-web+proto", user_agent="grpc-web-javascript/0.1")),
     ("wrong_method", http("/v1/logs", method="GET")),
@@ -119,7 +120,7 @@ VISITS = [
 @pytest.mark.e2e
 def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receiver) -> None:
     """Each way in which an exporter is refused is a problem that says what is lost and what to do, and is over once it
-    is taken; a visitor's is a note; all of them are in /metrics, and what was asked of health is not."""
+    is taken; a visitor's is a note; all of them are in /metrics, and nothing of what was sent is kept."""
     before = Scrape(receiver.url).value("runwell_receive_requests_total")
     for _, send in MISTAKES:
         send(receiver)
@@ -157,6 +158,7 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
 
     ended = until(over, seconds=15, why="the exporter's refusals to be over")
     assert ended
+    assert not [p.name for p in receiver.data.glob("control*") if CANARY.encode() in p.read_bytes()]
     assert all("it is over: taken since" in said for said in ended)
 
 
