@@ -14,7 +14,7 @@ MANY_VISITS = 10
 """Those that only look have nothing to lose: as many in an hour are a problem, when they are above the share too."""
 QUIET_NS = 900 * 10**9
 """After this long without a refusal it is over, where it cannot be told otherwise."""
-_NAMED = 20
+_NAMED = 40
 """Kinds that are told one by one."""
 
 

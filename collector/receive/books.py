@@ -247,4 +247,8 @@ _WHY: dict[Outcome, str] = {
     "too_slow": "the body came too slowly",
     "wrong_method": "the path takes another method",
     "not_allowed": "the browser's origin is not allowed",
+    "no_such_path": "the path or method is not one of OTLP's",
+    "not_http": "the request can be read in two ways",
+    "head_too_large": "the head is over a limit",
+    "defect": "the request met a defect of runwell",
 }
