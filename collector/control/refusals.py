@@ -11,6 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from collector.versions import untouched
+
 Where = Literal["otlp", "like_otlp", "grpc", "other", "none"]
 """The path: OTLP's own, one that resembles it, a gRPC method of OpenTelemetry, another, or no request at all."""
 Look = Literal["exporter", "sender", "visitor"]
@@ -83,34 +85,41 @@ def save(db: sqlite3.Connection, changed: list[Refusal], gone: list[tuple[str, .
     where = " AND ".join(f'"{f.name}" = ?' for f in fields(Refusal)[:7])
     with db:
         db.executemany(f"DELETE FROM refusal WHERE {where}", gone)  # noqa: S608 -- our own names
-        db.executemany(f"INSERT OR REPLACE INTO refusal VALUES ({_places(Refusal)})", [astuple(r) for r in changed])  # noqa: S608
-        db.executemany(f"INSERT OR REPLACE INTO traffic VALUES ({_places(Traffic)})", [astuple(t) for t in traffic])  # noqa: S608
+        db.executemany(_insert("refusal"), [astuple(r) for r in changed])
+        db.executemany(_insert("traffic"), [astuple(t) for t in traffic])
         db.execute(
             "DELETE FROM traffic WHERE slot_ns NOT IN (SELECT slot_ns FROM traffic ORDER BY slot_ns DESC LIMIT ?)",
             (SLOTS,),
         )
 
 
-def _places(kind: type[Refusal] | type[Traffic]) -> str:
-    return ", ".join("?" * len(fields(kind)))
+def _columns(table: str) -> list[str]:
+    return [f'"{f.name}"' for f in fields(_TABLES[table][0])]
+
+
+def _insert(table: str) -> str:
+    names = _columns(table)
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 
 
 def load(db: sqlite3.Connection) -> tuple[list[Refusal], list[Traffic]]:
     """Return what was refused and what was answered, the latest first."""
     return (
-        [Refusal(*row) for row in db.execute("SELECT * FROM refusal ORDER BY last_ns DESC")],
-        [Traffic(*row) for row in db.execute("SELECT * FROM traffic ORDER BY slot_ns DESC")],
+        [Refusal(*row) for row in db.execute(_select("refusal", "last_ns"))],
+        [Traffic(*row) for row in db.execute(_select("traffic", "slot_ns"))],
     )
+
+
+def _select(table: str, latest: str) -> str:
+    return f"SELECT {', '.join(_columns(table))} FROM {table} ORDER BY {latest} DESC"  # noqa: S608 -- our own names
 
 
 def read(path: Path) -> tuple[list[Refusal], list[Traffic]]:
     """Return both of the control file *path* without opening it for writing; nothing when there is none."""
     if not path.exists():
         return [], []
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
-        return load(db)
+        with untouched(path) as db:
+            return load(db)
     except sqlite3.OperationalError:  # a control file without the tables yet
         return [], []
-    finally:
-        db.close()
