@@ -148,7 +148,7 @@ def show(found: list[Item]) -> None:
             st.badge(" ", icon=f":material/{item.icon}:", color=item.color)
             with st.container(gap=None, key=f"attention_{i}"):
                 if not item.page:
-                    st.markdown(f"**{item.title}**")
+                    st.markdown(f":small[**{item.title}**]")
                 elif st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
                     # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
                     st.session_state.update({**(FILTERS if item.page == "runs" else {}), **item.state})
