@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
 from collector.analyse.evidence import RUN
 
 ATTEMPT = [*RUN, "attempt"]
@@ -124,7 +125,7 @@ def _told(logs: pl.DataFrame) -> pl.DataFrame:
             log_error_type=last("error_type"),
             log_error_message=last("error_message"),
             log_http_status=last("http_status"),
-            queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64).clip(0),
+            queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
         )
     )
 
@@ -157,7 +158,10 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
 
 
 def _finish(a: pl.DataFrame) -> pl.DataFrame:
-    """Add times, durations and errors, each from the best source there is."""
+    """Add times, durations and errors, each from the best source there is.
+
+    A time so long before the run was last seen that nothing lasts so long is unknown.
+    """
     by_phase = pl.col("status_source") == "phase"
     ended = (
         pl.when(pl.col("has_span"))
@@ -179,21 +183,34 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("unknown"))
     )
     bad = pl.col("status").is_in(["failed", "canceled"])
+
+    def believed(time_ns: pl.Expr) -> pl.Expr:
+        return pl.when(believable.is_near(time_ns, "run_last_ns")).then(time_ns)
+
+    started = believed(pl.coalesce("span_start_ns", "phase_started_ns", "first_ns"))
+    ended = believed(ended)
     return (
         a.with_columns(
-            started_ns=pl.coalesce("span_start_ns", "phase_started_ns", "first_ns"),
-            started_source=pl.when(pl.col("span_start_ns").is_not_null())
+            started_ns=started,
+            dequeued_ns=pl.when(started.is_not_null()).then("dequeued_ns"),
+            started_source=pl.when(started.is_null())
+            .then(pl.lit("unknown"))
+            .when(pl.col("span_start_ns").is_not_null())
             .then(pl.lit("measured"))
             .when(pl.col("phase_started_ns").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("inferred")),
             ended_ns=ended,
-            ended_source=ended_source,
+            ended_source=pl.when(ended.is_null() & (ended_source != "unknown"))
+            .then(pl.lit("unknown"))
+            .otherwise(ended_source),
         )
         .with_columns(
-            wall_ns=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(pl.col("ended_ns") - pl.col("started_ns")),
+            wall_ns=believable.lasted(pl.col("ended_ns") - pl.col("started_ns")),
             # Without spans nobody would have told of waits, so none is not zero.
-            wait_ns=pl.when(pl.col("has_span")).then(pl.col("wait_ns").fill_null(0)).otherwise("wait_ns"),
+            wait_ns=pl.when(pl.col("has_span") & pl.col("waits_known").fill_null(True))
+            .then(pl.col("wait_ns").fill_null(0))
+            .otherwise("wait_ns"),
             error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type")),
             error_message=pl.when(bad).then(pl.coalesce("span_error_message", "log_error_message")),
             http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status")),

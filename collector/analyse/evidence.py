@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
+from collector.model.believable import AHEAD_NS, LONGEST_NS
+
 RUN = ["project", "run_key"]
 
 _EFFECTIVE_NS = pl.col("time").cast(pl.Datetime("ns")).cast(pl.Int64)
@@ -27,40 +30,70 @@ _SPAN_VALUES = ["attributes", "events", "name", "status_message", "kind", "machi
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
 
 
-def _exact_ns(raw: str) -> pl.Expr:
-    """Return the effective time in ns: the record's own when it was trusted, else what replaced it."""
-    return (
-        pl.when(pl.col("time_source") == "time").then(pl.col(raw).cast(pl.Int64, strict=False)).otherwise(_EFFECTIVE_NS)
-    )
+def exact_ns(raw: str) -> pl.Expr:
+    """Return the effective time in ns: the record's own when it was trusted, else what replaced it.
+
+    That of a clock that is not set (docs/time.md) is the arrival.
+    """
+    own = pl.col(raw).cast(pl.Int64, strict=False)
+    return believable.time(pl.when(pl.col("time_source") == "time").then(own).otherwise(_EFFECTIVE_NS))
 
 
 def spans(raw: pl.DataFrame) -> pl.DataFrame:
     """Return each span once, with `start_ns`, `end_ns` and `is_open`.
 
     A partial span (the platform's own exporter sends one as a span opens) stands for its real span until
-    that arrives; then it disappears. `end_ns` is NULL while open and equals `start_ns` when the sender's
-    clock ran backwards.
+    that arrives; then it disappears. `end_ns` is NULL while open. It precedes `start_ns` when nobody knows how long
+    the span lasted, because its clock ran backwards or for longer than anything lasts. Numbers that cannot be are NULL.
     """
     real_id = pl.when(pl.col("is_partial").fill_null(False)).then("real_span_id").otherwise("span_id")
-    start = _exact_ns("start_time_unix_nano")
+    start = exact_ns("start_time_unix_nano")
     partial = pl.col("is_partial").fill_null(False)
+    closed = ~partial & (pl.col("end_time_unix_nano") > 0)
     return (
-        raw.with_columns(span_id=pl.coalesce(real_id, "span_id"), is_open=partial, start_ns=start)
-        .with_columns(
-            end_ns=pl.when(~pl.col("is_open") & (pl.col("end_time_unix_nano") > 0)).then(
-                pl.col("start_ns") + pl.col("duration_ns").fill_null(0)
-            )
+        raw.with_columns(
+            span_id=pl.coalesce(real_id, "span_id"),
+            is_open=partial,
+            start_ns=start,
+            own_end_ns=pl.col("end_time_unix_nano").cast(pl.Int64, strict=False),
         )
-        .with_columns(is_open=pl.col("end_ns").is_null())
+        # Of times further apart than anything lasts the end counts: arrival bounds it, and a clock is set late.
+        .with_columns(start_ns=pl.when(closed & _is_far()).then(pl.col("own_end_ns") + 1).otherwise("start_ns"))
+        .with_columns(end_ns=pl.when(closed).then(pl.col("start_ns") + _took_ns()))
+        .with_columns(pl.col("start_ns", "end_ns") - _late_ns().fill_null(0))
+        .with_columns(*believable.numbers("start_ns", raw.columns), is_open=pl.col("end_ns").is_null())
         .sort(["is_open", "end_ns", "start_ns", "status_code", *_SPAN_VALUES], nulls_last=True)
         .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
     )
 
 
+def _took_ns() -> pl.Expr:
+    """Return how long a closed span lasted by its own clock, -1 where that is not known."""
+    took = pl.col("duration_ns")
+    return pl.when(took.is_between(-LONGEST_NS, LONGEST_NS)).then(took).otherwise(-1)
+
+
+def _is_far() -> pl.Expr:
+    """Tell whether a span's own end may be, and is too long after its start."""
+    end = pl.col("own_end_ns")
+    return ((end - LONGEST_NS > pl.col("start_ns")) & (end <= pl.col("received_ns") + AHEAD_NS)).fill_null(False)
+
+
+def _late_ns() -> pl.Expr:
+    """Return by how much a span ends too late whose start its arrival stands in for: it had ended by then."""
+    late = pl.col("end_ns") - pl.col("received_ns")
+    own = pl.col("start_time_unix_nano").cast(pl.Int64, strict=False)
+    replaced = (pl.col("start_ns") // 1000 == pl.col("received_ns") // 1000) & (pl.col("start_ns") != own).fill_null(
+        True
+    )
+    return pl.when(replaced & (late > AHEAD_NS)).then(late)
+
+
 def logs(raw: pl.DataFrame) -> pl.DataFrame:
-    """Return each log record once, in time order, with `time_ns`."""
+    """Return each log record once, in time order, with `time_ns`. Numbers that cannot be are NULL."""
     return (
-        raw.with_columns(time_ns=_exact_ns("time_unix_nano"))
+        raw.with_columns(time_ns=exact_ns("time_unix_nano"))
+        .with_columns(believable.numbers("time_ns", raw.columns))
         # Two arrivals of one record differ only in where they arrived: keep the first place.
         .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", *_LOG_VALUES, "seq", "row"], nulls_last=True)
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
+from collector.analyse.evidence import exact_ns
 from collector.analyse.runs import LINKS
 from collector.model.identity import run_key
 
@@ -62,16 +64,15 @@ def _told(spans: pl.DataFrame, both: pl.DataFrame) -> pl.DataFrame:
         pl.col("run_key").is_not_null()
         & pl.col("span_type").is_in(["trigger", "wait"])
         & (pl.col("child_run_id").is_not_null() | pl.col("child_batch_id").is_not_null())
-        & (pl.col("start_time_unix_nano") < 2**63)
     ).select(
         "project", "dialect", "environment", "child_run_id", "child_batch_id",
         task_id="child_task_id",
         parent_run_key="run_key",
         parent_run_id="run_id",
         source=pl.lit("derived"),
-        started_ns=pl.col("start_time_unix_nano").cast(pl.Int64),
+        started_ns=exact_ns("start_time_unix_nano"),
         ended_ns=pl.when(~pl.col("is_partial").fill_null(False)).then(
-            pl.col("start_time_unix_nano").cast(pl.Int64) + pl.col("duration_ns").fill_null(0)
+            exact_ns("start_time_unix_nano") + believable.lasted(pl.col("duration_ns")).fill_null(0)
         ),
         waits=pl.col("wait_kind").is_in(["child", "batch"]).fill_null(False),
     )  # fmt: skip

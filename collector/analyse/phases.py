@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
 from collector.analyse.evidence import RUN
 
 _TERMINAL = ["completed", "failed"]
@@ -104,7 +105,11 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     return (
         pl.concat([whole, parts])
-        .with_columns(duration_ns=pl.col("ended_ns") - pl.col("started_ns"))
+        # Of times further apart than anything lasts only the end is known.
+        .with_columns(
+            started_ns=pl.when(believable.is_near("started_ns", "ended_ns").fill_null(True)).then("started_ns")
+        )
+        .with_columns(duration_ns=believable.lasted(pl.col("ended_ns") - pl.col("started_ns")))
         .sort(*RUN, "attempt", "started_ns", "ended_ns", "operation", "phase", "called_service", nulls_last=True)
     )
 

@@ -13,10 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from collector.analyse import attempts as attempts_
-from collector.analyse import evidence, phases, waits
+from collector.analyse import believable, evidence, phases, waits
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import is_backward
 from collector.model import tables
+from collector.model.believable import LONGEST_MS, MOST_CENTS
 
 ABORT = "AbortTaskRunError"
 """The exception with which a Trigger.dev task says: do not retry me."""
@@ -223,7 +224,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
     return (
         attempts.with_columns(
             backoff=pl.when(follows & pl.col("ended_ns").is_not_null() & ~is_backward()).then(
-                (later - pl.col("ended_ns")).clip(0)
+                believable.waited(later - pl.col("ended_ns"))
             ),
             last_number=pl.col("number").max().over(RUN),
         )
@@ -242,15 +243,24 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             first_started_ns=pl.col("started_ns").first(),
             first_started_source=pl.col("started_source").first(),
             # Sums are known only when every attempt from the first to the last is.
-            active_ns=pl.when(complete & pl.col("active_ns").is_not_null().all()).then(pl.col("active_ns").sum()),
-            wait_ns=pl.when(complete & pl.col("wait_ns").is_not_null().all()).then(pl.col("wait_ns").sum()),
+            active_ns=pl.when(complete & pl.col("active_ns").is_not_null().all()).then(_total("active_ns")),
+            wait_ns=pl.when(complete & pl.col("wait_ns").is_not_null().all()).then(_total("wait_ns")),
             backoff_ns=pl.when(complete & (pl.col("backoff").is_not_null().sum() == pl.len() - 1)).then(
-                pl.col("backoff").sum()
+                _total("backoff")
             ),
-            compute_ms=pl.when(pl.col("compute_ms").is_not_null().any()).then(pl.col("compute_ms").sum()),
-            cost_cents=pl.when(pl.col("cost_cents").is_not_null().any()).then(pl.col("cost_cents").sum()),
+            compute_ms=_upto("compute_ms", LONGEST_MS),
+            cost_cents=_upto("cost_cents", MOST_CENTS),
         )
     )
+
+
+def _total(ns: str) -> pl.Expr:
+    return believable.total(pl.col(ns))
+
+
+def _upto(column: str, most: float) -> pl.Expr:
+    """Return the sum of what is known, NULL when nothing is or it is beyond what a run may come to."""
+    return pl.when(pl.col(column).is_not_null().any() & (pl.col(column).sum() <= most)).then(pl.col(column).sum())
 
 
 def _by_spans(spans: pl.DataFrame, wait_rows: pl.DataFrame) -> pl.DataFrame:
@@ -318,6 +328,15 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
         .when(terminal)
         .then("last_ended_ns")
     )
+    first_seen = pl.when(believable.is_near("first_seen_ns", "last_seen_ns")).then("first_seen_ns")
+    started = pl.when(first_known).then("first_started_ns").when(pl.col("coverage") != "link").then(first_seen)
+    # Nobody waits for longer than anything lasts, nor begins before clocks could have it so.
+    waited = believable.waited(pl.col("started_ns") - pl.col("queued_ns"))
+    is_queued = (
+        pl.when(pl.col("started_ns").is_null())
+        .then(believable.is_near("queued_ns", pl.coalesce("ended_ns", "last_seen_ns")))
+        .otherwise(waited.is_not_null())
+    )
     return (
         runs.with_columns(
             attempt_count=pl.when(counted).then("last_number").cast(pl.Int32),
@@ -331,15 +350,12 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             .when(counted)
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
-            started_ns=pl.when(first_known)
-            .then("first_started_ns")
-            .when(pl.col("coverage") != "link")
-            .then("first_seen_ns"),
-            started_source=pl.when(first_known)
+            started_ns=started,
+            started_source=pl.when(started.is_null())
+            .then(pl.lit("unknown"))
+            .when(first_known)
             .then("first_started_source")
-            .when(pl.col("coverage") != "link")
-            .then(pl.lit("inferred"))
-            .otherwise(pl.lit("unknown")),
+            .otherwise(pl.lit("inferred")),
             ended_ns=ended,
             error_type=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then("last_error_type"),
             error_message=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
@@ -360,17 +376,18 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             # A run triggered with a delay is due later than its parent's span says: what its own records say counts.
             queued_ns=pl.coalesce(pl.col("started_ns") - pl.col("stated_queue_wait_ns"), "created_ns"),
         )
+        .with_columns(queued_ns=pl.when(is_queued).then("queued_ns"))
         .with_columns(
             queued_source=pl.when(pl.col("queued_ns").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
             queue_wait_ns=pl.when(
                 (pl.col("started_source") != "unknown") & (pl.col("first_number").fill_null(1) == 1)
-            ).then((pl.col("started_ns") - pl.col("queued_ns")).clip(0)),
-            end_to_end_ns=pl.when(~is_backward()).then((pl.col("ended_ns") - pl.col("queued_ns")).clip(0)),
+            ).then(waited),
+            end_to_end_ns=pl.when(~is_backward()).then(believable.waited(pl.col("ended_ns") - pl.col("queued_ns"))),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
-            at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),
+            at_ns=pl.coalesce("started_ns", "queued_ns", first_seen, "last_seen_ns"),
             set_aside=pl.lit(None, pl.String),
         )
         .with_columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
 from collector.analyse.evidence import RUN
 
 SLOT_KEPT_NS = 60_000_000_000
@@ -28,7 +29,10 @@ def build(spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def union_ns(waits: pl.DataFrame) -> pl.DataFrame:
-    """Return `wait_ns` per run and attempt: time spent in at least one closed wait, overlaps counted once."""
+    """Return `wait_ns` per run and attempt: time spent in at least one closed wait, overlaps counted once.
+
+    It is NULL, and `waits_known` false, where nobody knows how long one of them lasted.
+    """
     group = [*RUN, "attempt"]
     reached = pl.col("ended_ns").cum_max().shift(1).over(group)
     return (
@@ -36,5 +40,10 @@ def union_ns(waits: pl.DataFrame) -> pl.DataFrame:
         .sort(*group, "started_ns", "ended_ns", nulls_last=True)
         .with_columns(begins=pl.max_horizontal("started_ns", reached))
         .group_by(group)
-        .agg(wait_ns=(pl.col("ended_ns") - pl.col("begins")).clip(0).sum())
+        .agg(
+            wait_ns=believable.total((pl.col("ended_ns") - pl.col("begins")).clip(0)),
+            is_told=(pl.col("ended_ns") >= pl.col("started_ns")).all(),
+        )
+        .with_columns(wait_ns=pl.when("is_told").then("wait_ns"))
+        .select(*group, "wait_ns", waits_known=pl.col("wait_ns").is_not_null())
     )

@@ -19,6 +19,7 @@ from collector.decode.times import UNITS, timestamp
 from collector.decode.values import Caps, each, json_text, type_name
 from collector.decode.wire import BadId, Wire
 from collector.model import tables
+from collector.model.believable import EARLIEST_NS
 from collector.model.errors import BadInput, TooLarge
 from collector.model.identity import content_id, run_key
 from collector.model.signals import Signal
@@ -199,9 +200,11 @@ class Walk:
         columns: tuple[str, ...],
         attributes: dict[str, Any],
         resource: dict[str, Any],
+        ns: int,
     ) -> tuple[Dialect, list[Any], str | None]:
         own = dialect or dialects.of_record(attributes)
-        values = own.read(columns, attributes)
+        # A clock that is not set says nothing of when: its record is judged, as its run will be told, by arrival.
+        values = own.read(columns, attributes, ns if ns >= EARLIEST_NS else self.received_ns, self.note)
         from_resource = inherited.get(own)
         if from_resource is None:
             from_resource = inherited[own] = _inherit(own, resource)
@@ -258,7 +261,7 @@ class Walk:
         except BadId:
             self.note("log_id_invalid")
             trace_id = span_id = None
-        own, c, key = self._context(dialect, inherited, _LOG, attributes, resource)
+        own, c, key = self._context(dialect, inherited, _LOG, attributes, resource, ns)
         named = r.event_name or None
         says = event(body) if body_type == "string" and body else NONE
         if says is NONE and named:
@@ -318,7 +321,7 @@ class Walk:
         attributes = w.attributes(r.attributes, self.caps)
         kind = w.enum(r.kind, "kind", self.caps)
         name = r.name or ""
-        own, c, key = self._context(dialect, inherited, _SPAN, attributes, resource)
+        own, c, key = self._context(dialect, inherited, _SPAN, attributes, resource, ns)
         facts = own.span_facts(name, kind, attributes)
         events = each(self._event, r.events, "events")
         links = each(self._link, r.links, "links")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from collector.model.believable import AHEAD_NS as FUTURE_NS
+from collector.model.believable import EARLIEST_NS, LONGEST_NS
+
 Note = Callable[[str], None]
 """Counts a key of `notes.NOTED`."""
 
-FUTURE_NS = 600 * 10**9
 DAY_NS = 86_400 * 10**9
 UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 """(values below, nanoseconds they stand for): as nanoseconds they would all be before 1973."""
@@ -40,11 +42,13 @@ def effective(stated: int, observed: int, received_ns: int, note: Note) -> tuple
     if ns > received_ns + FUTURE_NS:
         note("time_far_ahead" if ns > received_ns + DAY_NS else "time_ahead")
         return received_ns, "time_future"
+    if ns < EARLIEST_NS:
+        note("time_past")
     return ns, source
 
 
 def duration(start: int, end: int, received_ns: int, note: Note) -> int | None:
-    """Return how long a span took by its own clock, None when it does not say or its end precedes its start.
+    """Return how long a span took by its own clock, None when it does not say, ends before it starts or after a year.
 
     A span that arrived has not ended more than ten minutes after it did: arrival stands in for such an end, unless its
     start is as far ahead.
@@ -58,4 +62,6 @@ def duration(start: int, end: int, received_ns: int, note: Note) -> int | None:
     took = ended - begun
     if took < 0:
         note("end_before_start")
-    return took if 0 <= took < 2**63 else None
+    elif took > LONGEST_NS:
+        note("duration_impossible")
+    return took if 0 <= took <= LONGEST_NS else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from collector.model.believable import EARLIEST_NS, LONGEST_NS
 from collector.model.tables import PUBLIC
 from collector.model.words import DEVELOPMENT
 from collector.store.version import VERSION as VERSION
@@ -116,6 +117,7 @@ _TYPES = {
     pa.uint32(): "UINTEGER",
     pa.uint64(): "UBIGINT",
     pa.float64(): "DOUBLE",
+    pa.decimal128(38): "HUGEINT",
     pa.timestamp("us"): "TIMESTAMP",
     pa.list_(pa.string()): "VARCHAR[]",
 }
@@ -158,6 +160,15 @@ VIEWS = {
 """Private views: SQL that more than one reader would repeat."""
 
 MACROS = {
+    # The effective time of a record in ns, as `analyse.evidence.exact_ns`.
+    "exact_ns(source, own, effective, arrived)": f"""
+        CASE WHEN (CASE WHEN source = 'time' THEN try_cast(own AS BIGINT) ELSE epoch_us(effective) * 1000 END)
+                  BETWEEN {EARLIEST_NS} AND arrived + {LONGEST_NS}
+             THEN (CASE WHEN source = 'time' THEN try_cast(own AS BIGINT) ELSE epoch_us(effective) * 1000 END)
+             ELSE arrived END
+    """,
+    # How long a span lasted, 0 where that is not known.
+    "lasted_ns(ns)": f"CASE WHEN ns BETWEEN 0 AND {LONGEST_NS} THEN ns ELSE 0 END",
     "is_development(environment)": (
         f"coalesce(lower(environment) IN ({', '.join(repr(name) for name in DEVELOPMENT)}), false)"
     ),

@@ -56,14 +56,14 @@ def _told(h: Handle, window: dict[str, int]) -> pl.DataFrame:
         """
         SELECT project, min(seq) AS seq, dialect, environment, child_run_id, child_batch_id,
                child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
-               start_time_unix_nano::BIGINT AS started_ns,
+               exact_ns(time_source, start_time_unix_nano, time, received_ns) AS started_ns,
                CASE WHEN NOT coalesce(is_partial, false) THEN
-                   start_time_unix_nano::BIGINT + coalesce(duration_ns, 0) END AS ended_ns,
+                   exact_ns(time_source, start_time_unix_nano, time, received_ns) + lasted_ns(duration_ns)
+               END AS ended_ns,
                coalesce(wait_kind IN ('child', 'batch'), false) AS waits
         FROM spans
         WHERE seq > $done AND seq <= $upto AND run_key IS NOT NULL AND span_type IN ('trigger', 'wait')
           AND (child_run_id IS NOT NULL OR child_batch_id IS NOT NULL)
-          AND start_time_unix_nano < 9223372036854775808
         GROUP BY ALL
         """,
         window,

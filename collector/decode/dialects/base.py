@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from collector.model import believable
+from collector.model.believable import MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS
+
 Attributes = dict[str, Any]
 Getter = Callable[[Attributes], Any]
+Note = Callable[[str], None]
+"""Counts a key of `notes.NOTED`."""
+Judge = Callable[[Any, int], str]
+"""(value, time of its record in ns) → why it cannot be, empty when it can."""
+_NO_NUMBER = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def text(value: Any) -> str | None:
@@ -19,20 +28,24 @@ def text(value: Any) -> str | None:
     return str(value)
 
 
-def integer(value: Any) -> int | None:
-    """Return an integer of 32 bits, also from its digits or an integral double."""
+def integer(value: Any) -> int | float | None:
+    """Return an integer, also from its digits or an integral double; a double that is no number as it is."""
     if isinstance(value, bool) or value is None:
         return None
+    if isinstance(value, int):
+        return value
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:
-        value = int(value)
-    return value if isinstance(value, int) and -(2**31) <= value < 2**31 else None
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
+        return int(value)
+    return number(value) if isinstance(value, dict) else None
 
 
 def number(value: Any) -> float | None:
     """Return a double."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return _NO_NUMBER.get(str(value.get("doubleValue"))) if isinstance(value, dict) and len(value) == 1 else None
 
 
 def boolean(value: Any) -> bool | None:
@@ -41,11 +54,11 @@ def boolean(value: Any) -> bool | None:
 
 
 def unix_ms(value: Any) -> int | None:
-    """Return a time in ns of one in ms since 1970, None for what cannot be one."""
+    """Return a time in ns of one in ms since 1970, -1 for what cannot be one, None for none."""
     ms = number(value)
-    if ms is None or not 0 < ms < 9e12:
+    if not ms:
         return None
-    return int(ms) * 1_000_000 + round(ms % 1 * 1_000_000)
+    return int(ms) * 1_000_000 + round(ms % 1 * 1_000_000) if 0 < ms < 9e12 else -1
 
 
 CONVERT: dict[str, Callable[[Any], Any]] = {
@@ -60,6 +73,17 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "dequeued_ns": unix_ms,
 }
 """Conversions of canonical columns; the others are text."""
+
+JUDGED: dict[str, Judge] = {
+    "attempt": lambda value, _: believable.impossible(value, MOST_ATTEMPTS),
+    "http_status": lambda value, _: believable.impossible(value, MOST_STATUS),
+    "reported_ms": believable.impossible_ms,
+    "queue_wait_ms": believable.impossible_ms,
+    "compute_ms": believable.impossible_ms,
+    "cost_cents": lambda value, _: believable.impossible(value, MOST_CENTS),
+    "dequeued_ns": believable.impossible_time,
+}
+"""Canonical column → why a converted number in it cannot be. `analyse.believable` judges stored rows the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +113,30 @@ class Dialect:
     """(name, kind, attributes) → what the span means."""
     log_source: Callable[[str, str | None], str | None]
     """(severity text, body) → logger, console or platform."""
-    plans: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]] = field(default_factory=dict)
+    plans: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Callable[[Any], Any], Judge | None], ...]] = field(
+        default_factory=dict
+    )
 
-    def read(self, columns: tuple[str, ...], attributes: Attributes) -> list[Any]:
-        """Return the values of *columns* that a record's *attributes* state, None where they do not."""
+    def read(self, columns: tuple[str, ...], attributes: Attributes, own_ns: int, note: Note) -> list[Any]:
+        """Return the values of *columns* that a record's *attributes* state, None where they do not.
+
+        A number that cannot be at *own_ns*, the record's time, is none, and noted.
+        """
         plan = self.plans.get(columns)
         if plan is None:
-            plan = tuple((self.record.get(c, ()), CONVERT.get(c, text)) for c in columns)
+            plan = tuple((self.record.get(c, ()), CONVERT.get(c, text), JUDGED.get(c)) for c in columns)
             self.plans[columns] = plan
         values: list[Any] = []
-        for keys, convert in plan:
+        for keys, convert, judge in plan:
             value = None
             for key in keys:
                 if key in attributes:
                     value = convert(attributes[key])
                     if value is not None:
-                        break
+                        if judge is None or not judge(value, own_ns):
+                            break
+                        note("number_impossible")
+                        value = None
             values.append(value)
         return values
 
