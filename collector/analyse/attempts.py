@@ -192,7 +192,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
     return (
         a.with_columns(
             started_ns=started,
-            dequeued_ns=pl.when(started.is_not_null()).then("dequeued_ns"),
+            dequeued_ns=pl.when(started.is_not_null()).then(believed(pl.col("dequeued_ns"))),
             started_source=pl.when(started.is_null())
             .then(pl.lit("unknown"))
             .when(pl.col("span_start_ns").is_not_null())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from collector.analyse import percentiles
+from collector.analyse import believable, percentiles
 from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped
@@ -32,7 +32,7 @@ def phase_hours(runs: Frame, phases: Frame) -> pl.DataFrame:
             ix=pl.when(pl.col("duration_ns").is_not_null()).then(bucket("duration_ns")),
         )
         .group_by(key)
-        .agg(n=pl.len(), ideal_n=pl.col("is_ideal").sum(), total_ns=pl.col("duration_ns").sum())
+        .agg(n=pl.len(), ideal_n=pl.col("is_ideal").sum(), total_ns=believable.exact(pl.col("duration_ns")))
     )
     return shaped(grouped, "phase_hours", by=key)
 

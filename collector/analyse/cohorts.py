@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse import believable
+from collector.analyse.believable import exact
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
@@ -60,7 +62,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             last_status=pl.col("status").filter("is_last").first(),
             wasted=_all_known("wall_ns", "is_spent"),
             wasted_cost=_all_known("cost", "is_spent"),
-            requeued_ns=pl.col("queue_wait_ns").filter(again).sum(),
+            requeued_ns=believable.total(pl.col("queue_wait_ns").filter(again)),
         )
     )
     whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running"])
@@ -72,7 +74,9 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         weakness=rank("status_source", "attempt_count_source"),
         wasted_ns=pl.when(whole).then("wasted"),
         backoff_ns=pl.when(pl.col("attempts") > 1).then((pl.col("gaps_ns") - pl.col("requeued_ns")).clip(0)),
-        latency_ns=pl.when(recovered).then((pl.col("last_ended_ns") - pl.col("first_ended_ns")).clip(0)),
+        latency_ns=pl.when(recovered).then(
+            believable.waited(pl.col("last_ended_ns") - pl.col("first_ended_ns"))
+        ),
         wasted_cost_nanocents=pl.when(whole & pl.col("cost_nanocents").is_not_null()).then("wasted_cost"),
     )  # fmt: skip
 
@@ -80,7 +84,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
 def _all_known(value: str, where: str) -> pl.Expr:
     """Return the sum of *value* over rows *where*, NULL unless each of them is known."""
     chosen = pl.col(value).filter(where)
-    return pl.when(chosen.is_null().any()).then(None).otherwise(chosen.sum())
+    return pl.when(chosen.is_null().any()).then(None).otherwise(exact(chosen))
 
 
 def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
@@ -94,11 +98,11 @@ def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
             ended_runs=pl.col("has_ended").sum(),
             **_weak("runs"),
             **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in known},
-            **{f"{name}_ns": pl.col(f"{name}_ns").sum() for name in known},
+            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in known},
             cost_runs=pl.col("cost_nanocents").count(),
-            cost_nanocents=pl.col("cost_nanocents").sum(),
+            cost_nanocents=exact(pl.col("cost_nanocents")),
             wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),
-            wasted_cost_nanocents=pl.col("wasted_cost_nanocents").sum(),
+            wasted_cost_nanocents=exact(pl.col("wasted_cost_nanocents")),
         )
     )
     return shaped(grouped, "run_cohorts", by=[*COHORT, "attempts", "outcome"])
@@ -123,9 +127,9 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
             attempts=pl.len(),
             **_weak("attempts"),
             **{f"{name}_attempts": pl.col(f"{name}_ns").count() for name in sums},
-            **{f"{name}_ns": pl.col(f"{name}_ns").sum() for name in sums},
+            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in sums},
             cost_attempts=pl.col("cost").count(),
-            cost_nanocents=pl.col("cost").sum(),
+            cost_nanocents=exact(pl.col("cost")),
         )
     )
     return shaped(grouped, "attempt_hours", by=[*COHORT, "number", "outcome"])

@@ -26,7 +26,8 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
     each row of the report covers, counted where it is not given. Without a limit
     only the level is known. Throttled is NULL unless it is told whether a run waited while the queue was full.
     """
-    ns, level, limit = pl.col("ns"), pl.col("level").cast(pl.Int64), pl.col("limit")
+    # Level times time leaves 64 bits: three thousand slots for a month.
+    ns, level, limit = pl.col("ns").cast(pl.Int128), pl.col("level").cast(pl.Int64), pl.col("limit")
     limited = (limit > 0).fill_null(False)
     full = limited & (level >= limit)
     told = full & pl.col("is_queued").is_not_null()
@@ -39,7 +40,6 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             ns=ns.sum(),
             buckets=pl.col("bucket_ns").n_unique() if buckets is None else pl.lit(buckets).first(),
             held=(level * ns).cast(pl.Float64).sum(),
-            # In the 64-bit range for ten years of nanoseconds.
             p95=level.filter(pl.col("reached") * 20 >= pl.col("all") * 19).min(),
             peak=level.max(),
             limited=ns.filter(limited).sum(),

@@ -13,6 +13,7 @@ import math
 
 import polars as pl
 
+from collector.analyse import believable
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
@@ -52,7 +53,7 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
 def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     walls = attempts.lazy().group_by(RUN).agg(
         wall_ns=pl.when(pl.col("wall_ns").is_not_null().all() & (pl.col("number").max() == pl.len())).then(
-            pl.col("wall_ns").sum()
+            believable.total(pl.col("wall_ns"))
         ),
         attempts=pl.col("number").max(),
     )  # fmt: skip
@@ -111,7 +112,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
             is_over=pl.col("status").is_in(ENDED) & pl.col("wall_ns").is_not_null(),
             alive_ns=pl.when(pl.col("status") == "running").then(as_of_ns).otherwise("last_seen_ns"),
         )
-        .with_columns(gap_ns=pl.when("follows").then((pl.col("started_ns") - pl.col("before_ns")).clip(0)))
+        .with_columns(gap_ns=pl.when("follows").then(believable.waited(pl.col("started_ns") - pl.col("before_ns"))))
     )
     is_retry = pl.col("number") > 1
     lasted = pl.when("is_over").then("wall_ns").otherwise((pl.col("alive_ns") - pl.col("started_ns")).clip(0))
@@ -168,7 +169,7 @@ def hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
         .group_by(key)
         .agg(
             n=pl.len(),
-            total_ns=pl.col("value_ns").sum(),
+            total_ns=believable.exact(pl.col("value_ns")),
             derived_n=(pl.col("weakness") == 1).sum(),
             inferred_n=(pl.col("weakness") == 2).sum(),
         )

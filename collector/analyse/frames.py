@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from collector.analyse.evidence import RUN
 from collector.model import tables
+from collector.model.believable import MOST_CENTS
 from collector.model.words import DEVELOPMENT
 
 Frame = pl.DataFrame | pl.LazyFrame
@@ -90,4 +91,5 @@ def rank(*sources: str | pl.Expr) -> pl.Expr:
 
 def nanocents(cents: str) -> pl.Expr:
     """Return an amount in cents as whole billionths, so that sums do not depend on their order."""
-    return (pl.col(cents) * 1e9).round().cast(pl.Int64)
+    # Runs that an older version wrote may have cost anything.
+    return (pl.when(pl.col(cents).is_between(0, MOST_CENTS)).then(cents) * 1e9).round().cast(pl.Int64)

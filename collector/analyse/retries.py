@@ -26,6 +26,7 @@ from collector.analyse.numbers import (
     weakness,
     wilson,
 )
+from collector.model.believable import LONGEST_NS
 
 _OPEN = ["queued", "running", "waiting", "retrying"]
 _APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": _OPEN}
@@ -49,7 +50,13 @@ def horizon(cohorts: Frame, durations: Frame, *, floor_ns: int) -> pl.DataFrame:
         most.join(each, on=HORIZON, how="left", nulls_equal=True)
         .select(
             *HORIZON,
-            horizon_ns=pl.max_horizontal(pl.col("retries") * pl.col("step_ns").fill_null(0), pl.lit(floor_ns)),
+            # Ten thousand retries a year apart do not fit in 64 bits; nothing is waited for so long.
+            horizon_ns=pl.max_horizontal(
+                (pl.col("retries").cast(pl.Int128) * pl.col("step_ns").fill_null(0))
+                .clip(upper_bound=LONGEST_NS)
+                .cast(pl.Int64),
+                pl.lit(floor_ns),
+            ),
         )
         .sort(HORIZON, nulls_last=True)
         .collect(engine="streaming")

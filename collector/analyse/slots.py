@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.analyse.believable import exact
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import HOUR_NS, Frame, dimensions, hour_of, shaped
 
@@ -130,14 +131,20 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     )
 
 
-def slot_hours(held: Frame) -> pl.DataFrame:
-    """Return rows of `slot_hours` of the *held* slots (`slots`); additive for sets of slots that share none."""
+def slot_hours(held: Frame, *, from_ns: int | None = None, to_ns: int | None = None) -> pl.DataFrame:
+    """Return rows of `slot_hours` of the *held* slots (`slots`); additive for sets of slots that share none.
+
+    *from_ns*, *to_ns*: starts of hours; only hours from one to before the other.
+    """
     key = ["project", "hour_ns", "queue", "environment", "task_id", "population"]
     last_ns = pl.max_horizontal("from_ns", pl.col("to_ns") - 1)
     grouped = (
         held.lazy()
         .with_columns(begins=hour_of("from_ns"))
-        .with_columns(hour_ns=pl.int_ranges(pl.col("begins"), last_ns + 1, HOUR_NS))
+        .with_columns(first=pl.col("begins").clip(from_ns), last=last_ns.clip(None, to_ns and to_ns - 1))
+        # What lasts for a year and is asked for an hour is a row, not nine thousand.
+        .filter(pl.col("first") <= pl.col("last"))
+        .with_columns(hour_ns=pl.int_ranges(pl.col("first"), pl.col("last") + 1, HOUR_NS))
         .explode("hour_ns")
         .with_columns(
             ns=pl.min_horizontal("to_ns", pl.col("hour_ns") + HOUR_NS) - pl.max_horizontal("from_ns", "hour_ns"),
@@ -145,9 +152,9 @@ def slot_hours(held: Frame) -> pl.DataFrame:
         )
         .group_by(key)
         .agg(
-            slot_ns=pl.col("ns").sum(),
+            slot_ns=exact(pl.col("ns")),
             starts=pl.col("is_first").sum(),
-            assumed_ns=pl.col("ns").filter("is_assumed").sum(),
+            assumed_ns=exact(pl.col("ns").filter("is_assumed")),
             orphan_slots=(pl.col("is_orphan") & pl.col("is_first")).sum(),
         )
     )

@@ -77,13 +77,22 @@ def touched(changes: Changes, before: Clock, now: Clock) -> list[int]:
     )
     pairs = zip(_intervals(old, before), _intervals(new, now), strict=True)
     times = pl.concat([_differing(old_, new_) for old_, new_ in pairs])
-    hours = pl.int_ranges(
-        pl.col("a") // HOUR_NS * HOUR_NS,
-        # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
-        pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1))) + 1,
-        HOUR_NS,
+    # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
+    last = pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1)))
+    hours = times.filter(pl.col("a") < first_ns).select(a=pl.col("a") // HOUR_NS, b=last // HOUR_NS).drop_nulls()
+    return _covered(hours)
+
+
+def _covered(hours: pl.DataFrame) -> list[int]:
+    """Return each hour of [a, b], counted in hours, once, ns: as many as there are, however many times are long."""
+    joined = (
+        hours.sort("a")
+        .with_columns(reached=pl.col("b").cum_max().shift(1))
+        .with_columns(island=(pl.col("a") > pl.col("reached") + 1).fill_null(True).cum_sum())
+        .group_by("island")
+        .agg(pl.col("a").min(), pl.col("b").max())
     )
-    return times.filter(pl.col("a") < first_ns).select(hours.explode().unique())["a"].drop_nulls().to_list()
+    return [hour * HOUR_NS for a, b in joined.select("a", "b").iter_rows() for hour in range(a, b + 1)]
 
 
 def passed(h: Handle, since_ns: int, now: Clock) -> list[int]:
@@ -158,7 +167,7 @@ def _levels(
     rows = levels.queue_levels(
         slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
     )
-    time = slots.slot_hours(slots_).filter(pl.col("hour_ns").is_between(from_ns, to_ns, closed="left"))
+    time = slots.slot_hours(slots_, from_ns=from_ns, to_ns=to_ns)
     return busy(rows), time
 
 

@@ -15,6 +15,8 @@ import pyarrow as pa
 _S, _I, _L, _F, _B = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 _U32, _U64, _T = pa.uint32(), pa.uint64(), pa.timestamp("us")
 _TAGS = pa.list_(pa.string())
+_SUM = pa.decimal128(38)
+"""Sums of nanoseconds and of billionths of a cent, HUGEINT in the store: 300 years of them would fill 64 bits."""
 
 
 def _schema(*names_then_type: object) -> pa.Schema:
@@ -194,8 +196,9 @@ RUN_COHORTS = pa.schema([
     *_schema(
         "attempts", _I, "outcome", _S,
         "runs ended_runs derived_runs inferred_runs", _L,
-        "wasted_runs wasted_ns backoff_runs backoff_ns latency_runs latency_ns", _L,
-        "cost_runs cost_nanocents wasted_cost_runs wasted_cost_nanocents", _L,
+        "wasted_runs", _L, "wasted_ns", _SUM, "backoff_runs", _L, "backoff_ns", _SUM,
+        "latency_runs", _L, "latency_ns", _SUM, "cost_runs", _L, "cost_nanocents", _SUM,
+        "wasted_cost_runs", _L, "wasted_cost_nanocents", _SUM,
     ),
 ])  # fmt: skip
 """Runs by the hour in which their first attempt started; rows add up. `attempts`: the highest attempt number that
@@ -210,7 +213,8 @@ ATTEMPT_HOURS = pa.schema([
     *_schema(
         "number", _I, "outcome", _S,
         "attempts derived_attempts inferred_attempts", _L,
-        "wall_attempts wall_ns active_attempts active_ns wait_attempts wait_ns cost_attempts cost_nanocents", _L,
+        "wall_attempts", _L, "wall_ns", _SUM, "active_attempts", _L, "active_ns", _SUM,
+        "wait_attempts", _L, "wait_ns", _SUM, "cost_attempts", _L, "cost_nanocents", _SUM,
     ),
 ])  # fmt: skip
 """Attempts by the hour in which they started; rows add up. `outcome`: status of the attempt."""
@@ -222,7 +226,7 @@ FLOW_HOURS = pa.schema([
 `outcome`: status of the run for `ended`, NULL for the others."""
 
 DURATION_HOURS = pa.schema([
-    *_COHORT, *_schema("measure outcome", _S, "ix", _I, "n total_ns derived_n inferred_n", _L),
+    *_COHORT, *_schema("measure outcome", _S, "ix", _I, "n", _L, "total_ns", _SUM, "derived_n inferred_n", _L),
 ])  # fmt: skip
 """Log histograms of durations that ended; rows add up. `measure`: queue_wait, execution, active, wait, end_to_end,
 unexplained (of a run, in the hour its first attempt started), attempt, boot, gap, backoff, requeue_wait (of an attempt,
@@ -230,7 +234,7 @@ in the hour it started). `ix` holds the durations d with 2^((ix-1)/16) < d <= 2^
 microsecond as one microsecond; to merge, add `n` by `ix`."""
 
 PHASE_HOURS = pa.schema([
-    *_COHORT, *_schema("operation phase called_service outcome", _S, "ix", _I, "n ideal_n total_ns", _L),
+    *_COHORT, *_schema("operation phase called_service outcome", _S, "ix", _I, "n ideal_n", _L, "total_ns", _SUM),
 ])  # fmt: skip
 """Phases and calls (`phase` calling) by the hour in which they began; rows add up. `ix` as in `duration_hours`, NULL
 when the duration is unknown. `ideal_n`: those that belong to the attempt of their run that made the most such calls:
@@ -245,7 +249,7 @@ a run waited meanwhile, NULL where telemetry does not tell. Rows of a bucket add
 
 SLOT_HOURS = _schema(
     "project", _S, "hour_ns", _L, "queue environment task_id population", _S,
-    "slot_ns starts assumed_ns orphan_slots", _L,
+    "slot_ns", _SUM, "starts", _L, "assumed_ns", _SUM, "orphan_slots", _L,
 )  # fmt: skip
 """Slot time per task of a queue in each hour; rows add up. Here `population` may be test: a slot is held whoever holds
 it. `starts`: slots that started in the hour, `orphan_slots`: those of them whose end nobody saw; `assumed_ns`: the time

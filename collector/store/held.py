@@ -81,11 +81,20 @@ def unmark(h: Handle, hours: list[int]) -> None:
 def mark_runs(h: Handle, as_of_ns: int) -> None:
     """Note every hour in which a run may wait for a slot or hold one."""
     h.run("DELETE FROM level_hours")
+    # Joined to stretches first: as many rows as there are hours, however many runs last for long.
     h.run(
         """
-        INSERT INTO level_hours SELECT DISTINCT unnest(range(
-            held_from_ns // 3600000000000 * 3600000000000, least(held_until_ns, $as_of) + 1, 3600000000000
-        )) FROM runs
+        INSERT INTO level_hours
+        WITH held AS (
+            SELECT DISTINCT held_from_ns // 3600000000000 AS a, least(held_until_ns, $as_of) // 3600000000000 AS b
+            FROM runs WHERE held_from_ns <= least(held_until_ns, $as_of)
+        ), reached AS (
+            SELECT a, b, max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS upto FROM held
+        ), islands AS (
+            SELECT a, b, count(*) FILTER (upto IS NULL OR a > upto + 1) OVER (ORDER BY a, b) AS island FROM reached
+        )
+        SELECT unnest(range(a, b + 1)) * 3600000000000
+        FROM (SELECT min(a) AS a, max(b) AS b FROM islands GROUP BY island)
         """,
         {"as_of": as_of_ns},
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.model.believable import LONGEST_NS
 from collector.store import changes, run_links
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
@@ -22,7 +23,9 @@ NAME = "runs"
 _MOST_DUE = 5_000
 """Runs that are due, taken up in one tick: after an upgrade it may be all of them."""
 _HELD = (
-    "least(queued_ns, taken_ns, started_ns, first_seen_ns) AS held_from_ns, "
+    # No wait and no slot begins earlier than twice the longest there is before the run was last seen.
+    "greatest(least(queued_ns, taken_ns, started_ns, first_seen_ns), "
+    f"coalesce(last_seen_ns, first_seen_ns) - {2 * LONGEST_NS}) AS held_from_ns, "
     "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
 )
 

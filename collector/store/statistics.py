@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
+from collector.model.tables import STATISTICS
 from collector.store.database import Handle
 from collector.store.held import LEVELS_AS_OF
 from collector.store.places import clusters, within
@@ -97,12 +99,20 @@ def summed(
     columns = ["task_id", "queue", "environment", "version", "population"]
     hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
     named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
-    added = ", ".join(f'sum("{s}")::BIGINT AS "{s}"' for s in sums)
-    return h.frame(
+    added = ", ".join(f'sum("{s}") AS "{s}"' for s in sums)
+    found = h.frame(
         f"SELECT {named}, {added} FROM {table} "  # noqa: S608 -- our own names; values are parameters
         f"WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns AND {also} GROUP BY ALL",
         wide.parameters(columns),
     )
+    return whole(found, table)
+
+
+def whole(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Return *rows* with sums of *table* as whole numbers; HUGEINT leaves the store as decimals."""
+    wide = [f.name for f in STATISTICS[table] if pa.types.is_decimal(f.type) and f.name in rows.columns]
+    counts = [name for name, kind in rows.schema.items() if kind.is_decimal() and name not in wide]
+    return rows.with_columns(pl.col(wide).cast(pl.Int128), pl.col(counts).cast(pl.Int64))
 
 
 def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
@@ -154,10 +164,11 @@ def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
     """Return the rows of `slot_hours` in *choice*'s hours."""
     wide = choice.hours()
     columns = ["task_id", "queue", "environment"]
-    return h.frame(
+    found = h.frame(
         f"SELECT * FROM slot_hours WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns",  # noqa: S608 -- ditto
         wide.parameters(columns),
     )
+    return whole(found, "slot_hours")
 
 
 def limits(h: Handle) -> pl.DataFrame:

@@ -38,8 +38,8 @@ def counts(told: History) -> dict[str, pl.DataFrame]:
 def added(frames: list[pl.DataFrame]) -> pl.DataFrame:
     """Return rows added up by everything that is not a sum, rows of zeros left out."""
     every = pl.concat(frames)
-    key = [c for c in every.columns if every.schema[c] != pl.Int64 or c == "hour_ns"]
-    sums = [c for c in every.columns if c not in key]
+    sums = _sums(every)
+    key = [c for c in every.columns if c not in sums]
     return (
         every.group_by(key)
         .agg(pl.col(sums).sum())
@@ -51,7 +51,11 @@ def added(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 def negative(frame: pl.DataFrame) -> pl.DataFrame:
     """Return rows with their sums negated."""
-    return frame.with_columns(-pl.col(c) for c, t in frame.schema.items() if t == pl.Int64 and c != "hour_ns")
+    return frame.with_columns(-pl.col(c) for c in _sums(frame))
+
+
+def _sums(frame: pl.DataFrame) -> list[str]:
+    return [c for c, kind in frame.schema.items() if (kind == pl.Int64 or kind.is_decimal()) and c != "hour_ns"]
 
 
 @settings(max_examples=40, deadline=None)

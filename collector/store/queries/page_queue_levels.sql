@@ -13,7 +13,7 @@ WITH known AS (
     WHERE project = $project AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
       AND ($environment IS NULL OR environment = $environment) AND ($queue IS NULL OR queue = $queue)
 )
-SELECT queue, environment, bucket_ns, sum(level * ns)::BIGINT AS slot_ns, max(level) AS peak, max(slots) AS "limit",
+SELECT queue, environment, bucket_ns, sum(level::DOUBLE * ns) AS slot_ns, max(level) AS peak, max(slots) AS "limit",
        max(source) AS limit_source,
        coalesce(sum(ns) FILTER (slots > 0 AND level >= slots), 0)::BIGINT AS at_limit_ns,
        coalesce(sum(ns) FILTER (is_queued), 0)::BIGINT AS queued_ns,
