@@ -11,6 +11,7 @@ from collector.rules.families import (
     hok,
     idm,
     key,
+    key_number,
     meta,
     msg,
     pay,
@@ -30,6 +31,7 @@ from collector.rules.rule import Rule
 FAMILIES = (
     msg,
     key,
+    key_number,
     ctx,
     ctx_shared,
     pha,

@@ -237,7 +237,8 @@ KEY006 = Rule(
     Not flagged: points in time (`start_time`), text values, keys that end with a unit.
     """,
     sentences=("24",),
-    marks={"negative_ms": pl.col("reported_ms") < 0},
+    # Decode takes a negative number for unknown, so that only the attributes have it.
+    marks={"negative_ms": pl.col("attributes").str.contains(r'"processing_time_ms":-[0.]*[1-9]')},
     keys=_unitless,
     message=lambda f: (
         "`processing_time_ms` is negative or not a number."
