@@ -1,0 +1,190 @@
+"""No value stops a job: whatever number stands in a key or field, every other run is as if it had not been sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from collector.api import stats
+from collector.api.question import Basis
+from collector.control import Control
+from collector.jobs import report
+from collector.jobs.runner import Runner
+from collector.jobs.runs import RunsJob
+from collector.model.report import Span
+from collector.model.tables import LOGS, SPANS, STATISTICS
+from collector.settings import Settings
+from collector.store.named import queries
+from collector.store.places import Memory
+from tests import extremes
+from tests.analyse import story
+from tests.extremes import BEFORE, DOUBLES, EDGES, NOW, SECOND, context, log, request, span
+from tests.inprocess import KEPT, Pipeline, canonical
+from tests.jobs.invented import store
+
+DAY = 86_400 * SECOND
+ALONE, BESIDE = "calm", extremes.TASK
+"""Tasks of bystanders: one of their own, and the one that all odd runs have."""
+
+
+def _calm() -> Iterator[Any]:
+    """Yield runs with waits, costs, retries and calls: of a task and queue of their own, and of those of odd runs."""
+    for n, (task, queue) in enumerate([(ALONE, "calm-queue"), (BESIDE, extremes.QUEUE)] * 4):
+        at = BEFORE + n * 10 * SECOND
+        own = context(f"{task}-{n}", trigger=True, task=task, queue=queue, **{"$usage.costInCents": 0.25 * n})
+        yield request("traces", [
+            span(n * 2, at, at + 3 * SECOND, own, status={"code": 2}),
+            span(n * 2 + 1, at + 5 * SECOND, at + 9 * SECOND, {**own, "$metadata.ctx.attempt.number": 2}),
+        ], trigger=True)  # fmt: skip
+        plain = context(f"{task}-plain-{n}", trigger=False, task=task, queue=queue, queue_wait_ms=21.5 + n * 8.64e7)
+        yield request("logs", [
+            log("mail_send_started", at, plain), log("mail_send_calling_smtp", at + SECOND, plain),
+            log("mail_send_completed", at + 4 * SECOND, {**plain, "processing_time_ms": 4000}),
+        ])  # fmt: skip
+
+
+def _older_rows() -> list[tuple[str, dict[str, Any]]]:
+    """Return rows that an older version stored as they were sent: every number at every edge."""
+    reals = [*DOUBLES, float("nan"), float("inf"), float("-inf"), *map(float, EDGES)]
+    rows: list[tuple[str, dict[str, Any]]] = []
+    columns: dict[str, list[Any]] = {
+        "queue_wait_ms": reals,
+        "reported_ms": reals,
+        "compute_ms": reals,
+        "cost_cents": reals,
+    }
+    small = [n for n in EDGES if -(2**31) <= n < 2**31]
+    columns |= {name: small for name in ("attempt", "http_status", "severity_number")}
+    columns |= {name: extremes.INTS for name in ("dequeued_ns", "duration_ns")}
+    columns |= {name: extremes.TIMES for name in ("time_unix_nano", "start_time_unix_nano", "end_time_unix_nano")}
+    about = {"task_id": BESIDE, "queue": extremes.QUEUE}
+    at = (BEFORE - story.T0) / 1e9
+    for column, values in columns.items():
+        for i, value in enumerate(values):
+            run, given = f"older-{column}-{i}", {**about, "attempt": 1, column: value, "received_ns": NOW}
+            if column in LOGS.names:
+                rows += [("logs", story.log(run, at, f"job_do_{word}", **given)) for word in ("started", "completed")]
+            if column in SPANS.names:
+                rows.append(("spans", story.span(run, "Attempt", at, at + 1, span_type="attempt", **given)))
+                rows.append(("spans", story.span(run, "wait", at, at + 1, wait_kind="for", **given)))
+    return rows
+
+
+class Worked:
+    """A store after all its jobs."""
+
+    def __init__(self, directory: Path, *, odd: bool) -> None:
+        self.pipeline = Pipeline(directory)
+        self.settings = Settings(data=directory)
+        self.control = Control.open(directory)
+        memory = Memory()
+        self.pipeline.job = RunsJob(self.pipeline.database, self.settings.runs, memory)
+        self.runner = Runner(self.pipeline.database, self.control, memory, self.settings)
+        self.pipeline.group(_calm(), NOW)
+        if odd:
+            self.pipeline.group(extremes.requests(), NOW)
+        self.pipeline.apply()
+        if odd:
+            store(self.pipeline.database, 3, _older_rows(), NOW)
+        self.pipeline.tick(NOW)
+        self.work(NOW)
+        # Once more: what is open has changed, and its old contributions are taken back.
+        self.pipeline.tick(NOW + DAY)
+        self.work(NOW + DAY)
+
+    def work(self, as_of_ns: int) -> None:
+        """Run every job; old hours of queues, the last to be computed, may be left."""
+        for _ in range(6):
+            if not self.runner.run(as_of_ns):
+                break
+
+    def close(self) -> None:
+        """Close the files."""
+        self.control.close()
+        self.pipeline.close()
+
+    def rows(self, table: str, where: str) -> pl.DataFrame:
+        """Return rows of a table without what tells of arrival."""
+        read = f"SELECT * FROM {table} WHERE {where}"
+        return canonical(self.pipeline.database.reading(lambda h: h.frame(read)))
+
+    def answer(self, name: str, **more: str) -> pl.DataFrame:
+        """Return a statistic over the last two days."""
+        given = {"from": str(NOW - DAY), "to": str(NOW + DAY), **more}
+        asked = stats.question(name, given, "default", NOW + DAY, Basis(180 * SECOND, 3600 * SECOND))
+        return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, asked))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
+    """Return a store of calm runs and of every extreme."""
+    worked = Worked(tmp_path_factory.mktemp("odd"), odd=True)
+    yield worked
+    worked.close()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
+    """Return a store of the same calm runs alone."""
+    worked = Worked(tmp_path_factory.mktemp("calm"), odd=False)
+    yield worked
+    worked.close()
+
+
+def test_no_job_fails(odd: Worked) -> None:
+    """With every extreme in every promoted key and field, decoded or stored by an older version, each job succeeds."""
+    assert odd.runner.errors == {}
+    assert odd.pipeline.table("runs").height > 3000
+
+
+def test_other_runs_are_as_if_extremes_had_not_been_sent(odd: Worked, calm: Worked) -> None:
+    """Runs of another task, and of the same task, queue and hour, have the rows they have alone."""
+    named = "run_id LIKE 'calm-%' OR (run_id LIKE 'odd-%' AND (run_id LIKE 'odd-plain%' OR length(run_id) = 5))"
+    for table in KEPT:
+        expected = calm.rows(table, named)
+        assert not expected.is_empty() or table == "waits"
+        assert_frame_equal(odd.rows(table, named), expected)
+
+
+def test_statistics_of_other_tasks_and_queues_are_untouched(odd: Worked, calm: Worked) -> None:
+    """Hourly tables and every statistic of a task and queue that nothing odd has are those of the calm runs alone."""
+    for table in STATISTICS:
+        where = "queue = 'calm-queue'" if table == "queue_levels" else f"task_id = '{ALONE}'"
+        expected = calm.rows(table, where)
+        assert not expected.is_empty()
+        assert_frame_equal(odd.rows(table, where), expected)
+    for name, known in stats.STATISTICS.items():
+        more = {"queue": "calm-queue"} if "queue" in known.groups and "task_id" not in known.groups else {"task": ALONE}
+        assert_frame_equal(odd.answer(name, **more), calm.answer(name, **more))
+        odd.answer(name)
+
+
+def test_numbers_of_odd_runs_are_within_bounds(odd: Worked) -> None:
+    """No duration is negative or longer than a year and a day, and no sum in the hourly tables is negative."""
+    durations = ("wait_ns", "wall_ns", "active_ns", "backoff_ns", "duration_ns", "end_to_end_ns")
+    for table in KEPT:
+        rows = odd.pipeline.table(table)
+        for column in (c for c in rows.columns if c.endswith(durations)):
+            assert rows[column].drop_nulls().is_between(0, 366 * DAY).all(), column
+    for table, schema in STATISTICS.items():
+        sums = odd.pipeline.table(table).select(c for c in schema.names if c.endswith(("_ns", "nanocents")))
+        assert all((sums[c].drop_nulls() >= 0).all() for c in sums.columns), table
+
+
+def test_pages_and_reports_of_extremes_are_answered(odd: Worked) -> None:
+    """Every named query and a report over a store of extremes give an answer."""
+    known = {"from_ns": NOW - DAY, "to_ns": NOW, "bucket_ns": 3600 * SECOND, "task": BESIDE, "queue": extremes.QUEUE}
+    for query in queries().values():
+        for bounds in ({}, {"from_ns": 0, "to_ns": NOW + DAY, "bucket_ns": DAY}):
+            given = {p.name: str({**known, **bounds}.get(p.name, "1")) for p in query.parameters if p.required}
+            bound = query.bind(given)
+            odd.pipeline.database.reading(
+                lambda h, q=query, b=bound: h.frame(q.sql, {**b, "project": "default"})  # type: ignore[misc]
+            )
+    period = Span(from_ns=NOW - DAY, to_ns=NOW)
+    report.make(odd.pipeline.database, odd.control, odd.settings, schedule="s", period=period, zone="UTC", as_of_ns=NOW)
