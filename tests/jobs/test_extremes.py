@@ -59,9 +59,9 @@ def _older_rows() -> list[tuple[str, dict[str, Any]]]:
         "cost_cents": reals,
     }
     small = [n for n in EDGES if -(2**31) <= n < 2**31]
-    columns |= {name: small for name in ("attempt", "http_status", "severity_number")}
-    columns |= {name: extremes.INTS for name in ("dequeued_ns", "duration_ns")}
-    columns |= {name: extremes.TIMES for name in ("time_unix_nano", "start_time_unix_nano", "end_time_unix_nano")}
+    columns |= dict.fromkeys(("attempt", "http_status", "severity_number"), small)
+    columns |= dict.fromkeys(("dequeued_ns", "duration_ns"), extremes.INTS)
+    columns |= dict.fromkeys(("time_unix_nano", "start_time_unix_nano", "end_time_unix_nano"), extremes.TIMES)
     about = {"task_id": BESIDE, "queue": extremes.QUEUE}
     at = (BEFORE - story.T0) / 1e9
     for column, values in columns.items():
