@@ -188,7 +188,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
         return pl.when(believable.is_near(time_ns, "run_last_ns")).then(time_ns)
 
     started = believed(pl.coalesce("span_start_ns", "phase_started_ns", "first_ns"))
-    ended = believed(ended)
+    end = believed(ended)
     return (
         a.with_columns(
             started_ns=started,
@@ -200,8 +200,8 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             .when(pl.col("phase_started_ns").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("inferred")),
-            ended_ns=ended,
-            ended_source=pl.when(ended.is_null() & (ended_source != "unknown"))
+            ended_ns=end,
+            ended_source=pl.when(end.is_null() & (ended_source != "unknown"))
             .then(pl.lit("unknown"))
             .otherwise(ended_source),
         )

@@ -14,8 +14,11 @@ _TIMES = {
     "missing": "without a time, so arrival stands in",
     "unit_suspect": "not in nanoseconds, converted",
     "future": "more than ten minutes ahead, so arrival stands in",
+    "past": "of before September 2001, a clock that is not set, so their runs are told by arrival",
     "end_before_start": "ending before they start, so without a duration",
-    "clamped_queue_waits": "started before they were queued, so their queue wait is raised to 0",
+    "too_long": "longer than a year, so without a duration",
+    "clamped_queue_waits": "started a little before they were queued, so their queue wait is raised to 0",
+    "unknown_queue_waits": "started more than ten minutes before they were queued, so their queue wait is unknown",
 }
 
 

@@ -167,6 +167,8 @@ MACROS = {
              THEN (CASE WHEN source = 'time' THEN try_cast(own AS BIGINT) ELSE epoch_us(effective) * 1000 END)
              ELSE arrived END
     """,
+    # Whether a record's effective time is that of a clock that is not set.
+    "is_unset(effective)": f"coalesce(epoch_us(effective) < {EARLIEST_NS // 1000}, false)",
     # How long a span lasted, 0 where that is not known.
     "lasted_ns(ns)": f"CASE WHEN ns BETWEEN 0 AND {LONGEST_NS} THEN ns ELSE 0 END",
     "is_development(environment)": (

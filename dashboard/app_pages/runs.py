@@ -63,7 +63,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
     def shown(column: str) -> pl.Expr:
         return pl.col(column).map_elements(visible, return_dtype=pl.String)
 
-    at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
+    at = pl.coalesce("started_ns", "queued_ns", "last_seen_ns")
     wait = (pl.col("queue_wait_ns") / 1e9).round(2).map_elements(lambda s: f"{s:,.2f} s", return_dtype=pl.String)
     return runs.select(
         Run=shown("run_id"),
@@ -73,7 +73,8 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
         Attempts=marked(pl.col("attempt_count"), "attempt_count_source"),
         Started=(at // 1_000_000).cast(pl.Datetime("ms")),
         Wait=marked(wait, "queue_wait_source"),
-        Duration=(pl.col("ended_ns") - pl.col("started_ns")) / 1e9,
+        Duration=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(pl.col("ended_ns") - pl.col("started_ns"))
+        / 1e9,
         Error=shown("error_type"),
         Version=shown("version"),
     )

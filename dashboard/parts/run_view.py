@@ -65,6 +65,7 @@ def facts(run: Run) -> dict[str, Any]:
         return duration(run[key]), source if run[key] is not None else "unknown"
 
     took = run["ended_ns"] - run["started_ns"] if run["ended_ns"] and run["started_ns"] else None
+    took = None if took is not None and took < 0 else took  # it ends before it starts: nobody knows how long it lasted
     worst = max((run["started_source"], run["ended_source"]), key=list(provenance.GLYPHS).index)
     fact("Queued", moment(run["queued_ns"]), run["queued_source"])
     fact("Started", moment(run["started_ns"]), run["started_source"])
@@ -114,7 +115,7 @@ def bars(found: dict[str, Any]) -> list[Bar]:
         rows.append(
             _bar("queue", "queue wait", run["queued_ns"], run["started_ns"], "idle", "waiting", run["queued_source"])
         )
-    attempts = found["attempts"]
+    attempts = [a for a in found["attempts"] if a["started_ns"] is not None]
     for i, a in enumerate(attempts):
         end = a["ended_ns"] if a["ended_ns"] is not None else max(last, a["started_ns"])
         tone = _TONES.get(a["status"], "vague")
@@ -181,8 +182,8 @@ def _bar(
         "name": name,
         "depth": 0,
         "start": start,
-        "end": end,
-        "length": (end - start) / 1e6,
+        "end": max(start, end),
+        "length": (end - start) / 1e6 if end >= start else None,
         "tone": tone,
         "word": word,
         "glyph": provenance.glyph(source),

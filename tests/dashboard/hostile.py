@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
@@ -12,7 +12,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 ENVIRONMENT = "hostile"
 HOST = "evil.invalid"
@@ -66,10 +66,31 @@ def send(endpoint: str) -> None:
                 span.add_event(name, {name: name}, timestamp=at + _STEP_NS)
                 span.end(at + _STEP_NS)
                 at += 2 * _STEP_NS
+    _impossible(logger, tracer, now)
     assert logs.force_flush()
     assert spans.force_flush()
     logs.shutdown()
     spans.shutdown()
+
+
+def _impossible(logger: Logger, tracer: Tracer, now: int) -> None:
+    """Log runs whose numbers and times cannot be, or are as great as they can be."""
+    year = 366 * 86_400 * 10**9
+    numbers = (-5, 2**63 - 5, 1e300, float("nan"), now // 10**9, 366 * 86_400_000)
+    for i, (value, start) in enumerate(
+        zip(numbers, (1, 2 * 10**18, now - year, now - 3 * year, 10**18, now), strict=True)
+    ):
+        ids = {"run_id": f"impossible-{i}", "task_id": "impossible", "queue": "impossible"}
+        ids |= dict.fromkeys(
+            ("attempt", "queue_wait_ms", "duration_ms", "cost_cents", "compute_ms", "http_status"), value
+        )
+        for body, ns in (("work_started", start), ("work_failed", now)):
+            logger.emit(LogRecord(timestamp=ns, body=body, attributes=ids, severity_number=SeverityNumber.INFO))
+        for n, (begin, end) in enumerate(((start, now), (now, start))):
+            span = tracer.start_span(
+                "work", kind=SpanKind.CONSUMER, attributes={**ids, "run_id": f"impossible-{i}-{n}"}, start_time=begin
+            )
+            span.end(end)
 
 
 def run_id(name: str, i: int) -> str:

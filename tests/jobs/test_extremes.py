@@ -188,3 +188,51 @@ def test_pages_and_reports_of_extremes_are_answered(odd: Worked) -> None:
             )
     period = Span(from_ns=NOW - DAY, to_ns=NOW)
     report.make(odd.pipeline.database, odd.control, odd.settings, schedule="s", period=period, zone="UTC", as_of_ns=NOW)
+
+
+@pytest.mark.parametrize("wait", [{"doubleValue": 2.0**64}, {"intValue": str(NOW // 10**6)}])
+def test_a_wait_that_cannot_be_is_unknown_and_its_run_told(tmp_path: Path, wait: dict[str, Any]) -> None:
+    """-5 ms wrapped around 64 bits, or `now - 0` in ms: the run completed, its wait is unknown, the next one is told.
+
+    After runs/wrapped-wait and runs/wait-since-1970 of the collected field cases (HangfireIO/Hangfire#1788).
+    """
+    with Pipeline(tmp_path) as p:
+        for run, own in (("w1", {"queue_wait_ms": wait}), ("w2", {})):
+            given = context(run, trigger=False)
+            records = [
+                log("import_file_started", NOW - 60 * SECOND, {**given, **own}),
+                log("import_file_completed", NOW - 50 * SECOND, given),
+            ]
+            p.group([request("logs", records)], NOW)
+            p.apply()
+            p.tick(NOW)
+        rows = p.table("runs").sort("run_id").select("run_id", "status", "queue_wait_ns", "queue_wait_source").rows()
+        assert rows == [("w1", "completed", None, "unknown"), ("w2", "completed", None, "unknown")]
+
+
+@pytest.mark.parametrize(
+    ("early_s", "wait_s"), [(-90, 90), (5, 0), (600, 0), (601, None), (86_400, None), (-367 * 86_400, None)]
+)
+def test_a_wait_between_two_clocks_is_0_within_ten_minutes(tmp_path: Path, early_s: int, wait_s: int | None) -> None:
+    """A child that starts before its parent's clock made it waited 0 up to ten minutes, beyond nobody knows."""
+    queued = NOW - 3 * DAY
+    start = queued - early_s * SECOND
+    of_parent = context("parent", trigger=True, **{"$style.icon": "trigger", "runId": "child"})
+    trigger = span(1, queued, queued + SECOND, of_parent, name="trigger()")
+    trigger["attributes"] = trigger["attributes"][1:]
+    child = span(2, start, start + 1000 * SECOND, context("child", trigger=True))
+    with Pipeline(tmp_path) as p:
+        p.group([request("traces", [trigger, child], trigger=True)], max(NOW, start + 2000 * SECOND))
+        p.apply()
+        p.tick(NOW + 400 * DAY)
+        (row,) = p.table("runs").filter(pl.col("run_id") == "child").rows(named=True)
+        assert row["queue_wait_ns"] == (None if wait_s is None else wait_s * SECOND)
+        assert (row["queued_ns"] is None) is (wait_s is None)
+        assert row["created_ns"] == queued
+        # What the run took from being queued to its end is known as long as that is.
+        ended_after = start + 1000 * SECOND - queued
+        assert row["end_to_end_ns"] == (None if wait_s is None else max(0, ended_after))
+        bound = queries()["time_quality"].bind({})
+        quality = p.database.reading(lambda h: h.frame(queries()["time_quality"].sql, {**bound, "project": "default"}))
+        told = quality.filter(pl.col("kind") == "runs").select("clamped_queue_waits", "unknown_queue_waits").row(0)
+        assert told == (int(wait_s == 0), int(wait_s is None and early_s > 0))

@@ -98,9 +98,11 @@ CON003 = Rule(
 
 
 def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
-    runs = frames.runs.lazy().filter(pl.col("queue").is_not_null())
+    # Nanoseconds of many runs leave 64 bits; shares of them need no more than a double.
+    lasted = (pl.col("ended_ns") - pl.col("started_ns")).clip(0).cast(pl.Float64)
+    runs = frames.runs.lazy().filter(pl.col("queue").is_not_null()).with_columns(lasted=lasted)
     held = runs.filter(pl.col("ended_ns").is_not_null()).group_by(*_QUEUE, "task_id").agg(
-        held=(pl.col("ended_ns") - pl.col("started_ns")).sum(), n=pl.len()
+        held=pl.col("lasted").sum(), n=pl.len()
     )  # fmt: skip
     share = pl.col("held") / pl.col("held").sum().over(_QUEUE)
     hogs = held.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(
@@ -113,8 +115,7 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
         .with_columns(hour=hour)
         .join(hogs, on=_QUEUE, nulls_equal=True)
         .group_by(*_QUEUE, "hour", "hog")
-        .agg(hog_share=((pl.col("ended_ns") - pl.col("started_ns")).filter(pl.col("task_id") == pl.col("hog")).sum())
-             / (pl.col("ended_ns") - pl.col("started_ns")).sum())
+        .agg(hog_share=pl.col("lasted").filter(pl.col("task_id") == pl.col("hog")).sum() / pl.col("lasted").sum())
     )  # fmt: skip
     group = [*_QUEUE, "task_id"]
     return (

@@ -1,0 +1,97 @@
+"""Numbers that senders state: what is believed, what cannot be, and that nothing of it is lost."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from collector.analyse import believable as expressions
+from collector.decode.dialects.base import JUDGED
+from collector.model import believable
+from collector.model.believable import LONGEST_MS, MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS, WRAPPED_MS
+from tests.decode.messages import NOW
+from tests.decode.test_dialects import TRIGGER, log, span
+
+DAY_MS = 86_400_000
+SECONDS = NOW / 10**9
+EVERY = st.one_of(
+    st.floats(), st.floats(0, 2.0 * LONGEST_MS), st.integers(-(2**63), 2**64).map(float),
+    st.sampled_from(WRAPPED_MS).flatmap(lambda w: st.floats(0.999 * w[0], 1.001 * w[1])),
+    st.floats(SECONDS - 2 * 86_400, SECONDS + 2 * 86_400),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ms", [0, -0.0, 0.25, 1e-9, 7 * DAY_MS, 21 * DAY_MS, 45 * DAY_MS, 200 * DAY_MS, 366 * DAY_MS])
+def test_a_wait_that_can_be_is_kept(ms: float) -> None:
+    """Nothing, fractions of a millisecond, weeks, months and a leap year are waits."""
+    assert log({"queue_wait_ms": {"doubleValue": ms}}, {})["queue_wait_ms"] == ms
+
+
+@pytest.mark.parametrize(
+    ("ms", "why"),
+    [
+        (math.nan, "not finite"), (math.inf, "not finite"), (-math.inf, "not finite"), (-5, "negative"),
+        (-1e-9, "negative"), (-(2**63), "negative"), (2**64 - 5, "wrapped"), (2.0**64, "wrapped"),
+        (2**63 - 5, "wrapped"), (2**32 - 5, "wrapped"), (2**32 - 1, "wrapped"), (2**31 - 500, "wrapped"),
+        (2**64 / 1e6, "wrapped"),
+        (2**64 / 1e3, "wrapped"), ((2**32 - 5) / 1e3, "wrapped"), ((2**32 - 5) * 1e3, "wrapped"),
+        (2**63 / 1e6, "wrapped"),
+        (NOW / 1e9, "since 1970"), (NOW // 10**6, "since 1970"), (NOW / 1e3, "since 1970"), (NOW, "since 1970"),
+        (NOW / 1e9 - 3600, "since 1970"), (366 * DAY_MS + 1, "beyond"), (1e300, "beyond"),
+    ],
+)  # fmt: skip
+def test_a_wait_that_cannot_be_is_unknown(ms: float, why: str) -> None:
+    """Negative, endless, wrapped, since 1970 or of over a year: NULL, kept as it was sent, and told by its kind."""
+    sent = {"doubleValue": {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(ms), ms)}
+    row = log({"queue_wait_ms": sent}, {})
+    assert row["queue_wait_ms"] is None
+    assert "queue_wait_ms" in json.loads(row["attributes"])
+    assert why in believable.impossible_ms(float(ms), NOW)
+
+
+@pytest.mark.parametrize(
+    ("key", "column", "kept", "lost"),
+    [
+        ("attempt", "attempt", (0, 1, 5_000, MOST_ATTEMPTS), (-1, MOST_ATTEMPTS + 1, 2**31, 2**63 - 1)),
+        ("http_status", "http_status", (0, 200, 599, MOST_STATUS), (-1, MOST_STATUS + 1, 2**32)),
+        ("cost_cents", "cost_cents", (0, 0.001, 12_345.5, MOST_CENTS), (-0.5, MOST_CENTS + 1, 1e300)),
+        ("compute_ms", "compute_ms", (0, 4.5, 9 * DAY_MS), (-1, 1e13)),
+    ],
+)  # fmt: skip
+def test_other_numbers_have_bounds_too(key: str, column: str, kept: tuple[float, ...], lost: tuple[float, ...]) -> None:
+    """Attempts, statuses, costs and computing times are kept up to their bound, and unknown below 0 or beyond."""
+    make = log if column in ("attempt", "http_status") else span
+    for given_, expected in (*zip(kept, kept, strict=True), *((n, None) for n in lost)):
+        sent = {"doubleValue": given_} if isinstance(given_, float) else {"intValue": str(given_)}
+        assert make({key: sent}, {})[column] == expected
+
+
+def test_a_dequeue_time_is_one_before_its_span() -> None:
+    """A time of dequeuing is kept up to a year and a day before its span; one of 1970 or of next year is unknown."""
+    key = "$metrics.events.dequeue.timestamp"
+    ms = NOW / 1e6
+    for given_, kept in ((ms - 1000, True), (ms - 300 * DAY_MS, True), (ms - 367 * DAY_MS, False), (5.0, False),
+                         (ms + DAY_MS, False), (1e300, False), (-5.0, False)):  # fmt: skip
+        assert (span({key: {"doubleValue": given_}}, TRIGGER)["dequeued_ns"] is not None) is kept
+
+
+@given(st.lists(EVERY, min_size=1, max_size=50))
+@example([2.0**31, 2.0**32, 2.0**31 - 3.6e6, 2.0**32 / 1e3, 2.0**32 / 1e6, SECONDS - 86_400, SECONDS + 86_401])
+def test_stored_numbers_are_judged_as_sent_ones(values: list[float]) -> None:
+    """Decode and the run model hold the same numbers for impossible, whatever the number."""
+    whole = [int(v) for v in values if math.isfinite(v) and abs(v) < 2**62]
+    stored: dict[str, list[Any]] = {
+        "queue_wait_ms": values, "cost_cents": values, "dequeued_ns": whole,
+        "attempt": [n for n in whole if abs(n) < 2**31],
+    }  # fmt: skip
+    for column, given_ in stored.items():
+        frame = pl.DataFrame({column: given_, "own": NOW}, schema={column: pl.Float64 if given_ is values else pl.Int64,
+                                                                  "own": pl.Int64}, strict=False)  # fmt: skip
+        kept = frame.select(expressions.numbers("own", [column]))[column].is_not_null().to_list()
+        assert kept == [not JUDGED[column](v, NOW) for v in given_]
