@@ -20,7 +20,7 @@ from collector.app import child, listen
 from collector.app.reports import Reports
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
-from collector.jobs.books import Books
+from collector.jobs.books import STAGES, Books
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
@@ -145,6 +145,9 @@ class Keeper(threading.Thread):
             self._waiting = self._runner.run(time.time_ns())
         if not self._waiting:
             self.complete_ns = seen_ns
+        left_out = self._database.reading(aside.counts)
+        for stage in STAGES:
+            self.books.set_aside_work.labels(stage).set(left_out.get(stage, 0))
         self._statistics = time.monotonic()
 
     @property

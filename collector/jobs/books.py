@@ -19,8 +19,11 @@ from collector.journal import Entry
 from collector.model.tables import RAW
 
 JOBS = ("apply", "runs", "checkpoint")
-STAGES = ("apply", "runs", "statistics", "rules", "reports")
-"""Where something that cannot be worked out is set aside alone."""
+STAGES = (
+    "applied", "facts", "runs", "retries", "throughput", "durations", "calls", "concurrency", "limits", "rules",
+    "rules_window",
+)  # fmt: skip
+"""Where something that cannot be worked out is set aside alone (`store.aside`)."""
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for each series helps nobody
 _PREFIX = "runwell_store"
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0)
