@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import structlog
@@ -13,17 +15,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector.api import conventions, form, stats
+from collector.api import conventions, form, refusals, stats
 from collector.api.question import Basis
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.settings import Settings
 from collector.store import confined, run_page
-from collector.store.database import Database, Handle, QueryFailed, seconds
+from collector.store.database import Database, Handle, seconds
 from collector.store.named import queries
 from collector.telemetry.log import cause
 
@@ -33,7 +35,12 @@ _MOST_SQL_BYTES = 100_000
 _MOST_RUNS = 1_000
 _LAST_NS = 2**63 - 1
 
+HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
+"""What is answered whatever else is asked, on threads of its own."""
+_HEALTH_THREADS = 4
+
 Status = Callable[[], dict[str, Any]]
+T = TypeVar("T")
 
 
 def application(
@@ -48,11 +55,11 @@ def application(
 
     *metrics* is the store's own numbers in Prometheus' text format, *more* are routes of others.
     """
-    api = _Api(database, settings, status, ready)
+    api = _Api(database, settings, status, ready, metrics)
     routes = [
         Route("/healthz", api.health),
         Route("/readyz", api.readiness),
-        Route("/metrics", lambda request: Response(metrics(), media_type=CONTENT_TYPE_LATEST)),
+        Route("/metrics", api.metrics),
         Route("/api/v1/status", api.status),
         Route("/api/v1/query", api.catalogue),
         Route("/api/v1/query/{name}", api.query),
@@ -65,28 +72,47 @@ def application(
         *more,
     ]
     return Starlette(
-        routes=routes, exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _defect}
-    )
+        routes=routes,
+        exception_handlers={
+            Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone, Exception: _defect,
+        },
+    )  # fmt: skip
 
 
 class _Api:
-    def __init__(self, database: Database, settings: Settings, status: Status, ready: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        status: Status,
+        ready: Callable[[], str],
+        metrics: Callable[[], bytes],
+    ) -> None:
         self._database = database
         self._limits = settings.store
         grace_ns, lease_ns = (round(seconds(s) * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
         self._basis = Basis(grace_ns, lease_ns)
         self._status = status
         self._ready = ready
+        self._metrics = metrics
+        # Those of the common pool may all be busy with queries.
+        self._threads = ThreadPoolExecutor(_HEALTH_THREADS, "api-health")
 
     async def health(self, request: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readiness(self, request: Request) -> Response:
-        reason = self._ready()
+        reason = await self._at_once(self._ready)
         return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
 
+    async def metrics(self, request: Request) -> Response:
+        return Response(await self._at_once(self._metrics), media_type=CONTENT_TYPE_LATEST)
+
     async def status(self, request: Request) -> Response:
-        return _json(await run_in_threadpool(self._status))
+        return _json(await self._at_once(self._status))
+
+    async def _at_once(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act)
 
     async def catalogue(self, request: Request) -> Response:
         """List the named queries."""
@@ -104,8 +130,8 @@ class _Api:
         name = request.path_params["name"]
         if name not in queries():
             raise NotFound(f"no query {name[:60]!r}; there are {', '.join(queries())}")
-        table = await self._ask(name, dict(request.query_params))
-        return _table(request, table)
+        ask = self._asking(name, dict(request.query_params))
+        return await run_in_threadpool(lambda: _table(request, ask()))
 
     async def statistics(self, request: Request) -> Response:
         """List the statistics."""
@@ -122,12 +148,14 @@ class _Api:
         given, now_ns = dict(request.query_params), time.time_ns()
         question = stats.question(name, given, PROJECT, now_ns, self._basis)
         answer = stats.STATISTICS[name].answer
-        found = await run_in_threadpool(
-            lambda: self._database.limited(
+
+        def ask() -> Response:
+            found = self._database.limited(
                 lambda h: answer(h, question), seconds=seconds(self._limits.query_time), prepare=lambda h: None
             )
-        )
-        response = _table(request, found.to_arrow())
+            return _table(request, found.to_arrow())
+
+        response = await run_in_threadpool(ask)
         response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
         return response
 
@@ -151,7 +179,7 @@ class _Api:
             response = _table(request, found)
             response.headers["x-runwell-total"] = str(total)
             return response
-        return _json({"runs": form.rows(found), "total": total, **page})
+        return await run_in_threadpool(lambda: _json({"runs": form.rows(found), "total": total, **page}))
 
     async def _total(self, given: dict[str, str], window: dict[str, int], page: dict[str, int]) -> int:
         """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""
@@ -165,17 +193,19 @@ class _Api:
         """Answer one run with all its records."""
         run_id = request.path_params["run_id"]
         run_key = request.query_params.get("run_key")
-        found = await run_in_threadpool(
-            lambda: self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
-        )
-        if found is None:
-            raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
-        parts: dict[str, Any] = {name: form.rows(table) for name, table in found.items()}
-        parts["run"] = parts["run"][0]
-        parts["truncated"] = [
-            name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
-        ]
-        return _json(parts)
+
+        def ask() -> Response:
+            found = self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
+            if found is None:
+                raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
+            parts: dict[str, Any] = {name: form.rows(table) for name, table in found.items()}
+            parts["run"] = parts["run"][0]
+            parts["truncated"] = [
+                name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
+            ]
+            return _json(parts)
+
+        return await run_in_threadpool(ask)
 
     async def sql(self, request: Request) -> Response:
         """Answer analysts' SQL."""
@@ -190,24 +220,28 @@ class _Api:
             raise BadInput('expected a JSON body such as {"sql": "select count(*) from runs"}') from None
         if not isinstance(text, str) or not text.strip():
             raise BadInput("expected one SELECT statement", field="sql")
-        answer = await run_in_threadpool(
-            lambda: confined.select(self._database, text, project=PROJECT, limits=self._limits)
-        )
-        response = _table(request, answer.table)
-        if answer.truncated:
-            response.headers["x-runwell-truncated"] = answer.truncated
-        return response
+
+        def ask() -> Response:
+            answer = confined.select(self._database, text, project=PROJECT, limits=self._limits)
+            response = _table(request, answer.table)
+            if answer.truncated:
+                response.headers["x-runwell-truncated"] = answer.truncated
+            return response
+
+        return await run_in_threadpool(ask)
 
     async def _ask(self, name: str, given: dict[str, str]) -> pa.Table:
+        return await run_in_threadpool(self._asking(name, given))
+
+    def _asking(self, name: str, given: dict[str, str]) -> Callable[[], pa.Table]:
+        """Return what asks named query *name*; raise BadInput naming the parameter that is wrong."""
         query = queries()[name]
         bound = query.bind(given)
 
         def ask(h: Handle) -> pa.Table:
             return h.arrow(query.sql, {**bound, "project": PROJECT} if "$project" in query.sql else bound)
 
-        return await run_in_threadpool(
-            lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
-        )
+        return lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
 
 
 def _check_statuses(given: str) -> None:
@@ -242,8 +276,13 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    known = {NotFound: 404, BadInput: 400, QueryFailed: 400}
-    return _json({"error": error.message}, next((c for kind, c in known.items() if isinstance(error, kind)), 503))
+    status, headers, body = refusals.told(error)
+    return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Return what nobody reads: the client hung up, or the wall refused what it sent."""
+    return Response(status_code=400)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from collector.app.door import raise_files
 from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.telemetry import log
@@ -94,6 +95,7 @@ def run(process: str, main: Callable[[Settings], Any]) -> int:
     import uvloop
 
     log.configure(process)
+    raise_files()
     os.umask(0o077)  # what is kept is for its owner only
     try:
         settings = read_settings()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import uvicorn
-
 from collector.app import child, listen
 from collector.app.web import UvicornChild
 from collector.app.without import without
@@ -14,8 +12,9 @@ from collector.control import Control
 from collector.receive import grpcport
 from collector.receive.admit import Admit, data_directory
 from collector.receive.books import Books
+from collector.receive.errors import written
 from collector.receive.http import HttpPort
-from collector.receive.wall import wall
+from collector.receive.wall import Terms
 from collector.settings import Settings
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -36,22 +35,10 @@ async def main(settings: Settings) -> None:
     grpc_server = grpcport.server(admit, settings.limits)
     grpc_server.add_insecure_port(listen.inside(settings.data))
     application = HttpPort(admit, settings.limits, settings.cors)
-    http = UvicornChild(
-        uvicorn.Config(
-            application,
-            loop="none",
-            http=wall(settings.limits, application.walled),
-            ws="none",
-            proxy_headers=False,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(settings.limits.idle_time.total_seconds()),
-            timeout_graceful_shutdown=int(_GRACE_S),
-            backlog=listen.BACKLOG,
-        )
+    terms = Terms(
+        settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", written, noted=application.walled
     )
+    http = UvicornChild(application, terms, _GRACE_S)
     stop = asyncio.Event()
     await grpc_server.start()
     serving = await http.start([http_socket])

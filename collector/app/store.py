@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-import uvicorn
 
 from collector import __version__
-from collector.api import routes
+from collector.api import refusals, routes
 from collector.app import child, listen
 from collector.app.reports import Reports
 from collector.app.web import UvicornChild
@@ -25,6 +24,7 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
 from collector.receive.admit import data_directory
+from collector.receive.wall import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, salvage, upgrade
 from collector.store.database import Database, Handle, seconds
@@ -269,18 +269,13 @@ async def main(settings: Settings) -> None:
     keeper = Keeper(settings, database, reader, control, books)
     reports = Reports(settings, database, lambda: keeper.complete_ns)
     http = UvicornChild(
-        uvicorn.Config(
-            routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes()),
-            loop="none",
-            http="httptools",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=256,
-            timeout_graceful_shutdown=4,
-        )
-    )
+        routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes()),
+        Terms(
+            settings.api, "api", "HTTP/1.1", lambda error, _: refusals.told(error),
+            body=int(settings.api.body), always=routes.HEALTH,
+        ),
+        _FINISH_S,
+    )  # fmt: skip
     stop = asyncio.Event()
     keeper.start()
     reports.start()

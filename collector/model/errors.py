@@ -41,12 +41,28 @@ class Unsupported(BadInput):
     """An encoding or content type this server does not read."""
 
 
+class NotHttp(BadInput):
+    """Bytes that are no HTTP/1.1 request, or one that could be read in two ways."""
+
+
+class HeadTooLarge(BadInput):
+    """Too many header bytes or lines."""
+
+
+class TooSlow(BadInput):
+    """A body that trickles."""
+
+
 class NotNow(Refused):
     """Full, starting or draining: the same input will be taken later, after *retry_after_s* seconds."""
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Crowded(NotNow):
+    """A request beyond the number that is answered at once; its connection ends with the answer."""
 
 
 class UsageError(Exception):

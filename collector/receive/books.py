@@ -31,9 +31,9 @@ from collector import __version__
 from collector.decode import Accepted
 from collector.decode.names import KINDS
 from collector.decode.notes import NOTED, REJECTED
-from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
+from collector.model.errors import BadInput, HeadTooLarge, NotHttp, NotNow, Refused, TooLarge, TooSlow, Unsupported
 from collector.model.signals import RECEIVED
-from collector.receive.errors import HeadTooLarge, NoSuchPath, NotAllowed, NotHttp, TooSlow, WrongMethod
+from collector.receive.errors import NoSuchPath, NotAllowed, WrongMethod
 from collector.receive.via import TRANSPORTS, Via
 
 log = structlog.get_logger()

@@ -11,7 +11,17 @@ import grpc.aio
 from google.rpc import status_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 
-from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
+from collector.model.errors import (
+    BadInput,
+    Crowded,
+    HeadTooLarge,
+    NotHttp,
+    NotNow,
+    Refused,
+    TooLarge,
+    TooSlow,
+    Unsupported,
+)
 from collector.otlp import answers
 from collector.otlp.compression import ACCEPTED
 
@@ -19,10 +29,6 @@ Headers = list[tuple[bytes, bytes]]
 STATUS_DETAILS = "grpc-status-details-bin"
 """Trailing metadata with the google.rpc.Status of a failed call; an answer of ours always has it."""
 _CLOSE = (b"connection", b"close")
-
-
-class NotHttp(BadInput):
-    """Bytes that are no HTTP/1.1 request, or one that could be read in two ways."""
 
 
 class SpokeHttp2(NotHttp):
@@ -47,18 +53,6 @@ class WrongMethod(BadInput):
 
 class NotAllowed(BadInput):
     """A browser asks for an origin that is not in `cors.origins`."""
-
-
-class TooSlow(BadInput):
-    """A body that trickles."""
-
-
-class HeadTooLarge(BadInput):
-    """Too many header bytes or lines."""
-
-
-class Crowded(NotNow):
-    """A connection beyond the number that is served; it ends with the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +118,14 @@ def told(error: Exception) -> Told:
         case _:
             http, kind = 500, code.INTERNAL  # a defect of ours
     return Told(http, kind, _status(kind, error, retry_after_s), headers)
+
+
+def written(error: Refused, content_type: str) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of *error*, in the encoding that a request states, JSON if it states none."""
+    answer = told(error)
+    encoding = answers.encoding_of(content_type) or "json"
+    stated = (b"content-type", answers.CONTENT_TYPES[encoding].encode())
+    return answer.http, [stated, *answer.headers], answers.encode_status(answer.status, encoding)
 
 
 def _status(kind: grpc.StatusCode, error: Exception, retry_after_s: float | None) -> status_pb2.Status:

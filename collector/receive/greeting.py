@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collector.receive.errors import NotHttp, SpokeHttp2, SpokeTls
+from collector.model.errors import NotHttp
+from collector.receive.errors import SpokeHttp2, SpokeTls
 
 _HTTP2 = b"PRI * HTTP/2.0\r\n"
 _TLS_RECORD = b"\x16\x03"
 """A handshake record of any version from SSL 3 to TLS 1.3."""
 
 
-def other_than_http(data: bytes) -> NotHttp | None:
-    """Return what to say to a connection that begins with *data*; None where it may be HTTP/1.1."""
+def other_than_http(data: bytes, instead: str) -> NotHttp | None:
+    """Return what to say to a connection that begins with *data*; None where it may be HTTP/1.1.
+
+    *instead*: what speakers of HTTP/2 are told to use.
+    """
     if data.startswith(_HTTP2):
-        return SpokeHttp2("HTTP/2 is not spoken here; use HTTP/1.1, or OTLP/gRPC on its own port")
+        return SpokeHttp2(f"HTTP/2 is not spoken here; use {instead}")
     if data.startswith(_TLS_RECORD):
         return SpokeTls("TLS is not spoken here; use http:// in the endpoint")
     return None

@@ -11,14 +11,14 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from collector.decode import Accepted
-from collector.model.errors import NotNow, Refused
+from collector.model.errors import NotNow, Refused, TooSlow
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
 from collector.otlp.compression import too_large
 from collector.receive import cors, recognise
 from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
-from collector.receive.errors import Headers, NoSuchPath, TooSlow, UnreadType, WrongMethod, told
+from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, told
 from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
 from collector.telemetry.log import cause

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from collector.control.refusals import Look, Reason, Where
-from collector.model.errors import NotNow, Refused, TooLarge, Unsupported
+from collector.model.errors import HeadTooLarge, NotHttp, NotNow, Refused, TooLarge, TooSlow, Unsupported
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
 from collector.receive.errors import (
-    HeadTooLarge,
     NoSuchPath,
     NotAllowed,
-    NotHttp,
     SpokeHttp2,
     SpokeTls,
-    TooSlow,
     UnreadType,
     WrongMethod,
 )

@@ -1,7 +1,7 @@
-"""The wall before the HTTP port: what a connection may cost before it has sent a request that can be served.
+"""The wall before an HTTP port: what a connection may cost before it has sent a request that can be served.
 
-uvicorn's own protocol, with what it leaves out: head and idle deadlines, caps on the head, and refusals that are
-google.rpc.Status too. Refusals that leave the connection usable are passed to the port in `scope["state"]`.
+uvicorn's own protocol, with what it leaves out: deadlines for head, idling and answers nobody reads, caps on the
+head, and refusals in the words of the port. What differs between ports is data (`Terms`).
 """
 
 from __future__ import annotations
@@ -9,35 +9,60 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from collector.model.errors import Refused
-from collector.otlp import answers
-from collector.receive.errors import Crowded, HeadTooLarge, NotHttp, told
+from collector.model.errors import Crowded, HeadTooLarge, NotHttp, Refused, TooLarge, TooSlow
 from collector.receive.greeting import other_than_http
-from collector.settings import Limits
+from collector.receive.places import Places
+from collector.settings import Connections
 
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
+Written = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers without the length, and body of a refusal."""
 
-Noted = Callable[[Refused, list[tuple[bytes, bytes]]], None]
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What differs between ports."""
+
+    limits: Connections
+    section: str
+    """Section of the settings that *limits* is."""
+    instead: str
+    """What speakers of HTTP/2 are told to use."""
+    write: Callable[[Refused, str], Written]
+    """Writes a refusal for a request that states this Content-Type, which may be empty."""
+    body: int | None = None
+    """Bytes of the largest body. None: the port judges bodies itself, and whatever has a complete head; why the wall
+    would refuse it stands in `scope["state"]["refused"]`."""
+    always: frozenset[str] = frozenset()
+    """Paths that are passed on even when the port is crowded."""
+    noted: Callable[[Refused, list[tuple[bytes, bytes]]], None] = lambda error, headers: None
+    """Told of what the wall refuses itself, with the headers it has read."""
+
+
+class _Stop(Exception):
+    """Ends the parser where a request was refused."""
 
 
 class Wall(HttpToolsProtocol):
     """One connection."""
 
-    limits: ClassVar[Limits]
-    noted: ClassVar[Noted]
-    """Told of what the wall refuses itself, with the headers it has read."""
+    terms: ClassVar[Terms]
+    places: ClassVar[Places]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
-        self._crowded = len(self.connections) > self.limits.connections
+        self._limits = self.terms.limits
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
         self._begun = False
@@ -45,12 +70,23 @@ class Wall(HttpToolsProtocol):
         self._head_bytes = 0
         self._header_lines = 0
         self._head_pending = 0
-        self._set_deadline(self.limits.idle_time.total_seconds())
+        self._body_bytes = 0
+        self._unread = 0
+        self._look: asyncio.TimerHandle | None = None
+        self.places.wait(self)
+        self._set_deadline(self._limits.idle_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
+        self.places.left(self)
         self._set_deadline(None)
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """End at once, for others."""
+        self._end()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, or refuse what it should not see."""
@@ -58,105 +94,181 @@ class Wall(HttpToolsProtocol):
             return
         if not self._begun:
             self._begun = True
-            if error := other_than_http(data):
+            if error := other_than_http(data, self.terms.instead):
                 self._refuse(error)
                 return
         was_in_head = self._in_head
         if not self._in_body:
             data = _without_upgrade(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # not taken up
+        except httptools.HttpParserError:
+            if not self._refused:
+                self._refuse(NotHttp("not a request in HTTP/1.1, or one with two lengths; see RFC 9112"))
         if self._in_head and not self._refused:
             if was_in_head:
                 self._head_pending += len(data)
-            if self._head_pending > self.limits.header_size:
+            if self._head_pending > self._limits.header_size:
                 self._refuse(self._head_too_large())
             elif self._deadline is None or not was_in_head:
-                self._set_deadline(self.limits.header_time.total_seconds())
+                self._set_deadline(self._limits.header_time)
 
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = self._header_lines = self._head_pending = 0
+        self._head_bytes = self._header_lines = self._head_pending = self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
         self._head_bytes += len(url)
-        if self._head_bytes <= self.limits.header_size:
+        if self._head_bytes <= self._limits.header_size:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count headers, and keep no more than allowed."""
         self._head_bytes += len(name) + len(value) + 4
         self._header_lines += 1
-        if self._head_bytes <= self.limits.header_size and self._header_lines <= self.limits.headers:
+        if self._head_bytes <= self._limits.header_size and self._header_lines <= self._limits.headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """End a head: decide whether the request is served."""
         self._in_head, self._in_body = False, True
         self._set_deadline(None)
-        refused: Refused | None = None
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if self._head_bytes > self.limits.header_size or self._header_lines > self.limits.headers:
-            refused = self._head_too_large()
+        refused = self._judged()
+        if isinstance(refused, HeadTooLarge):
             self.url = b"/"
-        elif hosts != 1 and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
-            refused = NotHttp("a request has exactly one Host header")
-        elif self._crowded:
-            refused = Crowded(f"more than {self.limits.connections} connections (limits.connections); try again")
+        if self.terms.body is not None:
+            path = self.url.partition(b"?")[0].decode("latin-1")
+            if refused is not None and not (isinstance(refused, Crowded) and path in self.terms.always):
+                self._refuse(refused)
+                raise _Stop
+            self._set_deadline(self._limits.body_time, self._too_slow)
         self.scope["state"]["refused"] = refused
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Count a body."""
+        self._body_bytes += len(body)
+        if self.terms.body is not None and self._body_bytes > self.terms.body:
+            self._refuse(self._body_too_large())
+            raise _Stop
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        """End a body."""
+        """End a body: from here on the request is being answered."""
         self._in_body = False
         super().on_message_complete()
+        if not self.cycle.response_complete:
+            self._set_deadline(None)
+            if not self._unread:
+                self.places.answer(self)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not read."""
-        self._refuse(NotHttp("not a request in HTTP/1.1, or one with two lengths; see RFC 9112"))
+    def on_response_complete(self) -> None:
+        """End an answer."""
+        following = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+        if following is None or following.more_body:
+            self.places.wait(self)
+        if following is None and not self._in_head and not self._unread and not self._refused:
+            self._set_deadline(self._limits.idle_time)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read its answers: it is not being served meanwhile."""
+        super().pause_writing()
+        self.places.wait(self)
+        if not self._in_head and not self._refused:
+            self._set_deadline(None)
+        self._unread = self.transport.get_write_buffer_size()
+        self._look = self.loop.call_later(self._limits.idle_time.total_seconds(), self._look_who_reads)
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        super().resume_writing()
+        if self._look is None or self.transport.is_closing():
+            return
+        self._look.cancel()
+        self._look, self._unread = None, 0
+        if self.cycle is None or self.cycle.response_complete:
+            if not self._in_head:
+                self._set_deadline(self._limits.idle_time)
+        elif not self.cycle.more_body:
+            self.places.answer(self)
+
+    def _judged(self) -> Refused | None:
+        """Return why a request with this head is not served, None if it is."""
+        if self._head_bytes > self._limits.header_size or self._header_lines > self._limits.headers:
+            return self._head_too_large()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
+            return NotHttp("a request has exactly one Host header")
+        if self.terms.body is not None and any(
+            name == b"content-length" and int(value) > self.terms.body for name, value in self.headers
+        ):
+            return self._body_too_large()
+        if self.places.crowded(self):
+            return Crowded(
+                f"{self.places.most} requests are being answered ({self.terms.section}.connections); try again"
+            )
+        return None
 
     def _head_too_large(self) -> HeadTooLarge:
+        section = self.terms.section
         return HeadTooLarge(
-            f"headers are limited to {int(self.limits.header_size)} bytes (limits.header_size) "
-            f"and {self.limits.headers} lines (limits.headers)"
+            f"headers are limited to {int(self._limits.header_size)} bytes ({section}.header_size) "
+            f"and {self._limits.headers} lines ({section}.headers)"
         )
+
+    def _body_too_large(self) -> TooLarge:
+        return TooLarge(f"longer than {self.terms.body} bytes ({self.terms.section}.body)", field="body")
+
+    def _too_slow(self) -> None:
+        seconds = self._limits.body_time.total_seconds()
+        self._refuse(TooSlow(f"the body took longer than {seconds:g} s ({self.terms.section}.body_time)"))
 
     def _refuse(self, error: Refused) -> None:
         """Answer *error* and end the connection."""
+        self._refused = True
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()  # an answer to an earlier request is under way: nothing may be mixed into it
                 return
             self.cycle.disconnected = True  # the port gives up the request whose rest could not be read
             self.cycle.message_event.set()
-        self._refused = True
-        type(self).noted(error, self.headers or [])
-        answer = told(error)
+        self.terms.noted(error, self.headers or [])
         stated = next((v for k, v in self.headers or () if k == b"content-type"), b"").decode("latin-1")
-        encoding = answers.encoding_of(stated) or "json"
-        body = answers.encode_status(answer.status, encoding)
-        head: list[bytes] = [STATUS_LINE[answer.http]]
-        for name, value in (
-            (b"content-type", answers.CONTENT_TYPES[encoding].encode()),
-            (b"content-length", str(len(body)).encode()),
-            *answer.headers,
-        ):
+        status, headers, body = self.terms.write(error, stated)
+        head: list[bytes] = [STATUS_LINE[status]]
+        for name, value in (*headers, (b"content-length", str(len(body)).encode())):
             head += [name, b": ", value, b"\r\n"]
         self.transport.write(b"".join([*head, b"\r\n", body]))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._set_deadline(_LINGER_S)
+        self._set_deadline(timedelta(seconds=_LINGER_S))
 
-    def _set_deadline(self, seconds: float | None) -> None:
+    def _set_deadline(self, time: timedelta | None, act: Callable[[], None] | None = None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._close)
+        self._deadline = None if time is None else self.loop.call_later(time.total_seconds(), act or self._end)
 
-    def _close(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
+    def _look_who_reads(self) -> None:
+        """End the connection unless some of its answer was read since the last look."""
+        left = self.transport.get_write_buffer_size()
+        if left < self._unread:
+            self._unread = left
+            self._look = self.loop.call_later(self._limits.idle_time.total_seconds(), self._look_who_reads)
+        else:
+            self.transport.abort()
+
+    def _end(self) -> None:
+        self._set_deadline(None)
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # who has not read it until now does not keep it
+        elif not self.transport.is_closing():
             self.transport.close()
 
 
@@ -169,7 +281,7 @@ def _without_upgrade(data: bytes) -> bytes:
     return data if found is None else data[: found.start()] + b"\r\nX-Offer:" + data[found.end() :]
 
 
-def wall(limits: Limits, noted: Noted = lambda error, headers: None) -> type[Wall]:
-    """Return the protocol class that keeps *limits* and tells *noted* what it refuses."""
-    made: dict[str, Any] = {"limits": limits, "noted": staticmethod(noted)}
+def wall(terms: Terms, places: Places) -> type[Wall]:
+    """Return the protocol class of a port that keeps *terms*; *places* are its own."""
+    made: dict[str, Any] = {"terms": terms, "places": places}
     return type("LimitedWall", (Wall,), made)

@@ -41,15 +41,12 @@ from collector.settings.section import Secret, Section
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Limits(Section):
-    """What one request may cost."""
+class Connections(Section):
+    """What a connection to an HTTP port may cost before it has sent a request that can be served."""
 
-    body: ByteSize = ByteSize(64 * 2**20)
-    """Largest request body, compressed or decompressed; larger ones get 413 / RESOURCE_EXHAUSTED."""
-    in_flight: ByteSize = ByteSize(256 * 2**20)
-    """Bytes of bodies held at once, decompressed; beyond it requests get 503 / UNAVAILABLE."""
-    connections: int = 1024
-    """HTTP connections served at once; beyond it requests get 503."""
+    connections: int = Field(default=1024, ge=1)
+    """HTTP connections held at once. When more come, the one that has been without a complete request for longest is
+    closed; when so many are being answered, requests get 503."""
     header_size: ByteSize = ByteSize(32 * 2**10)
     """Bytes of an HTTP request's line and headers; more get 431."""
     headers: int = 100
@@ -59,7 +56,16 @@ class Limits(Section):
     body_time: timedelta = timedelta(seconds=30)
     """Longest a body may take to arrive, plus one second per KiB; slower ones get 408."""
     idle_time: timedelta = timedelta(seconds=60)
-    """How long an HTTP connection without a request is kept."""
+    """How long an HTTP connection without a request is kept, or one that does not read its answer."""
+
+
+class Limits(Connections):
+    """What one request may cost."""
+
+    body: ByteSize = ByteSize(64 * 2**20)
+    """Largest request body, compressed or decompressed; larger ones get 413 / RESOURCE_EXHAUSTED."""
+    in_flight: ByteSize = ByteSize(256 * 2**20)
+    """Bytes of bodies held at once, decompressed; beyond it requests get 503 / UNAVAILABLE."""
     grpc_streams: int = 16
     """Concurrent gRPC requests per connection (memory bound: streams x body, per connection)."""
     records: int = 65_536
@@ -80,6 +86,18 @@ class Limits(Section):
     """Deepest nesting of a value; deeper ones get 400 / INVALID_ARGUMENT."""
     enum_names: bool = True
     """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
+
+
+class Api(Connections):
+    """What one request to the read API may cost."""
+
+    connections: int = Field(default=256, ge=1)
+    """Connections to the read API held at once. When more come, the one that has been without a complete request for
+    longest is closed; when so many are being answered, requests get 503."""
+    body: ByteSize = ByteSize(128 * 2**10)
+    """Largest body of a request to the read API; larger ones get 413."""
+    body_time: timedelta = timedelta(seconds=10)
+    """Longest a body may take to arrive; slower ones get 408."""
 
 
 class Names(Section):
@@ -273,6 +291,7 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8501, ge=0, le=65535)
     """Dashboard port; 0 picks a free one."""
     limits: Limits = Limits()
+    api: Api = Api()
     names: Names = Names()
     cors: Cors = Cors()
     journal: Journal = Journal()

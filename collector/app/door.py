@@ -1,0 +1,114 @@
+"""Where connections of an HTTP port come in: never more than there are places, so that files are never used up.
+
+asyncio and uvloop accept whatever has come, all of it before anything else happens; a flood then takes every file that
+a process may open, the database's too. Those who find no place wait in the kernel's line, which costs no file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import resource
+import socket
+from collections.abc import Callable
+
+import structlog
+
+from collector.receive.places import Places
+from collector.telemetry.log import cause
+
+log = structlog.get_logger()
+
+_AT_ONCE = 64
+"""Accepted before others have their turn."""
+_FULL_S = 0.01
+_NO_FILES_S = 0.5
+_OWN_FILES = 256
+"""Files that a process needs for anything but connections."""
+_MOST_FILES = 65_536
+_SAID_S = 60.0
+_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def raise_files() -> None:
+    """Let this process open as many files as it may, within reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # what systems allow differs; the limit stays then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def places(asked: int) -> Places:
+    """Return *asked* places, fewer where this process may not open so many files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A fourth more are spare, and so many are accepted before the first are counted.
+    most = asked if soft == resource.RLIM_INFINITY else min(asked, max(16, (soft - _OWN_FILES - _AT_ONCE) * 4 // 5))
+    if most < asked:
+        log.warning("connections_limit_completed", asked=asked, connections=most, files=soft)
+    return Places(most)
+
+
+class Door:
+    """Lets connections of *listening* in, as long as *places* has room, to what *make* gives for each."""
+
+    def __init__(self, listening: socket.socket, places: Places, make: Callable[[], asyncio.Protocol]) -> None:
+        self._listening = listening
+        self._places = places
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._entering: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
+        self._said = 0.0
+
+    def open(self, backlog: int) -> None:
+        """Begin."""
+        self._listening.setblocking(False)
+        self._listening.listen(backlog)
+        self._resume()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._loop.remove_reader(self._listening)
+        if self._later is not None:
+            self._later.cancel()
+
+    async def wait_closed(self) -> None:
+        """Return when it is closed, which it is at once."""
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _pause(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listening)
+        self._later = self._loop.call_later(seconds, self._resume)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self._places.full:
+                self._pause(_FULL_S)
+                return
+            try:
+                came, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as e:
+                if e.errno not in _NO_FILES:  # it went away before it was let in
+                    continue
+                self._pause(_NO_FILES_S)
+                if not self._said or self._loop.time() - self._said > _SAID_S:
+                    self._said = self._loop.time()
+                    log.error("connection_accept_failed", **cause(e))
+                return
+            came.setblocking(False)
+            self._places.make_room()
+            task = self._loop.create_task(self._enter(came))
+            self._entering.add(task)
+            task.add_done_callback(self._entering.discard)
+
+    async def _enter(self, came: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make, came)
+        except OSError:
+            came.close()
