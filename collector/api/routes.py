@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,6 +18,7 @@ from starlette.routing import Route
 
 from collector.api import conventions, form, refusals, stats
 from collector.api.question import Basis
+from collector.api.turns import Turns
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.settings import Settings
@@ -37,10 +35,10 @@ _LAST_NS = 2**63 - 1
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""
-_HEALTH_THREADS = 4
+_MOST_HEALTH, _MOST_PAGES, _MOST_SQL = 4, 8, 8
+"""How many of each kind are worked on at once."""
 
 Status = Callable[[], dict[str, Any]]
-T = TypeVar("T")
 
 
 def application(
@@ -95,24 +93,23 @@ class _Api:
         self._status = status
         self._ready = ready
         self._metrics = metrics
-        # Those of the common pool may all be busy with queries.
-        self._threads = ThreadPoolExecutor(_HEALTH_THREADS, "api-health")
+        wait_s = seconds(settings.store.query_time)
+        self._health = Turns(_MOST_HEALTH, wait_s)
+        self._pages = Turns(_MOST_PAGES, wait_s)
+        self._analysts = Turns(_MOST_SQL, wait_s)
 
     async def health(self, request: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readiness(self, request: Request) -> Response:
-        reason = await self._at_once(self._ready)
+        reason = await self._health.run(self._ready)
         return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(await self._at_once(self._metrics), media_type=CONTENT_TYPE_LATEST)
+        return Response(await self._health.run(self._metrics), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, request: Request) -> Response:
-        return _json(await self._at_once(self._status))
-
-    async def _at_once(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, act)
+        return _json(await self._health.run(self._status))
 
     async def catalogue(self, request: Request) -> Response:
         """List the named queries."""
@@ -131,7 +128,7 @@ class _Api:
         if name not in queries():
             raise NotFound(f"no query {name[:60]!r}; there are {', '.join(queries())}")
         ask = self._asking(name, dict(request.query_params))
-        return await run_in_threadpool(lambda: _table(request, ask()))
+        return await self._pages.run(lambda: _table(request, ask()))
 
     async def statistics(self, request: Request) -> Response:
         """List the statistics."""
@@ -155,7 +152,7 @@ class _Api:
             )
             return _table(request, found.to_arrow())
 
-        response = await run_in_threadpool(ask)
+        response = await self._pages.run(ask)
         response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
         return response
 
@@ -179,7 +176,7 @@ class _Api:
             response = _table(request, found)
             response.headers["x-runwell-total"] = str(total)
             return response
-        return await run_in_threadpool(lambda: _json({"runs": form.rows(found), "total": total, **page}))
+        return await self._pages.run(lambda: _json({"runs": form.rows(found), "total": total, **page}))
 
     async def _total(self, given: dict[str, str], window: dict[str, int], page: dict[str, int]) -> int:
         """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""
@@ -205,7 +202,7 @@ class _Api:
             ]
             return _json(parts)
 
-        return await run_in_threadpool(ask)
+        return await self._pages.run(ask)
 
     async def sql(self, request: Request) -> Response:
         """Answer analysts' SQL."""
@@ -228,10 +225,10 @@ class _Api:
                 response.headers["x-runwell-truncated"] = answer.truncated
             return response
 
-        return await run_in_threadpool(ask)
+        return await self._analysts.run(ask)
 
     async def _ask(self, name: str, given: dict[str, str]) -> pa.Table:
-        return await run_in_threadpool(self._asking(name, given))
+        return await self._pages.run(self._asking(name, given))
 
     def _asking(self, name: str, given: dict[str, str]) -> Callable[[], pa.Table]:
         """Return what asks named query *name*; raise BadInput naming the parameter that is wrong."""
@@ -268,7 +265,7 @@ def _wants_arrow(request: Request) -> bool:
 def _table(request: Request, table: pa.Table) -> Response:
     if _wants_arrow(request):
         return Response(form.arrow_bytes(table), media_type=form.ARROW)
-    return _json(form.rows(table))
+    return Response(form.json_rows(table), media_type="application/json")
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

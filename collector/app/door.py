@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 _AT_ONCE = 64
 """Accepted before others have their turn."""
-_FULL_S = 0.01
+_FULL_S = 0.005
 _NO_FILES_S = 0.5
 _OWN_FILES = 256
 """Files that a process needs for anything but connections."""
@@ -43,8 +43,8 @@ def raise_files() -> None:
 def places(asked: int) -> Places:
     """Return *asked* places, fewer where this process may not open so many files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A fourth more are spare, and so many are accepted before the first are counted.
-    most = asked if soft == resource.RLIM_INFINITY else min(asked, max(16, (soft - _OWN_FILES - _AT_ONCE) * 4 // 5))
+    # Half as many more are spare, and some are accepted before the first are counted.
+    most = asked if soft == resource.RLIM_INFINITY else min(asked, max(16, (soft - _OWN_FILES - _AT_ONCE) * 2 // 3))
     if most < asked:
         log.warning("connections_limit_completed", asked=asked, connections=most, files=soft)
     return Places(most)

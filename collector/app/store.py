@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import anyio.to_thread
 import structlog
 
 from collector import __version__
 from collector.api import refusals, routes
 from collector.app import child, listen
+from collector.app.counts import Counts
 from collector.app.reports import Reports
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
@@ -42,6 +44,11 @@ _LEAST_LAG_S = 0.001
 _RETRY_S = 1.0
 _TOLD_ASIDE = 50
 """Things set aside that status names, the newest."""
+_COUNTED = ("logs", "spans", "metric_points", "runs", "attempts")
+_MOST_OTHER = 8
+"""Requests for reports and findings that are worked on at once."""
+_SWITCH_S = 0.001
+"""How long a thread that makes rows may keep the loop waiting, once for each thread; Python's own is 5 ms."""
 
 
 class Keeper(threading.Thread):
@@ -63,6 +70,7 @@ class Keeper(threading.Thread):
         self._runner = Runner(database, control, memory, settings, beside=True)
         self._deriving = True
         """Whether an upgrade may have left columns to work out; a look tells."""
+        self._counts = Counts(_COUNTED, self._count)
         self._statistics = 0.0
         self._waiting = False
         self._stop_asked = threading.Event()
@@ -204,12 +212,6 @@ class Keeper(threading.Thread):
         """Return how fresh and how full the store is."""
         journal_seq, lag_s = self._unread()
         left_out, items = self._database.reading(lambda h: (aside.counts(h), aside.newest(h, _TOLD_ASIDE)))
-        counts = self._database.reading(
-            lambda h: {
-                name: int(h.value(f"SELECT count(*) FROM {name}"))  # noqa: S608 -- our own names
-                for name in ("logs", "spans", "metric_points", "runs", "attempts")
-            }
-        )
         return {
             "version": __version__,
             "journal_seq": journal_seq,
@@ -218,7 +220,7 @@ class Keeper(threading.Thread):
             "lag_s": round(lag_s, 3),
             "complete_ns": self.complete_ns,
             "newest_received_ns": self.newest_ns,
-            "rows": counts,
+            "rows": self._counts.now((self.applied_seq, self.runs_seq)),
             "damaged_groups": len(self._reader.damaged),
             "lost_groups": self._reader.lost,
             "set_aside": self._database.set_aside,
@@ -228,6 +230,9 @@ class Keeper(threading.Thread):
             "set_aside_items": items,
             "upgrading": self._database.reading(_upgrading),
         }
+
+    def _count(self, table: str) -> int:
+        return int(self._database.reading(lambda h: h.value(f"SELECT count(*) FROM {table}")))  # noqa: S608 -- ours
 
     def ready(self) -> str:
         """Return why answers would be stale or wrong, empty when they are not."""
@@ -276,6 +281,8 @@ async def main(settings: Settings) -> None:
         ),
         _FINISH_S,
     )  # fmt: skip
+    sys.setswitchinterval(_SWITCH_S)
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _MOST_OTHER
     stop = asyncio.Event()
     keeper.start()
     reports.start()
@@ -288,6 +295,7 @@ async def main(settings: Settings) -> None:
     stopping = log.started("store_stop")
     http.should_exit = True
     await serving
+    database.interrupt()
     reports.ask_to_stop()
     await asyncio.to_thread(keeper.stop)
     if not await asyncio.to_thread(reports.stop) or keeper.is_alive():

@@ -12,7 +12,7 @@ from typing import Protocol
 
 _PATIENCE_S = 1.0
 """How long one that just came may wait before it makes room where the spare places still suffice."""
-_SETTLE_S = 0.01
+_SETTLE_S = 0.005
 """Nobody makes room sooner: what it sent as it came has been read by then."""
 
 
@@ -29,7 +29,7 @@ class Places:
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.most = most
-        self._spare = max(16, most // 4)
+        self._spare = max(64, most // 2)
         self._clock = clock
         self._waiting: dict[Guest, float] = {}
         """Since when each waits; the one that waits longest comes first."""

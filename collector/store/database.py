@@ -135,6 +135,7 @@ class Database:
         self._con = con
         self._writer = threading.Lock()
         self._on_fatal = on_fatal
+        self._limited: set[duckdb.DuckDBPyConnection] = set()
         self.set_aside: list[str] = []
         """Names of damaged files put aside at open; the journal rebuilds what they held."""
         self.damaged_file = ""
@@ -200,6 +201,11 @@ class Database:
         with self._writer:
             self._guard(lambda: self._con.execute("CHECKPOINT"))
 
+    def interrupt(self) -> None:
+        """End the questions that are being answered (`limited`); nobody waits for them any more."""
+        for cursor in tuple(self._limited):
+            cursor.interrupt()
+
     def close(self) -> None:
         """Close the file."""
         with self._writer:
@@ -212,6 +218,7 @@ class Database:
         temporary views that only *fn* sees.
         """
         cursor = self._con.cursor()
+        self._limited.add(cursor)
         late = threading.Event()
 
         def interrupt() -> None:
@@ -231,6 +238,7 @@ class Database:
             raise QueryFailed(str(e).splitlines()[0][:500]) from None
         finally:
             timer.cancel()
+            self._limited.discard(cursor)
             cursor.close()
 
     def _transaction(self, fn: Callable[[Handle], T], begin: str) -> T:
