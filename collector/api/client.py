@@ -68,7 +68,8 @@ class Client:
     def __init__(self, url: str, timeout_s: float = 35.0) -> None:
         self.url = url.rstrip("/")
         # Proxies from the environment are for the world outside; this is our own server.
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
+        self._timeout_s = timeout_s
+        self._http = self._connections()
 
     def query(self, name: str, **params: object) -> pl.DataFrame:
         """Return the rows of a named query; parameters that are None are left out."""
@@ -98,7 +99,7 @@ class Client:
 
     def sql(self, text: str) -> Answer:
         """Return the rows of one SELECT."""
-        response = self._send("POST", "/api/v1/sql", json={"sql": text}, headers={"accept": ARROW})
+        response = self._send("POST", "/api/v1/sql", again=True, json={"sql": text}, headers={"accept": ARROW})
         return Answer(_table(response), response.headers.get("x-runwell-truncated", ""))
 
     def findings(self, **filters: object) -> dict[str, Any]:
@@ -160,7 +161,7 @@ class Client:
     def say_expected(self, key: str, *, expected: bool = True, note: str = "", until: str | None = None) -> None:
         """Call the anomaly *key* expected, for good or until a time; or take that back."""
         given = {"key": key, "expected": expected, "note": note, **({"until": until} if until else {})}
-        self._send("POST", "/api/v1/reports/feedback", json=given)
+        self._send("POST", "/api/v1/reports/feedback", again=True, json=given)
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
@@ -173,11 +174,25 @@ class Client:
 
     def _get(self, path: str, params: dict[str, object], accept: str = "application/json") -> httpx.Response:
         given = {k: _text(v) for k, v in params.items() if v is not None}
-        return self._send("GET", path, params=given, headers={"accept": accept})
+        return self._send("GET", path, again=True, params=given, headers={"accept": accept})
 
-    def _send(self, method: str, path: str, **rest: Any) -> httpx.Response:
+    def _connections(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False)
+
+    def _answer(self, method: str, path: str, again: bool, rest: dict[str, Any]) -> httpx.Response:
+        """Ask; the store closes connections nobody has asked on for a while, perhaps just as this one is taken up."""
         try:
-            response = self._http.request(method, path, **rest)
+            return self._http.request(method, path, **rest)
+        except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError):
+            if not again:
+                raise
+        with self._connections() as new:
+            return new.request(method, path, **rest)
+
+    def _send(self, method: str, path: str, *, again: bool = False, **rest: Any) -> httpx.Response:
+        """Return the answer. *again*: to ask twice does no more than to ask once."""
+        try:
+            response = self._answer(method, path, again, rest)
         except httpx.TimeoutException:
             raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
         except httpx.TransportError:

@@ -16,6 +16,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AT_ONCE = 500
 """Rows made into JSON without letting another thread run in between: arrow's own code does not."""
+_MOST_DIGITS = 20
 _encoder = msgspec.json.Encoder()
 
 
@@ -60,8 +61,23 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
+def count(text: str, field: str, least: int, most: int) -> int:
+    """Return a whole number from *least* to *most*, or raise BadInput."""
+    digits = text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
+    if not digits or not least <= int(text) <= most:
+        raise BadInput(f"expected a whole number from {least} to {most}, got {text[:40]!r}", field=field)
+    return int(text)
+
+
 def moment(text: str, field: str, now_ns: int) -> int:
     """Return nanoseconds since 1970 of `24h` (ago), an ISO-8601 time (UTC unless it says otherwise) or a number."""
+    found_ns = _moment(text, field, now_ns)
+    if not -(2**63) <= found_ns < 2**63:
+        raise BadInput(f"expected a time between the years 1678 and 2262, got {text[:40]!r}", field=field)
+    return found_ns
+
+
+def _moment(text: str, field: str, now_ns: int) -> int:
     text = text.strip()
     if found := re.fullmatch(r"(\d{1,9})([smhdw])", text):
         return now_ns - int(found[1]) * _UNITS[found[2]] * 10**9

@@ -48,7 +48,7 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
     async def listed(request: Request) -> Response:
         """Answer the newest reports."""
         given = _parameters(request, "schedule", "limit")
-        limit = _count(given.get("limit", "50"), "limit")
+        limit = form.count(given.get("limit", "50"), "limit", 1, _MOST_ROWS)
         rows = await run_in_threadpool(lambda: control.reports(given.get("schedule"), limit))
         return _json([asdict(row) for row in rows])
 
@@ -67,7 +67,7 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
     async def upcoming(request: Request) -> Response:
         """Answer when each schedule comes round next."""
         given = _parameters(request, "n")
-        n = min(_count(given.get("n", "3"), "n"), 100)
+        n = form.count(given.get("n", "3"), "n", 1, 100)
         return _json(await run_in_threadpool(lambda: desk.upcoming(time.time_ns(), n)))
 
     async def make(request: Request) -> Response:
@@ -88,14 +88,14 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
     async def deliveries(request: Request) -> Response:
         """Answer where reports went, the latest first."""
         given = _parameters(request, "report", "limit")
-        limit = _count(given.get("limit", "100"), "limit")
+        limit = form.count(given.get("limit", "100"), "limit", 1, _MOST_ROWS)
         found = await run_in_threadpool(lambda: control.deliveries(given.get("report"), limit))
         return _json([asdict(d) for d in found])
 
     async def firings(request: Request) -> Response:
         """Answer which firings were made, skipped or failed, the latest first."""
         given = _parameters(request, "schedule", "limit")
-        limit = _count(given.get("limit", "100"), "limit")
+        limit = form.count(given.get("limit", "100"), "limit", 1, _MOST_ROWS)
         found = await run_in_threadpool(lambda: control.firings(given.get("schedule"), limit=limit))
         return _json([asdict(f) for f in found])
 
@@ -208,12 +208,6 @@ def _one_of(given: dict[str, Any], field: str, choices: tuple[str, ...], default
     if value not in choices:
         raise BadInput(f"expected one of {', '.join(choices)}", field=field)
     return str(value)
-
-
-def _count(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MOST_ROWS:
-        raise BadInput(f"expected a whole number from 1 to {_MOST_ROWS}, got {text[:40]!r}", field=field)
-    return int(text)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -35,7 +35,7 @@ _LAST_NS = 2**63 - 1
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""
-_MOST_HEALTH, _MOST_PAGES, _MOST_SQL = 4, 8, 8
+_MOST_HEALTH, _MOST_PAGES, _MOST_SQL = 4, 8, 4
 """How many of each kind are worked on at once."""
 
 Status = Callable[[], dict[str, Any]]
@@ -162,8 +162,8 @@ class _Api:
         now = time.time_ns()
         _check_statuses(given.get("status", ""))
         page = {
-            "limit": _count(given.pop("limit", "50"), "limit", _MOST_RUNS),
-            "offset": _count(given.pop("offset", "0"), "offset", 10**9),
+            "limit": form.count(given.pop("limit", "50"), "limit", 0, _MOST_RUNS),
+            "offset": form.count(given.pop("offset", "0"), "offset", 0, 10**9),
         }
         window = {
             "from_ns": form.moment(given.pop("from", "0"), "from", now),
@@ -246,12 +246,6 @@ def _check_statuses(given: str) -> None:
     for status in filter(None, given.split(",")):
         if status not in list(RunStatus):
             raise BadInput(f"expected some of {', '.join(RunStatus)}, got {status[:40]!r}", field="status")
-
-
-def _count(text: str, field: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > most:
-        raise BadInput(f"expected a whole number from 0 to {most}, got {text[:40]!r}", field=field)
-    return int(text)
 
 
 def _json(value: Any, status: int = 200) -> Response:

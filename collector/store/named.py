@@ -6,6 +6,7 @@ double, boolean, varchar. `$project` is always given by the server.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,10 @@ from typing import Any
 from collector.model.errors import BadInput
 
 _PARAMETER = re.compile(r"^-- :(?P<name>[a-z_]+) (?P<type>bigint|double|boolean|varchar)(?P<required> required)?\s*$")
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
+_BOUNDS = {"limit": (0, 1_000), "offset": (0, 10**9), "bucket_ns": (1, 2**63 - 1)}
+"""Least and most of parameters that say how much is answered."""
+_MOST_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,11 @@ class Query:
         if unknown:
             known = ", ".join(p.name for p in self.parameters) or "none"
             raise BadInput(f"no such parameter of {self.name}; it takes {known}", field=unknown[0])
-        return {p.name: _typed(p, given.get(p.name)) for p in self.parameters}
+        found = {p.name: _typed(p, given.get(p.name)) for p in self.parameters}
+        bucket_ns, from_ns, to_ns = (found.get(name) for name in ("bucket_ns", "from_ns", "to_ns"))
+        if bucket_ns and from_ns is not None and to_ns is not None and (to_ns - from_ns) // bucket_ns > _MOST_BUCKETS:
+            raise BadInput(f"expected wider ones: the time range may have {_MOST_BUCKETS} of them", field="bucket_ns")
+        return found
 
 
 @cache
@@ -73,11 +82,23 @@ def _typed(p: Parameter, value: str | None) -> Any:
     try:
         match p.type:
             case "bigint":
-                return int(value)
+                return _whole(p, value)
+            case "double" if math.isfinite(number := float(value)):
+                return number
             case "double":
-                return float(value)
+                raise ValueError
             case "boolean":
                 return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
     except (ValueError, KeyError):
         raise BadInput(f"expected {p.type}, got {value[:40]!r}", field=p.name) from None
     return value
+
+
+def _whole(p: Parameter, value: str) -> int:
+    """Return a number that DuckDB takes and that asks for no more than is answered; ValueError when it is none."""
+    if not _WHOLE.fullmatch(value):
+        raise ValueError
+    least, most = _BOUNDS.get(p.name, (-(2**63), 2**63 - 1))
+    if not least <= int(value) <= most:
+        raise BadInput(f"expected {p.type} from {least} to {most}, got {value[:40]!r}", field=p.name)
+    return int(value)
