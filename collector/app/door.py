@@ -27,6 +27,7 @@ _NO_FILES_S = 0.5
 _OWN_FILES = 256
 """Files that a process needs for anything but connections."""
 _MOST_FILES = 65_536
+_FEWEST = 16
 _SAID_S = 60.0
 _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -40,13 +41,19 @@ def raise_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def room() -> int:
+    """Return how many files this process may open for connections."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(_FEWEST, (_MOST_FILES if soft == resource.RLIM_INFINITY else soft) - _OWN_FILES)
+
+
 def places(asked: int) -> Places:
     """Return *asked* places, fewer where this process may not open so many files."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Half as many more are spare, and some are accepted before the first are counted.
-    most = asked if soft == resource.RLIM_INFINITY else min(asked, max(16, (soft - _OWN_FILES - _AT_ONCE) * 2 // 3))
+    most = min(asked, max(_FEWEST, (room() - _AT_ONCE) * 2 // 3))
     if most < asked:
-        log.warning("connections_limit_completed", asked=asked, connections=most, files=soft)
+        log.warning("connections_open_failed", asked=asked, connections=most, error_type="TooFewFiles",
+                    error_message="this process may not open as many files; raise its limit (ulimit -n)")  # fmt: skip
     return Places(most)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from collector.app import child, listen
+from collector.app import child, door, listen
 from collector.model.errors import UsageError
 from collector.receive.gate import Gate
 from collector.settings import Settings
@@ -19,7 +19,7 @@ async def main(settings: Settings) -> None:
     held = child.lock(settings.data, "gate")
     starting = log.started("gate_start")
     gate = Gate(listen.inside(settings.data), settings.limits)
-    server = gate.server()
+    server = gate.server(door.room())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         port = server.add_insecure_port(f"{host}:{settings.grpc_port}")

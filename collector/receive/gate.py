@@ -40,6 +40,8 @@ MOST_CALLS = 4_096
 _LONGEST_S = 30.0
 """How long a call without a deadline waits for receive; exporters give up after ten seconds."""
 _PAUSE_S = 0.02
+_IDLE_MS = 600_000
+"""How long a connection without a call is kept: longer than exporters pause, who then connect again."""
 
 
 class _Others(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
@@ -58,12 +60,27 @@ class _Others(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type
         return grpc.stream_unary_rpc_method_handler(refuse)
 
 
-def server(export: Callable[[Signal], Export], refuse: Refuse, limits: Limits, *, streams: int) -> grpc.aio.Server:
+def server(
+    export: Callable[[Signal], Export],
+    refuse: Refuse,
+    limits: Limits,
+    *,
+    streams: int,
+    connections: int | None = None,
+) -> grpc.aio.Server:
     """Return a server for the OTLP services that hands bytes to what *export* gives for a signal, and other calls to
     *refuse*, with no port yet.
+
+    *connections*: more are closed as they come, since gRPC closes none to make room and stops where files run out.
     """
+    bounds = [] if connections is None else [
+        ("grpc.max_allowed_incoming_connections", connections), ("grpc.max_connection_idle_ms", _IDLE_MS),
+    ]  # fmt: skip
     made = grpc.aio.server(
         options=[
+            *bounds,
+            # gRPC's own is two minutes; who connects and says nothing is gone after this.
+            ("grpc.server_handshake_timeout_ms", round(limits.header_time.total_seconds() * 1000)),
             ("grpc.max_receive_message_length", int(limits.body)),
             ("grpc.max_concurrent_streams", streams),
             ("grpc.so_reuseport", 0),
@@ -104,9 +121,15 @@ class Gate:
             ],
         )
 
-    def server(self) -> grpc.aio.Server:
-        """Return the server for callers, with no port yet."""
-        return server(self._export, self._unserved(), self._limits, streams=self._limits.grpc_streams)
+    def server(self, connections: int) -> grpc.aio.Server:
+        """Return the server for callers, with no port yet, that takes so many *connections*."""
+        return server(
+            self._export,
+            self._unserved(),
+            self._limits,
+            streams=self._limits.grpc_streams,
+            connections=connections,
+        )
 
     async def close(self) -> None:
         """End the connection to receive."""

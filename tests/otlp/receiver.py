@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import selectors
 import signal
 import socket
@@ -101,6 +102,23 @@ class Connection:
         self.socket.close()
 
 
+@contextmanager
+def crowd(port: int, n: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+    """Hold *n* connections that send *first* and then nothing, as long as the server lets them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8_192)), hard))
+    held: list[socket.socket] = []
+    try:
+        for _ in range(n):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with suppress(ConnectionError):  # closed again, to make room for the next
+                held[-1].sendall(first)
+        yield held
+    finally:
+        for connection in held:
+            connection.close()
+
+
 @dataclass
 class Receiver:
     """A running receive process and its gate."""
@@ -178,12 +196,13 @@ def receiving(data: Path, **settings: Any) -> Iterator[Receiver]:
 
 
 @contextmanager
-def running(role: str, settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
-    """Run the process of *role* until the block ends; yield it and where it listens."""
+def running(role: str, settings: Settings, files: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """Run the process of *role* until the block ends; yield it and where it listens. It may open *files*, if given."""
     log = (settings.data.parent / f"{settings.data.name}.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-m", f"collector.app.{role}"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None,
     )  # fmt: skip
     try:
         assert process.stdin is not None

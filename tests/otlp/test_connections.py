@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.otlp.conftest import ORIGIN
-from tests.otlp.receiver import HEAD, OK, Receiver, receiving, told
+from tests.otlp.receiver import HEAD, OK, Receiver, crowd, receiving, told
 from tests.otlp.telemetry import encode, logs, spans
 
 MIB = 2**20
@@ -284,21 +284,34 @@ def test_h19_slow_connections_do_not_delay_others(small: Receiver) -> None:
         connection.close()
 
 
-def test_f3_connections_beyond_the_limit_are_told_to_come_back(tmp_path: Path) -> None:
-    """503 with Retry-After and a Status; the others are served on."""
+BODY = HEAD + b"Content-Length: 500\r\n\r\n{"
+
+
+def test_f3_who_asks_is_served_however_many_wait(tmp_path: Path) -> None:
+    """Beyond limits.connections those that wait longest make room, whether idle, in half a head or in half a body."""
     with receiving(tmp_path / "data", limits={"connections": 3, "idle_time": timedelta(seconds=30)}) as few:
-        held = [few.connect() for _ in range(3)]
-        for connection in held:
-            connection.send(OK)
-            assert connection.answer() is not None
-        answer = few.ask(OK)
-        assert "limits.connections" in told(answer, 503)
-        assert answer is not None
-        assert 1 <= int(answer.headers["retry-after"]) <= 5
-        held[0].send(OK)
-        again = held[0].answer()
-        assert again is not None
-        assert again.status == 200
+        first = few.connect()
+        first.send(OK)
+        assert first.answer() is not None
+        for sent in (b"", HEAD[:30], BODY):
+            with crowd(few.http_port, 200, sent):
+                answer = few.ask(OK)
+                assert answer is not None
+                assert (answer.status, answer.body) == (200, b"{}")
+        assert first.ended()
+
+
+def test_f3_a_flood_takes_no_files(receiver: Receiver) -> None:
+    """3,000 connections: who asks is answered, no more files are open than there are places, and nothing is logged."""
+    log = receiver.data.parent / f"{receiver.data.name}.log"
+    before = log.stat().st_size
+    for sent in (b"", BODY):
+        with crowd(receiver.http_port, 3_000, sent):
+            answer = receiver.ask(OK)
+            assert answer is not None
+            assert answer.status == 200
+            assert psutil.Process(receiver.process.pid).num_fds() < 2 * receiver.settings.limits.connections
+    assert log.stat().st_size == before
 
 
 def test_h20_a_lost_answer_and_a_resend_store_once(receiver: Receiver) -> None:

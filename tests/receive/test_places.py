@@ -1,0 +1,61 @@
+"""Who makes room: over any order of events, the connection that waits longest and nobody who is being answered."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.receive.places import Places
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["come", "ask", "answered", "gone"]), st.integers(0, 999), st.floats(0, 2)))
+
+
+class Guest:
+    """A connection, and since when it waits; None while it is being answered."""
+
+    def __init__(self) -> None:
+        self.since: float | None = 0.0
+        self.left = False
+
+    def leave(self) -> None:
+        """End."""
+        self.left = True
+
+
+@given(EVENTS, st.integers(1, 5))
+def test_who_waits_longest_makes_room_and_who_is_answered_never(
+    events: list[tuple[str, int, float]], most: int
+) -> None:
+    """No place is ever taken from one that is answered or from one that waits shorter than one that stays; who has
+    settled never keeps another out.
+    """
+    now = 0.0
+    places = Places(most, lambda: now)
+    guests: list[Guest] = []
+    for event, which, pause in events * 20:
+        now += pause if which % 3 == 0 else 0.0  # many come at once
+        if event == "come" and not places.full:
+            places.make_room()
+            guests.append(new := Guest())
+            new.since = now
+            places.wait(new)
+        elif guests and event != "come":
+            guest = guests[which % len(guests)]
+            if event == "ask":
+                places.answer(guest)
+                guest.since = None
+            elif event == "answered":
+                places.wait(guest)
+                guest.since = now
+            else:
+                places.left(guest)
+                guests.remove(guest)
+        gone = [g for g in guests if g.left]
+        guests = [g for g in guests if not g.left]
+        waiting = [g.since for g in guests if g.since is not None]
+        for g in gone:
+            assert g.since is not None
+            assert all(g.since <= other for other in waiting)
+        assert len(guests) <= most + 64
+        assert places.crowded(Guest()) == (sum(g.since is None for g in guests) >= most)
+        assert not (places.full and waiting and now - min(waiting) > 1)
