@@ -180,11 +180,9 @@ async def _object(request: Request, *known: str) -> dict[str, Any]:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadInput("expected application/json", field="content-type")
-    sent = bytearray()
-    async for chunk in request.stream():
-        sent += chunk
-        if len(sent) > _MOST_BODY:
-            raise BadInput(f"longer than {_MOST_BODY} bytes", field="body")
+    sent = await request.body()
+    if len(sent) > _MOST_BODY:
+        raise BadInput(f"longer than {_MOST_BODY} bytes", field="body")
     try:
         given = json.loads(sent or b"{}")
     except (ValueError, RecursionError):

@@ -206,11 +206,9 @@ class _Api:
 
     async def sql(self, request: Request) -> Response:
         """Answer analysts' SQL."""
-        sent = bytearray()
-        async for chunk in request.stream():
-            sent += chunk
-            if len(sent) > _MOST_SQL_BYTES:
-                raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
+        sent = await request.body()  # all of it, so that who sent too much reads why; the wall bounds it
+        if len(sent) > _MOST_SQL_BYTES:
+            raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
         try:
             text = json.loads(sent)["sql"]
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,0 +1,246 @@
+"""What connections to the read API may do, against a real store process: nobody keeps others out or costs more."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from collector.api.client import Client
+from collector.api.routes import HEALTH
+from collector.settings import Settings
+from tests.otlp.receiver import Answer, Connection, crowd, running
+from tests.stack import until
+
+GET = b"GET /api/v1/query HTTP/1.1\r\nHost: x\r\n\r\n"
+HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHo"
+HALF_BODY = b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+SLOW = "SELECT count(*) FROM range(1000000000000) r WHERE r.range % 7 = 3"
+
+
+class Store:
+    """A running store process."""
+
+    def __init__(self, pid: int, port: int, log: Path) -> None:
+        self.pid, self.port, self._log = pid, port, log
+
+    def connect(self) -> Connection:
+        """Return a new connection."""
+        return Connection(self.port)
+
+    def ask(self, data: bytes) -> Answer:
+        """Return the answer to raw bytes on a connection of their own."""
+        connection = self.connect()
+        try:
+            connection.send(data)
+            answer = connection.answer()
+            assert answer is not None
+            return answer
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        """Return the answer to a GET."""
+        return self.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    @property
+    def log(self) -> str:
+        """Return what it logged so far."""
+        return self._log.read_text()
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
+    """A store with the defaults but for the time of queries, and a hasty one with few places, all of it short."""
+    hasty = {"connections": 4, "header_time": "PT1S", "body_time": "PT1S", "idle_time": "PT2S"}
+    with ExitStack() as stack:
+        found = {}
+        for name, given in {"usual": {}, "hasty": {"api": hasty}}.items():
+            data = tmp_path_factory.mktemp(name) / "data"
+            made = Settings.model_validate({"data": data, "api_port": 0, "store": {"query_time": "PT4S"}, **given})
+            # Few files: a flood must leave enough of them for the database.
+            process, where = stack.enter_context(running("store", made, files=0 if name == "usual" else 400))
+            found[name] = Store(process.pid, where["api"]["port"], data.parent / "data.log")
+        yield found
+
+
+@pytest.fixture
+def usual(stores: dict[str, Store]) -> Store:
+    """Return the store with the defaults."""
+    return stores["usual"]
+
+
+@pytest.fixture
+def hasty(stores: dict[str, Store]) -> Store:
+    """Return the store that is quick to lose patience."""
+    return stores["hasty"]
+
+
+def sql(text: str, extra: bytes = b"") -> bytes:
+    """Return a request that asks *text*."""
+    body = json.dumps({"sql": text}).encode()
+    return b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s" % (extra, len(body), body)
+
+
+def error(answer: Answer | None, status: int) -> str:
+    """Return the sentence of a refusal; it is JSON with nothing else."""
+    assert answer is not None
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json"), answer.body
+    said: dict[str, Any] = json.loads(answer.body)
+    assert list(said) == ["error"]
+    return str(said["error"])
+
+
+@pytest.mark.parametrize("first", [b"", HALF_HEAD, HALF_BODY], ids=["idle", "half a head", "half a body"])
+def test_who_asks_is_answered_within_a_second_however_many_wait(usual: Store, first: bytes) -> None:
+    """Beside 300 connections that wait for nothing, and 3,000, health, status and queries answer as if alone."""
+    before = usual.log
+    for n in (300, 3_000):
+        with crowd(usual.port, n, first):
+            for path in (*HEALTH, "/api/v1/query"):
+                connection = Connection(usual.port, timeout_s=10)
+                connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                answer = connection.answer()
+                assert answer is not None
+                assert answer.status == 200
+                connection.close()
+    assert usual.log == before
+
+
+def test_health_answers_beside_60_slow_queries_and_600_who_wait(usual: Store) -> None:
+    """None of the queries is done when health and status have answered; their asker is told in time what became."""
+    asked = [usual.connect() for _ in range(60)]
+    for connection in asked:
+        connection.send(sql(SLOW))
+    with crowd(usual.port, 300), crowd(usual.port, 300, HALF_HEAD):
+        for path in HEALTH:
+            assert usual.get(path).status == 200
+        for connection in asked:
+            connection.socket.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                connection.socket.recv(1)
+    for connection in asked:
+        connection.socket.settimeout(30)
+        answer = connection.answer()
+        assert answer is not None
+        assert "store.query_time" in error(answer, 400) if answer.status == 400 else "again" in error(answer, 503)
+        connection.close()
+
+
+def test_when_all_are_answered_others_are_told_to_come_back_but_for_health(hasty: Store) -> None:
+    """503 with Retry-After once as many requests as api.connections are worked on; those are left alone by a flood."""
+    asked = [hasty.connect() for _ in range(4)]
+    for connection in asked:
+        connection.send(sql(SLOW))
+    refused = until(lambda: answer if (answer := hasty.ask(GET)).status == 503 else None)
+    assert "api.connections" in error(refused, 503)
+    assert 1 <= int(refused.headers["retry-after"]) <= 5
+    with crowd(hasty.port, 500):
+        assert [hasty.get(path).status for path in HEALTH] == [200] * len(HEALTH)
+    for connection in asked:
+        assert "store.query_time" in error(connection.answer(), 400)
+        connection.close()
+    assert hasty.ask(GET).status == 200
+
+
+def test_a_flood_leaves_files_for_the_database(hasty: Store) -> None:
+    """With 400 files to open and 2,000 connections, queries and status, which opens the journal, answer."""
+    with crowd(hasty.port, 2_000, HALF_BODY):
+        assert json.loads(hasty.ask(sql("SELECT 1 AS one")).body) == [{"one": 1}]
+        assert json.loads(hasty.get("/api/v1/status").body)["rows"]["runs"] == 0
+        assert psutil.Process(hasty.pid).num_fds() < 300
+
+
+def test_answers_that_nobody_reads_keep_nobody_out(hasty: Store) -> None:
+    """Who asks for much and does not read it is not being answered, and is cut off after api.idle_time."""
+    unread = []
+    for _ in range(5):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        sock.connect(("127.0.0.1", hasty.port))
+        sock.sendall(sql("SELECT repeat('x', 100000) AS x FROM range(100)"))
+        unread.append(sock)
+        assert sock.recv(12) == b"HTTP/1.1 200"
+    assert hasty.ask(GET).status == 200
+
+    def gone() -> bool:
+        return not any(c.status == "ESTABLISHED" for c in psutil.Process(hasty.pid).net_connections())
+
+    until(gone, seconds=20, why="unread answers to be dropped")
+    for sock in unread:
+        sock.close()
+
+
+def test_who_is_slow_is_cut_off_or_told(hasty: Store) -> None:
+    """Half a head ends after api.header_time, an idle connection after api.idle_time; half a body gets 408 in words."""
+    idle, head, body, answered = (hasty.connect() for _ in range(4))
+    head.send(HALF_HEAD)
+    body.send(HALF_BODY)
+    answered.send(GET)
+    assert answered.answer() is not None
+    answered.send(b"\r\n")  # no request begins with it
+    assert "api.body_time" in error(body.answer(), 408)
+    assert [c.ended() for c in (body, head, idle, answered)] == [True] * 4
+
+
+REFUSED = {
+    "a head of 40 kB": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "header_size"),
+    "40 kB without an end": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, 431, "api.header_size"),
+    "a long path": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "api.header_size"),
+    "10,000 headers": (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"h%d: x\r\n" % i for i in range(10_000)) + b"\r\n",
+        431,
+        "api.headers",
+    ),
+    "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Host"),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "Host"),
+    "two lengths": (
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "lengths",
+    ),
+    "length and chunks": (
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "lengths",
+    ),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 400, "HTTP/1.1"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), 400, "HTTP/1.1"),
+    "a body announced too large": (
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999\r\n\r\n",
+        413,
+        "api.body",
+    ),
+    "a body too large in chunks": (
+        b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        b"\r\n" + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 9,
+        413,
+        "api.body",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_request_is_refused_in_one_sentence(usual: Store, case: str) -> None:
+    """JSON with the setting or the reason, the end of the connection, and nothing behind it is read; 431, 400, 413."""
+    sent, status, names = REFUSED[case]
+    connection = usual.connect()
+    connection.send(sent + GET)
+    assert names in error(connection.answer(), status)
+    assert connection.ended()
+    connection.close()
+    assert '"level": "error"' not in usual.log
+
+
+def test_a_client_never_sees_that_an_idle_connection_was_closed(hasty: Store) -> None:
+    """However often the store makes room with its connection, the next question is answered."""
+    client = Client(f"http://127.0.0.1:{hasty.port}")
+    for _ in range(3):
+        assert client.status()["rows"]
+        with crowd(hasty.port, 200):
+            assert client.sql("SELECT 1 AS one").table.num_rows == 1
+    client.close()
