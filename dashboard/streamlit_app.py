@@ -37,7 +37,8 @@ def freshness() -> None:
     else:
         st.badge(strings.FRESH, color="green", icon=":material/check_circle:")
     rows = now["rows"]
-    look.side_note(strings.COUNTS.format(**{name: compact(rows[name]) for name in ("runs", "logs", "spans")}))
+    counts = {name: strings.UNKNOWN if (n := rows[name]) is None else compact(n) for name in ("runs", "logs", "spans")}
+    look.side_note(strings.COUNTS.format(**counts))
 
 
 pages = Path(__file__).parent / "app_pages"
