@@ -68,6 +68,7 @@ class Door:
         self._entering: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
         self._said = 0.0
+        self._closed = False
 
     def open(self, backlog: int) -> None:
         """Begin."""
@@ -77,6 +78,7 @@ class Door:
 
     def close(self) -> None:
         """Let nobody in any more."""
+        self._closed = True
         self._loop.remove_reader(self._listening)
         if self._later is not None:
             self._later.cancel()
@@ -115,6 +117,9 @@ class Door:
             task.add_done_callback(self._entering.discard)
 
     async def _enter(self, came: socket.socket) -> None:
+        if self._closed:  # the server says goodbye to those it knows, and would wait for this one
+            came.close()
+            return
         try:
             await self._loop.connect_accepted_socket(self._make, came)
         except OSError:
