@@ -29,7 +29,7 @@ from collector.receive.admit import data_directory
 from collector.receive.wall import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, salvage, upgrade
-from collector.store.database import Database, Handle, seconds
+from collector.store.database import Database, Handle, is_of_data, seconds
 from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -70,6 +70,8 @@ class Keeper(threading.Thread):
         self._runner = Runner(database, control, memory, settings, beside=True)
         self._deriving = True
         """Whether an upgrade may have left columns to work out; a look tells."""
+        self._underived: dict[str, str] = {}
+        """Why they cannot be, as for a job that fails."""
         self._counts = Counts(_COUNTED, self._count)
         self._statistics = 0.0
         self._waiting = False
@@ -132,8 +134,7 @@ class Keeper(threading.Thread):
         with self.books.jobs.labels("runs").time():
             recomputed = self._job.tick(time.time_ns())
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
-        if self._deriving:
-            self._deriving = self._database.writing(derive.part)
+        self._derive()
         self._note_lag()
         if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
             known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
@@ -141,6 +142,19 @@ class Keeper(threading.Thread):
         if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
+
+    def _derive(self) -> None:
+        """Work out a part of the columns that an upgrade left; where that fails it waits for the next start."""
+        if not self._deriving:
+            return
+        try:
+            self._deriving = self._database.writing(derive.part)
+        except Exception as e:
+            if not is_of_data(e):
+                raise
+            self._deriving = False
+            self._underived = {"derive": aside.reason(e)}
+            structlog.get_logger().error("store_derive_failed", **log.cause(e))
 
     def _keep_statistics(self, seen_ns: int) -> None:
         """Run the statistics jobs when they are due; at once where they have more to do.
@@ -225,7 +239,7 @@ class Keeper(threading.Thread):
             "lost_groups": self._reader.lost,
             "set_aside": self._database.set_aside,
             "writer": self.failed,
-            "failing_jobs": dict(self._runner.errors),
+            "failing_jobs": {**self._runner.errors, **self._underived},
             "set_aside_count": sum(left_out.values()),
             "set_aside_items": items,
             "upgrading": self._database.reading(_upgrading),
