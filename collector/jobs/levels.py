@@ -26,6 +26,8 @@ _TOGETHER = 24
 """Hours computed in one sweep."""
 _MOST_HOURS = 48
 """Hours computed at one time, the newest first; others wait for the next."""
+_FEW_RUNS, _FEW_TIMES = 1_000, 16
+"""Where so few runs touch them, so many times as many hours are: one run may have lasted for a year."""
 _LOOK_BACK_NS = 24 * HOUR_NS
 _MANY = RuntimeError("too many queues fail to tell them apart")
 _MOST_STARTED = 25_000
@@ -110,11 +112,16 @@ def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collec
     written = 0
     marked = held.marked(h)
     due = _due(marked, moved, now)
-    hours = sorted(due[:_MOST_HOURS])
-    held.mark(h, sorted({*due[_MOST_HOURS:]} - {*marked}))
+    times = 1
+    if len(due) > _MOST_HOURS:
+        old = due[: _FEW_TIMES * _MOST_HOURS][-1]
+        times = _FEW_TIMES if held.count(h, old, due[0] + HOUR_NS) <= _FEW_RUNS else 1
+    most = times * _MOST_HOURS
+    hours = sorted(due[:most])
+    held.mark(h, sorted({*due[most:]} - {*marked}))
     held.unmark(h, sorted({*hours} & {*marked}))
     known = held.limits(h).filter(pl.col("source") == "settings")
-    for from_ns, to_ns in _sweeps(hours):
+    for from_ns, to_ns in _sweeps(hours, times):
         holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
         if without:
             runs = holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False))
@@ -150,10 +157,10 @@ def _due(marked: Iterable[int], moved: Iterable[int], now: Clock) -> list[int]:
     return sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
 
 
-def _sweeps(hours: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (from, to) of what is computed in one sweep."""
+def _sweeps(hours: list[int], times: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield (from, to) of what is computed in one sweep, *times* as much as usual."""
     while hours:
-        together = [hour for hour in hours if hour < hours[0] + _TOGETHER * HOUR_NS]
+        together = [hour for hour in hours if hour < hours[0] + times * _TOGETHER * HOUR_NS]
         yield together[0], together[-1] + HOUR_NS
         hours = hours[len(together) :]
 

@@ -53,6 +53,12 @@ def touching(
     return Holding(runs.drop("built_seq"), **parts)
 
 
+def count(h: Handle, from_ns: int, to_ns: int) -> int:
+    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*)."""
+    sql = "SELECT count(*) FROM runs WHERE held_from_ns < $to AND held_until_ns >= $from"
+    return int(h.value(sql, {"from": from_ns, "to": to_ns}))
+
+
 def across(h: Handle, *times_ns: int) -> Holding:
     """Return the rows of all runs that may hold a slot at one of *times_ns*, ascending, and did before it."""
     times = " OR ".join(f"(held_from_ns < {ns} AND held_until_ns >= {ns})" for ns in times_ns)
