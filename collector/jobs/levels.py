@@ -27,7 +27,7 @@ _TOGETHER = 24
 _MOST_HOURS = 48
 """Hours computed at one time, the newest first; others wait for the next."""
 _FEW_RUNS, _FEW_TIMES = 1_000, 16
-"""Where so few runs touch them, so many times as many hours are: one run may have lasted for a year."""
+"""Of older hours that so few runs touch, so many times as many are: one run may have lasted for a year."""
 _LOOK_BACK_NS = 24 * HOUR_NS
 _MANY = RuntimeError("too many queues fail to tell them apart")
 _MOST_STARTED = 25_000
@@ -110,24 +110,17 @@ def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collec
     *without*: queues that are left out.
     """
     written = 0
-    marked = held.marked(h)
-    due = _due(marked, moved, now)
-    times = 1
-    if len(due) > _MOST_HOURS:
-        old = due[: _FEW_TIMES * _MOST_HOURS][-1]
-        times = _FEW_TIMES if held.count(h, old, due[0] + HOUR_NS) <= _FEW_RUNS else 1
-    most = times * _MOST_HOURS
-    hours = sorted(due[:most])
-    held.mark(h, sorted({*due[most:]} - {*marked}))
-    held.unmark(h, sorted({*hours} & {*marked}))
+    marked = {*held.marked(h)}
+    due, sweeps = _plan(h, marked, moved, now)
+    chosen = {hour for sweep in sweeps for hour in sweep}
+    held.mark(h, sorted({*due} - chosen - marked))
+    held.unmark(h, sorted(chosen & marked))
     known = held.limits(h).filter(pl.col("source") == "settings")
-    for from_ns, to_ns in _sweeps(hours, times):
+    for sweep in sweeps:
+        from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
         holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
         if without:
-            runs = holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False))
-            holding = Holding(
-                runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits))
-            )
+            holding = _only(holding, holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False)))
         rows, time = _levels(holding, known, from_ns, to_ns, now)
         held.replace(h, from_ns, to_ns, rows, time)
         written += rows.height + time.height
@@ -137,32 +130,40 @@ def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collec
 def try_out(h: Handle, now: Clock, moved: Iterable[int], keys: pl.DataFrame) -> None:
     """Compute what `compute` would, of the runs *keys* (`project`, `run_key`) alone; write nothing."""
     known = held.limits(h).filter(pl.col("source") == "settings")
-    for from_ns, to_ns in _sweeps(sorted(_due(held.marked(h), moved, now)[:_MOST_HOURS])):
+    for sweep in _plan(h, {*held.marked(h)}, moved, now)[1]:
+        from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
         holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
-        own = Holding(
-            *(rows.join(keys, on=RUN, how="semi") for rows in (holding.runs, holding.attempts, holding.waits))
-        )
-        _levels(own, known, from_ns, to_ns, now)
+        _levels(_only(holding, holding.runs.join(keys, on=RUN, how="semi")), known, from_ns, to_ns, now)
 
 
 def runs_of(h: Handle, now: Clock, moved: Iterable[int]) -> pl.DataFrame:
     """Return the runs that `compute` would look at: project, run_key, queue."""
-    hours = sorted(_due(held.marked(h), moved, now)[:_MOST_HOURS])
-    parts = [held.touching(h, a, min(b, now.as_of_ns)).runs.select(*RUN, "queue") for a, b in _sweeps(hours)]
+    sweeps = _plan(h, {*held.marked(h)}, moved, now)[1]
+    parts = [held.touching(h, s[0], min(s[-1] + HOUR_NS, now.as_of_ns)).runs.select(*RUN, "queue") for s in sweeps]
     return pl.concat(parts).unique() if parts else pl.DataFrame(schema=dict.fromkeys((*RUN, "queue"), pl.String))
 
 
-def _due(marked: Iterable[int], moved: Iterable[int], now: Clock) -> list[int]:
-    """Return the hours to compute, the newest first."""
-    return sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
+def _plan(h: Handle, marked: set[int], moved: Iterable[int], now: Clock) -> tuple[list[int], list[list[int]]]:
+    """Return the hours that are due, the newest first, and those of them that are computed now, sweep by sweep."""
+    due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
+    older = due[_MOST_HOURS : _FEW_TIMES * _MOST_HOURS]
+    if older and held.count(h, older[-1], older[0] + HOUR_NS) > _FEW_RUNS:
+        older = []
+    return due, [*_together(older, _FEW_TIMES * _TOGETHER), *_together(due[:_MOST_HOURS], _TOGETHER)]
 
 
-def _sweeps(hours: list[int], times: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield (from, to) of what is computed in one sweep, *times* as much as usual."""
-    while hours:
-        together = [hour for hour in hours if hour < hours[0] + times * _TOGETHER * HOUR_NS]
-        yield together[0], together[-1] + HOUR_NS
-        hours = hours[len(together) :]
+def _together(hours: Iterable[int], most: int) -> Iterator[list[int]]:
+    """Yield *hours* in parts that are computed in one sweep, each within *most* hours of its first."""
+    left = sorted(hours)
+    while left:
+        part = [hour for hour in left if hour < left[0] + most * HOUR_NS]
+        yield part
+        left = left[len(part) :]
+
+
+def _only(holding: Holding, runs: pl.DataFrame) -> Holding:
+    """Return the rows of *holding* that are of *runs*."""
+    return Holding(runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits)))
 
 
 def _levels(
@@ -203,8 +204,7 @@ class Inference:
 
         def of_queues(some: list[str | None]) -> None:
             runs = holding.runs.filter(pl.col("queue").is_in(some, nulls_equal=True))
-            own = Holding(runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits)))
-            slots_, waiting = _intervals(own, self.now)
+            slots_, waiting = _intervals(_only(holding, runs), self.now)
             found.append(inference.infer(slots_, waiting, from_ns=from_ns, to_ns=self.now.as_of_ns))
 
         of_queues([])
