@@ -149,7 +149,8 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         says_test=pl.col("is_test").is_not_null().any(),
         says_replay=pl.col("is_replay").is_not_null().any(),
         tags=pl.col("tags").explode().drop_nulls().unique().sort(),
-        first_seen_ns=pl.col("first").min(),
+        # A record so long before the last one that nothing lasts so long has a wrong clock.
+        first_seen_ns=pl.col("first").filter(believable.is_near("first", pl.col("last").max())).min(),
         last_seen_ns=pl.col("last").max(),
         span_count=pl.col("span").sum().cast(pl.Int64),
         log_count=(~pl.col("span")).sum().cast(pl.Int64),
@@ -328,8 +329,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
         .when(terminal)
         .then("last_ended_ns")
     )
-    first_seen = pl.when(believable.is_near("first_seen_ns", "last_seen_ns")).then("first_seen_ns")
-    started = pl.when(first_known).then("first_started_ns").when(pl.col("coverage") != "link").then(first_seen)
+    started = pl.when(first_known).then("first_started_ns").when(pl.col("coverage") != "link").then("first_seen_ns")
     # Nobody waits for longer than anything lasts, nor begins before clocks could have it so.
     waited = believable.waited(pl.col("started_ns") - pl.col("queued_ns"))
     is_queued = (
@@ -387,7 +387,7 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             end_to_end_ns=pl.when(~is_backward()).then(believable.waited(pl.col("ended_ns") - pl.col("queued_ns"))),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
-            at_ns=pl.coalesce("started_ns", "queued_ns", first_seen, "last_seen_ns"),
+            at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),
             set_aside=pl.lit(None, pl.String),
         )
         .with_columns(

@@ -63,7 +63,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
     def shown(column: str) -> pl.Expr:
         return pl.col(column).map_elements(visible, return_dtype=pl.String)
 
-    at = pl.coalesce("started_ns", "queued_ns", "last_seen_ns")
+    at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
     wait = (pl.col("queue_wait_ns") / 1e9).round(2).map_elements(lambda s: f"{s:,.2f} s", return_dtype=pl.String)
     return runs.select(
         Run=shown("run_id"),

@@ -78,7 +78,7 @@ def _impossible(logger: Logger, tracer: Tracer, now: int) -> None:
     year = 366 * 86_400 * 10**9
     numbers = (-5, 2**63 - 5, 1e300, float("nan"), now // 10**9, 366 * 86_400_000)
     for i, (value, start) in enumerate(
-        zip(numbers, (1, 2 * 10**18, now - year, now - 3 * year, 10**18, now), strict=True)
+        zip(numbers, (1, 2 * 10**18, now - 2 * year, now - 3 * year, 10**18, now), strict=True)
     ):
         ids = {"run_id": f"impossible-{i}", "task_id": "impossible", "queue": "impossible"}
         ids |= dict.fromkeys(
