@@ -6,6 +6,7 @@ cannot be written is found by halves and left out alone; it stays in a file besi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,12 +112,15 @@ def _try(database: Database, entries: list[Entry], some: list[Place]) -> None:
 
 def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
     """Write the rows of *only* to a file, on disk before the database says that they are left out."""
-    rows = {name: found for name in RAW if (found := _rows(name, entries, only)) is not None and found.num_rows}
+    found = {name: _rows(name, entries, only, as_sent=True) for name in RAW}
+    rows = {name: table for name, table in found.items() if table is not None and table.num_rows}
     if rows:
         folder = directory / ASIDE
         folder.mkdir(exist_ok=True)
         with (folder / f"{entries[0].seq}-{entries[-1].seq}.arrow").open("wb") as file:
             file.write(pack(rows))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _aside(place: Place, why: BaseException, now_ns: int) -> Aside:
@@ -152,29 +156,28 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
     return written
 
 
-def _rows(name: str, entries: list[Entry], only: Only = _ALL) -> pa.Table | None:
+def _rows(name: str, entries: list[Entry], only: Only = _ALL, *, as_sent: bool = False) -> pa.Table | None:
     """Return the rows that *entries* have for table *name*, with their place in the journal.
 
     A group may have been written by another version: a column that it lacks is worked out where it can be, else NULL,
-    and one that the table does not have is left out.
+    and one that the table does not have is left out; *as_sent* leaves rows as they are.
     """
     tables = []
     for entry in entries:
         table = entry.tables.get(name)
         if table is None:
             continue
-        n = table.num_rows
-        if not table.schema.equals(WIRE[name]):
+        places = pa.array(range(table.num_rows), pa.int64())
+        if only.places:
+            meant = [((name, entry.seq, row) in only.places) != only.others for row in range(table.num_rows)]
+            table, places = table.filter(mask := pa.array(meant, pa.bool_())), places.filter(mask)
+        if not as_sent and not table.schema.equals(WIRE[name]):
             table = _of_ours(name, table)
         if name not in CATALOGUES:
-            table = table.append_column("seq", pa.repeat(pa.scalar(entry.seq, pa.int64()), n)).append_column(
-                "row", pa.array(range(n), pa.int64())
-            )
-        if only.places:
-            meant = [((name, entry.seq, row) in only.places) != only.others for row in range(n)]
-            table = table.filter(pa.array(meant, pa.bool_()))
+            seqs = pa.repeat(pa.scalar(entry.seq, pa.int64()), table.num_rows)
+            table = table.append_column("seq", seqs).append_column("row", places)
         tables.append(table)
-    return pa.concat_tables(tables, promote_options="default") if tables else None
+    return pa.concat_tables(tables, promote_options="permissive" if as_sent else "default") if tables else None
 
 
 def _of_ours(name: str, rows: pa.Table) -> pa.Table:

@@ -44,6 +44,10 @@ def begin(h: Handle) -> list[int]:
     """Make the tables that are not there; return the versions that an older file is to be brought to, one by one."""
     h.run(ddl.create("meta"))
     found = h.value("SELECT value FROM meta WHERE name = 'version'")
+    if found is not None and not str(found).isdigit():
+        raise UsageError(
+            f"{version.FILE}: its version is {str(found)[:20]!r}, which no runwell wrote; move the file away."
+        )
     if found is not None and int(found) > version.VERSION:
         raise UsageError(f"{version.FILE}: written by a newer runwell (version {found}); upgrade runwell.")
     if found is None or int(found) == version.VERSION:
