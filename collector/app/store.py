@@ -290,8 +290,8 @@ async def main(settings: Settings) -> None:
     http = UvicornChild(
         routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes()),
         Terms(
-            settings.api, "api", "HTTP/1.1", lambda error, _: refusals.told(error),
-            body=int(settings.api.body), always=routes.HEALTH,
+            settings.api_limits, "api_limits", "HTTP/1.1", lambda error, _: refusals.told(error),
+            body=int(settings.api_limits.body), always=routes.HEALTH,
         ),
         _FINISH_S,
     )  # fmt: skip

@@ -88,8 +88,8 @@ class Limits(Connections):
     """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
 
 
-class Api(Connections):
-    """What one request to the read API may cost."""
+class ApiLimits(Connections):
+    """What one request to the read API may cost. Not `api`: RUNWELL_API tells the dashboard where the API is."""
 
     connections: int = Field(default=256, ge=1)
     """Connections to the read API held at once. When more come, the one that has been without a complete request for
@@ -291,7 +291,7 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8501, ge=0, le=65535)
     """Dashboard port; 0 picks a free one."""
     limits: Limits = Limits()
-    api: Api = Api()
+    api_limits: ApiLimits = ApiLimits()
     names: Names = Names()
     cors: Cors = Cors()
     journal: Journal = Journal()

@@ -61,7 +61,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store
     hasty = {"connections": 4, "header_time": "PT1S", "body_time": "PT1S", "idle_time": "PT2S"}
     with ExitStack() as stack:
         found = {}
-        for name, given in {"usual": {}, "hasty": {"api": hasty}}.items():
+        for name, given in {"usual": {}, "hasty": {"api_limits": hasty}}.items():
             data = tmp_path_factory.mktemp(name) / "data"
             made = Settings.model_validate({"data": data, "api_port": 0, "store": {"query_time": "PT3S"}, **given})
             # Few files: a flood must leave enough of them for the database.
@@ -134,12 +134,12 @@ def test_health_answers_beside_60_slow_queries_and_600_who_wait(usual: Store) ->
 
 
 def test_when_all_are_answered_others_are_told_to_come_back_but_for_health(hasty: Store) -> None:
-    """503 with Retry-After once as many requests as api.connections are worked on; those are left alone by a flood."""
+    """503 with Retry-After beyond api_limits.connections requests at once; those are left alone by a flood."""
     asked = [hasty.connect() for _ in range(4)]
     for connection in asked:
         connection.send(sql(SLOW))
     refused = until(lambda: answer if (answer := hasty.ask(GET)).status == 503 else None)
-    assert "api.connections" in error(refused, 503)
+    assert "api_limits.connections" in error(refused, 503)
     assert 1 <= int(refused.headers["retry-after"]) <= 5
     with crowd(hasty.port, 500):
         assert [hasty.get(path).status for path in HEALTH] == [200] * len(HEALTH)
@@ -158,7 +158,7 @@ def test_a_flood_leaves_files_for_the_database(hasty: Store) -> None:
 
 
 def test_answers_that_nobody_reads_keep_nobody_out(hasty: Store) -> None:
-    """Who asks for much and does not read it is not being answered, and is cut off after api.idle_time."""
+    """Who asks for much and does not read it is not being answered, and is cut off after api_limits.idle_time."""
     unread = []
     for _ in range(5):
         sock = socket.socket()
@@ -178,25 +178,25 @@ def test_answers_that_nobody_reads_keep_nobody_out(hasty: Store) -> None:
 
 
 def test_who_is_slow_is_cut_off_or_told(hasty: Store) -> None:
-    """Half a head ends after api.header_time, an idle connection after api.idle_time; half a body gets 408 in words."""
+    """Half a head ends after header_time and an idle connection after idle_time; half a body gets 408 in words."""
     idle, head, body, answered = (hasty.connect() for _ in range(4))
     head.send(HALF_HEAD)
     body.send(HALF_BODY)
     answered.send(GET)
     assert answered.answer() is not None
     answered.send(b"\r\n")  # no request begins with it
-    assert "api.body_time" in error(body.answer(), 408)
+    assert "api_limits.body_time" in error(body.answer(), 408)
     assert [c.ended() for c in (body, head, idle, answered)] == [True] * 4
 
 
 REFUSED = {
     "a head of 40 kB": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "header_size"),
-    "40 kB without an end": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, 431, "api.header_size"),
-    "a long path": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "api.header_size"),
+    "40 kB without an end": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, 431, "api_limits.header_size"),
+    "a long path": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "api_limits.header_size"),
     "10,000 headers": (
         b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"h%d: x\r\n" % i for i in range(10_000)) + b"\r\n",
         431,
-        "api.headers",
+        "api_limits.headers",
     ),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Host"),
     "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "Host"),
@@ -213,13 +213,13 @@ REFUSED = {
     "a body announced too large": (
         b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999\r\n\r\n",
         413,
-        "api.body",
+        "api_limits.body",
     ),
     "a body too large in chunks": (
         b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
         b"\r\n" + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 9,
         413,
-        "api.body",
+        "api_limits.body",
     ),
 }  # fmt: skip
 
