@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -123,17 +125,30 @@ def test_phases_carry_what_they_must(events: list[dict[str, Any]]) -> None:
 
 
 def test_lives_and_failures_are_told(events: list[dict[str, Any]]) -> None:
-    """Starts, stops, checkpoints, refused requests, a killed child and libraries' remarks are told."""
+    """Starts, stops, checkpoints, refused requests and a killed child are told."""
     told = {(e["process"], e["message"]) for e in events}
     assert told >= {
         *((p, f"{p}_{what}_{phase}") for p in ("receive", "store") for what in ("start", "stop")
           for phase in ("started", "completed")),
         ("store", "store_checkpoint_completed"), ("receive", "otlp_request_failed"),
-        ("supervisor", "process_run_failed"), ("store", "library_call_failed"),
+        ("supervisor", "process_run_failed"),
     }  # fmt: skip
     assert {e["outcome"] for e in events if e["message"] == "otlp_request_failed"} == {
         "bad_input", "unsupported", "too_large",
     }  # fmt: skip
+
+
+def test_a_remark_of_a_library_is_told_without_its_words() -> None:
+    """Where a library warns is said, not what: it may quote a sender."""
+    code = (
+        "import logging; from collector.telemetry import log; log.configure('store'); "
+        f"logging.getLogger('uvicorn.error').warning('cannot read {CANARY}')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    told = json.loads(line)
+    assert (told["message"], told["library"]) == ("library_call_failed", "uvicorn.error")
+    assert CANARY not in line
 
 
 def test_nothing_of_a_sender_is_repeated(lines: list[str]) -> None:

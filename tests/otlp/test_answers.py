@@ -195,6 +195,11 @@ def test_f2_a_defect_of_ours_is_a_status_too() -> None:
             def answered(*_: object) -> None:
                 """Count nothing."""
 
+        class refusals:
+            @staticmethod
+            def refused(*_: object) -> None:
+                """Remember nothing."""
+
         def hold(self) -> Any:
             raise ZeroDivisionError("inner details")
 

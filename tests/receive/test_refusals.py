@@ -239,7 +239,10 @@ def test_calls_are_known_by_their_method() -> None:
 
 def test_every_error_has_a_reason() -> None:
     """Errors of each kind have a word of the closed set; what is no refusal is a defect."""
-    greeting = other_than_http(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), other_than_http(b"\x16\x03\x01\x02\x00")
+    greeting = (
+        other_than_http(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "another port"),
+        other_than_http(b"\x16\x03\x01\x02\x00", "another port"),
+    )
     errors = [
         NoSuchPath("x"), WrongMethod("x"), NotAllowed("x"), BadInput("x"), NotHttp("x"), *greeting, Unsupported("x"),
         TooLarge("x"), TooSlow("x"), NotNow("x"), MemoryError(), ZeroDivisionError(),
@@ -249,4 +252,4 @@ def test_every_error_has_a_reason() -> None:
         "too_large", "too_slow", "unavailable", "unavailable", "defect",
     ]  # fmt: skip
     assert recognise.reason(WrongMethod("x"), asks=True) == "preflight"
-    assert other_than_http(b"POST /v1/logs HTTP/1.1\r\n") is None
+    assert other_than_http(b"POST /v1/logs HTTP/1.1\r\n", "another port") is None
