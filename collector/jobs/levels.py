@@ -15,12 +15,13 @@ import polars as pl
 from collector.analyse import inference, levels, limits, slots
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import HOUR_NS
+from collector.jobs.blame import Suspects
 from collector.model.halves import by_halves
 from collector.store import aside, held
 from collector.store.aside import Aside
 from collector.store.database import Handle, is_of_data
 from collector.store.held import Holding
-from collector.store.recent import Changes, Version
+from collector.store.recent import Changes, Version, only
 
 _TOGETHER = 24
 """Hours computed in one sweep."""
@@ -125,6 +126,31 @@ def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collec
         held.replace(h, from_ns, to_ns, rows, time)
         written += rows.height + time.height
     return written
+
+
+def suspects(found: Changes | None, before: Clock, now: Clock) -> Suspects:
+    """Return what this job may fail for in the changes *found* and what the clock moved since *before*."""
+
+    def runs(h: Handle) -> pl.DataFrame:
+        seen = runs_of(h, now, passed(h, before.as_of_ns, now))
+        changed = [v.runs.select(seen.columns) for v in (found.before, found.after)] if found else []
+        return pl.concat([seen, *changed]).unique()
+
+    def act(h: Handle, keys: pl.DataFrame) -> None:
+        moved = passed(h, before.as_of_ns, now)
+        try_out(h, now, moved + (touched(only(found, keys), before, now) if found else []), keys)
+
+    return Suspects(runs, act, "queue")
+
+
+def suspects_of_all(now: Clock) -> Suspects:
+    """Return what this job may fail for where it starts from all runs."""
+
+    def act(h: Handle, keys: pl.DataFrame) -> None:
+        held.mark_runs(h, now.as_of_ns)
+        try_out(h, now, (), keys)
+
+    return Suspects(lambda h: h.frame("SELECT project, run_key, queue FROM runs"), act, "queue")
 
 
 def try_out(h: Handle, now: Clock, moved: Iterable[int], keys: pl.DataFrame) -> None:

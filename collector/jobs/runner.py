@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import polars as pl
 import structlog
 
 from collector import __version__
@@ -29,7 +28,7 @@ from collector.settings.section import nanoseconds
 from collector.store import aside, changes, held, history, run_tables
 from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory
-from collector.store.recent import Changes, only
+from collector.store.recent import Changes
 from collector.telemetry.log import cause
 
 LEVELS, INFERENCE = "concurrency", "limits"
@@ -109,7 +108,7 @@ class Runner:
         self._set_apart = False
         for name in behind.pop(0, []):
             act = partial(self._start, name=name, now=now)
-            job = Job(name, (0, newest_seq), act, (newest, newest_seq), suspects=self._suspects_of_all(name, now))
+            job = Job(name, (0, newest_seq), act, (newest, newest_seq), suspects=_of_all(name, now))
             entries += self._each([job], now)
             if self._set_apart:  # the others would start from rows newer than their place says
                 break
@@ -136,7 +135,7 @@ class Runner:
             seqs = (done, found.seq if found else done)
             if name == LEVELS:
                 act = partial(self._levels, found=found, before=before, now=now)
-                yield Job(name, seqs, act, at, quiet=not found, suspects=self._suspects(found, before, now))
+                yield Job(name, seqs, act, at, quiet=not found, suspects=levels.suspects(found, before, now))
             elif found and both and name == findings.NAME:
                 keys = found.after.runs.select("project", "run_key")
                 judge = partial(self._findings.judge, keys=keys, as_of_ns=now.as_of_ns)
@@ -239,29 +238,6 @@ class Runner:
             self._left_out[name] = self._database.reading(lambda h: aside.series(h, name))
         return self._left_out[name]
 
-    def _suspects(self, found: Changes | None, before: Clock, now: Clock) -> Suspects:
-        """Return what the job of levels looks at for the changes *found* and the clock."""
-
-        def moved(h: Handle, some: Changes | None) -> list[int]:
-            return levels.passed(h, before.as_of_ns, now) + (levels.touched(some, before, now) if some else [])
-
-        def runs(h: Handle) -> pl.DataFrame:
-            seen = levels.runs_of(h, now, levels.passed(h, before.as_of_ns, now))
-            changed = [v.runs.select(seen.columns) for v in (found.before, found.after)] if found else []
-            return pl.concat([seen, *changed]).unique()
-
-        def act(h: Handle, keys: pl.DataFrame) -> None:
-            some = only(found, keys) if found else None
-            levels.try_out(h, now, moved(h, some), keys)
-
-        return Suspects(runs, act, "queue")
-
-    def _suspects_of_all(self, name: str, now: Clock) -> Suspects | None:
-        """Return what job *name* looks at where it starts from all runs."""
-        if name in hourly.CONTRIBUTIONS:
-            return hourly.suspects_of_all(name)
-        return _suspects_of_levels(now) if name == LEVELS else None
-
     def _done(self, h: Handle, jobs: list[Job], now: Clock) -> list[Entry]:
         """Do *jobs*, note their places, and return what came of them."""
         entries: list[Entry] = []
@@ -332,14 +308,11 @@ class Runner:
         return self._database.writing(work)
 
 
-def _suspects_of_levels(now: Clock) -> Suspects:
-    """Return what the job of levels looks at where it starts from all runs."""
-
-    def act(h: Handle, keys: pl.DataFrame) -> None:
-        held.mark_runs(h, now.as_of_ns)
-        levels.try_out(h, now, (), keys)
-
-    return Suspects(lambda h: h.frame("SELECT project, run_key, queue FROM runs"), act, "queue")
+def _of_all(name: str, now: Clock) -> Suspects | None:
+    """Return what job *name* may fail for where it starts from all runs."""
+    if name in hourly.CONTRIBUTIONS:
+        return hourly.suspects_of_all(name)
+    return levels.suspects_of_all(now) if name == LEVELS else None
 
 
 def _try_series_again(h: Handle) -> None:
