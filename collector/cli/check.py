@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from collector.rules.frames import Frames
+    from collector.rules.profiles import Chosen
     from collector.settings import Runs, Settings
 
 Format = Literal["text", "json", "markdown"]
@@ -44,7 +45,6 @@ def check(
     Exit code 0: nothing at or above --fail-on. 1: findings at or above it. 2: the command line or a file is wrong.
     """  # fmt: skip
     from collector.rules import catalogue, render
-    from collector.rules.engine import evaluate
     from collector.rules.profiles import choose
 
     settings = place.settings()
@@ -60,7 +60,7 @@ def check(
         raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
     if input:
         frames = read(input, settings)
-        found = evaluate(frames, chosen)
+        found = _judged(frames, chosen)
         looked_at = render.looked_at(frames)
     else:
         if profile or strict:
@@ -79,6 +79,22 @@ def check(
     sys.stdout.write(report)
     sys.stdout.flush()
     return 1 if render.reaches(found, fail_on) else 0
+
+
+def _judged(frames: Frames, chosen: list[Chosen]) -> pl.DataFrame:
+    """Return what the rules find; say on stderr which of them failed on what, and judged the rest."""
+    import polars as pl
+
+    from collector.jobs.judging import spared
+    from collector.rules.engine import evaluate
+    from collector.rules.findings import SCHEMA, ranked
+    from collector.store.aside import reason
+
+    found = spared(evaluate, frames, chosen)
+    for code, piece, why in found.left:
+        what = f"run {piece[1]}" if piece else "these records"
+        print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
+    return ranked(pl.concat(found.rows)) if found.rows else pl.DataFrame(schema=SCHEMA)
 
 
 def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:

@@ -76,15 +76,20 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
     words = [_words(f, rules[f["code"]]) for f in joined.iter_rows(named=True)]
-    rank = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
-    return (
+    return ranked(
         joined.with_columns(
             message=pl.Series([message for message, _, _ in words], dtype=pl.String),
             remedy=pl.Series([remedy for _, remedy, _ in words], dtype=pl.String),
             samples=pl.Series([samples for _, _, samples in words], dtype=pl.String),
         )
-        .sort(rank, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True)
-        .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    ).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+
+
+def ranked(found: pl.DataFrame) -> pl.DataFrame:
+    """Return findings with the most severe and frequent first."""
+    rank = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
+    return found.sort(
+        rank, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True
     )
 
 

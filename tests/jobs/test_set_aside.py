@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from collector.analyse import calls, cohorts, durations, inference, runs, slots, stuck
+from collector.cli import check
 from collector.control import Control
 from collector.jobs import facts, report
 from collector.jobs.runner import LEVELS, Runner
@@ -22,13 +23,14 @@ from collector.journal import Entry
 from collector.model.identity import run_key
 from collector.model.report import Span
 from collector.report import watched
-from collector.rules import engine, records
+from collector.rules import catalogue, engine, records
+from collector.rules.profiles import choose
 from collector.settings import Settings, Store
 from collector.store import apply, aside, run_links
 from collector.store.database import Database
 from collector.store.places import Memory
 from tests.analyse.story import SECOND, T0, attempt, frame, log
-from tests.inprocess import canonical
+from tests.inprocess import TRIGGER_DEV, canonical
 
 POISON = "poison"
 KEY = run_key("default", "generic", "PRODUCTION", "", POISON)
@@ -412,3 +414,24 @@ def test_a_report_leaves_out_alone_what_it_fails_for_and_says_so(module: Any, na
 
 def _tasks(given: Any) -> list[str]:
     return [*given.errors["name"].to_list(), *given.stuck["task_id"].to_list(), *given.regular["task_id"].to_list()]
+
+
+def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """`runwell check` says which rule could not judge which run, and tells everything else as it would have."""
+    frames = check.read((str(TRIGGER_DEV / "http-proto.jsonl.gz"),), Settings())
+    chosen = choose(catalogue.RULES, Settings().rules)
+    whole = check._judged(frames, chosen)
+    original = engine._frame_hits
+    run = frames.runs.sort("run_key")["run_key"][0]
+
+    def trap(given: Any, some: list[Any], parts: Any) -> Any:
+        if any(c.rule.code == "PHA002" for c in some) and run in given.runs["run_key"]:
+            raise ValueError("cannot be")
+        return original(given, some, parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_frame_hits", trap)
+        found = check._judged(frames, chosen)
+    assert capsys.readouterr().err == f"runwell: PHA002: run {run} could not be judged (ValueError: cannot be)\n"
+    others = pl.col("code") != "PHA002"
+    assert found.filter(others).equals(whole.filter(others))
