@@ -34,7 +34,7 @@ def set_aside(database: Database, memory: Memory, run: Run, stage: str, error: B
     work = partial(_set_aside, memory=memory, run=row, stage=stage, why=why, as_of_ns=as_of_ns)
     try:
         database.writing(work)
-    except BaseException as e:
+    except Exception as e:
         if not is_of_data(e):
             raise
         database.writing(partial(work, unread=True))

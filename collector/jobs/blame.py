@@ -58,7 +58,7 @@ class Blame:
         looked_at = self.database.reading(suspects.runs)
         try:
             self._try(suspects, looked_at.clear())
-        except BaseException as e:
+        except Exception as e:
             if not is_of_data(e):
                 raise
             return []

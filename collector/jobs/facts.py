@@ -42,7 +42,7 @@ class Facts:
         try:
             self.database.writing(self._taken)
             return []
-        except BaseException as e:
+        except Exception as e:
             if not is_of_data(e):
                 raise
             failed = e

@@ -183,10 +183,8 @@ class Runner:
         """Do *jobs* in one transaction, where one of them fails each in its own; return what came of them."""
         try:
             done = self._database.writing(lambda h: self._done(h, jobs, now))
-        except BaseException as e:  # told by the one that fails again
+        except Exception:  # told by the one that fails again
             self._limits_set = False
-            if not isinstance(e, Exception) and not is_of_data(e):
-                raise
             return self._each(jobs, now)
         for job in jobs:
             self.errors.pop(job.name, None)
@@ -200,10 +198,8 @@ class Runner:
             try:
                 entries += self._database.writing(lambda h, job=job: self._done(h, [job], now))  # type: ignore[misc]
                 self.errors.pop(job.name, None)
-            except BaseException as e:
+            except Exception as e:
                 self._limits_set = False
-                if not isinstance(e, Exception) and not is_of_data(e):
-                    raise
                 if self._set_aside(job, e, now):
                     continue
                 error = f"{type(e).__name__}: {str(e)[:300]}"

@@ -52,7 +52,7 @@ class RunsJob:
             self._memory.aside = self._database.writing(asides.begin)
         try:
             rewrite = self._database.writing(partial(self._tick, as_of_ns=as_of_ns))
-        except BaseException as e:
+        except Exception as e:
             if not is_of_data(e):
                 raise
             self.is_behind = False

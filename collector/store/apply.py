@@ -65,7 +65,7 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
     """
     try:
         return database.writing(lambda h: _write(h, entries))
-    except BaseException as e:
+    except Exception as e:
         if not is_of_data(e):
             raise
         failed = e

@@ -47,12 +47,13 @@ CATALOG = "runwell"
 """How statements name this file where temporary views hide its tables: the file's stem."""
 
 
-def is_of_data(error: BaseException) -> bool:
-    """Tell whether *error* can come of the rows that were worked on, rather than of disk, memory or a statement.
+class Panicked(RuntimeError):
+    """polars gave up in the middle of something; its own panic is no `Exception`, which would end a thread."""
 
-    polars lets some of its own failures out as a panic, which is no `Exception`.
-    """
-    if type(error).__name__ == "PanicException":
+
+def is_of_data(error: BaseException) -> bool:
+    """Tell whether *error* can come of the rows that were worked on, rather than of disk, memory or a statement."""
+    if isinstance(error, pl.exceptions.PanicException):
         return True
     return isinstance(error, Exception) and not isinstance(error, _NOT_OF_DATA)
 
@@ -264,9 +265,11 @@ def _transact(cursor: duckdb.DuckDBPyConnection, fn: Callable[[Handle], T], begi
     cursor.execute(begin)
     try:
         result = fn(Handle(cursor))
-    except BaseException:
+    except BaseException as e:
         with contextlib.suppress(duckdb.Error):  # what went wrong first is what matters
             cursor.execute("ROLLBACK")
+        if isinstance(e, pl.exceptions.PanicException):
+            raise Panicked(str(e)) from e
         raise
     cursor.execute("COMMIT")
     return result
