@@ -254,7 +254,8 @@ class Keeper(threading.Thread):
             return self.failed
         if not self.is_alive():
             return "the store is stopping"
-        return f"the store is {self.lag_s:.0f} s behind the journal" if self.lag_s > _MOST_LAG_S else ""
+        lag_s = self.lag_s if self.runs_seq < self.journal_seq else 0.0  # runs that fail keep no others from readers
+        return f"the store is {lag_s:.0f} s behind the journal" if lag_s > _MOST_LAG_S else ""
 
 
 def _upgrading(h: Handle) -> dict[str, Any]:

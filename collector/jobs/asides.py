@@ -5,6 +5,8 @@ It changes like any other run, so whatever is kept of runs takes back what its r
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import polars as pl
@@ -18,42 +20,75 @@ from collector.store.places import Memory, Places
 Run = tuple[str, str]
 """Project and run key."""
 _PARTS = ("attempts", "phases", "waits")
+_PAUSE_SHARE, _LONGEST_PAUSE_NS = 8, 60 * 10**9
+"""A run is tried again an eighth of the time after it changed that it has been set aside, a minute at most."""
+
+
+def patience(seconds: float) -> Callable[[], bool]:
+    """Return what tells whether *seconds* have passed since."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
 
 
 def begin(h: Handle) -> pl.DataFrame:
     """Make every run due that is set aside, or left out by a rule: an upgrade may have mended it. Return the former."""
     found = aside.runs(h)
-    run_tables.owe(h, pl.concat([found, aside.judged(h)]).unique(), 0)
+    run_tables.owe(h, pl.concat([found.select("project", "run_key"), aside.judged(h)]).unique(), 0)
     return found
 
 
-def set_aside(database: Database, memory: Memory, run: Run, stage: str, error: BaseException, as_of_ns: int) -> None:
-    """Set *run* aside, in a transaction of its own: *stage* could not work it out, as *error* says."""
-    row = pl.DataFrame([run], schema=run_links.KEYS, orient="row")
-    why = aside.reason(error)
-    work = partial(_set_aside, memory=memory, run=row, stage=stage, why=why, as_of_ns=as_of_ns)
+def owe(h: Handle, runs: pl.DataFrame, as_of_ns: int) -> None:
+    """Have *runs* (`aside.runs`), which changed, tried again after a pause."""
+    pause = pl.min_horizontal((as_of_ns - pl.col("since_ns")).clip(0) // _PAUSE_SHARE, pl.lit(_LONGEST_PAUSE_NS))
+    run_tables.owe(h, runs.with_columns(due_ns=as_of_ns + pause))
+
+
+def set_aside(
+    database: Database, memory: Memory, failed: Sequence[tuple[Run, BaseException]], stage: str, as_of_ns: int
+) -> None:
+    """Set runs aside that *stage* could not work out: together, or where that fails each by itself."""
+    if not failed:
+        return
+    work = partial(_set_aside, memory=memory, stage=stage, as_of_ns=as_of_ns)
     try:
-        database.writing(work)
+        database.writing(partial(work, failed=failed))
     except Exception as e:
         if not is_of_data(e):
             raise
-        database.writing(partial(work, unread=True))
-    structlog.get_logger().error("run_build_failed", stage=stage, run_key=run[1], error_type=type(error).__name__)
+        for one in failed:
+            try:
+                database.writing(partial(work, failed=[one]))
+            except Exception as again:
+                if not is_of_data(again):
+                    raise
+                database.writing(partial(work, failed=[one], unread=True))
+    for (_, run_key), error in failed:
+        structlog.get_logger().error("run_build_failed", stage=stage, run_key=run_key, error_type=type(error).__name__)
     memory.aside = database.reading(aside.runs)
 
 
 def _set_aside(
-    h: Handle, memory: Memory, run: pl.DataFrame, stage: str, why: str, as_of_ns: int, *, unread: bool = False
+    h: Handle,
+    memory: Memory,
+    failed: Sequence[tuple[Run, BaseException]],
+    stage: str,
+    as_of_ns: int,
+    *,
+    unread: bool = False,
 ) -> None:
     upto = run_tables.reached(h)
     places = Places(h, memory, upto)
-    row = aside.bare(h, places, run, why, as_of_ns, unread=unread)
+    runs = pl.DataFrame([run for run, _ in failed], schema=run_links.KEYS, orient="row")
+    rows = pl.concat(
+        aside.bare(h, places, runs[i], aside.reason(why), as_of_ns, unread=unread) for i, (_, why) in enumerate(failed)
+    )
     empty = {name: h.frame(f"SELECT * EXCLUDE (built_seq) FROM {name} LIMIT 0") for name in _PARTS}  # noqa: S608 -- our names
-    run_tables.replace(h, places, run, [("runs", row), *empty.items()], upto)
-    aside.forget_runs(h, run)
-    told = row.to_dicts()[0]
-    found = Aside(
-        told["project"], stage, "run", told["run_key"], why, as_of_ns,
-        run_id=told["run_id"], first_seq=told["first_seq"], last_seq=told["last_seq"],
+    run_tables.replace(h, places, runs, [("runs", rows), *empty.items()], upto)
+    aside.note(
+        h,
+        (
+            Aside(r["project"], stage, "run", r["run_key"], r["set_aside"], as_of_ns, run_id=r["run_id"],
+                  first_seq=r["first_seq"], last_seq=r["last_seq"])
+            for r in rows.iter_rows(named=True)
+        ),
     )  # fmt: skip
-    aside.note(h, [found])

@@ -20,8 +20,12 @@ from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory
 
 T = TypeVar("T")
-_MOST = 16
-"""Runs, or tasks and queues, that are set aside at one time: where a job fails for more, it is to blame."""
+_MOST = 256
+"""Runs, or tasks and queues, that one job sets aside: where it fails for more, it is to blame."""
+_ALL = 4
+"""Where more fail than these and none does not, the job is to blame too."""
+_PATIENCE_S = 3.0
+"""How long is looked for them at one time; the writer has other things to do."""
 _RUN = pl.Schema(dict.fromkeys(RUN, pl.String()))
 
 
@@ -53,7 +57,8 @@ class Blame:
     def find(self, stage: str, suspects: Suspects, as_of_ns: int) -> list[str]:
         """Set aside what *stage* fails for; return the run keys, or tasks or queues, that were at fault.
 
-        Nothing is where it fails for none of them, or for more than a few: then it is the stage that is at fault.
+        It is the stage that is at fault, and nothing is set aside, where it fails for none of them, for all of them, or
+        has failed for many. What there is no time to find is found the next time.
         """
         looked_at = self.database.reading(suspects.runs)
         try:
@@ -64,22 +69,23 @@ class Blame:
             return []
         runs = [*looked_at.select(RUN).unique().sort(RUN).iter_rows()]
         tried = self._halves(runs, lambda some: pl.DataFrame(some, schema=_RUN, orient="row"), suspects)
-        if tried.left or len(tried.failed) > _MOST:
+        known = self.database.reading(aside.counts).get(stage, 0)
+        if (len(tried.failed) > _ALL and not tried.worked) or known + len(tried.failed) > _MOST:
             return []
-        for run, why in tried.failed:
-            asides.set_aside(self.database, self.memory, run, stage, why, as_of_ns)
-        if tried.failed:
+        asides.set_aside(self.database, self.memory, tried.failed, stage, as_of_ns)
+        if tried.failed or tried.left:
             return [run_key for (_, run_key), _ in tried.failed]
         names = looked_at[suspects.by].drop_nulls().unique().sort().to_list()
         series = self._halves(names, lambda some: looked_at.filter(pl.col(suspects.by).is_in(some)), suspects)
-        if series.left or len(series.failed) > _MOST:
+        if not series.worked or known + len(series.failed) > _MOST:
             return []
         for name, why in series.failed:
             self.database.writing(lambda h, name=name, why=why: _leave_out(h, stage, suspects, name, why, as_of_ns))  # type: ignore[misc]
         return [name for name, _ in series.failed]
 
     def _halves(self, items: Sequence[T], rows: Callable[[list[T]], pl.DataFrame], suspects: Suspects) -> Tried[T]:
-        return by_halves(items, lambda some: self._try(suspects, rows(some)), is_of_data)
+        act = lambda some: self._try(suspects, rows(some))  # noqa: E731
+        return by_halves(items, act, is_of_data, enough=asides.patience(_PATIENCE_S))
 
     def _try(self, suspects: Suspects, runs: pl.DataFrame) -> None:
         """Do the job's work for *runs* alone, and undo it."""

@@ -14,6 +14,7 @@ from functools import partial
 import polars as pl
 
 from collector.analyse import evidence, runs
+from collector.jobs.asides import patience
 from collector.jobs.beside import Rare
 from collector.jobs.judging import RUN, spared
 from collector.model.halves import by_halves
@@ -37,6 +38,8 @@ KEPT_NS = 7 * DAY_NS
 _EVERY_S = 10.0
 _LEAST_PAUSE = 20
 """A window is judged and the public table written this often, and never for more than a twentieth of the time."""
+_PATIENCE_S = 10.0
+"""How long is looked for runs whose records cannot be read; what is not looked at by then is left out with them."""
 _MOST_RUNS = 10_000
 _MOST_LOOSE = 50_000
 """Runs and loose records of a window that are judged: the newest."""
@@ -150,11 +153,16 @@ class Findings:
             failed = e
         some_of = partial(stored.some_of, tables)
         runs_ = [*keys.select(RUN).iter_rows()]
-        tried = by_halves(runs_, lambda some: self._try(some_of(some), as_of_ns), is_of_data, failed=failed)
-        left = [*tried.failed, *((run, failed) for some in tried.left for run in some)]
+        act = lambda some: self._try(some_of(some), as_of_ns)  # noqa: E731
+        tried = by_halves(runs_, act, is_of_data, most=4 * len(runs_), failed=failed, enough=patience(_PATIENCE_S))
+        left = [*tried.failed, *((run, failed) for run in tried.rest)]
         bad = {run for run, _ in left}
         frames = self._frames(some_of([run for run in runs_ if run not in bad]), as_of_ns)
-        told = [Aside(p, NAME, "rule", f"every {k}", aside.reason(why), as_of_ns, run_id=k) for (p, k), why in left]
+        names = dict(tables["runs"].select("run_key", "run_id").iter_rows())
+        told = [
+            Aside(p, NAME, "rule", f"every {k}", aside.reason(why), as_of_ns, run_id=names.get(k) or k)
+            for (p, k), why in left
+        ]
         return frames, told
 
     def _try(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import polars as pl
 
@@ -19,7 +20,8 @@ from collector.store.database import is_of_data
 
 RUN = ["project", "run_key"]
 _PLACE = ["seq", "row"]
-_MOST_RULES = 64
+_MOST_RULES, _MOST_TRIES, _MOST_GUILTY = 64, 512, 32
+"""…tries to tell rules apart and runs or records, and how many of those a rule may fail on: beyond, it is to blame."""
 Judge = Callable[[Frames, list[Chosen]], pl.DataFrame]
 Piece = tuple[object, object]
 """A run (project, run key), or a record (seq, row)."""
@@ -65,8 +67,9 @@ def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[s
     groups += [(some, RuntimeError("too many rules fail to tell them apart")) for some in tried.left]
     for rules, why in groups:
         pieces = [*_pieces(frames, by).iter_rows()]
-        blamed = by_halves(pieces, lambda some, rules=rules: _drop(judge(_of(frames, some, by), rules)), is_of_data)  # type: ignore[misc]
-        guilty = [*blamed.failed, *((piece, why) for some in blamed.left for piece in some)]
+        act = partial(_tried, judge, frames, by, rules)
+        blamed = by_halves(pieces, act, is_of_data, most=_MOST_TRIES)
+        guilty = [] if blamed.left or len(blamed.failed) > _MOST_GUILTY else blamed.failed
         code = rules[0].rule.code if len(rules) == 1 else "several"
         try:
             if not guilty:
@@ -80,8 +83,9 @@ def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[s
     return found
 
 
-def _drop(rows: pl.DataFrame) -> None:
-    """Take no notice of what was only tried."""
+def _tried(judge: Judge, frames: Frames, by: list[str], rules: list[Chosen], some: list[Piece]) -> None:
+    """Judge *some* alone, for no more than to see whether that fails."""
+    judge(_of(frames, some, by), rules)
 
 
 def _pieces(frames: Frames, by: list[str]) -> pl.DataFrame:

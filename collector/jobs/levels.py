@@ -132,7 +132,13 @@ def suspects(found: Changes | None, before: Clock, now: Clock) -> Suspects:
     """Return what this job may fail for in the changes *found* and what the clock moved since *before*."""
 
     def runs(h: Handle) -> pl.DataFrame:
-        seen = runs_of(h, now, passed(h, before.as_of_ns, now))
+        moved = passed(h, before.as_of_ns, now)
+        try:
+            moved += touched(found, before, now) if found else []
+        except Exception as e:  # then what changed is to blame
+            if not is_of_data(e):
+                raise
+        seen = runs_of(h, now, moved)
         changed = [v.runs.select(seen.columns) for v in (found.before, found.after)] if found else []
         return pl.concat([seen, *changed]).unique()
 

@@ -43,6 +43,7 @@ _MOST_BEHIND = 1_000_000
 _INFER_FIRST_NS, _INFER_LAST_NS = 60 * 10**9, HOUR_NS
 """Limits are inferred a minute after the last time, then two, up to every hour: a young store changes fast."""
 PROJECT = "default"
+_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Runner:
         """Job → tasks or queues that it leaves out."""
         self._blamed: dict[str, set[str]] = {}
         """Job → what it failed for since it last went through."""
+        self._searched: dict[str, tuple[float, float]] = {}
+        """Job → the next pause, and when it is looked again for what it fails for: nothing was found the last time."""
         self._restarted: set[str] = set()
         """Jobs that began from all runs since."""
         self._set_apart = False
@@ -213,8 +216,12 @@ class Runner:
         """Set aside what *job* failed for; tell whether that is found, so that the job can go on without it."""
         if job.suspects is None or not is_of_data(error):
             return False
+        pause_s, after = self._searched.get(job.name, (_PAUSE_S, 0.0))
+        if time.monotonic() < after:
+            return False
         found = self._blame.find(job.name, job.suspects, now.as_of_ns)
         if not found:
+            self._searched[job.name] = min(2 * pause_s, _LONGEST_PAUSE_S), time.monotonic() + pause_s
             return False
         known = self._blamed.setdefault(job.name, set())
         if known.issuperset(found):  # it fails for what they were before: what they added cannot be taken back
@@ -250,6 +257,7 @@ class Runner:
             for name in names:
                 self._blamed.pop(name, None)
                 self._restarted.discard(name)
+                self._searched.pop(name, None)
         return entries
 
     def _changes(self, tick: int, newest: int) -> Changes | None:

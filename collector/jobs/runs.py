@@ -14,6 +14,7 @@ import structlog
 
 from collector.analyse import runs
 from collector.jobs import asides, facts
+from collector.jobs.asides import patience
 from collector.model.halves import by_halves
 from collector.settings import Runs
 from collector.settings.section import nanoseconds
@@ -24,6 +25,8 @@ from collector.store.recent import Rewrite
 from collector.telemetry.log import cause
 
 STAGE = "runs"
+_PATIENCE_S = 3.0
+"""How long a tick looks for runs that fail; the writer has other things to do."""
 _MOST_ROWS = 100_000
 """Raw rows taken up in one tick; bounds memory and the time other writers wait."""
 _RUN = ["project", "run_key"]
@@ -39,7 +42,7 @@ class RunsJob:
         self._adopt_ns = nanoseconds(settings.adopt)
         self._memory = memory or Memory()
         self.is_behind = False
-        """Whether runs that were touched are left for the next tick."""
+        """Whether runs that were touched are left for the next tick, because some failed."""
         self.recomputed = 0
         """Runs computed again since the start."""
 
@@ -50,25 +53,31 @@ class RunsJob:
         """
         if self._memory.aside is None:
             self._memory.aside = self._database.writing(asides.begin)
+            self._facts(as_of_ns).loose_again()
+        return self._ordinary(as_of_ns) + self._try_again(as_of_ns)
+
+    def _ordinary(self, as_of_ns: int) -> int:
+        """Recompute the runs that are not set aside; return how many."""
+        if self.is_behind:
+            return self._apart(as_of_ns)
         try:
             rewrite = self._database.writing(partial(self._tick, as_of_ns=as_of_ns))
         except Exception as e:
             if not is_of_data(e):
                 raise
-            self.is_behind = False
-            return self._apart(as_of_ns, e)
-        self.is_behind = False
-        if rewrite is None:
-            return self._apart(as_of_ns) if self._is_due(as_of_ns) else 0
-        return self._added(rewrite)
+            structlog.get_logger().error("run_tick_failed", **cause(e))
+            self._again([], as_of_ns)  # what fails for no run at all is not the fault of one
+            return self._apart(as_of_ns)
+        return self._added(rewrite) if rewrite else 0
 
     def _tick(self, h: Handle, as_of_ns: int) -> Rewrite | None:
         done, upto = run_tables.pending(h, _MOST_ROWS)
         places = Places(h, self._memory, upto)
-        dirty = run_tables.advance(h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns)
-        known = self._memory.aside
-        if known is not None and not known.is_empty():
-            run_tables.owe(h, dirty.join(known, on=_RUN, how="semi"), as_of_ns)
+        dirty = run_tables.advance(
+            h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns, known=self._memory.aside
+        )
+        if (known := self._known()) is not None:
+            asides.owe(h, known.join(dirty, on=_RUN, how="semi"), as_of_ns)
             dirty = dirty.join(known, on=_RUN, how="anti")
         if dirty.is_empty() and upto == done:
             return None
@@ -96,39 +105,47 @@ class RunsJob:
 
     # -- what fails ------------------------------------------------------------------------------------------
 
-    def _is_due(self, as_of_ns: int) -> bool:
-        """Tell whether a run that is set aside waits to be tried again."""
-        if self._memory.aside is None or self._memory.aside.is_empty():
-            return False
-        return not self._database.reading(lambda h: run_tables.due(h, as_of_ns)).is_empty()
+    def _known(self) -> pl.DataFrame | None:
+        """Return the runs that are set aside, None when there are none."""
+        known = self._memory.aside
+        return None if known is None or known.is_empty() else known
 
-    def _apart(self, as_of_ns: int, failed: BaseException | None = None) -> int:
-        """Take up the facts, then the due runs by halves; what fails alone is set aside. Return how many were done.
+    def _facts(self, as_of_ns: int) -> facts.Facts:
+        return facts.Facts(self._database, self._memory, self._adopt_ns, as_of_ns, _MOST_ROWS)
 
-        *failed*: why they could not all be done at once. At most `MOST_TRIES` tries: the rest stays due.
+    def _apart(self, as_of_ns: int) -> int:
+        """Take up the facts, then the due runs by halves, and set aside what fails alone; return how many were done.
+
+        What there is no time for stays due.
         """
-        act = partial(self._again, as_of_ns=as_of_ns)
-        if failed is not None:
-            structlog.get_logger().error("run_tick_failed", **cause(failed))
-            act([])  # what fails for no run at all is not the fault of one
-            taken = facts.Facts(self._database, self._memory, self._adopt_ns, as_of_ns, _MOST_ROWS)
-            for (project, run_key), why in taken.take_up():
-                if run_key is not None:
-                    self._set_aside((project, run_key), facts.STAGE, why, as_of_ns)
-        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns))
-        aside_ = self._memory.aside if self._memory.aside is not None else due.clear()
-        known, others = ([*due.join(aside_, on=_RUN, how=how).select(_RUN).iter_rows()] for how in ("semi", "anti"))
-        before, failures = self.recomputed, 0
-        for some in (others, known):
-            tried = by_halves(some, act, is_of_data)
-            self.is_behind = self.is_behind or bool(tried.left)
-            failures += len(tried.failed)
-            for run, why in tried.failed:
-                self._set_aside(run, STAGE, why, as_of_ns)
+        self._facts(as_of_ns).take_up()
         self._memory.aside = self._database.reading(aside.runs)
-        return max(self.recomputed - before + failures, 1)
+        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._known()))
+        before = self.recomputed
+        tried = by_halves(
+            [*due.iter_rows()], partial(self._again, as_of_ns=as_of_ns), is_of_data, enough=patience(_PATIENCE_S)
+        )
+        asides.set_aside(self._database, self._memory, tried.failed, STAGE, as_of_ns)
+        left = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._known()))
+        self.is_behind = not left.is_empty()
+        return max(self.recomputed - before + len(tried.failed), 1)
 
-    def _again(self, keys: list[tuple[str, str]], as_of_ns: int) -> None:
+    def _try_again(self, as_of_ns: int) -> int:
+        """Try runs again that are set aside and due, for a short time; return how many that were."""
+        if (known := self._known()) is None:
+            return 0
+        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, known, of_known=True))
+        if due.is_empty():
+            return 0
+        enough = patience(_PATIENCE_S / 2)
+        told = self._facts(as_of_ns).again([*due.iter_rows()], enough)
+        tried = by_halves(told.done, partial(self._again, as_of_ns=as_of_ns), is_of_data, enough=enough)
+        asides.set_aside(self._database, self._memory, told.failed, facts.STAGE, as_of_ns)
+        asides.set_aside(self._database, self._memory, tried.failed, STAGE, as_of_ns)
+        self._memory.aside = self._database.reading(aside.runs)
+        return max(tried.worked + len(tried.failed) + len(told.failed), 1)
+
+    def _again(self, keys: list[asides.Run], as_of_ns: int) -> None:
         """Recompute the due runs *keys* in one transaction."""
 
         def work(h: Handle) -> Rewrite:
@@ -139,6 +156,3 @@ class RunsJob:
             return rewrite
 
         self._added(self._database.writing(work))
-
-    def _set_aside(self, run: asides.Run, stage: str, why: BaseException, as_of_ns: int) -> None:
-        asides.set_aside(self._database, self._memory, run, stage, why, as_of_ns)

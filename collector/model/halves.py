@@ -19,7 +19,14 @@ class Tried(Generic[T]):
     failed: list[tuple[T, BaseException]] = field(default_factory=list)
     """The items that fail alone, each with why; none where they only fail together."""
     left: list[list[T]] = field(default_factory=list)
-    """Groups that fail and were not halved any more: there were no tries left."""
+    """Groups that were not tried any more, or not halved: there were no tries left, or it had been enough."""
+    worked: int = 0
+    """How many items did not fail."""
+
+    @property
+    def rest(self) -> list[T]:
+        """Return the items of which nothing is known."""
+        return [item for group in self.left for item in group]
 
 
 def by_halves(
@@ -29,23 +36,26 @@ def by_halves(
     *,
     most: int = MOST_TRIES,
     failed: BaseException | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Tried[T]:
     """Call *act* with all *items*; where that raises what *may_fail* says yes to, with each half, and so on.
 
     Every item is in one call that returned, or in what is returned. At most *most* calls are made beyond the
-    first. *failed*: that the whole failed already, and why, so it is not tried again. Anything else is raised.
+    first, and none once *enough* says so. *failed*: that the whole failed already, and why, so it is not tried again.
+    Anything else is raised.
     """
     tried: Tried[T] = Tried()
     waiting = [list(items)] if items else []
     while waiting:
         some = waiting.pop()
-        if most < 0:
+        if most < 0 or enough():
             tried.left.append(some)
             continue
         most -= 1
         if failed is None:
             try:
                 act(some)
+                tried.worked += len(some)
                 continue
             except BaseException as e:
                 if not may_fail(e):

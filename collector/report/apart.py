@@ -17,6 +17,8 @@ _JUDGED = ("counts", "histograms", "full_queues", "senders", "regular", "errors"
 """Frames of `Inputs` whose rows are of a task, queue or sender."""
 _NAMES = ("task_id", "name", "queue")
 _NONE = Look([], [])
+_MOST = 512
+"""Tries to tell names apart; a part that fails for too many is left out whole."""
 
 
 @dataclass(slots=True)
@@ -34,10 +36,11 @@ class Apart:
             if not is_of_data(e):
                 raise
             failed = e
-        tried = by_halves(names(self.given), lambda some: _drop(act(only(self.given, some))), is_of_data, failed=failed)
-        guilty = [*tried.failed, *((name, failed) for some in tried.left for name in some)]
+        known = names(self.given)
+        tried = by_halves(known, lambda some: _drop(act(only(self.given, some))), is_of_data, most=_MOST, failed=failed)
+        guilty = tried.failed
         try:
-            if not guilty:
+            if not guilty or tried.left:
                 raise failed
             found = act(only(self.given, [name for name, _ in guilty], keep=False))
         except BaseException as e:

@@ -7,7 +7,7 @@ cannot be written is found by halves and left out alone; it stays in a file besi
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ NAME = "applied"
 ASIDE = "set-aside"
 """Folder in the data directory with the records that could not be written, in the journal's own form."""
 
+_MOST_TRIES = 2_000
 _KEYS = {"resources": "resource_id", "scopes": "scope_id"}
 
 Place = tuple[str, int, int]
@@ -34,13 +35,29 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Which rows are meant: those of *places*, or with *others* all but those."""
+    """Which rows are meant: those named, by table and group, or with *others* all but those."""
 
-    places: Collection[Place]
+    rows: dict[tuple[str, int], list[int]]
     others: bool = False
 
+    @classmethod
+    def of(cls, places: Iterable[Place], *, others: bool = False) -> Only:
+        """Return what means *places*."""
+        rows: dict[tuple[str, int], list[int]] = {}
+        for name, seq, row in places:
+            rows.setdefault((name, seq), []).append(row)
+        return cls(rows, others)
 
-_ALL = Only((), others=True)
+    def pick(self, name: str, seq: int, height: int) -> pa.Array:
+        """Return the places of the rows that are meant, of the *height* rows of a table of a group."""
+        named = self.rows.get((name, seq), [])
+        if not self.others:
+            return pa.array(named, pa.int64())
+        left_out = set(named)
+        return pa.array([row for row in range(height) if row not in left_out], pa.int64())
+
+
+_ALL = Only({}, others=True)
 
 
 class _Undone(Exception):
@@ -76,21 +93,17 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
         for name, table in entry.tables.items()
         for row in range(table.num_rows)
     ]  # fmt: skip
-    # A record that was acknowledged is only left out once it failed alone: there are as many tries as that takes.
-    tried = by_halves(
-        places, lambda some: _try(database, entries, some), is_of_data, most=4 * len(places), failed=failed
-    )
-    why = dict(tried.failed)
-    if not why and len(entries) > 1:  # they only fail together
+    if len(entries) > 1:  # by groups first: those that can be written are
         middle = len(entries) // 2
         return apply(database, entries[:middle], directory) + apply(database, entries[middle:], directory)
-    if not why:
-        raise failed
+    tried = by_halves(places, lambda some: _try(database, entries, some), is_of_data, most=_MOST_TRIES, failed=failed)
+    # A group of which nothing can be told in time, or that only fails as a whole, is kept whole.
+    why = dict(tried.failed) | dict.fromkeys(tried.rest if tried.failed else places, failed)
     if directory is not None:
-        _keep(directory, entries, Only(set(why)))
+        _keep(directory, entries, Only.of(why))
 
     def without(h: Handle) -> int:
-        written = _write(h, entries, Only(set(why), others=True))
+        written = _write(h, entries, Only.of(why, others=True))
         aside.note(h, (_aside(place, error, entries[-1].received_ns) for place, error in why.items()))
         return written
 
@@ -101,7 +114,7 @@ def _try(database: Database, entries: list[Entry], some: list[Place]) -> None:
     """Write the rows of *some* places alone, and undo it."""
 
     def undone(h: Handle) -> None:
-        _write(h, entries, Only(set(some)))
+        _write(h, entries, Only.of(some))
         raise _Undone
 
     try:
@@ -168,9 +181,9 @@ def _rows(name: str, entries: list[Entry], only: Only = _ALL, *, as_sent: bool =
         if table is None:
             continue
         places = pa.array(range(table.num_rows), pa.int64())
-        if only.places:
-            meant = [((name, entry.seq, row) in only.places) != only.others for row in range(table.num_rows)]
-            table, places = table.filter(mask := pa.array(meant, pa.bool_())), places.filter(mask)
+        if only is not _ALL:
+            places = only.pick(name, entry.seq, table.num_rows)
+            table = table.take(places)
         if not as_sent and not table.schema.equals(WIRE[name]):
             table = _of_ours(name, table)
         if name not in CATALOGUES:

@@ -25,6 +25,11 @@ _SCHEMA = pl.Schema({
 MOST_KEPT = 10_000
 """Rows kept of one stage; the newest stay."""
 _LONGEST = 300
+_SAME = (
+    "s.project = r.project AND s.kind = r.kind AND s.key = r.key AND (r.kind = 'run' OR s.stage = r.stage) "
+    "AND (r.kind <> 'record' OR (s.last_seq = r.last_seq AND s.row IS NOT DISTINCT FROM r.row))"
+)
+"""Whether rows r and s of the table are of the same thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,20 @@ def reason(error: BaseException) -> str:
 
 
 def note(h: Handle, found: Iterable[Aside]) -> None:
-    """Note *found*, in place of what was noted of the same things at the same stage."""
+    """Note *found*, in place of what was noted of the same things; since when is kept. A run is noted at one stage."""
     rows = pl.DataFrame([asdict(a) for a in found], schema=_SCHEMA)
     if rows.is_empty():
         return
-    h.run(
-        "DELETE FROM set_aside USING rows r WHERE set_aside.project = r.project AND set_aside.stage = r.stage "
-        "AND set_aside.kind = r.kind AND set_aside.key = r.key "
-        "AND (r.kind <> 'record' OR (set_aside.last_seq = r.last_seq AND set_aside.row = r.row))",
+    known = f"FROM set_aside s WHERE {_SAME}"
+    facts = f"{known} AND s.stage = 'facts' AND r.stage = 'facts'"
+    rows = h.frame(
+        f"SELECT r.* REPLACE (coalesce((SELECT min(s.since_ns) {known}), r.since_ns) AS since_ns, "  # noqa: S608 -- our own words
+        # Facts are taken up again between those numbers.
+        f"least(first_seq, (SELECT min(s.first_seq) {facts})) AS first_seq, "
+        f"greatest(last_seq, (SELECT max(s.last_seq) {facts})) AS last_seq) FROM rows r",
         rows=rows,
     )
+    h.run(f"DELETE FROM set_aside s USING rows r WHERE {_SAME}", rows=rows)  # noqa: S608 -- ditto
     h.run("INSERT INTO set_aside BY NAME SELECT * FROM rows", rows=rows)
     h.run(
         "DELETE FROM set_aside WHERE rowid IN (SELECT rowid FROM (SELECT rowid, row_number() OVER "
@@ -96,8 +105,28 @@ def forget_rules(h: Handle, runs: pl.DataFrame) -> None:
 
 
 def runs(h: Handle) -> pl.DataFrame:
-    """Return the runs that are set aside: `project`, `run_key`."""
-    return h.frame("SELECT DISTINCT project, key AS run_key FROM set_aside WHERE kind = 'run'")
+    """Return the runs that are set aside: `project`, `run_key`, `since_ns`."""
+    return h.frame(
+        "SELECT project, key AS run_key, min(since_ns) AS since_ns FROM set_aside WHERE kind = 'run' GROUP BY ALL"
+    )
+
+
+def windows(h: Handle, stage: str, kind: Kind) -> list[tuple[str, str, int, int]]:
+    """Return (project, key, first, last) of what *stage* has left out: between which journal numbers."""
+    found = h.rows(
+        "SELECT project, key, first_seq, last_seq FROM set_aside WHERE stage = $stage AND kind = $kind ORDER BY ALL",
+        {"stage": stage, "kind": kind},
+    )
+    return found
+
+
+def forget_record(h: Handle, stage: str, project: str, key: str, last_seq: int) -> None:
+    """Take back what was noted at *stage* of records *key* up to journal number *last_seq*."""
+    h.run(
+        "DELETE FROM set_aside WHERE stage = $stage AND kind = 'record' AND project = $project AND key = $key "
+        "AND last_seq = $last",
+        {"stage": stage, "project": project, "key": key, "last": last_seq},
+    )
 
 
 def judged(h: Handle) -> pl.DataFrame:

@@ -56,47 +56,70 @@ def reached(h: Handle) -> int:
     return watermark(h, NAME)
 
 
-def due(h: Handle, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*."""
+def due(h: Handle, as_of_ns: int, known: pl.DataFrame | None = None, *, of_known: bool = False) -> pl.DataFrame:
+    """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*.
+
+    *known* (`project`, `run_key`): without those, or with *of_known* only those.
+    """
+    some = known is not None and not known.is_empty()
+    join = "SEMI" if of_known else "ANTI"
     return h.frame(
         # What the clock says first: an upgrade may have every run built again.
-        "SELECT project, run_key, max(due_ns) AS due_ns FROM run_due WHERE due_ns <= $as_of "
+        "SELECT project, run_key, max(due_ns) AS due_ns FROM run_due "  # noqa: S608 -- our own words
+        f"{f'{join} JOIN known USING (project, run_key) ' if some else ''}WHERE due_ns <= $as_of "
         "GROUP BY ALL ORDER BY due_ns DESC, run_key LIMIT $most",
         {"as_of": as_of_ns, "most": _MOST_DUE},
+        **({"known": known} if some else {}),
     ).select(KEYS.names())
 
 
-def owe(h: Handle, runs: pl.DataFrame, since_ns: int) -> None:
-    """Note that the rows of *runs* (`project`, `run_key`) are to be made again; those of a tick that is not through."""
-    if not runs.is_empty():
-        h.run(
-            "INSERT INTO run_due BY NAME SELECT project, run_key, $since AS due_ns FROM runs_",
-            {"since": since_ns},
-            runs_=runs.select(KEYS.names()),
-        )
+def owe(h: Handle, runs: pl.DataFrame, since_ns: int | None = None) -> None:
+    """Note that the rows of *runs* (`project`, `run_key`) are to be made again from *since_ns*, or `due_ns`, on."""
+    if runs.is_empty():
+        return
+    owed = runs if since_ns is None else runs.with_columns(due_ns=pl.lit(since_ns, pl.Int64))
+    owed = owed.select(*KEYS.names(), "due_ns")
+    h.run(
+        "DELETE FROM run_due USING owed o WHERE run_due.project = o.project AND run_due.run_key = o.run_key", owed=owed
+    )
+    h.run("INSERT INTO run_due BY NAME SELECT * FROM owed", owed=owed)
 
 
-def show(h: Handle, done: int, runs: list[tuple[str, str | None]], *, only: bool) -> None:
-    """Let statements of this transaction see the records of *runs* after journal number *done* alone, or all but them.
+WHOSE = "coalesce(run_key, 'trace ' || coalesce(trace_id, ''))"
+"""Whose a record is: a run's by its key, else a trace's."""
+
+
+def show(h: Handle, done: int, whose: list[tuple[str, str]], *, only: bool) -> None:
+    """Let statements of this transaction see the records of *whose* (project, `WHOSE`) after journal number *done*
+    alone, or all but them.
 
     Temporary views hide the raw tables; they end with the connection.
     """
-    named = pl.DataFrame(runs, schema=KEYS, orient="row")
+    named = pl.DataFrame(whose, schema=KEYS, orient="row")
     h.run("CREATE OR REPLACE TEMP TABLE shown_runs AS SELECT * FROM named", named=named)
     for table in ("logs", "spans"):
         h.run(
             f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT t.* FROM {CATALOG}.main.{table} t WHERE seq <= {done} OR "  # noqa: S608 -- names and numbers of ours
-            f"{'' if only else 'NOT '}EXISTS (SELECT 1 FROM shown_runs r "
-            "WHERE r.project = t.project AND r.run_key IS NOT DISTINCT FROM t.run_key)"
+            f"{'' if only else 'NOT '}(project, {WHOSE}) IN (SELECT (project, run_key) FROM shown_runs)"
         )
 
 
-def advance(h: Handle, places: Places, done: int, upto: int, *, as_of_ns: int, adopt_ns: int) -> pl.DataFrame:
+def advance(
+    h: Handle,
+    places: Places,
+    done: int,
+    upto: int,
+    *,
+    as_of_ns: int,
+    adopt_ns: int,
+    known: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Append the facts of batches (*done*, *upto*] and return the runs to recompute: project, run_key.
 
-    *adopt_ns*: for how long a log that names no run and the span it stands in may arrive apart.
+    *adopt_ns*: for how long a log that names no run and the span it stands in may arrive apart. *known*: runs that are
+    set aside, which are not told for being due.
     """
-    dirty_now = due(h, as_of_ns)
+    dirty_now = due(h, as_of_ns, known)
     if upto <= done:
         return dirty_now
     window = {"done": done, "upto": upto}

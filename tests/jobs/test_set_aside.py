@@ -26,10 +26,10 @@ from collector.report import watched
 from collector.rules import catalogue, engine, records
 from collector.rules.profiles import choose
 from collector.settings import Settings, Store
-from collector.store import apply, aside, run_links
-from collector.store.database import Database
+from collector.store import apply, aside, run_tables
+from collector.store.database import Database, Panicked
 from collector.store.places import Memory
-from tests.analyse.story import SECOND, T0, attempt, frame, log
+from tests.analyse.story import SECOND, T0, attempt, frame, log, span
 from tests.inprocess import TRIGGER_DEV, canonical
 
 POISON = "poison"
@@ -246,6 +246,13 @@ def test_a_panic_of_polars_is_a_failure_like_any_other(world: World, without: Wo
     assert world.asides() == [("runs", "run", POISON)]
     same_but_for_it(world, without)
 
+    def panics(_: Any) -> None:
+        raise pl.exceptions.PanicException("cannot be")
+
+    for ask in (world.database.reading, world.database.writing):
+        with pytest.raises(Panicked):
+            ask(panics)
+
 
 def test_a_full_disk_sets_nothing_aside(world: World) -> None:
     """What does not come of the rows is raised, so that it is tried again."""
@@ -289,21 +296,102 @@ def test_a_run_of_which_nothing_can_be_read_has_a_row_all_the_same(world: World,
     same_but_for_it(world, without)
 
 
-def test_facts_that_cannot_be_told_leave_out_their_run_alone(world: World, without: World) -> None:
-    """A run whose links cannot be read is set aside; links and logs of the others are taken up."""
-    original = run_links.append
+def orphan(at: float, trace: str, span_id: str, body: str = "noted") -> tuple[str, dict[str, Any]]:
+    """Return a log that names no run and stands in a span."""
+    return "logs", log(None, at, body, trace_id=trace, span_id=span_id)
 
-    def trap(h: Any, places: Any, window: dict[str, int]) -> Any:
-        seen = "SELECT count(*) FROM logs WHERE seq > $done AND seq <= $upto AND run_id = $run"
-        if h.value(seen, {**window, "run": POISON}):
+
+def test_facts_that_cannot_be_told_leave_out_whose_they_are_alone_and_heal(tmp_path: Path) -> None:
+    """Links and logs of others are taken up, a kill loses nothing, and what was left out is there after a restart."""
+    trigger = span("poison", "trigger", 1, 2, span_type="trigger", child_run_id="child", dialect="generic")
+    other = span("run_0", "work", 61, 62, dialect="generic")
+    records = [
+        ("spans", trigger), ("logs", log("child", 3, "mail_send_started")), ("spans", other),
+        orphan(61.5, other["trace_id"], other["span_id"]), orphan(1.5, trigger["trace_id"], trigger["span_id"]),
+        orphan(5, "ab" * 16, "cd" * 8, "bad"),
+    ]  # fmt: skip
+    healthy, world = World(tmp_path / "healthy", ALL), World(tmp_path / "with", ALL)
+    original = run_tables.advance
+
+    def trap(h: Any, places: Any, done: int, upto: int, **named: Any) -> Any:
+        seen = "SELECT count(*) FROM {} WHERE seq > $done AND seq <= $upto AND (run_id = 'poison' OR {})"
+        window = {"done": done, "upto": upto}
+        if h.value(seen.format("spans", "false"), window) or h.value(seen.format("logs", "body = 'bad'"), window):
             raise ValueError("cannot be")
-        return original(h, places, window)
+        return original(h, places, done, upto, **named)
+
+    for of in (healthy, world):
+        of.arrive(*records)
+    healthy.work()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_tables, "advance", trap)
+        world.runs._facts(NOW).take_up()  # and killed
+        world.runs._facts(NOW).take_up()
+        world.again()
+        world.work()
+        assert [a[:2] for a in world.asides()] == [(facts.STAGE, "record"), (facts.STAGE, "run")]
+        assert world.poison()["status"] == "unknown"
+        logs = dict(world.table("runs").select("run_id", "log_count").iter_rows())
+        assert (logs["run_0"], logs["child"]) == (4, 1)
+        world.arrive(("logs", log("run_1", 90.0, "more", task_id="send")))
+        world.work()
+    world.again()
+    healthy.arrive(("logs", log("run_1", 90.0, "more", task_id="send")))
+    for of in (healthy, world):
+        of.work()
+    assert world.asides() == []
+    for table in ("runs", "attempts", "phases", "waits"):
+        assert world.table(table).equals(healthy.table(table)), table
+    row = world.table("runs").row(by_predicate=pl.col("run_id") == "child", named=True)
+    assert row["parent_run_id"] == POISON
+    assert world.poison()["log_count"] == healthy.poison()["log_count"] == 4
+    healthy.close()
+    world.close()
+
+
+def test_a_run_that_is_set_aside_is_tried_again_while_others_keep_coming(world: World) -> None:
+    """It heals in the midst of traffic, and what is owed does not grow."""
+    with failing(runs, "build"):
+        world.work()
+    world.again()
+    for i in range(3):
+        world.arrive(*told(f"new_{i}", 700.0 + i))
+        world.runs.tick(NOW)
+    assert world.poison()["status"] == "completed"
+    with failing(runs, "build"):
+        for i in range(4):
+            world.arrive(("logs", log(POISON, 800.0 + i, "more", task_id="send")), *told(f"more_{i}", 800.0))
+            world.runs.tick(NOW + i)
+        owed = "SELECT count(*) FROM run_due WHERE run_key = $key"
+        assert world.database.reading(lambda h: h.value(owed, {"key": KEY})) <= 1
+    assert world.table("runs").filter(pl.col("status") == "completed").height == 12
+
+
+def test_a_job_that_fails_for_many_sets_them_aside_and_goes_on(tmp_path: Path) -> None:
+    """Twenty of sixty runs: none of the others is touched, and all of them are counted."""
+    world = World(tmp_path / "data", [])
+    for i in range(60):
+        world.arrive(("spans", attempt(f"r{i}", 1, i, i + 1, task_id="send", queue="mail", dialect="generic")))
+    original = cohorts.flow_hours
+
+    def trap(rows: pl.DataFrame) -> pl.DataFrame:
+        bad = pl.col("run_id").str.contains("[123]$") & (pl.col("status") != "unknown")
+        if rows.lazy().filter(bad).collect().height:
+            raise ValueError("cannot be")
+        return original(rows)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_links, "append", trap)
-        world.work()
-        assert world.asides() == [(facts.STAGE, "run", POISON)]
-    same_but_for_it(world, without)
+        patch.setattr(cohorts, "flow_hours", trap)
+        while world.runs.tick(NOW) or world.runner.run(NOW):
+            pass
+    assert world.runner.errors == {}
+    found = world.table("runs")
+    assert sorted(found.filter(pl.col("set_aside").is_not_null())["run_id"]) == sorted(
+        f"r{i}" for i in range(60) if i % 10 in (1, 2, 3)
+    )
+    started = world.table("flow_hours").filter(pl.col("event") == "started")
+    assert started["runs"].sum() == found["started_ns"].is_not_null().sum() == 42
+    world.close()
 
 
 def test_a_record_that_cannot_be_written_is_left_out_alone_and_kept(world: World, without: World) -> None:
