@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collector.app.newer import refuse
 from collector.control import FILE as CONTROL_FILE
 from collector.control import refusals, senders
 from collector.control.senders import Sender
@@ -21,6 +23,7 @@ from collector.doctor.receive import receive
 from collector.doctor.refused import refused
 from collector.doctor.store import store, waiting
 from collector.model.address import http_url
+from collector.model.errors import UsageError
 from collector.settings import Settings
 
 
@@ -49,6 +52,10 @@ def examine(settings: Settings) -> Report:
     }
     urls = {name: _url(where) for name, where in addresses.items()}
     control = settings.data / CONTROL_FILE
+    if not running and (newer := _newer(settings.data)):
+        # Nothing else can be read of it, and some of that would touch it.
+        checks = [*ports(addresses, running), newer, machine.disk(settings), machine.versions()]
+        return Report(checks, [], at_hand([]), urls["http"], urls["grpc"])
     try:
         sent, gone = senders.read(control), refusals.read(control)
         kept = refused(*gone, now_ns, urls["http"], urls["grpc"])
@@ -67,6 +74,15 @@ def examine(settings: Settings) -> Report:
         *exporters(seen),
     ]
     return Report(checks, seen, at_hand(seen), urls["http"], urls["grpc"])
+
+
+def _newer(directory: Path) -> Check | None:
+    """Return that a newer runwell wrote *directory*, None where it did not; not a byte of it changes."""
+    try:
+        asyncio.run(refuse(directory))
+    except UsageError as e:
+        return Check("version", "problem", str(e))
+    return None
 
 
 def _unreadable(control: Path, error: sqlite3.Error) -> Check:

@@ -13,9 +13,10 @@ import pytest
 
 from collector import control
 from collector.control import Control
+from collector.doctor.checks import examine
 from collector.journal import Journal, files
 from collector.model.errors import UsageError
-from collector.settings import Store
+from collector.settings import Settings, Store
 from collector.store import version
 from collector.store.database import FILE, Database
 from tests.stack import RUNWELL
@@ -74,7 +75,7 @@ OPENED: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("which", NEWER)
 def test_a_newer_file_is_refused_and_nothing_changes(which: str, tmp_path: Path) -> None:
     """Whichever of the files is newer, in its log alone: what opens it says so in a sentence, and so does
-    `runwell serve`, which ends with exit code 2; every file stays what it was, and none is added."""
+    `runwell serve`, which ends with exit code 2, and doctor; every file stays what it was, and none is added."""
     make_newer, name = NEWER[which]
     data = unpack(VERSIONS[-1], tmp_path / "data")
     make_newer(data)
@@ -86,6 +87,9 @@ def test_a_newer_file_is_refused_and_nothing_changes(which: str, tmp_path: Path)
     assert (told.returncode, told.stdout) == (2, "")
     assert f"{name}: written by a newer runwell" in told.stderr.splitlines()[-1]
     assert "Traceback" not in told.stderr
+    (problem,) = [c for c in examine(Settings(data=data, http_port=0, grpc_port=0, api_port=0)).checks
+                  if c.state == "problem"]  # fmt: skip
+    assert f"{name}: written by a newer runwell" in problem.message
     assert content(data) == before
 
 
