@@ -7,7 +7,6 @@ head, and refusals in the words of the port. What differs between ports is data 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +20,6 @@ from collector.receive.greeting import other_than_http
 from collector.receive.places import Places
 from collector.settings import Connections
 
-_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
@@ -66,6 +64,7 @@ class Wall(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
         self._begun = False
+        self._offer: bytes | None = None
         self._in_head = self._in_body = False
         self._head_bytes = 0
         self._header_lines = 0
@@ -98,13 +97,9 @@ class Wall(HttpToolsProtocol):
                 self._refuse(error)
                 return
         was_in_head = self._in_head
-        if not self._in_body:
-            data = _without_upgrade(data)
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # not taken up
+            self._feed(memoryview(data))
         except httptools.HttpParserError:
             if not self._refused:
                 self._refuse(NotHttp("not a request in HTTP/1.1, or one with two lengths; see RFC 9112"))
@@ -115,6 +110,22 @@ class Wall(HttpToolsProtocol):
                 self._refuse(self._head_too_large())
             elif self._deadline is None or not was_in_head:
                 self._set_deadline(self._limits.header_time)
+
+    def _feed(self, data: memoryview) -> None:
+        """Feed the parser. It ends a request at a head that offers to upgrade, body and all; such an offer is not
+        taken up, so the same head without it, and what follows, is fed anew. Some clients offer HTTP/2 with each
+        first request.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+            head, self._offer = self._offer, None
+            if head is not None:
+                self.parser = _parser(self)
+                self.parser.feed_data(head)
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -132,11 +143,14 @@ class Wall(HttpToolsProtocol):
         """Count headers, and keep no more than allowed."""
         self._head_bytes += len(name) + len(value) + 4
         self._header_lines += 1
-        if self._head_bytes <= self._limits.header_size and self._header_lines <= self._limits.headers:
+        if not self._head_is_too_large:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """End a head: decide whether the request is served."""
+        if self.parser.should_upgrade() and not self._head_is_too_large and self.parser.get_method() != b"CONNECT":
+            self._offer = self._head_without_upgrade()
+            return
         self._in_head, self._in_body = False, True
         self._set_deadline(None)
         refused = self._judged()
@@ -161,6 +175,8 @@ class Wall(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a body: from here on the request is being answered."""
+        if self._offer is not None:
+            return
         self._in_body = False
         super().on_message_complete()
         if not self.cycle.response_complete:
@@ -201,7 +217,7 @@ class Wall(HttpToolsProtocol):
 
     def _judged(self) -> Refused | None:
         """Return why a request with this head is not served, None if it is."""
-        if self._head_bytes > self._limits.header_size or self._header_lines > self._limits.headers:
+        if self._head_is_too_large:
             return self._head_too_large()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts != 1 and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
@@ -215,6 +231,16 @@ class Wall(HttpToolsProtocol):
                 f"{self.places.most} requests are being answered ({self.terms.section}.connections); try again"
             )
         return None
+
+    @property
+    def _head_is_too_large(self) -> bool:
+        return self._head_bytes > self._limits.header_size or self._header_lines > self._limits.headers
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head that was just read, as a parser reads it, without an offer to upgrade."""
+        line = b" ".join([self.parser.get_method(), self.url, b"HTTP/" + self.parser.get_http_version().encode()])
+        fields = (name + b": " + value for name, value in self.headers if name != b"upgrade")
+        return b"\r\n".join([line, *fields, b"", b""])
 
     def _head_too_large(self) -> HeadTooLarge:
         section = self.terms.section
@@ -272,13 +298,11 @@ class Wall(HttpToolsProtocol):
             self.transport.close()
 
 
-def _without_upgrade(data: bytes) -> bytes:
-    """Return the first head in *data* without an offer to upgrade: it is not taken up, and the parser would take it
-    for the end of the request, body and all. Some clients offer HTTP/2 with each first request.
-    """
-    end = data.find(b"\r\n\r\n")
-    found = _UPGRADE.search(data, 0, end if end >= 0 else len(data))
-    return data if found is None else data[: found.start()] + b"\r\nX-Offer:" + data[found.end() :]
+def _parser(wall: Wall) -> httptools.HttpRequestParser:
+    """Return a parser of requests that come to *wall*; what follows one that ends the connection is let pass."""
+    parser = httptools.HttpRequestParser(wall)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def wall(terms: Terms, places: Places) -> type[Wall]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
@@ -75,17 +76,49 @@ def test_h14_concurrent_requests_are_each_counted_once(receiver: Receiver) -> No
 
 
 def test_h15_http2_is_refused_in_words(receiver: Receiver) -> None:
-    """Prior knowledge gets a Status in HTTP/1.1 and the end of the connection; an upgrade is not taken up."""
+    """Prior knowledge gets a Status in HTTP/1.1 and the end of the connection."""
     connection = receiver.connect()
     connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
     assert "HTTP/1.1" in told(connection.answer(), 400)
     assert connection.ended()
-    upgrade = receiver.ask(
-        HEAD
-        + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 2\r\n\r\n{}"
-    )
-    assert upgrade is not None
-    assert upgrade.status == 200
+
+
+def test_h15_an_upgrade_is_not_taken_up_and_nothing_is_lost_by_it(receiver: Receiver) -> None:
+    """An offer of HTTP/2 is answered in HTTP/1.1 and its body stored, wherever the request is split, whatever precedes
+    or follows it on the connection, and however its length is told.
+    """
+    before = receiver.seq
+    sent: list[str] = []
+
+    def offer(*, chunked: bool = False) -> bytes:
+        request = logs()
+        sent.append(request.resource_logs[0].scope_logs[0].log_records[0].attributes[0].value.string_value)  # type: ignore[attr-defined]
+        body = encode(request, "protobuf")
+        head = HEAD.replace(b"json", b"x-protobuf") + b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n"
+        if chunked:
+            parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:9], body[9:]))
+            return head + b"uPgRaDe:h2c\r\nTransfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\nUpgrade: h2c\r\n\r\n"
+        return head + b"Upgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    connection = receiver.connect()
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def taken(*parts: bytes, answers: int = 1) -> None:
+        for part in parts:
+            connection.send(part)
+            time.sleep(0.001)
+        got = [connection.answer() for _ in range(answers)]
+        assert [answer and (answer.status, answer.body) for answer in got] == [(200, b"")] * answers
+
+    for split in range(1, len(offer())):
+        data = offer()
+        taken(data[:split], data[split:])
+    plain = offer().replace(b"Upgrade: h2c\r\n", b"")
+    taken(plain + offer() + offer(chunked=True) + offer(), answers=4)
+    taken(*(bytes([byte]) for byte in offer(chunked=True)))
+    connection.close()
+    kept = [json.loads(row["attributes"])["nonce"] for row in receiver.rows("logs", before)]
+    assert sorted(kept) == sorted(sent[1:])
 
 
 def test_h16_the_wires_have_ports_of_their_own(receiver: Receiver) -> None:
