@@ -19,6 +19,7 @@ from collector.receive import cors, recognise
 from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, told
+from collector.receive.scrape import Scrape
 from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
 from collector.telemetry.log import cause
@@ -80,6 +81,7 @@ class HttpPort:
         self._admit = admit
         self._limits = limits
         self._cors = cors
+        self._scrape = Scrape(lambda: admit.books.text())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,7 +94,7 @@ class HttpPort:
             return
         if path == "/metrics":
             self._admit.books.probes.labels("metrics").inc()
-            await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], self._admit.books.text())
+            await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await self._scrape.text())
             return
         headers = _fields(scope["headers"])
         encoding = answers.encoding_of(headers.get("content-type", ""))
