@@ -64,6 +64,7 @@ def set_aside(
                 database.writing(partial(work, failed=[one], unread=True))
     for (_, run_key), error in failed:
         structlog.get_logger().error("run_build_failed", stage=stage, run_key=run_key, error_type=type(error).__name__)
+    memory.recent.clear()
     memory.aside = database.reading(aside.runs)
 
 

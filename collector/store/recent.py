@@ -73,12 +73,16 @@ class Recent:
     def add(self, rewrite: Rewrite) -> None:
         """Keep *rewrite*, which is committed; drop old ones beyond what memory is given."""
         if self._kept and rewrite.changes.tick != self._kept[-1].changes.tick + 1:
-            self._kept.clear()
-            self._rows = 0
+            self.clear()
         self._kept.append(rewrite)
         self._rows += _size(rewrite)
         while self._rows > _MOST_ROWS:
             self._rows -= _size(self._kept.popleft())
+
+    def clear(self) -> None:
+        """Forget all: runs were written that are not here."""
+        self._kept.clear()
+        self._rows = 0
 
     def drop(self, tick: int) -> None:
         """Drop rewrites that every job has settled: everything up to *tick*."""

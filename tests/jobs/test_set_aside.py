@@ -16,7 +16,7 @@ import pytest
 from collector.analyse import calls, cohorts, durations, inference, runs, slots, stuck
 from collector.cli import check
 from collector.control import Control
-from collector.jobs import facts, report
+from collector.jobs import asides, facts, report
 from collector.jobs.runner import LEVELS, Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
@@ -27,6 +27,7 @@ from collector.rules import catalogue, engine, records
 from collector.rules.profiles import choose
 from collector.settings import Settings, Store
 from collector.store import apply, aside, run_tables
+from collector.store import findings as store_findings
 from collector.store.database import Database, Panicked
 from collector.store.places import Memory
 from tests.analyse.story import SECOND, T0, attempt, frame, log, span
@@ -237,6 +238,16 @@ def test_a_run_that_comes_late_is_set_aside_while_others_go_on(
     assert world.asides() == []
     assert world.poison()["status"] == "completed"
     world.close()
+
+
+def test_what_looks_at_a_run_sees_that_it_was_set_aside_since(world: World) -> None:
+    """What is kept in memory of the last rewrites is no older than the row that says so."""
+    while world.runs.tick(NOW):
+        pass
+    asides.set_aside(world.database, world.memory, [(("default", KEY), ValueError("cannot be"))], "retries", NOW)
+    keys = pl.DataFrame({"project": ["default"], "run_key": [KEY]})
+    seen = world.database.writing(lambda h: store_findings.whole(h, world.memory, keys))
+    assert seen["runs"]["status"].to_list() == ["unknown"]
 
 
 def test_a_panic_of_polars_is_a_failure_like_any_other(world: World, without: World) -> None:
