@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from collector.doctor.clocks import skew, times
 from collector.doctor.found import LATELY_NS, Check, moment
 from collector.doctor.reports import reports
 from collector.journal import Reader
+from collector.journal.files import ASIDE
 from collector.model.errors import Refused
 from collector.settings import Settings
 
@@ -25,10 +27,18 @@ _FLUSHES = 4
 """Flushes after which what was acknowledged should be visible."""
 _LATE_S = 10.0
 """Seconds after which it is a problem that it is not."""
-AGAIN = (
-    "runwell tries again when that changes and after an upgrade, and everything else goes on; "
-    "if it stays, report it with this line and the versions above"
-)
+AGAIN = {
+    ("run", ""): "it is tried again when anything of it arrives and at every start, so after an upgrade too",
+    ("rule", ""): "the rule judges again when anything of the run arrives and at every start, so after an upgrade too",
+    ("rule", "rules_window"): "the rule judges the latest runs anew each time",
+    ("series", ""): "it is counted again after an upgrade, from all its runs",
+    ("series", "limits"): "its limit is looked for anew each time limits are inferred, at least once an hour",
+    ("record", ""): "it is kept in {file} and is not tried again; send that file along if you may show what it holds",
+    ("record", "facts"): "what links it to runs is looked for again at every start, so after an upgrade too",
+}
+"""When what was set aside is tried again, by kind, and by stage where that decides."""
+REPORT = "everything else goes on; if it stays, report it with this line and the versions above"
+UNNAMED = "docs/reliability.md says when each kind is tried again; " + REPORT
 WRITER = (
     "nothing new becomes visible until it can; it tries again every second. Make room on the disk, look at the rights "
     "of {data} and at the store's log; if neither helps, report it with this line and the versions above"
@@ -103,7 +113,7 @@ def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
     for job, why in (status.get("failing_jobs") or {}).items():
         told = f"job {job} fails: {_short(why)}; {JOB}"
         checks.append(Check("job", "problem", told, {"job": job, "reason": why}))
-    checks += _set_aside(status)
+    checks += set_aside(status, settings.data)
     lost = {k: status[k] for k in ("damaged_groups", "lost_groups", "set_aside") if status.get(k)}
     if lost:
         told = "the store found damage: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in lost.items())
@@ -111,15 +121,22 @@ def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
     return checks
 
 
-def _set_aside(status: Status) -> list[Check]:
+def set_aside(status: Status, data: Path) -> list[Check]:
     """Return a problem for each thing that could not be worked out, and one for those that are only counted."""
     items = status.get("set_aside_items") or []
-    checks = [Check("set_aside", "problem", f"{_named(item)}; {AGAIN}", item) for item in items]
+    checks = [Check("set_aside", "problem", f"{_named(item)}; {_again(item, data)}", item) for item in items]
     more = (status.get("set_aside_count") or 0) - len(items)
     if more > 0:
-        told = f"{more} {'more were' if items else 'were'} set aside and are not named here; {AGAIN}"
+        told = f"{more} {'more were' if items else 'were'} set aside and are not named here; {UNNAMED}"
         checks.append(Check("set_aside", "problem", told, {"count": status["set_aside_count"]}))
     return checks
+
+
+def _again(item: dict[str, Any], data: Path) -> str:
+    """Return when something that was set aside is tried again, and what to do."""
+    kind, stage, seq = item.get("kind", ""), item.get("stage", ""), item.get("last_seq")
+    again = AGAIN.get((kind, stage)) or AGAIN.get((kind, ""))
+    return f"{again.format(file=data / ASIDE / f'{seq}-{seq}.arrow')}; {REPORT}" if again else UNNAMED
 
 
 def _named(item: dict[str, Any]) -> str:

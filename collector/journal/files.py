@@ -23,6 +23,8 @@ STEPS: versions.Steps = {}
 """Version → what brings a file of the version before to it."""
 NAME = "journal.sqlite"
 HEAD = "journal.head"
+ASIDE = "set-aside"
+"""Folder beside them with the records that the store could not write, in the journal's own form."""
 _HEAD = struct.Struct("<QI4x")
 HEAD_BYTES = _HEAD.size
 _SUFFIXES = ("", "-wal", "-shm")

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from collector.journal import Entry
 from collector.journal.entries import pack
+from collector.journal.files import ASIDE
 from collector.model.halves import by_halves
 from collector.model.tables import CATALOGUES, RAW, WIRE
 from collector.store import aside, derive
@@ -23,8 +24,6 @@ from collector.store.database import Database, Handle, is_of_data
 
 NAME = "applied"
 """Watermark of what the raw tables hold."""
-ASIDE = "set-aside"
-"""Folder in the data directory with the records that could not be written, in the journal's own form."""
 
 _MOST_TRIES = 2_000
 _KEYS = {"resources": "resource_id", "scopes": "scope_id"}

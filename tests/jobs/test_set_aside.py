@@ -20,6 +20,7 @@ from collector.jobs import asides, facts, report
 from collector.jobs.runner import LEVELS, Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
+from collector.journal.files import ASIDE
 from collector.model.identity import run_key
 from collector.model.report import Span
 from collector.report import watched
@@ -420,7 +421,7 @@ def test_a_record_that_cannot_be_written_is_left_out_alone_and_kept(world: World
     world.work()
     (row,) = world.table("runs").filter(pl.col("run_id") == "run_9").to_dicts()
     assert (row["log_count"], row["span_count"], row["status"]) == (2, 2, "completed")
-    assert [p.name for p in (world.directory / apply.ASIDE).iterdir()] == [f"{entry.seq}-{entry.seq}.arrow"]
+    assert [p.name for p in (world.directory / ASIDE).iterdir()] == [f"{entry.seq}-{entry.seq}.arrow"]
 
 
 def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: World) -> None:

@@ -25,7 +25,7 @@ RUN = {
     "last_seq": 15, "row": None, "reason": "InvalidOperationError: conversion", "since_ns": AT,
 }  # fmt: skip
 RECORD = {
-    "stage": "apply", "kind": "record", "project": "shop", "key": "logs", "run_id": None, "first_seq": 7,
+    "stage": "applied", "kind": "record", "project": "shop", "key": "logs", "run_id": None, "first_seq": 7,
     "last_seq": 7, "row": 3, "reason": "ConversionException", "since_ns": AT,
 }  # fmt: skip
 
@@ -99,11 +99,31 @@ def test_what_was_set_aside_is_named(told: Any) -> None:
     run, record, more = checks(report, "set_aside", "problem")
     when = "since 2026-11-24T06:00:00Z"
     assert run.startswith(f"run run_bad is set aside in runs {when}, journal 12 to 15, key 9f3c: InvalidOperationError")
-    assert record.startswith(f"record logs of project shop is set aside in apply {when}, journal 7, row 3: Conversion")
+    assert record.startswith(
+        f"record logs of project shop is set aside in applied {when}, journal 7, row 3: Conversion"
+    )
     assert more.startswith("3 more were set aside")
-    assert all("tries again when that changes and after an upgrade" in said for said in (run, record, more))
+    assert all(store.REPORT in said for said in (run, record, more))
     facts = [c["facts"] for c in report["checks"] if c["name"] == "set_aside"]
     assert facts[:2] == [RUN, RECORD]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "helps"),
+    [
+        ("run", "facts", "tried again when anything of it arrives and at every start"),
+        ("rule", "rules", "judges again when anything of the run arrives and at every start"),
+        ("rule", "rules_window", "judges the latest runs anew each time"),
+        ("series", "durations", "counted again after an upgrade"), ("series", "limits", "at least once an hour"),
+        ("record", "applied", "data/set-aside/7-7.arrow"), ("record", "facts", "looked for again at every start"),
+        ("novelty", "applied", "docs/reliability.md"),
+    ],
+)  # fmt: skip
+def test_when_it_is_tried_again_is_told_by_kind(kind: str, stage: str, helps: str) -> None:
+    """Each kind that is set aside says when it is tried again; one of another version says where that is written."""
+    (found,) = store.set_aside({"set_aside_items": [{**RECORD, "kind": kind, "stage": stage}]}, Path("data"))
+    assert helps in found.message
+    assert found.message.endswith(store.REPORT)
 
 
 def test_what_was_set_aside_cannot_steer_the_terminal(doctor: Doctor, api: StandIn, told: Any) -> None:
