@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from collector.decode import bound
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, OtherSignal
 from collector.model.signals import RECEIVED, Signal
 
 Number = int | float | str | None
@@ -296,7 +296,7 @@ def _refuse_other_signal(signal: Signal, body: bytes) -> None:
     for other in RECEIVED:
         root = _ROOTS[other.name]
         if other is not signal and re.search(rb'"%s"\s*:\s*\[\s*\{' % root.encode(), body):
-            raise BadInput(f"this endpoint takes {signal.name}; send {other.name} to {other.path}", field=root)
+            raise OtherSignal(f"this endpoint takes {signal.name}; send {other.name} to {other.path}", field=root)
 
 
 _OTHER_NAMES = (

@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from collector.decode import bound, otlpjson, values
 from collector.decode.values import U64_MAX, Caps
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, OtherSignal
 from collector.model.signals import RECEIVED, Encoding, Signal
 
 if api_implementation.Type() != "upb":
@@ -100,12 +100,12 @@ def _refuse_other_types(signal: Signal, request: Any) -> None:
         for found in UnknownFieldSet(message):  # type: ignore[attr-defined]
             if found.field_number in kind.fields_by_number:
                 field = kind.fields_by_number[found.field_number].json_name
-                raise BadInput(
+                raise OtherSignal(
                     f"field {found.field_number} of {kind.name} has another type; {signal.path} takes {signal.name}",
                     field=field,
                 )
             if not request.ListFields():
-                raise BadInput(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+                raise OtherSignal(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
 
 
 def _first_record(request: Any) -> Any:

@@ -45,9 +45,15 @@ REMEDIES: dict[Reason, Remedy] = {
         "add the page's origin to cors.origins",
     ),
     "bad_input": Remedy(
-        "400", "INVALID_ARGUMENT", "not OTLP, cut off, or in another encoding than its Content-Type says",
+        "400", "INVALID_ARGUMENT",
+        "not OTLP, cut off, in another encoding than its Content-Type says, or of another signal than its path",
         "read the exporter's own log, where the answer names what is wrong; use an official exporter with "
-        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, and send {signal} alone to {http}/v1/{signal}",
+    ),
+    "other_signal": Remedy(
+        "400", "INVALID_ARGUMENT", "a body of another signal than its path",
+        "set the endpoint to {http} and let the exporter add the path; a setting that is for one signal takes its own: "
+        "{http}/v1/logs for logs, {http}/v1/traces for spans, {http}/v1/metrics for metrics",
     ),
     "not_http": Remedy(
         "400", "", "not HTTP/1.1, or a request that can be read in two ways",
@@ -163,7 +169,7 @@ def _told(r: Refusal, state: State, hour: Traffic, http: str, grpc: str) -> Chec
     told = f"{who} over {r.transport} was refused {times} ({code}{signal}{_WHERE[r.where]}), {span}"
     told = f"{told}: {remedy.means}"
     if r.look != "visitor":
-        again = "a client that sends again loses nothing" if r.reason in AGAIN else "what it sent is lost"
+        again = "a client that sends again loses nothing" if r.reason in AGAIN else "what it had to send is lost"
         told = f"{told}; {again}"
     if r.mixed and state == "problem":
         told = f"{told}; others of the same kind are taken, so it is one of several programs or some of what one sends"

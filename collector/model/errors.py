@@ -29,6 +29,10 @@ class BadInput(Refused):
         return type(self)(self.reason, field=f"{path}{joint}{field}")
 
 
+class OtherSignal(BadInput):
+    """A request of another signal than the one that is taken there."""
+
+
 class NotFound(Refused):
     """There is nothing by that name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from collector.control.refusals import Look, Reason, Where
-from collector.model.errors import HeadTooLarge, NotHttp, NotNow, Refused, TooLarge, TooSlow, Unsupported
+from collector.model.errors import HeadTooLarge, NotHttp, NotNow, OtherSignal, Refused, TooLarge, TooSlow, Unsupported
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
 from collector.receive.errors import (
@@ -19,12 +19,11 @@ from collector.receive.errors import (
 from collector.receive.via import EXPORTERS, Via
 
 _PROBES = ("/grpc.health.", "/grpc.reflection.")
-_READS = ("GET", "HEAD", "OPTIONS")
 _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (SpokeHttp2, "http2"), (SpokeTls, "tls"), (NotHttp, "not_http"), (NoSuchPath, "no_such_path"),
     (WrongMethod, "wrong_method"), (NotAllowed, "preflight"), (TooSlow, "too_slow"), (HeadTooLarge, "head_too_large"),
-    (TooLarge, "too_large"), (UnreadType, "unsupported_type"), (Unsupported, "unsupported_encoding"),
-    (NotNow, "unavailable"), (MemoryError, "unavailable"),
+    (TooLarge, "too_large"), (OtherSignal, "other_signal"), (UnreadType, "unsupported_type"),
+    (Unsupported, "unsupported_encoding"), (NotNow, "unavailable"), (MemoryError, "unavailable"),
 )  # fmt: skip
 
 
@@ -58,13 +57,16 @@ def preflight(method: str, headers: Mapping[str, str]) -> bool:
     return method == "OPTIONS" and "access-control-request-method" in headers
 
 
+def has_body(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request states that a body follows."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip() != "0"
+
+
 def look(kind: Where, via: Via, method: str, headers: Mapping[str, str]) -> Look:
-    """Return what a refused HTTP request looks like."""
+    """Return what a refused HTTP request looks like; who has no body looks whether a port is there."""
     if via.agent in EXPORTERS or (preflight(method, headers) and kind != "other"):
         return "exporter"
-    # People look with a browser or curl whether a port is there; nothing was lost that way.
-    person = via.agent == "curl" or headers.get("user-agent", "").startswith("Mozilla/")
-    if method in _READS and (person or kind in ("other", "none")):
+    if not has_body(headers):
         return "visitor"
     content_type = headers.get("content-type", "").lower()
     otlp = answers.encoding_of(content_type) is not None or content_type.startswith("application/grpc")
@@ -75,7 +77,7 @@ def look_of_bytes(error: Exception, via: Via, headers: Mapping[str, str]) -> Loo
     """Return what a connection looks like that never came to a request: a greeting of gRPC or TLS is an exporter's."""
     if isinstance(error, (SpokeHttp2, SpokeTls)):
         return "exporter"
-    return look("none", via, "POST" if "content-type" in headers else "GET", headers)
+    return look("none", via, "", headers)
 
 
 def look_of_call(method: str, via: Via) -> Look:

@@ -49,12 +49,12 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield made
 
 
-def http(path: str, method: str = "POST", **headers: str) -> Callable[[Receiver], object]:
+def http(path: str, method: str = "POST", content: bytes = b"", **headers: str) -> Callable[[Receiver], object]:
     """Return what sends a request of an exporter, with other headers where given."""
     given = {"user-agent": AGENT, "content-type": PROTOBUF} | {k.replace("_", "-"): v for k, v in headers.items()}
 
     def send(to: Receiver) -> object:
-        body = None if method == "GET" else traffic.logs(1)
+        body = None if method == "GET" else content or traffic.logs(1)
         return httpx.request(method, to.url + path, content=body, headers=given, trust_env=False)
 
     return send
@@ -99,6 +99,8 @@ MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("wrong_method", http("/v1/logs", method="GET")),
     ("preflight", http("/v1/logs", method="OPTIONS", origin="https://a.b", access_control_request_method="POST")),
     ("bad_input", lambda to: post(to.url, "logs", b"\xff", user_agent=AGENT)),
+    ("other_signal", lambda to: post(to.url, "traces", traffic.logs(1), user_agent=AGENT)),
+    ("other_signal", http("/v1/traces", content=b'{"resourceLogs": [{}]}', content_type="application/json")),
     ("bad_input", lambda to: call(f"127.0.0.1:{to.grpc_port}", "traces", b"\xff")),
     ("not_http", raw(HEAD.replace(b"Host", b"Guest") + b"Content-Length: 0\r\n\r\n")),
     ("http2", rpc("http_port", LOGS)),
@@ -113,6 +115,7 @@ MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
 VISITS = [
     http("/", method="GET", user_agent="Mozilla/5.0 (X11)"),
     http("/v1/logs", method="GET", user_agent="Mozilla/5.0 (X11)"),
+    http("/v1/logs", method="GET", user_agent="", content_type=""),
     rpc("grpc_port", "/grpc.health.v1.Health/Check"),
     raw(b"HELLO\r\n\r\n"),
 ]
@@ -140,7 +143,7 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
     assert {c["facts"]["reason"] for c in problems} == {r for r, _ in MISTAKES}
     assert sum(c["facts"]["count"] for c in rows if c["facts"]["look"] == "visitor") == len(VISITS)
     for c in problems:
-        assert "what it sent is lost" in c["message"]
+        assert "what it had to send is lost" in c["message"]
         over_http1 = c["facts"]["reason"] == "no_such_path" and c["facts"]["where"] == "grpc"
         remedy = OVER_HTTP1 if over_http1 else REMEDIES[c["facts"]["reason"]]
         helps = remedy.helps.format(
@@ -150,7 +153,8 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
     counted = Scrape(receiver.url).value("runwell_receive_requests_total") - before
     assert counted >= len(MISTAKES) + len(VISITS)
 
-    assert post(receiver.url, "logs", traffic.logs(1), user_agent=AGENT).status_code == 200
+    for signal, body in (("logs", traffic.logs(1)), ("traces", traffic.spans(1))):
+        assert post(receiver.url, signal, body, user_agent=AGENT).status_code == 200
 
     def over() -> list[str] | None:
         _, report = doctor.json("--data", str(receiver.data))
@@ -205,7 +209,7 @@ def test_what_may_be_sent_again_is_told_apart() -> None:
     """A 503 loses nothing of a client that sends again, and is over in an hour; anything else loses what was sent."""
     for reason in REASONS:
         (found,) = refused([kind(reason)], [], NOW)
-        assert ("what it sent is lost" in found.message) == (reason not in AGAIN)
+        assert ("what it had to send is lost" in found.message) == (reason not in AGAIN)
         assert ("loses nothing" in found.message) == (reason in AGAIN)
         assert state(kind(reason), later_ns=2 * HOUR_NS) == ("note" if reason in AGAIN else "problem")
 

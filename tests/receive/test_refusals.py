@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.control import Control
 from collector.control.refusals import MOST, REASONS, Look, Refusal, Where, read
-from collector.model.errors import BadInput, NotNow, TooLarge, Unsupported
+from collector.model.errors import BadInput, NotNow, OtherSignal, TooLarge, Unsupported
 from collector.receive import recognise
 from collector.receive.errors import NoSuchPath, NotAllowed, NotHttp, TooSlow, WrongMethod
 from collector.receive.greeting import other_than_http
@@ -196,7 +196,8 @@ def test_paths_are_known_by_kind(path: str, kind: tuple[str, str]) -> None:
     assert recognise.where(path) == kind
 
 
-PROTOBUF = {"content-type": "application/x-protobuf"}
+BODY = {"content-length": "9"}
+PROTOBUF = {"content-type": "application/x-protobuf", **BODY}
 BROWSER = {"user-agent": "Mozilla/5.0 (X11)"}
 
 
@@ -206,23 +207,31 @@ BROWSER = {"user-agent": "Mozilla/5.0 (X11)"}
         ("/", "OTel-OTLP-Exporter-Python/1.45.2", "POST", {}, "exporter"),
         ("/", "OTel-OTLP-Exporter-Python/1.45.2", "GET", {}, "exporter"),
         ("/ingest", "Go-http-client/1.1", "POST", PROTOBUF, "exporter"),
-        ("/ingest", "", "POST", {"content-type": "application/json; charset=utf-8"}, "exporter"),
-        ("/ingest", "", "POST", {"content-type": "application/grpc-web+proto"}, "exporter"),
-        ("/otlp/v1/logs", "", "POST", {}, "exporter"),
-        ("/v1/logs", "curl/8.5.0", "POST", {}, "exporter"),
-        ("/v1/logs", "", "GET", {}, "exporter"),
+        (
+            "/ingest",
+            "",
+            "POST",
+            {"content-type": "application/json; charset=utf-8", "transfer-encoding": "chunked"},
+            "exporter",
+        ),
+        ("/ingest", "", "POST", {"content-type": "application/grpc-web+proto", **BODY}, "exporter"),
+        ("/otlp/v1/logs", "", "POST", BODY, "exporter"),
+        ("/v1/logs", "curl/8.5.0", "POST", BODY, "exporter"),
+        ("/v1/logs", "", "PUT", BODY, "exporter"),
+        ("/v1/logs", "", "GET", {}, "visitor"),
+        ("/v1/logs", "", "POST", {**PROTOBUF, "content-length": "0"}, "visitor"),
         ("/v1/logs", "Mozilla/5.0", "OPTIONS", {**BROWSER, "access-control-request-method": "POST"}, "exporter"),
         ("/v1/logs", "Mozilla/5.0", "GET", BROWSER, "visitor"),
         ("/v1/logs", "curl/8.5.0", "GET", {}, "visitor"),
         ("/", "Mozilla/5.0", "GET", BROWSER, "visitor"),
         ("/.env", "scanner/1", "GET", {}, "visitor"),
-        ("/submit", "", "POST", {"content-type": "text/plain"}, "sender"),
+        ("/submit", "", "POST", {"content-type": "text/plain", **BODY}, "sender"),
     ],
 )
 def test_an_exporter_is_known_by_agent_content_or_path(
     path: str, agent: str, method: str, headers: dict[str, str], look: str
 ) -> None:
-    """Any of the three makes an exporter of it; a person's GET is a visit, and what else has a body a sender."""
+    """Any of the three makes an exporter of it; who sends no body is a visitor, and whatever else has one a sender."""
     assert recognise.look(recognise.where(path)[0], via("http", agent), method, headers) == look
 
 
@@ -244,12 +253,24 @@ def test_every_error_has_a_reason() -> None:
         other_than_http(b"\x16\x03\x01\x02\x00", "another port"),
     )
     errors = [
-        NoSuchPath("x"), WrongMethod("x"), NotAllowed("x"), BadInput("x"), NotHttp("x"), *greeting, Unsupported("x"),
-        TooLarge("x"), TooSlow("x"), NotNow("x"), MemoryError(), ZeroDivisionError(),
+        NoSuchPath("x"), WrongMethod("x"), NotAllowed("x"), BadInput("x"), OtherSignal("x"), NotHttp("x"), *greeting,
+        Unsupported("x"), TooLarge("x"), TooSlow("x"), NotNow("x"), MemoryError(), ZeroDivisionError(),
     ]  # fmt: skip
     assert [recognise.reason(e) for e in errors if e is not None] == [
-        "no_such_path", "wrong_method", "preflight", "bad_input", "not_http", "http2", "tls", "unsupported_encoding",
-        "too_large", "too_slow", "unavailable", "unavailable", "defect",
+        "no_such_path", "wrong_method", "preflight", "bad_input", "other_signal", "not_http", "http2", "tls",
+        "unsupported_encoding", "too_large", "too_slow", "unavailable", "unavailable", "defect",
     ]  # fmt: skip
     assert recognise.reason(WrongMethod("x"), asks=True) == "preflight"
-    assert other_than_http(b"POST /v1/logs HTTP/1.1\r\n", "another port") is None
+
+
+@pytest.mark.parametrize(
+    ("begins", "told"),
+    [
+        (b"PRI", "http2"), (b"PRI * HTTP/2.0\r\n\r\n", "http2"), (b"\x16", "tls"), (b"\x16\x03\x01\x02", "tls"),
+        (b"\x16\x00", None), (b"P", None), (b"PROPFIND / HTTP/1.1\r\n", None), (b"POST /v1/logs HTTP/1.1\r\n", None),
+    ],
+)  # fmt: skip
+def test_a_greeting_is_known_by_how_it_begins(begins: bytes, told: str | None) -> None:
+    """A greeting of HTTP/2 or TLS is known where no more than its first bytes have come; what may be HTTP is not."""
+    error = other_than_http(begins, "another port")
+    assert (recognise.reason(error) if error else None) == told
