@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from collector.api import conventions, form, refusals, stats
 from collector.api.question import Basis
+from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
@@ -48,12 +50,15 @@ def application(
     ready: Callable[[], str],
     metrics: Callable[[], bytes],
     more: Sequence[Route] = (),
-) -> Starlette:
+    strays: Strays | None = None,
+) -> ASGIApp:
     """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
 
     *metrics* is the store's own numbers in Prometheus' text format, *more* are routes of others.
+    *strays*: notes who was meant for another port.
     """
-    api = _Api(database, settings, status, ready, metrics)
+    strays = strays or Strays()
+    api = _Api(database, settings, lambda: {**status(), "strays": strays.told()}, ready, metrics)
     routes = [
         Route("/healthz", api.health),
         Route("/readyz", api.readiness),
@@ -69,12 +74,13 @@ def application(
         *conventions.routes(database, PROJECT),
         *more,
     ]
-    return Starlette(
+    made = Starlette(
         routes=routes,
         exception_handlers={
             Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone, Exception: _defect,
         },
     )  # fmt: skip
+    return strays.around(made)
 
 
 class _Api:

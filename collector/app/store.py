@@ -16,6 +16,7 @@ import structlog
 
 from collector import __version__
 from collector.api import refusals, routes
+from collector.api.strays import Strays
 from collector.app import child, listen
 from collector.app.counts import Counts
 from collector.app.reports import Reports
@@ -288,11 +289,12 @@ async def main(settings: Settings) -> None:
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
     reports = Reports(settings, database, lambda: keeper.complete_ns)
+    strays = Strays()
     http = UvicornChild(
-        routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes()),
+        routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes(), strays),
         Terms(
             settings.api_limits, "api_limits", "HTTP/1.1", lambda error, _: refusals.told(error),
-            body=int(settings.api_limits.body), always=routes.HEALTH,
+            body=int(settings.api_limits.body), always=routes.HEALTH, noted=strays.walled,
         ),
         _FINISH_S,
     )  # fmt: skip

@@ -68,7 +68,7 @@ def examine(settings: Settings) -> Report:
         machine.disk(settings),
         machine.versions(),
         *(receive(urls["http"], settings.data) if "http" in running else []),
-        *(store(urls["api"], settings, now_ns) if "api" in running else [waiting(settings)]),
+        *(store(urls, settings, sent, now_ns) if "api" in running else [waiting(settings)]),
         *kept,
         *clock(seen),
         *exporters(seen),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from collector.control.refusals import AGAIN, SLOT_NS, Reason, Refusal, Traffic
+from collector.control.senders import Sender
 from collector.doctor.found import HOUR_NS, LATELY_NS, Check, State, moment
 from collector.otlp.compression import ACCEPTED
 
@@ -105,6 +107,10 @@ OVER_HTTP1 = Remedy(
     "404", "", "a gRPC method over HTTP/1.1, as gRPC-Web or a proxy sends it",
     "set the exporter's endpoint to {grpc}, or its protocol to http/protobuf and its endpoint to {http}",
 )  # fmt: skip
+AT_API = Remedy(
+    "404 or 400", "", "this is the port of the read API, which takes no telemetry",
+    "point it at {http}, or over gRPC at {grpc}",
+)  # fmt: skip
 _WHERE = {"otlp": "", "like_otlp": " on a path like OTLP's", "grpc": "", "other": " on another path", "none": ""}
 
 
@@ -124,6 +130,21 @@ def refused(
         told = f"{sum(r.count for r, _ in rest)} requests of {len(rest)} further kinds were refused; --format json"
         checks.append(Check("refused", worst, told, {"kinds": [asdict(r) for r, _ in rest]}))
     return checks
+
+
+def strays(rows: list[dict[str, Any]], senders: list[Sender]) -> list[Refusal]:
+    """Return what came to the read API, as status tells it, and whether its sender was taken since."""
+    names = [f.name for f in fields(Refusal)]
+    found = [Refusal(**{name: row[name] for name in names}) for row in rows]
+    for r in found:
+        anybody = r.agent == "none" and r.where == "none"
+        same = [
+            s for s in senders
+            if anybody or ((s.agent, s.agent_version) == (r.agent, r.agent_version) and r.signal in ("", s.signal))
+        ]  # fmt: skip
+        r.taken_ns = max((s.last_ns for s in same if s.last_ns > r.last_ns), default=0)
+        r.mixed = int(any(s.first_ns < r.last_ns for s in same))
+    return found
 
 
 def _sum(slots: list[Traffic]) -> Traffic:
@@ -160,13 +181,15 @@ def over(r: Refusal, now_ns: int) -> bool:
 
 
 def _told(r: Refusal, state: State, hour: Traffic, http: str, grpc: str) -> Check:
-    remedy = OVER_HTTP1 if (r.reason, r.where) == ("no_such_path", "grpc") else REMEDIES[r.reason]
+    over_http1 = (r.reason, r.where) == ("no_such_path", "grpc")
+    remedy = AT_API if r.transport == "api" else OVER_HTTP1 if over_http1 else REMEDIES[r.reason]
     who = "-".join(filter(None, (r.agent, r.agent_version))) if r.agent not in ("none", "other") else _WHO[r.look]
-    code = remedy.grpc_code if r.transport == "grpc" else remedy.code
+    code = remedy.grpc_code if r.transport == "grpc" else REMEDIES[r.reason].code
     times = "once" if r.count == 1 else f"{r.count} times"
     signal = f", {r.signal}" if r.signal else ""
     span = f"last at {moment(r.last_ns)}" if r.count == 1 else f"from {moment(r.first_ns)} to {moment(r.last_ns)}"
-    told = f"{who} over {r.transport} was refused {times} ({code}{signal}{_WHERE[r.where]}), {span}"
+    came = "at the read API" if r.transport == "api" else f"over {r.transport}"
+    told = f"{who} {came} was refused {times} ({code}{signal}{_WHERE[r.where]}), {span}"
     told = f"{told}: {remedy.means}"
     if r.look != "visitor":
         again = "a client that sends again loses nothing" if r.reason in AGAIN else "what it had to send is lost"

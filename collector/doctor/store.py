@@ -12,8 +12,10 @@ import httpx
 from collector.api.client import Client
 from collector.control import CHECKPOINTED, read_marks
 from collector.control import FILE as CONTROL_FILE
+from collector.control.senders import Sender
 from collector.doctor.clocks import skew, times
 from collector.doctor.found import LATELY_NS, Check, moment
+from collector.doctor.refused import refused, strays
 from collector.doctor.reports import reports
 from collector.journal import Reader
 from collector.journal.files import ASIDE
@@ -51,14 +53,14 @@ STALE = "what is shown may be old; see what is said of the store here and in its
 SILENT = "see its log, or restart runwell; what arrives meanwhile is kept in the journal"
 
 
-def store(url: str, settings: Settings, now_ns: int) -> list[Check]:
-    """Return what the store that runs at *url* says of itself, and what can be seen without asking it."""
-    checks, alive = _answers(url, settings)
+def store(urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> list[Check]:
+    """Return what the store that runs at *urls* says of itself, and what can be seen without asking it."""
+    checks, alive = _answers(urls["api"], settings)
     if not alive:
         return [*checks, waiting(settings, now_ns)]
-    client = Client(url, timeout_s=10)
+    client = Client(urls["api"], timeout_s=10)
     try:
-        return [*checks, *_asked(client, settings, now_ns)]
+        return [*checks, *_asked(client, urls, settings, senders, now_ns)]
     finally:
         client.close()
 
@@ -78,7 +80,7 @@ def _answers(url: str, settings: Settings) -> tuple[list[Check], bool]:
     return [Check("store", "ok", "the store answers and is ready")], True
 
 
-def _asked(client: Client, settings: Settings, now_ns: int) -> list[Check]:
+def _asked(client: Client, urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> list[Check]:
     """Return what the store tells when asked; a question that fails does not hide the answers to others."""
 
     def quality() -> list[Check]:
@@ -89,7 +91,10 @@ def _asked(client: Client, settings: Settings, now_ns: int) -> list[Check]:
         return [skew(row) for row in client.query("clock_skew", from_ns=now_ns - LATELY_NS).to_dicts()]
 
     def said() -> list[Check]:
-        return of_status(client.status(), settings, now_ns)
+        status = client.status()
+        strayed = strays(status.get("strays") or [], senders)
+        checks = refused(strayed, [], now_ns, urls["http"], urls["grpc"]) if strayed else []
+        return [*of_status(status, settings, now_ns), *checks]
 
     questions: tuple[Callable[[], list[Check]], ...] = (said, quality, skewed, lambda: reports(client, now_ns))
     checks: list[Check] = []

@@ -14,6 +14,8 @@ from starlette.testclient import TestClient
 
 from collector.api import routes
 from collector.api.form import ARROW
+from collector.api.strays import Strays
+from collector.receive.errors import SpokeHttp2, SpokeTls
 from collector.settings import Settings
 from collector.store.named import queries
 from tests.inprocess import SECOND, Pipeline, later, recorded
@@ -220,3 +222,21 @@ def test_health_and_readiness(tmp_path: Any) -> None:
         behind = client(p, "the store is 99 s behind").get("/readyz")
         assert (behind.status_code, behind.text) == (503, "the store is 99 s behind")
         assert client(p, "the store is 99 s behind").get("/healthz").status_code == 200
+
+
+def test_exporters_that_stray_here_are_told_by_status(api: TestClient) -> None:
+    """What is an exporter's by path or User-Agent is counted by kind; who looks, or asks as a client does, is not."""
+    json_ = {"user-agent": "", "content-type": "application/json"}
+    for path, method, headers in (
+        ("/v1/logs", "POST", json_), ("/v1/logs", "POST", json_), ("/v1/logs", "GET", {"user-agent": "curl/8.5.0"}),
+        ("/", "POST", {"user-agent": "OTel-OTLP-Exporter-Python/1.45.2"}), ("/api/v1/sql", "POST", json_),
+        ("/v1/logs", "POST", {**json_, "x-runwell-telemetry": "1"}),
+    ):  # fmt: skip
+        api.request(method, path, content=b"{}" if method == "POST" else None, headers=headers)
+    strays = api.get("/api/v1/status").json()["strays"]
+    assert [(r["agent"], r["signal"], r["count"]) for r in strays] == [("none", "logs", 2), ("python", "", 1)]
+    noted = Strays()
+    noted.walled(SpokeTls("x"), [])
+    for i in range(99):
+        noted.walled(SpokeHttp2("x"), [(b"User-Agent", b"grpc-go/1.%d" % i)])
+    assert [r["agent_version"] for r in noted.told()] == [f"1.{i}" for i in range(35, 99)]

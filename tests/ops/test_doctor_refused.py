@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import httpx
 import pytest
 
 from collector.control.refusals import AGAIN, REASONS, SLOT_NS, Reason, Refusal, Traffic
+from collector.control.senders import Sender
 from collector.doctor.found import HOUR_NS, LATELY_NS
-from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused
+from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused, strays
 from tests.ops import traffic
 from tests.ops.doctors import Doctor, checks
 from tests.ops.traffic import Scrape, call, post
@@ -174,6 +176,18 @@ def test_every_reason_has_a_remedy_that_is_documented(reason: Reason) -> None:
     helps = remedy.helps.format(http="`http://HOST:4318`", grpc="`http://HOST:4317`", signal="logs")
     codes = " / ".join(filter(None, (remedy.code, remedy.grpc_code)))
     assert f"| {codes} | {remedy.means} | {helps} |" in DOCS.read_text()
+
+
+def test_the_read_api_is_no_place_for_exporters() -> None:
+    """What came to its port is a problem that names the right one, until the same exporter is taken there."""
+    at = NOW - 60 * 10**9
+    row = {**asdict(kind("no_such_path", first_ns=at)), "transport": "api"}
+    for last_ns, told in ((0, "problem"), (at - 1, "problem"), (at + 1, "note")):
+        sender = Sender("http", "logs", "json", "python", "1.45", "", "", "", first_ns=last_ns, last_ns=last_ns)
+        (found,) = refused(strays([row], [sender] if last_ns else []), [], NOW, "http://otlp", "http://grpc")
+        assert found.state == told
+        assert "python-1.45 at the read API was refused 3 times (404, logs), from" in found.message
+        assert ("To do: point it at http://otlp, or over gRPC at http://grpc" in found.message) == (told == "problem")
 
 
 def kind(reason: Reason = "bad_input", look: str = "exporter", **rest: Any) -> Refusal:
