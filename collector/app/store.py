@@ -26,6 +26,7 @@ from collector.jobs.books import STAGES, Books
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
+from collector.model.shown import duration
 from collector.receive.admit import data_directory
 from collector.receive.wall import Terms
 from collector.settings import Settings
@@ -112,7 +113,7 @@ class Keeper(threading.Thread):
         except Exception as e:
             if not self.failed:
                 structlog.get_logger().error("store_apply_failed", **log.cause(e))
-            self.failed = f"the store cannot write: {type(e).__name__}"
+            self.failed = type(e).__name__
             return False
         if self.failed:
             structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
@@ -252,11 +253,11 @@ class Keeper(threading.Thread):
     def ready(self) -> str:
         """Return why answers would be stale or wrong, empty when they are not."""
         if self.failed:
-            return self.failed
+            return f"the store cannot write: {self.failed}"
         if not self.is_alive():
             return "the store is stopping"
         lag_s = self.lag_s if self.runs_seq < self.journal_seq else 0.0  # runs that fail keep no others from readers
-        return f"the store is {lag_s:.0f} s behind the journal" if lag_s > _MOST_LAG_S else ""
+        return f"the store is {duration(lag_s * 1e9)} behind the journal" if lag_s > _MOST_LAG_S else ""
 
 
 def _upgrading(h: Handle) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from collector.doctor.store import store, waiting
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 from collector.settings import Settings
+
+_FOLLOWS = {"receive": {"port_http", "disk"}, "store": {"port_api"}, "lag": {"port_api", "store"}}
+"""What follows from what: a problem beside one of those is the same problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,18 @@ def examine(settings: Settings) -> Report:
         *clock(seen),
         *exporters(seen),
     ]
-    return Report(checks, seen, at_hand(seen), urls["http"], urls["grpc"])
+    return Report(_once(checks), seen, at_hand(seen), urls["http"], urls["grpc"])
+
+
+def _once(checks: list[Check]) -> list[Check]:
+    """Return *checks* with a note for each problem that follows from another, so that one thing is one problem."""
+    problems = {check.name for check in checks if check.state == "problem"}
+    return [
+        replace(check, state="note")
+        if check.state == "problem" and problems & _FOLLOWS.get(check.name, set())
+        else check
+        for check in checks
+    ]
 
 
 def _newer(directory: Path) -> Check | None:

@@ -8,6 +8,7 @@ from typing import Any
 from collector.control.senders import Sender
 from collector.doctor.exporters import name
 from collector.doctor.found import Check
+from collector.model.shown import duration
 
 _OFFSET_NS = 10**9
 _TIMES = {
@@ -35,11 +36,11 @@ def skew(row: dict[str, Any]) -> Check:
 
 
 def _offset(who: str, behind_ns: int, facts: dict[str, Any]) -> Check:
-    s = abs(behind_ns) / 1e9
+    off = duration(abs(behind_ns))
     if behind_ns < 0:
-        told = f"the clock of {who} is ahead of this one by at least {s:.1f} s; set both by NTP"
+        told = f"the clock of {who} is ahead of this one by at least {off}; set both by NTP"
         return Check("clock", "problem", told, facts)
-    told = f"the clock of {who} is behind this one, or its records take that long to arrive: {s:.1f} s"
+    told = f"the clock of {who} is behind this one, or its records take that long to arrive: {off}"
     return Check("clock", "note", told, facts)
 
 

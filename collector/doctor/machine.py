@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import ByteSize
+
 from collector import __version__
 from collector.doctor.found import Check
 from collector.settings import Settings
@@ -38,13 +40,15 @@ def directory(settings: Settings) -> list[Check]:
         return [Check("data", "problem", f"{data}: is not a directory this user may write to; choose another --data")]
     sizes = _sizes(data)
     aside = [name for name in sizes if ".damaged-" in name]
-    checks = [
-        Check("data", "ok", f"{data}: {sum(sizes.values()) / 2**20:.1f} MiB", {"path": str(data), "bytes": sizes})
-    ]
+    checks = [Check("data", "ok", f"{data}: {_bytes(sum(sizes.values()))}", {"path": str(data), "bytes": sizes})]
     if aside:
         told = f"{', '.join(aside)}: damaged, set aside at an earlier start; move them away when they are looked at"
         checks.append(Check("data_set_aside", "problem", told, {"files": aside}))
     return checks
+
+
+def _bytes(n: int) -> str:
+    return ByteSize(n).human_readable(separator=" ")
 
 
 def _sizes(data: Path) -> dict[str, int]:
@@ -63,13 +67,11 @@ def disk(settings: Settings) -> Check:
     place = next(p for p in (settings.data, *settings.data.absolute().parents) if p.exists())
     free, need = shutil.disk_usage(place).free, int(settings.journal.free_disk)
     facts = {"free_bytes": free, "needed_bytes": need}
-    told = f"{free / 2**30:.1f} GiB free on the disk of {place}"
+    told, least = f"{_bytes(free)} free on the disk of {place}", _bytes(need)
     if free < need:
-        return Check(
-            "disk", "problem", f"{told}; below journal.free_disk ({need / 2**20:.0f} MiB) nothing is taken", facts
-        )
+        return Check("disk", "problem", f"{told}; below journal.free_disk ({least}) nothing is taken", facts)
     if free < 4 * need:
-        return Check("disk", "note", f"{told}; below {need / 2**20:.0f} MiB nothing is taken any more", facts)
+        return Check("disk", "note", f"{told}; below {least} nothing is taken any more", facts)
     return Check("disk", "ok", told, facts)
 
 

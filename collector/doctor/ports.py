@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MUL
 _LISTEN = "0A"
 PORTS = {"http": ("OTLP/HTTP", "receive"), "grpc": ("OTLP/gRPC", "gate"), "api": ("read API", "store")}
 _PATIENCE_S = 2.0
+_RESTART_S = 5.0
+"""How long is waited for a process that is being started again."""
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 """HTTP/2's preface and empty settings, as a gRPC client begins."""
 _SETTINGS = 4
@@ -51,22 +54,30 @@ def look(host: str, port: int, role: str = "") -> Listener:
 def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list[Check]:
     """Return what is found at *addresses*; *running*: those at which a runwell says it listens."""
     checks = []
+    until = time.monotonic() + _RESTART_S
     for name, where in addresses.items():
         words, role = PORTS[name]
         found = look(where["host"], where["port"], role) if where["port"] else None
+        while name in running and found and not found.listening and time.monotonic() < until:
+            time.sleep(0.1)  # what dies is started again on the same port
+            found = look(where["host"], where["port"], role)
         facts = {**where, "process": found.process, "runwell": found.runwell} if found else where
         at = f"{words} {where['host']}:{where['port']}"
-        by = f" by {found.process}" if found and found.process else ""
+        by = f", process {found.process}" if found and found.process else ""
         if name in running:
             if found and found.listening and found.runwell.startswith(role):
                 checks.append(Check(f"port_{name}", "ok", f"{at}: runwell listens{by}", facts))
             elif found and found.silent:
-                told = f"{at}: takes connections{by} and does not answer; see the log of {role}, or restart runwell"
+                told = f"{at}: takes connections and does not answer{by}; see the log of {role}, or restart runwell"
                 checks.append(Check(f"port_{name}", "problem", told, facts))
             elif found and found.listening:
                 checks.append(Check(f"port_{name}", "problem", f"{at}: something else answers{by}; end it", facts))
             else:
-                checks.append(Check(f"port_{name}", "problem", f"{at}: nothing listens; restart runwell", facts))
+                told = (
+                    f"{at}: nothing listens; runwell ({running['pid']}) starts {role} again when it dies, see its log "
+                    f"for why it does not come up"
+                )
+                checks.append(Check(f"port_{name}", "problem", told, facts))
         elif found and found.listening:
             known = found.runwell if role != "gate" else ""
             whose = f"runwell {known} of another data directory" if known else "something else"

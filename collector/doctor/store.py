@@ -20,6 +20,7 @@ from collector.doctor.reports import reports
 from collector.journal import Reader
 from collector.journal.files import ASIDE
 from collector.model.errors import Refused
+from collector.model.shown import duration
 from collector.settings import Settings
 
 Status = dict[str, Any]
@@ -112,9 +113,6 @@ def _asked(client: Client, urls: dict[str, str], settings: Settings, senders: li
 def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
     """Return what `/api/v1/status` tells; a store of an older version says less."""
     checks = [_behind(status, settings, now_ns)]
-    if writer := status.get("writer"):
-        told = f"the store cannot write: {_short(writer)}; {WRITER.format(data=settings.data)}"
-        checks.append(Check("writer", "problem", told, {"reason": writer}))
     for job, why in (status.get("failing_jobs") or {}).items():
         told = f"job {job} fails: {_short(why)}; {JOB}"
         checks.append(Check("job", "problem", told, {"job": job, "reason": why}))
@@ -182,7 +180,7 @@ def _behind(status: Status, settings: Settings, now_ns: int) -> Check:
         facts["since_ns"] = since_ns
     count = _groups(last - done)
     since = f" since {moment(since_ns)}" if since_ns else ""
-    told = f"{count} behind the journal for {waited_s:.0f} s{since}"
+    told = f"{count} behind the journal for {duration(waited_s * 1e9)}{since}"
     if waited_s >= _LATE_S:
         advice = (
             "nothing is lost; look at what is said of the store here and in its log. It catches up by itself where "

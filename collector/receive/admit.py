@@ -333,7 +333,8 @@ class Admit:
         if self._journal.size_bytes() > journal.full_size:
             self._forget()
         if free < journal.free_disk:
-            self._refusal = f"disk is nearly full: less than {int(journal.free_disk) // 2**20} MiB free; try again"
+            least = journal.free_disk.human_readable(separator=" ")
+            self._refusal = f"disk is nearly full: less than {least} free; try again"
         elif stored < self._journal.last_seq and self._journal.size_bytes() > journal.full_size:
             self._refusal = "the journal is full and waits for the store; try again"
         else:

@@ -74,13 +74,17 @@ def test_a_503_is_a_problem_with_its_reason(told: Any) -> None:
     assert said.endswith(f"the store is 70 s behind the journal; {store.STALE}")
 
 
-def test_a_writer_that_fails_is_a_problem(told: Any, api: StandIn) -> None:
-    """A store that answers and cannot write is a problem, with the reason and where to look."""
-    code, report = told(writer="OutOfMemoryException")
-    assert code == 1
-    (said,) = checks(report, "writer", "problem")
-    assert "cannot write: OutOfMemoryException" in said
+def test_one_thing_is_one_problem(told: Any, api: StandIn) -> None:
+    """A store that cannot write, which its status says too, and so is behind, is one problem with where to look."""
+    seq = api.journal.append({"logs": pa.table({"x": [1]})}, [], time.time_ns() - 172_801 * SECOND)
+    behind = {"writer": "IOException", "runs_seq": seq - 1, "applied_seq": seq - 1, "journal_seq": seq}
+    code, report = told(reason="the store cannot write: IOException", **behind)
+    assert (code, report["problems"]) == (1, 1)
+    (said,) = checks(report, "store", "problem")
+    assert said.count("cannot write") == 1
     assert str(api.data) in said
+    (said,) = checks(report, "lag", "note")
+    assert said.startswith("1 group behind the journal for 2.0 d since")
 
 
 def test_each_failing_job_is_a_problem(told: Any) -> None:
@@ -147,7 +151,7 @@ def test_the_journal_says_what_is_behind(told: Any, api: StandIn) -> None:
         assert said.startswith("1 group")
         assert code == (state == "problem")
     (said,) = checks(told(runs_seq=done, lag_s=0.0)[1], "lag", "problem")
-    assert said.startswith("3 groups behind the journal for 6")
+    assert said.startswith("3 groups behind the journal for 1.0 min")
     assert "since 20" in said
     assert "nothing is lost" in said
     assert checks(told(runs_seq=seq, lag_s=0.0)[1], "lag", "ok") == ["everything is visible"]
@@ -187,4 +191,4 @@ def test_a_stranger_at_its_address_is_told(doctor: Doctor, tmp_path: Path) -> No
     assert code == 1
     for port in ("port_api", "port_grpc"):
         assert "something else answers" in checks(report, port, "problem")[0]
-    assert "does not answer as a store does" in checks(report, "store", "problem")[0]
+    assert "does not answer as a store does" in checks(report, "store", "note")[0]
