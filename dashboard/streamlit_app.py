@@ -13,7 +13,7 @@ import streamlit as st
 from collector.api.client import ApiError
 from dashboard import data, strings
 from dashboard.parts import look
-from dashboard.parts.text import compact, duration, safe, visible
+from dashboard.parts.text import compact, count, duration, safe, visible
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -34,6 +34,10 @@ def freshness() -> None:
         st.badge(strings.WRITER_FAILS, color="red", icon=":material/edit_off:")
     elif now["lag_s"] > 2:
         st.badge(strings.BEHIND.format(lag=duration(now["lag_s"] * 1e9)), color="orange", icon=":material/schedule:")
+    elif now.get("failing_jobs"):
+        st.badge(strings.JOBS_FAIL, color="red", icon=":material/sync_problem:")
+    elif n := now.get("set_aside_count"):
+        st.badge(strings.SET_ASIDE_COUNT.format(n=count(n)), color="orange", icon=":material/rule:")
     else:
         st.badge(strings.FRESH, color="green", icon=":material/check_circle:")
     rows = now["rows"]

@@ -42,10 +42,20 @@ STATUS_UNKNOWN = "The store does not say how it is"
 WRITER_FAILS = "The store cannot write"
 WRITER_FAILS_DETAIL = "{reason}; nothing new is shown until it can; runwell doctor says what helps"
 JOB_FAILS = "Job {job} fails"
+JOBS_FAIL = "A job fails"
 JOB_FAILS_DETAIL = "{reason}; its numbers stay as they were"
 SET_ASIDE = "{kind} {name} is set aside"
-SET_ASIDE_DETAIL = "1 of {n} that could not be worked out, in {stage}: {reason}"
-SET_ASIDE_COUNT = "{n} are set aside"
+SET_ASIDE_WHY = {
+    "applied": "It could not be written",
+    "facts": "What links it to runs could not be worked out",
+    "runs": "It could not be worked out",
+    "rules": "It could not be applied",
+    "rules_window": "It could not be applied",
+}
+SET_ASIDE_WHY_LEFT_OUT = "It is left out of {stage}"
+SET_ASIDE_DETAIL = "{why}: {reason}"
+SET_ASIDE_ONE_OF = "one of {n} set aside"
+SET_ASIDE_COUNT = "{n} set aside"
 SET_ASIDE_ASK = "could not be worked out; runwell doctor names them"
 RUN_SET_ASIDE = (
     "**This run could not be worked out and is set aside**, so its outcome is unknown: {reason}. "

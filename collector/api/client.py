@@ -196,7 +196,7 @@ class Client:
         except httpx.TimeoutException:
             raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
         except httpx.TransportError:
-            raise ApiError(f"no runwell answers at {self.url}; start it with `runwell up` or `runwell serve`") from None
+            raise ApiError(f"no runwell answers at {self.url}; start it with runwell up or runwell serve") from None
         if response.is_error:
             try:
                 message = str(response.json()["error"])

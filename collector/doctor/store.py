@@ -20,7 +20,7 @@ from collector.doctor.reports import reports
 from collector.journal import Reader
 from collector.journal.files import ASIDE
 from collector.model.errors import Refused
-from collector.model.shown import duration
+from collector.model.shown import duration, left_out
 from collector.settings import Settings
 
 Status = dict[str, Any]
@@ -154,7 +154,8 @@ def _named(item: dict[str, Any]) -> str:
     project = f" of project {item['project']}" if item.get("project") not in (None, "", "default") else ""
     since = f" since {moment(item['since_ns'])}" if item.get("since_ns") else ""
     why = _short(item.get("reason") or "no reason is known")
-    return f"{item.get('kind', 'something')} {what}{project} is set aside in {item.get('stage', 'the store')}{since}" \
+    kind, stage = str(item.get("kind", "something")), str(item.get("stage", "the store"))
+    return f"{left_out(kind, stage)} {what}{project} is set aside in {stage}{since}" \
         f"{journal}{row}{key}: {why}"  # fmt: skip
 
 

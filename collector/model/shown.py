@@ -40,6 +40,13 @@ def duration(ns: float | None) -> str:
     return f"{ms / 3_600_000:.1f} h" if ms < 172_800_000 else f"{ms / 86_400_000:.1f} d"
 
 
+def left_out(kind: str, stage: str) -> str:
+    """Return the word for what stands before the name of something that *stage* set aside."""
+    if kind == "series":
+        return "queue" if stage in ("concurrency", "limits") else "task"
+    return "record of" if kind == "record" else kind
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share as percent; None is a dash."""
     return NONE if share is None else f"{share * 100:.{digits}f} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from collector.model.shown import left_out
 from dashboard import strings
 from dashboard.parts.attention import Item
 from dashboard.parts.text import count, safe
@@ -52,12 +53,15 @@ def _set_aside(status: dict[str, Any]) -> list[Item]:
     for place, item in enumerate(found):
         run_id = item.get("run_id") if item["kind"] == "run" else None
         name = safe(str(run_id or item.get("key") or strings.UNKNOWN))
-        detail = strings.SET_ASIDE_DETAIL.format(
-            n=count(n), stage=safe(str(item["stage"])), reason=safe(str(item["reason"]), LONGEST)
-        )
+        stage = str(item["stage"])
+        why = strings.SET_ASIDE_WHY.get(stage) or strings.SET_ASIDE_WHY_LEFT_OUT.format(stage=safe(stage))
+        detail = strings.SET_ASIDE_DETAIL.format(why=why, reason=safe(str(item["reason"]), LONGEST))
+        if n > 1:
+            detail = f"{detail}; {strings.SET_ASIDE_ONE_OF.format(n=count(n))}"
         page, params = _PAGES.get(item["kind"], ""), {}
         if run_id:
             page, params = "run", {"run_id": run_id, **({"run_key": item["key"]} if item.get("key") else {})}
-        title = strings.SET_ASIDE.format(kind=safe(str(item["kind"]).capitalize()), name=name)
+        kind = safe(left_out(str(item["kind"]), stage).capitalize())
+        title = strings.SET_ASIDE.format(kind=kind, name=name)
         made.append(Item("rule", "orange", title, detail, (-3, place), page, {}, params))
     return made

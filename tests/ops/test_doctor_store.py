@@ -104,7 +104,7 @@ def test_what_was_set_aside_is_named(told: Any) -> None:
     when = "since 2026-11-24T06:00:00Z"
     assert run.startswith(f"run run_bad is set aside in runs {when}, journal 12 to 15, key 9f3c: InvalidOperationError")
     assert record.startswith(
-        f"record logs of project shop is set aside in applied {when}, journal 7, row 3: Conversion"
+        f"record of logs of project shop is set aside in applied {when}, journal 7, row 3: Conversion"
     )
     assert more.startswith("3 more were set aside")
     assert all(store.REPORT in said for said in (run, record, more))
@@ -127,6 +127,7 @@ def test_when_it_is_tried_again_is_told_by_kind(kind: str, stage: str, helps: st
     """Each kind that is set aside says when it is tried again; one of another version says where that is written."""
     (found,) = store.set_aside({"set_aside_items": [{**RECORD, "kind": kind, "stage": stage}]}, Path("data"))
     assert helps in found.message
+    assert found.message.startswith({"durations": "task logs", "limits": "queue logs"}.get(stage, kind))
     assert found.message.endswith(store.REPORT)
 
 
