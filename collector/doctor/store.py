@@ -36,7 +36,7 @@ AGAIN = {
     ("rule", "rules_window"): "the rule judges the latest runs anew each time",
     ("series", ""): "it is counted again after an upgrade, from all its runs",
     ("series", "limits"): "its limit is looked for anew each time limits are inferred, at least once an hour",
-    ("record", ""): "it is kept in {file} and is not tried again; send that file along if you may show what it holds",
+    ("record", ""): "it is kept in {file}, to be sent with a report if what it holds may be shown",
     ("record", "facts"): "what links it to runs is looked for again at every start, so after an upgrade too",
 }
 """When what was set aside is tried again, by kind, and by stage where that decides."""

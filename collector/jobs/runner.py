@@ -205,7 +205,7 @@ class Runner:
                 self._limits_set = False
                 if self._set_aside(job, e, now):
                     continue
-                error = f"{type(e).__name__}: {str(e)[:300]}"
+                error = aside.reason(e)
                 if job.name not in self.errors:
                     structlog.get_logger().error("job_run_failed", job=job.name, **cause(e))
                 self.errors[job.name] = error

@@ -53,7 +53,7 @@ class Aside:
 
 def reason(error: BaseException) -> str:
     """Return in a line why something could not be worked out."""
-    lines = str(error).strip().splitlines()
+    lines = str(error).replace("`", "'").strip().splitlines()  # people read it on pages
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_LONGEST]
 
 

@@ -501,14 +501,14 @@ def test_a_report_leaves_out_alone_what_it_fails_for_and_says_so(module: Any, na
     def trap(given: Any, *args: Any, **named: Any) -> Any:
         names = given["task_id"].to_list() if isinstance(given, pl.DataFrame) else _tasks(given)
         if "send" in names:
-            raise ValueError("cannot be")
+            raise ValueError("`cannot` be")
         return original(given, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, trap)
         found = made()
     assert {left.name for left in found.left_out} == {"send"}
-    assert {left.reason for left in found.left_out} == {"ValueError: cannot be"}
+    assert {left.reason for left in found.left_out} == {"ValueError: 'cannot' be"}
     assert found.totals == whole.totals
 
 
