@@ -32,7 +32,10 @@ _LATE_S = 10.0
 """Seconds after which it is a problem that it is not."""
 AGAIN = {
     ("run", ""): "it is tried again when anything of it arrives and at every start, so after an upgrade too",
-    ("rule", ""): "the rule judges again when anything of the run arrives and at every start, so after an upgrade too",
+    (
+        "rule",
+        "",
+    ): "the rule judges a run again when anything of it arrives and at every start, all runs after an upgrade",
     ("rule", "rules_window"): "the rule judges the latest runs anew each time",
     ("series", ""): "it is counted again after an upgrade, from all its runs",
     ("series", "limits"): "its limit is looked for anew each time limits are inferred, at least once an hour",

@@ -98,7 +98,7 @@ class Runner:
         """Do what there is to do at *as_of_ns*; tell whether more is waiting."""
         now = Clock(as_of_ns, self._lease_ns)
         if self._left_out is None:
-            self._database.writing(_try_series_again)
+            self._database.writing(_try_left_out_again)
             self._left_out = {}
         places = self._database.reading(changes.positions)
         newest, newest_seq = places[run_tables.NAME]
@@ -319,13 +319,15 @@ def _of_all(name: str, now: Clock) -> Suspects | None:
     return levels.suspects_of_all(now) if name == LEVELS else None
 
 
-def _try_series_again(h: Handle) -> None:
-    """Start the jobs that leave a task or queue out from all runs again where another program had them do so."""
+def _try_left_out_again(h: Handle) -> None:
+    """Start the jobs that leave something out from all runs again where another program had them do so."""
     names = [name for name in (*hourly.CONTRIBUTIONS, LEVELS) if aside.series(h, name)]
     if h.value("SELECT value FROM meta WHERE name = 'jobs_of'") == __version__:
         return
     for name in names:
         aside.forget(h, name, "series")
+    if aside.forget_wide_rules(h):
+        names.append(findings.NAME)
     changes.move(h, names, 0, 0)
     h.run("DELETE FROM meta WHERE name = 'jobs_of'")
     h.run("INSERT INTO meta VALUES ('jobs_of', $version)", {"version": __version__})

@@ -104,6 +104,11 @@ def forget_rules(h: Handle, runs: pl.DataFrame) -> None:
     )
 
 
+def forget_wide_rules(h: Handle) -> bool:
+    """Take back what was noted of rules that failed on more than could be told; return whether any did."""
+    return bool(h.rows("DELETE FROM set_aside WHERE kind = 'rule' AND stage = 'rules' AND run_id IS NULL RETURNING 1"))
+
+
 def runs(h: Handle) -> pl.DataFrame:
     """Return the runs that are set aside: `project`, `run_key`, `since_ns`."""
     return h.frame(

@@ -48,7 +48,18 @@ def told(run: str, start: float) -> list[tuple[str, dict[str, Any]]]:
     return [
         ("spans", attempt(run, 1, start, start + 5, failed=True, **about)),
         ("logs", log(run, start + 10, "mail_send_started", attempt=2, queue_wait_ms=2e3, **about)),
-        ("logs", log(run, start + 11, "mail_send_calling_smtp", attempt=2, **about)),
+        (
+            "logs",
+            log(
+                run,
+                start + 11,
+                "mail_send_calling_smtp",
+                attempt=2,
+                source="logger",
+                attributes='{"userId": "u-1"}',
+                **about,
+            ),
+        ),
         ("logs", log(run, start + 13, "mail_send_completed", attempt=2, **about)),
         ("spans", attempt(run, 2, start + 10, start + 14, **about)),
     ]
@@ -445,11 +456,29 @@ def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: Wor
         assert ("rules", "rule", POISON) in world.asides()
         assert world.poison()["status"] == "completed"
         keys = found(without).columns
+        assert found(without).height > 0
         assert found(world).sort(keys).equals(found(without).sort(keys))
     same_but_for_it(world, without, statistics=False)
     world.again()
     world.work()
     assert [a for a in world.asides() if a[0] == "rules"] == []
+
+
+def test_rules_that_failed_on_nobody_knows_whom_judge_anew_after_an_upgrade(world: World) -> None:
+    """Every run is judged again by the next program, and no run's findings are lost by it."""
+    world.work()
+    wide = aside.Aside("default", "rules", "rule", "PHA002", "RuntimeError: too many", NOW)
+    world.database.writing(lambda h: aside.note(h, [wide]))
+    before = world.table("run_findings")
+    world.again()
+    world.work()
+    assert world.asides() == [("rules", "rule", None)]
+    world.database.writing(lambda h: h.run("UPDATE meta SET value = '0' WHERE name = 'jobs_of'"))
+    world.again()
+    world.work()
+    assert world.asides() == []
+    assert before.height > 0
+    assert world.table("run_findings").equals(before)
 
 
 def test_a_run_whose_records_rules_cannot_read_is_left_out_by_rules_alone(world: World, without: World) -> None:

@@ -116,7 +116,7 @@ def test_what_was_set_aside_is_named(told: Any) -> None:
     ("kind", "stage", "helps"),
     [
         ("run", "facts", "tried again when anything of it arrives and at every start"),
-        ("rule", "rules", "judges again when anything of the run arrives and at every start"),
+        ("rule", "rules", "judges a run again when anything of it arrives and at every start"),
         ("rule", "rules_window", "judges the latest runs anew each time"),
         ("series", "durations", "counted again after an upgrade"), ("series", "limits", "at least once an hour"),
         ("record", "applied", "data/set-aside/7-7.arrow"), ("record", "facts", "looked for again at every start"),
