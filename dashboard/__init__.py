@@ -1,1 +1,1 @@
-"""The Streamlit dashboard. Sees the collector only through `collector.api.client` and `collector.model`."""
+"""The Streamlit dashboard. Sees the collector only through `collector.client` and `collector.model`."""

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from collector.api.client import Client, address
+from collector.client import Client, address
 from collector.model.report import Report
 
 SECOND = 10**9

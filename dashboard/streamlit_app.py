@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import streamlit as st
 
-from collector.api.client import ApiError
+from collector.client import ApiError
 from dashboard import data, strings
 from dashboard.parts import look
 from dashboard.parts.text import compact, count, duration, safe, visible

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from collector.api.client import Client
+from collector.client import Client
 
 T = TypeVar("T")
 RUNWELL = Path(sys.executable).with_name("runwell")

@@ -1,1 +1,1 @@
-"""The read API: `routes` answers, `client` asks. The only way to the store from outside its process."""
+"""The read API: the only way to the store from outside its process. `collector.client` asks it."""

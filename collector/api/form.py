@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from collector.model.errors import BadInput
 
-ARROW = "application/vnd.apache.arrow.stream"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AT_ONCE = 500
 """Rows made into JSON without letting another thread run in between: arrow's own code does not."""

@@ -112,10 +112,10 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
             raise BadInput("expected the key of an anomaly, as its report has it", field="key")
         if not isinstance(note, str) or len(note) > 500:
             raise BadInput("expected a text of at most 500 characters", field="note")
-        until = given.get("until")
-        until_ns = None if until is None else form.moment(str(until), "until", time.time_ns())
+        until, now_ns = given.get("until"), time.time_ns()
+        until_ns = None if until is None else form.moment(str(until), "until", now_ns)
         if _yes(given, "expected", True):
-            act: Callable[[], None] = lambda: control.save_feedback(key, note, until_ns)  # noqa: E731
+            act: Callable[[], None] = lambda: control.save_feedback(key, note, until_ns, now_ns)  # noqa: E731
         else:
             act = lambda: control.forget_feedback(key)  # noqa: E731
         await run_in_threadpool(act)

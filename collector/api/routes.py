@@ -21,6 +21,7 @@ from collector.api import conventions, form, refusals, stats
 from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
+from collector.client import ARROW
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.settings import Settings
@@ -257,12 +258,12 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 def _wants_arrow(request: Request) -> bool:
-    return form.ARROW in request.headers.get("accept", "").lower()
+    return ARROW in request.headers.get("accept", "").lower()
 
 
 def _table(request: Request, table: pa.Table) -> Response:
     if _wants_arrow(request):
-        return Response(form.arrow_bytes(table), media_type=form.ARROW)
+        return Response(form.arrow_bytes(table), media_type=ARROW)
     return Response(form.json_rows(table), media_type="application/json")
 
 

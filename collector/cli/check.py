@@ -103,7 +103,7 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) ->
 
     import polars as pl
 
-    from collector.api.client import ApiError, Client, address
+    from collector.client import ApiError, Client, address
     from collector.rules.findings import SCHEMA
 
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)

@@ -32,7 +32,7 @@ def dashboard(
     place: Place = DEFAULT,
 ) -> int:
     """Show the dashboard of a collector that runs elsewhere or on --data."""
-    from collector.api.client import address
+    from collector.client import address
 
     settings = place.settings()
     api = url or address(settings.data) or http_url(settings.host, settings.api_port)

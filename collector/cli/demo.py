@@ -123,7 +123,7 @@ def _fill(files: list[str], endpoint: str) -> tuple[int, str]:
 
 async def _applied(api: str) -> None:
     """Wait until all that was acknowledged can be read."""
-    from collector.api.client import Client
+    from collector.client import Client
 
     client = Client(api)
     deadline = asyncio.get_running_loop().time() + _APPLY_S
@@ -138,7 +138,7 @@ async def _applied(api: str) -> None:
 
 def _check(api: str, folder: Path, sent: int) -> list[str]:
     """Return what was checked; raise Refused when a run of the ground truth or the Overview is missing."""
-    from collector.api.client import Client
+    from collector.client import Client
     from collector.model.words import DEVELOPMENT
 
     client = Client(api)

@@ -13,7 +13,7 @@ from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from collector.api.client import Client
+    from collector.client import Client
     from collector.model.report import Anomaly, Report
 
 app = App(name="reports", help="Show what changed: list, make and show reports, and tell when the next ones come.")
@@ -142,7 +142,7 @@ def upcoming(
 
 
 def _client(url: str | None, place: Place) -> Client:
-    from collector.api.client import Client, address
+    from collector.client import Client, address
 
     settings = place.settings()
     return Client(url or address(settings.data) or http_url(settings.host, settings.api_port), timeout_s=120.0)

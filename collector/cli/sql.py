@@ -30,7 +30,7 @@ def sql(
     place: Place = DEFAULT,
 ) -> int:
     """Ask one SELECT; docs/schema.md lists tables and columns. JSON is a list of objects."""
-    from collector.api.client import Client, address
+    from collector.client import Client, address
 
     settings = place.settings()
     where = url or address(settings.data)

@@ -13,7 +13,7 @@ from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from collector.api.client import Client
+    from collector.client import Client
 
 Name = Literal[
     "tasks", "retries", "funnel", "trees", "durations", "throughput", "failures", "calls", "queues", "slots", "little",
@@ -55,10 +55,10 @@ def stats(
     held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. stuck,
     retrying: runs that are so now.
     """
-    from collector.api.client import ApiError, Client, address
     from collector.cli import stats_table
     from collector.cli.sql import write
     from collector.cli.stats_columns import LISTS
+    from collector.client import ApiError, Client, address
     from collector.model.shown import populations
 
     for option, given in (("--since", since), ("--until", until)):

@@ -119,10 +119,10 @@ class Control:
         with self._gate:
             return reports.rows(self._db, schedule, limit)
 
-    def save_feedback(self, key: str, note: str, until_ns: int | None = None) -> None:
-        """Remember that the anomaly *key* is expected, until *until_ns* or for good."""
+    def save_feedback(self, key: str, note: str, until_ns: int | None, now_ns: int) -> None:
+        """Remember at *now_ns* that the anomaly *key* is expected, until *until_ns* or for good."""
         with self._gate, self._db:
-            reports.save_feedback(self._db, key, note, until_ns)
+            reports.save_feedback(self._db, key, note, until_ns, now_ns)
 
     def forget_feedback(self, key: str) -> None:
         """Take back what was said of the anomaly *key*."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,9 +103,8 @@ def rows(db: sqlite3.Connection, schedule: str | None, limit: int) -> list[Repor
     return [ReportRow(*row) for row in found]
 
 
-def save_feedback(db: sqlite3.Connection, key: str, note: str, until_ns: int | None) -> None:
-    """Remember what was said of *key*, and forget what is over or beyond the bound. No commit."""
-    now_ns = time.time_ns()
+def save_feedback(db: sqlite3.Connection, key: str, note: str, until_ns: int | None, now_ns: int) -> None:
+    """Remember what was said of *key* at *now_ns*, and forget what is over or beyond the bound. No commit."""
     db.execute("DELETE FROM feedback WHERE until_ns <= ?", (now_ns,))
     db.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)", (key, note, until_ns, now_ns))
     db.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.api.client import Client
+from collector.client import Client
 from collector.doctor.found import LATELY_NS, Check
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from collector.api.client import Client
+from collector.client import Client
 from collector.control import CHECKPOINTED, read_marks
 from collector.control import FILE as CONTROL_FILE
 from collector.control.senders import Sender

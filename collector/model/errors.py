@@ -1,6 +1,6 @@
 """What can go wrong with input, told apart by two questions: will the same input fail again, how long to wait?
 
-`receive` maps these to HTTP and gRPC in one table (`collector.receive.answers`); nothing else chooses status codes.
+`receive` maps these to HTTP and gRPC in one table (`collector.receive.errors`); nothing else chooses status codes.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where bytes enter: `http` and `grpc` are the ports, `admit` is the one door behind both, `answers` maps errors."""
+"""Where bytes enter: `http` and `grpcport` are the ports, `admit` is the one door behind both, `errors` maps errors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from collector.report.inputs import Inputs, Look
 from collector.store import aside
 from collector.store.database import is_of_data
 
+T = TypeVar("T")
 _JUDGED = ("counts", "histograms", "full_queues", "senders", "regular", "errors", "stuck")
 """Frames of `Inputs` whose rows are of a task, queue or sender."""
 _NAMES = ("task_id", "name", "queue")
@@ -51,6 +53,16 @@ class Apart:
         for name, why in guilty:
             self.note(part, name, why)
         return found
+
+    def tried(self, part: str, name: str, act: Callable[[], T]) -> T | None:
+        """Return what *act* gives; None where it fails, and remember that *part* could not judge *name*."""
+        try:
+            return act()
+        except BaseException as e:
+            if not is_of_data(e):
+                raise
+            self.note(part, name, e)
+            return None
 
     def note(self, part: str, name: str, why: BaseException) -> None:
         """Remember that *part* could not judge *name*."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -34,7 +35,6 @@ from collector.report import counted, fold, states, watched, words
 from collector.report.apart import Apart
 from collector.report.inputs import DAY_NS, HOUR_NS, Found, Inputs, Look
 from collector.report.subjects import key_of
-from collector.store.database import is_of_data
 
 MOST = 10
 """Anomalies told in full."""
@@ -101,13 +101,12 @@ def detect(given: Inputs) -> Draft:
     sure = [f for f in rest if f.kind in _SURE][: MOST // 2]
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
     shown = sorted([*sure, *others], key=_grave)
-    try:
+
+    def backtest() -> None:
         for test in tests:
             test.backtest([*shown, *expected])
-    except BaseException as e:
-        if not is_of_data(e):
-            raise
-        apart.note("back-tests", "everything", e)
+
+    apart.tried("back-tests", "everything", backtest)
     checked = [_with_reason(c, given) for c in _summed(looks)]
     return Draft(shown, expected, [f for f in rest if f not in shown], checked, silent, apart.left_out)
 
@@ -188,12 +187,9 @@ def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Repo
 def _told(given: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: bool) -> Anomaly | None:
     """Return the anomaly in words; without what is known of its runs, or not at all, where that fails."""
     for known in (evidence, None) if evidence else (None,):
-        try:
-            return _anomaly(given, f, known, several=several)
-        except BaseException as e:
-            if not is_of_data(e):
-                raise
-            apart.note("words", f.series.subject.name, e)
+        told = apart.tried("words", f.series.subject.name, partial(_anomaly, given, f, known, several=several))
+        if told is not None:
+            return told
     return None
 
 

@@ -1,4 +1,4 @@
-"""Every knob. Read once by the command line and passed by argument; nothing below `app` reads the environment.
+"""Every knob. Read once by the command line and passed by argument; no other room takes one from the environment.
 
 Order of precedence: command line, `RUNWELL_…` environment variables (nested with `__`, as in
 `RUNWELL_JOURNAL__KEEP=PT48H`), the TOML file (`--config`, else `runwell.toml` in the data directory), defaults.

@@ -7,7 +7,7 @@ import time
 import polars as pl
 import streamlit as st
 
-from collector.api.client import ApiError
+from collector.client import ApiError
 from collector.model.statistics import ENOUGH, share, wilson
 from dashboard import data, strings
 from dashboard.parts import attention, charts, look, totals, trouble

@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from collector.api.client import ApiError
+from collector.client import ApiError
 from collector.model import verdict as said
 from collector.model.report import Anomaly, Report
 from dashboard import data, strings

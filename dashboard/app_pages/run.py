@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from collector.api.client import ApiError
+from collector.client import ApiError
 from dashboard import data, strings
 from dashboard.parts import findings, look, records, run_view
 from dashboard.parts.text import duration, safe, visible, visible_json

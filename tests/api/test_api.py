@@ -13,8 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from collector.api import routes
-from collector.api.form import ARROW
 from collector.api.strays import Strays
+from collector.client import ARROW
 from collector.receive.errors import SpokeHttp2, SpokeTls
 from collector.settings import Settings
 from collector.store.named import queries

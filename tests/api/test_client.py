@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.api.client import ApiError, Client
+from collector.client import ApiError, Client
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 

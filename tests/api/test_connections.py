@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from collector.api.client import Client
 from collector.api.routes import HEALTH
+from collector.client import Client
 from collector.settings import Settings
 from tests.otlp.receiver import Answer, Connection, crowd, running
 from tests.stack import until

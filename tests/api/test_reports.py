@@ -15,8 +15,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from collector.api import routes
-from collector.api.client import ApiError, Client
 from collector.app.reports import Reports
+from collector.client import ApiError, Client
 from collector.control import Control
 from collector.control.firings import Firing
 from collector.doctor.reports import reports

@@ -14,9 +14,10 @@ import pytest
 from polars.testing import assert_frame_equal
 from starlette.testclient import TestClient
 
+from collector import client
 from collector.analyse import percentiles, retries, throughput
 from collector.analyse.frames import HOUR_NS
-from collector.api import client, routes, stats
+from collector.api import routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name

@@ -90,14 +90,14 @@ def test_a_report_of_another_shape_is_listed_but_not_read(control: Control, tmp_
 
 def test_feedback_is_kept_replaced_forgotten_and_bounded(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was said last of an anomaly counts; what is over goes when something new is said."""
-    control.save_feedback("a", "a holiday", 1)
+    control.save_feedback("a", "a holiday", 1, 0)
     assert [(f.key, f.note, f.until_ns) for f in control.feedback()] == [("a", "a holiday", 1)]
-    control.save_feedback("b", "known")
-    control.save_feedback("b", "still known")
+    control.save_feedback("b", "known", None, 1)
+    control.save_feedback("b", "still known", None, 2)
     assert [(f.key, f.note, f.until_ns) for f in control.feedback()] == [("b", "still known", None)]
     monkeypatch.setattr(reports, "MOST_FEEDBACK", 2)
-    for key in "cde":
-        control.save_feedback(key, "")
+    for at, key in enumerate("cde", start=3):
+        control.save_feedback(key, "", None, at)
     assert [f.key for f in control.feedback()] == ["e", "d"]
     control.forget_feedback("e")
     assert [f.key for f in control.feedback()] == ["d"]

@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
 
-from collector.api.client import Client
+from collector.client import Client
 
 JS = Path(__file__).with_name("js")
 EVERY_S = 0.25

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import polars as pl
 from google.protobuf import json_format
 
-from collector.api.client import Client
+from collector.client import Client
 from collector.model.signals import LOGS, TRACES, Signal
 
 B = 65_536

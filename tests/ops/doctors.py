@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import routes
-from collector.api.client import Client
 from collector.cli import root
+from collector.client import Client
 from collector.control import Control
 from collector.journal import Journal
 from collector.settings import Settings
