@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from collector.rules import personal, privacy
 from collector.rules.frames import Frames
 from collector.rules.rule import SEVERITIES, Rule
 
@@ -78,6 +79,8 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
     words = [_words(f, rules[f["code"]]) for f in joined.iter_rows(named=True)]
     return ranked(
         joined.with_columns(
+            _without_values("operation"),
+            _without_values("key"),
             message=pl.Series([message for message, _, _ in words], dtype=pl.String),
             remedy=pl.Series([remedy for _, remedy, _ in words], dtype=pl.String),
             samples=pl.Series([samples for _, _, samples in words], dtype=pl.String),
@@ -96,9 +99,14 @@ def ranked(found: pl.DataFrame) -> pl.DataFrame:
 def _words(f: dict[str, Any], rule: Rule) -> tuple[str, str, str]:
     """Return message, remedy and samples of a finding; where the rule cannot tell this one, what it says of all."""
     try:
-        return rule.message(f), rule.remedy(f), _shown(f["samples"], rule)
+        return personal.redact(rule.message(f)), personal.redact(rule.remedy(f)), _shown(f["samples"])
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return rule.summary, f"runwell rules explain {rule.code}", "[]"
+
+
+def _without_values(name: str) -> pl.Expr:
+    """Return column *name* without personal data: what is logged as an operation or key may hold some."""
+    return pl.col(name).map_elements(personal.redact, return_dtype=pl.String)
 
 
 def _folded(flagged: pl.DataFrame) -> pl.DataFrame:
@@ -211,20 +219,18 @@ def _samples(frames: Frames, prepared: pl.DataFrame, grouped: pl.DataFrame) -> l
     return found
 
 
-def _shown(records: Iterable[Mapping[str, Any]], rule: Rule) -> str:
-    """Return records as JSON, as they were received; a privacy rule takes out what it found."""
-    return json.dumps([_sample(r, rule.redact) for r in records], ensure_ascii=False)
+def _shown(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return records as JSON, as they were received but for personal data."""
+    return json.dumps([privacy.redacted(_sample(r)) for r in records], ensure_ascii=False)
 
 
-def _sample(row: Mapping[str, Any], redact: Any) -> dict[str, Any]:
+def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"time_ns": row.get("time_ns", row.get("start_ns"))}
     for name in ("run_id", "attempt", "trace_id", "span_id", "severity_text", "body", "name"):
         if row.get(name) is not None:
             shown[name] = row[name]
     text = row.get("attributes") or "{}"
     shown["attributes"] = _attributes(text)
-    if redact is not None:
-        shown = json.loads(redact(json.dumps(shown, ensure_ascii=False)))
     return shown
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from collector.rules import personal, privacy
 from collector.rules.rule import SEVERITIES
 
 Row = Mapping[str, Any]
@@ -80,10 +79,7 @@ def _section(severity: str, code: str, rows: list[Row]) -> Section:
     said: dict[tuple[str, str], list[Row]] = {}
     for f in rows:
         said.setdefault((f["message"], f["remedy"]), []).append(f)
-    sayings = [
-        Saying(personal.redact(message), remedy, tuple(_places(own)), _sample(own))
-        for (message, remedy), own in said.items()
-    ]
+    sayings = [Saying(message, remedy, tuple(_places(own)), _sample(own)) for (message, remedy), own in said.items()]
     tasks = dict.fromkeys(f["task_id"] or "(no task)" for f in rows)
     return Section(severity, code, rows[0]["slug"], sum(f["count"] for f in rows), tuple(tasks), tuple(sayings))
 
@@ -93,7 +89,7 @@ def _places(rows: Iterable[Row]) -> Iterable[Place]:
     for f in rows:
         tasks.setdefault(f["task_id"] or "(no task)", []).append(f)
     for task, own in sorted(tasks.items(), key=lambda pair: -sum(f["count"] for f in pair[1])):
-        operations = tuple((personal.redact(_named(f)), f["count"]) for f in own if _named(f))
+        operations = tuple((_named(f), f["count"]) for f in own if _named(f))
         widest = max(own, key=lambda f: f["runs"] or 0)
         yield Place(
             task,
@@ -119,8 +115,8 @@ def _named(f: Row) -> str:
 def _sample(rows: Iterable[Row]) -> dict[str, Any] | None:
     for f in rows:
         for sample in json.loads(f["samples"]):
-            shown: dict[str, Any] = json.loads(privacy.redact(json.dumps(sample, ensure_ascii=False)))
-            return shown
+            found: dict[str, Any] = sample
+            return found
     return None
 
 

@@ -6,7 +6,6 @@ columns are narrowed down first, then distinct texts are judged one by one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,16 +90,12 @@ def _leaves(value: Any) -> Iterator[str]:
             yield from _leaves(item)
 
 
-def redact(sample: str) -> str:
-    """Return a sample (JSON) with personal data and secrets replaced by the name of their kind."""
-    return json.dumps(_redacted(json.loads(sample), ""), ensure_ascii=False)
-
-
-def _redacted(value: Any, key: str) -> Any:
+def redacted(value: Any, key: str = "") -> Any:
+    """Return a sample, or what it has at *key*, with personal data and secrets replaced by the name of their kind."""
     if isinstance(value, dict):
-        return {personal.redact(k): _redacted(v, k) for k, v in value.items()}
+        return {personal.redact(k): redacted(v, k) for k, v in value.items()}
     if isinstance(value, list):
-        return [_redacted(item, key) for item in value]
+        return [redacted(item, key) for item in value]
     if isinstance(value, str):
         hidden = personal.redact(value, key)
         kind = personal.key_kind(key, hidden) if hidden == value else None

@@ -88,8 +88,6 @@ class Rule:
     """Rules of grain run: rows of `HITS` that only many runs together show, and none that `find` returns."""
     message: Callable[[Finding], str]
     remedy: Callable[[Finding], str]
-    redact: Callable[[str], str] | None = None
-    """Privacy rules: takes the offending values out of a sample's text."""
     bad: tuple[Case, ...] = ()
     good: tuple[Case, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from collector.rules import personal, privacy
+from collector.rules import personal
 from collector.rules.cases import log
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Finding, Options, Rule, Severity
@@ -54,7 +54,7 @@ def _rule(
     return Rule(
         code=code, slug=slug, severity=severity, grain="run", doc=doc, sentences=sentences, needs=_NEEDS,
         options={"allow": ()}, find=_of(*kinds, named=named), message=_says, remedy=lambda f: remedy,
-        redact=privacy.redact, bad=bad, good=good,
+        bad=bad, good=good,
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ PII005 = Rule(
     Not flagged: as PII001.
     """,
     sentences=("10", "34", "A9"), needs=("runs",), find=_identifiers, message=_says,
-    remedy=lambda f: "Build the identifier from the user's id.", redact=privacy.redact,
+    remedy=lambda f: "Build the identifier from the user's id.",
     bad=(
         Case(logs=(log("order_charge_started", ids={"correlation_id": "maria.schmidt@acme.io"}),),
              key="correlation_id"),
