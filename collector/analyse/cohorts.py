@@ -14,9 +14,6 @@ from collector.analyse.believable import exact
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
-    ENDED,
-    FAILED,
-    TERMINAL,
     Frame,
     dimensions,
     hour_of,
@@ -26,6 +23,7 @@ from collector.analyse.frames import (
     rank,
     shaped,
 )
+from collector.model.words import ENDED, FAILED, TERMINAL
 
 
 def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:

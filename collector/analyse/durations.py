@@ -17,8 +17,6 @@ from collector.analyse import believable
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
-    ENDED,
-    TERMINAL,
     Frame,
     dimensions,
     hour_of,
@@ -27,6 +25,7 @@ from collector.analyse.frames import (
     rank,
     shaped,
 )
+from collector.model.words import ENDED, TERMINAL
 
 SCALE = 16
 """Histogram buckets per doubling (scale 4 of an OpenTelemetry exponential histogram)."""

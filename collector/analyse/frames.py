@@ -19,13 +19,6 @@ COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "version", "p
 """What hourly statistics are kept by."""
 DIMENSIONS = [name for name in COHORT if name != "hour_ns"]
 
-ENDED = ["completed", "failed", "canceled", "timed_out", "crashed"]
-"""Statuses of attempts that ended."""
-FAILED = ["failed", "timed_out", "crashed"]
-"""Statuses of runs and attempts that count as failures."""
-TERMINAL = [*ENDED, "expired"]
-"""Statuses of runs that are over."""
-
 
 def shaped(frame: Frame, table: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
     """Return exactly the columns of *table*, in its order and types, sorted by *by* (default: all of them)."""

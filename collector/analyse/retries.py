@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from collector.analyse import percentiles
-from collector.analyse.frames import ENDED, FAILED, HOUR_NS, Frame
+from collector.analyse.frames import HOUR_NS, Frame
 from collector.analyse.numbers import (
     Number,
     count,
@@ -27,9 +27,9 @@ from collector.analyse.numbers import (
     wilson,
 )
 from collector.model.believable import LONGEST_NS
+from collector.model.words import ENDED, FAILED, OPEN
 
-_OPEN = ["queued", "running", "waiting", "retrying"]
-_APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": _OPEN}
+_APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": OPEN}
 """Outcomes that no rate counts."""
 HORIZON = ["project", "task_id", "environment"]
 """What a retry horizon is kept by."""
@@ -222,7 +222,7 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         **{
             name: pl.col("runs").filter(pl.col("outcome").is_in(words)).sum()
             for name, words in {
-                "succeeded": ["completed"], "failed": FAILED, "canceled": ["canceled"], "open": _OPEN,
+                "succeeded": ["completed"], "failed": FAILED, "canceled": ["canceled"], "open": OPEN,
                 "unknown": ["unknown", "expired"],
             }.items()
         },

@@ -10,8 +10,9 @@ import polars as pl
 
 from collector.analyse import durations, survival
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import ENDED, Frame, population
+from collector.analyse.frames import Frame, population
 from collector.model.statistics import ENOUGH, nearest_rank
+from collector.model.words import ENDED
 
 TASK = ["project", "task_id", "environment"]
 """What is usual is learnt per task and environment."""

@@ -11,10 +11,10 @@ import polars as pl
 
 from collector.analyse.frames import Frame
 from collector.model.statistics import Z
+from collector.model.words import STOPPED
 
 _TINY = 1e-9
 _LASTING = ["execution", "attempt"]
-_CUT_SHORT = ["canceled", "expired"]
 
 
 def is_cut() -> pl.Expr:
@@ -22,7 +22,7 @@ def is_cut() -> pl.Expr:
 
     What was canceled would have gone on. Only measures of something that lasts until it ends of itself can be cut.
     """
-    cut = pl.col("measure").is_in(_LASTING) & pl.col("outcome").is_in(_CUT_SHORT)
+    cut = pl.col("measure").is_in(_LASTING) & pl.col("outcome").is_in(STOPPED)
     return pl.col("is_open") | cut.fill_null(False)
 
 

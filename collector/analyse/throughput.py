@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from collector.analyse import retries
-from collector.analyse.frames import FAILED, Frame
+from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
+from collector.model.words import FAILED, STOPPED
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
 
@@ -71,7 +72,7 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
     ok = pl.col("is_mature")
     failed = ok & pl.col("outcome").is_in(FAILED)
     over = failed | (ok & (pl.col("outcome") == "completed"))
-    counted = ok & ~pl.col("outcome").is_in(["canceled", "expired"])
+    counted = ok & ~pl.col("outcome").is_in(STOPPED)
     low, high = wilson(pl.col("failed"), pl.col("n"))
     others = pl.col("n").sum().over("project") - pl.col("n")
     baseline = ratio(pl.col("failed").sum().over("project") - pl.col("failed"), others)

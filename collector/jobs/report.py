@@ -108,7 +108,7 @@ def _stuck(h: Handle, period: Span, as_of_ns: int) -> tuple[pl.DataFrame, list[L
     """
     # Of any population, since that is a condition on `runs` and no column of it.
     past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns, population=None)
-    known = statistics.started(h, past, most=_MOST_LEARNT, also=anomaly_series.LIVE)
+    known = statistics.started(h, past, most=_MOST_LEARNT, also="is_live(environment, is_test, is_replay)")
     now = statistics.open_runs(h, past, lost_since_ns=as_of_ns)
     tasks = pl.concat([known.runs["task_id"], now.runs["task_id"]]).unique().sort().to_list()
     parts: list[pl.DataFrame] = []

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """What a run is doing, or how it ended."""
+    """What a run is doing, or how it ended.
+
+    Telemetry never says `timed_out`, `crashed` or `expired`; the platform's own API does, which is a source to come.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -21,18 +24,6 @@ class RunStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-class AttemptStatus(StrEnum):
-    """What an attempt is doing, or how it ended."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    TIMED_OUT = "timed_out"
-    CRASHED = "crashed"
-    UNKNOWN = "unknown"
-
-
 class Source(StrEnum):
     """Where a value comes from: its provenance, shown beside every number."""
 
@@ -43,8 +34,23 @@ class Source(StrEnum):
     UNKNOWN = "unknown"
 
 
-OPEN = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.RETRYING})
+OPEN = ("queued", "running", "waiting", "retrying")
 """Statuses that the clock alone can still change."""
+
+FAILED = ("failed", "timed_out", "crashed")
+"""Statuses of runs and attempts that count as failures."""
+
+STOPPED = ("canceled", "expired")
+"""Statuses of runs that somebody or time ended: neither well nor badly."""
+
+ENDED = ("completed", *FAILED, "canceled")
+"""Statuses of attempts that ended."""
+
+RARE = ("timed_out", "crashed", "expired")
+"""Statuses that telemetry alone never gives: offered as a choice only where a run has one."""
+
+TERMINAL = ("completed", *FAILED, *STOPPED)
+"""Statuses of runs that are over."""
 
 DEVELOPMENT = ("development", "dev", "local")
 """Environments, in lower case, whose runs are development runs."""

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Kind
-from collector.store.anomaly_series import ERROR, LIVE
+from collector.store.anomaly_series import ERROR
 from collector.store.database import Handle
 
 MOST = 20_000
 """Runs looked at for one anomaly: the newest."""
-_BAD = "('failed', 'timed_out', 'crashed')"
 _ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
 
 
@@ -38,8 +37,8 @@ class Asked:
 _BEYOND = "CASE WHEN $is_faster THEN {} < $threshold ELSE {} > $threshold END"
 _OF_TASK = "r.task_id = $name"
 _WHO: dict[Kind, str] = {
-    Kind.FAILURES: f"""SELECT r.run_key, r.status IN {_BAD} AS affected FROM live r WHERE {_OF_TASK}
-        AND {_ENDED} >= $from AND {_ENDED} < $to AND r.status IN ('completed', 'failed', 'timed_out', 'crashed')""",
+    Kind.FAILURES: f"""SELECT r.run_key, is_failed(r.status) AS affected FROM live r WHERE {_OF_TASK}
+        AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(r.status)""",
     Kind.RETRIES: f"""SELECT r.run_key, bool_or(a.number > 1) AS affected FROM attempts a JOIN live r USING (run_key)
         WHERE a.project = $project AND {_OF_TASK} AND a.started_ns >= $from AND a.started_ns < $to
         AND a.number IS NOT NULL GROUP BY r.run_key""",
@@ -69,7 +68,7 @@ _WHO: dict[Kind, str] = {
     Kind.QUEUE_WAIT: f"""SELECT r.run_key, {_BEYOND.format("r.queue_wait_ns", "r.queue_wait_ns")} AS affected
         FROM live r WHERE r.queue = $name AND r.started_ns >= $from AND r.started_ns < $to
         AND r.queue_wait_ns IS NOT NULL""",
-    Kind.NEW_ERROR: f"""SELECT r.run_key, bool_or(a.status IN {_BAD} AND ({ERROR}) = $detail) AS affected
+    Kind.NEW_ERROR: f"""SELECT r.run_key, bool_or(is_failed(a.status) AND ({ERROR}) = $detail) AS affected
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         GROUP BY r.run_key""",
@@ -93,7 +92,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     who = _GIVEN if asked.run_keys else _WHO.get(asked.kind, _GIVEN)
     found = h.frame(
         f"""
-        WITH live AS (SELECT * FROM runs WHERE project = $project AND {LIVE}
+        WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
                       AND ($environment IS NULL OR environment = $environment)
                       AND held_until_ns >= $from - 86400000000000 AND held_from_ns < $to + 86400000000000),
         who AS ({who})

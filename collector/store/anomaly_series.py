@@ -13,19 +13,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Totals
-from collector.model.words import DEVELOPMENT
 from collector.store.database import Handle
 
 HOUR_NS = 3_600_000_000_000
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
-LIVE = (
-    "NOT coalesce(is_test, false) AND NOT coalesce(is_replay, false) "
-    f"AND coalesce(lower(environment), '') NOT IN ({', '.join(repr(name) for name in DEVELOPMENT)})"
-)
-"""Condition on rows of `runs`: what `analyse.frames.population` calls live."""
-_OVER = "status IN ('completed', 'failed', 'canceled', 'timed_out', 'crashed', 'expired')"
-_BAD = "('failed', 'timed_out', 'crashed')"
 ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
     THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
          '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
@@ -78,7 +70,7 @@ def totals(h: Handle, project: str, from_ns: int, to_ns: int, *, before: bool) -
 
     A run counts where it starts (else was queued, else first seen), its end and outcome where it ended.
     """
-    sql = f"""
+    sql = """
         SELECT
             count(*) FILTER (at_ns >= $from AND at_ns < $to)::BIGINT AS runs,
             count(DISTINCT task_id) FILTER (at_ns >= $from AND at_ns < $to)::BIGINT AS tasks,
@@ -87,8 +79,9 @@ def totals(h: Handle, project: str, from_ns: int, to_ns: int, *, before: bool) -
             count(*) FILTER (over AND attempt_count > 1 AND end_ns >= $from AND end_ns < $to)::BIGINT AS retried
         FROM (
             SELECT task_id, at_ns, attempt_count, coalesce(ended_ns, last_seen_ns) AS end_ns,
-                   {_OVER} AS over, status IN {_BAD} AS failed
-            FROM runs WHERE project = $project AND {LIVE} AND held_until_ns >= $from AND held_from_ns < $to
+                   is_over(status) AS over, is_failed(status) AS failed
+            FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
+              AND held_until_ns >= $from AND held_from_ns < $to
         )
     """
     now = h.frame(sql, {"project": project, "from": from_ns, "to": to_ns}).row(0, named=True)
@@ -104,9 +97,9 @@ def counts(h: Handle, r: Range) -> pl.DataFrame:
     live = f"{_IN} AND population = 'live'"
     parts = [
         f"""SELECT 'failures' AS kind, 'task' AS type, task_id AS name, NULL AS task_id, environment, '' AS detail,
-            hour_ns, sum(runs) AS n, sum(runs) FILTER (outcome IN {_BAD}) AS x
-            FROM flow_hours WHERE {live} AND event = 'ended' AND outcome IN ('completed', 'failed', 'timed_out',
-            'crashed') AND task_id IS NOT NULL GROUP BY ALL""",
+            hour_ns, sum(runs) AS n, sum(runs) FILTER (is_failed(outcome)) AS x
+            FROM flow_hours WHERE {live} AND event = 'ended' AND is_decided(outcome) AND task_id IS NOT NULL
+            GROUP BY ALL""",
         f"""SELECT 'volume', 'task', task_id, NULL, environment, '', hour_ns, sum(runs), sum(runs)
             FROM flow_hours WHERE {live} AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL""",
         f"""SELECT 'retries', 'task', task_id, NULL, environment, '', hour_ns, sum(attempts),
@@ -114,7 +107,7 @@ def counts(h: Handle, r: Range) -> pl.DataFrame:
             FROM attempt_hours WHERE {live} AND number IS NOT NULL AND task_id IS NOT NULL GROUP BY ALL""",
         f"""SELECT 'stuck', 'task', task_id, NULL, environment, 'lost', hour_ns, sum(runs),
             sum(runs) FILTER (outcome = 'unknown')
-            FROM run_cohorts WHERE {live} AND outcome IN ('completed', 'failed', 'timed_out', 'crashed', 'unknown')
+            FROM run_cohorts WHERE {live} AND (is_decided(outcome) OR outcome = 'unknown')
             AND task_id IS NOT NULL GROUP BY ALL""",
         f"""SELECT 'call_failures', 'service', called_service, NULL, environment, '', hour_ns, sum(n),
             sum(n) FILTER (outcome = 'failed')
@@ -178,7 +171,8 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
             SELECT r.task_id, r.environment, f.code, r.started_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
                    count(DISTINCT r.run_key) AS x
             FROM run_findings f JOIN runs r ON r.project = f.project AND r.run_key = f.run_key
-            WHERE f.project = $project AND f.severity <> 'info' AND NOT f.window AND {LIVE}
+            WHERE f.project = $project AND f.severity <> 'info' AND NOT f.window
+              AND is_live(environment, is_test, is_replay)
               AND r.started_ns >= $from AND r.started_ns < $to AND r.task_id IS NOT NULL
             GROUP BY ALL
         ), pairs AS (SELECT DISTINCT task_id, environment, code FROM told),
@@ -263,7 +257,7 @@ def regular(h: Handle, r: Range) -> pl.DataFrame:
         )
         SELECT r.task_id, r.environment, coalesce(r.queued_ns, r.started_ns) AS at_ns, r.run_key
         FROM runs r JOIN tasks t ON t.task_id = r.task_id AND t.environment IS NOT DISTINCT FROM r.environment
-        WHERE r.project = $project AND {LIVE.replace("lower(", "lower(r.")} AND r.parent_run_id IS NULL
+        WHERE r.project = $project AND is_live(r.environment, r.is_test, r.is_replay) AND r.parent_run_id IS NULL
           AND r.batch_id IS NULL AND coalesce(r.queued_ns, r.started_ns) >= $from
           AND coalesce(r.queued_ns, r.started_ns) < $to
         """,
@@ -282,7 +276,8 @@ def errors(h: Handle, r: Range) -> pl.DataFrame:
             SELECT r.task_id AS name, r.environment, r.run_key, coalesce(a.ended_ns, a.started_ns) AS at_ns,
                    {ERROR} AS error
             FROM attempts a JOIN runs r ON r.project = a.project AND r.run_key = a.run_key
-            WHERE a.project = $project AND a.status IN {_BAD} AND {LIVE} AND r.task_id IS NOT NULL
+            WHERE a.project = $project AND is_failed(a.status)
+              AND is_live(r.environment, r.is_test, r.is_replay) AND r.task_id IS NOT NULL
               AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
               AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         )
@@ -299,8 +294,9 @@ def errors(h: Handle, r: Range) -> pl.DataFrame:
 def versions(h: Handle, r: Range) -> pl.DataFrame:
     """Return `task_id`, `queue`, `environment`, `version`, `first_ns`: when each version of a task was first seen."""
     return h.frame(
-        f"SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM runs WHERE project = $project "
-        f"AND {LIVE} AND at_ns >= $from AND at_ns < $to AND version IS NOT NULL GROUP BY ALL",
+        "SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM runs WHERE project = $project "
+        "AND is_live(environment, is_test, is_replay) AND at_ns >= $from AND at_ns < $to AND version IS NOT NULL "
+        "GROUP BY ALL",
         r.parameters("project", "from", "to"),
     )
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from collector.model.believable import EARLIEST_NS, LONGEST_NS
 from collector.model.tables import PUBLIC
-from collector.model.words import DEVELOPMENT
+from collector.model.words import DEVELOPMENT, FAILED, OPEN, STOPPED, TERMINAL
 from collector.store.version import VERSION as VERSION
 
 _S, _L = pa.string(), pa.int64()
@@ -171,8 +171,15 @@ MACROS = {
     "is_unset(effective)": f"coalesce(epoch_us(effective) < {EARLIEST_NS // 1000}, false)",
     # How long a span lasted, 0 where that is not known.
     "lasted_ns(ns)": f"CASE WHEN ns BETWEEN 0 AND {LONGEST_NS} THEN ns ELSE 0 END",
-    "is_development(environment)": (
-        f"coalesce(lower(environment) IN ({', '.join(repr(name) for name in DEVELOPMENT)}), false)"
+    "is_failed(status)": f"status IN {FAILED}",
+    "is_open(status)": f"status IN {OPEN}",
+    "is_stopped(status)": f"status IN {STOPPED}",
+    # Whether a run ended by itself, well or not.
+    "is_decided(status)": f"status IN {('completed', *FAILED)}",
+    "is_over(status)": f"status IN {TERMINAL}",
+    "is_development(environment)": f"coalesce(lower(environment) IN {DEVELOPMENT}, false)",
+    "is_live(environment, is_test, is_replay)": (
+        "(is_test IS NOT TRUE AND is_replay IS NOT TRUE AND NOT is_development(environment))"
     ),
     # Which population counts where nobody says which, in environment e or, if that is NULL, in all: live runs count;
     # development runs only where a development environment is chosen or the store has no live run.
@@ -180,7 +187,7 @@ MACROS = {
         CASE WHEN is_development(e) THEN 'development'
              WHEN e IS NOT NULL OR EXISTS (
                  SELECT 1 FROM runs
-                 WHERE project = p AND is_test IS NOT TRUE AND is_replay IS NOT TRUE AND NOT is_development(environment)
+                 WHERE project = p AND is_live(environment, is_test, is_replay)
              ) THEN 'live' ELSE 'development' END
     """,
     # Whether a row of `runs` is of that population. Replays and test runs never are.

@@ -9,7 +9,6 @@ import streamlit as st
 
 from dashboard import data, strings
 from dashboard.parts import look, provenance
-from dashboard.parts.look import STATUS_COLORS
 from dashboard.parts.text import NONE, count, visible
 
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
@@ -20,8 +19,11 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         "Search", placeholder=strings.SEARCH, key="q", label_visibility="collapsed", icon=":material/search:",
         width=280, bind="query-params",
     )  # fmt: skip
+    offered = look.statuses()
+    if "status" in st.session_state:
+        st.session_state["status"] = [status for status in st.session_state["status"] if status in offered]
     statuses = st.multiselect(
-        "Status", list(STATUS_COLORS), key="status", placeholder="Status", label_visibility="collapsed", width=200,
+        "Status", offered, key="status", placeholder="Status", label_visibility="collapsed", width=200,
         bind="query-params",
     )  # fmt: skip
     task = st.selectbox(

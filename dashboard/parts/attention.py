@@ -12,6 +12,7 @@ import streamlit as st
 from collector.model.report import Span
 from collector.model.statistics import ENOUGH, share, wilson
 from collector.model.verdict import stretch
+from collector.model.words import FAILED
 from dashboard import strings
 from dashboard.parts.text import count, duration, percent, safe
 
@@ -20,7 +21,6 @@ SLOWER = 1.5
 """A p95 this many times the one before is worth a look."""
 FULL = 0.05
 """A queue at its limit for this share of the time, with runs waiting, is worth a look."""
-FAILED = ["failed", "crashed", "timed_out"]
 FILTERS: dict[str, Any] = {"q": "", "status": [], "task": None, "queue": None, "retried": False}
 """The filters of the Runs page, and what they are when nothing is asked for."""
 Color = Literal["red", "orange", "violet", "gray"]
@@ -70,7 +70,7 @@ def items(
                 n=count(t["failed"]), ended=count(ended), rate=percent(t["failed"] / ended), before=before
             )
             title = strings.TASK_FAILS.format(task=name)
-            found.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": FAILED}))
+            found.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": [*FAILED]}))
         enough = t["took_n"] >= ENOUGH and t["took_n_before"] >= ENOUGH
         if enough and t["took_p95_ns"] > SLOWER * t["took_p95_before_ns"] and t["took_p95_ns"] > 1e9:
             detail = strings.SLOWER.format(

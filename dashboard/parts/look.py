@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from collector.model.shown import populations
+from collector.model.words import RARE
 from dashboard import data, strings
 from dashboard.parts import provenance
 from dashboard.parts.text import NONE
@@ -92,6 +93,12 @@ def header(title: str, subtitle: str) -> data.Range:
             persist_state="session",
         )
     return data.RANGES[chosen or "24h"]
+
+
+def statuses() -> list[str]:
+    """Return what the status filter offers: what telemetry can say of a run, and what a run has."""
+    rare = set(RARE) - set(data.choices("status"))
+    return [status for status in STATUS_COLORS if status not in rare]
 
 
 def apart(window: tuple[int, int], environment: str | None) -> None:

@@ -6,16 +6,15 @@ from typing import Any
 
 import streamlit as st
 
+from collector.model.words import FAILED, OPEN
 from dashboard import strings
-from dashboard.parts.attention import FAILED, FILTERS
-from dashboard.parts.look import STATUS_COLORS
+from dashboard.parts.attention import FILTERS
 
-OPEN = [status for status in STATUS_COLORS if status in ("queued", "running", "waiting", "retrying")]
 LINKS: dict[str, dict[str, Any]] = {
     strings.RUNS_ALL: {},
-    strings.RUNS_FAILED: {"status": FAILED},
+    strings.RUNS_FAILED: {"status": [*FAILED]},
     strings.RUNS_RETRIED: {"retried": True},
-    strings.RUNS_OPEN: {"status": OPEN},
+    strings.RUNS_OPEN: {"status": [*OPEN]},
 }
 
 

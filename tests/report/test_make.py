@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.analyse.frames import FAILED, population
+from collector.analyse.frames import population
 from collector.control import Control
 from collector.jobs import report
 from collector.model.report import Report, Span
+from collector.model.words import FAILED
 from collector.settings import Settings
 from collector.settings import Store as StoreSettings
 from collector.store.database import Database

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
-from collector.analyse.frames import FAILED, HOUR_NS, population
+from collector.analyse.frames import HOUR_NS, population
 from collector.model.report import Kind
+from collector.model.words import FAILED
 from collector.store import anomaly_runs, anomaly_series
 from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range

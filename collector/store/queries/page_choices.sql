@@ -1,4 +1,5 @@
--- What the filters may offer: every task, queue and environment that has runs. kind: task, queue, environment.
+-- What the filters may offer: every task, queue, environment and status that runs have. kind: task, queue, environment,
+-- status.
 SELECT 'task' AS kind, task_id AS value, count(*) AS runs FROM runs
 WHERE project = $project AND task_id IS NOT NULL GROUP BY ALL
 UNION ALL
@@ -6,4 +7,6 @@ SELECT 'queue', queue, count(*) FROM runs WHERE project = $project AND queue IS 
 UNION ALL
 SELECT 'environment', environment, count(*) FROM runs
 WHERE project = $project AND environment IS NOT NULL GROUP BY ALL
+UNION ALL
+SELECT 'status', status, count(*) FROM runs WHERE project = $project GROUP BY ALL
 ORDER BY kind, runs DESC, value LIMIT 3000

@@ -6,7 +6,7 @@
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task,
            (at_ns // $bucket_ns) * $bucket_ns AS bucket_ns,
-           (status IN ('failed', 'crashed', 'timed_out') OR coalesce(attempt_count, 1) > 1) AS bad
+           (is_failed(status) OR coalesce(attempt_count, 1) > 1) AS bad
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)

@@ -5,7 +5,7 @@
 -- :environment varchar
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task, hour_ns // $bucket_ns * $bucket_ns AS bucket_ns, runs,
-           (status IN ('failed', 'crashed', 'timed_out') OR coalesce(attempt_count, 1) > 1) AS bad
+           (is_failed(status) OR coalesce(attempt_count, 1) > 1) AS bad
     FROM run_hours($project, $from_ns, $to_ns, $environment)
 ), worst AS (
     SELECT task, sum(runs) FILTER (bad) AS hits FROM chosen GROUP BY task HAVING hits > 0

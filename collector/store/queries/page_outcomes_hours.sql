@@ -9,9 +9,9 @@ WITH counts AS (
            sum(runs)::BIGINT AS runs,
            coalesce(sum(runs) FILTER (status = 'completed' AND coalesce(attempt_count, 1) = 1), 0)::BIGINT AS first_try,
            coalesce(sum(runs) FILTER (status = 'completed' AND attempt_count > 1), 0)::BIGINT AS recovered,
-           coalesce(sum(runs) FILTER (status IN ('failed', 'crashed', 'timed_out')), 0)::BIGINT AS failed,
-           coalesce(sum(runs) FILTER (status IN ('canceled', 'expired')), 0)::BIGINT AS stopped,
-           coalesce(sum(runs) FILTER (status IN ('queued', 'running', 'waiting', 'retrying')), 0)::BIGINT AS open,
+           coalesce(sum(runs) FILTER (is_failed(status)), 0)::BIGINT AS failed,
+           coalesce(sum(runs) FILTER (is_stopped(status)), 0)::BIGINT AS stopped,
+           coalesce(sum(runs) FILTER (is_open(status)), 0)::BIGINT AS open,
            coalesce(sum(runs) FILTER (status = 'unknown'), 0)::BIGINT AS unknown,
            coalesce(sum(runs) FILTER (attempt_count > 1), 0)::BIGINT AS retried,
            coalesce(sum(runs) FILTER (attempt_count IS NOT NULL), 0)::BIGINT AS counted

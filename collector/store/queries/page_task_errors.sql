@@ -4,11 +4,11 @@
 -- :task varchar required
 -- :environment varchar
 SELECT a.error_type, a.http_status, count(*) AS attempts, count(DISTINCT a.run_key) AS runs,
-       count(DISTINCT a.run_key) FILTER (r.status IN ('failed', 'crashed', 'timed_out')) AS failed_runs,
+       count(DISTINCT a.run_key) FILTER (is_failed(r.status)) AS failed_runs,
        arg_max(a.error_message, a.started_ns) AS message, max(coalesce(a.ended_ns, a.started_ns)) AS last_ns
 FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
 WHERE a.project = $project AND a.task_id = $task
-  AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR a.status IN ('failed', 'crashed', 'timed_out'))
+  AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR is_failed(a.status))
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
   AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
   AND ($environment IS NULL OR r.environment = $environment)

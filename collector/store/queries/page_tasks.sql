@@ -23,15 +23,15 @@ rows AS (
     SELECT task,
            count(*) FILTER (at_ns >= $from_ns) AS runs,
            count(*) FILTER (at_ns >= $from_ns AND status = 'completed') AS completed,
-           count(*) FILTER (at_ns >= $from_ns AND status IN ('failed', 'crashed', 'timed_out')) AS failed,
+           count(*) FILTER (at_ns >= $from_ns AND is_failed(status)) AS failed,
            count(*) FILTER (at_ns >= $from_ns AND status = 'unknown') AS unknown,
            count(*) FILTER (at_ns >= $from_ns AND attempt_count > 1) AS retried,
            count(*) FILTER (at_ns >= $from_ns AND attempt_count IS NOT NULL) AS counted,
            count(took_ns) FILTER (at_ns >= $from_ns) AS took_n,
            quantile_disc(took_ns, 0.5) FILTER (at_ns >= $from_ns) AS took_p50_ns,
            quantile_disc(took_ns, 0.95) FILTER (at_ns >= $from_ns) AS took_p95_ns,
-           count(*) FILTER (at_ns < $from_ns AND status IN ('failed', 'crashed', 'timed_out')) AS failed_before,
-           count(*) FILTER (at_ns < $from_ns AND status IN ('failed', 'crashed', 'timed_out', 'completed'))
+           count(*) FILTER (at_ns < $from_ns AND is_failed(status)) AS failed_before,
+           count(*) FILTER (at_ns < $from_ns AND is_decided(status))
                AS ended_before,
            count(took_ns) FILTER (at_ns < $from_ns) AS took_n_before,
            quantile_disc(took_ns, 0.95) FILTER (at_ns < $from_ns) AS took_p95_before_ns

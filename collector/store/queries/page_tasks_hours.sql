@@ -19,13 +19,13 @@ counts AS (
     SELECT task,
            coalesce(sum(runs) FILTER (now), 0)::BIGINT AS runs,
            coalesce(sum(runs) FILTER (now AND status = 'completed'), 0)::BIGINT AS completed,
-           coalesce(sum(runs) FILTER (now AND status IN ('failed', 'crashed', 'timed_out')), 0)::BIGINT AS failed,
+           coalesce(sum(runs) FILTER (now AND is_failed(status)), 0)::BIGINT AS failed,
            coalesce(sum(runs) FILTER (now AND status = 'unknown'), 0)::BIGINT AS unknown,
            coalesce(sum(runs) FILTER (now AND attempt_count > 1), 0)::BIGINT AS retried,
            coalesce(sum(runs) FILTER (now AND attempt_count IS NOT NULL), 0)::BIGINT AS counted,
-           coalesce(sum(runs) FILTER (NOT now AND status IN ('failed', 'crashed', 'timed_out')), 0)::BIGINT
+           coalesce(sum(runs) FILTER (NOT now AND is_failed(status)), 0)::BIGINT
                AS failed_before,
-           coalesce(sum(runs) FILTER (NOT now AND status IN ('failed', 'crashed', 'timed_out', 'completed')), 0)::BIGINT
+           coalesce(sum(runs) FILTER (NOT now AND is_decided(status)), 0)::BIGINT
                AS ended_before
     FROM chosen GROUP BY task
 ), spread AS (

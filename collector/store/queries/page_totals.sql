@@ -13,7 +13,7 @@ WITH chosen AS (
 )
 SELECT count(*) AS runs,
        count(*) FILTER (status = 'completed') AS completed,
-       count(*) FILTER (status IN ('failed', 'crashed', 'timed_out')) AS failed,
+       count(*) FILTER (is_failed(status)) AS failed,
        count(*) FILTER (status IN ('queued', 'running', 'waiting')) AS open,
        count(*) FILTER (status = 'retrying') AS retrying,
        count(*) FILTER (status = 'unknown') AS unknown,
