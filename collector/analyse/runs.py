@@ -384,7 +384,10 @@ def _finish(runs: pl.DataFrame) -> pl.DataFrame:
             queue_wait_ns=pl.when(
                 (pl.col("started_source") != "unknown") & (pl.col("first_number").fill_null(1) == 1)
             ).then(waited),
-            end_to_end_ns=pl.when(~is_backward()).then(believable.waited(pl.col("ended_ns") - pl.col("queued_ns"))),
+            # Where the clocks have it begin before it was queued, it waited 0 and took what it worked.
+            end_to_end_ns=pl.when(~is_backward() & pl.col("queued_ns").is_not_null()).then(
+                believable.waited(pl.col("ended_ns") - pl.min_horizontal("queued_ns", "started_ns"))
+            ),
             started_at=_timestamp("started_ns"),
             ended_at=_timestamp("ended_ns"),
             at_ns=pl.coalesce("started_ns", "queued_ns", "first_seen_ns"),

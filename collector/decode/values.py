@@ -195,10 +195,14 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
         raise e.within(f"{_camel(given[0])}.values") from None
 
 
+_BEYOND = 10**40
+"""More than the digits that `integer` reads can say."""
+
+
 def _json_int(value: int | float | str) -> int | float:
     if isinstance(value, float) and not value.is_integer():
         raise BadInput("expected an integer", field="intValue")
-    number = integer(value, "intValue") if isinstance(value, str) else value
+    number = integer(value, "intValue", -_BEYOND, _BEYOND) if isinstance(value, str) else value
     if isinstance(number, float):
         number = int(number)
     return number if I64_MIN <= number <= I64_MAX else float(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from collector.control.senders import Sender
@@ -29,10 +30,18 @@ def times(row: dict[str, Any]) -> Check:
     return Check("times", "note", f"of {row['records']} {row['kind']} of a day: {told}", row)
 
 
-def skew(row: dict[str, Any]) -> Check:
-    """Return how far the clock of a resource is off."""
-    service = str(row["service_name"] or "a service without a name")[:80]
-    return _offset(f"{service} (resource {row['resource_id'][:8]})", row["behind_ns"], row)
+def skews(rows: list[dict[str, Any]]) -> list[Check]:
+    """Return how far the clocks of resources are off."""
+    return _worst((str(r["service_name"] or "a service without a name")[:80], r["behind_ns"], r) for r in rows)
+
+
+def _worst(off: Iterable[tuple[str, int, dict[str, Any]]]) -> list[Check]:
+    """Return how far clocks are off, once per name and direction: of several the one that is off most."""
+    found: dict[tuple[str, bool], list[tuple[int, dict[str, Any]]]] = {}
+    for who, behind_ns, facts in sorted(off, key=lambda o: -abs(o[1])):
+        found.setdefault((who, behind_ns < 0), []).append((behind_ns, facts))
+    several = {key: f" ({len(own)} of that name)" if len(own) > 1 else "" for key, own in found.items()}
+    return [_offset(who + several[who, ahead], *own[0]) for (who, ahead), own in found.items()]
 
 
 def _offset(who: str, behind_ns: int, facts: dict[str, Any]) -> Check:
@@ -48,7 +57,5 @@ def clock(senders: list[Sender]) -> list[Check]:
     """Return the time here, and whose clock is off."""
     now = time.time()
     checks = [Check("clock", "ok", f"this machine says {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))}")]
-    for s in senders:
-        if s.behind_ns is not None and abs(s.behind_ns) > _OFFSET_NS:
-            checks.append(_offset(name(s), s.behind_ns, {"sender": name(s), "behind_ns": s.behind_ns}))
-    return checks
+    off = [(name(s), s.behind_ns) for s in senders if s.behind_ns is not None and abs(s.behind_ns) > _OFFSET_NS]
+    return checks + _worst((who, ns, {"sender": who, "behind_ns": ns}) for who, ns in off)

@@ -13,7 +13,7 @@ from collector.client import Client
 from collector.control import CHECKPOINTED, read_marks
 from collector.control import FILE as CONTROL_FILE
 from collector.control.senders import Sender
-from collector.doctor.clocks import skew, times
+from collector.doctor.clocks import skews, times
 from collector.doctor.found import LATELY_NS, Check, moment
 from collector.doctor.refused import refused, strays
 from collector.doctor.reports import reports
@@ -92,7 +92,7 @@ def _asked(client: Client, urls: dict[str, str], settings: Settings, senders: li
         return [times(row) for row in rows if any(v for k, v in row.items() if k not in ("kind", "records"))]
 
     def skewed() -> list[Check]:
-        return [skew(row) for row in client.query("clock_skew", from_ns=now_ns - LATELY_NS).to_dicts()]
+        return skews(client.query("clock_skew", from_ns=now_ns - LATELY_NS).to_dicts())
 
     def said() -> list[Check]:
         status = client.status()

@@ -29,6 +29,8 @@ _MOST_HOURS = 48
 """Hours computed at one time, the newest first; others wait for the next."""
 _FEW_RUNS, _FEW_TIMES = 1_000, 16
 """Of older hours that so few runs touch, so many times as many are: one run may have lasted for a year."""
+_MOST_CELLS = 20_000
+"""Queues times hours computed at one time, an hour at least: others wait for the writer, and each cell is rows."""
 _LOOK_BACK_NS = 24 * HOUR_NS
 _MANY = RuntimeError("too many queues fail to tell them apart")
 _MOST_STARTED = 25_000
@@ -178,10 +180,16 @@ def runs_of(h: Handle, now: Clock, moved: Iterable[int]) -> pl.DataFrame:
 def _plan(h: Handle, marked: set[int], moved: Iterable[int], now: Clock) -> tuple[list[int], list[list[int]]]:
     """Return the hours that are due, the newest first, and those of them that are computed now, sweep by sweep."""
     due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
-    older = due[_MOST_HOURS : _FEW_TIMES * _MOST_HOURS]
-    if older and held.count(h, older[-1], older[0] + HOUR_NS) > _FEW_RUNS:
+    newest, older = due[:_MOST_HOURS], due[_MOST_HOURS : _FEW_TIMES * _MOST_HOURS]
+    if older:
+        runs, queues = held.count(h, older[-1], older[0] + HOUR_NS)
+        older = [] if runs > _FEW_RUNS else older[: _MOST_CELLS // max(queues, 1)]
+    if newest:
+        _, queues = held.count(h, newest[-1], newest[0] + HOUR_NS)
+        newest = newest[: max(_MOST_CELLS // max(queues, 1), 1)]
+    if len(newest) < min(len(due), _MOST_HOURS):
         older = []
-    return due, [*_together(older, _FEW_TIMES * _TOGETHER), *_together(due[:_MOST_HOURS], _TOGETHER)]
+    return due, [*_together(older, _FEW_TIMES * _TOGETHER), *_together(newest, _TOGETHER)]
 
 
 def _together(hours: Iterable[int], most: int) -> Iterator[list[int]]:

@@ -114,7 +114,7 @@ def stuck(given: Inputs) -> Look:
         found.append(
             Found(
                 Series(Kind.STUCK, Subject(type="task", name=str(task), environment=environment)),
-                None, int(runs["since_ns"].min()), given.to_ns, "ns",  # type: ignore[arg-type]
+                None, int(runs["since_ns"].min()), given.as_of_ns, "ns",  # type: ignore[arg-type]
                 observed=Value(value=float(runs["active_ns"].max()), n=runs.height),  # type: ignore[arg-type]
                 expected=Value(value=float(runs["long_ns"][0])), excess=float(runs.height),
                 facts={"n": runs.height, "usual_n": int(runs["n"][0])},

@@ -53,10 +53,14 @@ def touching(
     return Holding(runs.drop("built_seq"), **parts)
 
 
-def count(h: Handle, from_ns: int, to_ns: int) -> int:
-    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*)."""
-    sql = "SELECT count(*) FROM runs WHERE held_from_ns < $to AND held_until_ns >= $from"
-    return int(h.value(sql, {"from": from_ns, "to": to_ns}))
+def count(h: Handle, from_ns: int, to_ns: int) -> tuple[int, int]:
+    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*), and in how many queues."""
+    sql = (
+        "SELECT count(*), count(DISTINCT (project, queue, environment)) FROM runs "
+        "WHERE held_from_ns < $to AND held_until_ns >= $from"
+    )
+    ((runs, queues),) = h.rows(sql, {"from": from_ns, "to": to_ns})
+    return int(runs), int(queues)
 
 
 def across(h: Handle, *times_ns: int) -> Holding:

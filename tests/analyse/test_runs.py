@@ -289,10 +289,15 @@ def test_a_failed_child_is_final_once_its_waiting_parent_went_on() -> None:
 
 
 def test_clocks_that_run_backwards_never_give_negative_durations() -> None:
-    """A child that seems to start before it was triggered waited 0; an end before the start is no duration."""
+    """A child that seems to start before it was triggered waited 0 and took what it worked; an end before the start is
+    no duration.
+    """
     child = attempt("run_child", 1, -2, 4)
     run = one(build([child], [], _link(run_key=child["run_key"])))
-    assert run["queue_wait_ns"] == 0
+    assert (run["queue_wait_ns"], run["active_ns"], run["end_to_end_ns"]) == (0, 6 * SECOND, 6 * SECOND)
+    child = attempt("run_child", 1, -300, -290)  # ended before it was queued, by its clock
+    run = one(build([child], [], _link(run_key=child["run_key"])))
+    assert (run["queue_wait_ns"], run["active_ns"], run["end_to_end_ns"]) == (0, 10 * SECOND, 10 * SECOND)
     backwards = attempt("r", 1, 5, 4, duration_ns=None)
     assert one(build([backwards], []))["active_ns"] in (0, None)
 

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.analyse import believable as expressions
+from collector.decode.dialects import generic
 from collector.decode.dialects.base import JUDGED
 from collector.model import believable
 from collector.model.believable import LONGEST_MS, MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS, WRAPPED_MS
@@ -70,6 +71,36 @@ def test_other_numbers_have_bounds_too(key: str, column: str, kept: tuple[float,
     for given_, expected in (*zip(kept, kept, strict=True), *((n, None) for n in lost)):
         sent = {"doubleValue": given_} if isinstance(given_, float) else {"intValue": str(given_)}
         assert make({key: sent}, {})[column] == expected
+
+
+@pytest.mark.parametrize("text", ["18446744073709551611", "9223372036854775808", "-9223372036854775809", "9" * 39])
+def test_an_integer_beyond_64_bits_as_text_is_the_double_it_stands_for(text: str) -> None:
+    """It is read as the same number without quotes is, unknown as a wait, and its request is not refused for it."""
+    quoted, bare = (log({"queue_wait_ms": {"intValue": n}, "big": {"intValue": n}}, {}) for n in (text, int(text)))
+    assert quoted == bare
+    assert (quoted["queue_wait_ms"], json.loads(quoted["attributes"])["big"]) == (None, float(text))
+
+
+@pytest.mark.parametrize("key", ["attempt", "queue_wait_ms", "cost_cents", "http_status"])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("12", 12), ("12.0", 12), ("1.2e1", 12), ("-12", None), ("1e400", None), ("9" * 21, None), ("NaN", None),
+     ("-Infinity", None), ("12ms", ...), ("", ...), ("١٢", ...), ("1_2", ...), (" 12", ...)],
+)  # fmt: skip
+def test_a_number_as_text_is_that_number(key: str, sent: str, kept: float | None) -> None:
+    """What cannot be is noted whatever its form; what is no number is none, and no impossible one either."""
+    noted: list[str] = []
+    (value,) = generic.DIALECT.read((key,), {key: sent}, NOW, noted.append)
+    assert value == (None if kept is ... else kept)
+    assert noted == (["number_impossible"] if kept is None else [])
+
+
+@pytest.mark.parametrize("sent", [-0.5, 1.5, 1e300, math.nan])
+def test_a_count_is_whole(sent: float) -> None:
+    """A fraction of an attempt is impossible, and noted."""
+    noted: list[str] = []
+    assert generic.DIALECT.read(("attempt",), {"attempt": sent}, NOW, noted.append) == [None]
+    assert noted == ["number_impossible"]
 
 
 def test_a_dequeue_time_is_one_before_its_span() -> None:

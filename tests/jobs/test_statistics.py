@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,22 @@ def test_what_all_jobs_have_settled_is_not_kept(jobs: Jobs) -> None:
     jobs.work(T0 + 400 * 24 * 3600 * SECOND)
     assert jobs.table("run_changes").is_empty()
     assert jobs.table("before_runs").is_empty()
+
+
+def test_long_runs_in_many_queues_are_counted_a_few_hours_at_a_time(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One turn writes no more levels than its bound, so that nobody waits for the writer; in the end all are there."""
+    monkeypatch.setattr("collector.jobs.levels._MOST_CELLS", 60)
+    spans = [("spans", attempt(f"r{i}", 1, 0, 100 * HOUR, task_id="send", queue=f"q{i}")) for i in range(20)]
+    as_of_ns = T0 + round(101 * HOUR) * SECOND
+    store(jobs.database, 1, spans, as_of_ns)
+    jobs.work(as_of_ns, statistics=False)
+    rows = [0]
+    while jobs.runner.run(as_of_ns):
+        rows.append(jobs.table("queue_levels").height)
+    assert (
+        max(after - before for before, after in pairwise(rows)) <= 60 * 13
+    )  # a bucket in which the level changes has two rows
+    assert len(rows) > 20
+    same(jobs.statistics(), recomputed(jobs, as_of_ns))

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.control.senders import Sender
 from collector.doctor import connect, ports
-from collector.doctor.clocks import clock
+from collector.doctor.clocks import clock, skews
 from tests.ops import traffic
 from tests.ops.doctors import Doctor, checks, free_ports
 from tests.ops.traffic import post
@@ -179,6 +179,18 @@ def test_how_far_a_clock_is_off_can_be_read(behind_ns: int, told: str) -> None:
     """It is told in the unit that fits, days for records that are replayed."""
     (_, found) = clock([Sender("http", "logs", "json", "js", "1", "", "", "", behind_ns=behind_ns)])
     assert told in found.message
+
+
+def test_clocks_of_one_name_are_told_once() -> None:
+    """Of many alike the one that is off most stands for all, ahead and behind apart."""
+    rows = [{"service_name": "shop", "resource_id": f"{n:08d}", "behind_ns": n * 10**10} for n in (1, 3, 2, -4, -5)]
+    told = [check.message for check in skews(rows)]
+    assert [message.partition(" this one")[0] for message in told] == [
+        "the clock of shop (2 of that name) is ahead of",
+        "the clock of shop (3 of that name) is behind",
+    ]
+    assert "50.0 s" in told[0]
+    assert "30.0 s" in told[1]
 
 
 def test_what_is_being_started_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

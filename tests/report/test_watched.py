@@ -29,6 +29,9 @@ def test_a_run_that_is_stuck_is_told_with_how_long_is_usual(counts: pl.DataFrame
     (anomaly,) = made(inputs(counts, NOW, stuck=stuck)).anomalies
     assert anomaly.title == "2 runs of task-1 are stuck: at work for 3.0 h, usually at most 6.0 min"
     assert "It goes on." in anomaly.text
+    given = inputs(counts, NOW, stuck=stuck.with_columns(since_ns=START + NOW * HOUR_NS + MINUTE_NS))
+    (anomaly,) = made(given).anomalies  # which began after the last hour that is judged
+    assert (anomaly.span.from_ns, anomaly.span.to_ns) == (START + NOW * HOUR_NS + MINUTE_NS, given.as_of_ns)
 
 
 def test_a_queue_that_is_full_while_runs_wait_is_told(counts: pl.DataFrame) -> None:

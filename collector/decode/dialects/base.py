@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ Note = Callable[[str], None]
 """Counts a key of `notes.NOTED`."""
 Judge = Callable[[Any, int], str]
 """(value, time of its record in ns) → why it cannot be, empty when it can."""
-_NO_NUMBER = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,9})?|Infinity)|NaN", re.ASCII)
 
 
 def text(value: Any) -> str | None:
@@ -29,23 +30,22 @@ def text(value: Any) -> str | None:
 
 
 def integer(value: Any) -> int | float | None:
-    """Return an integer, also from its digits or an integral double; a double that is no number as it is."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int):
+    """Return an integer, also from its digits or an integral double; NaN for a number that is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
-        return int(value)
-    return number(value) if isinstance(value, dict) else None
+    found = number(value)
+    if found is None or found.is_integer() or math.isinf(found):
+        return found if found is None or math.isinf(found) else int(found)
+    return math.nan
 
 
 def number(value: Any) -> float | None:
-    """Return a double."""
+    """Return a double, also from its digits; None for what is no number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    return _NO_NUMBER.get(str(value.get("doubleValue"))) if isinstance(value, dict) and len(value) == 1 else None
+        return float(value) + 0.0  # no negative zero
+    if isinstance(value, dict) and len(value) == 1:
+        value = value.get("doubleValue")  # as what JSON has no number for is kept
+    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
 
 
 def boolean(value: Any) -> bool | None:
