@@ -18,17 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from collector.cli import recordings
-from collector.cli.check import frames as frames_of
 from collector.decode import Batch
+from collector.jobs.recording import recording
 from collector.journal.reader import Reader
 from collector.journal.writer import Journal
 from collector.model.signals import LOGS
 from collector.rules import catalogue, engine
 from collector.rules.frames import Frames
 from collector.rules.profiles import choose
-from collector.settings import Limits, Rules, Runs, Store
+from collector.settings import Limits, Rules, Settings, Store
 from collector.store import apply
 from collector.store.database import Database
 
@@ -47,7 +48,7 @@ def cpu(work: Callable[[], object], repeat: int) -> float:
     return best
 
 
-def ingest(directory: Path) -> tuple[float, dict[str, pl.DataFrame]]:
+def ingest(directory: Path) -> tuple[float, dict[str, pa.Table]]:
     """Return the CPU seconds a log record costs through decode, journal and apply, and the decoded tables."""
     requests = [r for r in recordings.read(str(SAMPLE)) if r.signal is LOGS]
     journal = Journal.open(directory)
@@ -65,12 +66,8 @@ def ingest(directory: Path) -> tuple[float, dict[str, pl.DataFrame]]:
     took = time.process_time() - began
     for request in requests:
         whole.add(request.signal, request.encoding, request.body, project="default", received_ns=time.time_ns())
-    frames: dict[str, pl.DataFrame] = {}
-    for name, table in whole.tables().items():
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        frames[name] = frame
-    return took / frames["logs"].height, frames
+    tables = whole.tables()
+    return took / tables["logs"].num_rows, tables
 
 
 def many(frames: Frames) -> Frames:
@@ -90,7 +87,9 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
         stored_s, tables = ingest(Path(scratch))
-    frames = many(frames_of(tables, Runs(), {}))
+    with recording(Settings()) as sample:
+        sample.add(tables, time.time_ns())
+        frames = many(sample.frames("default"))
     n = frames.logs.height
     chosen = choose(catalogue.RULES, Rules())
     record = [c for c in chosen if c.rule.grain == "record"]

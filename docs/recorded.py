@@ -13,10 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from collector.cli.check import read
+from collector.cli import check
 from collector.model.shown import codes
 from collector.rules import catalogue, render
-from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.settings import Settings
 
@@ -30,8 +29,7 @@ Reason = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
 def found(path: Path) -> tuple[pl.DataFrame, str]:
     """Return the findings on a recording, and what was looked at."""
     settings = Settings()
-    frames = read((str(path),), settings)
-    return evaluate(frames, choose(catalogue.RULES, settings.rules)), render.looked_at(frames)
+    return check.findings((str(path),), settings, choose(catalogue.RULES, settings.rules))
 
 
 def _keys(sample: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -15,11 +14,12 @@ from collector.model.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
-    from collector.rules.frames import Frames
+    from collector.jobs.recording import Recording
     from collector.rules.profiles import Chosen
-    from collector.settings import Runs, Settings
+    from collector.settings import Settings
 
 Format = Literal["text", "json", "markdown"]
+PROJECT = "default"
 FailOn = Literal["error", "warning", "info", "never"]
 
 
@@ -59,9 +59,7 @@ def check(
     if input and (since or url):
         raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
     if input:
-        frames = read(input, settings)
-        found = _judged(frames, chosen)
-        looked_at = render.looked_at(frames)
+        found, looked_at = findings(input, settings, chosen)
     else:
         if profile or strict:
             option = "--profile" if profile else "--strict"
@@ -81,20 +79,29 @@ def check(
     return 1 if render.reaches(found, fail_on) else 0
 
 
-def _judged(frames: Frames, chosen: list[Chosen]) -> pl.DataFrame:
-    """Return what the rules find; say on stderr which of them failed on what, and judged the rest."""
+def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
+    """Return what the rules find in *files*, and what was looked at.
+
+    Says on stderr which rules failed on what, and judged the rest.
+    """
     import polars as pl
 
     from collector.jobs.judging import spared
+    from collector.jobs.recording import recording
+    from collector.rules import render
     from collector.rules.engine import evaluate
-    from collector.rules.findings import SCHEMA, ranked
+    from collector.rules.findings import CONTRIBUTION
     from collector.store.aside import reason
 
-    found = spared(evaluate, frames, chosen)
-    for code, piece, why in found.left:
-        what = f"run {piece[1]}" if piece else "these records"
-        print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
-    return ranked(pl.concat(found.rows)) if found.rows else pl.DataFrame(schema=SCHEMA)
+    with recording(settings) as of_files:
+        read(files, settings, of_files)
+        frames = of_files.frames(PROJECT)
+        found = spared(evaluate, frames, chosen)
+        for code, piece, why in found.left:
+            what = f"run {piece[1]}" if piece else "these records"
+            print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
+        rows = pl.concat(found.rows or [pl.DataFrame(schema=CONTRIBUTION)])
+        return of_files.findings(rows, PROJECT), render.looked_at(frames)
 
 
 def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:
@@ -111,7 +118,7 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) ->
         rows = Client(where).findings(since=since)["findings"]
     except ApiError as e:
         raise UsageError(f"--since {since}: {e.message}.") from None
-    kept = [{**row, "project": "default", "samples": json.dumps(row["samples"])} for row in rows]
+    kept = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in rows]
     return pl.DataFrame([row for row in kept if row["code"] in codes], schema=SCHEMA)
 
 
@@ -119,8 +126,8 @@ def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
 
 
-def read(files: tuple[str, ...], settings: Settings) -> Frames:
-    """Return the records of *files* and the run model they make, as of when everything in them is over."""
+def read(files: tuple[str, ...], settings: Settings, into: Recording) -> None:
+    """Store the records of *files*, as if all of them had arrived now; raise UsageError for what cannot be read."""
     import time
 
     from collector.cli import recordings
@@ -132,75 +139,7 @@ def read(files: tuple[str, ...], settings: Settings) -> Frames:
     for path in files:
         for number, request in enumerate(recordings.read(path), 1):
             try:
-                batch.add(request.signal, request.encoding, request.body, project="default", received_ns=now)
+                batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
                 raise UsageError(f"{path}: request {number}: {e.message}; give a recording of valid OTLP.") from None
-    return frames(
-        {name: _polars(table) for name, table in batch.tables().items()}, settings.runs, settings.queues.limits
-    )
-
-
-def _polars(table: object) -> pl.DataFrame:
-    import polars as pl
-
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-def frames(tables: dict[str, pl.DataFrame], settings: Runs, limits: Mapping[str, object]) -> Frames:
-    """Return what rules look at, from decoded wire *tables*; the clock stands where every run has had its time."""
-    import polars as pl
-    import pyarrow as pa
-
-    from collector.analyse import evidence, links, runs
-    from collector.model.tables import WIRE
-    from collector.rules.frames import Frames, stated_limits
-
-    def table(name: str) -> pl.DataFrame:
-        found = tables.get(name)
-        if found is None:
-            found = _polars(pa.Table.from_batches([], WIRE[name]))
-        return found.with_columns(seq=pl.lit(1, pl.Int64), row=pl.int_range(pl.len(), dtype=pl.Int64))
-
-    raw_spans = table("spans")
-    raw_logs = links.adopt(raw_spans, table("logs"))
-    in_runs = pl.col("run_key").is_not_null()
-    newest = max((_newest(raw_spans), _newest(raw_logs)))
-    stale_ns = int(settings.stale.total_seconds() * 1e9)
-    as_of_ns = newest + stale_ns + 1
-    built = runs.build(
-        raw_spans.filter(in_runs),
-        raw_logs.filter(in_runs),
-        links.find(raw_spans, raw_logs),
-        as_of_ns=as_of_ns,
-        grace_ns=int(settings.retry_grace.total_seconds() * 1e9),
-        stale_ns=stale_ns,
-    )
-    spans, logs, _ = runs.records(raw_spans.filter(in_runs), raw_logs.filter(in_runs))
-    loose_spans, loose_logs, _ = runs.records(raw_spans.filter(~in_runs), raw_logs.filter(~in_runs))
-    # Outside a run there is nothing to count attempts by.
-    loose_logs = loose_logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))
-    return Frames(
-        logs=pl.concat([logs, loose_logs]),
-        spans=pl.concat([spans, loose_spans]),
-        scopes=table("scopes"),
-        resources=table("resources"),
-        runs=built.runs,
-        attempts=built.attempts,
-        phases=built.phases,
-        waits=built.waits,
-        as_of_ns=as_of_ns,
-        repeats=evidence.repeats(raw_spans, raw_logs),
-        limits=stated_limits(limits),
-    )
-
-
-def _newest(frame: pl.DataFrame) -> int:
-    import polars as pl
-
-    if frame.is_empty():
-        return 0
-    ends = [c for c in ("time_unix_nano", "end_time_unix_nano") if c in frame.columns]
-    newest = frame.select(pl.max_horizontal(pl.col(c).max() for c in ends)).item()
-    return min(int(newest or 0), 2**62)
+    into.add(batch.tables(), now)

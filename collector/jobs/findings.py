@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import polars as pl
 
-from collector.analyse import evidence, runs
+from collector.jobs import seen
 from collector.jobs.asides import patience
 from collector.jobs.beside import Rare
 from collector.jobs.judging import RUN, spared
@@ -116,7 +116,7 @@ class Findings:
         began = time.monotonic()
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
-        loose = self._loose(h, since, frames)
+        loose = seen.of_no_run(frames, stored.loose_logs(h, since, _MOST_LOOSE))
         found = spared(engine.together, frames, self._together)
         alone = spared(engine.alone, loose, self._records, by=["seq", "row"])
         self._left = [
@@ -169,19 +169,4 @@ class Findings:
         self._frames(tables, as_of_ns)
 
     def _frames(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> Frames:
-        spans, logs, _ = runs.records(tables["spans"], tables["logs"])
-        return Frames(
-            spans=spans, logs=logs, scopes=tables["scopes"], resources=tables["resources"], runs=tables["runs"],
-            attempts=tables["attempts"], phases=tables["phases"], waits=tables["waits"], as_of_ns=as_of_ns, live=True,
-            repeats=evidence.repeats(tables["spans"], tables["logs"]), limits=self._limits,
-        )  # fmt: skip
-
-    def _loose(self, h: Handle, since_ns: int, frames: Frames) -> Frames:
-        raw = stored.loose_logs(h, since_ns, _MOST_LOOSE)
-        spans, logs, _ = runs.records(frames.spans.clear(), raw)
-        logs = logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))
-        return Frames(
-            spans=spans, logs=logs, scopes=frames.scopes, resources=frames.resources, runs=frames.runs.clear(),
-            attempts=frames.attempts.clear(), phases=frames.phases.clear(), waits=frames.waits.clear(),
-            as_of_ns=frames.as_of_ns,
-        )  # fmt: skip
+        return replace(seen.frames(tables, as_of_ns, live=True), limits=self._limits)

@@ -16,6 +16,11 @@ from collector.store.database import Handle
 DAY_NS = 86_400 * 10**9
 
 
+def all_of(h: Handle, project: str) -> pl.DataFrame:
+    """Return all findings (`rules.findings.SCHEMA`) of *project*, each as new."""
+    return told(stored.grouped(h, project, 0), stored.totals(h, project, 0), catalogue.RULES)
+
+
 def findings(
     h: Handle,
     project: str,

@@ -1,7 +1,7 @@
-"""Run the rules: record rules on cells in one pass, frame rules one by one, all grouped to findings.
+"""Run the rules: record rules on cells in one pass, frame rules one by one.
 
-Enter: `Frames` of whole runs and the chosen rules. Leave: findings (`findings.SCHEMA`), the same whatever the order
-of the records. Reads no clock and no store.
+Enter: `Frames` of whole runs and the chosen rules. Leave: what each run adds to findings (`findings.CONTRIBUTION`), the
+same whatever the order of the records; `store.findings.grouped` sums it up. Reads no clock and no store.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ _CODE = "code"
 
 
 def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
-    """Return the findings of the *chosen* rules on *frames*."""
-    chosen = list(chosen)
-    frames, flagged, hits = _judge(frames, chosen)
-    return findings.build(frames, frames.own, flagged, hits, {c.rule.code: c.rule for c in chosen})
+    """Return all that runs, each by itself and together, add to the findings of the *chosen* rules."""
+    frames, flagged, hits = _judge(frames, list(chosen))
+    return findings.by_run(frames.own, flagged, hits)
 
 
 def alone(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:

@@ -13,7 +13,6 @@ import msgspec
 import polars as pl
 
 from collector.rules import personal, privacy
-from collector.rules.frames import Frames
 from collector.rules.rule import SEVERITIES, Rule
 
 FLAGGED = pl.Schema(
@@ -46,20 +45,6 @@ IDENTITY = ["project", "code", "severity", "task_id", "operation", "key"]
 """What makes a finding the same finding the next time."""
 _SAMPLES = 3
 _LONGEST = 2_000
-_MOST_GROUPS = 50
-"""Distinct operations or keys told apart per rule and task; the rest is one finding."""
-
-
-def build(
-    frames: Frames, prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame, rules: Mapping[str, Rule]
-) -> pl.DataFrame:
-    """Return findings (`SCHEMA`), the most severe and frequent first."""
-    grouped = pl.concat([_of_records(prepared, _folded(flagged)), _of_hits(hits)], how="diagonal_relaxed")
-    totals = frames.runs.group_by("project", "task_id").agg(
-        of_runs=pl.len().cast(pl.Int64), task_file=pl.col("task_file").drop_nulls().min()
-    )
-    found = grouped.with_columns(samples=pl.Series(_samples(frames, prepared, grouped), dtype=pl.Object))
-    return told(found, totals, rules)
 
 
 def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
@@ -109,61 +94,6 @@ def _without_values(name: str) -> pl.Expr:
     return pl.col(name).map_elements(personal.redact, return_dtype=pl.String)
 
 
-def _folded(flagged: pl.DataFrame) -> pl.DataFrame:
-    """Make one finding of the operations and keys beyond the `_MOST_GROUPS` most frequent of a rule and task."""
-    group = ["project", "code", "severity", "task_id"]
-    counts = (
-        flagged.group_by(*group, "operation", "key")
-        .agg(n=pl.col("rows").list.len().sum())
-        .sort("n", "operation", "key", descending=[True, False, False], nulls_last=True)
-        .with_columns(place=pl.int_range(pl.len()).over(group))
-    )
-    rest = counts.filter(pl.col("place") >= _MOST_GROUPS).select(*group, "operation", "key", rest=pl.lit(True))
-    if rest.is_empty():
-        return flagged
-    return (
-        flagged.join(rest, on=[*group, "operation", "key"], how="left", nulls_equal=True)
-        .with_columns(
-            pl.when(pl.col("rest").is_null()).then(pl.col(c)).alias(c) for c in ("operation", "key")
-        )
-        .drop("rest")
-    )  # fmt: skip
-
-
-def _of_records(prepared: pl.DataFrame, flagged: pl.DataFrame) -> pl.DataFrame:
-    """Return record findings: the rows of a finding's cells, each once, summed up."""
-    facts = prepared.select("run_key", "time_ns", "version")
-    rows = flagged.select(*IDENTITY, at="rows").explode("at")
-    if rows["at"].n_unique() < rows.height:
-        rows = rows.unique([*IDENTITY, "at"])
-    picked = facts[rows["at"]] if rows.height else facts.clear()
-    return (
-        rows.hstack(picked)
-        .group_by(IDENTITY)
-        .agg(
-            count=pl.len().cast(pl.Int64),
-            runs=pl.col("run_key").drop_nulls().n_unique().cast(pl.Int64),
-            first_seen_ns=pl.col("time_ns").min(),
-            last_seen_ns=pl.col("time_ns").max(),
-            since_version=_earliest_version(),
-            at=pl.col("at"),
-        )
-    )
-
-
-def _of_hits(hits: pl.DataFrame) -> pl.DataFrame:
-    """Return frame findings: hits summed up."""
-    return hits.group_by(IDENTITY).agg(
-        count=pl.col("count").sum().cast(pl.Int64),
-        runs=pl.col("run_key").drop_nulls().n_unique().cast(pl.Int64),
-        first_seen_ns=pl.col("time_ns").min(),
-        last_seen_ns=pl.col("time_ns").max(),
-        since_version=_earliest_version(),
-        details=pl.col("detail").drop_nulls().unique().sort().head(_SAMPLES),
-        places=pl.struct("table", "seq", "row", "time_ns").filter(pl.col("row").is_not_null()).unique(),
-    )
-
-
 def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
     """Return what each run adds to findings (`CONTRIBUTION`)."""
     rows = flagged.select(*IDENTITY, at="rows").explode("at").unique([*IDENTITY, "at"], maintain_order=True)
@@ -194,29 +124,6 @@ def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) ->
 
 def _earliest_version() -> pl.Expr:
     return pl.col("version").filter(pl.col("time_ns") == pl.col("time_ns").min()).drop_nulls().min()
-
-
-def _samples(frames: Frames, prepared: pl.DataFrame, grouped: pl.DataFrame) -> list[list[dict[str, Any]]]:
-    """Return up to three records of each finding, the earliest first."""
-    lookup = {"logs": frames.logs, "spans": frames.spans}
-    order = prepared.select("time_ns", "body", "attributes").with_row_index("i") if prepared.height else None
-    found: list[list[dict[str, Any]]] = []
-    for f in grouped.iter_rows(named=True):
-        chosen: list[dict[str, Any]] = []
-        at = f.get("at")
-        if at is not None and order is not None:
-            firsts = (
-                order[at] if len(at) <= _SAMPLES else order[at].bottom_k(_SAMPLES, by=["time_ns", "body", "attributes"])
-            )
-            firsts = firsts.sort("time_ns", "body", "attributes", nulls_last=True)
-            chosen = prepared[firsts["i"]].to_dicts()
-        elif f.get("places"):
-            places = sorted(f["places"], key=lambda p: (p["time_ns"] or 0, p["seq"], p["row"]))[:_SAMPLES]
-            for place in places:
-                source = lookup[place["table"]]
-                chosen += source.filter((pl.col("seq") == place["seq"]) & (pl.col("row") == place["row"])).to_dicts()
-        found.append(chosen)
-    return found
 
 
 def _shown(records: Iterable[Mapping[str, Any]]) -> str:

@@ -42,12 +42,13 @@ def whole(h: Handle, memory: Memory | None, keys: pl.DataFrame) -> dict[str, pl.
     if not recent or not rest.is_empty():
         recent.append(_stored(h, Places(h, memory), rest))
     tables = {name: pl.concat(found[name] for found in recent) for name in ("spans", "logs", *BUILT)}
-    ids = pl.concat([tables["spans"].select("project", "resource_id"), tables["logs"].select("project", "resource_id")])
-    return {
-        **tables,
-        "scopes": h.frame("SELECT * FROM scopes"),
-        "resources": h.frame("SELECT * FROM resources SEMI JOIN ids USING (project, resource_id)", ids=ids.unique()),
-    }
+    return {**tables, "scopes": h.frame("SELECT * FROM scopes"), "resources": _resources(h, tables)}
+
+
+def _resources(h: Handle, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the resources that the raw `spans` and `logs` of *tables* stand on."""
+    ids = pl.concat([tables[name].select("project", "resource_id") for name in ("spans", "logs")]).unique()
+    return h.frame("SELECT * FROM resources SEMI JOIN ids USING (project, resource_id)", ids=ids)
 
 
 def some_of(tables: dict[str, pl.DataFrame], runs: list[tuple[str, str]]) -> dict[str, pl.DataFrame]:
@@ -72,12 +73,43 @@ def _stored(h: Handle, places: Places, keys: pl.DataFrame) -> dict[str, pl.DataF
     return found
 
 
-def loose_logs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
-    """Return the newest logs received since *since_ns* that no run has, at most *most*."""
-    return h.frame(
+def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
+    """Return the newest raw `logs` received since *since_ns* that no run has, at most *most*, as `loose` does."""
+    logs = h.frame(
         "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
         "WHERE l.run_key IS NULL AND l.received_ns >= $since ORDER BY l.seq DESC, l.row DESC LIMIT $most",
         {"since": since_ns, "most": most},
+    )
+    found = {"spans": h.frame("SELECT * FROM spans LIMIT 0"), "logs": logs}
+    return {**found, "resources": _resources(h, found)}
+
+
+def loose(h: Handle, project: str) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of *project* that no run has, and the `resources` they stand on."""
+    found = {
+        "spans": h.frame("SELECT * FROM spans WHERE project = $project AND run_key IS NULL", {"project": project}),
+        "logs": h.frame(
+            "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
+            "WHERE l.project = $project AND l.run_key IS NULL",
+            {"project": project},
+        ),
+    }
+    return {**found, "resources": _resources(h, found)}
+
+
+def newest_ns(h: Handle, project: str) -> int:
+    """Return the latest time that a record of *project* states, 0 when there is none; no later than clocks can say."""
+    return int(
+        h.value(
+            """
+            SELECT least(max(ns), $last)::BIGINT FROM (
+                SELECT time_unix_nano AS ns FROM logs WHERE project = $project
+                UNION ALL SELECT end_time_unix_nano FROM spans WHERE project = $project
+            )
+            """,
+            {"project": project, "last": 2**62},
+        )
+        or 0
     )
 
 
@@ -163,7 +195,7 @@ def grouped(
             FROM own o JOIN ranked r
               ON r.code = o.code AND r.severity = o.severity AND r.task_id IS NOT DISTINCT FROM o.task_id
              AND r.operation IS NOT DISTINCT FROM o.operation AND r.key IS NOT DISTINCT FROM o.key
-            WHERE o.last_seen_ns >= $since
+            WHERE coalesce(o.last_seen_ns >= $since, true)
         )
         SELECT project, code, severity, task_id, operation, key, sum(count)::BIGINT AS count,
                count(DISTINCT run_key) AS runs, min(first_seen_ns) AS first_seen_ns,
@@ -185,20 +217,21 @@ def grouped(
 
 
 def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict[str, Any]]]:
-    """Return the raw records at *places*."""
+    """Return the raw records at *places*, each with its own `time_ns`."""
     wanted = pl.DataFrame(
         [(*_place(text), i) for i, texts in enumerate(places) for text in texts],
         schema={"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64, "finding": pl.Int64},
         orient="row",
     )
     found: list[list[dict[str, Any]]] = [[] for _ in places]
-    for table in ("logs", "spans"):
+    for table, own_time in (("logs", "time_unix_nano"), ("spans", "start_time_unix_nano")):
         own = wanted.filter(pl.col("table") == table)
         if own.is_empty():
             continue
         seqs = ", ".join(str(n) for n in sorted(set(own["seq"].to_list())))
         rows = h.frame(
-            f"SELECT w.finding, w.time_ns, t.* FROM {table} t JOIN own w USING (seq, row) "  # noqa: S608 -- names and numbers of ours
+            f"SELECT w.finding, exact_ns(t.time_source, t.{own_time}, t.time, t.received_ns) AS time_ns, t.* "  # noqa: S608 -- names and numbers of ours
+            f"FROM {table} t JOIN own w USING (seq, row) "
             f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.time_ns, t.seq, t.row",
             {"project": project},
             own=own,

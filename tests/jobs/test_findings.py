@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from collector.cli.check import read
+from collector.cli import check
 from collector.cli.recordings import Recorded, newest_ns
 from collector.cli.recordings import read as recordings
 from collector.control import Control
@@ -21,7 +21,6 @@ from collector.jobs.runs import RunsJob
 from collector.report import conventions
 from collector.rules import catalogue
 from collector.rules.cases import log
-from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.settings import Runs, Settings
 from collector.store import findings as stored
@@ -95,7 +94,7 @@ def agree(requests: Sequence[Recorded], path: Path) -> pl.DataFrame:
     given = Settings()
     last = max(newest_ns(r) for r in requests)
     _, public = kept([requests], each=1, at=last + int(given.runs.stale.total_seconds()) * SECOND + SECOND)
-    checked = evaluate(read((str(path),), given), choose(catalogue.RULES, given.rules))
+    checked, _ = check.findings((str(path),), given, choose(catalogue.RULES, given.rules))
     told = [*_ADDED, "message", "remedy"]
     assert_frame_equal(public.select(told), checked.select(told), check_row_order=False)
     return public

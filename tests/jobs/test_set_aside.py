@@ -17,6 +17,7 @@ from collector.analyse import calls, cohorts, durations, inference, runs, slots,
 from collector.cli import check
 from collector.control import Control
 from collector.jobs import asides, facts, report
+from collector.jobs.recording import recording
 from collector.jobs.runner import LEVELS, Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
@@ -547,11 +548,12 @@ def _tasks(given: Any) -> list[str]:
 
 def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     """`runwell check` says which rule could not judge which run, and tells everything else as it would have."""
-    frames = check.read((str(TRIGGER_DEV / "http-proto.jsonl.gz"),), Settings())
-    chosen = choose(catalogue.RULES, Settings().rules)
-    whole = check._judged(frames, chosen)
+    files, chosen = (str(TRIGGER_DEV / "http-proto.jsonl.gz"),), choose(catalogue.RULES, Settings().rules)
+    whole, _ = check.findings(files, Settings(), chosen)
     original = engine._frame_hits
-    run = frames.runs.sort("run_key")["run_key"][0]
+    with recording(Settings()) as of_files:
+        check.read(files, Settings(), of_files)
+        run = of_files.frames(check.PROJECT).runs["run_key"].min()
 
     def trap(given: Any, some: list[Any], parts: Any) -> Any:
         if any(c.rule.code == "PHA002" for c in some) and run in given.runs["run_key"]:
@@ -560,7 +562,7 @@ def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.Capture
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_frame_hits", trap)
-        found = check._judged(frames, chosen)
+        found, _ = check.findings(files, Settings(), chosen)
     assert capsys.readouterr().err == f"runwell: PHA002: run {run} could not be judged (ValueError: cannot be)\n"
     others = pl.col("code") != "PHA002"
     assert found.filter(others).equals(whole.filter(others))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import polars as pl
 
-from collector.cli.check import frames as frames_of
 from collector.decode import Batch
+from collector.jobs.recording import Recording, recording
 from collector.model.signals import LOGS, TRACES
 from collector.rules import catalogue
 from collector.rules.engine import evaluate
 from collector.rules.frames import Frames
-from collector.rules.profiles import choose
+from collector.rules.profiles import Chosen, choose
 from collector.rules.rule import Case, Rule
-from collector.settings import Limits, RuleOverride, Rules, Runs
+from collector.settings import Limits, RuleOverride, Rules, Settings
 
 T0 = 1_790_000_000 * 10**9
 NUMBERS = {"debug": 5, "info": 9, "warn": 13, "error": 17, "Log": 9, "Warn": 13, "Error": 17}
@@ -94,15 +97,32 @@ def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, 
     """Return what rules see of these records; each arrives when it ends."""
     batch = Batch(Limits())
     logs, spans = list(logs), list(spans)
+    project = f"case-{next(_number)}"
     ends = [r["at"] for r in logs] + [r["end"] for r in spans]
     for (signal, body), end in zip(requests(logs, spans), ends, strict=True):
-        batch.add(signal, "json", body, project="default", received_ns=T0 + round(end * 1e9) + 10**9)
-    tables = {}
-    for name, table in batch.tables().items():
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        tables[name] = frame
-    return frames_of(tables, Runs(), {})
+        batch.add(signal, "json", body, project=project, received_ns=T0 + round(end * 1e9) + 10**9)
+    if tables := batch.tables():
+        _store().add(tables, T0)
+    return _store().frames(project)
+
+
+def findings(seen: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+    """Return the findings of the *chosen* rules on what `frames` made."""
+    project = f"case-{next(_number)}"
+    for rows in (seen.runs, seen.logs, seen.spans):
+        project = rows["project"][0] if rows.height else project
+    return _store().findings(evaluate(seen, chosen), project).with_columns(project=pl.lit("default"))
+
+
+_number = itertools.count()
+
+
+@cache
+def _store() -> Recording:
+    """Return a recording that all cases share, each as a project of its own: opening one takes longer than a case."""
+    opened = recording(Settings())
+    atexit.register(opened.__exit__, None, None, None)
+    return opened.__enter__()
 
 
 def of_case(case: Case) -> Frames:
@@ -130,4 +150,4 @@ def settings(rule: Rule, case: Case) -> Rules:
 
 def check(rule: Rule, case: Case) -> pl.DataFrame:
     """Return the findings of *rule* on *case*."""
-    return evaluate(of_case(case), choose(catalogue.RULES, settings(rule, case)))
+    return findings(of_case(case), choose(catalogue.RULES, settings(rule, case)))

@@ -9,11 +9,10 @@ import pytest
 
 from collector.rules import catalogue, outline, privacy
 from collector.rules.cases import log
-from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.rules.rule import Case, Rule
 from collector.settings import Rules
-from tests.rules.tell import check, frames
+from tests.rules.tell import check, findings, frames
 
 CASES = [(rule, case) for rule in catalogue.RULES.values() if rule.family == "PII" for case in rule.bad]
 VALUES = (
@@ -42,7 +41,7 @@ def test_no_finding_of_any_rule_contains_a_value() -> None:
     record = log(f"{mail}_started", orderId=1, userMail=mail, to=[mail], note={"cc": mail, mail: 1}, **{mail: "x"})
     said = log(f"sending mail to {mail}", level="error", sentTo=mail)
     others = [c for c in choose(catalogue.RULES, Rules(strict=True)) if c.rule.family != "PII"]
-    found = evaluate(frames([record, said]), others)
+    found = findings(frames([record, said]), others)
     assert {"KEY001", "MSG001"} <= set(found["code"])
     assert found["samples"].str.contains("[email]", literal=True).any()
     assert mail not in found.write_json()

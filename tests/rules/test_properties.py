@@ -8,11 +8,10 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.semconv import attributes as semconv_attributes
-from tell import frames
+from tell import findings, frames
 
 from collector.rules import catalogue, words
 from collector.rules.cases import attempt, log, span, trigger
-from collector.rules.engine import evaluate
 from collector.rules.findings import SCHEMA
 from collector.rules.frames import Frames
 from collector.rules.guideline import SENTENCES, UNOBSERVABLE
@@ -82,7 +81,7 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 def judged(seen: Frames, chosen: Any = EVERY) -> list[dict[str, Any]]:
     """Return findings without the samples, whose order of arrival columns is not part of them."""
-    return evaluate(seen, chosen).to_dicts()
+    return findings(seen, chosen).to_dicts()
 
 
 @FEW
@@ -104,7 +103,7 @@ def test_any_telemetry_is_judged_the_same_in_any_order_and_twice(
 
 def test_nothing_gives_nothing() -> None:
     """Without records there are no findings, in the shape that findings have."""
-    empty = evaluate(frames(), EVERY)
+    empty = findings(frames(), EVERY)
     assert empty.is_empty()
     assert empty.schema == SCHEMA
 
@@ -162,7 +161,7 @@ def test_profiles_name_rules_and_options_that_exist() -> None:
 def test_findings_are_the_same_frame_whatever_rules_are_chosen() -> None:
     """Choosing one rule gives its part of what all give."""
     logs = [log("orderStarted", orderId="o", without=("request_id",)), log("x_y_started", 1, reqId="r")]
-    everything = evaluate(frames(logs), DEFAULT)
+    everything = findings(frames(logs), DEFAULT)
     for code in set(everything["code"]):
-        alone = evaluate(frames(logs), choose(catalogue.RULES, Rules(select=(code,))))
+        alone = findings(frames(logs), choose(catalogue.RULES, Rules(select=(code,))))
         assert alone.equals(everything.filter(pl.col("code") == code))

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import polars as pl
+from tell import findings as findings_of
 from tell import frames
 
 from collector.rules import catalogue, outline, render
 from collector.rules.cases import log
-from collector.rules.engine import evaluate
 from collector.rules.profiles import choose
 from collector.settings import Settings
 from docs import recorded
@@ -54,7 +54,7 @@ def test_the_first_thing_a_report_says_is_what_runs_do_wrong() -> None:
 def test_a_report_shows_no_personal_data() -> None:
     """What a privacy rule finds is nowhere in text or Markdown, whichever rule shows the record."""
     logs = [log("Sent to jo@firma.at", note="jo@firma.at", userId=1), log("mail_send_started", 1, email="x@firma.at")]
-    findings = evaluate(frames(logs), choose(catalogue.RULES, Settings().rules))
+    findings = findings_of(frames(logs), choose(catalogue.RULES, Settings().rules))
     assert {"PII001", "MSG001", "KEY001"} <= set(findings["code"])
     for report in (render.text(findings, "here"), render.markdown(findings, "here")):
         assert "firma" not in report
