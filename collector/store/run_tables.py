@@ -2,8 +2,8 @@
 
 Called by `jobs.runs` inside one writing transaction: `advance` appends facts and names the dirty runs,
 `records` returns everything known of them, `replace` writes their rows. Decides whose a record is and who triggered
-whom (`run_links`), and nothing else about a run. Nothing here
-reads a table as a whole: journal numbers or `places` bound every look-up.
+whom (`run_links`), and nothing else about a run. Nothing here reads a table as a whole: journal numbers or `places`
+bound every look-up.
 """
 
 from __future__ import annotations

@@ -122,6 +122,21 @@ def test_every_finding_says_what_and_how(column: str) -> None:
     assert PUBLIC.filter(pl.col(column).is_null() | (pl.col(column) == "")).is_empty()
 
 
+def test_a_log_that_names_no_run_is_given_to_the_only_one_with_its_correlation_id(tmp_path: Path) -> None:
+    """Live as in a recording: the guideline's own `_completed` carries `correlation_id` alone, and is no orphan."""
+    ids = {"correlation_id": "c-1"}
+    logs = [
+        log("order_charge_started", run="run_1", ids=ids),
+        log("order_charge_completed", 1, run=None, ids=ids, processing_time_ms=1000, orderId="o-1"),
+        log("order_charge_completed", 2, run=None, ids={"correlation_id": "c-2"}, processing_time_ms=1000),
+    ]
+    path = tmp_path / "logs.jsonl"
+    path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
+    public = agree([*recordings(str(path))], path)
+    (found,) = public.filter(pl.col("code") == "KEY001").to_dicts()
+    assert (found["runs"], found["task_id"]) == (1, "charge-order")
+
+
 def test_findings_and_clean_runs_are_those_of_an_environment(tmp_path: Path) -> None:
     """Of an environment's runs the findings and the runs without an error are told apart from all others'."""
     at = T0 + 100 * SECOND
