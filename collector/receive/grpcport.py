@@ -13,7 +13,7 @@ from collector.receive import gate, recognise
 from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import NoSuchPath, told
-from collector.receive.http import PROJECT
+from collector.receive.owner import owner
 from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
 from collector.telemetry.log import cause
@@ -48,10 +48,11 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
         came = via("grpc", sent.get(gate.AGENT, ""), OWN_HEADER in sent)
         result: Accepted | Exception | None = None
         try:
+            project = owner(sent)
             with admit.hold() as hold:
                 hold.add(len(body))
                 # gRPC has decompressed the message already.
-                accepted = result = await admit.admit(PROJECT, signal, "protobuf", "", body, came)
+                accepted = result = await admit.admit(project, signal, "protobuf", "", body, came)
         except Exception as e:
             result = e
             if not isinstance(e, Refused):

@@ -19,6 +19,7 @@ from collector.receive import cors, recognise
 from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, told
+from collector.receive.owner import owner
 from collector.receive.scrape import Scrape
 from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
@@ -30,8 +31,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-PROJECT = "default"
-"""The tenant of every request until there are access keys."""
 _SLOWEST = 1_024
 """Bytes per second; a body may take `limits.body_time` plus one second for as many bytes."""
 
@@ -148,11 +147,12 @@ class HttpPort:
         stated = asked.headers.get("content-length", "")
         if stated.isdigit() and int(stated) > self._limits.body:
             raise too_large(int(self._limits.body))
+        project = owner(asked.headers)
         with self._admit.hold() as hold:
             whole = await self._whole(body, hold)
             asked.size = len(whole)
             compression = asked.headers.get("content-encoding", "")
-            return await self._admit.admit(PROJECT, signal, asked.encoding, compression, whole, asked.via)
+            return await self._admit.admit(project, signal, asked.encoding, compression, whole, asked.via)
 
     def _note(self, asked: _Asked, result: Accepted | Exception | None) -> None:
         """Keep account of what a request is answered; None where nobody is there to hear it."""
