@@ -89,8 +89,10 @@ def told(error: Exception) -> Told:
     headers: Headers = []
     code = grpc.StatusCode
     match error:
+        # Not retryable: of 4xx only 429 is (OTLP/HTTP, Retryable Response Codes), of the codes below only
+        # RESOURCE_EXHAUSTED, and that with RetryInfo alone (OTLP/gRPC, Failures).
         case TooLarge():
-            http, kind = 413, code.RESOURCE_EXHAUSTED  # without RetryInfo: not retryable
+            http, kind = 413, code.RESOURCE_EXHAUSTED
         case HeadTooLarge():
             http, kind, headers = 431, code.RESOURCE_EXHAUSTED, [_CLOSE]
         case Unsupported():
@@ -107,6 +109,7 @@ def told(error: Exception) -> Told:
             http, kind, headers = 400, code.INVALID_ARGUMENT, [_CLOSE]
         case BadInput():
             http, kind = 400, code.INVALID_ARGUMENT
+        # Retryable, after the delay of Retry-After and RetryInfo (OTLP/HTTP and OTLP/gRPC Throttling).
         case NotNow() | MemoryError():
             http, kind = 503, code.UNAVAILABLE
             # Jitter, so that refused clients do not come back as one.
@@ -115,8 +118,9 @@ def told(error: Exception) -> Told:
             headers = [(b"retry-after", str(round(retry_after_s)).encode())]
             if isinstance(error, Crowded):
                 headers.append(_CLOSE)
+        # Not retryable: a defect of ours, which the same input meets again.
         case _:
-            http, kind = 500, code.INTERNAL  # a defect of ours
+            http, kind = 500, code.INTERNAL
     return Told(http, kind, _status(kind, error, retry_after_s), headers)
 
 
