@@ -68,6 +68,12 @@ async def until_told(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
+def data_directory(path: Path) -> Path:
+    """Return *path*, created for its owner only."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
 def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
     """Return the held lock of *role* in *directory*; raise UsageError if another process holds it for *wait_s*.
 

@@ -10,7 +10,7 @@ from collector.app.web import UvicornChild
 from collector.app.without import without
 from collector.control import Control
 from collector.receive import grpcport
-from collector.receive.admit import Admit, data_directory
+from collector.receive.admit import Admit
 from collector.receive.books import Books
 from collector.receive.errors import written
 from collector.receive.http import HttpPort
@@ -25,7 +25,7 @@ _GRACE_S = 4.0
 async def main(settings: Settings) -> None:
     """Serve until told to stop, then finish what was begun."""
     without("pandas")  # pyarrow would load it with the first request: 1 s of CPU and 50 MB for nothing
-    data_directory(settings.data)
+    child.data_directory(settings.data)
     held = child.lock(settings.data, "receive")
     http_socket = listen.inherited() or listen.bind(settings.host, settings.http_port, "--http-port")
     starting = log.started("receive_start")

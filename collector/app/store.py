@@ -27,7 +27,6 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
 from collector.model.shown import duration
-from collector.receive.admit import data_directory
 from collector.receive.wall import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, salvage, upgrade
@@ -269,7 +268,7 @@ def _upgrading(h: Handle) -> dict[str, Any]:
 
 async def main(settings: Settings) -> None:
     """Keep and answer until told to stop."""
-    data_directory(settings.data)
+    child.data_directory(settings.data)
     held = child.lock(settings.data, "store")
     socket = listen.bind(settings.host, settings.api_port, "--api-port")
     starting = log.started("store_start")

@@ -225,7 +225,7 @@ class Supervisor:
 def _hold(directory: Path, roles: list[str]) -> list[IO[str]]:
     """Return the held locks of *roles* in *directory*, which is made if need be."""
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        child.data_directory(directory)
         # Another supervisor looks for a moment who is there.
         return [child.lock(directory, role + child.SUPERVISOR, wait_s=0.3) for role in roles]
     except OSError as e:

@@ -31,7 +31,7 @@ _SUFFIXES = ("", "-wal", "-shm")
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Tell whether *error* means that the file is damaged, rather than busy, full or out of reach."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
 

@@ -161,7 +161,8 @@ def test_the_journal_says_what_is_behind(told: Any, api: StandIn) -> None:
 @pytest.mark.parametrize(("words", "helps"), receive.REMEDIES)
 def test_why_receive_refuses_has_a_remedy(api: StandIn, words: str, helps: str) -> None:
     """Each reason by which receive is not ready is one that it gives, and is told with its remedy."""
-    gives = (Path(__file__).parents[2] / "collector/receive/admit.py").read_text()
+    room = Path(__file__).parents[2] / "collector/receive"
+    gives = "".join((room / file).read_text() for file in ("writer.py", "watch.py"))
     assert words in gives
     api.reason = f"{words} now; try again"
     (found,) = receive.receive(api.url, api.data)
