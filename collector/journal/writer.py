@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from collector.journal.entries import DIGEST_BYTES, checksum, pack
 class Journal:
     """Append groups, forget stored ones."""
 
-    def __init__(self, db: sqlite3.Connection, head: int, last: int, lost: int, set_aside: list[str]) -> None:
+    def __init__(self, db: sqlite3.Connection, head: FileIO, last: int, lost: int, set_aside: list[str]) -> None:
         self._db = db
         self._head = head
         self.last_seq = last
@@ -55,8 +56,8 @@ class Journal:
             db = files.connect(path)
         last = int(db.execute("SELECT coalesce(max(seq), 0) FROM batch").fetchone()[0])
         last = max(last, int(db.execute("SELECT value FROM meta WHERE name = 'forgotten'").fetchone()[0]))
-        head = os.open(directory / files.HEAD, os.O_RDWR | os.O_CREAT, 0o600)
-        known = files.head_number(os.pread(head, files.HEAD_BYTES, 0))
+        head = FileIO(os.open(directory / files.HEAD, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        known = files.head_number(os.pread(head.fileno(), files.HEAD_BYTES, 0))
         return cls(db, head, max(last, known), max(0, known - last), aside)
 
     def append(self, tables: dict[str, pa.Table], digests: list[bytes], received_ns: int) -> int:
@@ -71,7 +72,7 @@ class Journal:
             self._db.execute("INSERT INTO seen VALUES (?, ?, ?)", (seq, received_ns, b"".join(digests)))
         self.last_seq = seq
         # Not fsynced: it only has to outlive a damaged WAL, and may lag by what the kernel holds back.
-        os.pwrite(self._head, files.head_bytes(seq), 0)
+        os.pwrite(self._head.fileno(), files.head_bytes(seq), 0)
         return seq
 
     def digests(self, since_ns: int, after_seq: int = 0) -> Iterator[tuple[bytes, int]]:
@@ -116,8 +117,8 @@ class Journal:
                 self._db.execute("UPDATE meta SET value = ? WHERE name = 'forgotten'", (self.last_seq,))
 
     def close(self) -> None:
-        """Fold the WAL into the file and close."""
+        """Fold the WAL into the file and close; a second time closes nothing that has its number by then."""
         with contextlib.suppress(sqlite3.Error):  # the next start reads the WAL where it is
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
-        os.close(self._head)
+        self._head.close()

@@ -66,6 +66,17 @@ def test_a_journal_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert list(read(tmp_path)[0]) == [1, 2, 3, 4]
 
 
+def test_a_journal_that_is_closed_again_closes_nothing_of_others(tmp_path: Path) -> None:
+    """The door closes it once more while it cannot be opened; the number of its file may be a connection's by then."""
+    journal = filled(tmp_path, 1)
+    journal.close()
+    others = [(tmp_path / name).open("w") for name in "abc"]
+    journal.close()
+    for other in others:
+        other.write("still open")
+        other.close()
+
+
 def test_what_was_not_closed_is_there_all_the_same(tmp_path: Path) -> None:
     """A number that was returned is on disk: another process sees the group before the writer ends."""
     journal = filled(tmp_path, 2)
