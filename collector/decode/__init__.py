@@ -1,8 +1,9 @@
 """Bytes become Arrow: OTLP requests in, tables of `model.tables.WIRE` out. Pure; knows no socket and no file.
 
-`wire` answers the same questions for protobuf and OTLP/JSON, `rows` walks a request with it, `dialects` say
-which vendor key is which of our columns, `Batch` collects the rows of one journal group. The protobuf wire is
-the reference: a faster decoder may stand beside it, and has to give the same rows or decline.
+`wire` answers the same questions for protobuf and OTLP/JSON, `rows` walks a request with it, `logs`, `spans` and
+`metrics` make a row of a record, `dialects` say which vendor key is which `promoted` column, `Batch` makes columns of
+the rows of one journal group. The protobuf wire is the reference: a faster decoder may stand beside it, and has to give
+the same rows or decline.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Accepted:
 
 
 class Batch:
-    """The rows of one journal group, request after request."""
+    """The rows of one journal group, request after request: bytes in, columns out."""
 
     def __init__(self, limits: Limits, projects: Projects | None = None) -> None:
         self._limits = limits

@@ -10,21 +10,21 @@ from collector.decode.wire import BadId, Wire
 from collector.model.errors import BadInput
 
 if TYPE_CHECKING:
-    from collector.decode.rows import Row, Walk
+    from collector.decode.rows import Row, Scope, Walk
 
 _JSON_NAMES = {"exponential_histogram": "exponentialHistogram"}
 _KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
-def points(walk: Walk, m: Any, resource_id: str, scope_id: str) -> list[Row]:
-    """Return one row per data point of metric *m*; a metric without a kind has none."""
+def add(walk: Walk, m: Any, scope: Scope) -> None:
+    """Add one row per data point of metric *m*; a metric without a kind has none."""
     w = walk.wire
     given = [kind for kind in _KINDS if w.has(m, kind)]
     if len(given) > 1:
         raise BadInput(f"a metric has one kind of data, got {' and '.join(given)}")
     if not given:
-        return []
+        return
     kind = given[0]
     series = getattr(m, kind)
     temporality = (
@@ -48,12 +48,12 @@ def points(walk: Walk, m: Any, resource_id: str, scope_id: str) -> list[Row]:
             walk.project, walk.received_ns, *head,
             stated, w.u64(p.start_time_unix_nano, "startTimeUnixNano"), timestamp(ns), source,
             value, value_int, shape, temporality, monotonic, w.u32(p.flags, "flags"),
-            json_text(exemplars) if exemplars else None, metadata, resource_id, scope_id,
+            json_text(exemplars) if exemplars else None, metadata, scope.resource_id, scope.scope_id,
             walk.kept(w.attributes(p.attributes, walk.caps)),
         )  # fmt: skip
 
     try:
-        return each(row, given_points, "dataPoints")
+        walk.records.extend(each(row, given_points, "dataPoints"))
     except BadInput as e:
         raise e.within(_JSON_NAMES.get(kind, kind)) from None
 

@@ -7,9 +7,10 @@ from typing import Any
 from collector.decode.dialects import generic, trigger_dev
 from collector.decode.dialects.base import Attributes, Dialect
 
-__all__ = ["NAMES", "Attributes", "Dialect", "choose"]
+__all__ = ["DIALECTS", "NAMES", "Attributes", "Dialect", "choose"]
 
-NAMES = (generic.DIALECT.name, trigger_dev.DIALECT.name)
+DIALECTS = (generic.DIALECT, trigger_dev.DIALECT)
+NAMES = tuple(dialect.name for dialect in DIALECTS)
 """Names of all dialects."""
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.model import believable
 from collector.model.believable import MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS
@@ -86,9 +86,8 @@ JUDGED: dict[str, Judge] = {
 """Canonical column → why a converted number in it cannot be. `analyse.believable` judges stored rows the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanFacts:
-    """What a span means in its dialect, beyond its attributes."""
+class SpanFacts(NamedTuple):
+    """What a span means in its dialect, beyond its attributes: columns of `spans`, in their order."""
 
     span_type: str
     wait_kind: str | None = None
@@ -98,6 +97,10 @@ class SpanFacts:
     is_partial: bool | None = None
     real_span_id: str | None = None
     tags: list[str] | None = None
+
+
+Plan = tuple[tuple[int, tuple[str, ...], Callable[[Any], Any], Judge | None], ...]
+"""(place, keys, conversion, judge) of the columns that a dialect knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,31 +116,31 @@ class Dialect:
     """(name, kind, attributes) → what the span means."""
     log_source: Callable[[str, str | None], str | None]
     """(severity text, body) → logger, console or platform."""
-    plans: dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Callable[[Any], Any], Judge | None], ...]] = field(
-        default_factory=dict
-    )
+    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def read(self, columns: tuple[str, ...], attributes: Attributes, own_ns: int, note: Note) -> list[Any]:
-        """Return the values of *columns* that a record's *attributes* state, None where they do not.
+        """Return the values of *columns* that a record's *attributes* state, None where they say nothing of one.
 
         A number that cannot be at *own_ns*, the record's time, is none, and noted.
         """
         plan = self.plans.get(columns)
         if plan is None:
-            plan = tuple((self.record.get(c, ()), CONVERT.get(c, text), JUDGED.get(c)) for c in columns)
+            plan = tuple(
+                (place, self.record[c], CONVERT.get(c, text), JUDGED.get(c))
+                for place, c in enumerate(columns)
+                if c in self.record
+            )
             self.plans[columns] = plan
-        values: list[Any] = []
-        for keys, convert, judge in plan:
-            value = None
+        values: list[Any] = [None] * len(columns)
+        for place, keys, convert, judge in plan:
             for key in keys:
                 if key in attributes:
                     value = convert(attributes[key])
                     if value is not None:
                         if judge is None or not judge(value, own_ns):
+                            values[place] = value
                             break
                         note("number_impossible")
-                        value = None
-            values.append(value)
         return values
 
     def read_resource(self, column: str, attributes: Attributes) -> Any:

@@ -1,0 +1,64 @@
+"""A log record as a row of `logs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from collector.decode.event import NONE, event
+from collector.decode.promoted import AT, LOG, between
+from collector.decode.times import timestamp
+from collector.decode.values import json_text, type_name
+from collector.decode.wire import BadId
+from collector.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from collector.decode.rows import Scope, Walk
+
+_SOURCE = AT["source"]
+_EVENT = between("operation", "called_service")
+
+
+def add(walk: Walk, r: Any, scope: Scope) -> None:
+    """Add the row of log record *r*."""
+    w = walk.wire
+    stated = w.u64(r.time_unix_nano, "timeUnixNano")
+    observed = w.u64(r.observed_time_unix_nano, "observedTimeUnixNano")
+    ns, source = walk.effective(stated, observed)
+    attributes = w.attributes(r.attributes, walk.caps)
+    body, body_type = _body(walk, r)
+    try:
+        trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
+    except BadId:
+        walk.note("log_id_invalid")
+        trace_id = span_id = None
+    named = r.event_name or None
+    severity_text = r.severity_text or None
+    dialect, promoted = walk.promoted(LOG, scope, attributes, ns)
+    says = event(body) if body_type == "string" and body else NONE
+    if says is NONE and named:
+        says = event(named)
+    promoted[_EVENT] = walk.bounded_event(says)
+    promoted[_SOURCE] = dialect.log_source(severity_text or "", body)
+    walk.records.append((
+        walk.project, walk.received_ns, stated, observed, timestamp(ns), source,
+        w.enum(r.severity_number, "severityNumber", walk.caps), severity_text, body, body_type, named,
+        trace_id, span_id,
+        w.u32(r.flags, "flags"), w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
+        scope.resource_id, scope.scope_id, walk.kept(attributes),
+        *promoted,
+    ))  # fmt: skip
+
+
+def _body(walk: Walk, r: Any) -> tuple[str | None, str]:
+    """Return (body, its type)."""
+    if not walk.wire.has(r, "body"):
+        return None, "empty"
+    try:
+        value = walk.wire.value(r.body, walk.body_caps)
+    except BadInput as e:
+        raise e.within("body") from None
+    if isinstance(value, str):
+        return value, "string"
+    if value is None:
+        return None, "empty"
+    return json_text(value), type_name(value)
