@@ -8,9 +8,11 @@ from collector.analyse import stuck
 from collector.analyse.frames import population
 from collector.control import Control
 from collector.model.halves import by_halves
-from collector.model.report import Kind, LeftOut, Report, Span
+from collector.model.report import LeftOut, Report, Span
 from collector.report.build import Draft, Evidence, build, detect
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, Found, Inputs, judged
+from collector.report.found import Found
+from collector.report.inputs import DAY_NS, HISTORY_DAYS, Inputs, judged
+from collector.report.kinds.catalogue import KINDS
 from collector.settings import Settings
 from collector.store import anomaly_runs, anomaly_series, aside, statistics
 from collector.store.anomaly_runs import Asked
@@ -22,8 +24,6 @@ PROJECT = "default"
 _LEARN_NS = 7 * DAY_NS
 _MOST_LEARNT = 20_000
 """Runs from which is learnt how long and how silent is usual, as the API does."""
-_LOOK_BACK = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN, Kind.SILENCE)
-"""Kinds whose healthy run is one from before."""
 
 
 def make(
@@ -143,7 +143,7 @@ def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
             draft.left_out.append(LeftOut(part="runs behind it", name=f.series.subject.name, reason=why))
             continue
         affected = runs.filter(pl.col("affected").fill_null(False))["run_key"].to_list()
-        if f.kind is Kind.VOLUME and f.direction == "down":
+        if KINDS[f.kind].is_all and f.direction == "down":  # those that came are not among what is missing
             runs = runs.with_columns(affected=pl.lit(False))
             affected = []
         out[i] = Evidence(runs, anomaly_runs.broken(h, PROJECT, affected))
@@ -152,8 +152,7 @@ def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
 
 def _asked(f: Found) -> Asked:
     s = f.series.subject
-    back = 2 * DAY_NS if f.kind in _LOOK_BACK else 0
     return Asked(
-        f.kind, s.name, s.task_id, s.environment, f.series.detail, f.from_ns - back, f.to_ns,
+        f.kind, s.name, s.task_id, s.environment, f.series.detail, f.from_ns - KINDS[f.kind].back_ns, f.to_ns,
         threshold_ns=f.threshold_ns, is_faster=f.direction == "down", run_keys=f.run_keys,
     )  # fmt: skip

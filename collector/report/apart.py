@@ -10,7 +10,8 @@ import polars as pl
 
 from collector.model.halves import by_halves
 from collector.model.report import LeftOut
-from collector.report.inputs import Inputs, Look
+from collector.report.found import Look
+from collector.report.inputs import Inputs
 from collector.store import aside
 from collector.store.database import is_of_data
 

@@ -33,13 +33,13 @@ from collector.model.report import (
 )
 from collector.report import counted, fold, states, watched, words
 from collector.report.apart import Apart
-from collector.report.inputs import DAY_NS, HOUR_NS, Found, Inputs, Look
+from collector.report.found import Found, Look
+from collector.report.inputs import DAY_NS, HOUR_NS, Inputs
+from collector.report.kinds.catalogue import KINDS
 from collector.report.subjects import key_of
 
 MOST = 10
 """Anomalies told in full."""
-_SURE = (Kind.SILENCE, Kind.MISSED_RUN, Kind.STUCK, Kind.DOUBLE_RUN)
-"""Kinds of which a single case counts: up to five of them are told however small their excess."""
 _NEAR_BEFORE_NS, _NEAR_AFTER_NS = 6 * HOUR_NS, HOUR_NS
 
 
@@ -98,17 +98,16 @@ def detect(given: Inputs) -> Draft:
     heads = fold.fold(found, given.used)
     expected = [f for f in heads if states.keys(f) & set(given.expected)]
     rest = sorted((f for f in heads if not states.keys(f) & set(given.expected)), key=_grave)
-    sure = [f for f in rest if f.kind in _SURE][: MOST // 2]
+    sure = [f for f in rest if KINDS[f.kind].is_sure][: MOST // 2]
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
     shown = sorted([*sure, *others], key=_grave)
 
-    def backtest() -> None:
-        for test in tests:
-            test.backtest([*shown, *expected])
-
-    apart.tried("back-tests", "everything", backtest)
+    cut = [f for f in rest if f not in shown]
+    told = [*shown, *expected]
+    for test in tests:
+        told = apart.tried("back-tests", "everything", partial(test.backtest, told)) or told
     checked = [_with_reason(c, given) for c in _summed(looks)]
-    return Draft(shown, expected, [f for f in rest if f not in shown], checked, silent, apart.left_out)
+    return Draft(told[: len(shown)], told[len(shown) :], cut, checked, silent, apart.left_out)
 
 
 def _with_reason(c: Checked, given: Inputs) -> Checked:
@@ -116,7 +115,7 @@ def _with_reason(c: Checked, given: Inputs) -> Checked:
     if c.assessed:
         return c
     days = (given.from_ns - _first(given)) / DAY_NS
-    least = counted.VOLUME_DAYS if c.kind is Kind.VOLUME else counted.OPTIONS.least_history_days
+    least = KINDS[c.kind].history_days
     told = f"less than {least:g} days of history" if days < least else "too little in each window, or before it"
     return c.model_copy(update={"not_assessed": told})
 
@@ -129,7 +128,7 @@ def _grave(f: Found) -> tuple[bool, bool, float, int, str]:
     """Return what to sort by: what got worse first, of that who fell silent, then by excess."""
     return (
         not fold.is_worse(f),
-        f.kind is not Kind.SILENCE,
+        not KINDS[f.kind].is_first,
         -(f.excess or 0.0),
         f.from_ns,
         key_of(f.series, f.direction),
@@ -194,6 +193,7 @@ def _told(given: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, s
 
 
 def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:
+    kind = KINDS[f.kind]
     nearest = _nearest(given, f)
     differences: tuple[Difference, ...] = ()
     affected: tuple[RunRef, ...] = ()
@@ -201,9 +201,9 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
     error = None
     if evidence is not None:
         runs = evidence.runs
-        named = pl.DataFrame(schema=explain.DIFFERENCES) if _is_all(f) else explain.differences(runs)
+        named = pl.DataFrame(schema=explain.DIFFERENCES) if kind.is_all else explain.differences(runs)
         differences = tuple(_difference(r) for r in named.iter_rows(named=True))
-        error = explain.commonest_error(runs) if fold.is_worse(f) and f.kind is not Kind.VOLUME else None
+        error = explain.commonest_error(runs) if fold.is_worse(f) and kind.has_error else None
         some, other = explain.examples(runs)
         affected = tuple(_run(r) for r in some.iter_rows(named=True))
         healthy = next((_run(r) for r in other.iter_rows(named=True)), None)
@@ -230,10 +230,10 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
         unit=f.unit,
         observed=_rounded(f.observed),
         expected=_rounded(f.expected),
-        baseline=words.baseline(f),
+        baseline=kind.baseline(f),
         excess=None if f.excess is None else round(f.excess, 2),
         q=f.q,
-        threshold=words.threshold(f, counted.OPTIONS),
+        threshold=kind.threshold(f),
         differences=differences,
         nearest=nearest,
         affected_runs=affected,
@@ -251,11 +251,6 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
         backtest=f.backtest,
         chart=_marked(f.chart, nearest),
     )
-
-
-def _is_all(f: Found) -> bool:
-    """Tell whether all runs of the span are affected, so that there is nobody to compare them with."""
-    return f.kind in (Kind.VOLUME, Kind.SILENCE, *states.SCHEDULE)
 
 
 def _nearest(given: Inputs, f: Found) -> Change | None:

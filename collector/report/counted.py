@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal, cast
+from dataclasses import asdict, astuple, replace
+from typing import Any, cast
 
 import polars as pl
 
@@ -13,28 +13,14 @@ from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
 from collector.analyse.durations import SCALE
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
-from collector.report import words
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
+from collector.report.found import Direction, Found, Full, Look, Pace, Rate, Test
+from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Inputs
+from collector.report.kinds.catalogue import KINDS
+from collector.report.kinds.kind import OPTIONS, HourlyKind
+from collector.report.kinds.volume import VOLUME_DAYS
 from collector.report.subjects import busiest, kind_of, named, parse
 
-OPTIONS = Options()
 _PACES = {SLOW: "up", FAST: "down"}
-_DURATIONS = (Kind.DURATION, Kind.QUEUE_WAIT, Kind.CALL_DURATION, Kind.OPERATION_DURATION)
-_KINDS = (
-    Kind.FAILURES, Kind.RETRIES, Kind.DURATION, Kind.VOLUME, Kind.CALL_FAILURES, Kind.CALL_DURATION,
-    Kind.OPERATION_FAILURES, Kind.OPERATION_DURATION, Kind.QUEUE_WAIT, Kind.STUCK, Kind.FINDINGS,
-)  # fmt: skip
-_LABELS = {
-    Kind.FAILURES: "share of runs that failed",
-    Kind.RETRIES: "share of attempts that are retries",
-    Kind.CALL_FAILURES: "share of calls that failed",
-    Kind.OPERATION_FAILURES: "share of operations that failed",
-    Kind.VOLUME: "runs that arrived per hour",
-    Kind.STUCK: "share of runs that fell silent",
-    Kind.FINDINGS: "share of runs that break the convention",
-}
-VOLUME_DAYS = 14
-"""Days of history below which nobody knows what is usual for a day of the week, so that no arrivals are judged."""
 _HYPOTHESIS = ["series", "metric", "direction"]
 Gaps = Sequence[tuple[int, int]]
 
@@ -73,8 +59,7 @@ class Counted:
         merged = events.merge(decided, OPTIONS)
         hourly = decided.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).sort("from_ns")
         found = [self._found(row, hourly) for row in merged.iter_rows(named=True)]
-        self._ranges(found)
-        return Look(found, self._checked(decided))
+        return Look(self._with_ranges(found), self._checked(decided))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
         return counts.tests(
@@ -101,45 +86,59 @@ class Counted:
             part = inside[a:b]
             n, x, expected = int(part["n"].sum()), int(part["x"].sum()), float(part["expected"].sum())
             from_ns, to_ns = int(part["from_ns"][0]), int(part["to_ns"][-1])
+        direction = cast(Direction, _PACES.get(metric, row["direction"]))
+        rate = self._rate(row["series"], metric, n, x, expected)
         is_volume = metric == VOLUME
-        direction = cast(Literal["up", "down"], _PACES.get(metric, row["direction"]))
         found = Found(
-            series, direction, from_ns, to_ns, "count" if is_volume else "share",
+            series,
+            direction,
+            from_ns,
+            to_ns,
+            "count" if is_volume else "share",
             observed=Value(value=float(x)) if is_volume else _share(x, n),
             expected=Value(value=expected if is_volume else expected / max(n, 1)),
-            excess=abs(x - expected), q=row["q"], is_level=is_level,
-            test=(row["series"], metric, row["direction"]),
-        )  # fmt: skip
-        found.facts = {"n": n, "x": x, "expected": expected, **self._history(row["series"], metric)}
-        if series.kind in _DURATIONS:
-            self._pace(found, row["series"], metric)
-        found.chart = self._chart(found, own)
-        return found
+            facts=self._pace(rate, row["series"], metric, from_ns, to_ns) if metric in _PACES else rate,
+            excess=abs(x - expected),
+            q=row["q"],
+            is_level=is_level,
+            test=Test(row["series"], metric, row["direction"]),
+        )
+        return replace(found, chart=self._chart(found, own))
 
-    def _history(self, series: str, metric: str) -> dict[str, Any]:
+    def _rate(self, series: str, metric: str, n: int, x: int, expected: float) -> Rate:
+        """Return *x* of *n* where *expected* were, beside the history of the series."""
+        start = self._given.from_ns - HISTORY_DAYS * DAY_NS
         before = self.rows.filter(
-            (pl.col("series") == series) & (pl.col("metric") == metric) & (pl.col("hour_ns") < self._given.from_ns)
-            & (pl.col("hour_ns") >= self._given.from_ns - HISTORY_DAYS * DAY_NS)
-        )  # fmt: skip
+            (pl.col("series") == series)
+            & (pl.col("metric") == metric)
+            & pl.col("hour_ns").is_between(start, self._given.from_ns, closed="left")
+        )
         first = before["hour_ns"].min()
         days = (self._given.from_ns - int(first)) / DAY_NS if first is not None else 0.0  # type: ignore[arg-type]
-        return {"history_n": int(before["n"].sum()), "history_x": int(before["x"].sum()), "history_days": days}
+        return Rate(n, x, expected, int(before["n"].sum()), int(before["x"].sum()), days)
 
-    def _pace(self, found: Found, series: str, metric: str) -> None:
-        """Add medians and 90th percentiles of span and history, and beyond what a duration is slow (or fast)."""
-        start = self._given.from_ns - HISTORY_DAYS * DAY_NS
-        spans = pl.DataFrame({
-            "series": [series] * 2, "from_ns": [found.from_ns, start], "to_ns": [found.to_ns, self._given.from_ns],
-        })  # fmt: skip
+    def _pace(self, rate: Rate, series: str, metric: str, from_ns: int, to_ns: int) -> Pace:
+        """Return *rate* with percentiles of span and history, and beyond what a duration is slow (or fast)."""
+        spans = pl.DataFrame(
+            {
+                "series": [series] * 2,
+                "from_ns": [from_ns, self._given.from_ns - HISTORY_DAYS * DAY_NS],
+                "to_ns": [to_ns, self._given.from_ns],
+            }
+        )
         own = self._histograms.filter(pl.col("series") == series)
-        for name, permille in (("median", 500), ("p90", 900)):
-            values = durations.compare(own, spans, permille=permille)["estimate_ns"].to_list()
-            found.facts |= {f"{name}_ns": values[0], f"{name}_before_ns": values[1]}
+        median, median_before = durations.compare(own, spans, permille=500)["estimate_ns"].to_list()
+        p90, p90_before = durations.compare(own, spans, permille=900)["estimate_ns"].to_list()
         limits = self._limits.filter(pl.col("series") == series)
-        ix = limits["slow_ix" if metric == SLOW else "fast_ix"][0]
-        edge = ix if metric == SLOW else ix - 1  # slow: above the bucket; fast: below it
-        found.threshold_ns = int(2 ** (edge / SCALE) * 1e6)
-        found.facts["threshold_ns"] = found.threshold_ns
+        edge = limits["slow_ix"][0] if metric == SLOW else limits["fast_ix"][0] - 1  # above its bucket; below it
+        return Pace(
+            **asdict(rate),
+            threshold_ns=int(2 ** (edge / SCALE) * 1e6),
+            median_ns=median,
+            median_before_ns=median_before,
+            p90_ns=p90,
+            p90_before_ns=p90_before,
+        )
 
     def _chart(self, found: Found, own: pl.DataFrame) -> Chart:
         """Return the hours of the period, observed and expected, with the range that 95 % of such hours lie in."""
@@ -154,30 +153,23 @@ class Counted:
                 Point(at_ns=r["from_ns"], observed=values[0], n=r["n"] if known else None, expected=values[1],
                       low=values[2], high=values[3])
             )  # fmt: skip
-        label = _LABELS.get(found.kind) or words.paced(found)
+        kind = KINDS[found.kind]
+        assert isinstance(kind, HourlyKind)
+        label = kind.axis(found)
         return Chart(unit=found.unit, label=label, bucket_ns=HOUR_NS, points=tuple(points))
 
-    def _ranges(self, found: list[Found]) -> None:
-        """Add to the expectations of *found* where 95 % of windows as long as theirs lie."""
+    def _with_ranges(self, found: list[Found]) -> list[Found]:
+        """Return *found* with expectations that say where 95 % of windows as long as theirs lie."""
         lengths = {(f.to_ns - f.from_ns) // HOUR_NS for f in found}
         if not lengths:
-            return
-        names = {f.test[0] for f in found if f.test}
+            return found
+        names = {f.test.series for f in found if f.test}
         # Each span is a window that ends within the period, if it is not a level that began before it.
         options = replace(OPTIONS, windows_h=tuple(sorted(lengths)))
         tested = self._tests(
             self.rows.filter(pl.col("series").is_in(names)), self._given.from_ns, self._given.to_ns, options
         )
-        for f in found:
-            assert f.test is not None
-            hit = tested.filter(
-                (pl.col("series") == f.test[0]) & (pl.col("metric") == f.test[1]) & (pl.col("direction") == f.test[2])
-                & (pl.col("from_ns") == f.from_ns) & (pl.col("to_ns") == f.to_ns) & ~pl.col("is_level")
-            )  # fmt: skip
-            if hit.height:
-                per = 1.0 if f.unit == "count" else max(f.facts["n"], 1)
-                low, high = hit["low"][0] / per, hit["high"][0] / per
-                f.expected = Value(value=f.expected.value, low=low, high=high)
+        return [_with_range(f, tested) for f in found]
 
     def _checked(self, decided: pl.DataFrame) -> list[Checked]:
         rows = decided.with_columns(kind=kind_of())
@@ -187,7 +179,7 @@ class Counted:
             rows.filter("eligible").select("series"),
         ]).unique().with_columns(kind=kind_of())  # fmt: skip
         out = []
-        for kind in _KINDS:
+        for kind in Kind:
             own = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))
             series, assessed = seen.filter(pl.col("kind") == kind.value).height, own["series"].n_unique()
             if series:
@@ -209,17 +201,17 @@ class Counted:
         )
         return inside.with_columns(q=pl.when("is_rejected").then("q").otherwise(1.0)).drop("is_rejected")
 
-    def backtest(self, found: Sequence[Found]) -> None:
-        """Add to each of *found* how often its test would have fired in the 28 days before.
+    def backtest(self, found: Sequence[Found]) -> list[Found]:
+        """Return *found* with how often their tests would have fired in the 28 days before.
 
         Each of those days is tested as its own report would have been, with what was known then, against the p that
         this report's discovery rate came to. Days at the beginning have too little history to fire.
         """
-        own = [f for f in found if f.test is not None]
+        own = [f.test for f in found if f.test is not None]
         if not own:
-            return
+            return list(found)
         keys = pl.DataFrame(
-            [f.test for f in own],
+            [astuple(test) for test in own],
             schema=dict.fromkeys(_HYPOTHESIS, pl.String),
             orient="row",
         ).unique()
@@ -232,14 +224,28 @@ class Counted:
             days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
         tried = pl.concat(days)
         fired = events.merge(tried.drop("day"), OPTIONS)
-        for f in own:
-            assert f.test is not None
-            same = [pl.col(c) == v for c, v in zip(("series", "metric", "direction"), f.test, strict=True)]
-            f.backtest = Backtest(
-                days=HISTORY_DAYS,
-                fired=fired.filter(same).height,
-                assessed_days=float(tried.filter(*same, pl.col("eligible"))["day"].n_unique()),
-            )
+        return [f if f.test is None else replace(f, backtest=_tried(f.test, tried, fired)) for f in found]
+
+
+def _with_range(found: Found, tested: pl.DataFrame) -> Found:
+    """Return *found* with the range of its own window among *tested*, where it is one."""
+    assert found.test is not None
+    span = (pl.col("from_ns") == found.from_ns) & (pl.col("to_ns") == found.to_ns) & ~pl.col("is_level")
+    hit = tested.filter(_is(found.test) & span)
+    if not hit.height:
+        return found
+    per = 1.0 if found.unit == "count" else max(found.of(Rate).n, 1)
+    low, high = hit["low"][0] / per, hit["high"][0] / per
+    return replace(found, expected=Value(value=found.expected.value, low=low, high=high))
+
+
+def _tried(test: Test, tried: pl.DataFrame, fired: pl.DataFrame) -> Backtest:
+    days = tried.filter(_is(test) & pl.col("eligible"))["day"].n_unique()
+    return Backtest(days=HISTORY_DAYS, fired=fired.filter(_is(test)).height, assessed_days=float(days))
+
+
+def _is(test: Test) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name) == value for name, value in asdict(test).items())
 
 
 def full_queues(given: Inputs, gaps: Gaps) -> Look:
@@ -264,7 +270,7 @@ def full_queues(given: Inputs, gaps: Gaps) -> Look:
                 parse(row["series"]), row["direction"], row["from_ns"], row["to_ns"], "share",
                 observed=Value(value=row["value"]),
                 expected=Value(value=row["expected"], low=max(0.0, row["low"]), high=min(1.0, row["high"])),
-                facts={"hours": hours, "z": row["z"]},
+                facts=Full(hours),
                 chart=Chart(unit="share", label="share of the hour in which the queue was full while runs waited",
                             bucket_ns=HOUR_NS, points=points),
             )

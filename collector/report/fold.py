@@ -7,34 +7,15 @@ of later rank whose tasks it shares while their spans overlap: it explains them 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from collector.model.report import Kind
-from collector.report.inputs import HOUR_NS, Found
+from collector.report.found import Found
+from collector.report.inputs import HOUR_NS
+from collector.report.kinds.catalogue import KINDS
+from collector.report.kinds.kind import LAST, Part
 
-K = Kind
-_TASKS = (
-    K.FAILURES, K.RETRIES, K.DURATION, K.NEW_ERROR, K.OPERATION_FAILURES, K.OPERATION_DURATION, K.STUCK, K.LATE_RUN,
-)  # fmt: skip
-_QUEUES = (K.SATURATION, K.QUEUE_WAIT)
-_CALLS = (K.CALL_FAILURES, K.CALL_DURATION)
-EXPLAINS: dict[Kind, tuple[Kind, ...]] = {
-    K.SILENCE: (K.SILENCE, K.VOLUME, K.MISSED_RUN),
-    K.CALL_FAILURES: (*_TASKS, *_CALLS, *_QUEUES),
-    K.FAILURES: (*_TASKS, *_CALLS, *_QUEUES, K.FINDINGS),
-    K.MISSED_RUN: (K.VOLUME, K.LATE_RUN, K.SILENCE),
-    K.DOUBLE_RUN: (K.VOLUME,),
-    K.RETRIES: (*_TASKS, *_CALLS, *_QUEUES, K.FINDINGS),
-    K.CALL_DURATION: (*_TASKS, *_CALLS, *_QUEUES),
-    K.DURATION: (K.OPERATION_DURATION, K.CALL_DURATION, *_QUEUES, K.STUCK, K.LATE_RUN),
-    K.VOLUME: (*_QUEUES, K.SATURATION),
-    K.SATURATION: (K.QUEUE_WAIT, K.LATE_RUN),
-    K.NEW_ERROR: (K.OPERATION_FAILURES, K.FINDINGS),
-    K.OPERATION_FAILURES: (K.OPERATION_DURATION, *_CALLS),
-}
-"""Which kinds a kind may take in, and in this order of rank."""
-_RANK = {kind: i for i, kind in enumerate(EXPLAINS)}
 _LEAST_OVERLAP = 0.5
 _SEVERAL = 2
 _SLACK_NS = HOUR_NS
@@ -64,29 +45,27 @@ def fold(found: Sequence[Found], used: pl.DataFrame) -> list[Found]:
     for head in waiting:
         if id(head) in taken:
             continue
-        heads.append(head)
-        taken.add(id(head))
-        for other in waiting:
-            if id(other) not in taken and _explains(head, other, tasks):
-                taken.add(id(other))
-                head.together.append(other)
+        together = [f for f in waiting if id(f) not in taken and f is not head and _explains(head, f, tasks)]
+        taken |= {id(head), *map(id, together)}
+        heads.append(replace(head, together=tuple(together)))
     return heads
 
 
 def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) -> int:
     """Return its place among causes. A service comes first only where several of its callers are affected."""
-    if f.kind in _CALLS:
+    if KINDS[f.kind].part is Part.CALL:
         affected = {
-            g.series.subject.name for g in found
-            if g.kind in _TASKS and tasks[id(g)] <= tasks[id(f)] and _overlap(f, g)
-        }  # fmt: skip
+            g.series.subject.name
+            for g in found
+            if KINDS[g.kind].part is Part.TASK and tasks[id(g)] <= tasks[id(f)] and _overlap(f, g)
+        }
         if len(affected) < _SEVERAL:
-            return len(_RANK)
-    return _RANK.get(f.kind, len(_RANK))
+            return LAST
+    return KINDS[f.kind].rank
 
 
 def _explains(head: Found, other: Found, tasks: dict[int, frozenset[str]]) -> bool:
-    if other.kind not in EXPLAINS.get(head.kind, ()):
+    if not {other.kind, KINDS[other.kind].part} & set(KINDS[head.kind].explains):
         return False
     if head.series.subject.environment != other.series.subject.environment:
         return False
@@ -114,6 +93,4 @@ def _same_way(head: Found, other: Found) -> bool:
 
 def is_worse(found: Found) -> bool:
     """Tell whether somebody would want it back as it was: less failure and shorter durations are no loss."""
-    if found.kind is Kind.VOLUME or found.kind is Kind.SILENCE:
-        return True
-    return found.direction != "down"
+    return KINDS[found.kind].is_loss or found.direction != "down"

@@ -1,14 +1,12 @@
-"""What a report is made from, and what was found in it before it is explained and told."""
+"""What a report is made from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import polars as pl
 
-from collector.model.report import Backtest, Chart, Checked, Kind, LeftOut, Report, Span, Totals, Value
-from collector.report.subjects import Series
+from collector.model.report import LeftOut, Report, Span, Totals
 
 HOUR_NS = 3_600 * 10**9
 DAY_NS = 24 * HOUR_NS
@@ -48,52 +46,6 @@ class Inputs:
     """Keys of anomalies that somebody called expected, with the note; what is over is left out."""
     left_out: tuple[LeftOut, ...] = ()
     """What could not be read for the report."""
-
-
-@dataclass(slots=True, eq=False)
-class Found:
-    """One thing that differs, in numbers."""
-
-    series: Series
-    direction: Literal["up", "down"] | None
-    from_ns: int
-    to_ns: int
-    unit: Literal["share", "ns", "count"]
-    observed: Value
-    expected: Value
-    excess: float | None = None
-    q: float | None = None
-    is_level: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Further numbers for the words."""
-    chart: Chart | None = None
-    threshold_ns: int | None = None
-    """Duration beyond which a run is affected."""
-    run_keys: tuple[str, ...] = ()
-    """Affected runs, where detection knows them."""
-    backtest: Backtest | None = None
-    test: tuple[str, str, str] | None = None
-    """Series, metric and direction of the core's test that fired."""
-    together: list[Found] = field(default_factory=list)
-    """What was seen at the same time and most likely has the same cause."""
-
-    @property
-    def kind(self) -> Kind:
-        """Return what it is about."""
-        return self.series.kind
-
-    @property
-    def span(self) -> Span:
-        """Return its stretch of time."""
-        return Span(from_ns=self.from_ns, to_ns=self.to_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one part of detection found, and what it looked at."""
-
-    found: list[Found]
-    checked: list[Checked]
 
 
 def judged(period: Span, as_of_ns: int) -> tuple[int, int]:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from collector.analyse.anomalies.silence import Stretch
-from collector.model.report import Anomaly, Kind
-from collector.report.inputs import HOUR_NS, Found, Inputs
+from collector.model.report import Anomaly
+from collector.report.found import Found
+from collector.report.inputs import Inputs
+from collector.report.kinds.catalogue import KINDS
 from collector.report.subjects import key_of
-
-SCHEDULE = (Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN)
-_GOES_ON_NS = 6 * HOUR_NS
-"""Calm after which the same is something new."""
-_SLOT_AGAIN_NS = 27 * HOUR_NS
-"""…and for runs of a schedule, which may come once a day."""
 
 
 def key(f: Found) -> str:
@@ -43,10 +39,9 @@ def state(given: Inputs, f: Found) -> Literal["new", "ongoing"]:
     """Return whether the last report told of it and it went on since."""
     if given.previous is None:
         return "new"
-    limit = _SLOT_AGAIN_NS if f.kind in SCHEDULE else _GOES_ON_NS
     for a in (*given.previous.anomalies, *given.previous.expected):
         same = {a.key, *(t.key for t in a.together)} & keys(f)
-        if same and f.from_ns - a.span.to_ns <= limit:
+        if same and f.from_ns - a.span.to_ns <= KINDS[f.kind].again_ns:
             return "ongoing"
     return "new"
 

@@ -10,11 +10,12 @@ import polars as pl
 from collector.analyse.anomalies import novelty, schedules, silence
 from collector.analyse.anomalies.schedules import Interval, Slots
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Subject, Value
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Found, Inputs, Look
+from collector.report.found import Found, Long, Look, New, Off, Silent
+from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Inputs
+from collector.report.kinds.schedules import KINDS as SCHEDULED
 from collector.report.subjects import MOST_SERIES, Series, busiest
 
 Gaps = Sequence[tuple[int, int]]
-_WHAT = {"missed": Kind.MISSED_RUN, "late": Kind.LATE_RUN, "double": Kind.DOUBLE_RUN}
 _LEAST_HISTORY_NS = 3 * DAY_NS
 
 
@@ -52,28 +53,28 @@ def scheduled(given: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
         off = schedules.deviations(cadence, arrivals, from_ns=given.from_ns, to_ns=given.to_ns, gaps=gaps)
         past = schedules.deviations(cadence, history, from_ns=history[0] + DAY_NS, to_ns=given.from_ns, gaps=gaps)
         days = (given.from_ns - history[0] - DAY_NS) / DAY_NS
-        for what, kind in _WHAT.items():
-            own = [d for d in off if d.what == what]
+        for kind in SCHEDULED:
+            own = [d for d in off if d.what == kind.deviation]
             if not own:
                 continue
             came = [a for a in arrivals if given.from_ns <= a < given.to_ns]
             expected = len(came) - sum(d.what == "double" for d in off) + sum(d.what == "missed" for d in off)
             found.append(
                 Found(
-                    Series(kind, subject), None, own[0].slot_ns, _until(own, cadence, given.to_ns), "count",
+                    Series(kind.kind, subject), None, own[0].slot_ns, _until(own, cadence, given.to_ns), "count",
                     observed=Value(value=float(len(came))), expected=Value(value=float(expected)),
                     excess=float(len(own)),
-                    facts={"cadence": cadence, "off": own, "slots": expected},
+                    facts=Off(cadence, tuple(own), expected),
                     run_keys=tuple(keys[d.came_ns] for d in own if d.came_ns is not None),
                     chart=_arrivals(came, own, given),
                     backtest=Backtest(
                         days=HISTORY_DAYS, assessed_days=max(0.0, round(days, 1)),
-                        fired=len({(d.slot_ns - given.from_ns) // DAY_NS for d in past if d.what == what}),
+                        fired=len({(d.slot_ns - given.from_ns) // DAY_NS for d in past if d.what == kind.deviation}),
                     ),
                 )
             )  # fmt: skip
     n = len(tasks)
-    kinds = [Checked(kind=kind, series=n, assessed=n, too_little=0, tests=n) for kind in _WHAT.values()]
+    kinds = [Checked(kind=kind.kind, series=n, assessed=n, too_little=0, tests=n) for kind in SCHEDULED]
     return Look(found, kinds if n else [])
 
 
@@ -117,7 +118,7 @@ def stuck(given: Inputs) -> Look:
                 None, int(runs["since_ns"].min()), given.as_of_ns, "ns",  # type: ignore[arg-type]
                 observed=Value(value=float(runs["active_ns"].max()), n=runs.height),  # type: ignore[arg-type]
                 expected=Value(value=float(runs["long_ns"][0])), excess=float(runs.height),
-                facts={"n": runs.height, "usual_n": int(runs["n"][0])},
+                facts=Long(runs.height, int(runs["n"][0])),
                 run_keys=tuple(runs["run_key"].to_list()),
             )
         )  # fmt: skip
@@ -144,7 +145,7 @@ def errors(given: Inputs) -> Look:
                 Series(Kind.NEW_ERROR, subject, r["error"]), "up", r["first_ns"], r["last_ns"] + 1, "count",
                 observed=Value(value=float(r["now"]), hits=r["now"], n=max(r["n_now"], r["now"])),
                 expected=Value(value=0.0, hits=0, n=r["n_before"]),
-                excess=float(r["now"]), facts={"error": r["error"], "n_before": r["n_before"]},
+                excess=float(r["now"]), facts=New(r["n_before"]),
             )
         )  # fmt: skip
     judged = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE)
@@ -180,7 +181,7 @@ def violations(given: Inputs, told: set[Series]) -> Look:
                 series, "up", r["first_ns"], r["last_ns"] + HOUR_NS, "share",
                 observed=Value(value=r["now"] / r["n_now"], hits=r["now"], n=r["n_now"]),
                 expected=Value(value=0.0, hits=0, n=r["n_before"]), excess=float(r["now"]),
-                facts={"n": r["n_now"], "x": r["now"], "is_new": True, "n_before": r["n_before"]},
+                facts=New(r["n_before"]),
             )
         )  # fmt: skip
     return Look(found, [])
@@ -221,7 +222,7 @@ def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
                 Found(
                     Series(Kind.SILENCE, subject), "down", r["from_ns"], r["to_ns"], "count",
                     observed=Value(value=0.0), expected=Value(value=round(r["expected"], 1)), excess=r["expected"],
-                    facts={"goes_on": r["goes_on"], "days": r["days"]}, chart=_heard(own, given),
+                    facts=Silent(r["goes_on"]), chart=_heard(own, given),
                 )
             )  # fmt: skip
     first = who.group_by(by).agg(since=pl.col("hour_ns").min())
