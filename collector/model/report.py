@@ -7,7 +7,7 @@ them. Rates are shares (0 to 1), durations ns, times ns since 1970; what is not 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,25 +20,34 @@ class _Part(BaseModel):
 
 
 class Kind(StrEnum):
-    """What an anomaly is about."""
+    """What an anomaly is about, with what its check looks at, in words."""
 
-    FAILURES = "failures"  # share of runs that failed, of those that ended
-    RETRIES = "retries"  # share of attempts that repeat another
-    DURATION = "duration"  # share of runs slower than the usual 90th (or faster than the 10th) percentile
-    VOLUME = "volume"  # runs that arrived
-    CALL_FAILURES = "call_failures"  # share of calls to a service that failed
-    CALL_DURATION = "call_duration"
-    OPERATION_FAILURES = "operation_failures"
-    OPERATION_DURATION = "operation_duration"
-    QUEUE_WAIT = "queue_wait"
-    SATURATION = "saturation"  # share of time in which a queue was full while runs waited
-    MISSED_RUN = "missed_run"  # a scheduled run that did not come
-    LATE_RUN = "late_run"
-    DOUBLE_RUN = "double_run"
-    STUCK = "stuck"
-    NEW_ERROR = "new_error"  # an error type not seen before
-    FINDINGS = "findings"  # a convention that is broken, newly or more often
-    SILENCE = "silence"  # telemetry that used to come and does not
+    label: str
+
+    def __new__(cls, value: str, label: str = "") -> Self:
+        """Return the kind *value*, for people *label*."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.label = label
+        return made
+
+    FAILURES = "failures", "failure rate"  # share of runs that failed, of those that ended
+    RETRIES = "retries", "retry rate"  # share of attempts that repeat another
+    DURATION = "duration", "duration"  # share of runs slower than the usual 90th (or faster than the 10th) percentile
+    VOLUME = "volume", "runs that arrive"
+    CALL_FAILURES = "call_failures", "failure rate of calls"  # share of calls to a service that failed
+    CALL_DURATION = "call_duration", "duration of calls"
+    OPERATION_FAILURES = "operation_failures", "failure rate of operations"
+    OPERATION_DURATION = "operation_duration", "duration of operations"
+    QUEUE_WAIT = "queue_wait", "queue wait"
+    SATURATION = "saturation", "saturation of queues"  # share of time in which a queue was full while runs waited
+    MISSED_RUN = "missed_run", "missed scheduled runs"  # a scheduled run that did not come
+    LATE_RUN = "late_run", "late scheduled runs"
+    DOUBLE_RUN = "double_run", "scheduled runs that came twice"
+    STUCK = "stuck", "stuck runs"
+    NEW_ERROR = "new_error", "new error types"  # an error type not seen before
+    FINDINGS = "findings", "broken conventions"  # a convention that is broken, newly or more often
+    SILENCE = "silence", "telemetry gone silent"  # telemetry that used to come and does not
 
 
 class Subject(_Part):

@@ -6,29 +6,8 @@ import datetime as dt
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from collector.model.report import Anomaly, Backtest, Chart, Kind, Report, Span, Value
+from collector.model.report import Anomaly, Backtest, Chart, Report, Span, Value
 from collector.model.shown import NONE, count, duration, percent
-
-KINDS = {
-    Kind.FAILURES: "failure rate",
-    Kind.RETRIES: "retry rate",
-    Kind.DURATION: "duration",
-    Kind.VOLUME: "runs that arrive",
-    Kind.CALL_FAILURES: "failure rate of calls",
-    Kind.CALL_DURATION: "duration of calls",
-    Kind.OPERATION_FAILURES: "failure rate of operations",
-    Kind.OPERATION_DURATION: "duration of operations",
-    Kind.QUEUE_WAIT: "queue wait",
-    Kind.SATURATION: "saturation of queues",
-    Kind.MISSED_RUN: "missed scheduled runs",
-    Kind.LATE_RUN: "late scheduled runs",
-    Kind.DOUBLE_RUN: "scheduled runs that came twice",
-    Kind.STUCK: "stuck runs",
-    Kind.NEW_ERROR: "new error types",
-    Kind.FINDINGS: "broken conventions",
-    Kind.SILENCE: "telemetry gone silent",
-}
-"""What each kind of check looks at."""
 
 
 def verdict(report: Report) -> str:

@@ -141,7 +141,6 @@ def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:
         "links": Links(dashboard),
         "new": new,
         "ongoing": ongoing,
-        "kinds": said.KINDS,
         "totals": [
             ("runs", t.runs, t.before_runs),
             ("ended", t.ended, t.before_ended),

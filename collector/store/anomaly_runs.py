@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Kind
-from collector.store.anomaly_series import ERROR
+from collector.store.anomaly_kinds import KNOWN, SOURCES
 from collector.store.database import Handle
 
 MOST = 20_000
 """Runs looked at for one anomaly: the newest."""
-_ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,62 +33,13 @@ class Asked:
     """Affected runs, where they are known already."""
 
 
-_BEYOND = "CASE WHEN $is_faster THEN {} < $threshold ELSE {} > $threshold END"
-_OF_TASK = "r.task_id = $name"
-_WHO: dict[Kind, str] = {
-    Kind.FAILURES: f"""SELECT r.run_key, is_failed(r.status) AS affected FROM live r WHERE {_OF_TASK}
-        AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(r.status)""",
-    Kind.RETRIES: f"""SELECT r.run_key, bool_or(a.number > 1) AS affected FROM attempts a JOIN live r USING (run_key)
-        WHERE a.project = $project AND {_OF_TASK} AND a.started_ns >= $from AND a.started_ns < $to
-        AND a.number IS NOT NULL GROUP BY r.run_key""",
-    Kind.DURATION: f"""SELECT r.run_key, bool_or({_BEYOND.format("a.wall_ns", "a.wall_ns")}) AS affected
-        FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
-        AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.wall_ns IS NOT NULL
-        GROUP BY r.run_key""",
-    Kind.VOLUME: f"""SELECT r.run_key, true AS affected FROM live r WHERE {_OF_TASK}
-        AND coalesce(r.queued_ns, r.started_ns) >= $from AND coalesce(r.queued_ns, r.started_ns) < $to""",
-    Kind.CALL_FAILURES: """SELECT r.run_key, bool_or(p.outcome = 'failed') AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
-        AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to
-        AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
-    Kind.CALL_DURATION: f"""SELECT r.run_key, bool_or({_BEYOND.format("p.duration_ns", "p.duration_ns")}) AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
-        AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to AND p.outcome = 'completed'
-        AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
-    Kind.OPERATION_FAILURES: """SELECT r.run_key, bool_or(p.outcome = 'failed') AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
-        AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
-        AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
-    Kind.OPERATION_DURATION: f"""SELECT r.run_key,
-        bool_or({_BEYOND.format("p.duration_ns", "p.duration_ns")}) AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
-        AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
-        AND p.outcome = 'completed' AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
-    Kind.QUEUE_WAIT: f"""SELECT r.run_key, {_BEYOND.format("r.queue_wait_ns", "r.queue_wait_ns")} AS affected
-        FROM live r WHERE r.queue = $name AND r.started_ns >= $from AND r.started_ns < $to
-        AND r.queue_wait_ns IS NOT NULL""",
-    Kind.NEW_ERROR: f"""SELECT r.run_key, bool_or(is_failed(a.status) AND ({ERROR}) = $detail) AS affected
-        FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
-        AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
-        GROUP BY r.run_key""",
-    Kind.FINDINGS: f"""SELECT r.run_key, r.run_key IN (SELECT run_key FROM run_findings WHERE project = $project
-            AND code = $detail AND run_key IS NOT NULL) AS affected
-        FROM live r WHERE {_OF_TASK} AND r.started_ns >= $from AND r.started_ns < $to""",
-    Kind.STUCK: f"""SELECT r.run_key, r.status = 'unknown' AS affected FROM live r WHERE {_OF_TASK}
-        AND r.started_ns >= $from AND r.started_ns < $to""",
-}
-_WHO[Kind.SATURATION] = _WHO[Kind.QUEUE_WAIT]
-_GIVEN = f"""SELECT r.run_key, list_contains($keys, r.run_key) AS affected FROM live r
-    WHERE {_OF_TASK} AND (list_contains($keys, r.run_key) OR (r.at_ns >= $from AND r.at_ns < $to))"""
-
-
 def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     """Return the live runs of a span, newest first: run_key, run_id, task_id, at_ns, status, affected, dimensions.
 
     Dimensions: version, queue, machine, tags (list), error_type, services (list: what the run called). *affected* is
     NULL where it is not known.
     """
-    who = _GIVEN if asked.run_keys else _WHO.get(asked.kind, _GIVEN)
+    who = KNOWN if asked.run_keys else SOURCES[asked.kind].runs
     found = h.frame(
         f"""
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)

@@ -13,16 +13,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Totals
+from collector.store.anomaly_kinds import ERROR, IN, SOURCES
 from collector.store.database import Handle
 
 HOUR_NS = 3_600_000_000_000
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
-ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
-    THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
-         '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
-    ELSE left(a.error_type, 120) END"""
-"""An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
 _SENDER_NS = 8 * 24 * HOUR_NS
 _OFTEN = 24
 """Arrivals a day beyond which a task is looked at as scheduled only where its hours are alike."""
@@ -48,17 +44,14 @@ class Range:
         return {name: known[name] for name in names}
 
 
-_IN = "project = $project AND hour_ns >= $from AND hour_ns < $to"
-
-
 def activity(h: Handle, r: Range) -> pl.DataFrame:
     """Return `hour_ns`, `n`: how much telemetry of any run there is of each hour that has some, test runs left out."""
     return h.frame(
         f"""
         SELECT hour_ns, sum(n)::BIGINT AS n FROM (
-            SELECT hour_ns, runs AS n FROM flow_hours WHERE {_IN}
-            UNION ALL SELECT hour_ns, attempts FROM attempt_hours WHERE {_IN}
-            UNION ALL SELECT hour_ns, n FROM phase_hours WHERE {_IN}
+            SELECT hour_ns, runs AS n FROM flow_hours WHERE {IN}
+            UNION ALL SELECT hour_ns, attempts FROM attempt_hours WHERE {IN}
+            UNION ALL SELECT hour_ns, n FROM phase_hours WHERE {IN}
         ) GROUP BY hour_ns ORDER BY hour_ns
         """,
         r.parameters("project", "from", "to"),
@@ -94,38 +87,28 @@ def totals(h: Handle, project: str, from_ns: int, to_ns: int, *, before: bool) -
 
 def counts(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `n`, `x` of all series of shares, and of arrivals (kind `volume`, n = x)."""
-    live = f"{_IN} AND population = 'live'"
+    return _whole(_hourly(h, r, histograms=False))
+
+
+def histograms(h: Handle, r: Range) -> pl.DataFrame:
+    """Return `KEY`, `hour_ns`, `ix`, `n`: durations of attempts that succeeded, waits in queues, calls, steps."""
+    found = _hourly(h, r, histograms=True)
+    return found.select(*KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
+
+
+def _hourly(h: Handle, r: Range, *, histograms: bool) -> pl.DataFrame:
     parts = [
-        f"""SELECT 'failures' AS kind, 'task' AS type, task_id AS name, NULL AS task_id, environment, '' AS detail,
-            hour_ns, sum(runs) AS n, sum(runs) FILTER (is_failed(outcome)) AS x
-            FROM flow_hours WHERE {live} AND event = 'ended' AND is_decided(outcome) AND task_id IS NOT NULL
-            GROUP BY ALL""",
-        f"""SELECT 'volume', 'task', task_id, NULL, environment, '', hour_ns, sum(runs), sum(runs)
-            FROM flow_hours WHERE {live} AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'retries', 'task', task_id, NULL, environment, '', hour_ns, sum(attempts),
-            sum(attempts) FILTER (number > 1)
-            FROM attempt_hours WHERE {live} AND number IS NOT NULL AND task_id IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'stuck', 'task', task_id, NULL, environment, 'lost', hour_ns, sum(runs),
-            sum(runs) FILTER (outcome = 'unknown')
-            FROM run_cohorts WHERE {live} AND (is_decided(outcome) OR outcome = 'unknown')
-            AND task_id IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'call_failures', 'service', called_service, NULL, environment, '', hour_ns, sum(n),
-            sum(n) FILTER (outcome = 'failed')
-            FROM phase_hours WHERE {live} AND phase = 'calling' AND outcome IN ('completed', 'failed')
-            AND called_service IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'operation_failures', 'operation', operation, task_id, environment, '', hour_ns, sum(n),
-            sum(n) FILTER (outcome = 'failed')
-            FROM phase_hours SEMI JOIN several USING (task_id) WHERE {live} AND phase = 'started'
-            AND outcome IN ('completed', 'failed') GROUP BY ALL""",
+        source.series.sql(kind)
+        for kind, source in SOURCES.items()
+        if source.series is not None and (source.series.hits is None) == histograms
     ]
-    found = h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
-    return _whole(found)
+    return h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
 
 
 def _several(h: Handle, r: Range) -> pl.DataFrame:
     """Return the tasks with more than one operation; of the others an operation is the task, and told once."""
     return h.frame(
-        f"SELECT task_id FROM phase_hours WHERE {_IN} AND phase = 'started' AND task_id IS NOT NULL "
+        f"SELECT task_id FROM phase_hours WHERE {IN} AND phase = 'started' AND task_id IS NOT NULL "
         "GROUP BY task_id HAVING count(DISTINCT operation) > 1",
         r.parameters("project", "from", "to"),
     )
@@ -135,27 +118,6 @@ def _whole(found: pl.DataFrame) -> pl.DataFrame:
     return found.select(
         *KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("n").cast(pl.Int64), pl.col("x").fill_null(0).cast(pl.Int64)
     )
-
-
-def histograms(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `KEY`, `hour_ns`, `ix`, `n`: durations of attempts that succeeded, waits in queues, calls, steps."""
-    live = f"{_IN} AND population = 'live'"
-    parts = [
-        f"""SELECT 'duration' AS kind, 'task' AS type, task_id AS name, NULL AS task_id, environment, '' AS detail,
-            hour_ns, ix, sum(n) AS n
-            FROM duration_hours WHERE {live} AND measure = 'attempt' AND outcome = 'completed'
-            AND task_id IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'queue_wait', 'queue', queue, NULL, environment, '', hour_ns, ix, sum(n)
-            FROM duration_hours WHERE {live} AND measure = 'queue_wait' AND queue IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'call_duration', 'service', called_service, NULL, environment, '', hour_ns, ix, sum(n)
-            FROM phase_hours WHERE {live} AND phase = 'calling' AND outcome = 'completed' AND ix IS NOT NULL
-            AND called_service IS NOT NULL GROUP BY ALL""",
-        f"""SELECT 'operation_duration', 'operation', operation, task_id, environment, '', hour_ns, ix, sum(n)
-            FROM phase_hours SEMI JOIN several USING (task_id) WHERE {live} AND phase = 'started'
-            AND outcome = 'completed' AND ix IS NOT NULL GROUP BY ALL""",
-    ]
-    found = h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
-    return found.select(*KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
 
 
 def violations(h: Handle, r: Range) -> pl.DataFrame:
@@ -178,7 +140,7 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
         ), pairs AS (SELECT DISTINCT task_id, environment, code FROM told),
         runs_ AS (
             SELECT task_id, environment, hour_ns, sum(runs) AS n FROM run_cohorts, judged
-            WHERE {_IN} AND population = 'live' AND hour_ns >= since GROUP BY ALL
+            WHERE {IN} AND population = 'live' AND hour_ns >= since GROUP BY ALL
         )
         SELECT 'findings' AS kind, 'task' AS type, p.task_id AS name, NULL AS task_id, p.environment,
                p.code AS detail, n.hour_ns, n.n, least(coalesce(t.x, 0), n.n) AS x
@@ -249,7 +211,7 @@ def regular(h: Handle, r: Range) -> pl.DataFrame:
         f"""
         WITH hours AS (
             SELECT task_id, environment, hour_ns, sum(runs) AS n FROM flow_hours
-            WHERE {_IN} AND population = 'live' AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL
+            WHERE {IN} AND population = 'live' AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL
         ), tasks AS (
             SELECT task_id, environment FROM hours GROUP BY ALL
             HAVING sum(n) / greatest(1, (max(hour_ns) - min(hour_ns)) / 86400e9) <= {_OFTEN}
@@ -318,8 +280,8 @@ def limit_steps(h: Handle, r: Range) -> pl.DataFrame:
 def used(h: Handle, r: Range) -> pl.DataFrame:
     """Return `task_id`, `environment`, `queue`, `called_service`: which task used which queue and service."""
     return h.frame(
-        f"SELECT DISTINCT task_id, environment, queue, called_service FROM phase_hours WHERE {_IN} "
-        f"AND task_id IS NOT NULL UNION SELECT DISTINCT task_id, environment, queue, NULL FROM flow_hours WHERE {_IN} "
+        f"SELECT DISTINCT task_id, environment, queue, called_service FROM phase_hours WHERE {IN} "
+        f"AND task_id IS NOT NULL UNION SELECT DISTINCT task_id, environment, queue, NULL FROM flow_hours WHERE {IN} "
         "AND task_id IS NOT NULL",
         r.parameters("project", "from", "to"),
     )

@@ -37,7 +37,7 @@ def anomalies(found: Sequence[tuple[Anomaly, str]], zone: str) -> pl.DataFrame:
         {
             "State": [[state] for _, state in found],
             "What": [visible(a.title) for a, _ in found],
-            "Check of": [said.KINDS[a.kind] for a, _ in found],
+            "Check of": [a.kind.label for a, _ in found],
             "When": [said.stretch(a.span, zone) for a, _ in found],
             "Observed": [said.value(a.observed.value, a.unit) for a, _ in found],
             "Expected": [said.value(a.expected.value, a.unit) for a, _ in found],
@@ -125,7 +125,7 @@ def checked(report: Report) -> pl.DataFrame:
     """Return one row a kind of check."""
     return pl.DataFrame(
         {
-            "Check of": [said.KINDS[c.kind] for c in report.checked],
+            "Check of": [c.kind.label for c in report.checked],
             "Series": [c.series for c in report.checked],
             "Assessed": [c.assessed for c in report.checked],
             "Too little": [c.too_little for c in report.checked],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from collector.model.report import Kind
 from collector.report.kinds import new, paces, saturation, schedules, shares, silence, stuck, volume
 from collector.report.kinds.kind import AnomalyKind
@@ -10,11 +12,12 @@ FAMILIES = (shares, paces, volume, saturation, schedules, stuck, new, silence)
 
 
 def _register() -> dict[Kind, AnomalyKind]:
-    objects = [kind for family in FAMILIES for kind in family.KINDS]
-    found = {one.kind: one for one in objects}
-    if len(found) != len(objects) or found.keys() != set(Kind):
-        raise ValueError(f"not one object for each of {sorted(set(Kind) ^ found.keys())}")
-    return found
+    objects = [one for family in FAMILIES for one in family.KINDS]
+    if wrong := Counter(Kind) - Counter(one.kind for one in objects):
+        raise ValueError(f"kinds that no family of report/kinds has an object for: {', '.join(wrong)}")
+    if wrong := Counter(one.kind for one in objects) - Counter(Kind):
+        raise ValueError(f"kinds with more than one object: {', '.join(wrong)}")
+    return {one.kind: one for one in objects}
 
 
 KINDS = _register()

@@ -1,0 +1,215 @@
+"""What the store knows of a kind of anomaly: its hourly series, and the runs behind one.
+
+Text of queries alone; `anomaly_series` and `anomaly_runs` ask them.
+"""
+
+# ruff: noqa: S608 -- queries are put together from names of ours; values are parameters
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from collector.model.report import Kind
+
+IN = "project = $project AND hour_ns >= $from AND hour_ns < $to"
+ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
+    THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
+         '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
+    ELSE left(a.error_type, 120) END"""
+"""An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hourly:
+    """Live rows of an hourly table, by subject and hour: trials `n` with hits `x`, or a histogram `n` by `ix`."""
+
+    type: Literal["task", "queue", "service", "operation"]
+    """Of the subject."""
+    name: str
+    """Column of the subject's name."""
+    table: str
+    where: str
+    n: str
+    """Column of trials."""
+    hits: str | None = None
+    """Condition of the trials that are hits; None: a histogram."""
+    task_id: str = "NULL"
+    detail: str = ""
+
+    def sql(self, kind: Kind) -> str:
+        """Return the query of the series of *kind*."""
+        value = "ix" if self.hits is None else f"sum({self.n}) FILTER ({self.hits}) AS x"
+        return f"""SELECT '{kind}' AS kind, '{self.type}' AS type, {self.name} AS name, {self.task_id} AS task_id,
+            environment, '{self.detail}' AS detail, hour_ns, sum({self.n}) AS n, {value}
+            FROM {self.table} WHERE {IN} AND population = 'live' AND {self.where} GROUP BY ALL"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """How a kind is read."""
+
+    series: Hourly | None = None
+    """None where `anomaly_series` has a query for it alone."""
+    runs: str
+    """`run_key` and `affected` of its runs, from `live` and the parameters of `anomaly_runs.Asked`."""
+
+
+_BEYOND = "CASE WHEN $is_faster THEN {0} < $threshold ELSE {0} > $threshold END"
+_OF_TASK = "r.task_id = $name"
+_ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
+KNOWN = f"""SELECT r.run_key, list_contains($keys, r.run_key) AS affected FROM live r
+    WHERE {_OF_TASK} AND (list_contains($keys, r.run_key) OR (r.at_ns >= $from AND r.at_ns < $to))"""
+"""Runs of a task, of which detection knows the affected."""
+_WAITED = f"""SELECT r.run_key, {_BEYOND.format("r.queue_wait_ns")} AS affected
+    FROM live r WHERE r.queue = $name AND r.started_ns >= $from AND r.started_ns < $to
+    AND r.queue_wait_ns IS NOT NULL"""
+SOURCES: dict[Kind, Source] = {
+    Kind.FAILURES: Source(
+        series=Hourly(
+            type="task",
+            name="task_id",
+            table="flow_hours",
+            where="event = 'ended' AND is_decided(outcome) AND task_id IS NOT NULL",
+            n="runs",
+            hits="is_failed(outcome)",
+        ),
+        runs=f"""SELECT r.run_key, is_failed(r.status) AS affected FROM live r WHERE {_OF_TASK}
+        AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(r.status)""",
+    ),
+    Kind.RETRIES: Source(
+        series=Hourly(
+            type="task",
+            name="task_id",
+            table="attempt_hours",
+            where="number IS NOT NULL AND task_id IS NOT NULL",
+            n="attempts",
+            hits="number > 1",
+        ),
+        runs=f"""SELECT r.run_key, bool_or(a.number > 1) AS affected FROM attempts a JOIN live r USING (run_key)
+        WHERE a.project = $project AND {_OF_TASK} AND a.started_ns >= $from AND a.started_ns < $to
+        AND a.number IS NOT NULL GROUP BY r.run_key""",
+    ),
+    Kind.DURATION: Source(
+        series=Hourly(
+            type="task",
+            name="task_id",
+            table="duration_hours",
+            where="measure = 'attempt' AND outcome = 'completed' AND task_id IS NOT NULL",
+            n="n",
+        ),
+        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("a.wall_ns")}) AS affected
+        FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
+        AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.wall_ns IS NOT NULL
+        GROUP BY r.run_key""",
+    ),
+    Kind.VOLUME: Source(
+        series=Hourly(
+            type="task",
+            name="task_id",
+            table="flow_hours",
+            where="event = 'arrived' AND task_id IS NOT NULL",
+            n="runs",
+            hits="true",
+        ),
+        runs=f"""SELECT r.run_key, true AS affected FROM live r WHERE {_OF_TASK}
+        AND coalesce(r.queued_ns, r.started_ns) >= $from AND coalesce(r.queued_ns, r.started_ns) < $to""",
+    ),
+    Kind.CALL_FAILURES: Source(
+        series=Hourly(
+            type="service",
+            name="called_service",
+            table="phase_hours",
+            where="phase = 'calling' AND outcome IN ('completed', 'failed') AND called_service IS NOT NULL",
+            n="n",
+            hits="outcome = 'failed'",
+        ),
+        runs="""SELECT r.run_key, bool_or(p.outcome = 'failed') AS affected
+        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
+        AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to
+        AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
+    ),
+    Kind.CALL_DURATION: Source(
+        series=Hourly(
+            type="service",
+            name="called_service",
+            table="phase_hours",
+            where="phase = 'calling' AND outcome = 'completed' AND ix IS NOT NULL AND called_service IS NOT NULL",
+            n="n",
+        ),
+        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("p.duration_ns")}) AS affected
+        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
+        AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to AND p.outcome = 'completed'
+        AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
+    ),
+    Kind.OPERATION_FAILURES: Source(
+        series=Hourly(
+            type="operation",
+            name="operation",
+            table="phase_hours SEMI JOIN several USING (task_id)",
+            where="phase = 'started' AND outcome IN ('completed', 'failed')",
+            n="n",
+            hits="outcome = 'failed'",
+            task_id="task_id",
+        ),
+        runs="""SELECT r.run_key, bool_or(p.outcome = 'failed') AS affected
+        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
+        AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
+        AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
+    ),
+    Kind.OPERATION_DURATION: Source(
+        series=Hourly(
+            type="operation",
+            name="operation",
+            table="phase_hours SEMI JOIN several USING (task_id)",
+            where="phase = 'started' AND outcome = 'completed' AND ix IS NOT NULL",
+            n="n",
+            task_id="task_id",
+        ),
+        runs=f"""SELECT r.run_key,
+        bool_or({_BEYOND.format("p.duration_ns")}) AS affected
+        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
+        AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
+        AND p.outcome = 'completed' AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
+    ),
+    Kind.QUEUE_WAIT: Source(
+        series=Hourly(
+            type="queue",
+            name="queue",
+            table="duration_hours",
+            where="measure = 'queue_wait' AND queue IS NOT NULL",
+            n="n",
+        ),
+        runs=_WAITED,
+    ),
+    Kind.SATURATION: Source(runs=_WAITED),
+    Kind.MISSED_RUN: Source(runs=KNOWN),
+    Kind.LATE_RUN: Source(runs=KNOWN),
+    Kind.DOUBLE_RUN: Source(runs=KNOWN),
+    Kind.STUCK: Source(
+        series=Hourly(
+            type="task",
+            name="task_id",
+            table="run_cohorts",
+            where="(is_decided(outcome) OR outcome = 'unknown') AND task_id IS NOT NULL",
+            n="runs",
+            hits="outcome = 'unknown'",
+            detail="lost",
+        ),
+        runs=f"""SELECT r.run_key, r.status = 'unknown' AS affected FROM live r WHERE {_OF_TASK}
+        AND r.started_ns >= $from AND r.started_ns < $to""",
+    ),
+    Kind.NEW_ERROR: Source(
+        runs=f"""SELECT r.run_key, bool_or(is_failed(a.status) AND ({ERROR}) = $detail) AS affected
+        FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
+        AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
+        GROUP BY r.run_key""",
+    ),
+    Kind.FINDINGS: Source(
+        runs=f"""SELECT r.run_key, r.run_key IN (SELECT run_key FROM run_findings WHERE project = $project
+            AND code = $detail AND run_key IS NOT NULL) AS affected
+        FROM live r WHERE {_OF_TASK} AND r.started_ns >= $from AND r.started_ns < $to""",
+    ),
+    Kind.SILENCE: Source(runs=KNOWN),
+}
+"""Every kind once, in the order of `Kind`."""
