@@ -1,7 +1,8 @@
 """Who stays when more come to a port than it holds: those being answered always, of the rest those who came last.
 
 A connection waits from the moment it came, or its last answer was given, until a request of it is complete, however
-many bytes it sends meanwhile. So neither idle connections nor half heads nor slow bodies keep anybody out.
+many bytes it sends meanwhile. So neither idle connections nor half heads nor slow bodies keep anybody out. Requests
+that a connection sent ahead are answered a few connections at a time, and hold no place: it waits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ _PATIENCE_S = 1.0
 """How long one that just came may wait before it makes room where the spare places still suffice."""
 _SETTLE_S = 0.005
 """Nobody makes room sooner: what it sent as it came has been read by then."""
+_ABREAST = 16
+"""Connections whose requests that came ahead are answered at one time."""
 
 
 class Guest(Protocol):
@@ -34,12 +37,21 @@ class Places:
         self._waiting: dict[Guest, float] = {}
         """Since when each waits; the one that waits longest comes first."""
         self._answered: set[Guest] = set()
+        self._ahead: dict[Guest, Callable[[], None]] = {}
+        """Who waits to be answered a request that came ahead, in the order in which that is done."""
+        self._abreast: set[Guest] = set()
 
     def wait(self, guest: Guest) -> None:
         """Note that *guest* came, or that it has been answered."""
         self._answered.discard(guest)
         self._waiting.pop(guest, None)
         self._waiting[guest] = self._clock()
+        self._pass(guest)
+
+    def follow(self, guest: Guest, go: Callable[[], None]) -> None:
+        """Note that *guest* has been answered and sent a request ahead; *go* answers it when its turn has come."""
+        self._ahead[guest] = go
+        self.wait(guest)
 
     def answer(self, guest: Guest) -> None:
         """Note that a request of *guest* is complete."""
@@ -50,6 +62,16 @@ class Places:
         """Note that *guest* is gone."""
         self._answered.discard(guest)
         self._waiting.pop(guest, None)
+        self._ahead.pop(guest, None)
+        self._pass(guest)
+
+    def _pass(self, guest: Guest) -> None:
+        """Give the turn of *guest*, if it had one, to the next in line."""
+        self._abreast.discard(guest)
+        while self._ahead and len(self._abreast) < _ABREAST:
+            following = next(iter(self._ahead))
+            self._abreast.add(following)
+            self._ahead.pop(following)()
 
     def crowded(self, guest: Guest) -> bool:
         """Tell whether as many others are being answered as there are places."""

@@ -23,6 +23,9 @@ from collector.settings import Connections
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
+_HEAD_PIECE, _BODY_PIECE = 4_096, 65_536
+"""Bytes fed to the parser at once: of heads few, since some that come ahead may be among them."""
+
 Written = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers without the length, and body of a refusal."""
 
@@ -70,6 +73,10 @@ class Wall(HttpToolsProtocol):
         self._header_lines = 0
         self._head_pending = 0
         self._body_bytes = 0
+        self._silent_bytes = 0
+        self._heard = False
+        self._rest = b""
+        self._in_line = False
         self._unread = 0
         self._look: asyncio.TimerHandle | None = None
         self.places.wait(self)
@@ -96,8 +103,22 @@ class Wall(HttpToolsProtocol):
             if error := other_than_http(data, self.terms.instead):
                 self._refuse(error)
                 return
-        was_in_head = self._in_head
         self._unset_keepalive_if_required()
+        self._rest += data
+        self._take()
+
+    def _take(self) -> None:
+        """Feed the parser what came, until a request has come ahead of the answer to the one before it: what follows
+        is not looked at before its turn, so that many requests at once cost no more than one.
+        """
+        while self._rest and not (self.pipeline or self._in_line or self._refused or self.transport.is_closing()):
+            size = _BODY_PIECE if self._in_body else _HEAD_PIECE
+            piece, self._rest = self._rest[:size], self._rest[size:]
+            self._take_piece(piece)
+
+    def _take_piece(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        self._heard = False
         try:
             self._feed(memoryview(data))
         except httptools.HttpParserError:
@@ -110,6 +131,10 @@ class Wall(HttpToolsProtocol):
                 self._refuse(self._head_too_large())
             elif self._deadline is None or not was_in_head:
                 self._set_deadline(self._limits.header_time)
+        elif self._in_body and not self._refused:  # what frames a body is no body: sizes of chunks, a trailer
+            self._silent_bytes = 0 if self._heard else self._silent_bytes + len(data)
+            if self._silent_bytes > self._limits.header_size:
+                self._refuse(self._head_too_large())
 
     def _feed(self, data: memoryview) -> None:
         """Feed the parser. It ends a request at a head that offers to upgrade, body and all; such an offer is not
@@ -131,7 +156,7 @@ class Wall(HttpToolsProtocol):
         """Begin a head."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = self._header_lines = self._head_pending = self._body_bytes = 0
+        self._head_bytes = self._header_lines = self._head_pending = self._body_bytes = self._silent_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -140,10 +165,13 @@ class Wall(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count headers, and keep no more than allowed."""
+        """Count headers, and keep no more than allowed; those of a trailer count too, and say nothing here."""
         self._head_bytes += len(name) + len(value) + 4
         self._header_lines += 1
-        if not self._head_is_too_large:
+        if self._in_body and self._head_is_too_large:
+            self._refuse(self._head_too_large())
+            raise _Stop
+        if not self._in_body and not self._head_is_too_large:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -167,6 +195,7 @@ class Wall(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Count a body."""
+        self._heard = True
         self._body_bytes += len(body)
         if self.terms.body is not None and self._body_bytes > self.terms.body:
             self._refuse(self._body_too_large())
@@ -186,12 +215,21 @@ class Wall(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """End an answer."""
-        following = self.pipeline[-1][0] if self.pipeline else None
+        if self.pipeline or self._rest:
+            self._in_line = True
+            self.flow.pause_reading()
+            self.places.follow(self, self._go_on)
+            return
         super().on_response_complete()
-        if following is None or following.more_body:
-            self.places.wait(self)
-        if following is None and not self._in_head and not self._unread and not self._refused:
+        self.places.wait(self)
+        if not self._in_head and not self._unread and not self._refused:
             self._set_deadline(self._limits.idle_time)
+
+    def _go_on(self) -> None:
+        """Answer what came ahead."""
+        self._in_line = False
+        super().on_response_complete()
+        self._take()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read its answers: it is not being served meanwhile."""

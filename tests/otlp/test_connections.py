@@ -121,6 +121,42 @@ def test_h15_an_upgrade_is_not_taken_up_and_nothing_is_lost_by_it(receiver: Rece
     assert sorted(kept) == sorted(sent[1:])
 
 
+@pytest.mark.parametrize("more", [b"0\r\nX-T: ", b"5;ext=", b"0\r\n"], ids=["one line", "a chunk's size", "many lines"])
+def test_h15_what_frames_a_body_is_bounded_as_a_head_is(small: Receiver, more: bytes) -> None:
+    """A trailer or an extension without end is refused once it is longer than a head may be."""
+    connection = small.connect()
+    connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n" + more)
+    piece = b"X-T: a\r\n" * 8_192 if more == b"0\r\n" else b"a" * 65_536
+    for _ in range(64):
+        connection.send(piece)
+    assert "limited to" in told(connection.answer(), 431)
+    assert connection.ended()
+
+
+def test_h15_a_trailer_says_nothing_of_its_request(receiver: Receiver) -> None:
+    """Whether it comes with the body or after it: what it says of type, length or encoding is not read."""
+    body = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    for line in (b"Content-Type: text/plain", b"Content-Encoding: br", b"Host: y", b"Upgrade: h2c"):
+        for parts in ((body + line + b"\r\n\r\n",), (body, line + b"\r\n\r\n")):
+            connection = receiver.connect()
+            for part in parts:
+                connection.send(part)
+                time.sleep(0.01)
+            answer = connection.answer()
+            assert answer is not None
+            assert (answer.status, answer.body) == (200, b"{}")
+            connection.close()
+
+
+def test_h19_requests_sent_ahead_keep_nobody_out(small: Receiver) -> None:
+    """Beside more connections than there are places, each with many requests sent ahead and no answer read, others
+    are answered.
+    """
+    with crowd(small.http_port, small.settings.limits.connections + 16, OK * 100):
+        for _ in range(5):
+            assert small.post("/v1/logs", b"{}").status_code == 200
+
+
 def test_h16_the_wires_have_ports_of_their_own(receiver: Receiver) -> None:
     """4317 and 4318 by default."""
     defaults = type(receiver.settings).model_fields

@@ -59,3 +59,30 @@ def test_who_waits_longest_makes_room_and_who_is_answered_never(
         assert len(guests) <= most + 64
         assert places.crowded(Guest()) == (sum(g.since is None for g in guests) >= most)
         assert not (places.full and waiting and now - min(waiting) > 1)
+
+
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(0, 40))
+def test_what_came_ahead_is_answered_a_few_at_a_time_and_in_turn(answered: list[int], gone: int) -> None:
+    """However many sent requests ahead, few are answered at once, nobody is passed over, and nobody holds a place."""
+    places = Places(1_000)
+    guests = [Guest() for _ in range(41)]
+    at_work: list[Guest] = []
+    for guest in guests:
+        places.follow(guest, lambda guest=guest: at_work.append(guest))
+    begun = len(at_work)
+    assert 0 < begun < 41
+    assert at_work == guests[:begun]
+    for which in answered:
+        if len(at_work) > which and not at_work[which].left:
+            guest = at_work.pop(which)
+            places.follow(guest, lambda guest=guest: at_work.append(guest))
+            assert len(at_work) == begun
+    places.left(guests[gone])
+    left = [g for g in at_work if g is not guests[gone]]
+    while left:
+        done = left.pop(0)
+        at_work.remove(done)
+        places.wait(done)
+        left = [g for g in at_work if g is not guests[gone]]
+        assert len(left) <= begun
+    assert not places.crowded(Guest())
