@@ -40,6 +40,8 @@ _MOST_BYTES = 8 * 2**20
 """Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
 _FINISH_S = 4.0
 _MOST_STATISTICS_LAG_S = 60.0
+_APART_S = 1.0
+"""Between checkpoints that receive waits for."""
 _MOST_LAG_S = 60.0
 _LEAST_LAG_S = 0.001
 _RETRY_S = 1.0
@@ -140,9 +142,15 @@ class Keeper(threading.Thread):
         if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
             known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
             self._keep_statistics(began_ns if not self.behind else known_ns or self.complete_ns)
-        if time.monotonic() - self._checkpointed > seconds(self._settings.store.checkpoint):
+        passed_s = time.monotonic() - self._checkpointed
+        if passed_s > seconds(self._settings.store.checkpoint) or (passed_s > _APART_S and self._is_waited_for()):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
+
+    def _is_waited_for(self) -> bool:
+        """Tell whether receive refuses requests until the journal may forget what is stored."""
+        is_full = self._reader.size_bytes() > self._settings.journal.full_size
+        return is_full and self._control.mark(CHECKPOINTED) < self.applied_seq
 
     def _derive(self) -> None:
         """Work out a part of the columns that an upgrade left; where that fails it waits for the next start."""

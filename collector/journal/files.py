@@ -173,3 +173,11 @@ def _set_aside(path: Path) -> list[str]:
             damaged.rename(aside)
             names.append(aside.name)
     return names
+
+
+def size_bytes(db: sqlite3.Connection) -> int:
+    """Return the bytes that groups occupy in a journal."""
+    pages, free, page = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page

@@ -65,6 +65,14 @@ class Reader:
             return known
         return max(known, int(row[0]))
 
+    def size_bytes(self) -> int:
+        """Return the bytes that groups occupy, 0 when there are none or it cannot be told."""
+        db = self._open()
+        try:
+            return files.size_bytes(db) if db is not None else 0
+        except sqlite3.DatabaseError:
+            return 0
+
     def received_ns(self, after: int) -> int | None:
         """Return when the first group after number *after* came, None when there is none or it cannot be told."""
         db = self._open()

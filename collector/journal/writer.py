@@ -87,11 +87,7 @@ class Journal:
 
     def size_bytes(self) -> int:
         """Return the bytes that groups occupy."""
-        pages, free, page = (
-            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return (pages - free) * page
+        return files.size_bytes(self._db)
 
     def forget(self, through_seq: int, before_ns: int, most_bytes: int, resent_ns: int) -> None:
         """Delete groups up to *through_seq* that were received before *before_ns*, or that exceed *most_bytes*.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_below_the_free_space_that_is_asked_for_requests_are_refused(
         assert {(r.reason, r.look) for r in kept} == {("unavailable", "exporter")}
         assert sum(r.count for r in kept) >= 3
         oracle.judge(stack.client)
+
+
+def test_a_journal_that_was_full_takes_requests_again_once_all_is_stored(tmp_path: Path) -> None:
+    """It waits for the store, and not for the time at which the store would have made its file safe anyhow."""
+    full = {"RUNWELL_JOURNAL__FULL_SIZE": "1MiB", "RUNWELL_JOURNAL__KEEP_SIZE": "1MiB"}
+    with running(tmp_path / "data", env={**full, "RUNWELL_STORE__CHECKPOINT": "PT1H"}) as stack:
+        store = stack.child("store")
+        store.suspend()
+        try:
+
+            def fill_up() -> bool:
+                text = os.urandom(60_000).hex()
+                record = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": text}}]}]}]}
+                return httpx.post(f"{stack.url('http')}/v1/logs", json=record, trust_env=False).status_code == 503
+
+            until(fill_up, why="a journal that is full")
+        finally:
+            store.resume()
+        until(lambda: answer(stack) == 200, seconds=20, why="requests to be taken again")
 
 
 def test_a_disk_that_is_full_to_the_last_byte_costs_nothing(small: Path) -> None:
