@@ -38,6 +38,14 @@ def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) ->
         new.rename(path)
 
 
+def running(directory: Path) -> dict[str, Any]:
+    """Return what `FILE` says, without the addresses of roles that no supervisor runs; nothing where none does."""
+    said = _read(directory)
+    absent = {name for role, names in NAMES.items() if not (said and _runs(directory, role)) for name in names}
+    found = {name: where for name, where in said.items() if name not in absent}
+    return found if found.keys() - {"pid", "version"} else {}
+
+
 def _read(directory: Path) -> dict[str, Any]:
     try:
         found = json.loads((directory / FILE).read_text("utf-8"))

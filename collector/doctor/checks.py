@@ -26,7 +26,13 @@ from collector.model.address import http_url
 from collector.model.errors import UsageError
 from collector.settings import Settings
 
-_FOLLOWS = {"receive": {"port_http", "disk"}, "store": {"port_api"}, "lag": {"port_api", "store"}}
+_FOLLOWS = {
+    "receive": {"port_http", "disk"},
+    "full": {"port_http", "port_api", "disk", "store"},
+    "unavailable": {"receive", "port_http", "port_grpc", "port_api", "disk", "store"},
+    "store": {"port_api"},
+    "lag": {"port_api", "store"},
+}
 """What follows from what: a problem beside one of those is the same problem."""
 
 
@@ -60,6 +66,8 @@ def examine(settings: Settings) -> Report:
         checks = [*ports(addresses, running), newer, machine.disk(settings), machine.versions()]
         return Report(checks, [], at_hand([]), urls["http"], urls["grpc"])
     try:
+        if running and not control.is_file():
+            raise sqlite3.Error("it is gone, or no file")
         sent, gone = senders.read(control), refusals.read(control)
         kept = refused(*gone, now_ns, urls["http"], urls["grpc"])
     except sqlite3.Error as e:
@@ -84,10 +92,18 @@ def _once(checks: list[Check]) -> list[Check]:
     problems = {check.name for check in checks if check.state == "problem"}
     return [
         replace(check, state="note")
-        if check.state == "problem" and problems & _FOLLOWS.get(check.name, set())
+        if check.state == "problem" and problems & _FOLLOWS.get(_kind(check), set())
         else check
         for check in checks
     ]
+
+
+def _kind(check: Check) -> str:
+    """Return what a check is of: its name, or of those that may have many causes the one it tells."""
+    reason = str(check.facts.get("reason", ""))
+    if check.name == "refused" and reason == "unavailable":
+        return reason
+    return "full" if check.name == "receive" and "journal is full" in reason else check.name
 
 
 def _newer(directory: Path) -> Check | None:

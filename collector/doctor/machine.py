@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import ByteSize
 
 from collector import __version__
+from collector.app import whereabouts
 from collector.doctor.found import Check
 from collector.settings import Settings
 
@@ -21,15 +21,11 @@ _LIBRARIES = ("duckdb", "polars", "pyarrow", "protobuf", "grpcio", "opentelemetr
 
 
 def running(settings: Settings) -> dict[str, Any]:
-    """Return the addresses of the runwell that says it runs on this data directory."""
+    """Return the addresses of the runwell that runs on this data directory: a lock is held as long as it lives."""
     try:
-        said: dict[str, Any] = json.loads((settings.data / "runwell.json").read_text("utf-8"))
-        os.kill(int(said["pid"]), 0)
-    except PermissionError:  # another user's, but alive
-        return said
-    except (OSError, ValueError, KeyError, TypeError):
+        return whereabouts.running(settings.data)
+    except OSError:  # not ours to look at
         return {}
-    return said
 
 
 def directory(settings: Settings) -> list[Check]:

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import routes
+from collector.app import child, whereabouts
 from collector.cli import root
 from collector.client import Client
 from collector.control import Control
@@ -97,6 +98,17 @@ class StandIn:
 
 
 @contextmanager
+def posing(data: Path, **addresses: dict[str, Any]) -> Iterator[None]:
+    """Hold *data* as a supervisor does whose processes listen at *addresses*."""
+    roles = [role for role, names in whereabouts.NAMES.items() if addresses.keys() & set(names)]
+    with ExitStack() as held:
+        for role in roles:
+            held.enter_context(child.lock(data, role + child.SUPERVISOR))
+        (data / whereabouts.FILE).write_text(json.dumps({"pid": os.getpid(), **addresses}))
+        yield
+
+
+@contextmanager
 def standing_in(data: Path) -> Iterator[StandIn]:
     """Answer on a port of its own, as the store of the data directory *data*, until the block ends."""
     data.mkdir(exist_ok=True)
@@ -113,8 +125,8 @@ def standing_in(data: Path) -> Iterator[StandIn]:
     try:
         until(lambda: server.started, why="the read API")
         where = {"host": "127.0.0.1", "port": server.servers[0].sockets[0].getsockname()[1]}
-        (data / "runwell.json").write_text(json.dumps({"pid": os.getpid(), "api": where}))
-        yield store
+        with posing(data, api=where):
+            yield store
     finally:
         server.should_exit = True
         thread.join()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -22,7 +20,7 @@ from collector.control.senders import Sender
 from collector.doctor.found import HOUR_NS, LATELY_NS
 from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused, strays
 from tests.ops import traffic
-from tests.ops.doctors import Doctor, checks
+from tests.ops.doctors import Doctor, checks, posing
 from tests.ops.traffic import Scrape, call, post
 from tests.otlp.receiver import Receiver, receiving
 from tests.stack import until
@@ -47,8 +45,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     with receiving(data, limits=limits) as made:
         where = {"http": made.http_port, "grpc": made.grpc_port}
         addresses = {name: {"host": "127.0.0.1", "port": port} for name, port in where.items()}
-        (data / "runwell.json").write_text(json.dumps({"pid": os.getpid(), **addresses}))
-        yield made
+        with posing(data, **addresses):
+            yield made
 
 
 def http(path: str, method: str = "POST", content: bytes = b"", **headers: str) -> Callable[[Receiver], object]:

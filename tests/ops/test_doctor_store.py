@@ -14,8 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from collector.control import Control
 from collector.doctor import receive, store
-from tests.ops.doctors import Doctor, StandIn, checks, free_ports, standing_in
+from collector.doctor.checks import _once
+from collector.doctor.found import Check
+from tests.ops.doctors import Doctor, StandIn, checks, free_ports, posing, standing_in
 
 pytestmark = pytest.mark.e2e
 SECOND = 10**9
@@ -187,10 +190,43 @@ def test_a_stranger_at_its_address_is_told(doctor: Doctor, tmp_path: Path) -> No
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.serve_forever).start()
         where = {"host": "127.0.0.1", "port": server.server_port}
-        (tmp_path / "runwell.json").write_text(json.dumps({"pid": os.getpid(), "api": where, "grpc": where}))
-        code, report = doctor.json("--data", str(tmp_path), *free_ports())
+        Control.open(tmp_path).close()
+        with posing(tmp_path, api=where, grpc=where):
+            code, report = doctor.json("--data", str(tmp_path), *free_ports())
         server.shutdown()
     assert code == 1
     for port in ("port_api", "port_grpc"):
         assert "something else answers" in checks(report, port, "problem")[0]
     assert "does not answer as a store does" in checks(report, "store", "note")[0]
+
+
+def test_who_runs_is_told_by_a_lock_and_not_by_a_number(doctor: Doctor, tmp_path: Path) -> None:
+    """A process that has the number of a supervisor that is gone is not taken for it."""
+    where = {"host": "127.0.0.1", "port": 1}
+    (tmp_path / "runwell.json").write_text(json.dumps({"pid": os.getpid(), "http": where, "api": where}))
+    _, report = doctor.json("--data", str(tmp_path), *free_ports())
+    for port in ("port_http", "port_api"):
+        assert "nothing runs here" in checks(report, port, "note")[0]
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a directory"])
+def test_a_control_file_that_is_gone_is_told(doctor: Doctor, tmp_path: Path, instead: str) -> None:
+    """What runs has one: who sends is unknown without it, not nobody."""
+    if instead == "a directory":
+        (tmp_path / "control.sqlite").mkdir()
+    with posing(tmp_path, grpc={"host": "127.0.0.1", "port": 1}):
+        code, report = doctor.json("--data", str(tmp_path), *free_ports())
+    assert code == 1
+    assert "who sends and what was refused is unknown" in checks(report, "control", "problem")[0]
+
+
+def test_what_was_refused_for_a_cause_that_is_told_is_no_other_problem() -> None:
+    """A full disk or a store that does not answer is one problem, with all that is refused for it as notes."""
+    refused = Check("refused", "problem", "503", {"reason": "unavailable"})
+    full = Check("receive", "problem", "503", {"reason": "the journal is full and waits for the store; try again"})
+    other = Check("refused", "problem", "415", {"reason": "unsupported_type"})
+    for cause in (Check("disk", "problem", "full"), Check("port_api", "problem", "no answer")):
+        states = [check.state for check in _once([cause, full, refused, other])]
+        assert states == ["problem", "note", "note", "problem"]
+    assert [check.state for check in _once([full, refused])] == ["problem", "note"]
+    assert [check.state for check in _once([refused])] == ["problem"]
