@@ -25,7 +25,7 @@ _CODE = "code"
 def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return all that runs, each by itself and together, add to the findings of the *chosen* rules."""
     frames, flagged, hits = _judge(frames, list(chosen))
-    return findings.by_run(frames.own, flagged, hits)
+    return findings.by_run(frames, flagged, hits)
 
 
 def alone(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
@@ -34,13 +34,13 @@ def alone(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     Contributions of different runs may be merged later (`findings.told`), so what was judged once need not be again.
     """
     frames, flagged, hits = _judge(frames, list(chosen), ("alone",))
-    return findings.by_run(frames.own, flagged, hits)
+    return findings.by_run(frames, flagged, hits)
 
 
 def together(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return what runs add to the findings of the *chosen* rules that no run shows by itself."""
     frames, flagged, hits = _judge(frames, [c for c in chosen if c.rule.together], ("together",))
-    return findings.by_run(frames.own, flagged.clear(), hits)
+    return findings.by_run(frames, flagged.clear(), hits)
 
 
 def _judge(

@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from collector.rules import personal, privacy
+from collector.rules.frames import Frames
 from collector.rules.rule import SEVERITIES, Rule
 
 FLAGGED = pl.Schema(
@@ -31,7 +32,7 @@ SCHEMA = pl.Schema({
 })  # fmt: skip
 """`share`: runs affected, of all runs of the task that were looked at. `samples`: JSON list of records."""
 
-_PLACE = pl.Struct({"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
+_PLACE = pl.Struct({"time_ns": pl.Int64, "said": pl.UInt64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
 _TYPES: dict[str, Any] = {
     "project": pl.String, "run_key": pl.String, "code": pl.String, "severity": pl.String, "task_id": pl.String,
     "operation": pl.String, "key": pl.String, "count": pl.Int64, "first_seen_ns": pl.Int64, "last_seen_ns": pl.Int64,
@@ -39,7 +40,8 @@ _TYPES: dict[str, Any] = {
     "places": pl.List(_PLACE),
 }  # fmt: skip
 CONTRIBUTION = pl.Schema(_TYPES)
-"""What one run adds to a finding. `places`: up to three raw records that show it, the earliest first."""
+"""What one run adds to a finding. `places`: up to three raw records that show it, the earliest first; `said` decides
+between those of one time, whatever their order of arrival."""
 
 IDENTITY = ["project", "code", "severity", "task_id", "operation", "key"]
 """What makes a finding the same finding the next time."""
@@ -94,8 +96,9 @@ def _without_values(name: str) -> pl.Expr:
     return pl.col(name).map_elements(personal.redact, return_dtype=pl.String)
 
 
-def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
-    """Return what each run adds to findings (`CONTRIBUTION`)."""
+def by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
+    """Return what each run of *frames*, which are prepared, adds to findings (`CONTRIBUTION`)."""
+    prepared = frames.own
     rows = flagged.select(*IDENTITY, at="rows").explode("at").unique([*IDENTITY, "at"], maintain_order=True)
     facts = prepared.select("run_key", "time_ns", "version", "seq", "row")
     records = rows.drop("at").hstack(facts[rows["at"]] if rows.height else facts.clear())
@@ -106,7 +109,8 @@ def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) ->
         ],
         how="vertical_relaxed",
     )
-    place = pl.struct("time_ns", "table", "seq", "row").filter(pl.col("row").is_not_null())
+    seen = seen.join(_said(frames, seen), on=["table", "seq", "row"], how="left", maintain_order="left")
+    place = pl.struct("time_ns", "said", "table", "seq", "row").filter(pl.col("row").is_not_null())
     return (
         seen.group_by("run_key", *IDENTITY)
         .agg(
@@ -120,6 +124,17 @@ def by_run(prepared: pl.DataFrame, flagged: pl.DataFrame, hits: pl.DataFrame) ->
         .select(pl.col(name).cast(kind) for name, kind in CONTRIBUTION.items())
         .sort("project", "run_key", *IDENTITY[1:], nulls_last=True)
     )
+
+
+def _said(frames: Frames, seen: pl.DataFrame) -> pl.DataFrame:
+    """Return `table`, `seq`, `row` and `said`, a number that follows from what a record says, of the records *seen*."""
+    at = ["table", "seq", "row"]
+    own = seen.select(at).drop_nulls().unique()
+    parts = [
+        rows.select("seq", "row", "attributes", what=what, table=pl.lit(table)).join(own, on=at, how="semi")
+        for table, rows, what in (("logs", frames.logs, "body"), ("spans", frames.spans, "name"))
+    ]
+    return pl.concat(parts).select(*at, said=pl.struct("what", "attributes").hash()).unique(at)
 
 
 def _earliest_version() -> pl.Expr:

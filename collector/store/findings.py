@@ -150,7 +150,10 @@ def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
     written = rows.with_columns(
         pl.col("places").list.eval(
             pl.concat_str(
-                [places.field("time_ns"), places.field("table"), places.field("seq"), places.field("row")],
+                [
+                    places.field(name).cast(pl.String).fill_null("0")
+                    for name in ("time_ns", "said", "table", "seq", "row")
+                ],
                 separator="/",
             )
         ),
@@ -219,8 +222,8 @@ def grouped(
 def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict[str, Any]]]:
     """Return the raw records at *places*, each with its own `time_ns`."""
     wanted = pl.DataFrame(
-        [(*_place(text), i) for i, texts in enumerate(places) for text in texts],
-        schema={"time_ns": pl.Int64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64, "finding": pl.Int64},
+        [(*_place(text), i, nth) for i, texts in enumerate(places) for nth, text in enumerate(texts)],
+        schema={"table": pl.String, "seq": pl.Int64, "row": pl.Int64, "finding": pl.Int64, "nth": pl.Int64},
         orient="row",
     )
     found: list[list[dict[str, Any]]] = [[] for _ in places]
@@ -232,7 +235,7 @@ def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict
         rows = h.frame(
             f"SELECT w.finding, exact_ns(t.time_source, t.{own_time}, t.time, t.received_ns) AS time_ns, t.* "  # noqa: S608 -- names and numbers of ours
             f"FROM {table} t JOIN own w USING (seq, row) "
-            f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.time_ns, t.seq, t.row",
+            f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.nth",
             {"project": project},
             own=own,
         )
@@ -241,9 +244,9 @@ def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict
     return found
 
 
-def _place(text: str) -> tuple[int, str, int, int]:
-    time_ns, table, seq, row = text.split("/")
-    return int(time_ns), table, int(seq), int(row)
+def _place(text: str) -> tuple[str, int, int]:
+    table, seq, row = text.split("/")[-3:]
+    return table, int(seq), int(row)
 
 
 def totals(h: Handle, project: str, since_ns: int, environment: str | None = None) -> pl.DataFrame:

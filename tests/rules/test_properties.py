@@ -80,8 +80,8 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def judged(seen: Frames, chosen: Any = EVERY) -> list[dict[str, Any]]:
-    """Return findings without the samples: of records alike in time, which ones show it is told by their arrival."""
-    return findings(seen, chosen).drop("samples").to_dicts()
+    """Return findings, samples and all."""
+    return findings(seen, chosen).to_dicts()
 
 
 @FEW
