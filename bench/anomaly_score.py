@@ -100,9 +100,14 @@ def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[In
             wrong += 1
     large = [one.excess >= LARGE for one in incidents]
     return Score(
-        len(incidents), sum(found), sum(large), sum(f and b for f, b in zip(found, large, strict=True)), right, wrong,
+        len(incidents),
+        sum(found),
+        sum(large),
+        sum(f and b for f, b in zip(found, large, strict=True)),
+        right,
+        wrong,
         (HOURS - FIRST) / 168,
-    )  # fmt: skip
+    )
 
 
 def by_kind(alarms: pl.DataFrame, incidents: list[Incident]) -> dict[str, Score]:

@@ -214,9 +214,13 @@ def _fail_more(rng: np.random.Generator, n: Floats, x: Floats, planter: _Planter
     plan = ["outage"] * 9 + ["partial"] * 16 + ["burn"] * 6 + ["ramp"] * 5 + ["level"] * 5 + ["fixed"] * 3
     for kind in plan:
         length = {
-            "outage": int(rng.integers(1, 4)), "partial": int(rng.choice([2, 3, 6, 12])), "burn": 24, "ramp": 10,
-            "level": int(rng.integers(72, 240)), "fixed": int(rng.integers(120, 240)),
-        }[kind]  # fmt: skip
+            "outage": int(rng.integers(1, 4)),
+            "partial": int(rng.choice([2, 3, 6, 12])),
+            "burn": 24,
+            "ramp": 10,
+            "level": int(rng.integers(72, 240)),
+            "fixed": int(rng.integers(120, 240)),
+        }[kind]
         found = planter.place("failures", length, n, 8)
         if found is None:
             continue
@@ -349,24 +353,37 @@ def frames(made: World) -> dict[str, pl.DataFrame]:
 
     def rows(n: Floats, x: Floats, metric: str) -> pl.DataFrame:
         s, h = np.nonzero(n)
-        return pl.DataFrame({
-            "series": np.char.mod("s%03d", s), "metric": np.full(s.size, metric), "hour_ns": START_NS + h * HOUR_NS,
-            "n": n[s, h].astype(np.int64), "x": x[s, h].astype(np.int64),
-        })  # fmt: skip
+        return pl.DataFrame(
+            {
+                "series": np.char.mod("s%03d", s),
+                "metric": np.full(s.size, metric),
+                "hour_ns": START_NS + h * HOUR_NS,
+                "n": n[s, h].astype(np.int64),
+                "x": x[s, h].astype(np.int64),
+            }
+        )
 
     q, h = np.nonzero(np.isfinite(made.saturation))
     return {
-        "counts": pl.concat([
-            rows(made.runs, made.failed, "failures"),
-            rows(made.attempts, made.retried, "retries"),
-            rows(made.runs, made.runs, "volume"),
-        ]),
+        "counts": pl.concat(
+            [
+                rows(made.runs, made.failed, "failures"),
+                rows(made.attempts, made.retried, "retries"),
+                rows(made.runs, made.runs, "volume"),
+            ]
+        ),
         "histograms": made.histogram.select(
             series=pl.format("s{}", pl.col("series").cast(pl.String).str.zfill(3)),
-            hour_ns=START_NS + pl.col("hour") * HOUR_NS, ix=pl.col("ix").cast(pl.Int32), n=pl.col("n").cast(pl.Int64),
+            hour_ns=START_NS + pl.col("hour") * HOUR_NS,
+            ix=pl.col("ix").cast(pl.Int32),
+            n=pl.col("n").cast(pl.Int64),
         ),
-        "gauges": pl.DataFrame({
-            "series": np.char.mod("s%03d", q), "metric": np.full(q.size, "saturation"),
-            "hour_ns": START_NS + h * HOUR_NS, "value": made.saturation[q, h],
-        }),
-    }  # fmt: skip
+        "gauges": pl.DataFrame(
+            {
+                "series": np.char.mod("s%03d", q),
+                "metric": np.full(q.size, "saturation"),
+                "hour_ns": START_NS + h * HOUR_NS,
+                "value": made.saturation[q, h],
+            }
+        ),
+    }

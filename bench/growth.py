@@ -29,25 +29,39 @@ def spec(lines: list[dict[str, Any]]) -> dict[str, Any]:
     most, least = (pick(line["attempts"] for line in lines) for pick in (max, min))
     domain = [least * 0.8, most * 1.25]
     x = {
-        "field": "attempts", "type": "quantitative", "title": "attempts in the store",
-        "scale": {"type": "log", "domain": domain}, "axis": {"format": "~s", "tickCount": 5},
-    }  # fmt: skip
+        "field": "attempts",
+        "type": "quantitative",
+        "title": "attempts in the store",
+        "scale": {"type": "log", "domain": domain},
+        "axis": {"format": "~s", "tickCount": 5},
+    }
     y = {"field": "ms", "type": "quantitative", "title": "ms", "scale": {"type": "log", "domain": [10, 1000]}}
     colours = {"domain": list(SERIES), "range": [colour for _, colour in SERIES.values()]}
     shown = {"field": "what", "type": "nominal", "scale": colours, "legend": {"title": None, "orient": "bottom"}}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": 620, "height": 280, "background": "white",
+        "width": 620,
+        "height": 280,
+        "background": "white",
         "layer": [
-            {"data": {"values": limits}, "mark": {"type": "rule", "strokeDash": [4, 3], "color": LIMIT},
-             "encoding": {"y": y}},
-            {"data": {"values": limits}, "encoding": {"y": y, "text": {"field": "what"}},
-             "mark": {"type": "text", "x": 4, "align": "left", "dy": -6, "color": LIMIT}},
-            {"data": {"values": rows}, "mark": {"type": "line", "point": {"size": 40}, "strokeWidth": 2},
-             "encoding": {"x": x, "y": y, "color": shown}},
+            {
+                "data": {"values": limits},
+                "mark": {"type": "rule", "strokeDash": [4, 3], "color": LIMIT},
+                "encoding": {"y": y},
+            },
+            {
+                "data": {"values": limits},
+                "encoding": {"y": y, "text": {"field": "what"}},
+                "mark": {"type": "text", "x": 4, "align": "left", "dy": -6, "color": LIMIT},
+            },
+            {
+                "data": {"values": rows},
+                "mark": {"type": "line", "point": {"size": 40}, "strokeWidth": 2},
+                "encoding": {"x": x, "y": y, "color": shown},
+            },
         ],
         "config": {"font": "sans-serif", "axis": {"gridColor": "#E4E5EA"}, "view": {"stroke": None}},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -66,8 +66,12 @@ def refresh(
     began_ns = time.time_ns()
     shared = "all, while something is worked out beside"
     steps: dict[str, list[tuple[float, float]]] = {
-        "apply": [], "runs": [], "statistics and rules": [], "all": [], shared: [],
-    }  # fmt: skip
+        "apply": [],
+        "runs": [],
+        "statistics and rules": [],
+        "all": [],
+        shared: [],
+    }
     for number in range(done, done + minutes + 1):
         groups = minute(number, per_minute, each)
         now = END_NS + (number + 1) * MINUTE_NS

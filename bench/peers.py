@@ -76,10 +76,12 @@ def _swept(attempts: pl.DataFrame) -> pl.DataFrame:
     window = attempts.filter((pl.col("started_ns") < _TO_NS) & (pl.col("ended_ns") > _FROM_NS))
     t = pl.col("t")
     return (
-        pl.concat([
-            window.select("queue", t=pl.col("started_ns").clip(_FROM_NS), d=pl.lit(1)),
-            window.select("queue", t=pl.col("ended_ns").clip(upper_bound=_TO_NS), d=pl.lit(-1)),
-        ])
+        pl.concat(
+            [
+                window.select("queue", t=pl.col("started_ns").clip(_FROM_NS), d=pl.lit(1)),
+                window.select("queue", t=pl.col("ended_ns").clip(upper_bound=_TO_NS), d=pl.lit(-1)),
+            ]
+        )
         .group_by("queue", "t")
         .agg(pl.col("d").sum())
         .sort("queue", "t")
@@ -91,7 +93,7 @@ def _swept(attempts: pl.DataFrame) -> pl.DataFrame:
             time_at_limit=pl.col("ns").filter(pl.col("level") >= pl.col("limit")).sum() / WEEK_NS,
         )
         .sort("queue")
-    )  # fmt: skip
+    )
 
 
 RESULTS = (

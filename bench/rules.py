@@ -96,16 +96,21 @@ def main() -> None:
     personal = [c for c in chosen if "personal" in c.rule.needs]
     record_s = cpu(lambda: engine.evaluate(frames, record), 5) / n
     with_pii_s = cpu(lambda: engine.evaluate(frames, [*record, *personal]), 5) / n
-    print(json.dumps({
-        "records": n,
-        "record_rules": len(record),
-        "privacy_rules": len(personal),
-        "record_rules_per_s": round(1 / record_s),
-        "record_and_privacy_rules_per_s": round(1 / with_pii_s),
-        "ingest_us_a_record": round(stored_s * 1e6, 2),
-        "record_rules_of_ingest": round(record_s / stored_s, 3),
-        "record_and_privacy_rules_of_ingest": round(with_pii_s / stored_s, 3),
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "records": n,
+                "record_rules": len(record),
+                "privacy_rules": len(personal),
+                "record_rules_per_s": round(1 / record_s),
+                "record_and_privacy_rules_per_s": round(1 / with_pii_s),
+                "ingest_us_a_record": round(stored_s * 1e6, 2),
+                "record_rules_of_ingest": round(record_s / stored_s, 3),
+                "record_and_privacy_rules_of_ingest": round(with_pii_s / stored_s, 3),
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -181,9 +181,14 @@ class Telemetry:
         else:
             more = {"http_status": http} if http else {}
             log(
-                a.ended_at, "failed", SeverityNumber.ERROR,
-                error_type=kind, error_message=message, processing_time_ms=took, **more,
-            )  # fmt: skip
+                a.ended_at,
+                "failed",
+                SeverityNumber.ERROR,
+                error_type=kind,
+                error_message=message,
+                processing_time_ms=took,
+                **more,
+            )
         if span is not None and a.ended_at < self._end:
             if not a.ok:
                 span.set_status(Status(StatusCode.ERROR, message))

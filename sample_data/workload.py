@@ -65,9 +65,17 @@ class Task:
 
 
 LIMITS = {
-    "payments": 2, "mail": 8, "media": 3, "default": 10, "reports": 1, "crm": 3, "search": 4, "webhooks": 6,
-}  # fmt: skip
+    "payments": 2,
+    "mail": 8,
+    "media": 3,
+    "default": 10,
+    "reports": 1,
+    "crm": 3,
+    "search": 4,
+    "webhooks": 6,
+}
 
+# fmt: off
 TASKS = (
     Task("charge-order", "order_charge", "billing-worker", "payments", 22, 2.5, 0.5, 0.04, NETWORK,
          ("stripe", "ledger"), ("PaymentGatewayError", "gateway answered 502", 502), spans=True),
@@ -97,7 +105,8 @@ TASKS = (
          ("ValidationError", "row 17: missing column", None)),
     Task("expire-sessions", "session_expire", "billing-worker", "default", 0, 1.5, 0.2, 0.0, NONE, (),
          every_s=900.0),
-)  # fmt: skip
+)
+# fmt: on
 BY_ID = {t.task_id: t for t in TASKS}
 
 

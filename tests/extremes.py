@@ -15,16 +15,37 @@ from collector.model.signals import BY_NAME
 SECOND = 10**9
 NOW = 1_795_500_000 * SECOND
 BEFORE = NOW - 3600 * SECOND
-EDGES = sorted({
-    *(sign * (2**bits + off) for bits in (7, 8, 15, 16, 31, 32, 63) for off in (-5, -1, 0, 1) for sign in (1, -1)),
-    0, 1, -1, *(NOW // unit for unit in (10**9, 10**6, 10**3, 1)),
-})  # fmt: skip
+EDGES = sorted(
+    {
+        *(sign * (2**bits + off) for bits in (7, 8, 15, 16, 31, 32, 63) for off in (-5, -1, 0, 1) for sign in (1, -1)),
+        0,
+        1,
+        -1,
+        *(NOW // unit for unit in (10**9, 10**6, 10**3, 1)),
+    }
+)
 """The ends of integers of 8 to 64 bits, what wraps around them, and now since 1970 in s, ms, us and ns."""
 INTS = [n for n in EDGES if -(2**63) <= n < 2**63]
 DOUBLES = [
-    float(2**64 - 5), float(2**63), 2.0**64 / 1e6, 2.0**64 / 1e3, 2.0**32 - 5, 1e300, -1e300, 1e21, 5e-324, -0.0, 0.5,
-    -1e-9, NOW / 1e6, NOW / 1e9, 3e7, 8.64e7 * 366, 8.64e7 * 366 + 1,
-]  # fmt: skip
+    float(2**64 - 5),
+    float(2**63),
+    2.0**64 / 1e6,
+    2.0**64 / 1e3,
+    2.0**32 - 5,
+    1e300,
+    -1e300,
+    1e21,
+    5e-324,
+    -0.0,
+    0.5,
+    -1e-9,
+    NOW / 1e6,
+    NOW / 1e9,
+    3e7,
+    8.64e7 * 366,
+    8.64e7 * 366 + 1,
+]
+# fmt: off
 VALUES: list[dict[str, Any]] = [
     *({"intValue": str(n)} for n in INTS),
     *({"doubleValue": x} for x in DOUBLES),
@@ -33,7 +54,8 @@ VALUES: list[dict[str, Any]] = [
     {"boolValue": True}, {"bytesValue": "//8="}, {},
     {"arrayValue": {"values": [{"intValue": "5"}]}},
     {"kvlistValue": {"values": [{"key": "doubleValue", "value": {"doubleValue": -5}}]}},
-]  # fmt: skip
+]
+# fmt: on
 TIMES = [n for n in (*EDGES, 2**64 - 1, 2**64 - 5, 10**18 - 1, 10**18, NOW - 370 * 86_400 * SECOND) if 0 <= n < 2**64]
 TASK, QUEUE = "odd", "odd-queue"
 TRIGGER = {"$trigger": True, "ctx.environment.type": "PRODUCTION"}
@@ -55,9 +77,10 @@ def attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
 def request(signal: str, records: list[dict[str, Any]], *, trigger: bool = False) -> Recorded:
     """Return one request of plain records, or of a Trigger.dev worker's."""
     outer, middle, inner = {
-        "logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans"),
+        "logs": ("resourceLogs", "scopeLogs", "logRecords"),
+        "traces": ("resourceSpans", "scopeSpans", "spans"),
         "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
-    }[signal]  # fmt: skip
+    }[signal]
     resource = {"attributes": attributes(TRIGGER if trigger else {"service.name": "worker"})}
     block = {"resource": resource, middle: [{"scope": {"name": "tasks"}, inner: records}]}
     return Recorded(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
@@ -79,10 +102,15 @@ def log(body: str, ns: int, own: dict[str, Any], **fields: Any) -> dict[str, Any
 def span(ident: int, start: int, end: int, own: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Return the span of an attempt, plain and of Trigger.dev."""
     return {
-        "traceId": f"{ident + 1:032x}", "spanId": f"{ident + 1:016x}", "name": "process", "kind": 5,
-        "startTimeUnixNano": str(start), "endTimeUnixNano": str(end),
-        "attributes": attributes({"$span.attempt": True, **own}), **fields,
-    }  # fmt: skip
+        "traceId": f"{ident + 1:032x}",
+        "spanId": f"{ident + 1:016x}",
+        "name": "process",
+        "kind": 5,
+        "startTimeUnixNano": str(start),
+        "endTimeUnixNano": str(end),
+        "attributes": attributes({"$span.attempt": True, **own}),
+        **fields,
+    }
 
 
 def requests() -> Iterator[Recorded]:
@@ -100,12 +128,23 @@ def requests() -> Iterator[Recorded]:
         yield request("logs", logs, trigger=trigger)
         yield request("traces", spans, trigger=trigger)
     yield from _times(ident)
-    yield request("logs", [log("x", BEFORE, context("odd-fields", trigger=False), **{field: n})
-                           for field, most in (("severityNumber", 2**31), ("flags", 2**32),
-                                               ("droppedAttributesCount", 2**32))
-                           for n in EDGES if (0 if most > 2**31 else -most) <= n < most])  # fmt: skip
-    yield request("traces", [span(next(ident), BEFORE, BEFORE + 5, context("odd-fields", trigger=False),
-                                  kind=n, status={"code": n}) for n in EDGES if -(2**31) <= n < 2**31])  # fmt: skip
+    yield request(
+        "logs",
+        [
+            log("x", BEFORE, context("odd-fields", trigger=False), **{field: n})
+            for field, most in (("severityNumber", 2**31), ("flags", 2**32), ("droppedAttributesCount", 2**32))
+            for n in EDGES
+            if (0 if most > 2**31 else -most) <= n < most
+        ],
+    )
+    yield request(
+        "traces",
+        [
+            span(next(ident), BEFORE, BEFORE + 5, context("odd-fields", trigger=False), kind=n, status={"code": n})
+            for n in EDGES
+            if -(2**31) <= n < 2**31
+        ],
+    )
     yield request("metrics", [*_metrics()])
 
 
@@ -134,6 +173,12 @@ def _metrics() -> Iterator[dict[str, Any]]:
     points += [{"timeUnixNano": str(BEFORE), "asDouble": x} for x in (*doubles, "NaN", "Infinity", "-Infinity")]
     yield {"name": "depth", "gauge": {"dataPoints": points}}
     counts = [n for n in TIMES if n >= 0]
-    yield {"name": "took", "histogram": {"dataPoints": [
-        {"timeUnixNano": str(BEFORE), "count": str(n), "sum": float(n), "bucketCounts": [str(n)]} for n in counts
-    ]}}  # fmt: skip
+    yield {
+        "name": "took",
+        "histogram": {
+            "dataPoints": [
+                {"timeUnixNano": str(BEFORE), "count": str(n), "sum": float(n), "bucketCounts": [str(n)]}
+                for n in counts
+            ]
+        },
+    }

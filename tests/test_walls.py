@@ -45,13 +45,28 @@ BREACHES = (
 ASK_THE_TIME = {"api", "app", "cli", "dashboard", "doctor", "jobs", "receive", "telemetry"}
 """Rooms that read a clock; every other is told the time."""
 READ_THE_ENVIRONMENT = {
-    "cli/dashboard", "cli/demo",  # what they hand to a process that they start
-    "settings/replaced", "settings/reports", "telemetry/log", "dashboard/data",
-}  # fmt: skip
+    "cli/dashboard",
+    "cli/demo",  # what they hand to a process that they start
+    "settings/replaced",
+    "settings/reports",
+    "telemetry/log",
+    "dashboard/data",
+}
 CLOCKS = {
-    "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
-    "time.localtime", "time.gmtime", "time.sleep", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
-}  # fmt: skip
+    "time.time",
+    "time.time_ns",
+    "time.monotonic",
+    "time.monotonic_ns",
+    "time.perf_counter",
+    "time.perf_counter_ns",
+    "time.localtime",
+    "time.gmtime",
+    "time.sleep",
+    "datetime.now",
+    "datetime.utcnow",
+    "datetime.today",
+    "date.today",
+}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv"}
 
 
@@ -69,9 +84,12 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
             file.write(f"\n\ndef _planted() -> None:\n    import {imported}\n")
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
-        cwd=house, env={**os.environ, "PYTHONPATH": str(house), "COLUMNS": "500"}, capture_output=True, text=True,
+        cwd=house,
+        env={**os.environ, "PYTHONPATH": str(house), "COLUMNS": "500"},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 1, done.stderr
     return " ".join(done.stdout.split())
 

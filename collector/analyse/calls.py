@@ -63,10 +63,16 @@ def values(runs: Frame, phases: Frame) -> pl.LazyFrame:
         .filter(pl.col("duration_ns").is_not_null())
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .select(
-            *(c for c in COHORT if c != "hour_ns"), *STEP, "outcome", hour_ns=hour_of("started_ns"),
-            measure=pl.lit("step"), value_ns="duration_ns", is_open=pl.lit(False), weakness=pl.lit(1),
+            *(c for c in COHORT if c != "hour_ns"),
+            *STEP,
+            "outcome",
+            hour_ns=hour_of("started_ns"),
+            measure=pl.lit("step"),
+            value_ns="duration_ns",
+            is_open=pl.lit(False),
+            weakness=pl.lit(1),
         )
-    )  # fmt: skip
+    )
 
 
 def report(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
@@ -96,11 +102,17 @@ def report(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
             count("calls", c("calls"), unit="calls"),
             share("call_failure_rate", c("failed"), c("ended"), of=c("calls"), weakness=pl.lit(1)),
             Number(
-                "call_amplification", "mean", "calls", ratio(c("calls"), c("ideal")), n=c("calls"),
-                coverage=pl.lit(1.0), weakness=pl.lit(1), note=pl.lit(NO_INTERVAL),
+                "call_amplification",
+                "mean",
+                "calls",
+                ratio(c("calls"), c("ideal")),
+                n=c("calls"),
+                coverage=pl.lit(1.0),
+                weakness=pl.lit(1),
+                note=pl.lit(NO_INTERVAL),
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def durations(hours: Frame, by: Sequence[str]) -> pl.DataFrame:

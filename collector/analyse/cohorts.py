@@ -38,11 +38,14 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         runs.lazy()
         .filter(pl.col("started_ns").is_not_null())
         .with_columns(
-            population=population(), hour_ns=hour_of("started_ns"), outcome=pl.col("status"),
-            gaps_ns="backoff_ns", cost_nanocents=nanocents("cost_cents"),
+            population=population(),
+            hour_ns=hour_of("started_ns"),
+            outcome=pl.col("status"),
+            gaps_ns="backoff_ns",
+            cost_nanocents=nanocents("cost_cents"),
         )
         .filter(pl.col("population") != "test")
-    )  # fmt: skip
+    )
     last = pl.col("number") == pl.col("number").max().over(RUN)
     spent = ~last | pl.col("status").is_in(FAILED)
     again = pl.col("number") > 1
@@ -66,17 +69,25 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running"])
     recovered = (pl.col("outcome") == "completed") & (pl.col("attempts") > 1)
     return own.join(sums, on=RUN, how="left", nulls_equal=True).select(
-        *COHORT, "run_key", "run_id", "parent_run_id", "root_run_id", "started_ns", "ended_ns", "last_seen_ns",
-        "outcome", "attempts", "first_ended_ns", "cost_nanocents",
+        *COHORT,
+        "run_key",
+        "run_id",
+        "parent_run_id",
+        "root_run_id",
+        "started_ns",
+        "ended_ns",
+        "last_seen_ns",
+        "outcome",
+        "attempts",
+        "first_ended_ns",
+        "cost_nanocents",
         pl.col("has_ended").fill_null(False),
         weakness=rank("status_source", "attempt_count_source"),
         wasted_ns=pl.when(whole).then("wasted"),
         backoff_ns=pl.when(pl.col("attempts") > 1).then((pl.col("gaps_ns") - pl.col("requeued_ns")).clip(0)),
-        latency_ns=pl.when(recovered).then(
-            believable.waited(pl.col("last_ended_ns") - pl.col("first_ended_ns"))
-        ),
+        latency_ns=pl.when(recovered).then(believable.waited(pl.col("last_ended_ns") - pl.col("first_ended_ns"))),
         wasted_cost_nanocents=pl.when(whole & pl.col("cost_nanocents").is_not_null()).then("wasted_cost"),
-    )  # fmt: skip
+    )
 
 
 def _all_known(value: str, where: str) -> pl.Expr:
@@ -143,22 +154,33 @@ def flow_hours(runs: Frame) -> pl.DataFrame:
     plain = [name for name in COHORT if name != "hour_ns"]
     over = pl.col("status").is_in(TERMINAL)
     inferred = pl.lit("inferred")
-    events = pl.concat([
-        own.select(
-            *plain, event=pl.lit("arrived"), outcome=pl.lit(None, pl.String), ns=pl.coalesce("queued_ns", "started_ns"),
-            weakness=rank(pl.when(pl.col("queued_ns").is_not_null()).then("queued_source").otherwise(inferred)),
-        ),
-        own.select(
-            *plain, event=pl.lit("started"), outcome=pl.lit(None, pl.String), ns="started_ns",
-            weakness=rank("started_source"),
-        ),
-        own.filter(over).select(
-            *plain, event=pl.lit("ended"), outcome="status", ns=pl.coalesce("ended_ns", "last_seen_ns"),
-            weakness=rank(
-                "status_source", pl.when(pl.col("ended_ns").is_not_null()).then("ended_source").otherwise(inferred)
+    events = pl.concat(
+        [
+            own.select(
+                *plain,
+                event=pl.lit("arrived"),
+                outcome=pl.lit(None, pl.String),
+                ns=pl.coalesce("queued_ns", "started_ns"),
+                weakness=rank(pl.when(pl.col("queued_ns").is_not_null()).then("queued_source").otherwise(inferred)),
             ),
-        ),
-    ])  # fmt: skip
+            own.select(
+                *plain,
+                event=pl.lit("started"),
+                outcome=pl.lit(None, pl.String),
+                ns="started_ns",
+                weakness=rank("started_source"),
+            ),
+            own.filter(over).select(
+                *plain,
+                event=pl.lit("ended"),
+                outcome="status",
+                ns=pl.coalesce("ended_ns", "last_seen_ns"),
+                weakness=rank(
+                    "status_source", pl.when(pl.col("ended_ns").is_not_null()).then("ended_source").otherwise(inferred)
+                ),
+            ),
+        ]
+    )
     grouped = (
         events.filter(pl.col("ns").is_not_null())
         .with_columns(hour_ns=hour_of("ns"))

@@ -65,17 +65,27 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
 
     def limited_(measure: str, above: pl.Expr, below: pl.Expr, coverage: pl.Expr = covered) -> Number:
         return Number(
-            measure, "share", "share", ratio(above, below), n=c("buckets"), coverage=coverage, weakness=c("weak"),
+            measure,
+            "share",
+            "share",
+            ratio(above, below),
+            n=c("buckets"),
+            coverage=coverage,
+            weakness=c("weak"),
             note=unlimited,
-        )  # fmt: skip
+        )
 
     not_told = (c("full") > 0) & (c("full_told") == 0)
     throttled = Number(
-        "throttled", "share", "share",
+        "throttled",
+        "share",
+        "share",
         pl.when(~not_told).then(ratio(c("throttled"), c("limited") - c("full") + c("full_told"))),
-        n=c("buckets"), coverage=ratio(c("limited") - c("full") + c("full_told"), c("ns")), weakness=c("weak"),
+        n=c("buckets"),
+        coverage=ratio(c("limited") - c("full") + c("full_told"), c("ns")),
+        weakness=c("weak"),
         note=pl.when(not_told).then(pl.lit("waiting not told by telemetry")).otherwise(unlimited),
-    )  # fmt: skip
+    )
     return rows(
         weighted,
         by,
@@ -127,16 +137,26 @@ def slot_share(hours: Frame, by: Sequence[str] = ("task_id", "population")) -> p
         key,
         [
             Number(
-                "slot_share", "share", "share", ratio(c("slot_ns"), c("all")), n=c("hours"),
-                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")), weakness=c("weak"),
+                "slot_share",
+                "share",
+                "share",
+                ratio(c("slot_ns"), c("all")),
+                n=c("hours"),
+                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")),
+                weakness=c("weak"),
             ),
             Number(
-                "slot_share", "total", "ns", c("slot_ns"), n=c("hours"),
-                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")), weakness=c("weak"),
+                "slot_share",
+                "total",
+                "ns",
+                c("slot_ns"),
+                n=c("hours"),
+                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")),
+                weakness=c("weak"),
             ),
             count("orphan_slots", c("orphan_slots"), unit="slots", weakness=pl.lit(2)),
         ],
-    )  # fmt: skip
+    )
 
 
 def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
@@ -165,11 +185,14 @@ def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFr
         .agg(pl.col("slot_ns").cast(pl.Float64).sum(), pl.col("starts").sum(), assumed=pl.col("assumed_ns").sum() > 0)
         .join(moved, on=QUEUE, how="left", nulls_equal=True)
         .select(
-            *QUEUE, "starts", pl.col("crossing").fill_null(0), inside="slot_ns",
+            *QUEUE,
+            "starts",
+            pl.col("crossing").fill_null(0),
+            inside="slot_ns",
             lasting=pl.col("slot_ns") + pl.col("moved").fill_null(0.0),
             weak=pl.when(pl.col("assumed") | pl.col("weak").fill_null(False)).then(2).otherwise(1),
         )
-    )  # fmt: skip
+    )
     c = pl.col
     predicted = c("lasting") / window
 
@@ -212,9 +235,16 @@ def backlog(
     c = pl.col
     numbers = [
         count("backlog", c("backlog"), weakness=c("weak")),
-        Number("backlog_age", "max", "ns", c("age_ns"), n=c("told"), coverage=ratio(c("told"), c("backlog")),
-               weakness=c("weak")),
-    ]  # fmt: skip
+        Number(
+            "backlog_age",
+            "max",
+            "ns",
+            c("age_ns"),
+            n=c("told"),
+            coverage=ratio(c("told"), c("backlog")),
+            weakness=c("weak"),
+        ),
+    ]
     if arrivals is not None:
         now = now.join(
             arrivals.lazy().select(*by, "arrived", "ended"), on=list(by), how="left", nulls_equal=True
@@ -227,11 +257,18 @@ def backlog(
 
         numbers.append(
             Number(
-                "drain_time", "mean", "ns", lasts(gain), n=c("ended"), coverage=pl.lit(1.0), weakness=c("weak"),
-                low=lasts(gain + half), high=lasts(gain - half),
+                "drain_time",
+                "mean",
+                "ns",
+                lasts(gain),
+                n=c("ended"),
+                coverage=pl.lit(1.0),
+                weakness=c("weak"),
+                low=lasts(gain + half),
+                high=lasts(gain - half),
                 note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")),
             )
-        )  # fmt: skip
+        )
     return rows(now, by, numbers)
 
 
@@ -242,11 +279,17 @@ def holders(held: Frame, *, as_of_ns: int) -> pl.DataFrame:
         held.lazy()
         .filter(pl.col("is_open") | ((pl.col("from_ns") <= as_of_ns) & (pl.col("to_ns") > as_of_ns)))
         .select(
-            *QUEUE, "task_id", "population", "run_key", "number", "from_ns", "is_orphan",
-            held_ns=pl.when("is_orphan").then(pl.col("to_ns") - pl.col("from_ns")).otherwise(
-                as_of_ns - pl.col("from_ns")
-            ),
+            *QUEUE,
+            "task_id",
+            "population",
+            "run_key",
+            "number",
+            "from_ns",
+            "is_orphan",
+            held_ns=pl.when("is_orphan")
+            .then(pl.col("to_ns") - pl.col("from_ns"))
+            .otherwise(as_of_ns - pl.col("from_ns")),
         )
         .sort("is_orphan", "held_ns", "run_key", "number", descending=[False, True, False, False])
         .collect(engine="streaming")
-    )  # fmt: skip
+    )

@@ -50,12 +50,16 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
 
 
 def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
-    walls = attempts.lazy().group_by(RUN).agg(
-        wall_ns=pl.when(pl.col("wall_ns").is_not_null().all() & (pl.col("number").max() == pl.len())).then(
-            believable.total(pl.col("wall_ns"))
-        ),
-        attempts=pl.col("number").max(),
-    )  # fmt: skip
+    walls = (
+        attempts.lazy()
+        .group_by(RUN)
+        .agg(
+            wall_ns=pl.when(pl.col("wall_ns").is_not_null().all() & (pl.col("number").max() == pl.len())).then(
+                believable.total(pl.col("wall_ns"))
+            ),
+            attempts=pl.col("number").max(),
+        )
+    )
     own = (
         runs.lazy()
         .with_columns(population=population())
@@ -131,11 +135,12 @@ def _each(own: pl.LazyFrame, known: dict[str, tuple[pl.Expr, pl.Expr]], *, open_
     """Return a row for each measure that is known of each row of *own*; only *open_* may still go on."""
     measures = [
         pl.struct(
-            value_ns=value.cast(pl.Int64), weakness=weakness,
+            value_ns=value.cast(pl.Int64),
+            weakness=weakness,
             is_open=~pl.col("is_over") if name == open_ else pl.lit(False),
         ).alias(name)
         for name, (value, weakness) in known.items()
-    ]  # fmt: skip
+    ]
     shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
     return (
         own.select(*shared, *measures)

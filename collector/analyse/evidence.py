@@ -103,10 +103,12 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
 def repeats(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> pl.DataFrame:
     """Return the arrivals of records that had arrived before: their run, task and operation, `time_ns`, where."""
     whole = raw_spans.filter(~pl.col("is_partial").fill_null(False))
-    return pl.concat([
-        _again(raw_logs, "logs", LOG_IDENTITY, "time_unix_nano"),
-        _again(whole, "spans", SPAN_IDENTITY, "start_time_unix_nano"),
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            _again(raw_logs, "logs", LOG_IDENTITY, "time_unix_nano"),
+            _again(whole, "spans", SPAN_IDENTITY, "start_time_unix_nano"),
+        ]
+    )
 
 
 def _again(raw: pl.DataFrame, table: str, identity: list[str], time: str) -> pl.DataFrame:
@@ -114,10 +116,16 @@ def _again(raw: pl.DataFrame, table: str, identity: list[str], time: str) -> pl.
         raw.sort("seq", "row")
         .filter(pl.int_range(pl.len()).over(identity) > 0)
         .select(
-            "project", "run_key", "task_id", "operation", pl.col(time).cast(pl.Int64, strict=False).alias("time_ns"),
-            "seq", "row", table=pl.lit(table),
+            "project",
+            "run_key",
+            "task_id",
+            "operation",
+            pl.col(time).cast(pl.Int64, strict=False).alias("time_ns"),
+            "seq",
+            "row",
+            table=pl.lit(table),
         )
-    )  # fmt: skip
+    )
 
 
 def phase_rank() -> pl.Expr:

@@ -104,17 +104,24 @@ def _handed_over(held: Frame, steps: pl.DataFrame, dwelt: pl.DataFrame, from_ns:
     followed = (
         ends.sort("end_ns")
         .join_asof(
-            soon, left_on="end_ns", right_on="start_ns", by="key", strategy="forward", tolerance=_HANDOVER_NS,
+            soon,
+            left_on="end_ns",
+            right_on="start_ns",
+            by="key",
+            strategy="forward",
+            tolerance=_HANDOVER_NS,
             check_sortedness=False,
         )
         .join_asof(level, on="end_ns", by="key", strategy="forward", check_sortedness=False)
         .join(top.select("key", "top"), on="key")
-    )  # fmt: skip
+    )
     return followed.select(
-        *QUEUE, "end_ns", "start_ns",
+        *QUEUE,
+        "end_ns",
+        "start_ns",
         is_at_top=(pl.col("level") >= pl.col("top")).fill_null(False),
         is_followed=pl.col("start_ns").is_not_null(),
-    )  # fmt: skip
+    )
 
 
 def _joinable(*frames: pl.DataFrame) -> list[pl.DataFrame]:

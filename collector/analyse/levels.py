@@ -111,12 +111,14 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
         pl.concat([begin, steps.select(*QUEUE, "from_ns", pl.col("limit").cast(schema["limit"]), "source")])
         .sort("from_ns", maintain_order=True)
         .select(
-            *QUEUE, "limit", limit_source="source",
+            *QUEUE,
+            "limit",
+            limit_source="source",
             ns=pl.col("from_ns").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("from_ns"),
         )
         .group_by(key)
         .agg(pl.col("ns").sum())
-    )  # fmt: skip
+    )
     inferred = pl.col("limit_source") == "inferred"
     told = (
         rows.lazy()
@@ -127,12 +129,14 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
     return (
         lasting.join(told, on=key, how="left", nulls_equal=True)
         .select(
-            *key, level=pl.lit(0, schema["level"]), is_queued=pl.lit(None, pl.Boolean),
+            *key,
+            level=pl.lit(0, schema["level"]),
+            is_queued=pl.lit(None, pl.Boolean),
             ns=pl.col("ns") - pl.col("told").fill_null(0),
         )
         .filter(pl.col("ns") > 0)
         .collect()
-    )  # fmt: skip
+    )
 
 
 def segments(held: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:

@@ -13,19 +13,21 @@ import polars as pl
 
 from collector.model.statistics import Z, wilson_bounds
 
-NUMBERS = pl.Schema({
-    "measure": pl.String,
-    "statistic": pl.String,
-    "outcome": pl.String,
-    "unit": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "provenance": pl.String,
-    "coverage": pl.Float64,
-    "note": pl.String,
-})  # fmt: skip
+NUMBERS = pl.Schema(
+    {
+        "measure": pl.String,
+        "statistic": pl.String,
+        "outcome": pl.String,
+        "unit": pl.String,
+        "value": pl.Float64,
+        "n": pl.Int64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "provenance": pl.String,
+        "coverage": pl.Float64,
+        "note": pl.String,
+    }
+)
 """What every report's rows say, after the columns they are grouped by. `measure`: see `measures`; `statistic`: share,
 mean, total, count, rate, p50, p95, p99, min, max, peak; `outcome`: only runs or attempts that ended so, NULL for all;
 `n`: how many runs, attempts or buckets the value rests on; `low`, `high`: 95 % interval, NULL where there is none;
@@ -34,9 +36,14 @@ should count the input is known, NULL when that itself is unknown."""
 
 _WORDS = ("measure", "statistic", "outcome", "unit")
 _PARTS: dict[str, type[pl.DataType]] = {
-    "value": pl.Float64, "n": pl.Int64, "low": pl.Float64, "high": pl.Float64, "weakness": pl.Int8,
-    "coverage": pl.Float64, "note": pl.String,
-}  # fmt: skip
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "weakness": pl.Int8,
+    "coverage": pl.Float64,
+    "note": pl.String,
+}
 """Columns of `NUMBERS` that are the same for every group, and those that differ, with a weakness for a provenance."""
 
 NO_INTERVAL = "no interval: only sums are kept, not how values spread"
@@ -88,10 +95,18 @@ def share(
     """Return hits/n with its Wilson interval; *of* is how many there are with those where it is not known."""
     low, high = wilson(hits, n)
     return Number(
-        measure, "share", "share", ratio(hits, n), n=n, coverage=ratio(n, of), weakness=weakness,
-        low=low, high=high, outcome=outcome,
+        measure,
+        "share",
+        "share",
+        ratio(hits, n),
+        n=n,
+        coverage=ratio(n, of),
+        weakness=weakness,
+        low=low,
+        high=high,
+        outcome=outcome,
         note=pl.when(n == 0).then(pl.lit("nothing to count")),
-    )  # fmt: skip
+    )
 
 
 def inverse_share(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
@@ -168,10 +183,11 @@ def rows(groups: pl.LazyFrame | pl.DataFrame, by: Sequence[str], numbers: Iterab
         *by,
         *_WORDS,
         *(pl.when(given).then(pl.col(c)).alias(c) for c in ("value", "low", "high")),
-        "n", "note",
+        "n",
+        "note",
         coverage=ratio(pl.col("coverage"), pl.lit(1)),
         provenance=provenance(given, pl.col("weakness")),
-    ).select(*by, *NUMBERS)  # fmt: skip
+    ).select(*by, *NUMBERS)
 
 
 def provenance(known: pl.Expr, weak: pl.Expr) -> pl.Expr:

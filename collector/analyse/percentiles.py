@@ -32,11 +32,13 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
     key = [*by, *_KEY]
     wanted = dict.fromkeys([*key, "value_ns", "is_open", "weakness"])
     lazy = values.lazy().select(*wanted, is_cut=survival.is_cut()).collect().lazy()  # both branches below read it
-    both = pl.concat([
-        lazy.with_columns(outcome=pl.lit(None, pl.String)),
-        # What has not ended has no outcome yet.
-        lazy.filter(~pl.col("is_open")),
-    ])  # fmt: skip
+    both = pl.concat(
+        [
+            lazy.with_columns(outcome=pl.lit(None, pl.String)),
+            # What has not ended has no outcome yet.
+            lazy.filter(~pl.col("is_open")),
+        ]
+    )
     open_, value = pl.col("is_open"), pl.col("value_ns")
     squares = value.filter(~open_).cast(pl.Float64) ** 2
     groups = (
@@ -70,11 +72,15 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
             for p in permilles
         ],
         schema={
-            "n": pl.Int64, "statistic": pl.String, "rank": pl.Int64, "low_rank": pl.Int64, "high_rank": pl.Int64,
+            "n": pl.Int64,
+            "statistic": pl.String,
+            "rank": pl.Int64,
+            "low_rank": pl.Int64,
+            "high_rank": pl.Int64,
             "is_enough": pl.Boolean,
         },
         orient="row",
-    )  # fmt: skip
+    )
 
     def at(rank: str) -> pl.Expr:
         found = pl.col("sorted").list.get(pl.col(rank) - 1, null_on_oob=True)
@@ -85,9 +91,13 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
     listed = (pl.col("statistic") == "p50") & (pl.col("n") > 0)
     few = pl.when(listed).then(pl.format("{}: {} s", few, seconds)).otherwise(few)
     return groups.join(ranks, on="n").select(
-        *key, "statistic", value=at("rank"), low=at("low_rank"), high=at("high_rank"),
+        *key,
+        "statistic",
+        value=at("rank"),
+        low=at("low_rank"),
+        high=at("high_rank"),
         note=pl.when(~pl.col("is_enough")).then(few),
-    )  # fmt: skip
+    )
 
 
 def _with_survival(
@@ -105,14 +115,18 @@ def _with_survival(
     )
     curves = survival.quantiles(chosen, group, permilles)
     told = curves.select(
-        *group, outcome=pl.lit(None, pl.String), statistic=pl.format("p{}", pl.col("permille") // 10),
-        value="value", low="low", high="high",
+        *group,
+        outcome=pl.lit(None, pl.String),
+        statistic=pl.format("p{}", pl.col("permille") // 10),
+        value="value",
+        low="low",
+        high="high",
         note=pl.when(pl.col("n") < ENOUGH)
         .then(pl.format("fewer than {} values", ENOUGH))
         .when(pl.col("value").is_null())
         .then(pl.format("longer than {} s, the longest seen", (pl.col("longest") / 1e9).round(3)))
         .otherwise(pl.format("Kaplan-Meier, {} % open or cut short", (pl.col("open_share") * 100).round(1))),
-    )  # fmt: skip
+    )
     few = pl.col("note").str.starts_with("fewer")
     told = told.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
     rest = ranked.join(told, on=[*key, "statistic"], how="anti", nulls_equal=True)
@@ -124,7 +138,11 @@ def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: li
     none = pl.lit(None, pl.Float64)
     plain = pl.concat(
         groups.select(
-            *key, statistic=pl.lit(name), value=value.cast(pl.Float64), low=low_, high=high_,
+            *key,
+            statistic=pl.lit(name),
+            value=value.cast(pl.Float64),
+            low=low_,
+            high=high_,
             note=pl.lit(None, pl.String),
         )
         for name, value, low_, high_ in (
@@ -132,7 +150,7 @@ def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: li
             ("mean", ratio(pl.col("total"), pl.col("n")), low.clip(0), high),
             ("max", pl.col("longest"), none, none),
         )
-    )  # fmt: skip
+    )
     about = groups.select(*key, "n", "weak", coverage=ratio(pl.col("n"), pl.col("n") + pl.col("still_open")))
     return finished(pl.concat([plain, ranked.select(plain.columns)]).join(about, on=key, nulls_equal=True), by)
 
@@ -209,18 +227,25 @@ def estimate(
 
     def told(statistic: str, value: pl.Expr, low: pl.Expr = no, high: pl.Expr = no, note: pl.Expr = no) -> pl.DataFrame:
         return groups.select(
-            *kept, statistic=pl.lit(statistic), value=value.cast(pl.Float64), low=low, high=high,
+            *kept,
+            statistic=pl.lit(statistic),
+            value=value.cast(pl.Float64),
+            low=low,
+            high=high,
             note=note.cast(pl.String),
-        )  # fmt: skip
+        )
 
     def percentile(permille: int) -> pl.DataFrame:
         is_enough = n >= enough(permille)
         value = pl.when(is_enough).then(bucket_ns(_name(permille)).cast(pl.Float64))
         note = pl.when(is_enough).then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
         return told(
-            _name(permille), value, value * (1 - RELATIVE_ERROR), value * (1 + RELATIVE_ERROR),
+            _name(permille),
+            value,
+            value * (1 - RELATIVE_ERROR),
+            value * (1 + RELATIVE_ERROR),
             note.otherwise(pl.lit(f"fewer than {enough(permille)} values")),
-        )  # fmt: skip
+        )
 
     mean = told("mean", ratio(pl.col("total"), n), note=pl.lit(NO_INTERVAL))
     return finished(pl.concat([told("count", n), mean, *(percentile(p) for p in permilles)]), by)

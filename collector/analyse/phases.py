@@ -86,14 +86,24 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
     closed = pl.col("next_phase").is_in(_TERMINAL)
     is_started = pl.col("phase") == "started"
     whole = core.select(
-        *RUN, "run_id", "attempt", "operation", "phase", "called_service",
+        *RUN,
+        "run_id",
+        "attempt",
+        "operation",
+        "phase",
+        "called_service",
         started_ns=pl.when(is_started).then("time_ns"),
         ended_ns=pl.when(~is_started).then("time_ns").when(closed).then("next_ns"),
         outcome=pl.when(~is_started).then("phase").when(closed).then("next_phase").otherwise(pl.lit("unknown")),
         reported_ms=pl.when(~is_started).then("reported_ms").when(closed).then("next_reported"),
-    )  # fmt: skip
+    )
     parts = steps.select(
-        *RUN, "run_id", "attempt", "operation", "phase", "called_service",
+        *RUN,
+        "run_id",
+        "attempt",
+        "operation",
+        "phase",
+        "called_service",
         started_ns="time_ns",
         ended_ns="next_ns",
         outcome=pl.when(pl.col("next_phase").is_null())
@@ -102,7 +112,7 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("failed"))
         .otherwise(pl.lit("completed")),
         reported_ms="reported_ms",
-    )  # fmt: skip
+    )
     return (
         pl.concat([whole, parts])
         # Of times further apart than anything lasts only the end is known.

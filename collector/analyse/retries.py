@@ -151,12 +151,26 @@ def _numbers() -> list[Number]:
     return [
         share("run_retry_rate", c("retried"), c("ended"), of=c("runs"), weakness=c("weak")),
         Number(
-            "attempts_per_run", "mean", "attempts", per_run, low=low.clip(1), high=high,
-            n=c("ended"), coverage=coverage, weakness=c("weak"),
+            "attempts_per_run",
+            "mean",
+            "attempts",
+            per_run,
+            low=low.clip(1),
+            high=high,
+            n=c("ended"),
+            coverage=coverage,
+            weakness=c("weak"),
         ),
         Number(
-            "attempt_retry_ratio", "share", "share", 1 - 1 / per_run, low=1 - 1 / low.clip(1), high=1 - 1 / high,
-            n=c("ended"), coverage=coverage, weakness=c("weak"),
+            "attempt_retry_ratio",
+            "share",
+            "share",
+            1 - 1 / per_run,
+            low=1 - 1 / low.clip(1),
+            high=1 - 1 / high,
+            n=c("ended"),
+            coverage=coverage,
+            weakness=c("weak"),
         ),
         of_over("run_failure_rate", "failed"),
         of_over("first_attempt_success", "first"),
@@ -167,12 +181,16 @@ def _numbers() -> list[Number]:
         *total("retry_latency", "ns", c("latency_ns"), c("latency_n"), of=c("recovered"), weakness=c("weak_retried")),
         *total("cost", "nanocents", c("cost_nanocents"), c("cost_n"), of=c("runs"), weakness=pl.lit(0)),
         *total(
-            "wasted_cost", "nanocents", c("wasted_cost_nanocents"), c("wasted_cost_n"), of=c("ended"),
+            "wasted_cost",
+            "nanocents",
+            c("wasted_cost_nanocents"),
+            c("wasted_cost_n"),
+            of=c("ended"),
             weakness=c("weak"),
         ),
         *(count(f"{name}_runs", c(name), weakness=c(f"weak_{name}")) for name in _APART),
         count("immature_runs", c("immature")),
-    ]  # fmt: skip
+    ]
 
 
 def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
@@ -200,11 +218,18 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
         [
             share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak")),
             Number(
-                "load_amplification", "mean", "attempts", load, n=c("attempts"), low=low, high=high,
-                coverage=pl.lit(1.0), weakness=c("weak_all"),
+                "load_amplification",
+                "mean",
+                "attempts",
+                load,
+                n=c("attempts"),
+                low=low,
+                high=high,
+                coverage=pl.lit(1.0),
+                weakness=c("weak_all"),
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
@@ -222,11 +247,14 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         **{
             name: pl.col("runs").filter(pl.col("outcome").is_in(words)).sum()
             for name, words in {
-                "succeeded": ["completed"], "failed": FAILED, "canceled": ["canceled"], "open": OPEN,
+                "succeeded": ["completed"],
+                "failed": FAILED,
+                "canceled": ["canceled"],
+                "open": OPEN,
                 "unknown": ["unknown", "expired"],
             }.items()
         },
-    )  # fmt: skip
+    )
     every = per_n.group_by(by).agg(attempt=pl.int_ranges(1, pl.col("attempts").max() + 1).first()).explode("attempt")
     key = [*by, "attempt"]
     later = pl.col("ended").cum_sum(reverse=True)
@@ -246,7 +274,15 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
     )
     low, high = wilson(pl.col("succeeded"), pl.col("n"))
     return table.select(
-        *key, "reached", "succeeded", "retried", "failed", "canceled", "open", "unknown", "n",
+        *key,
+        "reached",
+        "succeeded",
+        "retried",
+        "failed",
+        "canceled",
+        "open",
+        "unknown",
+        "n",
         ratio(pl.col("succeeded"), pl.col("n")).alias("yield"),
         low=low,
         high=high,
@@ -254,4 +290,4 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         coverage=ratio(pl.col("n"), pl.col("reached")),
         lost_recoveries="lost_recoveries",
         saved_attempts="saved_attempts",
-    ).collect(engine="streaming")  # fmt: skip
+    ).collect(engine="streaming")

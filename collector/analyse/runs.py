@@ -24,20 +24,41 @@ ABORT = "AbortTaskRunError"
 FAILURE_HOOK = "onFailure()"
 """Trigger.dev runs this hook of a task only after its last attempt failed."""
 
-LINKS = pl.Schema({
-    "project": pl.String, "run_key": pl.String, "run_id": pl.String, "dialect": pl.String,
-    "environment": pl.String, "task_id": pl.String, "parent_run_key": pl.String, "parent_run_id": pl.String,
-    "root_run_id": pl.String, "source": pl.String, "started_ns": pl.Int64, "ended_ns": pl.Int64,
-    "waits": pl.Boolean,
-})  # fmt: skip
+LINKS = pl.Schema(
+    {
+        "project": pl.String,
+        "run_key": pl.String,
+        "run_id": pl.String,
+        "dialect": pl.String,
+        "environment": pl.String,
+        "task_id": pl.String,
+        "parent_run_key": pl.String,
+        "parent_run_id": pl.String,
+        "root_run_id": pl.String,
+        "source": pl.String,
+        "started_ns": pl.Int64,
+        "ended_ns": pl.Int64,
+        "waits": pl.Boolean,
+    }
+)
 """What parents say of their children, at most one row a child: the trigger that made it. `started_ns` and
 `ended_ns` are the trigger span's own; `waits` tells that it lasts until the child ended. `source` is measured
 where the child names its parent itself, derived where the parent's span names the child."""
 
 _CONTEXT = [
-    "run_id", "dialect", "task_id", "task_file", "queue", "environment", "version", "machine",
-    "idempotency_key", "batch_id", "correlation_id", "request_id",
-]  # fmt: skip
+    "run_id",
+    "dialect",
+    "task_id",
+    "task_file",
+    "queue",
+    "environment",
+    "version",
+    "machine",
+    "idempotency_key",
+    "batch_id",
+    "correlation_id",
+    "request_id",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +147,28 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     both = pl.concat(
         [
             spans.select(
-                *RUN, *shared, "tags", queue_wait_ms=None,
+                *RUN,
+                *shared,
+                "tags",
+                queue_wait_ms=None,
                 # A platform that tells when it dequeued the run has seen it then.
                 first=pl.when(pl.col("dequeued_ns") <= pl.col("start_ns")).then("dequeued_ns").otherwise("start_ns"),
-                last=pl.coalesce("end_ns", "start_ns"), span=True,
+                last=pl.coalesce("end_ns", "start_ns"),
+                span=True,
             ),
             logs.select(
-                *RUN, *shared, tags=None,
+                *RUN,
+                *shared,
+                tags=None,
                 # A retry that waited again says so too; the run had waited before its first attempt.
                 queue_wait_ms=pl.when(pl.col("attempt").fill_null(1) == 1).then("queue_wait_ms"),
-                first="time_ns", last="time_ns", span=False,
+                first="time_ns",
+                last="time_ns",
+                span=False,
             ),
         ],
         how="vertical_relaxed",
-    ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)  # fmt: skip
+    ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)
     own = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
         declared_parent=pl.col("parent_run_id").drop_nulls().first(),
@@ -295,15 +324,18 @@ def _status(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) 
         (only_link & fresh, pl.lit("queued"), pl.lit("derived")),
         (only_link, pl.lit("unknown"), pl.lit("unknown")),
         ((last == "completed").fill_null(False), last, pl.col("last_source")),
-        ((last == "canceled").fill_null(False) | pl.col("canceled").fill_null(False),
-         pl.lit("canceled"), pl.lit("measured")),
+        (
+            (last == "canceled").fill_null(False) | pl.col("canceled").fill_null(False),
+            pl.lit("canceled"),
+            pl.lit("measured"),
+        ),
         (failed & (aborted | pl.col("gave_up").fill_null(False)), last, pl.lit("measured")),
         (failed & parent_saw_end, last, pl.lit("derived")),
         (failed & in_grace, pl.lit("retrying"), pl.lit("inferred")),
         (failed, last, pl.lit("inferred")),
         (fresh & pl.col("waiting_now").fill_null(False), pl.lit("waiting"), pl.lit("measured")),
         (fresh, pl.lit("running"), pl.lit("inferred")),
-    ]  # fmt: skip
+    ]
     status, source = pl.lit("unknown"), pl.lit("unknown")
     for holds, word, origin in reversed(rules):
         status = pl.when(holds).then(word).otherwise(status)

@@ -47,7 +47,11 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
         .join(seen, on=RUN, how="left", nulls_equal=True)
         .join(doubtful, on=_ATTEMPT, how="left", nulls_equal=True)
         .select(
-            *QUEUE, "task_id", "population", "run_key", "number",
+            *QUEUE,
+            "task_id",
+            "population",
+            "run_key",
+            "number",
             from_ns=_TAKEN,
             to_ns=pl.max_horizontal(
                 "started_ns",
@@ -58,7 +62,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
             is_orphan=lost.fill_null(False),
         )
         .filter(pl.col("from_ns") < as_of_ns)
-    )  # fmt: skip
+    )
     given_back = waits.filter(~pl.col("holds_slot") & pl.col("ended_ns").is_not_null()).select(
         *RUN, number="attempt", a="started_ns", b="ended_ns"
     )
@@ -82,9 +86,7 @@ def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:
     before = before.with_columns(
         from_ns=pl.coalesce(pl.col("b").shift(1).over(_ATTEMPT), "from_ns"), rest_ns="to_ns", to_ns="a"
     )
-    after = (
-        before.filter(pl.col("a") == pl.col("a").max().over(_ATTEMPT)).with_columns(from_ns="b", to_ns="rest_ns")
-    )  # fmt: skip
+    after = before.filter(pl.col("a") == pl.col("a").max().over(_ATTEMPT)).with_columns(from_ns="b", to_ns="rest_ns")
     columns = held.collect_schema().names()
     whole = held.join(clipped, on=_ATTEMPT, how="anti", nulls_equal=True)
     # Only the last part is open or lost: it is one slot.
@@ -101,9 +103,7 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     about = dimensions(runs, tests=True)
     started = attempts.lazy().filter(pl.col("started_ns").is_not_null())
     is_first = pl.col("number") == 1
-    taken = started.group_by(RUN).agg(
-        taken_ns=pl.col("dequeued_ns").filter(is_first).first(), is_lost=~is_first.any()
-    )  # fmt: skip
+    taken = started.group_by(RUN).agg(taken_ns=pl.col("dequeued_ns").filter(is_first).first(), is_lost=~is_first.any())
     plain = [*QUEUE, "task_id", "population", "run_key"]
     first = (
         runs.lazy()
@@ -112,12 +112,13 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         .join(about, on=RUN, how="inner", nulls_equal=True)
         .join(taken, on=RUN, how="left", nulls_equal=True)
         .select(
-            *plain, number=pl.lit(1, pl.Int32),
+            *plain,
+            number=pl.lit(1, pl.Int32),
             # Where the first attempt left no record, its wait did not last until what is seen.
             from_ns=pl.when(~pl.col("is_lost").fill_null(False)).then("queued_ns"),
             to_ns=pl.coalesce("taken_ns", "started_ns", pl.lit(as_of_ns)),
         )
-    )  # fmt: skip
+    )
     again = (
         started.filter(pl.col("number") > 1)
         .select(*_ATTEMPT, "dequeued_ns", "started_ns", "queue_wait_ns")

@@ -72,11 +72,13 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     return (
         long.join(quiet, on=TASK, how="left", nulls_equal=True)
         .select(
-            *TASK, "n", "quiet_ns",
+            *TASK,
+            "n",
+            "quiet_ns",
             long_ns=pl.when(pl.col("n") >= ENOUGH).then(pl.col("long_ns").cast(pl.Int64)),
         )
         .sort(TASK, nulls_last=True)
-    )  # fmt: skip
+    )
 
 
 def _silences(attempts: Frame, phases: Frame) -> pl.LazyFrame:
@@ -84,12 +86,14 @@ def _silences(attempts: Frame, phases: Frame) -> pl.LazyFrame:
     key = [*RUN, "number"]
     over = attempts.lazy().filter(pl.col("status").is_in(ENDED) & pl.col("ended_ns").is_not_null())
     signs = phases.lazy().select(*RUN, number="attempt", a="started_ns", b="ended_ns")
-    times = pl.concat([
-        over.select(*key, t="started_ns"),
-        over.select(*key, t="ended_ns"),
-        signs.select(*key, t="a"),
-        signs.select(*key, t="b"),
-    ]).filter(pl.col("t").is_not_null())  # fmt: skip
+    times = pl.concat(
+        [
+            over.select(*key, t="started_ns"),
+            over.select(*key, t="ended_ns"),
+            signs.select(*key, t="a"),
+            signs.select(*key, t="b"),
+        ]
+    ).filter(pl.col("t").is_not_null())
     return (
         times.join(over.select(*key, "started_ns", "ended_ns"), on=key, how="inner", nulls_equal=True)
         .filter((pl.col("t") >= pl.col("started_ns")) & (pl.col("t") <= pl.col("ended_ns")))
@@ -109,13 +113,21 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
     waits that ended), silent_ns, long_ns, quiet_ns, n (from `usual`). Runs of tasks without enough history have stage
     NULL and are kept: nobody can tell.
     """
-    running = runs.lazy().with_columns(population=population()).filter(
-        (pl.col("population") != "test")
-        & (
-            (pl.col("status") == "running")
-            | ((pl.col("status") == "unknown") & (pl.col("last_seen_ns") >= lost_since_ns) & (pl.col("log_count") > 0))
+    running = (
+        runs.lazy()
+        .with_columns(population=population())
+        .filter(
+            (pl.col("population") != "test")
+            & (
+                (pl.col("status") == "running")
+                | (
+                    (pl.col("status") == "unknown")
+                    & (pl.col("last_seen_ns") >= lost_since_ns)
+                    & (pl.col("log_count") > 0)
+                )
+            )
         )
-    )  # fmt: skip
+    )
     last = (
         attempts.lazy()
         .sort(*RUN, "number")
@@ -150,12 +162,22 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
     return (
         judged.filter(pl.col("stage").is_null() | (pl.col("stage") != "usual"))
         .select(
-            *TASK, "run_key", "run_id", "queue", "number", "stage", "since_ns", "active_ns", "silent_ns", "long_ns",
-            "quiet_ns", "n",
+            *TASK,
+            "run_key",
+            "run_id",
+            "queue",
+            "number",
+            "stage",
+            "since_ns",
+            "active_ns",
+            "silent_ns",
+            "long_ns",
+            "quiet_ns",
+            "n",
         )
         .sort("active_ns", "run_key", descending=[True, False])
         .collect(engine="streaming")
-    )  # fmt: skip
+    )
 
 
 def usual_gaps(runs: Frame, attempts: Frame) -> pl.DataFrame:
@@ -196,10 +218,16 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
         .join(gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
         .with_columns(failed_ns=pl.when(waits).then("last_ended_ns").otherwise("before_ns"))
         .select(
-            *TASK, "run_key", "run_id", "queue",
+            *TASK,
+            "run_key",
+            "run_id",
+            "queue",
             state=pl.when(waits).then(pl.lit("waiting")).otherwise(pl.lit("running")),
-            number="number", since_ns="started_ns", failed_ns="failed_ns",
-            error_type=pl.coalesce("error_type", "error"), error_message="error_message",
+            number="number",
+            since_ns="started_ns",
+            failed_ns="failed_ns",
+            error_type=pl.coalesce("error_type", "error"),
+            error_message="error_message",
             expected_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("half_ns")),
             late_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("most_ns")),
             n=pl.when(waits).then(pl.col("n").fill_null(0)),
@@ -207,7 +235,7 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
         )
         .sort("since_ns", "run_key", nulls_last=True)
         .collect(engine="streaming")
-    )  # fmt: skip
+    )
 
 
 def _rank(gaps: pl.DataFrame, permille: int, *, least: int) -> pl.Series:

@@ -38,12 +38,18 @@ def curve(values: Frame, by: Sequence[str]) -> pl.LazyFrame:
     watched = lazy.filter(pl.col("entry_ns").is_null() | (pl.col("entry_ns") < pl.col("value_ns")))
     zero = pl.lit(0, pl.Int64)
     one = pl.lit(1, pl.Int64)
-    events = pl.concat([
-        watched.select(
-            *by, t=pl.col("value_ns").cast(pl.Int64), ended=(~pl.col("is_open")).cast(pl.Int64), left=one, joined=zero
-        ),
-        watched.select(*by, t=pl.col("entry_ns").fill_null(-1).cast(pl.Int64), ended=zero, left=zero, joined=one),
-    ])  # fmt: skip
+    events = pl.concat(
+        [
+            watched.select(
+                *by,
+                t=pl.col("value_ns").cast(pl.Int64),
+                ended=(~pl.col("is_open")).cast(pl.Int64),
+                left=one,
+                joined=zero,
+            ),
+            watched.select(*by, t=pl.col("entry_ns").fill_null(-1).cast(pl.Int64), ended=zero, left=zero, joined=one),
+        ]
+    )
 
     at_risk, ended = pl.col("at_risk").cast(pl.Float64), pl.col("ended").cast(pl.Float64)
     rest = pl.col("survival").log()
@@ -70,7 +76,7 @@ def curve(values: Frame, by: Sequence[str]) -> pl.LazyFrame:
             .otherwise(pl.when(pl.col("survival") < 1).then(None).otherwise(1.0)),
         )
         .select(*by, "t", "ended", "at_risk", "survival", "low", "high")
-    )  # fmt: skip
+    )
 
 
 def quantiles(values: Frame, by: Sequence[str], permilles: Sequence[int]) -> pl.DataFrame:

@@ -43,19 +43,32 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
         numbers += [
             Number(name, "count", "runs", c(name), n=c(name), coverage=whole, weakness=c(f"weak_{name}")),
             Number(
-                name, "rate", "runs_per_hour", c(name) / hours, n=c(name), coverage=whole, weakness=c(f"weak_{name}"),
-                low=((c(name) - half) / hours).clip(0), high=(c(name) + half) / hours,
+                name,
+                "rate",
+                "runs_per_hour",
+                c(name) / hours,
+                n=c(name),
+                coverage=whole,
+                weakness=c(f"weak_{name}"),
+                low=((c(name) - half) / hours).clip(0),
+                high=(c(name) + half) / hours,
             ),
-        ]  # fmt: skip
+        ]
     net = c("arrivals").cast(pl.Int64) - c("throughput").cast(pl.Int64)
     half = (c("arrivals") + c("throughput")).cast(pl.Float64).sqrt() * Z
     numbers.append(
         Number(
-            "net_arrivals", "rate", "runs_per_hour", net / hours, n=c("arrivals") + c("throughput"), coverage=whole,
+            "net_arrivals",
+            "rate",
+            "runs_per_hour",
+            net / hours,
+            n=c("arrivals") + c("throughput"),
+            coverage=whole,
             weakness=pl.max_horizontal("weak_arrivals", "weak_throughput"),
-            low=(net - half) / hours, high=(net + half) / hours,
+            low=(net - half) / hours,
+            high=(net + half) / hours,
         )
-    )  # fmt: skip
+    )
     return rows(sums, by, numbers)
 
 
@@ -89,7 +102,9 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
         )
         .with_columns(baseline=baseline)
         .select(
-            *by, "failed", "n",
+            *by,
+            "failed",
+            "n",
             rate=ratio(pl.col("failed"), pl.col("n")),
             low=low,
             high=high,
@@ -101,4 +116,4 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
         )
         .sort("low", "failed", *by, descending=[True, True, *[False] * len(by)], nulls_last=True)
         .collect(engine="streaming")
-    )  # fmt: skip
+    )

@@ -62,13 +62,19 @@ def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
             weak=pl.col("weakness").filter(n.is_not_null()).max().fill_null(0),
         )
         .select(
-            *TREE, "depth", "trees", "runs", "ended",
+            *TREE,
+            "depth",
+            "trees",
+            "runs",
+            "ended",
             attempts_per_run=ratio(pl.col("total"), pl.col("ended")),
-            low=low.clip(1), high=high,
-            most_attempts="most_attempts", weak="weak",
+            low=low.clip(1),
+            high=high,
+            most_attempts="most_attempts",
+            weak="weak",
         )
         .sort(*TREE, "depth", nulls_last=True)
-    )  # fmt: skip
+    )
 
 
 def amplification(generations_: pl.DataFrame) -> pl.DataFrame:
@@ -106,9 +112,16 @@ def report(runs: Frame, attempts: Frame) -> pl.DataFrame:
     def numbers(measure: str, value: str, most: str) -> list[Number]:
         known = ratio(c("ended"), c("runs"))
         mean = Number(
-            measure, "mean", "attempts", c(value), n=c("ended"), coverage=known, weakness=c("weak"),
-            low=c("low"), high=c("high"),
-        )  # fmt: skip
+            measure,
+            "mean",
+            "attempts",
+            c(value),
+            n=c("ended"),
+            coverage=known,
+            weakness=c("weak"),
+            low=c("low"),
+            high=c("high"),
+        )
         return [mean, Number(measure, "max", "attempts", c(most), n=c("ended"), coverage=known, weakness=c("weak"))]
 
     whole = amplification(layers).with_columns(generation=pl.lit(None, pl.Int64))

@@ -18,14 +18,16 @@ def build(spans: pl.DataFrame) -> pl.DataFrame:
     return (
         spans.filter(pl.col("wait_kind").is_not_null())
         .select(
-            *RUN, "run_id", "attempt",
+            *RUN,
+            "run_id",
+            "attempt",
             kind="wait_kind",
             started_ns="start_ns",
             ended_ns="end_ns",
             holds_slot=pl.when((pl.col("dialect") == "trigger_dev") & timed).then(lasted < SLOT_KEPT_NS),
         )
         .sort(*RUN, "started_ns", "ended_ns", "attempt", "kind", nulls_last=True)
-    )  # fmt: skip
+    )
 
 
 def union_ns(waits: pl.DataFrame) -> pl.DataFrame:

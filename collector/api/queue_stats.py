@@ -41,10 +41,12 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
     unnamed = waiting.filter(pl.col("is_assumed") & (pl.col("queued_ns") >= recent.hours().from_ns))
-    moved = pl.concat([
-        statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
-        unnamed.select(*slots.QUEUE, event=pl.lit("arrived"), runs=pl.lit(1, pl.Int64)),
-    ])  # fmt: skip
+    moved = pl.concat(
+        [
+            statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
+            unnamed.select(*slots.QUEUE, event=pl.lit("arrived"), runs=pl.lit(1, pl.Int64)),
+        ]
+    )
     runs = pl.col("runs")
     counts = moved.group_by(slots.QUEUE).agg(
         arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()

@@ -78,9 +78,12 @@ def application(
     made = Starlette(
         routes=routes,
         exception_handlers={
-            Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone, Exception: _defect,
+            Refused: _refused,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _defect,
         },
-    )  # fmt: skip
+    )
     return strays.around(made)
 
 
@@ -120,14 +123,16 @@ class _Api:
 
     async def catalogue(self, request: Request) -> Response:
         """List the named queries."""
-        return _json([
-            {
-                "name": q.name,
-                "description": q.description,
-                "parameters": [{"name": p.name, "type": p.type, "required": p.required} for p in q.parameters],
-            }
-            for q in queries().values()
-        ])  # fmt: skip
+        return _json(
+            [
+                {
+                    "name": q.name,
+                    "description": q.description,
+                    "parameters": [{"name": p.name, "type": p.type, "required": p.required} for p in q.parameters],
+                }
+                for q in queries().values()
+            ]
+        )
 
     async def query(self, request: Request) -> Response:
         """Answer a named query."""
@@ -139,10 +144,12 @@ class _Api:
 
     async def statistics(self, request: Request) -> Response:
         """List the statistics."""
-        return _json([
-            {"name": name, "description": (s.make.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
-            for name, s in stats.STATISTICS.items()
-        ])  # fmt: skip
+        return _json(
+            [
+                {"name": name, "description": (s.make.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
+                for name, s in stats.STATISTICS.items()
+            ]
+        )
 
     async def statistic(self, request: Request) -> Response:
         """Answer a statistic: rows of numbers with n, interval, provenance and coverage, or a list of runs."""

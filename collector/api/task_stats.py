@@ -111,11 +111,13 @@ def failures(h: Handle, q: Question) -> pl.DataFrame:
 
 def tasks(h: Handle, q: Question) -> pl.DataFrame:
     """One set of numbers per task: retries, failures, throughput, and estimated percentiles of waits and durations."""
-    return pl.concat([
-        retry(h, q),
-        flow(h, q),
-        _estimated(h, q, ("queue_wait", "execution", "end_to_end")),
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            retry(h, q),
+            flow(h, q),
+            _estimated(h, q, ("queue_wait", "execution", "end_to_end")),
+        ]
+    )
 
 
 def call(h: Handle, q: Question) -> pl.DataFrame:
@@ -125,10 +127,12 @@ def call(h: Handle, q: Question) -> pl.DataFrame:
     rows = statistics.summed(h, "phase_hours", q.choice, keys, ["n", "ideal_n", "total_ns"])
     report = calls.report(rows, by)
     steps = calls.durations(rows, by).filter(pl.col("outcome").is_null())
-    return pl.concat([
-        report.with_columns(operation=pl.lit(None, pl.String), phase=pl.lit("calling")).select(steps.columns),
-        steps,
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            report.with_columns(operation=pl.lit(None, pl.String), phase=pl.lit("calling")).select(steps.columns),
+            steps,
+        ]
+    )
 
 
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:

@@ -52,8 +52,13 @@ def places(asked: int) -> Places:
     # Half as many more are spare, and some are accepted before the first are counted.
     most = min(asked, max(_FEWEST, (room() - _AT_ONCE) * 2 // 3))
     if most < asked:
-        log.warning("connections_open_failed", asked=asked, connections=most, error_type="TooFewFiles",
-                    error_message="this process may not open as many files; raise its limit (ulimit -n)")  # fmt: skip
+        log.warning(
+            "connections_open_failed",
+            asked=asked,
+            connections=most,
+            error_type="TooFewFiles",
+            error_message="this process may not open as many files; raise its limit (ulimit -n)",
+        )
     return Places(most)
 
 

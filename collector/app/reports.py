@@ -67,6 +67,11 @@ class Reports:
         from collector.model.report import Span
 
         return report.make(
-            self._database, self._control, self._settings,
-            schedule=schedule, period=Span(from_ns=period[0], to_ns=period[1]), zone=zone, as_of_ns=as_of_ns,
-        )  # fmt: skip
+            self._database,
+            self._control,
+            self._settings,
+            schedule=schedule,
+            period=Span(from_ns=period[0], to_ns=period[1]),
+            zone=zone,
+            as_of_ns=as_of_ns,
+        )

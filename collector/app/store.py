@@ -285,9 +285,11 @@ async def main(settings: Settings) -> None:
     database = Database.open(settings.data, settings.store)
     if database.set_aside:
         structlog.get_logger().error(
-            "store_open_failed", set_aside=database.set_aside, error_type="DamagedFile",
+            "store_open_failed",
+            set_aside=database.set_aside,
+            error_type="DamagedFile",
             error_message="what cannot be read was set aside; the journal fills in what it holds",
-        )  # fmt: skip
+        )
     reader = Reader(settings.data)
     if database.damaged_file:
         salvaging = log.started("store_salvage", file=database.damaged_file)
@@ -301,11 +303,16 @@ async def main(settings: Settings) -> None:
     http = UvicornChild(
         routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes(), strays),
         Terms(
-            settings.api_limits, "api_limits", "HTTP/1.1", lambda error, _: refusals.told(error),
-            body=int(settings.api_limits.body), always=routes.HEALTH, noted=strays.walled,
+            settings.api_limits,
+            "api_limits",
+            "HTTP/1.1",
+            lambda error, _: refusals.told(error),
+            body=int(settings.api_limits.body),
+            always=routes.HEALTH,
+            noted=strays.walled,
         ),
         _FINISH_S,
-    )  # fmt: skip
+    )
     sys.setswitchinterval(_SWITCH_S)
     anyio.to_thread.current_default_thread_limiter().total_tokens = _MOST_OTHER
     stop = asyncio.Event()

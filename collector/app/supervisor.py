@@ -189,9 +189,12 @@ class Supervisor:
             if self._stop.is_set():
                 return
             log.error(
-                "process_run_failed", child=c.role, exit_code=c.process.returncode, error_type="ProcessEnded",
+                "process_run_failed",
+                child=c.role,
+                exit_code=c.process.returncode,
+                error_type="ProcessEnded",
                 error_message="it ended without being told to; it is started again",
-            )  # fmt: skip
+            )
             if c.up_since is not None and loop.time() - c.up_since > _CALM_S:
                 pause = 0.0
             c.up_since = None

@@ -43,7 +43,7 @@ def check(
     """Check the conventions on telemetry.
 
     Exit code 0: nothing at or above --fail-on. 1: findings at or above it. 2: the command line or a file is wrong.
-    """  # fmt: skip
+    """
     from collector.rules import catalogue, render
     from collector.rules.profiles import choose
 

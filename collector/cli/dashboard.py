@@ -89,14 +89,21 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
         port = int(probe.getsockname()[1])
     folder = Path(found.origin).parent
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streamlit", "run", str(folder / "streamlit_app.py"),
-        "--server.address", settings.host, "--server.port", str(port),
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(folder / "streamlit_app.py"),
+        "--server.address",
+        settings.host,
+        "--server.port",
+        str(port),
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         env={**os.environ, API_VARIABLE: api},
         start_new_session=True,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + _START_S
     async with httpx.AsyncClient(trust_env=False) as client:
         while True:

@@ -145,9 +145,11 @@ def _check(api: str, folder: Path, sent: int) -> list[str]:
     seen = set(client.sql("SELECT DISTINCT run_id FROM runs").table["run_id"].to_pylist())
     lines = []
     for path in sorted(folder.rglob("*.truth.jsonl*")):
-        silent = json.loads(path.with_name(path.name.split(".truth")[0] + ".silent.json").read_text()) if (
-            path.with_name(path.name.split(".truth")[0] + ".silent.json").exists()
-        ) else []  # fmt: skip
+        silent = (
+            json.loads(path.with_name(path.name.split(".truth")[0] + ".silent.json").read_text())
+            if (path.with_name(path.name.split(".truth")[0] + ".silent.json").exists())
+            else []
+        )
         runs = {_run_id(json.loads(line)) for line in _lines(path)} - set(silent)
         missing = runs - seen
         if missing:

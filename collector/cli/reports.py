@@ -66,9 +66,13 @@ def run(
     from collector.model.report import Report
 
     made = _client(url, place).make_report(
-        since=since, until=until, schedule=schedule, deliver=deliver or None, dry_run=dry_run or None,
+        since=since,
+        until=until,
+        schedule=schedule,
+        deliver=deliver or None,
+        dry_run=dry_run or None,
         format=format if format in ("md", "html") else None,
-    )  # fmt: skip
+    )
     report = Report.model_validate(made["report"])
     text = made["rendered"] if format in ("md", "html") else _json_text(made) if format == "json" else _text(report)
     _write(text, output)
@@ -130,11 +134,17 @@ def upcoming(
     from collector.model.verdict import moment, stretch
 
     rows = [
-        [s["schedule"], moment(f["fire_ns"], s["zone"], year=True), s["zone"],
-         stretch(Span(from_ns=f["from_ns"], to_ns=f["to_ns"]), s["zone"]), s["cron"], ", ".join(s["deliver"]) or NONE]
+        [
+            s["schedule"],
+            moment(f["fire_ns"], s["zone"], year=True),
+            s["zone"],
+            stretch(Span(from_ns=f["from_ns"], to_ns=f["to_ns"]), s["zone"]),
+            s["cron"],
+            ", ".join(s["deliver"]) or NONE,
+        ]
         for s in found
         for f in s["firings"]
-    ]  # fmt: skip
+    ]
     head = ["schedule", "fires", "zone", "covers", "cron", "goes to"]
     return _say(
         _table(head, rows) if rows else "No schedules; write [[reports.schedules]] tables, see docs/reports.md."
@@ -158,8 +168,12 @@ def _text(report: Report) -> str:
         f"{report.schedule}, {said.stretch(report.period, report.zone, year=True)}, times in {report.zone}. "
         f"{said.checked(report)}",
     ]
-    for title, anomalies in (("New", new), ("Going on", ongoing), ("Resolved", report.resolved),
-                             ("Expected by you", report.expected)):  # fmt: skip
+    for title, anomalies in (
+        ("New", new),
+        ("Going on", ongoing),
+        ("Resolved", report.resolved),
+        ("Expected by you", report.expected),
+    ):
         if anomalies:
             lines += ["", title]
             lines += [line for a in anomalies for line in _anomaly(a, report.zone)]

@@ -78,9 +78,14 @@ def write(table: pa.Table, form: Format) -> bytes:
         return sink.getvalue()
     assert isinstance(table, pa.Table)
     with pl.Config(
-        tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
-        tbl_formatting="UTF8_FULL_CONDENSED", fmt_str_lengths=80, tbl_width_chars=_width(),
-    ):  # fmt: skip
+        tbl_rows=200,
+        tbl_cols=-1,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_formatting="UTF8_FULL_CONDENSED",
+        fmt_str_lengths=80,
+        tbl_width_chars=_width(),
+    ):
         # What telemetry wrote must not steer the terminal.
         text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
     rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")

@@ -16,9 +16,21 @@ if TYPE_CHECKING:
     from collector.client import Client
 
 Name = Literal[
-    "tasks", "retries", "funnel", "trees", "durations", "throughput", "failures", "calls", "queues", "slots", "little",
-    "holders", "stuck", "retrying",
-]  # fmt: skip
+    "tasks",
+    "retries",
+    "funnel",
+    "trees",
+    "durations",
+    "throughput",
+    "failures",
+    "calls",
+    "queues",
+    "slots",
+    "little",
+    "holders",
+    "stuck",
+    "retrying",
+]
 Form = Literal["table", "json", "csv"]
 
 
@@ -69,9 +81,16 @@ def stats(
     client = Client(where)
     try:
         answer = client.statistic(
-            name, from_=since, to=until, task=task, queue=queue, environment=environment, version=version,
-            population=population, by=by,
-        )  # fmt: skip
+            name,
+            from_=since,
+            to=until,
+            task=task,
+            queue=queue,
+            environment=environment,
+            version=version,
+            population=population,
+            by=by,
+        )
     except ApiError as e:
         said = _as_option(e.message)
         if said is None:

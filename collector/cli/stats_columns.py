@@ -43,64 +43,143 @@ _WASTED = Number("Wasted", "wasted_time", "total")
 _HELD = Number("Held", "level", "mean")
 
 SECTIONS: dict[str, tuple[Section, ...]] = {
-    "tasks": (Section((
-        Number("Runs", "starts", "count"), _FAILED, _RETRIED, _RECOVERED, Number("p50", "execution", "p50", roomy=True),
-        Number("p95", "execution", "p95"), Number("Queue wait p95", "queue_wait", "p95"), _WASTED,
-    ), "Retried"),),
-    "retries": (Section((
-        _RETRIED, Number("Attempts a run", "attempts_per_run", "mean"), _FAILED, _RECOVERED,
-        Number("Masked", "masked_failure", "share", roomy=True), _WASTED,
-        Number("Backoff", "backoff_time", "total"), Number("Too young", "immature_runs", "count"),
-    ), "Retried"),),
+    "tasks": (
+        Section(
+            (
+                Number("Runs", "starts", "count"),
+                _FAILED,
+                _RETRIED,
+                _RECOVERED,
+                Number("p50", "execution", "p50", roomy=True),
+                Number("p95", "execution", "p95"),
+                Number("Queue wait p95", "queue_wait", "p95"),
+                _WASTED,
+            ),
+            "Retried",
+        ),
+    ),
+    "retries": (
+        Section(
+            (
+                _RETRIED,
+                Number("Attempts a run", "attempts_per_run", "mean"),
+                _FAILED,
+                _RECOVERED,
+                Number("Masked", "masked_failure", "share", roomy=True),
+                _WASTED,
+                Number("Backoff", "backoff_time", "total"),
+                Number("Too young", "immature_runs", "count"),
+            ),
+            "Retried",
+        ),
+    ),
     "trees": (
-        Section((
-            Number("Amplification", "tree_amplification", "mean", interval=True),
-            Number("At most", "tree_amplification", "max"),
-        ), "Amplification", "Trees of runs, by task of the root"),
-        Section((
-            Number("Attempts a run", "attempts_per_run", "mean", interval=True),
-            Number("At most", "attempts_per_run", "max"),
-        ), "Attempts a run", "Their generations; 0 is the root's"),
+        Section(
+            (
+                Number("Amplification", "tree_amplification", "mean", interval=True),
+                Number("At most", "tree_amplification", "max"),
+            ),
+            "Amplification",
+            "Trees of runs, by task of the root",
+        ),
+        Section(
+            (
+                Number("Attempts a run", "attempts_per_run", "mean", interval=True),
+                Number("At most", "attempts_per_run", "max"),
+            ),
+            "Attempts a run",
+            "Their generations; 0 is the root's",
+        ),
     ),
-    "durations": (Section((
-        Number("Ended", "execution", "count"), Number("Queue wait p50", "queue_wait", "p50"),
-        Number("Queue wait p95", "queue_wait", "p95"), Number("Execution p50", "execution", "p50"),
-        Number("Execution p95", "execution", "p95"), Number("Execution p99", "execution", "p99", roomy=True),
-        Number("Active p50", "active", "p50", roomy=True), Number("Waits p50", "wait", "p50", roomy=True),
-        Number("End to end p95", "end_to_end", "p95"),
-    ), "Execution p95"),),
-    "throughput": (Section((
-        Number("Arrived", "arrivals", "count"), Number("Started", "starts", "count"),
-        Number("Ended", "throughput", "count"), Number("Arrived an hour", "arrivals", "rate"),
-        Number("Ended an hour", "throughput", "rate"), Number("Net", "net_arrivals", "rate"),
-    ), "Started"),),
+    "durations": (
+        Section(
+            (
+                Number("Ended", "execution", "count"),
+                Number("Queue wait p50", "queue_wait", "p50"),
+                Number("Queue wait p95", "queue_wait", "p95"),
+                Number("Execution p50", "execution", "p50"),
+                Number("Execution p95", "execution", "p95"),
+                Number("Execution p99", "execution", "p99", roomy=True),
+                Number("Active p50", "active", "p50", roomy=True),
+                Number("Waits p50", "wait", "p50", roomy=True),
+                Number("End to end p95", "end_to_end", "p95"),
+            ),
+            "Execution p95",
+        ),
+    ),
+    "throughput": (
+        Section(
+            (
+                Number("Arrived", "arrivals", "count"),
+                Number("Started", "starts", "count"),
+                Number("Ended", "throughput", "count"),
+                Number("Arrived an hour", "arrivals", "rate"),
+                Number("Ended an hour", "throughput", "rate"),
+                Number("Net", "net_arrivals", "rate"),
+            ),
+            "Started",
+        ),
+    ),
     "calls": (
-        Section((
-            Number("Calls", "calls", "count"), Number("Failed", "call_failure_rate", "share", interval=True),
-            Number("Amplification", "call_amplification", "mean"),
-        ), "Failed", "Calls to services"),
-        Section((
-            Number("Count", "step", "count"), Number("p50", "step", "p50"), Number("p95", "step", "p95"),
-            Number("p99", "step", "p99"),
-        ), "p95", "Steps: from a log of the lifecycle to the next one of its operation"),
+        Section(
+            (
+                Number("Calls", "calls", "count"),
+                Number("Failed", "call_failure_rate", "share", interval=True),
+                Number("Amplification", "call_amplification", "mean"),
+            ),
+            "Failed",
+            "Calls to services",
+        ),
+        Section(
+            (
+                Number("Count", "step", "count"),
+                Number("p50", "step", "p50"),
+                Number("p95", "step", "p95"),
+                Number("p99", "step", "p99"),
+            ),
+            "p95",
+            "Steps: from a log of the lifecycle to the next one of its operation",
+        ),
     ),
-    "queues": (Section((
-        _HELD, Number("p95", "level", "p95", roomy=True), Number("Peak", "level", "peak"),
-        Number("Limit", "limit", "max"), Number("Saturation", "saturation", "share"),
-
-        Number("At limit", "time_at_limit", "share"), Number("Throttled", "throttled", "share"),
-        Number("Over limit", "over_limit", "share", roomy=True),
-        Number("Backlog", "backlog", "count"), Number("To drain", "drain_time", "mean"),
-    ), "Saturation"),),
-    "slots": (Section((
-        Number("Share", "slot_share", "share"), Number("Slot time", "slot_share", "total"),
-        Number("Orphans", "orphan_slots", "count"),
-    ), "Slot time"),),
-    "little": (Section((
-        _HELD, Number("By Little's law", "little_level", "mean"), Number("Difference", "little_difference", "mean"),
-        Number("Limit needed", "needed_limit", "count"),
-    ), "Held"),),
-}  # fmt: skip
+    "queues": (
+        Section(
+            (
+                _HELD,
+                Number("p95", "level", "p95", roomy=True),
+                Number("Peak", "level", "peak"),
+                Number("Limit", "limit", "max"),
+                Number("Saturation", "saturation", "share"),
+                Number("At limit", "time_at_limit", "share"),
+                Number("Throttled", "throttled", "share"),
+                Number("Over limit", "over_limit", "share", roomy=True),
+                Number("Backlog", "backlog", "count"),
+                Number("To drain", "drain_time", "mean"),
+            ),
+            "Saturation",
+        ),
+    ),
+    "slots": (
+        Section(
+            (
+                Number("Share", "slot_share", "share"),
+                Number("Slot time", "slot_share", "total"),
+                Number("Orphans", "orphan_slots", "count"),
+            ),
+            "Slot time",
+        ),
+    ),
+    "little": (
+        Section(
+            (
+                _HELD,
+                Number("By Little's law", "little_level", "mean"),
+                Number("Difference", "little_difference", "mean"),
+                Number("Limit needed", "needed_limit", "count"),
+            ),
+            "Held",
+        ),
+    ),
+}
 """What a table of several tasks or queues shows; with one of them every number is shown."""
 
 Kind = Literal["text", "time", "ns", "share", "number"]
@@ -138,7 +217,10 @@ LISTS: dict[str, tuple[Column, ...]] = {
         Column("low", "from", "share", "Lower end of the yield's 95 % interval.", roomy=True),
         Column("high", "to", "share", "Upper end of it.", roomy=True),
         Column(
-            "lost_recoveries", "Would lose", "number", "Recoveries lost, had so many attempts been the limit.",
+            "lost_recoveries",
+            "Would lose",
+            "number",
+            "Recoveries lost, had so many attempts been the limit.",
             roomy=True,
         ),
         Column("saved_attempts", "Would spare", "number", "Attempts spared, had so many been the limit.", roomy=True),
@@ -169,18 +251,25 @@ LISTS: dict[str, tuple[Column, ...]] = {
         _RUN,
         _NUMBER,
         Column(
-            "stage", "Stage", "text",
+            "stage",
+            "Stage",
+            "text",
             "long: runs longer than is usual for the task; silent: no record for longer than usual; stuck: both; lost: "
             "fell silent for good; ?: too few runs of the task have ended to tell.",
         ),
         Column("active_ns", "At work", "ns", "Time since the attempt started, waits taken off."),
         Column(
-            "long_ns", "Long from", "ns",
+            "long_ns",
+            "Long from",
+            "ns",
             "From when on that is long: three times p95, or p99, or a minute, whichever is most; ?: nobody can tell.",
         ),
         Column("silent_ns", "Silent", "ns", "Time since its last record.", roomy=True),
         Column(
-            "quiet_ns", "Silent from", "ns", "From when on that is silence: p99 of the longest silence of an attempt.",
+            "quiet_ns",
+            "Silent from",
+            "ns",
+            "From when on that is silence: p99 of the longest silence of an attempt.",
             roomy=True,
         ),
         Column("since_ns", "Since", "time", "Start of the attempt.", roomy=True),
@@ -197,26 +286,48 @@ LISTS: dict[str, tuple[Column, ...]] = {
         Column("expected_ns", "Next by", "time", "When half of the task's retries had begun.", True),
         Column("late_ns", "Late from", "time", "When 95 % of them had.", optional=True, roomy=True),
         Column(
-            "given_up_ns", "Given up", "time", "When runwell takes the run for failed if nothing comes.",
-            optional=True, roomy=True,
+            "given_up_ns",
+            "Given up",
+            "time",
+            "When runwell takes the run for failed if nothing comes.",
+            optional=True,
+            roomy=True,
         ),
         Column("n", "n", "number", "Retries that tell when the next one is usual.", optional=True, roomy=True),
         Column("queue", "Queue", "text", "Its queue.", roomy=True),
     ),
-}  # fmt: skip
+}
 """Statistics that are lists, not numbers by name."""
 
 KEYS = {
-    "project": "Project", "task_id": "Task", "queue": "Queue", "environment": "Environment", "version": "Version",
-    "population": "Population", "hour_ns": "Hour", "bucket_ns": "From", "operation": "Operation", "phase": "Phase",
-    "called_service": "Service", "generation": "Generation",
-}  # fmt: skip
+    "project": "Project",
+    "task_id": "Task",
+    "queue": "Queue",
+    "environment": "Environment",
+    "version": "Version",
+    "population": "Population",
+    "hour_ns": "Hour",
+    "bucket_ns": "From",
+    "operation": "Operation",
+    "phase": "Phase",
+    "called_service": "Service",
+    "generation": "Generation",
+}
 """What rows may be of, in the words of the table."""
 
 STATISTICS = {
-    "share": "", "total": "total", "mean": "average", "count": "", "rate": "", "p50": "p50", "p95": "p95", "p99": "p99",
-    "min": "lowest", "max": "highest", "peak": "peak",
-}  # fmt: skip
+    "share": "",
+    "total": "total",
+    "mean": "average",
+    "count": "",
+    "rate": "",
+    "p50": "p50",
+    "p95": "p95",
+    "p99": "p99",
+    "min": "lowest",
+    "max": "highest",
+    "peak": "peak",
+}
 """What stands behind a measure's title."""
 
 FOOT = {

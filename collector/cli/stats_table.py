@@ -40,9 +40,15 @@ def text(name: str, rows: pl.DataFrame, *, width: int | None, every: bool) -> st
     from rich.console import Console
 
     console = Console(
-        file=StringIO(), width=width or 10_000, color_system=None, force_terminal=False, highlight=False, emoji=False,
-        markup=False, legacy_windows=False,
-    )  # fmt: skip
+        file=StringIO(),
+        width=width or 10_000,
+        color_system=None,
+        force_terminal=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
     narrow = width is not None and width < NARROW
     for part in _parts(name, rows, narrow=narrow, every=every):
         console.print(part, soft_wrap=isinstance(part, str) and width is None)
@@ -130,9 +136,10 @@ def _pivoted(found: pl.DataFrame, keys: list[str], section: Section, numbers: li
         return pl.col(what).filter(mine).first()
 
     weak = pl.col("provenance").replace_strict({w: i for i, w in enumerate(_WEAKEST)}, default=3, return_dtype=pl.Int8)
-    shown = pl.any_horizontal(
-        (pl.col("measure") == n.measure) & (pl.col("statistic") == n.statistic) for n in numbers
-    ) & pl.col("value").is_not_null()  # fmt: skip
+    shown = (
+        pl.any_horizontal((pl.col("measure") == n.measure) & (pl.col("statistic") == n.statistic) for n in numbers)
+        & pl.col("value").is_not_null()
+    )
     grouped = found.group_by(keys, maintain_order=True).agg(
         *(of(n, what).alias(f"{what}_{i}") for i, n in enumerate(numbers) for what in ("value", "low", "high", "unit")),
         known=weak.filter(shown).max().fill_null(3),
@@ -157,20 +164,31 @@ def _numbers(rows: pl.DataFrame, keys: list[str]) -> Iterator[Table | str]:
         within = [k for k in ("operation", "phase", "called_service") if k in group.columns]
         about = [f"{KEYS.get(k, k)} {_key(k, v)}" for k, v in zip(keys, of, strict=True) if k != "project"]
         yield " · ".join(about) or "All together"
-        table = _table([
-            ("Number", False), ("Value", True), ("95 %", True), ("n", True), ("Known", False), ("Coverage", True),
-            ("Note", True),
-        ])  # fmt: skip
+        table = _table(
+            [
+                ("Number", False),
+                ("Value", True),
+                ("95 %", True),
+                ("n", True),
+                ("Known", False),
+                ("Coverage", True),
+                ("Note", True),
+            ]
+        )
         notes: dict[str, int] = {}
         for r in group.head(left).iter_rows(named=True):
             title = titled(r["measure"], r["statistic"], r["unit"])
             title = " ".join([*(visible(r[k]) for k in within if r[k] is not None), title])
             note = f"[{notes.setdefault(r['note'], len(notes) + 1)}]" if r["note"] else ""
             table.add_row(
-                f"{title} ({r['outcome']})" if r["outcome"] else title, written(r["value"], r["unit"]),
-                _interval(r["low"], r["high"], r["unit"]), written(r["n"], ""), r["provenance"],
-                "" if r["coverage"] is None else written(r["coverage"], "share"), note,
-            )  # fmt: skip
+                f"{title} ({r['outcome']})" if r["outcome"] else title,
+                written(r["value"], r["unit"]),
+                _interval(r["low"], r["high"], r["unit"]),
+                written(r["n"], ""),
+                r["provenance"],
+                "" if r["coverage"] is None else written(r["coverage"], "share"),
+                note,
+            )
         left -= group.height
         yield table
         for told, i in notes.items():
@@ -281,7 +299,9 @@ def explain(name: str, rows: pl.DataFrame, *, width: int | None) -> str:
     rest = {"?": FOOT["?"]} if name in LISTS else FOOT
     for title, meaning in {**told, **rest}.items():
         lines += textwrap.wrap(
-            f"{visible(title)}: {meaning}", width=max(40, width or 120), subsequent_indent="    ",
+            f"{visible(title)}: {meaning}",
+            width=max(40, width or 120),
+            subsequent_indent="    ",
             break_on_hyphens=False,
-        )  # fmt: skip
+        )
     return "\n".join(lines) + "\n"

@@ -18,10 +18,23 @@ Where = Literal["otlp", "like_otlp", "grpc", "other", "none"]
 Look = Literal["exporter", "sender", "visitor"]
 """What it looks like: an exporter; something else that had data to give; something that only looked, or a scanner."""
 Reason = Literal[
-    "no_such_path", "wrong_method", "preflight", "bad_input", "other_signal", "not_http", "http2", "tls",
-    "unsupported_type", "unsupported_encoding", "too_large", "head_too_large", "too_slow", "no_such_grpc_method",
-    "unavailable", "defect",
-]  # fmt: skip
+    "no_such_path",
+    "wrong_method",
+    "preflight",
+    "bad_input",
+    "other_signal",
+    "not_http",
+    "http2",
+    "tls",
+    "unsupported_type",
+    "unsupported_encoding",
+    "too_large",
+    "head_too_large",
+    "too_slow",
+    "no_such_grpc_method",
+    "unavailable",
+    "defect",
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 AGAIN: frozenset[Reason] = frozenset({"unavailable"})
 """Reasons by which a client may send the same again; with any other what it had to send is lost."""

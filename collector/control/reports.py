@@ -63,10 +63,19 @@ def save(db: sqlite3.Connection, report: Report) -> None:
     db.execute(
         "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            report.id, report.schedule, report.zone, report.period.from_ns, report.period.to_ns, report.as_of_ns,
-            states.count("new"), states.count("ongoing"), states.count("resolved"), len(body), body,
+            report.id,
+            report.schedule,
+            report.zone,
+            report.period.from_ns,
+            report.period.to_ns,
+            report.as_of_ns,
+            states.count("new"),
+            states.count("ongoing"),
+            states.count("resolved"),
+            len(body),
+            body,
         ),
-    )  # fmt: skip
+    )
     db.execute(
         "DELETE FROM report WHERE id <> ? AND id IN "
         "(SELECT id FROM report WHERE schedule = ? ORDER BY as_of_ns DESC, id LIMIT -1 OFFSET ?)",

@@ -39,14 +39,29 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
         says = event(named)
     promoted[_EVENT] = walk.bounded_event(says)
     promoted[_SOURCE] = dialect.log_source(severity_text or "", body)
-    walk.records.append((
-        walk.project, walk.received_ns, stated, observed, timestamp(ns), source,
-        w.enum(r.severity_number, "severityNumber", walk.caps), severity_text, body, body_type, named,
-        trace_id, span_id,
-        w.u32(r.flags, "flags"), w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
-        scope.resource_id, scope.scope_id, walk.kept(attributes),
-        *promoted,
-    ))  # fmt: skip
+    walk.records.append(
+        (
+            walk.project,
+            walk.received_ns,
+            stated,
+            observed,
+            timestamp(ns),
+            source,
+            w.enum(r.severity_number, "severityNumber", walk.caps),
+            severity_text,
+            body,
+            body_type,
+            named,
+            trace_id,
+            span_id,
+            w.u32(r.flags, "flags"),
+            w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
+            scope.resource_id,
+            scope.scope_id,
+            walk.kept(attributes),
+            *promoted,
+        )
+    )
 
 
 def _body(walk: Walk, r: Any) -> tuple[str | None, str]:

@@ -45,12 +45,25 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
         shape = None if kind in ("gauge", "sum") else json_text(_SHAPES[kind](w, p))
         exemplars = [] if kind == "summary" else each(lambda e: _exemplar(walk, e), p.exemplars, "exemplars")
         return (
-            walk.project, walk.received_ns, *head,
-            stated, w.u64(p.start_time_unix_nano, "startTimeUnixNano"), timestamp(ns), source,
-            value, value_int, shape, temporality, monotonic, w.u32(p.flags, "flags"),
-            json_text(exemplars) if exemplars else None, metadata, scope.resource_id, scope.scope_id,
+            walk.project,
+            walk.received_ns,
+            *head,
+            stated,
+            w.u64(p.start_time_unix_nano, "startTimeUnixNano"),
+            timestamp(ns),
+            source,
+            value,
+            value_int,
+            shape,
+            temporality,
+            monotonic,
+            w.u32(p.flags, "flags"),
+            json_text(exemplars) if exemplars else None,
+            metadata,
+            scope.resource_id,
+            scope.scope_id,
             walk.kept(w.attributes(p.attributes, walk.caps)),
-        )  # fmt: skip
+        )
 
     try:
         walk.records.extend(each(row, given_points, "dataPoints"))

@@ -24,8 +24,11 @@ class Names:
 
     def __init__(self, caps: Caps, known: Iterable[tuple[str, str, str]] = ()) -> None:
         self._caps: dict[str, int] = {
-            "service": caps.services, "operation": caps.operations, "task": caps.tasks, "key": caps.attribute_keys,
-        }  # fmt: skip
+            "service": caps.services,
+            "operation": caps.operations,
+            "task": caps.tasks,
+            "key": caps.attribute_keys,
+        }
         self._known: dict[str, set[tuple[str, str]]] = {kind: set() for kind in KINDS}
         self._keys: set[str] = set()
         self._fresh: list[tuple[str, str, str]] = []

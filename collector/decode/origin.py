@@ -6,9 +6,23 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-LANGUAGES = frozenset({
-    "cpp", "dotnet", "erlang", "go", "java", "nodejs", "php", "python", "ruby", "rust", "swift", "typescript", "webjs",
-})  # fmt: skip
+LANGUAGES = frozenset(
+    {
+        "cpp",
+        "dotnet",
+        "erlang",
+        "go",
+        "java",
+        "nodejs",
+        "php",
+        "python",
+        "ruby",
+        "rust",
+        "swift",
+        "typescript",
+        "webjs",
+    }
+)
 """Values of `telemetry.sdk.language` in the semantic conventions, and Trigger.dev's own `sdk.language`."""
 
 _VERSION = re.compile(r"^v?(\d{1,6}(?:\.\d{1,6}){0,3})(?:[-+.a-zA-Z0-9]{0,40})?$")

@@ -300,11 +300,31 @@ def _refuse_other_signal(signal: Signal, body: bytes) -> None:
 
 
 _OTHER_NAMES = (
-    "resource_logs", "resource_spans", "resource_metrics", "scope_logs", "scope_spans", "scope_metrics",
-    "log_records", "data_points", "time_unix_nano", "observed_time_unix_nano", "start_time_unix_nano",
-    "end_time_unix_nano", "trace_id", "span_id", "parent_span_id", "severity_number", "severity_text", "event_name",
-    "string_value", "int_value", "double_value", "bool_value", "array_value", "kvlist_value",
-)  # fmt: skip
+    "resource_logs",
+    "resource_spans",
+    "resource_metrics",
+    "scope_logs",
+    "scope_spans",
+    "scope_metrics",
+    "log_records",
+    "data_points",
+    "time_unix_nano",
+    "observed_time_unix_nano",
+    "start_time_unix_nano",
+    "end_time_unix_nano",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "severity_number",
+    "severity_text",
+    "event_name",
+    "string_value",
+    "int_value",
+    "double_value",
+    "bool_value",
+    "array_value",
+    "kvlist_value",
+)
 _AS_KEYS = [(f'"{name}"'.encode(), re.compile(rf'"{name}"\s*:'.encode())) for name in _OTHER_NAMES]
 
 

@@ -171,11 +171,15 @@ class Walk:
         self._count_keys(attributes)
         environment = attributes.get("deployment.environment.name", attributes.get("ctx.environment.type"))
         self.catalogues["resources"][self.project, ident] = (
-            self.project, ident,
+            self.project,
+            ident,
             service,
             environment if isinstance(environment, str) else None,
-            text, schema_url, dropped, refs_text,
-        )  # fmt: skip
+            text,
+            schema_url,
+            dropped,
+            refs_text,
+        )
         return attributes, ident
 
     def _scope(self, group: Any, resource: dict[str, Any], resource_id: str, at: str) -> Scope:
@@ -191,8 +195,14 @@ class Walk:
         text, schema_url = json_text(attributes), group.schema_url or None
         ident = content_id(self.project, name, version, text, schema_url, str(dropped))
         self.catalogues["scopes"][self.project, ident] = (
-            self.project, ident, name or None, version, text, schema_url, dropped,
-        )  # fmt: skip
+            self.project,
+            ident,
+            name or None,
+            version,
+            text,
+            schema_url,
+            dropped,
+        )
         dialect = dialects.choose(resource, name)
         possible = (dialect,) if dialect else dialects.DIALECTS
         return Scope(resource_id, ident, dialect, {d: _inherit(d, resource) for d in possible})

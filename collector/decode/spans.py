@@ -57,16 +57,35 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
             _blame(promoted, e["attributes"])
             break
     promoted[_EVENT] = walk.bounded_event(event(name))
-    walk.records.append((
-        walk.project, walk.received_ns, trace_id, span_id, parent, r.trace_state or None,
-        w.u32(r.flags, "flags"), name, kind, start, end, timestamp(ns), source, duration,
-        code, status_message, json_text(events), json_text(links),
-        w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
-        w.u32(r.dropped_events_count, "droppedEventsCount"),
-        w.u32(r.dropped_links_count, "droppedLinksCount"),
-        scope.resource_id, scope.scope_id, walk.kept(attributes),
-        *promoted,
-    ))  # fmt: skip
+    walk.records.append(
+        (
+            walk.project,
+            walk.received_ns,
+            trace_id,
+            span_id,
+            parent,
+            r.trace_state or None,
+            w.u32(r.flags, "flags"),
+            name,
+            kind,
+            start,
+            end,
+            timestamp(ns),
+            source,
+            duration,
+            code,
+            status_message,
+            json_text(events),
+            json_text(links),
+            w.u32(r.dropped_attributes_count, "droppedAttributesCount"),
+            w.u32(r.dropped_events_count, "droppedEventsCount"),
+            w.u32(r.dropped_links_count, "droppedLinksCount"),
+            scope.resource_id,
+            scope.scope_id,
+            walk.kept(attributes),
+            *promoted,
+        )
+    )
 
 
 def _blame(promoted: list[Any], exception: dict[str, Any]) -> None:

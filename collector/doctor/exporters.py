@@ -33,12 +33,16 @@ def exporters(senders: list[Sender]) -> list[Check]:
         which = (
             f"exporter packages of version {', '.join(versions)}" if versions else "an exporter package before 0.200"
         )
-        checks.append(Check(
-            "exporters_trigger_dev", "problem",
-            f"a Trigger.dev project sends logs and never spans: {which} cannot send the spans of SDK 4, or "
-            "`telemetry.exporters` is missing in trigger.config.ts; outcomes and durations stay unknown. Install "
-            "@opentelemetry/exporter-trace-otlp-http 0.200 or newer and paste the settings below", facts,
-        ))  # fmt: skip
+        checks.append(
+            Check(
+                "exporters_trigger_dev",
+                "problem",
+                f"a Trigger.dev project sends logs and never spans: {which} cannot send the spans of SDK 4, or "
+                "`telemetry.exporters` is missing in trigger.config.ts; outcomes and durations stay unknown. Install "
+                "@opentelemetry/exporter-trace-otlp-http 0.200 or newer and paste the settings below",
+                facts,
+            )
+        )
     elif versions:
         told = f"Trigger.dev exporter packages of version {', '.join(versions)} lose spans; install 0.200 or newer"
         checks.append(Check("exporters_trigger_dev", "problem", told, facts))

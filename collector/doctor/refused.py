@@ -34,83 +34,118 @@ class Remedy:
 
 REMEDIES: dict[Reason, Remedy] = {
     "no_such_path": Remedy(
-        "404", "", "not a path of OTLP",
+        "404",
+        "",
+        "not a path of OTLP",
         "set the endpoint to {http} and let the exporter add /v1/{signal}; a setting that is for one signal takes "
         "{http}/v1/{signal} whole",
     ),
     "wrong_method": Remedy(
-        "405", "", "not a POST",
+        "405",
+        "",
+        "not a POST",
         "give the exporter {http} itself: a redirect on its way makes a GET of a POST",
     ),
     "preflight": Remedy(
-        "403 or 405", "", "a browser's page that may not send",
+        "403 or 405",
+        "",
+        "a browser's page that may not send",
         "add the page's origin to cors.origins",
     ),
     "bad_input": Remedy(
-        "400", "INVALID_ARGUMENT",
+        "400",
+        "INVALID_ARGUMENT",
         "not OTLP, cut off, in another encoding than its Content-Type says, or of another signal than its path",
         "read the exporter's own log, where the answer names what is wrong; use an official exporter with "
         "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, and send {signal} alone to {http}/v1/{signal}",
     ),
     "other_signal": Remedy(
-        "400", "INVALID_ARGUMENT", "a body of another signal than its path",
+        "400",
+        "INVALID_ARGUMENT",
+        "a body of another signal than its path",
         "set the endpoint to {http} and let the exporter add the path; a setting that is for one signal takes its own: "
         "{http}/v1/logs for logs, {http}/v1/traces for spans, {http}/v1/metrics for metrics",
     ),
     "not_http": Remedy(
-        "400", "", "not HTTP/1.1, or a request that can be read in two ways",
+        "400",
+        "",
+        "not HTTP/1.1, or a request that can be read in two ways",
         "find what connects to {http} and point it elsewhere, or use an OTLP/HTTP exporter",
     ),
     "http2": Remedy(
-        "400", "", "HTTP/2, as a gRPC exporter speaks, on the port for OTLP/HTTP",
+        "400",
+        "",
+        "HTTP/2, as a gRPC exporter speaks, on the port for OTLP/HTTP",
         "set the exporter's endpoint to {grpc}, or its protocol to http/protobuf",
     ),
     "tls": Remedy(
-        "400", "", "TLS on a port that speaks plain HTTP",
+        "400",
+        "",
+        "TLS on a port that speaks plain HTTP",
         "write http:// instead of https:// in the endpoint: {http}",
     ),
     "unsupported_type": Remedy(
-        "415", "", "a Content-Type that is not OTLP's",
+        "415",
+        "",
+        "a Content-Type that is not OTLP's",
         "send application/x-protobuf or application/json: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf or http/json",
     ),
     "unsupported_encoding": Remedy(
-        "415", "UNIMPLEMENTED", "a compression that is not read",
+        "415",
+        "UNIMPLEMENTED",
+        "a compression that is not read",
         f"set OTEL_EXPORTER_OTLP_COMPRESSION=gzip; {ACCEPTED} and none are read",
     ),
     "too_large": Remedy(
-        "413", "RESOURCE_EXHAUSTED", "a body above limits.body",
+        "413",
+        "RESOURCE_EXHAUSTED",
+        "a body above limits.body",
         "send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BLRP_MAX_EXPORT_BATCH_SIZE), or raise limits.body",
     ),
     "head_too_large": Remedy(
-        "431", "", "headers above limits.header_size or limits.headers",
+        "431",
+        "",
+        "headers above limits.header_size or limits.headers",
         "send fewer or shorter headers (OTEL_EXPORTER_OTLP_HEADERS), or raise limits.header_size",
     ),
     "too_slow": Remedy(
-        "408", "INVALID_ARGUMENT", "a body that came too slowly",
+        "408",
+        "INVALID_ARGUMENT",
+        "a body that came too slowly",
         "send smaller or compressed batches, or raise limits.body_time",
     ),
     "no_such_grpc_method": Remedy(
-        "", "UNIMPLEMENTED", "a gRPC method that is not OTLP's",
+        "",
+        "UNIMPLEMENTED",
+        "a gRPC method that is not OTLP's",
         "use the exporter called otlp, not that of another protocol (Arrow, Jaeger, OpenCensus), at {grpc}",
     ),
     "unavailable": Remedy(
-        "503", "UNAVAILABLE", "receive could not take it then",
+        "503",
+        "UNAVAILABLE",
+        "receive could not take it then",
         "see what is said here of receive, disk and journal; limits.in_flight and limits.connections bound what is "
         "taken at once",
     ),
     "defect": Remedy(
-        "500", "INTERNAL", "a defect of runwell",
+        "500",
+        "INTERNAL",
+        "a defect of runwell",
         "report it with receive's log and the versions above",
     ),
-}  # fmt: skip
+}
 OVER_HTTP1 = Remedy(
-    "404", "", "a gRPC method over HTTP/1.1, as gRPC-Web or a proxy sends it",
+    "404",
+    "",
+    "a gRPC method over HTTP/1.1, as gRPC-Web or a proxy sends it",
     "set the exporter's endpoint to {grpc}, or its protocol to http/protobuf and its endpoint to {http}",
-)  # fmt: skip
+)
 AT_API = Remedy(
-    "404 or 400", "", "this is the port of the read API, which takes no telemetry",
+    "404 or 400",
+    "",
+    "this is the port of the read API, which takes no telemetry",
     "point it at {http}, or over gRPC at {grpc}",
-)  # fmt: skip
+)
 _WHERE = {"otlp": "", "like_otlp": " on a path like OTLP's", "grpc": "", "other": " on another path", "none": ""}
 
 
@@ -139,9 +174,10 @@ def strays(rows: list[dict[str, Any]], senders: list[Sender]) -> list[Refusal]:
     for r in found:
         anybody = r.agent == "none" and r.where == "none"
         same = [
-            s for s in senders
+            s
+            for s in senders
             if anybody or ((s.agent, s.agent_version) == (r.agent, r.agent_version) and r.signal in ("", s.signal))
-        ]  # fmt: skip
+        ]
         r.taken_ns = max((s.last_ns for s in same if s.last_ns > r.last_ns), default=0)
         r.mixed = int(any(s.first_ns < r.last_ns for s in same))
     return found

@@ -158,8 +158,7 @@ def _named(item: dict[str, Any]) -> str:
     since = f" since {moment(item['since_ns'])}" if item.get("since_ns") else ""
     why = _short(item.get("reason") or "no reason is known")
     kind, stage = str(item.get("kind", "something")), str(item.get("stage", "the store"))
-    return f"{left_out(kind, stage)} {what}{project} is set aside in {stage}{since}" \
-        f"{journal}{row}{key}: {why}"  # fmt: skip
+    return f"{left_out(kind, stage)} {what}{project} is set aside in {stage}{since}{journal}{row}{key}: {why}"
 
 
 def _short(text: object) -> str:

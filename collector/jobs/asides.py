@@ -88,8 +88,17 @@ def _set_aside(
     aside.note(
         h,
         (
-            Aside(r["project"], stage, "run", r["run_key"], r["set_aside"], as_of_ns, run_id=r["run_id"],
-                  first_seq=r["first_seq"], last_seq=r["last_seq"])
+            Aside(
+                r["project"],
+                stage,
+                "run",
+                r["run_key"],
+                r["set_aside"],
+                as_of_ns,
+                run_id=r["run_id"],
+                first_seq=r["first_seq"],
+                last_seq=r["last_seq"],
+            )
             for r in rows.iter_rows(named=True)
         ),
-    )  # fmt: skip
+    )

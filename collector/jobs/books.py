@@ -20,9 +20,18 @@ from collector.model.tables import RAW
 
 JOBS = ("apply", "runs", "checkpoint")
 STAGES = (
-    "applied", "facts", "runs", "retries", "throughput", "durations", "calls", "concurrency", "limits", "rules",
+    "applied",
+    "facts",
+    "runs",
+    "retries",
+    "throughput",
+    "durations",
+    "calls",
+    "concurrency",
+    "limits",
+    "rules",
     "rules_window",
-)  # fmt: skip
+)
 """Where something that cannot be worked out is set aside alone (`store.aside`)."""
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a start time for each series helps nobody
 _PREFIX = "runwell_store"

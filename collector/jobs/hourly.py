@@ -69,12 +69,14 @@ def difference(both: Version, contribution: Contribution) -> pl.DataFrame:
 def both_of(changes: Changes) -> Version:
     """Return both versions of the changed runs as runs of two projects: they add up apart, and in one pass."""
     merged = {
-        name: pl.concat([
-            before.with_columns(project=pl.lit(_BEFORE) + pl.col("project")),
-            after.with_columns(project=pl.lit(_AFTER) + pl.col("project")),
-        ])
+        name: pl.concat(
+            [
+                before.with_columns(project=pl.lit(_BEFORE) + pl.col("project")),
+                after.with_columns(project=pl.lit(_AFTER) + pl.col("project")),
+            ]
+        )
         for (name, before), (_, after) in zip(changes.before.tables(), changes.after.tables(), strict=True)
-    }  # fmt: skip
+    }
     return Version(**merged)
 
 

@@ -45,9 +45,18 @@ class Spared:
             run_id, first, last = names.get(piece, (None, None, None)) if piece else (None, None, None)
             key = f"{code} {piece[1]}" if run_id and piece else code
             found.append(
-                Aside("default", stage, "rule", key, aside.reason(why), as_of_ns, run_id=run_id,
-                      first_seq=first, last_seq=last)
-            )  # fmt: skip
+                Aside(
+                    "default",
+                    stage,
+                    "rule",
+                    key,
+                    aside.reason(why),
+                    as_of_ns,
+                    run_id=run_id,
+                    first_seq=first,
+                    last_seq=last,
+                )
+            )
         return found
 
 

@@ -153,6 +153,14 @@ def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:
 def _asked(f: Found) -> Asked:
     s = f.series.subject
     return Asked(
-        f.kind, s.name, s.task_id, s.environment, f.series.detail, f.from_ns - KINDS[f.kind].back_ns, f.to_ns,
-        threshold_ns=f.threshold_ns, is_faster=f.direction == "down", run_keys=f.run_keys,
-    )  # fmt: skip
+        f.kind,
+        s.name,
+        s.task_id,
+        s.environment,
+        f.series.detail,
+        f.from_ns - KINDS[f.kind].back_ns,
+        f.to_ns,
+        threshold_ns=f.threshold_ns,
+        is_faster=f.direction == "down",
+        run_keys=f.run_keys,
+    )

@@ -16,10 +16,18 @@ def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
     """Return whole runs (`store.findings.whole`) as rules look at them; *live*: whether *as_of_ns* is now."""
     spans, logs, _ = runs.records(tables["spans"], tables["logs"])
     return Frames(
-        spans=spans, logs=logs, scopes=tables["scopes"], resources=tables["resources"], runs=tables["runs"],
-        attempts=tables["attempts"], phases=tables["phases"], waits=tables["waits"], as_of_ns=as_of_ns, live=live,
+        spans=spans,
+        logs=logs,
+        scopes=tables["scopes"],
+        resources=tables["resources"],
+        runs=tables["runs"],
+        attempts=tables["attempts"],
+        phases=tables["phases"],
+        waits=tables["waits"],
+        as_of_ns=as_of_ns,
+        live=live,
         repeats=evidence.repeats(tables["spans"], tables["logs"]),
-    )  # fmt: skip
+    )
 
 
 def beside(whole: Frames, loose: Tables) -> Frames:

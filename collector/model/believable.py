@@ -43,8 +43,12 @@ _EPOCHS_NS = (10**9, 10**6, 10**3, 1)
 """Nanoseconds that one of what was taken for a millisecond may stand for."""
 
 NOT_FINITE, NEGATIVE, WRAPPED, EPOCH, TOO_MUCH = (
-    "not finite", "negative", "a wrapped subtraction", "a time since 1970", "beyond what can be",
-)  # fmt: skip
+    "not finite",
+    "negative",
+    "a wrapped subtraction",
+    "a time since 1970",
+    "beyond what can be",
+)
 """Kinds of impossible numbers."""
 
 

@@ -39,9 +39,23 @@ from collector.receive.via import TRANSPORTS, Via
 log = structlog.get_logger()
 
 Outcome = Literal[
-    "accepted", "partial", "empty", "duplicate", "bad_input", "too_large", "unsupported", "unavailable", "gone",
-    "too_slow", "wrong_method", "not_allowed", "no_such_path", "not_http", "head_too_large", "defect",
-]  # fmt: skip
+    "accepted",
+    "partial",
+    "empty",
+    "duplicate",
+    "bad_input",
+    "too_large",
+    "unsupported",
+    "unavailable",
+    "gone",
+    "too_slow",
+    "wrong_method",
+    "not_allowed",
+    "no_such_path",
+    "not_http",
+    "head_too_large",
+    "defect",
+]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NO_SIGNAL = "none"
 """Signal of a request that names none: another path, or no HTTP at all."""
@@ -73,10 +87,18 @@ class Settled:
 
 
 _WORDS: tuple[tuple[type[Exception], Outcome], ...] = (
-    (TooLarge, "too_large"), (Unsupported, "unsupported"), (TooSlow, "too_slow"), (WrongMethod, "wrong_method"),
-    (NotAllowed, "not_allowed"), (NoSuchPath, "no_such_path"), (NotHttp, "not_http"),
-    (HeadTooLarge, "head_too_large"), (BadInput, "bad_input"), (NotNow, "unavailable"), (MemoryError, "unavailable"),
-)  # fmt: skip
+    (TooLarge, "too_large"),
+    (Unsupported, "unsupported"),
+    (TooSlow, "too_slow"),
+    (WrongMethod, "wrong_method"),
+    (NotAllowed, "not_allowed"),
+    (NoSuchPath, "no_such_path"),
+    (NotHttp, "not_http"),
+    (HeadTooLarge, "head_too_large"),
+    (BadInput, "bad_input"),
+    (NotNow, "unavailable"),
+    (MemoryError, "unavailable"),
+)
 
 
 def outcome_of(result: Accepted | Exception | None) -> Outcome:
@@ -181,10 +203,16 @@ class Books:
             self._told[key] = (now, 0)
         # The error's own text may quote the request; its kind is enough here, the sender got the rest.
         log.error(
-            "otlp_request_failed", request_id=f"request-{time.time_ns():x}", signal=signal, transport=transport,
-            outcome=outcome, error_type=type(error).__name__, error_message=_WHY[outcome], body_bytes=body_bytes,
+            "otlp_request_failed",
+            request_id=f"request-{time.time_ns():x}",
+            signal=signal,
+            transport=transport,
+            outcome=outcome,
+            error_type=type(error).__name__,
+            error_message=_WHY[outcome],
+            body_bytes=body_bytes,
             held_back=held_back,
-        )  # fmt: skip
+        )
 
     def settled(self, requests: Iterable[Settled], seq: int | None) -> None:
         """Count the records of decoded requests; *seq* is the journal number of what was kept, None if nothing was."""

@@ -73,9 +73,14 @@ def server(
 
     *connections*: more are closed as they come, since gRPC closes none to make room and stops where files run out.
     """
-    bounds = [] if connections is None else [
-        ("grpc.max_allowed_incoming_connections", connections), ("grpc.max_connection_idle_ms", _IDLE_MS),
-    ]  # fmt: skip
+    bounds = (
+        []
+        if connections is None
+        else [
+            ("grpc.max_allowed_incoming_connections", connections),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ]
+    )
     made = grpc.aio.server(
         options=[
             *bounds,
@@ -91,15 +96,17 @@ def server(
             ("grpc.keepalive_permit_without_calls", 1),
         ]
     )
-    made.add_generic_rpc_handlers((
-        *(
-            grpc.method_handlers_generic_handler(
-                signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(export(signal))}
-            )
-            for signal in RECEIVED
-        ),
-        _Others(refuse),
-    ))  # fmt: skip
+    made.add_generic_rpc_handlers(
+        (
+            *(
+                grpc.method_handlers_generic_handler(
+                    signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(export(signal))}
+                )
+                for signal in RECEIVED
+            ),
+            _Others(refuse),
+        )
+    )
     return made
 
 

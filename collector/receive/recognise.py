@@ -20,11 +20,21 @@ from collector.receive.via import EXPORTERS, Via
 
 _PROBES = ("/grpc.health.", "/grpc.reflection.")
 _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
-    (SpokeHttp2, "http2"), (SpokeTls, "tls"), (NotHttp, "not_http"), (NoSuchPath, "no_such_path"),
-    (WrongMethod, "wrong_method"), (NotAllowed, "preflight"), (TooSlow, "too_slow"), (HeadTooLarge, "head_too_large"),
-    (TooLarge, "too_large"), (OtherSignal, "other_signal"), (UnreadType, "unsupported_type"),
-    (Unsupported, "unsupported_encoding"), (NotNow, "unavailable"), (MemoryError, "unavailable"),
-)  # fmt: skip
+    (SpokeHttp2, "http2"),
+    (SpokeTls, "tls"),
+    (NotHttp, "not_http"),
+    (NoSuchPath, "no_such_path"),
+    (WrongMethod, "wrong_method"),
+    (NotAllowed, "preflight"),
+    (TooSlow, "too_slow"),
+    (HeadTooLarge, "head_too_large"),
+    (TooLarge, "too_large"),
+    (OtherSignal, "other_signal"),
+    (UnreadType, "unsupported_type"),
+    (Unsupported, "unsupported_encoding"),
+    (NotNow, "unavailable"),
+    (MemoryError, "unavailable"),
+)
 
 
 def reason(error: Exception, *, asks: bool = False) -> Reason:

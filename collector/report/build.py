@@ -140,10 +140,17 @@ def _summed(looks: Sequence[Look]) -> list[Checked]:
     kinds: dict[Kind, Checked] = {}
     for c in (c for look in looks for c in look.checked):
         old = kinds.get(c.kind)
-        kinds[c.kind] = c if old is None else Checked(
-            kind=c.kind, series=old.series + c.series, assessed=old.assessed + c.assessed,
-            too_little=old.too_little + c.too_little, tests=old.tests + c.tests,
-        )  # fmt: skip
+        kinds[c.kind] = (
+            c
+            if old is None
+            else Checked(
+                kind=c.kind,
+                series=old.series + c.series,
+                assessed=old.assessed + c.assessed,
+                too_little=old.too_little + c.too_little,
+                tests=old.tests + c.tests,
+            )
+        )
     return [kinds[k] for k in Kind if k in kinds]
 
 

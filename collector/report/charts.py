@@ -42,37 +42,47 @@ def spec(
     labels = dict(_ticks(first * 10**6, last * 10**6, zone))
     shaded = {"from": max(first, span.from_ns // 10**6), "to": min(last, span.to_ns // 10**6)}
     x = {
-        "field": "at", "type": "quantitative", "title": None,
+        "field": "at",
+        "type": "quantitative",
+        "title": None,
         "scale": {"domain": [first, last], "nice": False, "zero": False},
         "axis": {"values": list(labels), "labelExpr": f"({json.dumps(labels)})[datum.value]"},
-    }  # fmt: skip
+    }
     whole = "datum.value % 1 ? '' :" if chart.unit == "count" else ""
     y = {
-        "type": "quantitative", "title": None, "scale": {"zero": True, "nice": True},
+        "type": "quantitative",
+        "title": None,
+        "scale": {"zero": True, "nice": True},
         "axis": {"tickCount": 4, "labelExpr": f"{whole} format(datum.value, '~r') + {json.dumps(unit)}"},
-    }  # fmt: skip
+    }
 
     def line(name: str, mark: dict[str, Any]) -> dict[str, Any]:
         colour = {"datum": name, "type": "nominal"}
         return {"mark": {"type": "line", **mark}, "encoding": {"x": x, "y": {**y, "field": name}, "color": colour}}
 
     layers = [
-        {"data": {"values": [shaded]}, "mark": {"type": "rect", "color": SPAN},
-         "encoding": {"x": {**x, "field": "from"}, "x2": {"field": "to"}}},
-        {"mark": {"type": "area", "color": BAND},
-         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}},
+        {
+            "data": {"values": [shaded]},
+            "mark": {"type": "rect", "color": SPAN},
+            "encoding": {"x": {**x, "field": "from"}, "x2": {"field": "to"}},
+        },
+        {
+            "mark": {"type": "area", "color": BAND},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+        },
         line("expected", {"strokeDash": [4, 3], "strokeWidth": 1.4}),
         line("observed", {"strokeWidth": 1.8, "point": {"size": 9, "filled": True}}),
         *_marks(chart, x, first, last),
-    ]  # fmt: skip
+    ]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": size[0], "height": size[1],
+        "width": size[0],
+        "height": size[1],
         **({"title": {"text": visible(title), "anchor": "start"}} if title else {}),
         "data": {"values": rows},
         "layer": layers,
         "config": _config(),
-    }  # fmt: skip
+    }
 
 
 def svg(chart: Chart, span: Span, zone: str) -> str:
@@ -98,16 +108,30 @@ def _config() -> dict[str, Any]:
         "padding": 2,
         "font": "Liberation Sans",
         "view": {"stroke": None},
-        "axis": {"labelColor": TEXT, "labelFontSize": 11, "labelPadding": 6, "domain": False, "ticks": False,
-                 "gridColor": GRID},
+        "axis": {
+            "labelColor": TEXT,
+            "labelFontSize": 11,
+            "labelPadding": 6,
+            "domain": False,
+            "ticks": False,
+            "gridColor": GRID,
+        },
         "axisX": {"grid": False, "labelOverlap": "greedy", "labelFlush": True},
         "axisY": {"minExtent": 44, "maxExtent": 44},
         "range": {"category": [EXPECTED, OBSERVED]},
-        "legend": {"orient": "top", "direction": "horizontal", "title": None, "symbolType": "stroke",
-                   "symbolStrokeWidth": 2, "labelColor": TEXT, "labelFontSize": 11, "offset": 6},
+        "legend": {
+            "orient": "top",
+            "direction": "horizontal",
+            "title": None,
+            "symbolType": "stroke",
+            "symbolStrokeWidth": 2,
+            "labelColor": TEXT,
+            "labelFontSize": 11,
+            "offset": 6,
+        },
         "title": {"color": TEXT, "fontSize": 13, "fontWeight": 600, "offset": 10},
         "line": {"interpolate": "linear", "strokeJoin": "round"},
-    }  # fmt: skip
+    }
 
 
 def _every_bucket(chart: Chart) -> Iterator[Point]:
@@ -159,12 +183,15 @@ def _marks(chart: Chart, x: dict[str, Any], first: int, last: int) -> list[dict[
     return [
         {"data": {"values": rows}, "mark": {"type": "rule", "color": TEXT, "strokeDash": [2, 3]}, "encoding": {"x": x}},
         *(
-            {"data": {"values": [r for r in rows if r["end"] is end]}, "mark": {**text, "align": align, "dx": dx},
-             "encoding": {"x": x, "text": {"field": "label", "type": "nominal"}}}
+            {
+                "data": {"values": [r for r in rows if r["end"] is end]},
+                "mark": {**text, "align": align, "dx": dx},
+                "encoding": {"x": x, "text": {"field": "label", "type": "nominal"}},
+            }
             for end, align, dx in ((False, "left", 4), (True, "right", -4))
             if any(r["end"] is end for r in rows)
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _short(text: str, longest: int = 28) -> str:

@@ -38,9 +38,12 @@ class Counted:
         self._given = given
         self._gaps = gaps
         plain = busiest(given.counts).select(
-            named(), metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
-            hour_ns="hour_ns", n="n", x="x",
-        )  # fmt: skip
+            named(),
+            metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
+            hour_ns="hour_ns",
+            n="n",
+            x="x",
+        )
         plain = _with_weeks(plain, given.from_ns)
         self._histograms = busiest(given.histograms).select(named(), "hour_ns", "ix", "n")
         self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
@@ -62,9 +65,7 @@ class Counted:
         return Look(self._with_ranges(found), self._checked(decided))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
-        return counts.tests(
-            rows, from_ns=from_ns, to_ns=to_ns, zone=self._given.zone, options=options, gaps=self._gaps
-        )  # fmt: skip
+        return counts.tests(rows, from_ns=from_ns, to_ns=to_ns, zone=self._given.zone, options=options, gaps=self._gaps)
 
     def _found(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:
         """Return one event, narrowed down to the hours that make it up."""
@@ -150,9 +151,15 @@ class Counted:
             shown = known and (is_count or r["n"] > 0)
             values = [round(r[c] / per, 6) if shown else None for c in ("x", "expected", "low", "high")]
             points.append(
-                Point(at_ns=r["from_ns"], observed=values[0], n=r["n"] if known else None, expected=values[1],
-                      low=values[2], high=values[3])
-            )  # fmt: skip
+                Point(
+                    at_ns=r["from_ns"],
+                    observed=values[0],
+                    n=r["n"] if known else None,
+                    expected=values[1],
+                    low=values[2],
+                    high=values[3],
+                )
+            )
         kind = KINDS[found.kind]
         assert isinstance(kind, HourlyKind)
         label = kind.axis(found)
@@ -173,11 +180,17 @@ class Counted:
 
     def _checked(self, decided: pl.DataFrame) -> list[Checked]:
         rows = decided.with_columns(kind=kind_of())
-        seen = pl.concat([
-            self._given.counts.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
-            self._given.histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
-            rows.filter("eligible").select("series"),
-        ]).unique().with_columns(kind=kind_of())  # fmt: skip
+        seen = (
+            pl.concat(
+                [
+                    self._given.counts.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
+                    self._given.histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
+                    rows.filter("eligible").select("series"),
+                ]
+            )
+            .unique()
+            .with_columns(kind=kind_of())
+        )
         out = []
         for kind in Kind:
             own = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))
@@ -260,21 +273,34 @@ def full_queues(given: Inputs, gaps: Gaps) -> Look:
     for row in gauges.merge(tested, OPTIONS).iter_rows(named=True):
         own = tested.filter((pl.col("series") == row["series"]) & (pl.col("direction") == row["direction"]))
         points = tuple(
-            Point(at_ns=r["hour_ns"], observed=round(r["value"], 6), expected=round(r["expected"], 6),
-                  low=round(max(0.0, r["low"]), 6), high=round(min(1.0, r["high"]), 6))
+            Point(
+                at_ns=r["hour_ns"],
+                observed=round(r["value"], 6),
+                expected=round(r["expected"], 6),
+                low=round(max(0.0, r["low"]), 6),
+                high=round(min(1.0, r["high"]), 6),
+            )
             for r in own.sort("hour_ns").iter_rows(named=True)
-        )  # fmt: skip
+        )
         hours = (row["to_ns"] - row["from_ns"]) // HOUR_NS
         found.append(
             Found(
-                parse(row["series"]), row["direction"], row["from_ns"], row["to_ns"], "share",
+                parse(row["series"]),
+                row["direction"],
+                row["from_ns"],
+                row["to_ns"],
+                "share",
                 observed=Value(value=row["value"]),
                 expected=Value(value=row["expected"], low=max(0.0, row["low"]), high=min(1.0, row["high"])),
                 facts=Full(hours),
-                chart=Chart(unit="share", label="share of the hour in which the queue was full while runs waited",
-                            bucket_ns=HOUR_NS, points=points),
+                chart=Chart(
+                    unit="share",
+                    label="share of the hour in which the queue was full while runs waited",
+                    bucket_ns=HOUR_NS,
+                    points=points,
+                ),
             )
-        )  # fmt: skip
+        )
     series, assessed = values["series"].n_unique(), tested.filter("eligible")["series"].n_unique()
     tests = tested.filter("eligible").height
     checked = Checked(kind=Kind.SATURATION, series=series, assessed=assessed, too_little=series - assessed, tests=tests)

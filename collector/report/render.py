@@ -124,8 +124,11 @@ def markdown(report: Report, dashboard: str | None = None) -> str:
 def json(report: Report) -> str:
     """Return all numbers, and each chart as a Vega-Lite specification under `vega_lite`."""
     document = report.model_dump(mode="json")
-    shown = ((found, a) for name in ("anomalies", "expected", "resolved")
-             for found, a in zip(document[name], getattr(report, name), strict=True))  # fmt: skip
+    shown = (
+        (found, a)
+        for name in ("anomalies", "expected", "resolved")
+        for found, a in zip(document[name], getattr(report, name), strict=True)
+    )
     for found, a in shown:
         drawable = a.chart is not None and a.chart.points
         found["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
@@ -151,9 +154,23 @@ def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:
         "history": f"Expectations rest on {days} days of telemetry before the period.",
         "c": charts,
         "count": count,
-        **{name: getattr(said, name) for name in ("verdict", "value", "fact", "counts", "interval", "q_value",
-                                                  "backtest", "moment", "stretch", "checked", "changed")},
-    }  # fmt: skip
+        **{
+            name: getattr(said, name)
+            for name in (
+                "verdict",
+                "value",
+                "fact",
+                "counts",
+                "interval",
+                "q_value",
+                "backtest",
+                "moment",
+                "stretch",
+                "checked",
+                "changed",
+            )
+        },
+    }
 
 
 def _gaps(report: Report) -> str:
@@ -194,7 +211,7 @@ def _environment(kind: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         finalize=finalize.get(kind),
-    )  # fmt: skip
+    )
     found.filters["sentence"] = _sentence
     found.filters["url"] = Markup  # built by Links: percent-encoded, nothing of Markdown is left in it
     return found

@@ -61,18 +61,24 @@ def scheduled(given: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
             expected = len(came) - sum(d.what == "double" for d in off) + sum(d.what == "missed" for d in off)
             found.append(
                 Found(
-                    Series(kind.kind, subject), None, own[0].slot_ns, _until(own, cadence, given.to_ns), "count",
-                    observed=Value(value=float(len(came))), expected=Value(value=float(expected)),
+                    Series(kind.kind, subject),
+                    None,
+                    own[0].slot_ns,
+                    _until(own, cadence, given.to_ns),
+                    "count",
+                    observed=Value(value=float(len(came))),
+                    expected=Value(value=float(expected)),
                     excess=float(len(own)),
                     facts=Off(cadence, tuple(own), expected),
                     run_keys=tuple(keys[d.came_ns] for d in own if d.came_ns is not None),
                     chart=_arrivals(came, own, given),
                     backtest=Backtest(
-                        days=HISTORY_DAYS, assessed_days=max(0.0, round(days, 1)),
+                        days=HISTORY_DAYS,
+                        assessed_days=max(0.0, round(days, 1)),
                         fired=len({(d.slot_ns - given.from_ns) // DAY_NS for d in past if d.what == kind.deviation}),
                     ),
                 )
-            )  # fmt: skip
+            )
     n = len(tasks)
     kinds = [Checked(kind=kind.kind, series=n, assessed=n, too_little=0, tests=n) for kind in SCHEDULED]
     return Look(found, kinds if n else [])
@@ -115,13 +121,17 @@ def stuck(given: Inputs) -> Look:
         found.append(
             Found(
                 Series(Kind.STUCK, Subject(type="task", name=str(task), environment=environment)),
-                None, int(runs["since_ns"].min()), given.as_of_ns, "ns",  # type: ignore[arg-type]
+                None,
+                int(runs["since_ns"].min()),  # type: ignore[arg-type]
+                given.as_of_ns,
+                "ns",
                 observed=Value(value=float(runs["active_ns"].max()), n=runs.height),  # type: ignore[arg-type]
-                expected=Value(value=float(runs["long_ns"][0])), excess=float(runs.height),
+                expected=Value(value=float(runs["long_ns"][0])),
+                excess=float(runs.height),
                 facts=Long(runs.height, int(runs["n"][0])),
                 run_keys=tuple(runs["run_key"].to_list()),
             )
-        )  # fmt: skip
+        )
     open_ = rows["run_key"].n_unique()
     untold = rows.filter(pl.col("stage").is_null())["run_key"].n_unique()
     if not open_:
@@ -142,12 +152,17 @@ def errors(given: Inputs) -> Look:
         subject = Subject(type="task", name=r["name"], environment=r["environment"])
         found.append(
             Found(
-                Series(Kind.NEW_ERROR, subject, r["error"]), "up", r["first_ns"], r["last_ns"] + 1, "count",
+                Series(Kind.NEW_ERROR, subject, r["error"]),
+                "up",
+                r["first_ns"],
+                r["last_ns"] + 1,
+                "count",
                 observed=Value(value=float(r["now"]), hits=r["now"], n=max(r["n_now"], r["now"])),
                 expected=Value(value=0.0, hits=0, n=r["n_before"]),
-                excess=float(r["now"]), facts=New(r["n_before"]),
+                excess=float(r["now"]),
+                facts=New(r["n_before"]),
             )
-        )  # fmt: skip
+        )
     judged = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE)
     known = judged.height
     tests = given.errors.filter(pl.col("now") > 0).join(judged, on=by, how="semi", nulls_equal=True).height
@@ -165,11 +180,13 @@ def violations(given: Inputs, told: set[Series]) -> Look:
     rows = given.counts.filter(pl.col("kind") == Kind.FINDINGS.value)
     is_now = pl.col("hour_ns") >= given.from_ns
     sums = rows.group_by(by).agg(
-        before=pl.col("x").filter(~is_now).sum(), now=pl.col("x").filter(is_now).sum(),
-        n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum(),
+        before=pl.col("x").filter(~is_now).sum(),
+        now=pl.col("x").filter(is_now).sum(),
+        n_before=pl.col("n").filter(~is_now).sum(),
+        n_now=pl.col("n").filter(is_now).sum(),
         first_ns=pl.col("hour_ns").filter(is_now & (pl.col("x") > 0)).min(),
         last_ns=pl.col("hour_ns").filter(is_now & (pl.col("x") > 0)).max(),
-    )  # fmt: skip
+    )
     found = []
     new = novelty.unseen(sums.drop("n_before", "n_now"), sums.select(*by, "n_before", "n_now"), by)
     for r in new.filter(pl.col("p").is_not_null()).sort(by).iter_rows(named=True):
@@ -178,12 +195,17 @@ def violations(given: Inputs, told: set[Series]) -> Look:
             continue
         found.append(
             Found(
-                series, "up", r["first_ns"], r["last_ns"] + HOUR_NS, "share",
+                series,
+                "up",
+                r["first_ns"],
+                r["last_ns"] + HOUR_NS,
+                "share",
                 observed=Value(value=r["now"] / r["n_now"], hits=r["now"], n=r["n_now"]),
-                expected=Value(value=0.0, hits=0, n=r["n_before"]), excess=float(r["now"]),
+                expected=Value(value=0.0, hits=0, n=r["n_before"]),
+                excess=float(r["now"]),
                 facts=New(r["n_before"]),
             )
-        )  # fmt: skip
+        )
     return Look(found, [])
 
 
@@ -209,22 +231,28 @@ def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
     found = []
     who = pl.concat([tasks, given.senders.select(*by, "hour_ns", "n")])
     for hours in (tasks, given.senders.select(*by, "hour_ns", "n")):
-        rows = silence.silent(
-            hours, by, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, gaps=gaps
-        )  # fmt: skip
+        rows = silence.silent(hours, by, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, gaps=gaps)
         for r in rows.iter_rows(named=True):
             subject = Subject(type=r["type"], name=r["name"], environment=r["environment"])
             own = hours.filter(
-                (pl.col("type") == r["type"]) & (pl.col("name") == r["name"])
+                (pl.col("type") == r["type"])
+                & (pl.col("name") == r["name"])
                 & pl.col("environment").eq_missing(pl.lit(r["environment"], pl.String))
-            )  # fmt: skip
+            )
             found.append(
                 Found(
-                    Series(Kind.SILENCE, subject), "down", r["from_ns"], r["to_ns"], "count",
-                    observed=Value(value=0.0), expected=Value(value=round(r["expected"], 1)), excess=r["expected"],
-                    facts=Silent(r["goes_on"]), chart=_heard(own, given),
+                    Series(Kind.SILENCE, subject),
+                    "down",
+                    r["from_ns"],
+                    r["to_ns"],
+                    "count",
+                    observed=Value(value=0.0),
+                    expected=Value(value=round(r["expected"], 1)),
+                    excess=r["expected"],
+                    facts=Silent(r["goes_on"]),
+                    chart=_heard(own, given),
                 )
-            )  # fmt: skip
+            )
     first = who.group_by(by).agg(since=pl.col("hour_ns").min())
     known = first.filter(pl.col("since") <= given.from_ns - _LEAST_HISTORY_NS).height
     if not first.height:
@@ -237,7 +265,5 @@ def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
 
 def _heard(own: pl.DataFrame, given: Inputs) -> Chart:
     seen = dict(zip(own["hour_ns"].to_list(), own["n"].to_list(), strict=True))
-    points = tuple(
-        Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(given.from_ns, given.to_ns, HOUR_NS)
-    )  # fmt: skip
+    points = tuple(Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(given.from_ns, given.to_ns, HOUR_NS))
     return Chart(unit="count", label="runs (or records) per hour", bucket_ns=HOUR_NS, points=points)

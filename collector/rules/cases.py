@@ -42,9 +42,18 @@ def log(
     kept = {k: v for k, v in given.items() if k not in without and not (k == "run_id" and run is None)}
     own = {**{k.replace("__", "."): v for k, v in attributes.items()}, **(keys or {})}
     return {
-        "body": body, "at": at, "level": level, "run": run, "task": task, "attempt": attempt, "runner": runner,
-        "scope": scope, "context": context or {}, "attributes": {**kept, **own}, "resource": dict(resource or {}),
-    }  # fmt: skip
+        "body": body,
+        "at": at,
+        "level": level,
+        "run": run,
+        "task": task,
+        "attempt": attempt,
+        "runner": runner,
+        "scope": scope,
+        "context": context or {},
+        "attributes": {**kept, **own},
+        "resource": dict(resource or {}),
+    }
 
 
 def span(
@@ -70,11 +79,23 @@ def span(
         said = {"exception.type": error[0], "exception.message": error[1]}
         events = [{"name": "exception", "attributes": said}]
     return {
-        "name": name, "start": start, "end": end, "run": run, "task": task, "attempt": attempt, "runner": runner,
-        "kind": kind, "failed": failed or error is not None, "context": context or {}, "attributes": dict(keys or {}),
-        "events": events, "scope": "trigger-dev-worker" if runner == "trigger" else "tasks",
-        "trace_id": ident[:32], "span_id": ident[32:], "dropped": dropped,
-    }  # fmt: skip
+        "name": name,
+        "start": start,
+        "end": end,
+        "run": run,
+        "task": task,
+        "attempt": attempt,
+        "runner": runner,
+        "kind": kind,
+        "failed": failed or error is not None,
+        "context": context or {},
+        "attributes": dict(keys or {}),
+        "events": events,
+        "scope": "trigger-dev-worker" if runner == "trigger" else "tasks",
+        "trace_id": ident[:32],
+        "span_id": ident[32:],
+        "dropped": dropped,
+    }
 
 
 def attempt(number: int, start: float, end: float, **rest: Any) -> dict[str, Any]:
@@ -83,8 +104,16 @@ def attempt(number: int, start: float, end: float, **rest: Any) -> dict[str, Any
     return span(f"Attempt {number}", start, end, attempt=number, kind=5, keys=keys, **rest)
 
 
-def trigger(start: float, end: float, child: str, *, task: str = "charge-order", of: str = "send-receipt",
-            waits: bool = False, **rest: Any) -> dict[str, Any]:  # fmt: skip
+def trigger(
+    start: float,
+    end: float,
+    child: str,
+    *,
+    task: str = "charge-order",
+    of: str = "send-receipt",
+    waits: bool = False,
+    **rest: Any,
+) -> dict[str, Any]:
     """Return the span with which a run triggers run *child* of task *of*."""
     keys = {"$style.icon": "trigger", "runId": child, "$style.accessory.items.[0].text": of, **rest.pop("keys", {})}
     return span(

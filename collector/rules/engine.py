@@ -72,11 +72,15 @@ def adopt(logs: pl.DataFrame) -> pl.DataFrame:
         logs.filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
         .join(wanted, on=["project", "correlation_id"], how="semi")
         .group_by("project", "correlation_id")
-        .agg(pl.col("run_key").n_unique().alias("n"), adopted=pl.col("run_key").min(),
-             adopted_id=pl.col("run_id").min(), adopted_task=pl.col("task_id").drop_nulls().min())
+        .agg(
+            pl.col("run_key").n_unique().alias("n"),
+            adopted=pl.col("run_key").min(),
+            adopted_id=pl.col("run_id").min(),
+            adopted_task=pl.col("task_id").drop_nulls().min(),
+        )
         .filter(pl.col("n") == 1)
         .drop("n")
-    )  # fmt: skip
+    )
     return (
         logs.join(only, on=["project", "correlation_id"], how="left", maintain_order="left")
         .with_columns(
@@ -112,10 +116,12 @@ def _record_findings(prepared: pl.DataFrame, cells: pl.DataFrame, chosen: list[C
         operation = c.rule.names(c.variants[-1].options) if c.rule.names else pl.col("operation")
         exprs.append(
             pl.struct(
-                pl.lit(c.rule.code).alias("code"), operation.alias("operation"), level.alias("severity"),
+                pl.lit(c.rule.code).alias("code"),
+                operation.alias("operation"),
+                level.alias("severity"),
                 keys.alias("keys"),
             ).alias(c.rule.code)
-        )  # fmt: skip
+        )
     if not exprs:
         return pl.DataFrame(schema=findings.FLAGGED)
     judged = numbered.select("cell", "project", "task_id", "rows", "count", *exprs)
@@ -191,11 +197,9 @@ def _placed(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
     unplaced = pl.col("row").is_null()
     return (
         hits.join(firsts, on=run, how="left", maintain_order="left")
-        .with_columns(
-            pl.when(unplaced).then(f"first_{c}").otherwise(c).cast(HITS[c]).alias(c) for c in place
-        )
+        .with_columns(pl.when(unplaced).then(f"first_{c}").otherwise(c).cast(HITS[c]).alias(c) for c in place)
         .select(hits.columns)
-    )  # fmt: skip
+    )
 
 
 def _shaped(hits: pl.DataFrame) -> pl.DataFrame:

@@ -24,21 +24,46 @@ FLAGGED = pl.Schema(
 )
 """A kind of record that violates a rule, and where its records are in the prepared frame."""
 
-SCHEMA = pl.Schema({
-    "project": pl.String, "code": pl.String, "slug": pl.String, "severity": pl.String, "task_id": pl.String,
-    "operation": pl.String, "key": pl.String, "count": pl.Int64, "runs": pl.Int64, "share": pl.Float64,
-    "first_seen_ns": pl.Int64, "last_seen_ns": pl.Int64, "state": pl.String, "since_version": pl.String,
-    "task_file": pl.String, "message": pl.String, "remedy": pl.String, "samples": pl.String,
-})  # fmt: skip
+SCHEMA = pl.Schema(
+    {
+        "project": pl.String,
+        "code": pl.String,
+        "slug": pl.String,
+        "severity": pl.String,
+        "task_id": pl.String,
+        "operation": pl.String,
+        "key": pl.String,
+        "count": pl.Int64,
+        "runs": pl.Int64,
+        "share": pl.Float64,
+        "first_seen_ns": pl.Int64,
+        "last_seen_ns": pl.Int64,
+        "state": pl.String,
+        "since_version": pl.String,
+        "task_file": pl.String,
+        "message": pl.String,
+        "remedy": pl.String,
+        "samples": pl.String,
+    }
+)
 """`share`: runs affected, of all runs of the task that were looked at. `samples`: JSON list of records."""
 
 _PLACE = pl.Struct({"time_ns": pl.Int64, "said": pl.UInt64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
 _TYPES: dict[str, Any] = {
-    "project": pl.String, "run_key": pl.String, "code": pl.String, "severity": pl.String, "task_id": pl.String,
-    "operation": pl.String, "key": pl.String, "count": pl.Int64, "first_seen_ns": pl.Int64, "last_seen_ns": pl.Int64,
-    "since_version": pl.String, "details": pl.List(pl.String),
+    "project": pl.String,
+    "run_key": pl.String,
+    "code": pl.String,
+    "severity": pl.String,
+    "task_id": pl.String,
+    "operation": pl.String,
+    "key": pl.String,
+    "count": pl.Int64,
+    "first_seen_ns": pl.Int64,
+    "last_seen_ns": pl.Int64,
+    "since_version": pl.String,
+    "details": pl.List(pl.String),
     "places": pl.List(_PLACE),
-}  # fmt: skip
+}
 CONTRIBUTION = pl.Schema(_TYPES)
 """What one run adds to a finding. `places`: up to three raw records that show it, the earliest first; `said` decides
 between those of one time, whatever their order of arrival."""

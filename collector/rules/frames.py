@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-REPEATS = pl.Schema([
-    *((name, pl.String()) for name in ("project", "run_key", "task_id", "operation")),
-    *((name, pl.Int64()) for name in ("time_ns", "seq", "row")),
-    ("table", pl.String()),
-])  # fmt: skip
+REPEATS = pl.Schema(
+    [
+        *((name, pl.String()) for name in ("project", "run_key", "task_id", "operation")),
+        *((name, pl.Int64()) for name in ("time_ns", "seq", "row")),
+        ("table", pl.String()),
+    ]
+)
 _LIMITS = pl.Schema({"queue": pl.String, "limit": pl.Int64})
 
 
@@ -49,9 +51,7 @@ class Frames:
     def hits(self, picked: pl.DataFrame, *, operation: str = "operation") -> pl.LazyFrame:
         """Return one hit per record of *picked* cells, which carry `rows` and may carry `key` and `detail`."""
         more = [name for name in ("key", "detail", "severity") if name in picked.columns]
-        rows = picked.select(
-            pl.col(operation).cast(pl.String).alias("operation"), *more, at="rows"
-        ).explode("at")  # fmt: skip
+        rows = picked.select(pl.col(operation).cast(pl.String).alias("operation"), *more, at="rows").explode("at")
         facts = self.own.select("project", "run_key", "task_id", "time_ns", "version", "seq", "row")
         return rows.hstack(facts[rows["at"]]).lazy().drop("at").with_columns(table=pl.lit("logs"))
 

@@ -107,7 +107,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence("A8", "No camelCase log keys", "full"),
     Sentence("A9", "No PII in logs", "full"),
     Sentence("A10", "Save the run id to the database", "none", "the table that should hold run ids"),
-)  # fmt: skip
+)
 
 BY_NUMBER = {s.number: s for s in SENTENCES}
 

@@ -16,8 +16,25 @@ from collector.rules.rule import SEVERITIES
 
 Row = Mapping[str, Any]
 
-_ORDER = ("PII", "IDM", "RTY", "SUB", "BAT", "SCH", "CON", "HOK", "CFG", "PAY", "META", "PHA", "TEL", "CTX", "MSG",
-          "KEY", "TSK")  # fmt: skip
+_ORDER = (
+    "PII",
+    "IDM",
+    "RTY",
+    "SUB",
+    "BAT",
+    "SCH",
+    "CON",
+    "HOK",
+    "CFG",
+    "PAY",
+    "META",
+    "PHA",
+    "TEL",
+    "CTX",
+    "MSG",
+    "KEY",
+    "TSK",
+)
 _OF_RECORDS = ("PII", "PAY", "CTX", "MSG", "KEY")
 _MOST_BODIES = 3
 

@@ -23,14 +23,17 @@ from stdnum.us import ssn
 
 EMAIL, CARD, PHONE, SSN, IBAN, SECRET = "email", "card", "phone", "ssn", "iban", "secret"
 
+# fmt: off
 SERVICE_MAILBOXES = (
     "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "mailer-daemon", "bounce", "bounces", "postmaster",
     "hostmaster", "webmaster", "abuse", "security", "support", "help", "info", "hello", "contact", "sales", "billing",
     "admin", "team", "office", "notifications", "notification", "alerts", "news", "newsletter", "jobs", "press",
     "root", "git", "svn", "celery", "worker", "deploy", "ubuntu", "ec2-user", "postgres", "service",
-)  # fmt: skip
+)
+# fmt: on
 """Local parts that belong to a role or a program."""
 
+# fmt: off
 _GENERIC_TLDS = frozenset({
     "com", "org", "net", "edu", "gov", "mil", "int", "info", "biz", "name", "pro", "mobi", "app", "dev", "xyz",
     "online", "site", "shop", "store", "tech", "cloud", "email", "live", "life", "world", "today", "news", "blog",
@@ -38,7 +41,8 @@ _GENERIC_TLDS = frozenset({
     "network", "software", "games", "academy", "school", "health", "care", "dental", "legal", "law", "finance",
     "bank", "money", "fund", "family", "social", "chat", "club", "team", "work", "works", "jobs", "gmbh", "london",
     "berlin", "paris", "nyc", "tokyo", "amsterdam", "africa", "asia",
-})  # fmt: skip
+})
+# fmt: on
 _TLDS = _GENERIC_TLDS | {r.lower() for r in phonenumbers.SUPPORTED_REGIONS} | {"uk", "eu", "su"}
 _ALSO_SUFFIXES = frozenset({"py", "sh", "md", "rs", "so", "ps"})
 """Country codes that more often end a file's name, unless something stands before the last two parts."""

@@ -19,15 +19,31 @@ from collector.rules import words
 IDS = ("correlation_id", "request_id", "run_id")
 ALIASES: dict[str, tuple[str, ...]] = {
     "correlation_id": (
-        "correlationId", "correlationID", "CorrelationId", "correlation-id", "corrId", "corr_id", "correlationid",
-        "x-correlation-id", "X-Correlation-Id", "X-Correlation-ID",
+        "correlationId",
+        "correlationID",
+        "CorrelationId",
+        "correlation-id",
+        "corrId",
+        "corr_id",
+        "correlationid",
+        "x-correlation-id",
+        "X-Correlation-Id",
+        "X-Correlation-ID",
     ),
     "request_id": (
-        "requestId", "requestID", "RequestId", "request-id", "reqId", "req_id", "requestid", "x-request-id",
-        "X-Request-Id", "X-Request-ID",
+        "requestId",
+        "requestID",
+        "RequestId",
+        "request-id",
+        "reqId",
+        "req_id",
+        "requestid",
+        "x-request-id",
+        "X-Request-Id",
+        "X-Request-ID",
     ),
     "run_id": ("runId", "runID", "RunId", "run-id", "runid"),
-}  # fmt: skip
+}
 """What the three ids are called instead of their name."""
 
 MOST_BODY = 200
@@ -48,9 +64,21 @@ _SHAPES = pl.Schema(
 _SCHEDULE = frozenset({"scheduleId", "schedule_id", "schedule", "scheduledAt", "scheduled_at"})
 
 CELL = [
-    "project", "dialect", "task_id", "operation", "phase", "called_service", "message", "body_type", "event_name",
-    "level", "shape", "in_run", "belongs", *(f"carries_{name}" for name in IDS),
-]  # fmt: skip
+    "project",
+    "dialect",
+    "task_id",
+    "operation",
+    "phase",
+    "called_service",
+    "message",
+    "body_type",
+    "event_name",
+    "level",
+    "shape",
+    "in_run",
+    "belongs",
+    *(f"carries_{name}" for name in IDS),
+]
 """What all record rules may look at, beside the shape's columns, the run's and their own marks."""
 
 
@@ -108,8 +136,15 @@ def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
         shape=shape_text(nulls=nulls).cast(pl.Categorical).to_physical().cast(pl.UInt32),
         # 0 is unspecified; the words of severity_text then have to do.
         level=pl.when(level.fill_null(0) > 0)
-        .then(pl.when(level >= 17).then(pl.lit("error")).when(level >= 13).then(pl.lit("warn"))
-              .when(level >= 9).then(pl.lit("info")).otherwise(pl.lit("debug")))
+        .then(
+            pl.when(level >= 17)
+            .then(pl.lit("error"))
+            .when(level >= 13)
+            .then(pl.lit("warn"))
+            .when(level >= 9)
+            .then(pl.lit("info"))
+            .otherwise(pl.lit("debug"))
+        )
         .otherwise(pl.col("severity_text").str.to_lowercase().replace_strict(_LEVELS, default=None)),
         message=pl.when(pl.col("operation").is_null()).then(pl.col("body").str.slice(0, MOST_BODY)),
         in_run=pl.col("run_key").is_not_null(),
@@ -117,14 +152,22 @@ def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
         carries_request_id=pl.col("request_id").is_not_null(),
         carries_run_id=pl.col("run_id").is_not_null(),
         **marks,
-    )  # fmt: skip
+    )
     return frame
 
 
 _LEVELS = {
-    "trace": "debug", "debug": "debug", "log": "info", "info": "info", "notice": "info", "warn": "warn",
-    "warning": "warn", "error": "error", "fatal": "error", "critical": "error",
-}  # fmt: skip
+    "trace": "debug",
+    "debug": "debug",
+    "log": "info",
+    "info": "info",
+    "notice": "info",
+    "warn": "warn",
+    "warning": "warn",
+    "error": "error",
+    "fatal": "error",
+    "critical": "error",
+}
 
 
 def shapes(frame: pl.DataFrame) -> pl.DataFrame:

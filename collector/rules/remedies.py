@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.rules.families.msg import snake
+from collector.rules.families.messages import snake
 from collector.rules.records import ALIASES
 
 _RENAMING = ("KEY001", "KEY002", "KEY004")

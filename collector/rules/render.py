@@ -179,8 +179,9 @@ def _cut(sample: Mapping[str, Any]) -> dict[str, Any]:
         kept = dict(list(attributes.items())[:_MOST_KEYS])
         if len(attributes) > _MOST_KEYS:
             kept["…"] = f"{len(attributes) - _MOST_KEYS} more keys"
-        attributes = {k: f"{v[:_MOST_TEXT]}…" if isinstance(v, str) and len(v) > _MOST_TEXT else v
-                      for k, v in kept.items()}  # fmt: skip
+        attributes = {
+            k: f"{v[:_MOST_TEXT]}…" if isinstance(v, str) and len(v) > _MOST_TEXT else v for k, v in kept.items()
+        }
     return {**sample, "attributes": attributes}
 
 

@@ -25,11 +25,23 @@ Finding = Mapping[str, Any]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 HEADINGS = ("Why", "How to fix", "Not flagged")
 
-HITS = pl.Schema({
-    "project": pl.String, "run_key": pl.String, "task_id": pl.String, "operation": pl.String, "key": pl.String,
-    "time_ns": pl.Int64, "version": pl.String, "severity": pl.String, "detail": pl.String,
-    "table": pl.String, "seq": pl.Int64, "row": pl.Int64, "count": pl.Int64,
-})  # fmt: skip
+HITS = pl.Schema(
+    {
+        "project": pl.String,
+        "run_key": pl.String,
+        "task_id": pl.String,
+        "operation": pl.String,
+        "key": pl.String,
+        "time_ns": pl.Int64,
+        "version": pl.String,
+        "severity": pl.String,
+        "detail": pl.String,
+        "table": pl.String,
+        "seq": pl.Int64,
+        "row": pl.Int64,
+        "count": pl.Int64,
+    }
+)
 """One row per violation. A frame rule may leave columns out: `severity` falls back to the rule's, `count` to 1;
 `table`, `seq` and `row` name a raw record that shows it; `detail` is what was seen, in words, without values."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# fmt: off
 LIBRARY_SCOPES = (
     "opentelemetry", "@opentelemetry/", "io.opentelemetry", "go.opentelemetry.io", "OpenTelemetry",
     "urllib3", "httpx", "httpcore", "requests", "aiohttp", "boto3", "botocore", "s3transfer", "asyncio", "concurrent",
@@ -12,20 +13,24 @@ LIBRARY_SCOPES = (
     "temporalio", "prefect", "apscheduler", "rq", "paramiko", "PIL", "matplotlib", "openai", "anthropic", "langchain",
     "py.warnings", "multiprocessing", "Microsoft.", "System.", "org.springframework", "org.apache", "org.hibernate",
     "com.zaxxer", "io.netty",
-)  # fmt: skip
+)
+# fmt: on
 """Instrumentation scopes (logger names, for most SDKs) whose records a library wrote, not a task."""
 
+# fmt: off
 FRAMEWORK_KEYS = frozenset({
     "otelTraceID", "otelSpanID", "otelServiceName", "otelTraceSampled",  # opentelemetry-instrumentation-logging
     "taskName",  # logging.LogRecord since Python 3.12
     "{OriginalFormat}", "CategoryName", "EventId", "EventName", "SpanId", "TraceId", "ParentId", "RequestPath",
     "ConnectionId", "RequestId", "ActionId", "ActionName",  # Microsoft.Extensions.Logging scopes
-})  # fmt: skip
+})
+# fmt: on
 """Undotted keys that frameworks put on records."""
 
 _FRAMEWORK_PREFIX = re.compile(r"^[$@{]|^(?:ctx|otel|telemetry|log4j|dd|sentry|aws|gcp|azure|ai|_[A-Z])\.")
 SUFFIX = re.compile(r"\.?\[\d+\]")
 
+# fmt: off
 CONVENTIONS = frozenset({
     "android", "app", "artifact", "aspnetcore", "az", "azure", "browser", "cassandra", "cicd", "client", "cloud",
     "cloudevents", "cloudfoundry", "code", "container", "cpu", "cpython", "db", "deployment", "destination", "device",
@@ -35,7 +40,8 @@ CONVENTIONS = frozenset({
     "opentracing", "oracle", "oracle_cloud", "os", "otel", "peer", "pool", "pprof", "process", "profile", "rpc",
     "security_rule", "server", "service", "session", "signalr", "source", "state", "system", "telemetry", "test",
     "thread", "tls", "type", "url", "user", "user_agent", "v8js", "vcs", "webengine", "zos",
-})  # fmt: skip
+})
+# fmt: on
 """First segments of OpenTelemetry's semantic conventions; a dotted key under one of them is theirs."""
 
 

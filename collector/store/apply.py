@@ -88,10 +88,11 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
     done = applied(database)
     places = [
         (name, entry.seq, row)
-        for entry in entries if entry.seq > done
+        for entry in entries
+        if entry.seq > done
         for name, table in entry.tables.items()
         for row in range(table.num_rows)
-    ]  # fmt: skip
+    ]
     if len(entries) > 1:  # by groups first: those that can be written are
         middle = len(entries) // 2
         return apply(database, entries[:middle], directory) + apply(database, entries[middle:], directory)

@@ -17,11 +17,14 @@ from collector.store.places import Places, key, within
 
 Kind = Literal["run", "record", "series", "rule"]
 _KEYS = ["project", "run_key"]
-_SCHEMA = pl.Schema({
-    **dict.fromkeys(("project", "stage", "kind", "key", "run_id"), pl.String()),
-    **dict.fromkeys(("first_seq", "last_seq", "row"), pl.Int64()),
-    "reason": pl.String(), "since_ns": pl.Int64(),
-})  # fmt: skip
+_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("project", "stage", "kind", "key", "run_id"), pl.String()),
+        **dict.fromkeys(("first_seq", "last_seq", "row"), pl.Int64()),
+        "reason": pl.String(),
+        "since_ns": pl.Int64(),
+    }
+)
 MOST_KEPT = 10_000
 """Rows kept of one stage; the newest stay."""
 _LONGEST = 300
@@ -202,8 +205,17 @@ def bare(
             f"WHERE {within('l.seq', ranges)}",
             run=run,
         ).to_dicts()[0]
-    unknown = ("status_source", "queue_source", "task_source", "attempt_count_source", "parent_source",
-               "queued_source", "started_source", "ended_source", "queue_wait_source")  # fmt: skip
+    unknown = (
+        "status_source",
+        "queue_source",
+        "task_source",
+        "attempt_count_source",
+        "parent_source",
+        "queued_source",
+        "started_source",
+        "ended_source",
+        "queue_wait_source",
+    )
     row |= dict.fromkeys(unknown, "unknown")
     if row.get("task_id"):
         row["task_source"] = "measured"

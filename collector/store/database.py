@@ -38,11 +38,23 @@ _DAMAGE = "Corrupt database file"
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
 _NOT_OF_DATA = (
-    duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException,
-    duckdb.TransactionException, duckdb.ConnectionException, duckdb.InterruptException, duckdb.PermissionException,
-    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException,
-    OSError, MemoryError, sqlite3.Error, UsageError,
-)  # fmt: skip
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.TransactionException,
+    duckdb.ConnectionException,
+    duckdb.InterruptException,
+    duckdb.PermissionException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+    OSError,
+    MemoryError,
+    sqlite3.Error,
+    UsageError,
+)
 CATALOG = "runwell"
 """How statements name this file where temporary views hide its tables: the file's stem."""
 

@@ -22,51 +22,74 @@ _LONG_TEXT = frozenset(
 FACTS: dict[str, pa.Schema] = {
     # Who triggered whom, one row per record that says so. `source` measured: the child says so; derived: the
     # parent's trigger span does, which gives `started_ns`, `ended_ns` and whether it `waits` for the child.
-    "run_links": pa.schema([
-        *[(name, _S) for name in ("project", "dialect", "environment")],
-        ("seq", _L),
-        *[(name, _S) for name in (
-            "child_run_key", "child_run_id", "child_batch_id", "child_task_id",
-            "parent_run_key", "parent_run_id", "source",
-        )],
-        ("started_ns", _L),
-        ("ended_ns", _L),
-        ("waits", pa.bool_()),
-    ]),
+    "run_links": pa.schema(
+        [
+            *[(name, _S) for name in ("project", "dialect", "environment")],
+            ("seq", _L),
+            *[
+                (name, _S)
+                for name in (
+                    "child_run_key",
+                    "child_run_id",
+                    "child_batch_id",
+                    "child_task_id",
+                    "parent_run_key",
+                    "parent_run_id",
+                    "source",
+                )
+            ],
+            ("started_ns", _L),
+            ("ended_ns", _L),
+            ("waits", pa.bool_()),
+        ]
+    ),
     # Which run belongs to which batch.
     "run_batches": pa.schema([("project", _S), ("seq", _L), ("batch_id", _S), ("run_key", _S)]),
     # Logs that name no run but stand in a span, and so belong to that span's run.
-    "log_orphans": pa.schema([
-        ("project", _S), ("received_ns", _L), ("seq", _L), ("row", _L), ("trace_id", _S), ("span_id", _S),
-    ]),
-    # Orphaned logs whose span told their run.
-    "log_runs": pa.schema(
-        [("project", _S), ("seq", _L), ("row", _L), ("run_key", _S), ("attempt", pa.int32())]
+    "log_orphans": pa.schema(
+        [
+            ("project", _S),
+            ("received_ns", _L),
+            ("seq", _L),
+            ("row", _L),
+            ("trace_id", _S),
+            ("span_id", _S),
+        ]
     ),
+    # Orphaned logs whose span told their run.
+    "log_runs": pa.schema([("project", _S), ("seq", _L), ("row", _L), ("run_key", _S), ("attempt", pa.int32())]),
     # Open runs, and when the clock alone may change their status.
     "run_due": pa.schema([("project", _S), ("run_key", _S), ("due_ns", _L)]),
     # Where in the journal each run (or batch) is and where its rows stand; see store/places.
     "places": pa.schema([(name, _L) for name in ("key", "low", "high", "built_seq", "written_seq")]),
     # What each run adds to findings, replaced with the run; `run_key` NULL: what only a whole window shows.
-    "run_findings": pa.schema([
-        *[(name, _S) for name in ("project", "run_key", "code", "severity", "task_id", "operation", "key")],
-        *[(name, _L) for name in ("count", "first_seen_ns", "last_seen_ns")],
-        ("since_version", _S), ("details", pa.list_(_S)), ("places", pa.list_(_S)), ("window", pa.bool_()),
-    ]),
+    "run_findings": pa.schema(
+        [
+            *[(name, _S) for name in ("project", "run_key", "code", "severity", "task_id", "operation", "key")],
+            *[(name, _L) for name in ("count", "first_seen_ns", "last_seen_ns")],
+            ("since_version", _S),
+            ("details", pa.list_(_S)),
+            ("places", pa.list_(_S)),
+            ("window", pa.bool_()),
+        ]
+    ),
     # Which runs were written anew at which tick of the runs job; see store/changes.
     "run_changes": pa.schema([("tick", _L), ("seq", _L), ("project", _S), ("run_key", _S)]),
     # Hours whose queue levels have to be computed again.
     "level_hours": pa.schema([("hour_ns", _L)]),
     # What could not be worked out and was left out alone, and why; see store/aside.
-    "set_aside": pa.schema([
-        *[(name, _S) for name in ("project", "stage", "kind", "key", "run_id")],
-        *[(name, _L) for name in ("first_seq", "last_seq", "row")],
-        ("reason", _S), ("since_ns", _L),
-    ]),
+    "set_aside": pa.schema(
+        [
+            *[(name, _S) for name in ("project", "stage", "kind", "key", "run_id")],
+            *[(name, _L) for name in ("first_seq", "last_seq", "row")],
+            ("reason", _S),
+            ("since_ns", _L),
+        ]
+    ),
     # How far a stage or job has come in the journal.
     "watermark": pa.schema([("name", _S), ("seq", _L), ("row", _L)]),
     "meta": pa.schema([("name", _S), ("value", _S)]),
-}  # fmt: skip
+}
 """Private tables: facts that the run model is computed from, and bookkeeping."""
 
 BUILT = ("runs", "attempts", "phases", "waits")

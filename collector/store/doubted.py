@@ -32,16 +32,18 @@ _TIME = (
 )
 _BOTH = [_TIME, _beyond("x.attempt", 1e4), _beyond("x.http_status", 999)]
 _LOG = " OR ".join([*_BOTH, _ms("x.reported_ms"), _ms("x.queue_wait_ms")])
-_SPAN = " OR ".join([
-    *_BOTH,
-    _ms("x.compute_ms"),
-    _beyond("x.cost_cents", 1e9),
-    f"NOT coalesce(x.dequeued_ns // 1000 BETWEEN epoch_us(x.time) - {_YEAR_NS // 1000} "
-    f"AND epoch_us(x.time) + {_CLOCKS_NS // 1000}, true)",
-    "x.time_source <> 'time'",
-    "(x.end_time_unix_nano > 0 AND x.duration_ns IS NULL)",
-    _beyond("x.duration_ns", _YEAR_NS),
-])  # fmt: skip
+_SPAN = " OR ".join(
+    [
+        *_BOTH,
+        _ms("x.compute_ms"),
+        _beyond("x.cost_cents", 1e9),
+        f"NOT coalesce(x.dequeued_ns // 1000 BETWEEN epoch_us(x.time) - {_YEAR_NS // 1000} "
+        f"AND epoch_us(x.time) + {_CLOCKS_NS // 1000}, true)",
+        "x.time_source <> 'time'",
+        "(x.end_time_unix_nano > 0 AND x.duration_ns IS NULL)",
+        _beyond("x.duration_ns", _YEAR_NS),
+    ]
+)
 
 RUNS = f"""
     SELECT x.project, x.run_key FROM logs x WHERE {_LOG}

@@ -15,12 +15,21 @@ LEVELS_AS_OF = "concurrency_as_of"
 _RUN = ("project", "run_key")
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "runs": (
-        *_RUN, "task_id", "queue", "environment", "version", "is_test", "is_replay", "status",
-        "queued_ns", "started_ns", "last_seen_ns",
+        *_RUN,
+        "task_id",
+        "queue",
+        "environment",
+        "version",
+        "is_test",
+        "is_replay",
+        "status",
+        "queued_ns",
+        "started_ns",
+        "last_seen_ns",
     ),
     "attempts": (*_RUN, "number", "dequeued_ns", "started_ns", "ended_ns", "ended_source", "queue_wait_ns"),
     "waits": (*_RUN, "attempt", "started_ns", "ended_ns", "holds_slot"),
-}  # fmt: skip
+}
 """What slots and waits for them are computed from (`analyse.slots`)."""
 
 

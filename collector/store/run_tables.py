@@ -140,7 +140,7 @@ def advance(
     names = KEYS.names()
     return pl.concat(
         [dirty_now, own.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
-    ).unique()  # fmt: skip
+    ).unique()
 
 
 def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataFrame:

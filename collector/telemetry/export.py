@@ -58,11 +58,13 @@ class Export:
             "compression": Compression.Gzip,
         }
         ids = log.ids()
-        resource = Resource.create({
-            "service.name": "runwell",
-            "service.version": __version__,
-            "service.instance.id": ids["run_id"],
-        })  # fmt: skip
+        resource = Resource.create(
+            {
+                "service.name": "runwell",
+                "service.version": __version__,
+                "service.instance.id": ids["run_id"],
+            }
+        )
         interval_ms = settings.interval.total_seconds() * 1000
 
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)

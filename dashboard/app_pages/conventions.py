@@ -39,18 +39,40 @@ def card(name: str, value: str, raw: int, change: str, against: str, tone: str, 
 
 look.kpi_row(
     [
-        card("compliance", percent(clean / runs if runs else None), clean, f"{count(runs - clean)} of {count(runs)}",
-             strings.BREAK_ONE, "bad" if clean < runs else "flat", []),
+        card(
+            "compliance",
+            percent(clean / runs if runs else None),
+            clean,
+            f"{count(runs - clean)} of {count(runs)}",
+            strings.BREAK_ONE,
+            "bad" if clean < runs else "flat",
+            [],
+        ),
         card("violations", count(records), records, "", strings.IN_RANGE, "flat", per_day),
-        card("findings", count(len(found)), len(found), f"{errors}", strings.ARE_ERRORS,
-             "bad" if errors else "flat", []),
-        card("rules", f"{len(broken)} of {sum(r['on'] for r in rules.values())}", len(broken), f"{new}",
-             strings.NEW_FINDINGS, "bad" if new else "flat", []),
-        card("covered", f"{len(states) - states.count('not_observable')} of {len(states)}",
-             len(states) - states.count("not_observable"), str(states.count("checked")), strings.FULLY, "flat", []),
+        card(
+            "findings", count(len(found)), len(found), f"{errors}", strings.ARE_ERRORS, "bad" if errors else "flat", []
+        ),
+        card(
+            "rules",
+            f"{len(broken)} of {sum(r['on'] for r in rules.values())}",
+            len(broken),
+            f"{new}",
+            strings.NEW_FINDINGS,
+            "bad" if new else "flat",
+            [],
+        ),
+        card(
+            "covered",
+            f"{len(states) - states.count('not_observable')} of {len(states)}",
+            len(states) - states.count("not_observable"),
+            str(states.count("checked")),
+            strings.FULLY,
+            "flat",
+            [],
+        ),
     ],
     (start, end),
-)  # fmt: skip
+)
 
 with look.card(strings.RULES, strings.RULES_SUB, key="rules"):
     every = st.toggle(strings.RULES_EVERY, key="every", bind="query-params")
@@ -104,9 +126,11 @@ if code:
             st.code(transform, language=None, wrap_lines=True)
 
 sub = strings.COVERAGE_SUB.format(
-    n=len(states), checked=states.count("checked"), partly=states.count("partly checked"),
+    n=len(states),
+    checked=states.count("checked"),
+    partly=states.count("partly checked"),
     none=states.count("not_observable"),
-)  # fmt: skip
+)
 with look.card(strings.COVERAGE, sub, key="coverage"):
     look.table(parts.coverage(catalogue["guideline"]), strings.COVERAGE, parts.COVERAGE_COLUMNS, row=30, most=12)
 st.caption(strings.PROVENANCE_LEGEND)

@@ -87,9 +87,10 @@ broken = totals.Broken(sum(f["count"] for f in findings), sum(f["state"] == "new
 look.kpi_row(totals.kpis(now, then, buckets, full, broken, chosen.label), (start, end))
 
 grid = st.grid(3, min_column_width=300, gap="small")
-with grid.cell(column_span=2), look.card(
-    strings.OUTCOMES, strings.OUTCOMES_SUB.format(bucket=chosen.bucket), key="outcomes", height=376
-):  # fmt: skip
+with (
+    grid.cell(column_span=2),
+    look.card(strings.OUTCOMES, strings.OUTCOMES_SUB.format(bucket=chosen.bucket), key="outcomes", height=376),
+):
     st.echarts_chart(
         charts.outcomes(buckets, colors), height=286, key="outcomes_chart", alt="Runs over time by outcome, stacked"
     )

@@ -42,9 +42,14 @@ if st.session_state.get("queue") not in (None, *names):
     del st.session_state["queue"]  # a queue of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
     label = st.selectbox(
-        strings.CHOOSE_QUEUE, names, key="queue", label_visibility="collapsed", width=340, bind="query-params",
+        strings.CHOOSE_QUEUE,
+        names,
+        key="queue",
+        label_visibility="collapsed",
+        width=340,
+        bind="query-params",
         format_func=visible,
-    )  # fmt: skip
+    )
     run_links.show(queue=frame.filter(pl.col("label") == label)["queue"][0])
 one = frame.filter(pl.col("label") == label)
 queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
@@ -78,11 +83,13 @@ sub = strings.LEVELS_SUB.format(
     mean=slots(statistic("level", "mean"), 2),
     p95=slots(statistic("level", "p95")),
     peak=slots(statistic("level", "peak")),
-    limit=strings.LIMIT_NONE if limit is None else strings.LIMIT_SLOTS.format(
+    limit=strings.LIMIT_NONE
+    if limit is None
+    else strings.LIMIT_SLOTS.format(
         n=limit[0], source=(figures.pick(numbers, "limit", "max") or {}).get("note") or strings.LIMIT_SOURCES[limit[1]]
     ),
     at_limit=percent(statistic("time_at_limit", "share")),
-)  # fmt: skip
+)
 with grid.cell(column_span=2), look.card(strings.LEVELS, sub, key="levels"):
     st.echarts_chart(
         queue_charts.levels(one, colors), height=290, key="levels_chart", alt="Slots held over time against the limit"
@@ -91,8 +98,10 @@ with grid.cell(), look.card(strings.LEVEL_TIME, strings.LEVEL_TIME_SUB, key="lev
     spent = queue_frames.with_idle(data.query("page_queue_histogram", **of_queue), start, now_ns)
     st.echarts_chart(
         queue_charts.histogram(spent, limit[0] if limit else None, colors),
-        height=290, key="level_time_chart", alt="Share of time at each level",
-    )  # fmt: skip
+        height=290,
+        key="level_time_chart",
+        alt="Share of time at each level",
+    )
 
 waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * data.SECOND)
 wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)

@@ -24,9 +24,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     with st.popover(strings.REPORT_MAKE, icon=":material/play_arrow:"):
         st.caption(strings.REPORT_MAKE_SUB)
         since = st.selectbox(
-            strings.REPORT_MAKE, list(strings.REPORT_SPANS), format_func=strings.REPORT_SPANS.__getitem__,
-            label_visibility="collapsed", key="report_since",
-        )  # fmt: skip
+            strings.REPORT_MAKE,
+            list(strings.REPORT_SPANS),
+            format_func=strings.REPORT_SPANS.__getitem__,
+            label_visibility="collapsed",
+            key="report_since",
+        )
         if st.button(strings.REPORT_MAKE_GO, type="primary", key="report_make"):
             with st.spinner(strings.REPORT_MAKING):
                 st.query_params["report"] = data.make_report(since).id
@@ -66,9 +69,14 @@ def choose() -> None:
 chosen_id: str = asked or ids[0]
 st.session_state["report_choice"] = chosen_id
 st.selectbox(
-    strings.REPORT_CHOOSE, ids, key="report_choice", label_visibility="collapsed", on_change=choose, width=620,
+    strings.REPORT_CHOOSE,
+    ids,
+    key="report_choice",
+    label_visibility="collapsed",
+    on_change=choose,
+    width=620,
     format_func=lambda i: visible(labels.get(i) or str(i)),
-)  # fmt: skip
+)
 
 
 def head(report: Report) -> None:
@@ -79,12 +87,20 @@ def head(report: Report) -> None:
             f"{said.stretch(report.period, report.zone, year=True)} · {safe(report.zone)} · {said.checked(report)}"
         )
         with st.container(horizontal=True, gap="small", width="content"):
-            for form, name, mime in (("html", "HTML", "text/html"), ("md", "Markdown", "text/markdown"),
-                                     ("json", "JSON", "application/json")):  # fmt: skip
+            for form, name, mime in (
+                ("html", "HTML", "text/html"),
+                ("md", "Markdown", "text/markdown"),
+                ("json", "JSON", "application/json"),
+            ):
                 st.download_button(
-                    name, partial(data.report_text, report.id, form, origin()), f"runwell-{report.id}.{form}", mime,
-                    icon=":material/download:", on_click="ignore", key=f"download_{form}",
-                )  # fmt: skip
+                    name,
+                    partial(data.report_text, report.id, form, origin()),
+                    f"runwell-{report.id}.{form}",
+                    mime,
+                    icon=":material/download:",
+                    on_click="ignore",
+                    key=f"download_{form}",
+                )
 
 
 def origin() -> str | None:
@@ -102,9 +118,11 @@ def evidence(report: Report, a: Anomaly) -> None:
         )
         if a.chart and a.chart.points:
             st.echarts_chart(
-                report_charts.observed(a.chart, a.span, report.zone, look.palette()), height=270, key=f"chart_{a.key}",
+                report_charts.observed(a.chart, a.span, report.zone, look.palette()),
+                height=270,
+                key=f"chart_{a.key}",
                 alt="Observed against expected over time",
-            )  # fmt: skip
+            )
         else:
             st.caption(strings.CHART_NONE)
         if a.nearest:
@@ -153,9 +171,11 @@ def feedback(report: Report, a: Anomaly) -> None:
     """Draw what was said of an anomaly, or the form to say it."""
     told = data.feedback().get(a.key)
     if told:
-        until = "" if told["until_ns"] is None else strings.SAID_UNTIL.format(
-            at=said.moment(told["until_ns"], report.zone, year=True)
-        )  # fmt: skip
+        until = (
+            ""
+            if told["until_ns"] is None
+            else strings.SAID_UNTIL.format(at=said.moment(told["until_ns"], report.zone, year=True))
+        )
         st.text(strings.SAID.format(until=until, note=visible(told["note"]) or strings.NO_NOTE))
         if st.button(strings.SAY_BACK, key=f"back_{a.key}"):
             data.say_expected(a.key, expected=False)
@@ -220,7 +240,14 @@ schedules()
 if rows:
     with look.card(strings.ALL_REPORTS, strings.ALL_REPORTS_SUB, key="all_reports"):
         st.dataframe(
-            view.listed(rows), hide_index=True, row_height=30, height=look.table_height(len(rows), row=30, most=12),
-            placeholder=NONE, alt=strings.ALL_REPORTS, key="reports_table", on_select=chosen_in_table,
-            selection_mode="single-row", column_config=view.LIST_COLUMNS,
-        )  # fmt: skip
+            view.listed(rows),
+            hide_index=True,
+            row_height=30,
+            height=look.table_height(len(rows), row=30, most=12),
+            placeholder=NONE,
+            alt=strings.ALL_REPORTS,
+            key="reports_table",
+            on_select=chosen_in_table,
+            selection_mode="single-row",
+            column_config=view.LIST_COLUMNS,
+        )

@@ -37,9 +37,14 @@ if len(found["same_id"]) > 1 and not st.query_params.get("run_key"):
 bars = run_view.bars(found)
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     mode = st.segmented_control(
-        "Time axis", [strings.WALL, strings.WORK], default=strings.WALL, key="axis", required=True,
-        label_visibility="collapsed", bind="query-params",
-    )  # fmt: skip
+        "Time axis",
+        [strings.WALL, strings.WORK],
+        default=strings.WALL,
+        key="axis",
+        required=True,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
     if run["parent_run_id"] and st.button(strings.PARENT, icon=":material/arrow_upward:", key="parent"):
         st.switch_page("app_pages/run.py", query_params={"run_id": run["parent_run_id"]})
 

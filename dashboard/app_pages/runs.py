@@ -16,24 +16,48 @@ start, end = chosen.window()
 
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
     search = st.text_input(
-        "Search", placeholder=strings.SEARCH, key="q", label_visibility="collapsed", icon=":material/search:",
-        width=280, bind="query-params",
-    )  # fmt: skip
+        "Search",
+        placeholder=strings.SEARCH,
+        key="q",
+        label_visibility="collapsed",
+        icon=":material/search:",
+        width=280,
+        bind="query-params",
+    )
     offered = look.statuses()
     if "status" in st.session_state:
         st.session_state["status"] = [status for status in st.session_state["status"] if status in offered]
     statuses = st.multiselect(
-        "Status", offered, key="status", placeholder="Status", label_visibility="collapsed", width=200,
+        "Status",
+        offered,
+        key="status",
+        placeholder="Status",
+        label_visibility="collapsed",
+        width=200,
         bind="query-params",
-    )  # fmt: skip
+    )
     task = st.selectbox(
-        "Task", data.choices("task"), index=None, key="task", placeholder="Task", label_visibility="collapsed",
-        width=190, bind="query-params", format_func=visible,
-    )  # fmt: skip
+        "Task",
+        data.choices("task"),
+        index=None,
+        key="task",
+        placeholder="Task",
+        label_visibility="collapsed",
+        width=190,
+        bind="query-params",
+        format_func=visible,
+    )
     queue = st.selectbox(
-        "Queue", data.choices("queue"), index=None, key="queue", placeholder="Queue", label_visibility="collapsed",
-        width=160, bind="query-params", format_func=visible,
-    )  # fmt: skip
+        "Queue",
+        data.choices("queue"),
+        index=None,
+        key="queue",
+        placeholder="Queue",
+        label_visibility="collapsed",
+        width=160,
+        bind="query-params",
+        format_func=visible,
+    )
     retried = st.toggle("Retried only", key="retried", bind="query-params")
 
 filters = {

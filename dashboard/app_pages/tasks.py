@@ -37,9 +37,14 @@ if st.session_state.get("task") not in (None, *names):
     del st.session_state["task"]  # a task of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
     task = st.selectbox(
-        strings.CHOOSE_TASK, names, key="task", label_visibility="collapsed", width=340, bind="query-params",
+        strings.CHOOSE_TASK,
+        names,
+        key="task",
+        label_visibility="collapsed",
+        width=340,
+        bind="query-params",
         format_func=visible,
-    )  # fmt: skip
+    )
     run_links.show(task=task)
 of_task = numbers.filter(pl.col("task_id") == task)
 percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
@@ -65,9 +70,11 @@ with grid.cell(column_span=2):
             buckets = charts.every_bucket(found, (start, end, width_ns))
             versions = data.query("page_task_versions", **window, task=task)
             st.echarts_chart(
-                task_charts.percentiles(buckets, versions, colors), height=390, key="durations_chart",
+                task_charts.percentiles(buckets, versions, colors),
+                height=390,
+                key="durations_chart",
                 alt="Percentiles of attempt duration over time",
-            )  # fmt: skip
+            )
 with grid.cell(), look.card(strings.FUNNEL, strings.FUNNEL_SUB, key="funnel"):
     rows = bars.funnel(data.stats("funnel", by="task_id", task=task, **asked))
     if rows:

@@ -26,10 +26,16 @@ def funnel(rows: pl.DataFrame) -> list[dict[str, Any]]:
     first = max([1, *rows["reached"].to_list()])
     for r in rows.sort("attempt").iter_rows(named=True):
         ended = r["yield"] is not None
-        note = strings.FUNNEL_YIELD.format(
-            n=count(r["succeeded"]), rate=percent(r["yield"], 0), low=f"{100 * r['low']:.0f}",
-            high=f"{100 * r['high']:.0f}",
-        ) if ended else strings.FUNNEL_NONE  # fmt: skip
+        note = (
+            strings.FUNNEL_YIELD.format(
+                n=count(r["succeeded"]),
+                rate=percent(r["yield"], 0),
+                low=f"{100 * r['low']:.0f}",
+                high=f"{100 * r['high']:.0f}",
+            )
+            if ended
+            else strings.FUNNEL_NONE
+        )
         found.append(
             {
                 "label": strings.ATTEMPT.format(number=r["attempt"]),

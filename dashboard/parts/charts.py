@@ -55,23 +55,35 @@ def base(p: dict[str, Any]) -> dict[str, Any]:
         "textStyle": {"fontFamily": "Inter"},
         "grid": {"left": 8, "right": 14, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {
-            "top": 0, "right": 0, "icon": "roundRect", "itemWidth": 9, "itemHeight": 9, "itemGap": 14,
+            "top": 0,
+            "right": 0,
+            "icon": "roundRect",
+            "itemWidth": 9,
+            "itemHeight": 9,
+            "itemGap": 14,
             "textStyle": {"color": p["mute"], "fontSize": 12},
         },
         "tooltip": {
-            "trigger": "axis", "confine": True,
+            "trigger": "axis",
+            "confine": True,
             "axisPointer": {"type": "line", "lineStyle": {"color": p["mute"], "width": 1, "type": "dashed"}},
         },
         "xAxis": {
-            "type": "time", "axisLine": {"lineStyle": {"color": p["grid"]}}, "axisTick": {"show": False},
-            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True}, "splitLine": {"show": False},
+            "type": "time",
+            "axisLine": {"lineStyle": {"color": p["grid"]}},
+            "axisTick": {"show": False},
+            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True},
+            "splitLine": {"show": False},
         },
         "yAxis": {
-            "type": "value", "minInterval": 1, "splitNumber": 4,
-            "axisLabel": {"color": p["mute"], "fontSize": 11}, "splitLine": {"lineStyle": {"color": p["grid"]}},
+            "type": "value",
+            "minInterval": 1,
+            "splitNumber": 4,
+            "axisLabel": {"color": p["mute"], "fontSize": 11},
+            "splitLine": {"lineStyle": {"color": p["grid"]}},
         },
         "useUTC": True,
-    }  # fmt: skip
+    }
 
 
 def outcomes(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
@@ -83,13 +95,16 @@ def outcomes(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     source = frame.select(at=pl.col("bucket_ns") // 1_000_000, **{OUTCOMES[name]: pl.col(name) for name in shown})
     series = [
         {
-            "type": "bar", "name": OUTCOMES[name], "stack": "runs", "barCategoryGap": "8%",
+            "type": "bar",
+            "name": OUTCOMES[name],
+            "stack": "runs",
+            "barCategoryGap": "8%",
             "itemStyle": {"color": p[name], "opacity": 0.7 if name == "first_try" else 0.95},
             "encode": {"x": "at", "y": OUTCOMES[name]},
             "emphasis": {"disabled": True},
         }
         for name in shown
-    ]  # fmt: skip
+    ]
     return {**base(p), "dataset": {"source": source.to_dicts()}, "series": series}
 
 
@@ -116,23 +131,37 @@ def heatmap(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
         "tooltip": {"trigger": "item", "confine": True},
         "grid": {"left": 6, "right": 10, "top": 6, "bottom": 34, "containLabel": True},
         "xAxis": {
-            "type": "category", "data": [labels[ns] for ns in hours],
-            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True}, **axis,
+            "type": "category",
+            "data": [labels[ns] for ns in hours],
+            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True},
+            **axis,
         },
         "yAxis": {
-            "type": "category", "data": ranked,
-            "axisLabel": {"color": p["mute"], "fontSize": 11.5, "width": 150, "overflow": "truncate"}, **axis,
+            "type": "category",
+            "data": ranked,
+            "axisLabel": {"color": p["mute"], "fontSize": 11.5, "width": 150, "overflow": "truncate"},
+            **axis,
         },
         "visualMap": {
-            "type": "continuous", "min": 0, "max": 25, "dimension": 2, "orient": "horizontal", "right": 8, "bottom": 0,
-            "itemHeight": 90, "itemWidth": 9, "text": ["25 % and more", "0 %"],
-            "textStyle": {"color": p["mute"], "fontSize": 11}, "inRange": {"color": p["heat"]},
+            "type": "continuous",
+            "min": 0,
+            "max": 25,
+            "dimension": 2,
+            "orient": "horizontal",
+            "right": 8,
+            "bottom": 0,
+            "itemHeight": 90,
+            "itemWidth": 9,
+            "text": ["25 % and more", "0 %"],
+            "textStyle": {"color": p["mute"], "fontSize": 11},
+            "inRange": {"color": p["heat"]},
         },
         "dataset": {"source": [["hour", "task", "% failed or retried", "runs"], *cells]},
         "series": [
             {
-                "type": "heatmap", "encode": {"x": "hour", "y": "task", "value": "% failed or retried"},
+                "type": "heatmap",
+                "encode": {"x": "hour", "y": "task", "value": "% failed or retried"},
                 "itemStyle": {"borderColor": p["cell"], "borderWidth": 2, "borderRadius": 3},
             }
         ],
-    }  # fmt: skip
+    }

@@ -48,14 +48,18 @@ def figure(label: str, row: Row | None) -> Figure:
     unit, n = row["unit"], strings.OF.format(n=count(row["n"]))
     match unit:
         case "share":
-            detail = strings.BY_TIME if row["low"] is None else strings.CI.format(
-                low=f"{100 * row['low']:.1f}", high=percent(row["high"]), n=count(row["n"])
-            )  # fmt: skip
+            detail = (
+                strings.BY_TIME
+                if row["low"] is None
+                else strings.CI.format(low=f"{100 * row['low']:.1f}", high=percent(row["high"]), n=count(row["n"]))
+            )
             return Figure(label, percent(row["value"]), detail, row["provenance"])
         case "ns":
-            detail = n if row["low"] is None or row["high"] is None else strings.CI.format(
-                low=duration(row["low"]), high=duration(row["high"]), n=count(row["n"])
-            )  # fmt: skip
+            detail = (
+                n
+                if row["low"] is None or row["high"] is None
+                else strings.CI.format(low=duration(row["low"]), high=duration(row["high"]), n=count(row["n"]))
+            )
             return Figure(label, duration(row["value"]), detail, row["provenance"])
         case _:
             return Figure(label, f"{row['value']:,.0f}", row["note"] or unit.replace("_", " "), row["provenance"])

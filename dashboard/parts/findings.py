@@ -124,11 +124,17 @@ def of_rule(found: list[Finding]) -> pl.DataFrame:
             "Since version": [text(f["since_version"]) for f in found],
         },
         schema={
-            "Task": pl.String, "State": pl.List(pl.String), "Operation": pl.String, "Key": pl.String,
-            "Records": pl.Int64, "Runs affected": pl.Float64, "First seen": pl.Datetime("ms"),
-            "Last seen": pl.Datetime("ms"), "Since version": pl.String,
+            "Task": pl.String,
+            "State": pl.List(pl.String),
+            "Operation": pl.String,
+            "Key": pl.String,
+            "Records": pl.Int64,
+            "Runs affected": pl.Float64,
+            "First seen": pl.Datetime("ms"),
+            "Last seen": pl.Datetime("ms"),
+            "Since version": pl.String,
         },
-    )  # fmt: skip
+    )
 
 
 def of_run(found: list[Finding]) -> pl.DataFrame:

@@ -35,45 +35,87 @@ def ribbon(frame: pl.DataFrame, buckets: list[int], p: dict[str, Any]) -> dict[s
         "tooltip": {"trigger": "item", "confine": True},
         "grid": {"left": 6, "right": 10, "top": 6, "bottom": 34, "containLabel": True},
         "xAxis": {
-            "type": "category", "data": list(labels.values()),
-            "axisLabel": {"color": p["mute"], "fontSize": 11, "hideOverlap": True, "alignMinLabel": "left",
-                          "alignMaxLabel": "right"}, **axis,
+            "type": "category",
+            "data": list(labels.values()),
+            "axisLabel": {
+                "color": p["mute"],
+                "fontSize": 11,
+                "hideOverlap": True,
+                "alignMinLabel": "left",
+                "alignMaxLabel": "right",
+            },
+            **axis,
         },
         "yAxis": {
-            "type": "category", "data": [visible(label) for label in ranked["label"].to_list()],
-            "axisLabel": {"color": p["mute"], "fontSize": 11.5, "width": 150, "overflow": "truncate"}, **axis,
+            "type": "category",
+            "data": [visible(label) for label in ranked["label"].to_list()],
+            "axisLabel": {"color": p["mute"], "fontSize": 11.5, "width": 150, "overflow": "truncate"},
+            **axis,
         },
         "visualMap": {
-            "type": "continuous", "min": 0, "max": 100, "dimension": 2, "orient": "horizontal", "right": 8,
-            "bottom": 0, "itemHeight": 90, "itemWidth": 9, "text": ["at limit", "idle"],
-            "textStyle": {"color": p["mute"], "fontSize": 11}, "inRange": {"color": p["load"]},
+            "type": "continuous",
+            "min": 0,
+            "max": 100,
+            "dimension": 2,
+            "orient": "horizontal",
+            "right": 8,
+            "bottom": 0,
+            "itemHeight": 90,
+            "itemWidth": 9,
+            "text": ["at limit", "idle"],
+            "textStyle": {"color": p["mute"], "fontSize": 11},
+            "inRange": {"color": p["load"]},
         },
         "dataset": {"source": [["time", "queue", "% of the limit", "slots held", "limit"], *cells]},
         "series": [
             {
                 "type": "heatmap",
-                "encode": {"x": "time", "y": "queue", "value": "% of the limit",
-                           "tooltip": ["% of the limit", "slots held", "limit"]},
+                "encode": {
+                    "x": "time",
+                    "y": "queue",
+                    "value": "% of the limit",
+                    "tooltip": ["% of the limit", "slots held", "limit"],
+                },
                 "itemStyle": {"borderColor": p["cell"], "borderWidth": 1, "borderRadius": 2},
             }
         ],
-    }  # fmt: skip
+    }
 
 
 def levels(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return slots held per bucket, average and most, against the limit; bucket_ns, mean, peak, limit."""
-    source = frame.select(at=pl.col("bucket_ns") // 1_000_000, peak="peak", average=pl.col("mean").round(3),
-                          limit="limit")  # fmt: skip
+    source = frame.select(
+        at=pl.col("bucket_ns") // 1_000_000, peak="peak", average=pl.col("mean").round(3), limit="limit"
+    )
     line = {"type": "line", "step": "end", "symbol": "none", "emphasis": {"disabled": True}}
     series = [
-        {**line, "name": "peak", "encode": {"x": "at", "y": "peak"}, "lineStyle": {"width": 0},
-         "itemStyle": {"color": p["stopped"]}, "areaStyle": {"opacity": 0.3}},
-        {**line, "name": "average", "encode": {"x": "at", "y": "average"}, "lineStyle": {"width": 2},
-         "itemStyle": {"color": p["primary"]}, "areaStyle": {"opacity": 0.15}},
-    ]  # fmt: skip
+        {
+            **line,
+            "name": "peak",
+            "encode": {"x": "at", "y": "peak"},
+            "lineStyle": {"width": 0},
+            "itemStyle": {"color": p["stopped"]},
+            "areaStyle": {"opacity": 0.3},
+        },
+        {
+            **line,
+            "name": "average",
+            "encode": {"x": "at", "y": "average"},
+            "lineStyle": {"width": 2},
+            "itemStyle": {"color": p["primary"]},
+            "areaStyle": {"opacity": 0.15},
+        },
+    ]
     if frame["limit"].drop_nulls().len():
-        series.append({**line, "name": "limit", "encode": {"x": "at", "y": "limit"},
-                       "itemStyle": {"color": p["failed"]}, "lineStyle": {"width": 1.5, "type": "dashed"}})  # fmt: skip
+        series.append(
+            {
+                **line,
+                "name": "limit",
+                "encode": {"x": "at", "y": "limit"},
+                "itemStyle": {"color": p["failed"]},
+                "lineStyle": {"width": 1.5, "type": "dashed"},
+            }
+        )
     found = base(p)
     top = max(float(frame[c].max() or 0) for c in ("peak", "limit"))  # type: ignore[arg-type]
     # Room above, so that a line at the limit is no edge of the chart.
@@ -89,11 +131,13 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
     bars = [
         {
             "value": round(100 * ns / total, 2),
-            "itemStyle": {"color": p["recovered"] if full is not None and level >= full else p["primary"],
-                          "borderRadius": [3, 3, 0, 0]},
+            "itemStyle": {
+                "color": p["recovered"] if full is not None and level >= full else p["primary"],
+                "borderRadius": [3, 3, 0, 0],
+            },
         }
         for level, ns in rows.select("level", "ns").iter_rows()
-    ]  # fmt: skip
+    ]
     found = base(p)
     return {
         **found,
@@ -101,15 +145,23 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
         "grid": {**found["grid"], "top": 14, "bottom": 26},
         "tooltip": {"trigger": "item", "confine": True, "valueFormatter": "%.2f %%"},
         "xAxis": {
-            "type": "category", "data": [str(level) for level in rows["level"].to_list()], "name": "busy slots",
-            "nameLocation": "middle", "nameGap": 26, "nameTextStyle": {"color": p["mute"], "fontSize": 11},
-            "axisTick": {"show": False}, "axisLine": {"lineStyle": {"color": p["grid"]}},
+            "type": "category",
+            "data": [str(level) for level in rows["level"].to_list()],
+            "name": "busy slots",
+            "nameLocation": "middle",
+            "nameGap": 26,
+            "nameTextStyle": {"color": p["mute"], "fontSize": 11},
+            "axisTick": {"show": False},
+            "axisLine": {"lineStyle": {"color": p["grid"]}},
             "axisLabel": {"color": p["mute"], "fontSize": 11},
         },
-        "yAxis": {**found["yAxis"], "minInterval": 0,
-                  "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} %"}},
+        "yAxis": {
+            **found["yAxis"],
+            "minInterval": 0,
+            "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} %"},
+        },
         "series": [{"type": "bar", "name": "share of time", "data": bars, "barCategoryGap": "18%"}],
-    }  # fmt: skip
+    }
 
 
 def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
@@ -123,14 +175,22 @@ def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     )
     series = [
         {
-            "type": "line", "name": name, "symbol": "circle", "symbolSize": dot(source[name]),
+            "type": "line",
+            "name": name,
+            "symbol": "circle",
+            "symbolSize": dot(source[name]),
             "encode": {"x": "at", "y": name},
-            "itemStyle": {"color": color}, "lineStyle": {"width": 2 if name == "p50" else 1.5},
-            "emphasis": {"disabled": True}, "tooltip": {"valueFormatter": f"%.3f {unit}"},
+            "itemStyle": {"color": color},
+            "lineStyle": {"width": 2 if name == "p50" else 1.5},
+            "emphasis": {"disabled": True},
+            "tooltip": {"valueFormatter": f"%.3f {unit}"},
         }
         for name, color in (("p50", p["primary"]), ("p95", p["recovered"]))
-    ]  # fmt: skip
+    ]
     found = base(p)
-    found["yAxis"] = {**found["yAxis"], "minInterval": 0,
-                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"}}  # fmt: skip
+    found["yAxis"] = {
+        **found["yAxis"],
+        "minInterval": 0,
+        "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
+    }
     return {**found, "dataset": {"source": source.to_dicts()}, "series": series}

@@ -9,9 +9,13 @@ from dashboard import strings
 from dashboard.parts.text import visible
 
 STATISTIC = {
-    "saturation": "share", "time_at_limit": "share", "throttled": "share", "backlog": "count", "drain_time": "mean",
+    "saturation": "share",
+    "time_at_limit": "share",
+    "throttled": "share",
+    "backlog": "count",
+    "drain_time": "mean",
     "needed_limit": "count",
-}  # fmt: skip
+}
 """Which statistic of a measure the page shows."""
 HOLDER_COLUMNS = {
     "Task": column.TextColumn(width=170),

@@ -14,8 +14,14 @@ from dashboard.parts.text import visible
 Record = dict[str, Any]
 
 LEVELS = {
-    "TRACE": "gray", "DEBUG": "gray", "INFO": "blue", "WARN": "orange", "ERROR": "red", "FATAL": "red", "?": "gray",
-}  # fmt: skip
+    "TRACE": "gray",
+    "DEBUG": "gray",
+    "INFO": "blue",
+    "WARN": "orange",
+    "ERROR": "red",
+    "FATAL": "red",
+    "?": "gray",
+}
 SPAN_STATUS = {"ok": "green", "error": "red", "unset": "gray", "?": "gray"}
 _SLACK_NS = 1_000_000
 """Clocks write milliseconds: a log of the first or last moment of a bar may lie this far outside."""
@@ -55,10 +61,13 @@ def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
             "Attributes": [_brief(r) for r in logs],
         },
         schema={
-            "Offset": pl.Float64, "Level": pl.List(pl.String), "Attempt": pl.Int64, "Message": pl.String,
+            "Offset": pl.Float64,
+            "Level": pl.List(pl.String),
+            "Attempt": pl.Int64,
+            "Message": pl.String,
             "Attributes": pl.String,
         },
-    )  # fmt: skip
+    )
 
 
 def span_rows(spans: list[Record], zero_ns: int) -> pl.DataFrame:
@@ -74,10 +83,14 @@ def span_rows(spans: list[Record], zero_ns: int) -> pl.DataFrame:
             "Duration": [None if r["duration_ns"] is None else r["duration_ns"] / 1e6 for r in spans],
         },
         schema={
-            "Offset": pl.Float64, "Status": pl.List(pl.String), "Attempt": pl.Int64, "Name": pl.String,
-            "Type": pl.String, "Duration": pl.Float64,
+            "Offset": pl.Float64,
+            "Status": pl.List(pl.String),
+            "Attempt": pl.Int64,
+            "Name": pl.String,
+            "Type": pl.String,
+            "Duration": pl.Float64,
         },
-    )  # fmt: skip
+    )
 
 
 def level_column() -> Any:

@@ -25,10 +25,14 @@ def anomaly_columns() -> dict[str, Any]:
     """Return the column configuration of the table of anomalies."""
     text = st.column_config.TextColumn
     return {
-        "State": state_column(), "What": text(width=325), "Check of": text(width=135), "When": text(width=245),
-        "Observed": text(width=80, alignment="right"), "Expected": text(width=80, alignment="right"),
+        "State": state_column(),
+        "What": text(width=325),
+        "Check of": text(width=135),
+        "When": text(width=245),
+        "Observed": text(width=80, alignment="right"),
+        "Expected": text(width=80, alignment="right"),
         "Beyond": text(width=75, alignment="right", help=strings.BEYOND),
-    }  # fmt: skip
+    }
 
 
 def anomalies(found: Sequence[tuple[Anomaly, str]], zone: str) -> pl.DataFrame:
@@ -117,8 +121,11 @@ def checked_columns() -> dict[str, Any]:
     """Return the column configuration of the table of checks."""
     number = st.column_config.NumberColumn(format="localized", width=75)
     text = st.column_config.TextColumn
-    return {"Check of": text(width=190), **dict.fromkeys(("Series", "Assessed", "Too little", "Tests"), number),
-            "Not assessed": text(width=190)}  # fmt: skip
+    return {
+        "Check of": text(width=190),
+        **dict.fromkeys(("Series", "Assessed", "Too little", "Tests"), number),
+        "Not assessed": text(width=190),
+    }
 
 
 def checked(report: Report) -> pl.DataFrame:

@@ -121,11 +121,16 @@ def bars(found: dict[str, Any]) -> list[Bar]:
         tone = _TONES.get(a["status"], "vague")
         rows.append(
             _bar(
-                f"a{a['number']}", f"attempt {a['number']}", a["started_ns"], end, tone, a["status"],
+                f"a{a['number']}",
+                f"attempt {a['number']}",
+                a["started_ns"],
+                end,
+                tone,
+                a["status"],
                 a["ended_source"] if a["ended_ns"] is not None else a["status_source"],
                 is_open=a["ended_ns"] is None,
             )
-        )  # fmt: skip
+        )
         rows += _inner(found, a["number"], end)
         if i + 1 < len(attempts) and a["ended_ns"] is not None:
             following = attempts[i + 1]

@@ -37,29 +37,46 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
     colors = {"p50": p["primary"], "p95": p["recovered"], "p99": p["failed"]}
     lines: list[dict[str, Any]] = [
         {
-            "type": "line", "name": name, "symbol": "circle", "symbolSize": dot(source[name]), "showSymbol": True,
+            "type": "line",
+            "name": name,
+            "symbol": "circle",
+            "symbolSize": dot(source[name]),
+            "showSymbol": True,
             "z": 3,
-            "encode": {"x": "at", "y": name}, "itemStyle": {"color": color},
+            "encode": {"x": "at", "y": name},
+            "itemStyle": {"color": color},
             "tooltip": {"valueFormatter": f"%.3f {unit}"},
             "lineStyle": {"width": 2 if name == "p50" else 1.5, "type": "dashed" if name == "p99" else "solid"},
             "emphasis": {"disabled": True},
         }
         for name, color in colors.items()
-    ]  # fmt: skip
+    ]
     lines[0]["markLine"] = _markers(versions, p)
     bands = [
         {
-            "type": "line", "name": name, "stack": "band", "symbol": "none", "silent": True, "z": 1,
-            "encode": {"x": "at", "y": name, "tooltip": []}, "lineStyle": {"width": 0},
-            "itemStyle": {"color": p["primary"]}, "areaStyle": {"opacity": opacity}, "emphasis": {"disabled": True},
+            "type": "line",
+            "name": name,
+            "stack": "band",
+            "symbol": "none",
+            "silent": True,
+            "z": 1,
+            "encode": {"x": "at", "y": name, "tooltip": []},
+            "lineStyle": {"width": 0},
+            "itemStyle": {"color": p["primary"]},
+            "areaStyle": {"opacity": opacity},
+            "emphasis": {"disabled": True},
             "tooltip": {"show": False},
         }
         for name, opacity in (("floor", 0.0), ("to_p95", 0.13), ("to_p99", 0.06))
-    ]  # fmt: skip
+    ]
     found = base(p)
     found["legend"] = {**found["legend"], "data": [name for name in colors if source[name].count()]}
-    found["yAxis"] = {**found["yAxis"], "minInterval": 0, "min": 0,
-                      "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"}}  # fmt: skip
+    found["yAxis"] = {
+        **found["yAxis"],
+        "minInterval": 0,
+        "min": 0,
+        "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
+    }
     return {**found, "dataset": {"source": source.to_dicts()}, "series": [*lines, *bands]}
 
 
@@ -67,11 +84,13 @@ def _markers(versions: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return vertical lines where a version is first seen; its name is data, never part of a template."""
     new = versions.filter(~pl.col("is_older")).head(MOST_VERSIONS)
     return {
-        "silent": True, "symbol": "none", "animation": False,
+        "silent": True,
+        "symbol": "none",
+        "animation": False,
         "lineStyle": {"color": p["mute"], "type": "dashed", "width": 1},
         "label": {"formatter": "{b}", "color": p["mute"], "fontSize": 11, "position": "end"},
         "data": [
             {"name": visible(row["version"])[:24], "xAxis": row["first_ns"] // 1_000_000}
             for row in new.iter_rows(named=True)
         ],
-    }  # fmt: skip
+    }

@@ -9,10 +9,14 @@ from dashboard import strings
 from dashboard.parts.text import percent, visible
 
 _NUMBERS = {
-    "runs": ("starts", "count"), "failed": ("run_failure_rate", "share"), "retried": ("run_retry_rate", "share"),
-    "p50": ("execution", "p50"), "p95": ("execution", "p95"), "wait": ("queue_wait", "p95"),
+    "runs": ("starts", "count"),
+    "failed": ("run_failure_rate", "share"),
+    "retried": ("run_retry_rate", "share"),
+    "p50": ("execution", "p50"),
+    "p95": ("execution", "p95"),
+    "wait": ("queue_wait", "p95"),
     "wasted": ("wasted_time", "total"),
-}  # fmt: skip
+}
 TASK_COLUMNS = {
     "Task": column.TextColumn(width=150, pinned=True),
     "Runs": column.NumberColumn(format="localized", width=75),
@@ -122,9 +126,16 @@ def steps(calls: pl.DataFrame) -> pl.DataFrame:
         durations.group_by("operation", "phase", "called_service")
         .agg(n=statistic("count"), p50=statistic("p50"), p95=statistic("p95"))
         .join(failing, on="called_service", how="left")
-        .sort("p95", "p50", "operation", "phase", "called_service", descending=[True, True, False, False, False],
-              nulls_last=True)
-    )  # fmt: skip
+        .sort(
+            "p95",
+            "p50",
+            "operation",
+            "phase",
+            "called_service",
+            descending=[True, True, False, False, False],
+            nulls_last=True,
+        )
+    )
     return pl.DataFrame(
         [
             {
@@ -137,9 +148,15 @@ def steps(calls: pl.DataFrame) -> pl.DataFrame:
             }
             for r in rows.iter_rows(named=True)
         ],
-        schema={"Step": pl.String, "Count": pl.Int64, "p50": pl.Float64, "p95": pl.Float64, "Failed": pl.Float64,
-                "95 % interval": pl.String},
-    )  # fmt: skip
+        schema={
+            "Step": pl.String,
+            "Count": pl.Int64,
+            "p50": pl.Float64,
+            "p95": pl.Float64,
+            "Failed": pl.Float64,
+            "95 % interval": pl.String,
+        },
+    )
 
 
 def _step(operation: str | None, phase: str | None, service: str | None) -> str:

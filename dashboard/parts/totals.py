@@ -54,12 +54,31 @@ def kpis(
     """
     against = strings.AGAINST.format(span=span)
 
-    def card(name: str, value: float | None, value_then: float | None, shown: str, *, source: str, points: bool,
-             up_is: str, series: list[float | None]) -> Kpi:  # fmt: skip
+    def card(
+        name: str,
+        value: float | None,
+        value_then: float | None,
+        shown: str,
+        *,
+        source: str,
+        points: bool,
+        up_is: str,
+        series: list[float | None],
+    ) -> Kpi:
         change, tone = changed(value, value_then, points=points, up_is=up_is)
         label, definition = strings.KPIS[name]
-        return Kpi(name, label, shown, value, definition, source if value is not None else "unknown", change,
-                   against if change else strings.NO_BEFORE, tone, series)  # fmt: skip
+        return Kpi(
+            name,
+            label,
+            shown,
+            value,
+            definition,
+            source if value is not None else "unknown",
+            change,
+            against if change else strings.NO_BEFORE,
+            tone,
+            series,
+        )
 
     trend = coarse(buckets)
 
@@ -74,19 +93,58 @@ def kpis(
 
     took = enough(now, "took")
     return [
-        card("runs", now["runs"], then["runs"] or None, count(now["runs"]), source="measured", points=False,
-             up_is="neutral", series=trend["runs"].to_list()),
-        card("success", success(now), success(then), percent(success(now)), source="derived", points=True,
-             up_is="good", series=rates("completed", "ended")),
-        card("retry", share(now["retried"], now["counted"]), share(then["retried"], then["counted"]),
-             percent(share(now["retried"], now["counted"])), source="derived", points=True, up_is="bad",
-             series=rates("retried", "counted")),
-        card("p95", took, enough(then, "took"), duration(took), points=False, up_is="bad",
-             source=provenance.overall(now["took_measured"], now["took_n"]), series=trend["took_p95_ns"].to_list()),
-        card("at_limit", full[0].share, full[1].share, percent(full[0].share), source="derived", points=True,
-             up_is="bad", series=full[0].series),
+        card(
+            "runs",
+            now["runs"],
+            then["runs"] or None,
+            count(now["runs"]),
+            source="measured",
+            points=False,
+            up_is="neutral",
+            series=trend["runs"].to_list(),
+        ),
+        card(
+            "success",
+            success(now),
+            success(then),
+            percent(success(now)),
+            source="derived",
+            points=True,
+            up_is="good",
+            series=rates("completed", "ended"),
+        ),
+        card(
+            "retry",
+            share(now["retried"], now["counted"]),
+            share(then["retried"], then["counted"]),
+            percent(share(now["retried"], now["counted"])),
+            source="derived",
+            points=True,
+            up_is="bad",
+            series=rates("retried", "counted"),
+        ),
+        card(
+            "p95",
+            took,
+            enough(then, "took"),
+            duration(took),
+            points=False,
+            up_is="bad",
+            source=provenance.overall(now["took_measured"], now["took_n"]),
+            series=trend["took_p95_ns"].to_list(),
+        ),
+        card(
+            "at_limit",
+            full[0].share,
+            full[1].share,
+            percent(full[0].share),
+            source="derived",
+            points=True,
+            up_is="bad",
+            series=full[0].series,
+        ),
         violations(broken),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True)
@@ -103,8 +161,18 @@ def violations(broken: Broken) -> Kpi:
     label, definition = strings.KPIS["violations"]
     change = f"{count(broken.new)} new" if broken.new else ""
     against = strings.NEW_SINCE if broken.new else strings.NOTHING_NEW
-    return Kpi("violations", label, count(broken.records), broken.records, definition, "derived", change, against,
-               "bad" if broken.new else "flat", broken.per_day)  # fmt: skip
+    return Kpi(
+        "violations",
+        label,
+        count(broken.records),
+        broken.records,
+        definition,
+        "derived",
+        change,
+        against,
+        "bad" if broken.new else "flat",
+        broken.per_day,
+    )
 
 
 def changed(now: float | None, then: float | None, *, points: bool, up_is: str) -> tuple[str, str]:

@@ -34,11 +34,16 @@ def _writer(status: dict[str, Any]) -> list[Item]:
 def _jobs(status: dict[str, Any]) -> list[Item]:
     return [
         Item(
-            "sync_problem", "red", strings.JOB_FAILS.format(job=safe(job)),
-            strings.JOB_FAILS_DETAIL.format(reason=safe(str(why), LONGEST)), (-4, place), "", {},
+            "sync_problem",
+            "red",
+            strings.JOB_FAILS.format(job=safe(job)),
+            strings.JOB_FAILS_DETAIL.format(reason=safe(str(why), LONGEST)),
+            (-4, place),
+            "",
+            {},
         )
         for place, (job, why) in enumerate((status.get("failing_jobs") or {}).items())
-    ]  # fmt: skip
+    ]
 
 
 def _set_aside(status: dict[str, Any]) -> list[Item]:

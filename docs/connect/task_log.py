@@ -71,9 +71,13 @@ class TaskLog:
         """*more*: what else every record should carry, such as `queue` or `parent_run_id`."""
         self._logger = provider.get_logger("tasks")
         self._always = {
-            "correlation_id": correlation_id, "request_id": request_id, "run_id": run_id,
-            "task_id": task_id, "attempt": attempt, **more,
-        }  # fmt: skip
+            "correlation_id": correlation_id,
+            "request_id": request_id,
+            "run_id": run_id,
+            "task_id": task_id,
+            "attempt": attempt,
+            **more,
+        }
 
     def write(self, message: str, fields: dict[str, Value], *, failed: bool = False) -> None:
         """Write one record now."""

@@ -81,12 +81,19 @@ def _synthetic() -> list[Truth]:
         told = [json.loads(line) for line in lines]
     return [
         Truth(
-            t["run_id"], t["task"], t["queue"], False, t["status"] != "open", t["status"] == "open",
-            None if t["status"] == "open" else t["status"] == "completed", t["attempts"][0]["queued_ns"],
-            t["status"], t["attempts"],
+            t["run_id"],
+            t["task"],
+            t["queue"],
+            False,
+            t["status"] != "open",
+            t["status"] == "open",
+            None if t["status"] == "open" else t["status"] == "completed",
+            t["attempts"][0]["queued_ns"],
+            t["status"],
+            t["attempts"],
         )
         for t in told
-    ]  # fmt: skip
+    ]
 
 
 def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
@@ -97,9 +104,15 @@ def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
     shown = {"COMPLETED_SUCCESSFULLY", "COMPLETED_WITH_ERRORS", "CANCELED"} if spans else {"COMPLETED_SUCCESSFULLY"}
     return [
         Truth(
-            t["runId"], t["task"], t["queue"], t["isTest"], t["status"] in shown and t["runId"] not in silent, False,
+            t["runId"],
+            t["task"],
+            t["queue"],
+            t["isTest"],
+            t["status"] in shown and t["runId"] not in silent,
+            False,
             {"COMPLETED_SUCCESSFULLY": True, "COMPLETED_WITH_ERRORS": False}.get(t["status"]),
-            _ns(t["createdAt"]), t["status"],
+            _ns(t["createdAt"]),
+            t["status"],
             [
                 {"number": a["number"], "started_ns": _ns(a["startedAt"]), "ended_ns": _ns(a["endedAt"]), "ok": a["ok"]}
                 for a in t["attempts"]
@@ -107,7 +120,7 @@ def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
         )
         for t in told
         if t["runId"] not in silent
-    ]  # fmt: skip
+    ]
 
 
 def _ns(iso: str) -> int:
@@ -299,13 +312,23 @@ def table(both: Both) -> str:
             f"| {_show(coverage)} |"
         )
     for what, of in (
-        ("end of attempts, largest distance, ms", [abs(o["ended_ns"] - a["ended_ns"]) for _, a, o in beside
-                                                   if a["ended_ns"] and o["ended_source"] in ("measured", "derived")]),
-        ("start of attempts that tell it, largest distance, ms", [abs(taken(o) - a["started_ns"]) for _, a, o in beside
-                                                                  if is_told(both, o)]),
-        ("start of attempts that do not, largest distance, ms", [abs(taken(o) - a["started_ns"]) for _, a, o in beside
-                                                                 if not is_told(both, o)]),
-    ):  # fmt: skip
+        (
+            "end of attempts, largest distance, ms",
+            [
+                abs(o["ended_ns"] - a["ended_ns"])
+                for _, a, o in beside
+                if a["ended_ns"] and o["ended_source"] in ("measured", "derived")
+            ],
+        ),
+        (
+            "start of attempts that tell it, largest distance, ms",
+            [abs(taken(o) - a["started_ns"]) for _, a, o in beside if is_told(both, o)],
+        ),
+        (
+            "start of attempts that do not, largest distance, ms",
+            [abs(taken(o) - a["started_ns"]) for _, a, o in beside if not is_told(both, o)],
+        ),
+    ):
         if of:
             lines.append(f"| {what} | 0 | {max(of) / MS:.3f} | {len(of)} attempts |")
     for measure, pairs in durations_beside(both).items():

@@ -83,8 +83,12 @@ def make(dice: random.Random, n: int, span_ms: int) -> History:
 def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -> None:
     queue = dice.choice(["mail", "mail", "pay", None])
     about = {
-        "project": "default", "run_key": f"k{i}", "run_id": f"r{i}", "task_id": dice.choice(["a", "b"]), "queue": queue,
-    }  # fmt: skip
+        "project": "default",
+        "run_key": f"k{i}",
+        "run_id": f"r{i}",
+        "task_id": dice.choice(["a", "b"]),
+        "queue": queue,
+    }
     now = T0 + dice.randrange(0, span_ms) // grain * grain * MS
     first = now
     count = dice.choice([1, 1, 1, 2, 3, 4])
@@ -99,17 +103,25 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
         end = now + dice.choice([0, dice.randrange(1, 100_000), dice.randrange(1, 5_000_000)]) // grain * grain * MS
         wait = dice.choice([None, 0, 5_000 * MS])
         wall = end - now if ends else None
-        own.append({
-            **about, "number": number, "status": status, "status_source": dice.choice(SOURCES),
-            "started_ns": now, "started_source": dice.choice(SOURCES),
-            "ended_ns": end if ends else None, "ended_source": dice.choice(SOURCES) if ends else "unknown",
-            "dequeued_ns": dice.choice([None, None, now, now - dice.randrange(0, 5_000) * MS]),
-            "queue_wait_ns": dice.choice([None, 0, dice.randrange(0, 3_000) * MS]),
-            "wall_ns": wall, "wait_ns": wait,
-            "active_ns": None if wall is None or wait is None else max(0, wall - wait),
-            "cost_cents": dice.choice([None, 0.1, 0.25]),
-            "error_type": "Timeout" if status == "failed" else None,
-        })  # fmt: skip
+        own.append(
+            {
+                **about,
+                "number": number,
+                "status": status,
+                "status_source": dice.choice(SOURCES),
+                "started_ns": now,
+                "started_source": dice.choice(SOURCES),
+                "ended_ns": end if ends else None,
+                "ended_source": dice.choice(SOURCES) if ends else "unknown",
+                "dequeued_ns": dice.choice([None, None, now, now - dice.randrange(0, 5_000) * MS]),
+                "queue_wait_ns": dice.choice([None, 0, dice.randrange(0, 3_000) * MS]),
+                "wall_ns": wall,
+                "wait_ns": wait,
+                "active_ns": None if wall is None or wait is None else max(0, wall - wait),
+                "cost_cents": dice.choice([None, 0.1, 0.25]),
+                "error_type": "Timeout" if status == "failed" else None,
+            }
+        )
         _waits(told, dice, about, number, now, end)
         _phases(told, dice, about, number, now, end if ends else None, status)
         now = end + dice.choice([0, dice.randrange(0, 60_000)]) // grain * grain * MS
@@ -167,11 +179,16 @@ def _summary(
 def _waits(told: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int) -> None:
     for _ in range(dice.choice([0, 0, 1, 2])):
         begins = start + dice.randrange(0, max(1, (end - start) // MS)) * MS
-        told.waits.append({
-            **{k: about[k] for k in ("project", "run_key", "run_id")}, "attempt": number, "kind": "for",
-            "started_ns": begins, "ended_ns": dice.choice([None, begins, begins + dice.randrange(0, 90_000) * MS]),
-            "holds_slot": dice.choice([None, True, False]),
-        })  # fmt: skip
+        told.waits.append(
+            {
+                **{k: about[k] for k in ("project", "run_key", "run_id")},
+                "attempt": number,
+                "kind": "for",
+                "started_ns": begins,
+                "ended_ns": dice.choice([None, begins, begins + dice.randrange(0, 90_000) * MS]),
+                "holds_slot": dice.choice([None, True, False]),
+            }
+        )
 
 
 def _phases(
@@ -180,9 +197,16 @@ def _phases(
     told_end = end if end is not None and dice.random() < 0.9 else None
     for service in dice.choice([[], ["bank"], ["bank", "bank", "mailer"]]):
         begins = start + (0 if told_end is None else dice.randrange(0, (told_end - start) // MS + 1) * MS)
-        told.phases.append({
-            **{k: about[k] for k in ("project", "run_key", "run_id")}, "attempt": number, "operation": "order_pay",
-            "phase": "calling", "called_service": service, "started_ns": begins, "ended_ns": told_end,
-            "duration_ns": None if told_end is None else told_end - begins,
-            "outcome": "unknown" if told_end is None else "failed" if status == "failed" else "completed",
-        })  # fmt: skip
+        told.phases.append(
+            {
+                **{k: about[k] for k in ("project", "run_key", "run_id")},
+                "attempt": number,
+                "operation": "order_pay",
+                "phase": "calling",
+                "called_service": service,
+                "started_ns": begins,
+                "ended_ns": told_end,
+                "duration_ns": None if told_end is None else told_end - begins,
+                "outcome": "unknown" if told_end is None else "failed" if status == "failed" else "completed",
+            }
+        )

@@ -277,8 +277,14 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
     some = {"as_of_ns": told.as_of_ns, "horizons": 20 * 60_000 * MS}
     rates = retries.report(rows, by, **some).filter(pl.col("measure") == "run_failure_rate")
     same = throughput.failures(rows, by, **some).sort("task_id", nulls_last=True)
-    names = {"rate": "value", "n": "n", "low": "low", "high": "high", "coverage": "coverage",
-             "provenance": "provenance"}  # fmt: skip
+    names = {
+        "rate": "value",
+        "n": "n",
+        "low": "low",
+        "high": "high",
+        "coverage": "coverage",
+        "provenance": "provenance",
+    }
     for name, column in names.items():
         assert same[name].to_list() == rates[column].to_list()
     assert (same["immature"] + same["n"]).sum() <= rows["runs"].sum()
@@ -373,8 +379,17 @@ def test_a_tree_multiplies_the_attempts_of_its_generations() -> None:
         ("x", "top", None, 1),
     ):
         about = {"project": "default", "run_key": key, "run_id": key, "task_id": task}
-        runs.append({**about, "environment": "PRODUCTION", "parent_run_id": parent, "status": "completed",
-                     "status_source": "measured", "attempt_count_source": "measured", "started_ns": T0})  # fmt: skip
+        runs.append(
+            {
+                **about,
+                "environment": "PRODUCTION",
+                "parent_run_id": parent,
+                "status": "completed",
+                "status_source": "measured",
+                "attempt_count_source": "measured",
+                "started_ns": T0,
+            }
+        )
         attempts += [
             {**about, "number": k + 1, "status": "completed" if k + 1 == n else "failed", "started_ns": T0}
             for k in range(n)

@@ -23,9 +23,12 @@ QUEUES = [("mail", "PRODUCTION"), ("pay", "PRODUCTION"), ("mail", None)]
 
 def held_of(told: History) -> pl.DataFrame:
     found = slots.slots(
-        told.frame("runs"), told.frame("attempts"), told.frame("waits"),
-        as_of_ns=told.as_of_ns, lease_ns=LEASE_MS * MS,
-    ).collect()  # fmt: skip
+        told.frame("runs"),
+        told.frame("attempts"),
+        told.frame("waits"),
+        as_of_ns=told.as_of_ns,
+        lease_ns=LEASE_MS * MS,
+    ).collect()
     return found
 
 
@@ -108,11 +111,17 @@ def limit_rows(steps: list[tuple[tuple[str, str | None], int, int]]) -> pl.DataF
     return table(
         "queue_limits",
         [
-            {"project": "default", "queue": queue, "environment": environment, "from_ns": T0 + at * 100 * MS,
-             "limit": limit, "source": "settings"}
+            {
+                "project": "default",
+                "queue": queue,
+                "environment": environment,
+                "from_ns": T0 + at * 100 * MS,
+                "limit": limit,
+                "source": "settings",
+            }
             for (queue, environment), at, limit in steps
         ],
-    )  # fmt: skip
+    )
 
 
 def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list[int | None]:
@@ -131,9 +140,14 @@ def test_the_level_table_equals_a_count_in_every_millisecond(told: History, step
     """Level, limit and waiting are exact to the millisecond, and the rows of a bucket add up to its length."""
     rows = limit_rows(steps)
     found = levels.queue_levels(
-        held_of(told), waiting_of(told), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS,
+        held_of(told),
+        waiting_of(told),
+        rows,
+        from_ns=T0,
+        to_ns=T0 + WINDOW_MS * MS,
+        bucket_ns=BUCKET_MS * MS,
         queues=pl.DataFrame([("default", "pay", "PRODUCTION")], schema=slots.QUEUE, orient="row"),
-    )  # fmt: skip
+    )
     for queue, environment in QUEUES:
         own = found.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         if own.is_empty():
@@ -264,15 +278,46 @@ def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int
 
 def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environment() -> None:
     """Stated beats inferred, the queue's own environment beats all, and low confidence is no limit."""
-    rows = table("queue_limits", [
-        {"project": "default", "queue": "mail", "environment": "PRODUCTION", "from_ns": 5, "limit": 9,
-         "source": "inferred", "confidence": "high"},
-        {"project": "default", "queue": "mail", "environment": None, "from_ns": 0, "limit": 4, "source": "settings"},
-        {"project": "default", "queue": "pay", "environment": "PRODUCTION", "from_ns": 5, "limit": 2,
-         "source": "inferred", "confidence": "medium"},
-        {"project": "default", "queue": "pay", "environment": None, "from_ns": 5, "limit": 1,
-         "source": "inferred", "confidence": "low"},
-    ])  # fmt: skip
+    rows = table(
+        "queue_limits",
+        [
+            {
+                "project": "default",
+                "queue": "mail",
+                "environment": "PRODUCTION",
+                "from_ns": 5,
+                "limit": 9,
+                "source": "inferred",
+                "confidence": "high",
+            },
+            {
+                "project": "default",
+                "queue": "mail",
+                "environment": None,
+                "from_ns": 0,
+                "limit": 4,
+                "source": "settings",
+            },
+            {
+                "project": "default",
+                "queue": "pay",
+                "environment": "PRODUCTION",
+                "from_ns": 5,
+                "limit": 2,
+                "source": "inferred",
+                "confidence": "medium",
+            },
+            {
+                "project": "default",
+                "queue": "pay",
+                "environment": None,
+                "from_ns": 5,
+                "limit": 1,
+                "source": "inferred",
+                "confidence": "low",
+            },
+        ],
+    )
     queues = pl.DataFrame([("default", q, e) for q, e in QUEUES], schema=slots.QUEUE, orient="row")
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
         ("mail", "PRODUCTION", 4, "settings"),
@@ -286,9 +331,7 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     about = {"project": "default", "run_key": "k", "task_id": "a", "queue": "mail", "environment": "PRODUCTION"}
     told = History(T0 + 60_000 * MS)
     told.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
-    told.attempts = [
-        {**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}
-    ]  # fmt: skip
+    told.attempts = [{**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}]
     del told.attempts[0]["environment"]
     assert held_of(told).select("to_ns", "is_orphan").rows() == [(T0 + 20_000 * MS, True)]
     told.as_of_ns = T0 + 50_000 * MS
@@ -313,10 +356,12 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
     queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
-    waiting = pl.DataFrame([
-        {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
-        {**queue, "queued_ns": None, "is_assumed": True},
-    ])  # fmt: skip
+    waiting = pl.DataFrame(
+        [
+            {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
+            {**queue, "queued_ns": None, "is_assumed": True},
+        ]
+    )
 
     def drain(arrived: int, ended: int) -> tuple[Any, ...]:
         found = concurrency.backlog(

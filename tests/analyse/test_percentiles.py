@@ -202,10 +202,15 @@ def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: 
 
 
 bucket_rows = st.tuples(
-    st.sampled_from([None, "a", "b"]), st.sampled_from(["wait", "execution"]), st.sampled_from(["completed", "failed"]),
-    st.integers(-2, 30), st.integers(1, 60), st.integers(0, 10**12), st.sampled_from([0, 0, 1]),
+    st.sampled_from([None, "a", "b"]),
+    st.sampled_from(["wait", "execution"]),
+    st.sampled_from(["completed", "failed"]),
+    st.integers(-2, 30),
+    st.integers(1, 60),
+    st.integers(0, 10**12),
+    st.sampled_from([0, 0, 1]),
     st.sampled_from([0, 0, 0, 1]),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -213,9 +218,15 @@ bucket_rows = st.tuples(
 def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple[Any, ...]], outcomes: bool) -> None:
     """Buckets of many tasks, measures, outcomes and hours, in any order, give each group what it gets alone."""
     schema = {
-        "task_id": pl.String, "measure": pl.String, "outcome": pl.String, "ix": pl.Int32, "n": pl.Int64,
-        "total_ns": pl.Int64, "derived_n": pl.Int64, "inferred_n": pl.Int64,
-    }  # fmt: skip
+        "task_id": pl.String,
+        "measure": pl.String,
+        "outcome": pl.String,
+        "ix": pl.Int32,
+        "n": pl.Int64,
+        "total_ns": pl.Int64,
+        "derived_n": pl.Int64,
+        "inferred_n": pl.Int64,
+    }
     found = percentiles.estimate(pl.DataFrame(rows, schema=schema, orient="row"), ["task_id"], outcomes=outcomes)
     expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for task, measure in {row[:2] for row in rows}:

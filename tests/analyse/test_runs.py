@@ -218,11 +218,20 @@ def test_an_open_wait_makes_a_fresh_run_waiting() -> None:
 
 def _link(**extra: Any) -> pl.DataFrame:
     row = {
-        "project": "default", "run_key": "child", "run_id": "run_child", "dialect": "trigger_dev",
-        "environment": "PRODUCTION", "task_id": "extract-text", "parent_run_key": "p",
-        "parent_run_id": "run_parent", "root_run_id": "run_root", "source": "derived",
-        "started_ns": T0, "ended_ns": None, "waits": False,
-    }  # fmt: skip
+        "project": "default",
+        "run_key": "child",
+        "run_id": "run_child",
+        "dialect": "trigger_dev",
+        "environment": "PRODUCTION",
+        "task_id": "extract-text",
+        "parent_run_key": "p",
+        "parent_run_id": "run_parent",
+        "root_run_id": "run_root",
+        "source": "derived",
+        "started_ns": T0,
+        "ended_ns": None,
+        "waits": False,
+    }
     return pl.DataFrame([{**row, **extra}], schema=runs.LINKS)
 
 

@@ -21,10 +21,17 @@ NOW = T0 + 100_000 * SECOND
 def run(key: str, status: str, started: int, seen: int, **extra: Any) -> dict[str, Any]:
     """Return a row of runs; times in seconds after `T0`."""
     return {
-        "project": "default", "run_key": key, "run_id": key, "task_id": "mail", "environment": "PRODUCTION",
-        "status": status, "started_ns": T0 + started * SECOND, "last_seen_ns": T0 + seen * SECOND, "log_count": 3,
+        "project": "default",
+        "run_key": key,
+        "run_id": key,
+        "task_id": "mail",
+        "environment": "PRODUCTION",
+        "status": status,
+        "started_ns": T0 + started * SECOND,
+        "last_seen_ns": T0 + seen * SECOND,
+        "log_count": 3,
         **extra,
-    }  # fmt: skip
+    }
 
 
 def attempt(key: str, number: int, started: int, ended: int | None, status: str, **extra: Any) -> dict[str, Any]:
@@ -32,11 +39,19 @@ def attempt(key: str, number: int, started: int, ended: int | None, status: str,
     end = None if ended is None else T0 + ended * SECOND
     begin = T0 + started * SECOND
     return {
-        "project": "default", "run_key": key, "run_id": key, "task_id": "mail", "number": number, "status": status,
-        "started_ns": begin, "started_source": "measured", "ended_ns": end,
+        "project": "default",
+        "run_key": key,
+        "run_id": key,
+        "task_id": "mail",
+        "number": number,
+        "status": status,
+        "started_ns": begin,
+        "started_source": "measured",
+        "ended_ns": end,
         "ended_source": "unknown" if end is None else "measured",
-        "wall_ns": None if end is None else end - begin, **extra,
-    }  # fmt: skip
+        "wall_ns": None if end is None else end - begin,
+        **extra,
+    }
 
 
 def history(n: int = 100, seconds: int = 30) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -44,10 +59,17 @@ def history(n: int = 100, seconds: int = 30) -> tuple[list[dict[str, Any]], list
     runs = [run(f"h{i}", "completed", 0, seconds, ended_ns=T0 + seconds * SECOND) for i in range(n)]
     attempts = [attempt(f"h{i}", 1, 0, seconds, "completed") for i in range(n)]
     phases = [
-        {"project": "default", "run_key": f"h{i}", "attempt": 1, "operation": "mail_send", "phase": "calling",
-         "started_ns": T0 + seconds * SECOND // 2, "ended_ns": T0 + seconds * SECOND}
+        {
+            "project": "default",
+            "run_key": f"h{i}",
+            "attempt": 1,
+            "operation": "mail_send",
+            "phase": "calling",
+            "started_ns": T0 + seconds * SECOND // 2,
+            "ended_ns": T0 + seconds * SECOND,
+        }
         for i in range(n)
-    ]  # fmt: skip
+    ]
     return runs, attempts, phases
 
 
@@ -88,12 +110,15 @@ def test_waits_and_the_queue_are_not_work() -> None:
     """A run in a queue or a wait is not stuck, and waits that ended are taken off an attempt's time."""
     end = 100_000
     waited = attempt("waited", 1, end - 200, None, "running", wait_ns=190 * SECOND)
-    assert staged(
-        100,
-        (run("queued", "queued", end - 9000, end - 9000), attempt("other", 1, end - 9000, None, "running")),
-        (run("waiting", "waiting", end - 9000, end - 5), attempt("waiting", 1, end - 9000, None, "running")),
-        (run("waited", "running", end - 200, end - 5), waited),
-    ) == {}  # fmt: skip
+    assert (
+        staged(
+            100,
+            (run("queued", "queued", end - 9000, end - 9000), attempt("other", 1, end - 9000, None, "running")),
+            (run("waiting", "waiting", end - 9000, end - 5), attempt("waiting", 1, end - 9000, None, "running")),
+            (run("waited", "running", end - 200, end - 5), waited),
+        )
+        == {}
+    )
 
 
 def test_a_retry_starts_the_clock_again() -> None:
@@ -170,8 +195,13 @@ def _stage(
         return "lost", active
     is_long = None if long_ns is None else active > long_ns
     is_silent = None if quiet_ns is None else told.as_of_ns - row["last_seen_ns"] > quiet_ns
-    names = {(True, True): "stuck", (True, False): "long", (True, None): "long", (False, True): "silent",
-             (None, True): "silent"}  # fmt: skip
+    names = {
+        (True, True): "stuck",
+        (True, False): "long",
+        (True, None): "long",
+        (False, True): "silent",
+        (None, True): "silent",
+    }
     if (is_long, is_silent) in names:
         return names[is_long, is_silent], active
     return (None, active) if is_long is None else None
@@ -182,8 +212,14 @@ def _stage(
 def test_a_stage_follows_from_one_run_and_what_is_usual(told: History, dice: random.Random) -> None:
     """Lost, stuck, long, silent or nobody can tell: each run alone tells, and those that go as usual are not listed."""
     usual = _usual(dice)
-    schema = {"project": pl.String, "task_id": pl.String, "environment": pl.String, "n": pl.Int64,
-              "quiet_ns": pl.Int64, "long_ns": pl.Int64}  # fmt: skip
+    schema = {
+        "project": pl.String,
+        "task_id": pl.String,
+        "environment": pl.String,
+        "n": pl.Int64,
+        "quiet_ns": pl.Int64,
+        "long_ns": pl.Int64,
+    }
     rows = [("default", *key, 30, quiet, long) for key, (long, quiet) in usual.items()]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     found = stuck.stages(told.frame("runs"), told.frame("attempts"), frame, as_of_ns=told.as_of_ns)

@@ -78,16 +78,18 @@ class Outcome:
         for t in self.truth:
             r = self.runs.get(t["runId"], {})
             ours = [a for (run, _), a in sorted(self.attempts.items()) if run == t["runId"]]
-            rows.append({
-                "run": t["runId"][-6:],
-                "task": f"{t['task']} / {r.get('task_id')}",
-                "queue": f"{t['queue']} / {r.get('queue')}",
-                "parent": f"{(t.get('parentRunId') or '-')[-6:]} / {(r.get('parent_run_id') or '-')[-6:]}",
-                "status": f"{t['status']} / {r.get('status')} ({r.get('status_source')})",
-                "count": f"{len(t['attempts'])} / {r.get('attempt_count')} ({r.get('attempt_count_source')})",
-                "outcomes": f"{[a['ok'] for a in t['attempts']]} / {[a['status'] for a in ours]}",
-                "coverage": r.get("coverage"),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "run": t["runId"][-6:],
+                    "task": f"{t['task']} / {r.get('task_id')}",
+                    "queue": f"{t['queue']} / {r.get('queue')}",
+                    "parent": f"{(t.get('parentRunId') or '-')[-6:]} / {(r.get('parent_run_id') or '-')[-6:]}",
+                    "status": f"{t['status']} / {r.get('status')} ({r.get('status_source')})",
+                    "count": f"{len(t['attempts'])} / {r.get('attempt_count')} ({r.get('attempt_count_source')})",
+                    "outcomes": f"{[a['ok'] for a in t['attempts']]} / {[a['status'] for a in ours]}",
+                    "coverage": r.get("coverage"),
+                }
+            )
         with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=250, fmt_str_lengths=60):
             return f"truth / ours\n{pl.DataFrame(rows)}"
 

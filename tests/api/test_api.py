@@ -228,10 +228,13 @@ def test_exporters_that_stray_here_are_told_by_status(api: TestClient) -> None:
     """What is an exporter's by path or User-Agent is counted by kind; who looks, or asks as a client does, is not."""
     json_ = {"user-agent": "", "content-type": "application/json"}
     for path, method, headers in (
-        ("/v1/logs", "POST", json_), ("/v1/logs", "POST", json_), ("/v1/logs", "GET", {"user-agent": "curl/8.5.0"}),
-        ("/", "POST", {"user-agent": "OTel-OTLP-Exporter-Python/1.45.2"}), ("/api/v1/sql", "POST", json_),
+        ("/v1/logs", "POST", json_),
+        ("/v1/logs", "POST", json_),
+        ("/v1/logs", "GET", {"user-agent": "curl/8.5.0"}),
+        ("/", "POST", {"user-agent": "OTel-OTLP-Exporter-Python/1.45.2"}),
+        ("/api/v1/sql", "POST", json_),
         ("/v1/logs", "POST", {**json_, "x-runwell-telemetry": "1"}),
-    ):  # fmt: skip
+    ):
         api.request(method, path, content=b"{}" if method == "POST" else None, headers=headers)
     strays = api.get("/api/v1/status").json()["strays"]
     assert [(r["agent"], r["signal"], r["count"]) for r in strays] == [("none", "logs", 2), ("python", "", 1)]

@@ -201,7 +201,9 @@ REFUSED = {
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Host"),
     "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "Host"),
     "two lengths": (
-        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "lengths",
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        400,
+        "lengths",
     ),
     "length and chunks": (
         b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -221,7 +223,7 @@ REFUSED = {
         413,
         "api_limits.body",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -153,8 +153,9 @@ def test_feedback_is_kept_and_taken_back(client: Client, control: Control) -> No
     client.say_expected("a1b2", note="a holiday")
     client.say_expected("c3d4", until="2126-11-24T00:00:00Z")
     assert {f["key"]: (f["note"], f["until_ns"] is None) for f in client.feedback()} == {
-        "a1b2": ("a holiday", True), "c3d4": ("", False),
-    }  # fmt: skip
+        "a1b2": ("a holiday", True),
+        "c3d4": ("", False),
+    }
     client.say_expected("a1b2", expected=False)
     assert [f.key for f in control.feedback()] == ["c3d4"]
 

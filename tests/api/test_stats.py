@@ -118,12 +118,14 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
         horizons = retries.horizon(read("run_cohorts"), read("duration_hours"), floor_ns=0)
         measures = pl.col("measure").is_in(["queue_wait", "execution", "end_to_end"])
         window = HOUR_NS if "hour_ns" in keys else AS_OF - asked.choice.hours().from_ns
-        plain = pl.concat([
-            retries.report(read("run_cohorts"), keys, as_of_ns=AS_OF, horizons=horizons),
-            retries.attempts(read("attempt_hours"), keys),
-            throughput.report(read("flow_hours"), keys, over_ns=window),
-            percentiles.estimate(read("duration_hours").filter(measures), keys, outcomes=False),
-        ])  # fmt: skip
+        plain = pl.concat(
+            [
+                retries.report(read("run_cohorts"), keys, as_of_ns=AS_OF, horizons=horizons),
+                retries.attempts(read("attempt_hours"), keys),
+                throughput.report(read("flow_hours"), keys, over_ns=window),
+                percentiles.estimate(read("duration_hours").filter(measures), keys, outcomes=False),
+            ]
+        )
         return stats.STATISTICS["tasks"].answer(h, asked), plain
 
     found, plain = database.reading(both)
@@ -135,9 +137,13 @@ def test_retries_above_and_below_multiply(api: TestClient) -> None:
     """A root that retried once and a child that did not are two attempts for one."""
     rows = get(api, "/api/v1/stats/trees").json()
     assert [(r["task_id"], r["generation"], r["statistic"], r["value"], r["n"]) for r in rows] == [
-        ("send", None, "mean", 2, 2), ("send", None, "max", 2, 2),
-        ("send", 0, "mean", 2, 1), ("send", 0, "max", 2, 1), ("send", 1, "mean", 1, 1), ("send", 1, "max", 1, 1),
-    ]  # fmt: skip
+        ("send", None, "mean", 2, 2),
+        ("send", None, "max", 2, 2),
+        ("send", 0, "mean", 2, 1),
+        ("send", 0, "max", 2, 1),
+        ("send", 1, "mean", 1, 1),
+        ("send", 1, "max", 1, 1),
+    ]
     assert get(api, "/api/v1/stats/trees", task="other").json() == []
 
 

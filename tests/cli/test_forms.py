@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from collector.cli.sql import Format, write
 from collector.model.errors import UsageError
 
-TABLE = pa.table({
-    "run_id": ["run_1", None],
-    "n": pa.array([1, 2], pa.int64()),
-    "at": pa.array([datetime(2026, 11, 23, 8, tzinfo=UTC), None], pa.timestamp("us")),
-    "tags": [["a", "b"], []],
-    "share": [0.5, float("nan")],
-})  # fmt: skip
+TABLE = pa.table(
+    {
+        "run_id": ["run_1", None],
+        "n": pa.array([1, 2], pa.int64()),
+        "at": pa.array([datetime(2026, 11, 23, 8, tzinfo=UTC), None], pa.timestamp("us")),
+        "tags": [["a", "b"], []],
+        "share": [0.5, float("nan")],
+    }
+)
 
 
 def cells(table: pa.Table) -> list[list[str]]:

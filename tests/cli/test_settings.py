@@ -172,14 +172,17 @@ def test_an_old_name_is_read_as_the_new_one_and_the_line_to_write_is_told(
     assert (found.store.memory, found.store.threads, found.journal.full_size) == (2**30, 1, 3 * 2**30)
     assert (found.http_port, found.telemetry.header_fields()) == (7, {"a": "secret"})
     assert found.cors.origins == ("https://app.example.com",)
-    assert sorted(lines) == sorted([
-        "runwell: RUNWELL_STORE: store.cache is read as store.memory; write instead: RUNWELL_STORE__MEMORY=1GiB",
-        "runwell: runwell_exporter__key is read as telemetry.headers; write instead: RUNWELL_TELEMETRY__HEADERS=…",
-        "runwell: RUNWELL_CORS__ALLOWED is read as cors.origins; "
-        'write instead: RUNWELL_CORS__ORIGINS=["https://app.example.com"]',
-        f'runwell: {file}: limits.held is read as journal.full_size; write instead: full_size = "3GiB" in [journal]',
-        f"runwell: {file}: otlp_port is read as http_port; write instead: http_port = 7 before the first section",
-    ])  # fmt: skip
+    assert sorted(lines) == sorted(
+        [
+            "runwell: RUNWELL_STORE: store.cache is read as store.memory; write instead: RUNWELL_STORE__MEMORY=1GiB",
+            "runwell: runwell_exporter__key is read as telemetry.headers; write instead: RUNWELL_TELEMETRY__HEADERS=…",
+            "runwell: RUNWELL_CORS__ALLOWED is read as cors.origins; "
+            'write instead: RUNWELL_CORS__ORIGINS=["https://app.example.com"]',
+            f"runwell: {file}: limits.held is read as journal.full_size; "
+            'write instead: full_size = "3GiB" in [journal]',
+            f"runwell: {file}: otlp_port is read as http_port; write instead: http_port = 7 before the first section",
+        ]
+    )
     with pytest.raises(UsageError, match="cache2: no such setting"):
         settings.load({"data": tmp_path, "store": {"cache2": 1}})
 
@@ -198,9 +201,13 @@ def test_a_new_name_wins_over_the_old_one_wherever_either_is_given(
     assert (found.store.memory, found.journal.full_size) == (2**30, 5 * 2**30)
     not_read = [line.split(" is not read, since ")[0] for line in lines if "take it out" in line]
     file = tmp_path / "runwell.toml"
-    assert sorted(not_read) == sorted([
-        f"runwell: {file}: otlp_port", "runwell: RUNWELL_STORE__CACHE", f"runwell: {file}: limits.held",
-    ])  # fmt: skip
+    assert sorted(not_read) == sorted(
+        [
+            f"runwell: {file}: otlp_port",
+            "runwell: RUNWELL_STORE__CACHE",
+            f"runwell: {file}: limits.held",
+        ]
+    )
     assert len(lines) == 5
 
 

@@ -22,9 +22,17 @@ def row(task: str, measure: str, statistic: str, value: float | None, unit: str,
     """Return a row of a statistic."""
     known = "unknown" if value is None else "derived"
     return {
-        "task_id": task, "environment": "production", "measure": measure, "statistic": statistic, "unit": unit,
-        "value": value, "n": 40, "provenance": known, "coverage": 1.0, **more,
-    }  # fmt: skip
+        "task_id": task,
+        "environment": "production",
+        "measure": measure,
+        "statistic": statistic,
+        "unit": unit,
+        "value": value,
+        "n": 40,
+        "provenance": known,
+        "coverage": 1.0,
+        **more,
+    }
 
 
 def frame(*rows: dict[str, object]) -> pl.DataFrame:
@@ -74,9 +82,10 @@ def test_no_line_is_wider_than_the_terminal_whatever_a_task_is_called(
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e18, max_value=1e18), st.sampled_from(
-    ["share", "ns", "runs", "runs_per_hour", "slots", "nanocents"]
-))  # fmt: skip
+@given(
+    st.floats(allow_nan=False, allow_infinity=False, min_value=-1e18, max_value=1e18),
+    st.sampled_from(["share", "ns", "runs", "runs_per_hour", "slots", "nanocents"]),
+)
 def test_every_value_can_be_written(value: float, unit: str) -> None:
     """A number of any size has digits and no minus before a zero."""
     assert re.search(r"[0-9]", stats_table.written(value, unit))

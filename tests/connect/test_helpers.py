@@ -18,9 +18,15 @@ from tests.stack import Stack, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = [
-    "{op}_started", "{op}_validating", "{op}_calling_{service}", "{op}_failed",
-    "{op}_started", "{op}_validating", "{op}_calling_{service}", "{op}_completed",
-]  # fmt: skip
+    "{op}_started",
+    "{op}_validating",
+    "{op}_calling_{service}",
+    "{op}_failed",
+    "{op}_started",
+    "{op}_validating",
+    "{op}_calling_{service}",
+    "{op}_completed",
+]
 
 pytestmark = pytest.mark.e2e
 
@@ -41,9 +47,12 @@ def play_python(endpoint: str, run_id: str) -> tuple[str, str]:
     spec.loader.exec_module(task_log)
     provider = task_log.connect("billing-worker", version="1.0.0", environment="production", endpoint=endpoint)
     ids = {
-        "correlation_id": "order-81f2c40d77", "request_id": "req-5d1c", "run_id": run_id,
-        "task_id": "charge-order", "queue": "payments",
-    }  # fmt: skip
+        "correlation_id": "order-81f2c40d77",
+        "request_id": "req-5d1c",
+        "run_id": run_id,
+        "task_id": "charge-order",
+        "queue": "payments",
+    }
     with (
         pytest.raises(TimeoutError),
         task_log.TaskLog(provider, **ids, attempt=1).operation("order_charge", amount_cents=4200) as step,

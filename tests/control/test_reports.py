@@ -15,18 +15,32 @@ from collector.model.report import Report, Span, Totals
 
 HOUR_NS = 3_600 * 10**9
 TOTALS = Totals(
-    runs=0, ended=0, failed=0, retried=0, tasks=0,
-    before_runs=None, before_ended=None, before_failed=None, before_retried=None,
-)  # fmt: skip
+    runs=0,
+    ended=0,
+    failed=0,
+    retried=0,
+    tasks=0,
+    before_runs=None,
+    before_ended=None,
+    before_failed=None,
+    before_retried=None,
+)
 
 
 def report(n: int, schedule: str = "morning") -> Report:
     """Return the report of hour *n*."""
     return Report(
-        id=f"{n:016x}", project="default", schedule=schedule, zone="UTC",
-        period=Span(from_ns=n * HOUR_NS, to_ns=(n + 1) * HOUR_NS), as_of_ns=(n + 1) * HOUR_NS,
-        anomalies=(), checked=(), totals=TOTALS, history_days=0.0,
-    )  # fmt: skip
+        id=f"{n:016x}",
+        project="default",
+        schedule=schedule,
+        zone="UTC",
+        period=Span(from_ns=n * HOUR_NS, to_ns=(n + 1) * HOUR_NS),
+        as_of_ns=(n + 1) * HOUR_NS,
+        anomalies=(),
+        checked=(),
+        totals=TOTALS,
+        history_days=0.0,
+    )
 
 
 def firing(n: int, schedule: str = "morning") -> Firing:
@@ -113,8 +127,9 @@ def test_a_firing_is_noted_once_and_settled_with_its_report_and_deliveries(tmp_p
         control.settle_firing(firing(1), report(1), ["mail", "chat"], now_ns=5)
     assert [(f.state, f.report_id) for f in two.firings("morning")] == [("made", report(1).id)]
     assert [(d.channel, d.state, d.due_ns) for d in two.waiting_deliveries()] == [
-        ("mail", "waiting", 5), ("chat", "waiting", 5),
-    ]  # fmt: skip
+        ("mail", "waiting", 5),
+        ("chat", "waiting", 5),
+    ]
     one.fail_firing(firing(1), "too late")
     assert two.firings()[0].state == "made"
     one.close()

@@ -31,8 +31,15 @@ _STEP_NS = 20 * 10**9
 
 def send(endpoint: str) -> None:
     """Log `RUNS` runs of each name through the OpenTelemetry SDK; all fail, after a second attempt."""
-    resource = Resource({"service.name": NAMES[0], "service.version": NAMES[1], "host.name": NAMES[2],
-                         "deployment.environment.name": ENVIRONMENT, NAMES[3]: NAMES[4]})  # fmt: skip
+    resource = Resource(
+        {
+            "service.name": NAMES[0],
+            "service.version": NAMES[1],
+            "host.name": NAMES[2],
+            "deployment.environment.name": ENVIRONMENT,
+            NAMES[3]: NAMES[4],
+        }
+    )
     logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
     logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{endpoint}/v1/logs")))
     spans = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -44,18 +51,29 @@ def send(endpoint: str) -> None:
             at = now - (RUNS - i) * 4 * _STEP_NS
             for attempt in (1, 2):
                 ids = {
-                    "run_id": run_id(name, i), "correlation_id": name, "request_id": name, "task_id": name,
-                    "queue": name, "attempt": attempt, "tags": [name], name: name, "nested": {name: [name]},
-                }  # fmt: skip
+                    "run_id": run_id(name, i),
+                    "correlation_id": name,
+                    "request_id": name,
+                    "task_id": name,
+                    "queue": name,
+                    "attempt": attempt,
+                    "tags": [name],
+                    name: name,
+                    "nested": {name: [name]},
+                }
                 span = tracer.start_span(name, kind=SpanKind.CONSUMER, attributes={**ids, "nested": ""}, start_time=at)
                 context = set_span_in_context(span)
 
                 def log(body: str, ns: int, context=context, ids=ids, **more: str) -> None:  # type: ignore[no-untyped-def]
                     severity = SeverityNumber.ERROR if more else SeverityNumber.INFO
                     record = LogRecord(
-                        timestamp=ns, context=context, severity_number=severity, severity_text=severity.name,
-                        body=body, attributes={**ids, **more},
-                    )  # fmt: skip
+                        timestamp=ns,
+                        context=context,
+                        severity_number=severity,
+                        severity_text=severity.name,
+                        body=body,
+                        attributes={**ids, **more},
+                    )
                     logger.emit(record)
 
                 log("work_started", at)

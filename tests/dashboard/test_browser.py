@@ -23,18 +23,29 @@ pytestmark = pytest.mark.browser
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 AXE = ROOT / "tests" / "e2e" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 BASELINE: dict[str, str] = json.loads((Path(__file__).parent / "axe_baseline.json").read_text())
 MISSING = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit first asks for these below the page's own path, where they are not, then at the root."""
 NIGHT = night()
 PAGES = {
-    "overview": "/", "runs": "/runs", "run": "/run?run_id={run}", "tasks": "/tasks", "queues": "/queues",
-    "conventions": "/conventions", "reports": f"/reports?report={HOSTILE_REPORT.id}",
-}  # fmt: skip
+    "overview": "/",
+    "runs": "/runs",
+    "run": "/run?run_id={run}",
+    "tasks": "/tasks",
+    "queues": "/queues",
+    "conventions": "/conventions",
+    "reports": f"/reports?report={HOSTILE_REPORT.id}",
+}
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
 

@@ -16,8 +16,12 @@ from dashboard.parts.text import compact, safe, visible
 
 PUNCTUATION = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~:$^=&@/])")
 REPLACED = (  # what Streamlit's markdown looks for in text after it was unescaped
-    r":[\w+-]+:", r"https?://", r"www\.", r"@[-\w]", r"(^|\s)<?->?(\s|$)",
-)  # fmt: skip
+    r":[\w+-]+:",
+    r"https?://",
+    r"www\.",
+    r"@[-\w]",
+    r"(^|\s)<?->?(\s|$)",
+)
 HOSTILE = st.text(st.sampled_from("ab:/@.w<>-=*_[]()`$~#!|\\\u202e\u200b ht ps"), max_size=40) | st.text(max_size=60)
 
 
@@ -66,13 +70,30 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     attempts, phases, waits = [], [], []
     for number in range(1, draw(st.integers(1, 4)) + 1):
         start, end = at, at + draw(TIME)
-        attempts.append({"number": number, "started_ns": start, "ended_ns": end, "status": "failed",
-                         "status_source": "measured", "ended_source": "measured"})  # fmt: skip
+        attempts.append(
+            {
+                "number": number,
+                "started_ns": start,
+                "ended_ns": end,
+                "status": "failed",
+                "status_source": "measured",
+                "ended_source": "measured",
+            }
+        )
         for _ in range(draw(st.integers(0, 3))):
             a = draw(st.integers(start, end))
             b = draw(st.none() | st.integers(a, end))
-            phases.append({"attempt": number, "operation": "work", "phase": "started", "called_service": None,
-                           "started_ns": a, "ended_ns": b, "outcome": "completed" if b else "unknown"})  # fmt: skip
+            phases.append(
+                {
+                    "attempt": number,
+                    "operation": "work",
+                    "phase": "started",
+                    "called_service": None,
+                    "started_ns": a,
+                    "ended_ns": b,
+                    "outcome": "completed" if b else "unknown",
+                }
+            )
             waits.append({"attempt": number, "kind": "for", "started_ns": a, "ended_ns": b})
         at = end + draw(TIME)
     run = {"queued_ns": None, "started_ns": attempts[0]["started_ns"], "last_seen_ns": at, "queued_source": "unknown"}
@@ -107,9 +128,15 @@ def test_a_bucket_without_runs_counts_zero_and_knows_no_percentile() -> None:
 def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
     """Of two queues with a known limit, one full for half of the time makes a quarter; a third one does not count."""
     levels = pl.DataFrame(
-        {"queue": ["a", "b", "c"], "environment": ["p"] * 3, "bucket_ns": [0, 0, 0], "limit": [2, 3, None],
-         "at_limit_ns": [10, 0, 0], "since_ns": [-5, -5, -5]}
-    )  # fmt: skip
+        {
+            "queue": ["a", "b", "c"],
+            "environment": ["p"] * 3,
+            "bucket_ns": [0, 0, 0],
+            "limit": [2, 3, None],
+            "at_limit_ns": [10, 0, 0],
+            "since_ns": [-5, -5, -5],
+        }
+    )
     full = totals.at_limit(levels, (0, 40, 10), now_ns=20)
     assert full.share == 0.25
     assert full.series == [0.5, 0.0]
@@ -119,9 +146,20 @@ def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
 def test_time_before_the_telemetry_is_not_idle() -> None:
     """Before anything is known of any queue a level is unknown, not 0, and does not lower the time at the limit."""
     levels = pl.DataFrame(
-        {"label": ["a"], "queue": ["a"], "environment": ["p"], "bucket_ns": [20], "limit": [2], "peak": [2],
-         "limit_source": ["settings"], "slot_ns": [10], "at_limit_ns": [5], "queued_ns": [0], "since_ns": [20]}
-    )  # fmt: skip
+        {
+            "label": ["a"],
+            "queue": ["a"],
+            "environment": ["p"],
+            "bucket_ns": [20],
+            "limit": [2],
+            "peak": [2],
+            "limit_source": ["settings"],
+            "slot_ns": [10],
+            "at_limit_ns": [5],
+            "queued_ns": [0],
+            "since_ns": [20],
+        }
+    )
     frame = queue_frames.filled(levels, (0, 40, 10), now_ns=40)
     assert frame["mean"].to_list() == [None, None, 1.0, 0.0]
     assert frame["saturation"].to_list() == [None, None, 0.5, 0.0]

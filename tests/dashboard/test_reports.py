@@ -29,8 +29,9 @@ def test_a_report_is_shown_with_its_evidence(filled: Stack, app: Open) -> None:
     words = said(page).replace("\\", "").replace("\u2060", "")
     assert verdict(NIGHT).rstrip(".") in words
     table = next(d.value for d in page.dataframe if "What" in d.value.columns)
-    assert table["What"].to_list() == [a.title for a in (*NIGHT.anomalies[:2], NIGHT.anomalies[2], *NIGHT.expected,
-                                                         *NIGHT.resolved)]  # fmt: skip
+    assert table["What"].to_list() == [
+        a.title for a in (*NIGHT.anomalies[:2], NIGHT.anomalies[2], *NIGHT.expected, *NIGHT.resolved)
+    ]
     gravest = NIGHT.anomalies[0]
     for part in (gravest.text, gravest.baseline, "q < 1e-12", "fired once in the 28 days", gravest.nearest.label):  # type: ignore[union-attr]
         assert part in words
@@ -120,8 +121,15 @@ def test_the_latest_report_is_worth_a_look_when_something_is_new() -> None:
     """The Overview names the latest report first if it has new anomalies, leads to it, and is silent otherwise."""
     row: dict[str, Any] = {"id": "r1", "schedule": "morning", "zone": "UTC", "from_ns": 0, "to_ns": HOUR, "new": 2}
     now = {"retrying": 3, "unknown": 0}
-    levels = pl.DataFrame(schema={"queue": pl.String, "environment": pl.String, "limit": pl.Int64,
-                                  "at_limit_ns": pl.Int64, "queued_ns": pl.Int64})  # fmt: skip
+    levels = pl.DataFrame(
+        schema={
+            "queue": pl.String,
+            "environment": pl.String,
+            "limit": pl.Int64,
+            "at_limit_ns": pl.Int64,
+            "queued_ns": pl.Int64,
+        }
+    )
     first = attention.items(now, pl.DataFrame(), levels, [], 1, [row, {**row, "id": "r0"}])[0]
     assert (first.title, first.page, first.params) == ("2 new anomalies", "reports", {"report": "r1"})
     silent = attention.items(now, pl.DataFrame(), levels, [], 1, [{**row, "new": 0}, row])

@@ -55,16 +55,30 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 def item(store: StandIn, run_id: str | None = "run_bad", **rest: Any) -> dict[str, Any]:
     """Return an item of `set_aside_items`."""
     key = store.ask("SELECT run_key FROM runs WHERE run_id = 'run_bad'")[0]["run_key"]
-    made = {"stage": "runs", "kind": "run", "project": "default", "key": key, "run_id": run_id, "first_seq": 2,
-            "last_seq": 2, "row": None, "reason": WHY, "since_ns": 0}  # fmt: skip
+    made = {
+        "stage": "runs",
+        "kind": "run",
+        "project": "default",
+        "key": key,
+        "run_id": run_id,
+        "first_seq": 2,
+        "last_seq": 2,
+        "row": None,
+        "reason": WHY,
+        "since_ns": 0,
+    }
     return {**made, **rest}
 
 
 def test_the_overview_leads_to_what_was_set_aside(store: StandIn, app: Open) -> None:
     """A writer and a job that fail and a run that was set aside come first, with reason and number; the run leads to
     its page, which says why above everything else, and that of another run does not."""
-    store.said = {"writer": "IOException: no space", "failing_jobs": {"retries": "MemoryError"}, "set_aside_count": 7,
-                  "set_aside_items": [item(store)]}  # fmt: skip
+    store.said = {
+        "writer": "IOException: no space",
+        "failing_jobs": {"retries": "MemoryError"},
+        "set_aside_count": 7,
+        "set_aside_items": [item(store)],
+    }
     page = app(store.url)
     assert not page.exception
     words = said(page)
@@ -96,17 +110,31 @@ def test_trouble_is_told_where_there_is_no_run(store: StandIn, app: Open) -> Non
 
 def test_trouble_of_every_kind_is_an_item(store: StandIn) -> None:
     """Of each kind there is one before a second of any; what has no page leads nowhere, and counts alone are told."""
-    many = {"writer": "x", "failing_jobs": {f"j{i}": "y" for i in range(9)}, "set_aside_count": 60,
-            "set_aside_items": [item(store, None, kind=kind, key="k") for kind in ("rule", "series")]}  # fmt: skip
+    many = {
+        "writer": "x",
+        "failing_jobs": {f"j{i}": "y" for i in range(9)},
+        "set_aside_count": 60,
+        "set_aside_items": [item(store, None, kind=kind, key="k") for kind in ("rule", "series")],
+    }
     shown = attention.some_of_each(trouble.items(many))
     assert [i.title for i in shown][:2] == ["The store cannot write", "Job j0 fails"]
     assert {i.page for i in shown if i.rank[0] == -3} == {"conventions"}
     assert len(shown) == attention.MOST
-    told = {(i.title, i.detail) for i in trouble.items(
-        {"set_aside_items": [item(store, None, kind=kind, key="k", stage=stage, reason="y") for kind, stage in (
-            ("series", "durations"), ("series", "limits"), ("record", "applied"),
-        )]}
-    )}  # fmt: skip
+    told = {
+        (i.title, i.detail)
+        for i in trouble.items(
+            {
+                "set_aside_items": [
+                    item(store, None, kind=kind, key="k", stage=stage, reason="y")
+                    for kind, stage in (
+                        ("series", "durations"),
+                        ("series", "limits"),
+                        ("record", "applied"),
+                    )
+                ]
+            }
+        )
+    }
     assert told == {
         ("Task k is set aside", "It is left out of durations: y; one of 3 set aside"),
         ("Queue k is set aside", "It is left out of limits: y; one of 3 set aside"),

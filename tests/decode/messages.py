@@ -34,10 +34,24 @@ def decode(
 # -- any message -----------------------------------------------------------------------------------------------
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
-_WORDS = st.sampled_from([
-    "$metadata.ctx.run.id", "ctx.attempt.number", "run_id", "attempt", "task_id", "$trigger", "$span.attempt",
-    "$span.partial", "queue", "duration_ms", "order_charge_started", "exception", "exception.type", "wait.for()",
-])  # fmt: skip
+_WORDS = st.sampled_from(
+    [
+        "$metadata.ctx.run.id",
+        "ctx.attempt.number",
+        "run_id",
+        "attempt",
+        "task_id",
+        "$trigger",
+        "$span.attempt",
+        "$span.partial",
+        "queue",
+        "duration_ms",
+        "order_charge_started",
+        "exception",
+        "exception.type",
+        "wait.for()",
+    ]
+)
 _SCALARS: dict[int, st.SearchStrategy[Any]] = {
     _F.TYPE_STRING: _TEXT | _WORDS,
     _F.TYPE_BOOL: st.booleans(),

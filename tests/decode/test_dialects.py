@@ -53,9 +53,15 @@ def log(own: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str,
 def span(own: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return the row of a span with these attributes."""
     record = {
-        "traceId": "a" * 32, "spanId": "b" * 16, "name": "work", "kind": 1,
-        "startTimeUnixNano": str(NOW), "endTimeUnixNano": str(NOW + 5), "attributes": _attributes(own), **more,
-    }  # fmt: skip
+        "traceId": "a" * 32,
+        "spanId": "b" * 16,
+        "name": "work",
+        "kind": 1,
+        "startTimeUnixNano": str(NOW),
+        "endTimeUnixNano": str(NOW + 5),
+        "attributes": _attributes(own),
+        **more,
+    }
     block = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"spans": [record]}]}
     rows, _ = decode(BY_NAME["traces"], "json", json.dumps({"resourceSpans": [block]}).encode())
     return rows["spans"][0]

@@ -44,12 +44,25 @@ def test_whatever_is_read_is_what_was_written(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "", "started", "_started", "order_", "Order_started", "order started", "order_process_started ",
-        "order__started", "order-process_started", "order_calling_", "_calling_stripe", "calling_stripe",
+        "",
+        "started",
+        "_started",
+        "order_",
+        "Order_started",
+        "order started",
+        "order_process_started ",
+        "order__started",
+        "order-process_started",
+        "order_calling_",
+        "_calling_stripe",
+        "calling_stripe",
         "order_process_finished",
-        "order_started\n", "bestellung_größe_started", "order_process_started: 12", '{"event":"order_started"}',
+        "order_started\n",
+        "bestellung_größe_started",
+        "order_process_started: 12",
+        '{"event":"order_started"}',
     ],
-)  # fmt: skip
+)
 def test_other_texts_are_in_no_phase(body: str) -> None:
     """Capitals, spaces, hyphens, empty words, unknown phases and texts around the format are ordinary messages."""
     assert event(body) == NONE

@@ -37,10 +37,13 @@ def logs(projects: Projects, *records: tuple[str, str], **attributes: str) -> tu
     tables = batch.tables()
     services = {r["resource_id"]: r for r in tables["resources"].to_pylist()}
     rows = [
-        {**row, "service": services[row["resource_id"]]["service_name"],
-         "resource": services[row["resource_id"]]["attributes"]}
+        {
+            **row,
+            "service": services[row["resource_id"]]["service_name"],
+            "resource": services[row["resource_id"]]["attributes"],
+        }
         for row in tables["logs"].to_pylist()
-    ]  # fmt: skip
+    ]
     return rows, said
 
 
@@ -85,11 +88,14 @@ def test_tasks_named_by_their_parents_count_too() -> None:
     projects = Projects(CAPS)
     spans = [
         {
-            "traceId": "1" * 32, "spanId": f"{i:016x}", "name": "trigger", "kind": 4,
+            "traceId": "1" * 32,
+            "spanId": f"{i:016x}",
+            "name": "trigger",
+            "kind": 4,
             "attributes": [pair("span_type", "trigger"), pair("child_run_id", f"r{i}"), pair("child_task_id", task)],
         }
         for i, task in enumerate(("one", "two", "three"), 1)
-    ]  # fmt: skip
+    ]
     batch = Batch(Limits(), projects)
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
     said = batch.add(TRACES, "json", body, project="p", received_ns=NOW)

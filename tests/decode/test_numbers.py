@@ -21,11 +21,13 @@ from tests.decode.test_dialects import TRIGGER, log, span
 
 DAY_MS = 86_400_000
 SECONDS = NOW / 10**9
+# fmt: off
 EVERY = st.one_of(
     st.floats(), st.floats(0, 2.0 * LONGEST_MS), st.integers(-(2**63), 2**64).map(float),
     st.sampled_from(WRAPPED_MS).flatmap(lambda w: st.floats(0.999 * w[0], 1.001 * w[1])),
     st.floats(SECONDS - 2 * 86_400, SECONDS + 2 * 86_400),
-)  # fmt: skip
+)
+# fmt: on
 
 
 @pytest.mark.parametrize("ms", [0, -0.0, 0.25, 1e-9, 7 * DAY_MS, 21 * DAY_MS, 45 * DAY_MS, 200 * DAY_MS, 366 * DAY_MS])
@@ -37,16 +39,32 @@ def test_a_wait_that_can_be_is_kept(ms: float) -> None:
 @pytest.mark.parametrize(
     ("ms", "why"),
     [
-        (math.nan, "not finite"), (math.inf, "not finite"), (-math.inf, "not finite"), (-5, "negative"),
-        (-1e-9, "negative"), (-(2**63), "negative"), (2**64 - 5, "wrapped"), (2.0**64, "wrapped"),
-        (2**63 - 5, "wrapped"), (2**32 - 5, "wrapped"), (2**32 - 1, "wrapped"), (2**31 - 500, "wrapped"),
+        (math.nan, "not finite"),
+        (math.inf, "not finite"),
+        (-math.inf, "not finite"),
+        (-5, "negative"),
+        (-1e-9, "negative"),
+        (-(2**63), "negative"),
+        (2**64 - 5, "wrapped"),
+        (2.0**64, "wrapped"),
+        (2**63 - 5, "wrapped"),
+        (2**32 - 5, "wrapped"),
+        (2**32 - 1, "wrapped"),
+        (2**31 - 500, "wrapped"),
         (2**64 / 1e6, "wrapped"),
-        (2**64 / 1e3, "wrapped"), ((2**32 - 5) / 1e3, "wrapped"), ((2**32 - 5) * 1e3, "wrapped"),
+        (2**64 / 1e3, "wrapped"),
+        ((2**32 - 5) / 1e3, "wrapped"),
+        ((2**32 - 5) * 1e3, "wrapped"),
         (2**63 / 1e6, "wrapped"),
-        (NOW / 1e9, "since 1970"), (NOW // 10**6, "since 1970"), (NOW / 1e3, "since 1970"), (NOW, "since 1970"),
-        (NOW / 1e9 - 3600, "since 1970"), (366 * DAY_MS + 1, "beyond"), (1e300, "beyond"),
+        (NOW / 1e9, "since 1970"),
+        (NOW // 10**6, "since 1970"),
+        (NOW / 1e3, "since 1970"),
+        (NOW, "since 1970"),
+        (NOW / 1e9 - 3600, "since 1970"),
+        (366 * DAY_MS + 1, "beyond"),
+        (1e300, "beyond"),
     ],
-)  # fmt: skip
+)
 def test_a_wait_that_cannot_be_is_unknown(ms: float, why: str) -> None:
     """Negative, endless, wrapped, since 1970 or of over a year: NULL, kept as it was sent, and told by its kind."""
     sent = {"doubleValue": {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(ms), ms)}
@@ -64,7 +82,7 @@ def test_a_wait_that_cannot_be_is_unknown(ms: float, why: str) -> None:
         ("cost_cents", "cost_cents", (0, 0.001, 12_345.5, MOST_CENTS), (-0.5, MOST_CENTS + 1, 1e300)),
         ("compute_ms", "compute_ms", (0, 4.5, 9 * DAY_MS), (-1, 1e13)),
     ],
-)  # fmt: skip
+)
 def test_other_numbers_have_bounds_too(key: str, column: str, kept: tuple[float, ...], lost: tuple[float, ...]) -> None:
     """Attempts, statuses, costs and computing times are kept up to their bound, and unknown below 0 or beyond."""
     make = log if column in ("attempt", "http_status") else span
@@ -84,9 +102,22 @@ def test_an_integer_beyond_64_bits_as_text_is_the_double_it_stands_for(text: str
 @pytest.mark.parametrize("key", ["attempt", "queue_wait_ms", "cost_cents", "http_status"])
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [("12", 12), ("12.0", 12), ("1.2e1", 12), ("-12", None), ("1e400", None), ("9" * 21, None), ("NaN", None),
-     ("-Infinity", None), ("12ms", ...), ("", ...), ("١٢", ...), ("1_2", ...), (" 12", ...)],
-)  # fmt: skip
+    [
+        ("12", 12),
+        ("12.0", 12),
+        ("1.2e1", 12),
+        ("-12", None),
+        ("1e400", None),
+        ("9" * 21, None),
+        ("NaN", None),
+        ("-Infinity", None),
+        ("12ms", ...),
+        ("", ...),
+        ("١٢", ...),
+        ("1_2", ...),
+        (" 12", ...),
+    ],
+)
 def test_a_number_as_text_is_that_number(key: str, sent: str, kept: float | None) -> None:
     """What cannot be is noted whatever its form; what is no number is none, and no impossible one either."""
     noted: list[str] = []
@@ -107,8 +138,15 @@ def test_a_dequeue_time_is_one_before_its_span() -> None:
     """A time of dequeuing is kept up to a year and a day before its span; one of 1970 or of next year is unknown."""
     key = "$metrics.events.dequeue.timestamp"
     ms = NOW / 1e6
-    for given_, kept in ((ms - 1000, True), (ms - 300 * DAY_MS, True), (ms - 367 * DAY_MS, False), (5.0, False),
-                         (ms + DAY_MS, False), (1e300, False), (-5.0, False)):  # fmt: skip
+    for given_, kept in (
+        (ms - 1000, True),
+        (ms - 300 * DAY_MS, True),
+        (ms - 367 * DAY_MS, False),
+        (5.0, False),
+        (ms + DAY_MS, False),
+        (1e300, False),
+        (-5.0, False),
+    ):
         assert (span({key: {"doubleValue": given_}}, TRIGGER)["dequeued_ns"] is not None) is kept
 
 
@@ -118,11 +156,16 @@ def test_stored_numbers_are_judged_as_sent_ones(values: list[float]) -> None:
     """Decode and the run model hold the same numbers for impossible, whatever the number."""
     whole = [int(v) for v in values if math.isfinite(v) and abs(v) < 2**62]
     stored: dict[str, list[Any]] = {
-        "queue_wait_ms": values, "cost_cents": values, "dequeued_ns": whole,
+        "queue_wait_ms": values,
+        "cost_cents": values,
+        "dequeued_ns": whole,
         "attempt": [n for n in whole if abs(n) < 2**31],
-    }  # fmt: skip
+    }
     for column, given_ in stored.items():
-        frame = pl.DataFrame({column: given_, "own": NOW}, schema={column: pl.Float64 if given_ is values else pl.Int64,
-                                                                  "own": pl.Int64}, strict=False)  # fmt: skip
+        frame = pl.DataFrame(
+            {column: given_, "own": NOW},
+            schema={column: pl.Float64 if given_ is values else pl.Int64, "own": pl.Int64},
+            strict=False,
+        )
         kept = frame.select(expressions.numbers("own", [column]))[column].is_not_null().to_list()
         assert kept == [not JUDGED[column](v, NOW) for v in given_]

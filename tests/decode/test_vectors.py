@@ -77,8 +77,13 @@ def test_the_specifications_metrics_example() -> None:
     )
     assert (gauge["type"], gauge["value"], gauge["temporality"]) == ("gauge", 10.0, None)
     assert json.loads(rows["my.histogram"]["histogram"]) == {
-        "count": 2, "sum": 2.0, "min": 0.0, "max": 2.0, "bucketCounts": [1, 1], "explicitBounds": [1.0],
-    }  # fmt: skip
+        "count": 2,
+        "sum": 2.0,
+        "min": 0.0,
+        "max": 2.0,
+        "bucketCounts": [1, 1],
+        "explicitBounds": [1.0],
+    }
     shape = json.loads(rows["my.exponential.histogram"]["histogram"])
     assert (shape["scale"], shape["zeroCount"], shape["positive"]) == (0, 1, {"offset": 1, "bucketCounts": [0, 2]})
     assert all(r["time_unix_nano"] == AT for r in rows.values())

@@ -179,8 +179,10 @@ def node(http: str, grpc_url: str, **options: Any) -> subprocess.Popen[str]:
     """Start the JavaScript clients."""
     return subprocess.Popen(
         [str(NODE), str(JS / "clients.mjs"), json.dumps({"http": http, "grpc": grpc_url, **options})],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @contextmanager

@@ -23,8 +23,11 @@ def test_a_file_of_otlp_json_is_stored_once_however_often_it_is_replayed(collect
     for _ in range(2):
         done = subprocess.run(
             [str(RUNWELL), "replay", str(path), "--endpoint", collector.url("http")],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         assert f"{LINES} requests accepted, 0 records in them rejected" in done.stdout
     collector.applied()

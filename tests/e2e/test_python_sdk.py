@@ -37,8 +37,11 @@ def test_a_python_program_shows_up_as_runs(collector: Stack, capsys: pytest.Capt
         records = (3, 0) if label.endswith("logs") else (0, 1)
         assert (run["log_count"], run["span_count"]) == records, label
         assert (run["task_id"], run["queue"], run["status"], run["version"]) == (
-            "python-task", "python", "completed", "1.0.0",
-        )  # fmt: skip
+            "python-task",
+            "python",
+            "completed",
+            "1.0.0",
+        )
     with capsys.disabled():
         print(
             f"\nPython: flushed to visible, {len(taken)} clients, longest {max(taken.values()):.2f} s", file=sys.stderr

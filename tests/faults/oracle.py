@@ -27,15 +27,31 @@ RUN = 12
 T0 = 1_790_000_000_000_000_000
 Wire = Literal["http", "grpc"]
 
+# fmt: off
 LOG_COLUMNS = (
     "time_unix_nano", "observed_time_unix_nano", "severity_number", "severity_text", "body", "body_type", "event_name",
     "trace_id", "span_id", "flags", "dropped_attributes_count", "run_id", "task_id", "attempt", "queue",
     "correlation_id", "request_id", "operation", "phase",
-)  # fmt: skip
+)
+# fmt: on
 SPAN_COLUMNS = (
-    "trace_id", "span_id", "parent_span_id", "trace_state", "flags", "name", "kind", "start_time_unix_nano",
-    "end_time_unix_nano", "status_code", "status_message", "events", "run_id", "task_id", "attempt", "child_run_id",
-)  # fmt: skip
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "trace_state",
+    "flags",
+    "name",
+    "kind",
+    "start_time_unix_nano",
+    "end_time_unix_nano",
+    "status_code",
+    "status_message",
+    "events",
+    "run_id",
+    "task_id",
+    "attempt",
+    "child_run_id",
+)
 
 
 @dataclass(frozen=True)
@@ -94,10 +110,14 @@ class Oracle:
     def _context(self, number: int, i: int) -> dict[str, Any]:
         run = number // RUN
         return {
-            "oracle": f"{number}-{i}", "run_id": f"run-{run}", "task_id": f"task-{run % 5}",
-            "attempt": 1 + (number % RUN > RUN // 2), "queue": f"queue-{run % 2}",
-            "correlation_id": f"order-{run}", "request_id": f"req-{number}",
-        }  # fmt: skip
+            "oracle": f"{number}-{i}",
+            "run_id": f"run-{run}",
+            "task_id": f"task-{run % 5}",
+            "attempt": 1 + (number % RUN > RUN // 2),
+            "queue": f"queue-{run % 2}",
+            "correlation_id": f"order-{run}",
+            "request_id": f"req-{number}",
+        }
 
     def _log(self, r: Random, number: int, i: int) -> tuple[dict[str, Any], dict[str, Any]]:
         place = number % RUN
@@ -112,18 +132,35 @@ class Oracle:
         trace_id, span_id = r.randbytes(16).hex(), r.randbytes(8).hex()
         severity = r.choice((5, 9, 13, 17))
         record = {
-            "timeUnixNano": str(at), "observedTimeUnixNano": str(at + 17), "severityNumber": severity,
-            "severityText": f"S{severity}", "body": {"stringValue": body}, "attributes": _attributes(attributes),
-            "traceId": trace_id, "spanId": span_id, "flags": number % 2, "droppedAttributesCount": i,
-        }  # fmt: skip
+            "timeUnixNano": str(at),
+            "observedTimeUnixNano": str(at + 17),
+            "severityNumber": severity,
+            "severityText": f"S{severity}",
+            "body": {"stringValue": body},
+            "attributes": _attributes(attributes),
+            "traceId": trace_id,
+            "spanId": span_id,
+            "flags": number % 2,
+            "droppedAttributesCount": i,
+        }
         row = {
-            "id": attributes["oracle"], "attributes": _text(attributes),
-            "time_unix_nano": at, "observed_time_unix_nano": at + 17, "severity_number": severity,
-            "severity_text": f"S{severity}", "body": body, "body_type": "string", "event_name": None,
-            "trace_id": trace_id, "span_id": span_id, "flags": number % 2, "dropped_attributes_count": i,
+            "id": attributes["oracle"],
+            "attributes": _text(attributes),
+            "time_unix_nano": at,
+            "observed_time_unix_nano": at + 17,
+            "severity_number": severity,
+            "severity_text": f"S{severity}",
+            "body": body,
+            "body_type": "string",
+            "event_name": None,
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "flags": number % 2,
+            "dropped_attributes_count": i,
             **{k: attributes[k] for k in ("run_id", "task_id", "attempt", "queue", "correlation_id", "request_id")},
-            "operation": "order_charge" if told else None, "phase": told,
-        }  # fmt: skip
+            "operation": "order_charge" if told else None,
+            "phase": told,
+        }
         return record, row
 
     def _span(self, r: Random, number: int, i: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -139,22 +176,39 @@ class Oracle:
         event = {"timeUnixNano": start + 1, "name": "note", "attributes": {"n": i}, "droppedAttributesCount": 0}
         events = [event] if r.random() < 0.5 else []
         span = {
-            "traceId": ids["trace_id"], "spanId": ids["span_id"], "parentSpanId": ids["parent"], "traceState": "a=1",
-            "flags": 1, "name": f"step-{i}", "kind": kind, "startTimeUnixNano": str(start),
-            "endTimeUnixNano": str(end), "status": {"code": code, "message": "why" if code == 2 else ""},
+            "traceId": ids["trace_id"],
+            "spanId": ids["span_id"],
+            "parentSpanId": ids["parent"],
+            "traceState": "a=1",
+            "flags": 1,
+            "name": f"step-{i}",
+            "kind": kind,
+            "startTimeUnixNano": str(start),
+            "endTimeUnixNano": str(end),
+            "status": {"code": code, "message": "why" if code == 2 else ""},
             "attributes": _attributes(attributes),
             "events": [
                 {"timeUnixNano": str(start + 1), "name": "note", "attributes": _attributes({"n": i})} for _ in events
             ],
-        }  # fmt: skip
+        }
         row = {
-            "id": attributes["oracle"], "attributes": _text(attributes),
-            "trace_id": ids["trace_id"], "span_id": ids["span_id"], "parent_span_id": ids["parent"],
-            "trace_state": "a=1", "flags": 1, "name": f"step-{i}", "kind": kind, "start_time_unix_nano": start,
-            "end_time_unix_nano": end, "status_code": code, "status_message": "why" if code == 2 else None,
-            "events": _text(events), "child_run_id": child,
+            "id": attributes["oracle"],
+            "attributes": _text(attributes),
+            "trace_id": ids["trace_id"],
+            "span_id": ids["span_id"],
+            "parent_span_id": ids["parent"],
+            "trace_state": "a=1",
+            "flags": 1,
+            "name": f"step-{i}",
+            "kind": kind,
+            "start_time_unix_nano": start,
+            "end_time_unix_nano": end,
+            "status_code": code,
+            "status_message": "why" if code == 2 else None,
+            "events": _text(events),
+            "child_run_id": child,
             **{k: attributes[k] for k in ("run_id", "task_id", "attempt")},
-        }  # fmt: skip
+        }
         return span, row
 
     # -- judgement -------------------------------------------------------------------------------------------------

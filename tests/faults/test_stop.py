@@ -50,8 +50,11 @@ def test_a_second_instance_gives_way(tmp_path: Path) -> None:
         def second(*options: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
                 [str(RUNWELL), "serve", "--api-port", "0", *options],
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
 
         same = second("--data", str(stack.data), "--http-port", "0", "--grpc-port", "0")
         assert same.returncode == 2

@@ -25,10 +25,19 @@ _MAYBE_ATTEMPT = st.none() | _ATTEMPT
 _BATCH = st.sampled_from(["batch_1", "batch_2"])
 _SPAN_ID = st.integers(1, 9).map(lambda n: f"{n:016x}")
 _TRACE_ID = st.integers(1, 3).map(lambda n: f"{n:032x}")
-_BODY = st.sampled_from([
-    "order_process_started", "order_process_completed", "order_process_failed", "order_process_calling_stripe",
-    "order_process_validating", "mail_send_started", "mail_send_completed", "mail_send_failed", "hello",
-])  # fmt: skip
+_BODY = st.sampled_from(
+    [
+        "order_process_started",
+        "order_process_completed",
+        "order_process_failed",
+        "order_process_calling_stripe",
+        "order_process_validating",
+        "mail_send_started",
+        "mail_send_completed",
+        "mail_send_failed",
+        "hello",
+    ]
+)
 
 
 class Told(Recorded):
@@ -118,11 +127,16 @@ def _span(draw: st.DrawFn) -> Recorded:
         "endTimeUnixNano": str(start if partial else start + length),
         "attributes": _attributes({**own, **context}),
         "status": {"code": 2 if failed else 0},
-        "events": [{
-            "name": "exception", "timeUnixNano": str(start),
-            "attributes": _attributes({"exception.type": draw(st.sampled_from(["Error", "AbortTaskRunError"]))}),
-        }] if failed else [],
-    }  # fmt: skip
+        "events": [
+            {
+                "name": "exception",
+                "timeUnixNano": str(start),
+                "attributes": _attributes({"exception.type": draw(st.sampled_from(["Error", "AbortTaskRunError"]))}),
+            }
+        ]
+        if failed
+        else [],
+    }
     return _request("traces", record, trigger=True, machine=draw(st.sampled_from(["small", "large"])))
 
 
@@ -145,24 +159,30 @@ def _log(draw: st.DrawFn) -> Recorded:
 def _plain(draw: st.DrawFn) -> Recorded:
     """A record of the guideline's own format: no platform, parents declared."""
     at = draw(_TIMES)
-    own = _attributes({
-        "run_id": draw(_RUN),
-        "attempt": draw(_MAYBE_ATTEMPT),
-        "task_id": draw(st.none() | st.sampled_from(["charge", "refund"])),
-        "parent_run_id": draw(st.none() | _RUN),
-        "queue_wait_ms": draw(st.none() | st.sampled_from([5.0, 80.0])),
-        "error_type": draw(st.none() | st.sampled_from(["Timeout", "Refused"])),
-    })  # fmt: skip
+    own = _attributes(
+        {
+            "run_id": draw(_RUN),
+            "attempt": draw(_MAYBE_ATTEMPT),
+            "task_id": draw(st.none() | st.sampled_from(["charge", "refund"])),
+            "parent_run_id": draw(st.none() | _RUN),
+            "queue_wait_ms": draw(st.none() | st.sampled_from([5.0, 80.0])),
+            "error_type": draw(st.none() | st.sampled_from(["Timeout", "Refused"])),
+        }
+    )
     machine = draw(st.sampled_from(["small", "large"]))
     if draw(st.booleans()):
         record: dict[str, Any] = {"timeUnixNano": str(at), "body": {"stringValue": draw(_BODY)}, "attributes": own}
         return _request("logs", record, trigger=False, machine=machine)
     record = {
-        "traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID), "name": "process", "kind": draw(st.sampled_from([1, 5])),
-        "startTimeUnixNano": str(at), "endTimeUnixNano": str(at + draw(st.integers(0, 6)) * SECOND),
+        "traceId": draw(_TRACE_ID),
+        "spanId": draw(_SPAN_ID),
+        "name": "process",
+        "kind": draw(st.sampled_from([1, 5])),
+        "startTimeUnixNano": str(at),
+        "endTimeUnixNano": str(at + draw(st.integers(0, 6)) * SECOND),
         "attributes": own,
         "status": {"code": draw(st.sampled_from([0, 2])), "message": draw(st.sampled_from(["", "no"]))},
-    }  # fmt: skip
+    }
     return _request("traces", record, trigger=False, machine=machine)
 
 

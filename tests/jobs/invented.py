@@ -20,10 +20,14 @@ _TASKS = st.sampled_from(["send", "build", None])
 # Few distinct times, so that starts, ends and hours coincide; some lie days apart, some ends precede their start.
 _TIMES = st.sampled_from([0.0, 10.0, 10.001, 1800.0, 3599.999, 3600.0, 3700.0, 7200.0, 30_000.0, 172_800.0])
 _LENGTHS = st.sampled_from([0.0, 0.5, 10.0, -5.0, 1800.0, 3600.0, 90_000.0])
-_MOVED = st.just({}) | st.fixed_dictionaries({
-    "task_id": _TASKS, "queue": _QUEUES, "version": st.sampled_from([None, "1", "2"]),
-    "is_replay": st.sampled_from([None, True]),
-})  # fmt: skip
+_MOVED = st.just({}) | st.fixed_dictionaries(
+    {
+        "task_id": _TASKS,
+        "queue": _QUEUES,
+        "version": st.sampled_from([None, "1", "2"]),
+        "is_replay": st.sampled_from([None, True]),
+    }
+)
 
 
 @st.composite

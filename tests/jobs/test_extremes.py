@@ -37,15 +37,23 @@ def _calm() -> Iterator[Any]:
     for n, (task, queue) in enumerate([(ALONE, "calm-queue"), (BESIDE, extremes.QUEUE)] * 4):
         at = BEFORE + n * 10 * SECOND
         own = context(f"{task}-{n}", trigger=True, task=task, queue=queue, **{"$usage.costInCents": 0.25 * n})
-        yield request("traces", [
-            span(n * 2, at, at + 3 * SECOND, own, status={"code": 2}),
-            span(n * 2 + 1, at + 5 * SECOND, at + 9 * SECOND, {**own, "$metadata.ctx.attempt.number": 2}),
-        ], trigger=True)  # fmt: skip
+        yield request(
+            "traces",
+            [
+                span(n * 2, at, at + 3 * SECOND, own, status={"code": 2}),
+                span(n * 2 + 1, at + 5 * SECOND, at + 9 * SECOND, {**own, "$metadata.ctx.attempt.number": 2}),
+            ],
+            trigger=True,
+        )
         plain = context(f"{task}-plain-{n}", trigger=False, task=task, queue=queue, queue_wait_ms=21.5 + n * 8.64e7)
-        yield request("logs", [
-            log("mail_send_started", at, plain), log("mail_send_calling_smtp", at + SECOND, plain),
-            log("mail_send_completed", at + 4 * SECOND, {**plain, "processing_time_ms": 4000}),
-        ])  # fmt: skip
+        yield request(
+            "logs",
+            [
+                log("mail_send_started", at, plain),
+                log("mail_send_calling_smtp", at + SECOND, plain),
+                log("mail_send_completed", at + 4 * SECOND, {**plain, "processing_time_ms": 4000}),
+            ],
+        )
 
 
 def _older_rows() -> list[tuple[str, dict[str, Any]]]:

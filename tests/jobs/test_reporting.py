@@ -18,13 +18,15 @@ from tests.control.test_reports import TOTALS
 S = 10**9
 HOUR = 3_600 * S
 NINE = 1_795_424_400 * S  # 2026-11-23T09:00:00Z
-SETTINGS = Reports.model_validate({
-    "schedules": [{"name": "morning", "cron": "0 9 * * *", "deliver": ["all", "news"]}],
-    "channels": [
-        {"name": "all", "type": "apprise", "url": "json://localhost"},
-        {"name": "news", "type": "apprise", "url": "json://localhost", "when": "new"},
-    ],
-})  # fmt: skip
+SETTINGS = Reports.model_validate(
+    {
+        "schedules": [{"name": "morning", "cron": "0 9 * * *", "deliver": ["all", "news"]}],
+        "channels": [
+            {"name": "all", "type": "apprise", "url": "json://localhost"},
+            {"name": "news", "type": "apprise", "url": "json://localhost", "when": "new"},
+        ],
+    }
+)
 
 
 class Killed(BaseException):
@@ -43,10 +45,17 @@ class Clock:
 def made(plan: Plan, firing: Firing) -> Report:
     """Return a report without anomalies."""
     return Report(
-        id=f"{firing.fire_ns ^ firing.as_of_ns:016x}", project="default", schedule=firing.schedule, zone=plan.zone,
-        period=Span(from_ns=firing.from_ns, to_ns=firing.to_ns), as_of_ns=firing.as_of_ns,
-        anomalies=(), checked=(), totals=TOTALS, history_days=0.0,
-    )  # fmt: skip
+        id=f"{firing.fire_ns ^ firing.as_of_ns:016x}",
+        project="default",
+        schedule=firing.schedule,
+        zone=plan.zone,
+        period=Span(from_ns=firing.from_ns, to_ns=firing.to_ns),
+        as_of_ns=firing.as_of_ns,
+        anomalies=(),
+        checked=(),
+        totals=TOTALS,
+        history_days=0.0,
+    )
 
 
 Start = Callable[..., Reporting]

@@ -25,16 +25,25 @@ from collector.settings.reports import Reports
 S = 10**9
 HOUR = 3_600 * S
 CHANGES = [
-    ("America/New_York", "2026-03-08"), ("America/New_York", "2026-11-01"),
-    ("Europe/London", "2026-03-29"), ("Europe/London", "2026-10-25"),
-    ("Europe/Moscow", "2011-03-27"), ("Europe/Moscow", "2014-10-26"),
-    ("Australia/Lord_Howe", "2026-10-04"), ("Australia/Lord_Howe", "2026-04-05"),
-    ("Africa/Casablanca", "2026-02-15"), ("Africa/Casablanca", "2026-03-22"),
-    ("Antarctica/Troll", "2026-03-29"), ("Antarctica/Troll", "2026-10-25"),
-    ("Pacific/Apia", "2011-12-30"), ("Pacific/Apia", "2011-09-24"),
-    ("America/Sao_Paulo", "2018-11-04"), ("America/Sao_Paulo", "2018-02-18"),
-    ("Asia/Kolkata", "2026-03-29"), ("UTC", "2026-03-29"),
-]  # fmt: skip
+    ("America/New_York", "2026-03-08"),
+    ("America/New_York", "2026-11-01"),
+    ("Europe/London", "2026-03-29"),
+    ("Europe/London", "2026-10-25"),
+    ("Europe/Moscow", "2011-03-27"),
+    ("Europe/Moscow", "2014-10-26"),
+    ("Australia/Lord_Howe", "2026-10-04"),
+    ("Australia/Lord_Howe", "2026-04-05"),
+    ("Africa/Casablanca", "2026-02-15"),
+    ("Africa/Casablanca", "2026-03-22"),
+    ("Antarctica/Troll", "2026-03-29"),
+    ("Antarctica/Troll", "2026-10-25"),
+    ("Pacific/Apia", "2011-12-30"),
+    ("Pacific/Apia", "2011-09-24"),
+    ("America/Sao_Paulo", "2018-11-04"),
+    ("America/Sao_Paulo", "2018-02-18"),
+    ("Asia/Kolkata", "2026-03-29"),
+    ("UTC", "2026-03-29"),
+]
 """Ten zones and the days their clocks change; Kolkata and UTC have none."""
 MINUTES = ["0", "30", "15,45", "*/20", "*", "7-9", "59"]
 HOURS = ["*", "0", "1", "2", "3", "*/2", "1-3", "9", "23", "0,2,3"]

@@ -330,10 +330,13 @@ def test_facts_that_cannot_be_told_leave_out_whose_they_are_alone_and_heal(tmp_p
     trigger = span("poison", "trigger", 1, 2, span_type="trigger", child_run_id="child", dialect="generic")
     other = span("run_0", "work", 61, 62, dialect="generic")
     records = [
-        ("spans", trigger), ("logs", log("child", 3, "mail_send_started")), ("spans", other),
-        orphan(61.5, other["trace_id"], other["span_id"]), orphan(1.5, trigger["trace_id"], trigger["span_id"]),
+        ("spans", trigger),
+        ("logs", log("child", 3, "mail_send_started")),
+        ("spans", other),
+        orphan(61.5, other["trace_id"], other["span_id"]),
+        orphan(1.5, trigger["trace_id"], trigger["span_id"]),
         orphan(5, "ab" * 16, "cd" * 8, "bad"),
-    ]  # fmt: skip
+    ]
     healthy, world = World(tmp_path / "healthy", ALL), World(tmp_path / "with", ALL)
     original = run_tables.advance
 

@@ -149,8 +149,13 @@ def pages_agree(jobs: Jobs) -> None:
         own = runs.filter(kind == counts, *(pl.col(name) == value for name, value in where.items()))
         assert rows("page_totals", **where)["runs"].item() == own.height
         started = own["started_ns"].count()
-        asked = stats.question("throughput", {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where},
-                               "default", LATE, Basis(0, 0))  # fmt: skip
+        asked = stats.question(
+            "throughput",
+            {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where},
+            "default",
+            LATE,
+            Basis(0, 0),
+        )
         flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
@@ -159,10 +164,14 @@ def pages_agree(jobs: Jobs) -> None:
         assert told.filter("is_counted")["runs"].sum() == started
     of_task = {"task": "send"}
     queries_ = (
-        ("page_totals", 0, {}), ("page_outcomes", 1, {}), ("page_tasks", 1, {}), ("page_heatmap", 6, {}),
-        ("page_task_durations", 3, of_task), ("page_task_durations", 1, of_task | {"environment": "PRODUCTION"}),
+        ("page_totals", 0, {}),
+        ("page_outcomes", 1, {}),
+        ("page_tasks", 1, {}),
+        ("page_heatmap", 6, {}),
+        ("page_task_durations", 3, of_task),
+        ("page_task_durations", 1, of_task | {"environment": "PRODUCTION"}),
         ("page_totals", 0, {"environment": "DEVELOPMENT"}),
-    )  # fmt: skip
+    )
     for name, hours, given_ in queries_:
         more = given_ | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
         found, expected = rows(f"{name}_hours", **more), rows(name, **more)

@@ -91,9 +91,14 @@ class StandIn:
         """Return what a store that is well says, and what the test adds to it."""
         well = {
             **dict.fromkeys(("journal_seq", "applied_seq", "runs_seq"), self.journal.last_seq),
-            "lag_s": 0.0, "newest_received_ns": None, "damaged_groups": 0, "lost_groups": 0, "set_aside": [],
-            "failing_jobs": {}, "rows": {"runs": 0, "logs": 0, "spans": 0},
-        }  # fmt: skip
+            "lag_s": 0.0,
+            "newest_received_ns": None,
+            "damaged_groups": 0,
+            "lost_groups": 0,
+            "set_aside": [],
+            "failing_jobs": {},
+            "rows": {"runs": 0, "logs": 0, "spans": 0},
+        }
         return {**well, **self.said}
 
 

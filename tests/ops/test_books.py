@@ -101,11 +101,21 @@ def test_every_record_is_accounted_for(stack: Stack) -> None:
     for signal, n in stored(stack).items():
         assert n - before[signal] == scrape.value(f"{P}_records_stored_total", signal=signal)
     assert scrape.by(f"{P}_requests_total", "outcome", transport="http") == {
-        "accepted": 2, "partial": 1, "empty": 2, "duplicate": 4, "bad_input": 2, "unsupported": 1, "too_large": 1,
-    }  # fmt: skip
+        "accepted": 2,
+        "partial": 1,
+        "empty": 2,
+        "duplicate": 4,
+        "bad_input": 2,
+        "unsupported": 1,
+        "too_large": 1,
+    }
     assert scrape.by(f"{P}_requests_total", "outcome", transport="grpc") == {
-        "accepted": 2, "partial": 1, "empty": 1, "duplicate": 1, "bad_input": 1,
-    }  # fmt: skip
+        "accepted": 2,
+        "partial": 1,
+        "empty": 1,
+        "duplicate": 1,
+        "bad_input": 1,
+    }
     assert scrape.by(f"{P}_records_rejected_total", "reason") == {"span_id_invalid": 4}
 
 
@@ -145,12 +155,16 @@ def test_labels_are_never_text_of_requests(stack: Stack) -> None:
     """Whatever a request says, no word of it reaches a label."""
     canary = "canary7f3a"
     http = stack.url("http")
-    body = json.dumps({
-        "resourceLogs": [{
-            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": canary}}]},
-            "scopeLogs": [{"scope": {"name": canary}, "logRecords": [{"body": {"stringValue": canary}}]}],
-        }]
-    }).encode()  # fmt: skip
+    body = json.dumps(
+        {
+            "resourceLogs": [
+                {
+                    "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": canary}}]},
+                    "scopeLogs": [{"scope": {"name": canary}, "logRecords": [{"body": {"stringValue": canary}}]}],
+                }
+            ]
+        }
+    ).encode()
     assert post(http, "logs", body, content_type="application/json", user_agent=canary).status_code == 200
     assert post(http, canary, body).status_code == 404
     assert post(http, "logs", b"x", content_type=canary).status_code == 415

@@ -35,9 +35,13 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> Doctor:
 
 def trigger_logs() -> bytes:
     """Return logs as a Trigger.dev worker sends them."""
-    resource = {"attributes": [{"key": "$trigger", "value": {"boolValue": True}},
-                               {"key": "sdk.language", "value": {"stringValue": "typescript"}},
-                               {"key": "sdk.version", "value": {"stringValue": "4.8.3"}}]}  # fmt: skip
+    resource = {
+        "attributes": [
+            {"key": "$trigger", "value": {"boolValue": True}},
+            {"key": "sdk.language", "value": {"stringValue": "typescript"}},
+            {"key": "sdk.version", "value": {"stringValue": "4.8.3"}},
+        ]
+    }
     record = {"timeUnixNano": str(time.time_ns()), "body": {"stringValue": secrets.token_hex(8)}}
     return json.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}).encode()
 
@@ -53,9 +57,13 @@ def handover(parent_ahead_ns: int) -> bytes:
         block = request.resource_spans.add()
         block.resource.attributes.add(key="service.name").value.string_value = service
         span = block.scope_spans.add().spans.add(
-            trace_id=secrets.token_bytes(16), span_id=secrets.token_bytes(8), name="ship", kind=kind,
-            start_time_unix_nano=at, end_time_unix_nano=at + 2 * 10**9,
-        )  # fmt: skip
+            trace_id=secrets.token_bytes(16),
+            span_id=secrets.token_bytes(8),
+            name="ship",
+            kind=kind,
+            start_time_unix_nano=at,
+            end_time_unix_nano=at + 2 * 10**9,
+        )
         for key, value in attributes.items():
             span.attributes.add(key=key).value.string_value = value
     return request.SerializeToString()

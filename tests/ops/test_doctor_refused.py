@@ -205,8 +205,10 @@ def test_a_refusal_is_not_cried_for_ever() -> None:
     """It is a note once the same exporter is taken, and gone after a day; until then it stays a problem."""
     taken = kind(taken_ns=NOW)
     assert [state(kind()), state(kind(), later_ns=12 * HOUR_NS), state(kind(), later_ns=LATELY_NS)] == [
-        "problem", "problem", None,
-    ]  # fmt: skip
+        "problem",
+        "problem",
+        None,
+    ]
     assert (state(taken), state(taken, later_ns=LATELY_NS)) == ("note", None)
 
 
@@ -229,11 +231,16 @@ def test_what_may_be_sent_again_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("look", "answered", "refusals", "told"),
     [
-        ("sender", 100, 1, "note"), ("sender", 100, 2, "problem"), ("sender", 1, 1, "problem"),
-        ("visitor", 1, 1, "note"), ("visitor", 900, 9, "note"), ("visitor", 900, 10, "problem"),
-        ("visitor", 1000, 10, "note"), ("exporter", 10**6, 1, "problem"),
+        ("sender", 100, 1, "note"),
+        ("sender", 100, 2, "problem"),
+        ("sender", 1, 1, "problem"),
+        ("visitor", 1, 1, "note"),
+        ("visitor", 900, 9, "note"),
+        ("visitor", 900, 10, "problem"),
+        ("visitor", 1000, 10, "note"),
+        ("exporter", 10**6, 1, "problem"),
     ],
-)  # fmt: skip
+)
 def test_others_are_a_problem_above_one_percent(look: str, answered: int, refusals: int, told: str) -> None:
     """What is no exporter is a problem above 1 % of the last hour's requests, and a visitor not before the tenth; what
     was refused in earlier hours is not."""

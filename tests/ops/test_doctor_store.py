@@ -24,13 +24,29 @@ pytestmark = pytest.mark.e2e
 SECOND = 10**9
 AT = 1_795_500_000 * SECOND
 RUN = {
-    "stage": "runs", "kind": "run", "project": "default", "key": "9f3c", "run_id": "run_bad", "first_seq": 12,
-    "last_seq": 15, "row": None, "reason": "InvalidOperationError: conversion", "since_ns": AT,
-}  # fmt: skip
+    "stage": "runs",
+    "kind": "run",
+    "project": "default",
+    "key": "9f3c",
+    "run_id": "run_bad",
+    "first_seq": 12,
+    "last_seq": 15,
+    "row": None,
+    "reason": "InvalidOperationError: conversion",
+    "since_ns": AT,
+}
 RECORD = {
-    "stage": "applied", "kind": "record", "project": "shop", "key": "logs", "run_id": None, "first_seq": 7,
-    "last_seq": 7, "row": 3, "reason": "ConversionException", "since_ns": AT,
-}  # fmt: skip
+    "stage": "applied",
+    "kind": "record",
+    "project": "shop",
+    "key": "logs",
+    "run_id": None,
+    "first_seq": 7,
+    "last_seq": 7,
+    "row": 3,
+    "reason": "ConversionException",
+    "since_ns": AT,
+}
 
 
 @pytest.fixture
@@ -121,11 +137,13 @@ def test_what_was_set_aside_is_named(told: Any) -> None:
         ("run", "facts", "tried again when anything of it arrives and at every start"),
         ("rule", "rules", "judges a run again when anything of it arrives and at every start"),
         ("rule", "rules_window", "judges the latest runs anew each time"),
-        ("series", "durations", "counted again after an upgrade"), ("series", "limits", "at least once an hour"),
-        ("record", "applied", "data/set-aside/7-7.arrow"), ("record", "facts", "looked for again at every start"),
+        ("series", "durations", "counted again after an upgrade"),
+        ("series", "limits", "at least once an hour"),
+        ("record", "applied", "data/set-aside/7-7.arrow"),
+        ("record", "facts", "looked for again at every start"),
         ("novelty", "applied", "docs/reliability.md"),
     ],
-)  # fmt: skip
+)
 def test_when_it_is_tried_again_is_told_by_kind(kind: str, stage: str, helps: str) -> None:
     """Each kind that is set aside says when it is tried again; one of another version says where that is written."""
     (found,) = store.set_aside({"set_aside_items": [{**RECORD, "kind": kind, "stage": stage}]}, Path("data"))

@@ -33,10 +33,15 @@ def canaries() -> bytes:
     """Return a request that says the canary wherever a sender may say something."""
     pair = {"key": CANARY, "value": {"stringValue": CANARY}}
     record = {
-        "body": {"stringValue": CANARY}, "eventName": CANARY, "severityText": CANARY,
-        "attributes": [pair, {"key": "task_id", "value": {"stringValue": CANARY}},
-                       {"key": "run_id", "value": {"stringValue": CANARY}}],
-    }  # fmt: skip
+        "body": {"stringValue": CANARY},
+        "eventName": CANARY,
+        "severityText": CANARY,
+        "attributes": [
+            pair,
+            {"key": "task_id", "value": {"stringValue": CANARY}},
+            {"key": "run_id", "value": {"stringValue": CANARY}},
+        ],
+    }
     scope = {"scope": {"name": CANARY}, "logRecords": [record]}
     return json.dumps({"resourceLogs": [{"resource": {"attributes": [pair]}, "scopeLogs": [scope]}]}).encode()
 
@@ -128,14 +133,21 @@ def test_lives_and_failures_are_told(events: list[dict[str, Any]]) -> None:
     """Starts, stops, checkpoints, refused requests and a killed child are told."""
     told = {(e["process"], e["message"]) for e in events}
     assert told >= {
-        *((p, f"{p}_{what}_{phase}") for p in ("receive", "store") for what in ("start", "stop")
-          for phase in ("started", "completed")),
-        ("store", "store_checkpoint_completed"), ("receive", "otlp_request_failed"),
+        *(
+            (p, f"{p}_{what}_{phase}")
+            for p in ("receive", "store")
+            for what in ("start", "stop")
+            for phase in ("started", "completed")
+        ),
+        ("store", "store_checkpoint_completed"),
+        ("receive", "otlp_request_failed"),
         ("supervisor", "process_run_failed"),
-    }  # fmt: skip
+    }
     assert {e["outcome"] for e in events if e["message"] == "otlp_request_failed"} == {
-        "bad_input", "unsupported", "too_large",
-    }  # fmt: skip
+        "bad_input",
+        "unsupported",
+        "too_large",
+    }
 
 
 def test_a_remark_of_a_library_is_told_without_its_words() -> None:

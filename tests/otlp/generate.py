@@ -63,21 +63,37 @@ def _attributes(draw: st.DrawFn) -> list[common_pb2.KeyValue]:
 
 def _log(draw: st.DrawFn, group: Any) -> None:
     r = group.log_records.add(
-        time_unix_nano=draw(TIMES), observed_time_unix_nano=draw(TIMES), severity_number=draw(ENUMS),
-        severity_text=draw(TEXT), attributes=_attributes(draw), dropped_attributes_count=draw(UINT32),
-        flags=draw(UINT32), trace_id=draw(TRACE_IDS), span_id=draw(SPAN_IDS), event_name=draw(TEXT),
-    )  # fmt: skip
+        time_unix_nano=draw(TIMES),
+        observed_time_unix_nano=draw(TIMES),
+        severity_number=draw(ENUMS),
+        severity_text=draw(TEXT),
+        attributes=_attributes(draw),
+        dropped_attributes_count=draw(UINT32),
+        flags=draw(UINT32),
+        trace_id=draw(TRACE_IDS),
+        span_id=draw(SPAN_IDS),
+        event_name=draw(TEXT),
+    )
     if draw(st.booleans()):
         r.body.CopyFrom(draw(values()))
 
 
 def _span(draw: st.DrawFn, group: Any) -> None:
     s = group.spans.add(
-        trace_id=draw(st.just(b"t" * 16) | TRACE_IDS), span_id=draw(st.just(b"s" * 8) | SPAN_IDS),
-        parent_span_id=draw(SPAN_IDS), trace_state=draw(TEXT), flags=draw(UINT32), name=draw(TEXT), kind=draw(ENUMS),
-        start_time_unix_nano=draw(TIMES), end_time_unix_nano=draw(TIMES), attributes=_attributes(draw),
-        dropped_attributes_count=draw(UINT32), dropped_events_count=draw(UINT32), dropped_links_count=draw(UINT32),
-    )  # fmt: skip
+        trace_id=draw(st.just(b"t" * 16) | TRACE_IDS),
+        span_id=draw(st.just(b"s" * 8) | SPAN_IDS),
+        parent_span_id=draw(SPAN_IDS),
+        trace_state=draw(TEXT),
+        flags=draw(UINT32),
+        name=draw(TEXT),
+        kind=draw(ENUMS),
+        start_time_unix_nano=draw(TIMES),
+        end_time_unix_nano=draw(TIMES),
+        attributes=_attributes(draw),
+        dropped_attributes_count=draw(UINT32),
+        dropped_events_count=draw(UINT32),
+        dropped_links_count=draw(UINT32),
+    )
     if draw(st.booleans()):
         s.status.message, s.status.code = draw(TEXT), draw(ENUMS)
     if draw(st.booleans()):
@@ -99,9 +115,11 @@ def _metric(draw: st.DrawFn, group: Any) -> None:
         series.is_monotonic = draw(st.booleans())
     for _ in range(draw(st.integers(0, 2))):
         p = series.data_points.add(
-            attributes=_attributes(draw), start_time_unix_nano=draw(TIMES), time_unix_nano=draw(TIMES),
+            attributes=_attributes(draw),
+            start_time_unix_nano=draw(TIMES),
+            time_unix_nano=draw(TIMES),
             flags=draw(UINT32),
-        )  # fmt: skip
+        )
         _shape(draw, kind, p)
 
 

@@ -11,6 +11,7 @@ def member(value: bytes) -> bytes:
     return b'{"resourceLogs":[],"x":' + value + b"}"
 
 
+# fmt: off
 _NOT_VALUES: dict[str, bytes] = {
     # numbers
     "leading plus": b"+1", "leading zero": b"012", "leading zero, negative": b"-012", "only minus": b"-",
@@ -65,7 +66,7 @@ _NOT_VALUES: dict[str, bytes] = {
     "line separator": b"\xe2\x80\xa81",
     "zero width space": b"\xe2\x80\x8b1", "backspace": b"\x081", "next line": b"\xc2\x851", "NUL before": b"\x001",
     "escape outside": b"\\u00201",
-}  # fmt: skip
+}
 
 _NOT_DOCUMENTS: dict[str, bytes] = {
     "nothing": b"", "space": b" ", "newline": b"\n", "byte order mark": b"\xef\xbb\xbf{}",
@@ -85,13 +86,15 @@ _NOT_DOCUMENTS: dict[str, bytes] = {
     "MessagePack": b"\x81\xacresourceLogs\x90", "CBOR": b"\xa1\x6cresourceLogs\x80", "BSON": b"\x05\x00\x00\x00\x00",
     "half a request": b'{"resourceLogs":[{"resource":{"attributes":[{"key":"a"', "deep": b"[" * 50_000,
     "deep objects": b'{"a":' * 50_000, "deep, closed": b'{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-}  # fmt: skip
+}
+# fmt: on
 
 REFUSED: dict[str, bytes] = {
     **{f"value: {name}": member(value) for name, value in _NOT_VALUES.items()},
     **{f"document: {name}": body for name, body in _NOT_DOCUMENTS.items()},
 }
 
+# fmt: off
 _VALUES: dict[str, bytes] = {
     "zero": b"0", "minus zero": b"-0", "minus zero point": b"-0.0", "fraction": b"1.5", "exponent": b"1E5",
     "plus exponent": b"1e+5", "minus exponent": b"1e-5", "zero exponent": b"0e0", "long fraction": b"0." + b"1" * 500,
@@ -112,7 +115,8 @@ _VALUES: dict[str, bytes] = {
     "100 deep": b"[" * 100 + b"]" * 100,
     "prototype": b'{"__proto__":{"a":1},"constructor":1}', "type": b'{"@type":"type.googleapis.com/x"}',
     "JSON in a string": b'"{\\"resourceLogs\\":[{}]}"', "solidus": b'"</script>"', "single quote": b'"\'"',
-}  # fmt: skip
+}
+# fmt: on
 
 ACCEPTED: dict[str, bytes] = {
     **{f"value: {name}": member(value) for name, value in _VALUES.items()},
@@ -121,6 +125,7 @@ ACCEPTED: dict[str, bytes] = {
     "an unknown member": b'{"x":1}',
 }
 
+# fmt: off
 EITHER: dict[str, bytes] = {
     name: member(value)
     for name, value in {
@@ -129,4 +134,5 @@ EITHER: dict[str, bytes] = {
         "surrogates swapped": b'"\\udc00\\ud800"', "high then text": b'"\\ud800abc"', "high twice": b'"\\ud800\\ud800"',
         "surrogate as key": b'{"\\ud800":1}', "1,000 deep": b"[" * 1_000 + b"]" * 1_000,
     }.items()
-}  # fmt: skip
+}
+# fmt: on

@@ -201,9 +201,11 @@ def running(role: str, settings: Settings, files: int = 0) -> Iterator[tuple[sub
     log = (settings.data.parent / f"{settings.data.name}.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-m", f"collector.app.{role}"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
         preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None,
-    )  # fmt: skip
+    )
     try:
         assert process.stdin is not None
         process.stdin.write(settings.model_dump_json().encode() + b"\n")

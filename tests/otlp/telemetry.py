@@ -47,9 +47,13 @@ def spans(n: int = 1, *, bad: int = 0, unique: bool = True) -> Message:
     for i in range(n + bad):
         ident = secrets.token_bytes(16) if unique else (i + 1).to_bytes(16, "big")
         group.spans.add(
-            trace_id=ident, span_id=bytes(8) if i >= n else ident[8:], name="work", kind=2,
-            start_time_unix_nano=now - 1000, end_time_unix_nano=now,
-        )  # fmt: skip
+            trace_id=ident,
+            span_id=bytes(8) if i >= n else ident[8:],
+            name="work",
+            kind=2,
+            start_time_unix_nano=now - 1000,
+            end_time_unix_nano=now,
+        )
     return request
 
 

@@ -98,15 +98,32 @@ def test_s6_a_request_of_bad_records_is_a_success_that_rejects_all(receiver: Rec
 
 UNDECODABLE = {
     "protobuf": [
-        b"\xff", b"\x0a", b"\x0a\x05ab", ld(1, ld(2, ld(2, b"\x0a\x01"))), b"\x08\x01", ld(1, b"\x10\x01") + b"\x07",
-        b'{"resourceLogs":[]}', Random(64).randbytes(64) + b"\xff", ld(1, ld(1, ld(1, ld(1, b"\xff\xfe")))),
+        b"\xff",
+        b"\x0a",
+        b"\x0a\x05ab",
+        ld(1, ld(2, ld(2, b"\x0a\x01"))),
+        b"\x08\x01",
+        ld(1, b"\x10\x01") + b"\x07",
+        b'{"resourceLogs":[]}',
+        Random(64).randbytes(64) + b"\xff",
+        ld(1, ld(1, ld(1, ld(1, b"\xff\xfe")))),
         b"\x15\x01\x02\x03\x04",
     ],
     "json": [
-        b"", b"{", b"[]", b"null", b"1", b'"x"', b'{"resourceLogs":{}}', b'{"resourceLogs":[1]}', b"\x0a\x00", b"{}{}",
-        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":{"a":1}}]}]}]}', b"\xef\xbb\xbf{}",
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b'{"resourceLogs":{}}',
+        b'{"resourceLogs":[1]}',
+        b"\x0a\x00",
+        b"{}{}",
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":{"a":1}}]}]}]}',
+        b"\xef\xbb\xbf{}",
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("encoding", "body"), [(e, b) for e, some in UNDECODABLE.items() for b in some])
@@ -150,7 +167,7 @@ WRONG = [
         {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"sum": {"dataPoints": [{"asInt": "x"}]}}]}]}]},
         "resourceMetrics[0].scopeMetrics[0].metrics[0].sum.dataPoints[0].asInt",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "path"), WRONG)
@@ -171,12 +188,17 @@ LONG = "SECRET" * 200
 @pytest.mark.parametrize(
     "body",
     [
-        log_request({"timeUnixNano": LONG}), log_request({"severityNumber": LONG}), log_request({"flags": LONG}),
-        log_request({"body": {"doubleValue": LONG}}), log_request({"body": {"bytesValue": "!" + LONG}}),
-        log_request({LONG: 1, "timeUnixNano": [LONG]}), {LONG: [], "resourceLogs": LONG}, LONG,
+        log_request({"timeUnixNano": LONG}),
+        log_request({"severityNumber": LONG}),
+        log_request({"flags": LONG}),
+        log_request({"body": {"doubleValue": LONG}}),
+        log_request({"body": {"bytesValue": "!" + LONG}}),
+        log_request({LONG: 1, "timeUnixNano": [LONG]}),
+        {LONG: [], "resourceLogs": LONG},
+        LONG,
         log_request({"attributes": [{"key": LONG, "value": {"intValue": LONG}}]}),
     ],
-)  # fmt: skip
+)
 def test_f1_errors_never_quote_more_than_200_characters(receiver: Receiver, body: Any) -> None:
     """Input may hold what its sender would not want in a log."""
     content = receiver.post("/v1/logs", json.dumps(body).encode()).text

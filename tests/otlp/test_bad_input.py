@@ -130,7 +130,7 @@ BOMBS: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
     "100,000 deep, unknown": ("json", "", lambda: b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {400}),
     "a long varint": ("protobuf", "", lambda: b"\x08" + b"\xff" * (5 * MIB), {400}),
     "lengths that lie": ("protobuf", "", lambda: b"\x0a\xff\xff\xff\xff\x0f" * 1_000, {400}),
-}  # fmt: skip
+}
 
 
 def in_scope(records: bytes) -> bytes:

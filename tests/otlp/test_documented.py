@@ -8,9 +8,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "otlp.md").read_text("utf-8")
 IDS = {
-    f"{family}{n}" for family, last in {"H": 20, "S": 6, "F": 7, "G": 10, "J": 16, "B": 10}.items()
+    f"{family}{n}"
+    for family, last in {"H": 20, "S": 6, "F": 7, "G": 10, "J": 16, "B": 10}.items()
     for n in range(1, last + 1)
-}  # fmt: skip
+}
 ROW = re.compile(r"^\| ([HSFGJB]\d+) \| (.+?) \| (.+?) \| (.+) \|$", re.M)
 
 
@@ -54,13 +55,18 @@ def test_bounds_are_the_defaults() -> None:
 
     limits = Limits()
     stated = {
-        "limits.body": f"{int(limits.body) // 2**20} MiB", "limits.records": f"{limits.records:,}",
-        "limits.parts": f"{limits.parts:,}", "limits.attributes": f"{limits.attributes:,}",
-        "limits.key": f"{limits.key}", "limits.value": f"{int(limits.value):,}",
-        "limits.log_body": f"{int(limits.log_body):,}", "limits.nodes": f"{limits.nodes:,}",
-        "limits.depth": f"{limits.depth}", "limits.connections": f"{limits.connections:,}",
+        "limits.body": f"{int(limits.body) // 2**20} MiB",
+        "limits.records": f"{limits.records:,}",
+        "limits.parts": f"{limits.parts:,}",
+        "limits.attributes": f"{limits.attributes:,}",
+        "limits.key": f"{limits.key}",
+        "limits.value": f"{int(limits.value):,}",
+        "limits.log_body": f"{int(limits.log_body):,}",
+        "limits.nodes": f"{limits.nodes:,}",
+        "limits.depth": f"{limits.depth}",
+        "limits.connections": f"{limits.connections:,}",
         "limits.in_flight": f"{int(limits.in_flight) // 2**20} MiB",
-    }  # fmt: skip
+    }
     for name, value in stated.items():
         line = next(line for line in PAGE.splitlines() if line.startswith("| ") and f"`{name}`" in line)
         assert re.search(rf"(?<![\d,]){re.escape(value)}(?!,?\d)", line), line

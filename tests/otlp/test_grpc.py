@@ -24,9 +24,14 @@ from tests.otlp.test_answers import UNDECODABLE
 
 MIB = 2**20
 CLOSED_SET = {
-    "OK", "INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "UNAVAILABLE",
+    "OK",
+    "INVALID_ARGUMENT",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
     "UNIMPLEMENTED",
-}  # fmt: skip
+}
 
 
 def channel(receiver: Receiver, **options: int) -> grpc.Channel:
@@ -153,10 +158,15 @@ def raw_call(receiver: Receiver, packing: bytes, message: bytes) -> str:
     headers = b"".join(
         literal(k, v)
         for k, v in [
-            (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x"),
-            (b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-encoding", packing),
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", path),
+            (b":authority", b"x"),
+            (b"content-type", b"application/grpc"),
+            (b"te", b"trailers"),
+            (b"grpc-encoding", packing),
         ]
-    )  # fmt: skip
+    )
     with socket.create_connection(("127.0.0.1", receiver.grpc_port)) as raw:
         raw.settimeout(30)
         raw.sendall(PREFACE + frame(HEADERS, 4, 1, headers) + frame(DATA, 1, 1, message))
@@ -195,9 +205,16 @@ def test_g4_g5_a_full_disk_is_unavailable_with_retry_info(tmp_path: Any) -> None
 def test_g6_codes_are_a_closed_set() -> None:
     """Every error has a code of the set; only UNAVAILABLE is one that clients try again."""
     errors: list[Exception] = [
-        BadInput("x"), TooLarge("x"), Unsupported("x"), NotNow("x"), MemoryError(), NoSuchPath("x"), WrongMethod("x"),
-        TooSlow("x"), HeadTooLarge("x"),
-    ]  # fmt: skip
+        BadInput("x"),
+        TooLarge("x"),
+        Unsupported("x"),
+        NotNow("x"),
+        MemoryError(),
+        NoSuchPath("x"),
+        WrongMethod("x"),
+        TooSlow("x"),
+        HeadTooLarge("x"),
+    ]
     assert {told(e).grpc.name for e in errors} <= CLOSED_SET
     assert {told(e).grpc.name for e in errors if told(e).http == 503} == {"UNAVAILABLE"}
 
@@ -205,10 +222,12 @@ def test_g6_codes_are_a_closed_set() -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Import", "/unknown.Service/Export",
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/opentelemetry.proto.collector.logs.v1/Export",
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Import",
+        "/unknown.Service/Export",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/opentelemetry.proto.collector.logs.v1/Export",
     ],
-)  # fmt: skip
+)
 def test_g6_unknown_methods_are_unimplemented(open_channel: grpc.Channel, method: str) -> None:
     """Reflection is off, so it is one of them."""
     with pytest.raises(grpc.RpcError) as caught:
@@ -301,13 +320,18 @@ def test_g9_a_port_is_not_shared(receiver: Receiver, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("error", "http", "code"),
     [
-        (BadInput("x"), 400, "INVALID_ARGUMENT"), (TooLarge("x"), 413, "RESOURCE_EXHAUSTED"),
-        (Unsupported("x"), 415, "UNIMPLEMENTED"), (NotNow("x"), 503, "UNAVAILABLE"),
-        (NoSuchPath("x"), 404, "UNIMPLEMENTED"), (ZeroDivisionError(), 500, "INTERNAL"),
+        (BadInput("x"), 400, "INVALID_ARGUMENT"),
+        (TooLarge("x"), 413, "RESOURCE_EXHAUSTED"),
+        (Unsupported("x"), 415, "UNIMPLEMENTED"),
+        (NotNow("x"), 503, "UNAVAILABLE"),
+        (NoSuchPath("x"), 404, "UNIMPLEMENTED"),
+        (ZeroDivisionError(), 500, "INTERNAL"),
     ],
-)  # fmt: skip
+)
 def test_g10_both_wires_read_one_table(error: Exception, http: int, code: str) -> None:
     """HTTP status and gRPC code of an error belong together."""
     assert (told(error).http, told(error).grpc.name, told(error).status.code) == (
-        http, code, told(error).grpc.value[0],
-    )  # fmt: skip
+        http,
+        code,
+        told(error).grpc.value[0],
+    )

@@ -134,12 +134,18 @@ def test_h6_h18_head_is_refused_without_a_body(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/", "/v1/logs"), ("/v1/logs/", "did you mean /v1/logs"), ("//v1/logs", "did you mean /v1/logs"),
-        ("/v1//traces", "did you mean /v1/traces"), ("/V1/LOGS", "OTLP is at"), ("/v1%2Flogs", "OTLP is at"),
-        ("/v1/logs;a=b", "OTLP is at"), ("/v1/../v1/logs", "OTLP is at"), ("/v1/profiles", "OTLP is at"),
+        ("/", "/v1/logs"),
+        ("/v1/logs/", "did you mean /v1/logs"),
+        ("//v1/logs", "did you mean /v1/logs"),
+        ("/v1//traces", "did you mean /v1/traces"),
+        ("/V1/LOGS", "OTLP is at"),
+        ("/v1%2Flogs", "OTLP is at"),
+        ("/v1/logs;a=b", "OTLP is at"),
+        ("/v1/../v1/logs", "OTLP is at"),
+        ("/v1/profiles", "OTLP is at"),
         ("/v2/logs", "OTLP is at"),
     ],
-)  # fmt: skip
+)
 def test_h7_a_path_has_one_spelling(receiver: Receiver, path: str, hint: str) -> None:
     """Anything else is 404 and says what was probably meant; nothing is redirected."""
     assert hint in told(receiver.ask(OK.replace(b"/v1/logs", path.encode(), 1)), 404)
@@ -170,10 +176,14 @@ def test_h8_b9_damaged_gzip_is_refused(receiver: Receiver, encoding: str, damage
     plain = encode(logs(), encoding)  # type: ignore[arg-type]
     packed = gzip.compress(plain)
     body = {
-        "garbage behind": packed + b"garbage", "not gzip": plain, "cut off": packed[:-9],
-        "flipped": packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:], "empty": b"",
-        "zstd": zstandard.compress(plain), "header only": packed[:10],
-    }[damage]  # fmt: skip
+        "garbage behind": packed + b"garbage",
+        "not gzip": plain,
+        "cut off": packed[:-9],
+        "flipped": packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:],
+        "empty": b"",
+        "zstd": zstandard.compress(plain),
+        "header only": packed[:10],
+    }[damage]
     before = receiver.seq
     response = receiver.post("/v1/logs", body, encoding, content_encoding="gzip")
     assert "gzip" in told(response, 400)

@@ -259,10 +259,18 @@ def test_j8_what_is_not_base64_is_refused(sent: str) -> None:
 def test_j9_null_is_absent() -> None:
     """A field that is null and one that is not there give the same row."""
     full = {
-        "timeUnixNano": None, "observedTimeUnixNano": None, "severityNumber": None, "severityText": None, "body": None,
-        "attributes": None, "droppedAttributesCount": None, "flags": None, "traceId": None, "spanId": None,
+        "timeUnixNano": None,
+        "observedTimeUnixNano": None,
+        "severityNumber": None,
+        "severityText": None,
+        "body": None,
+        "attributes": None,
+        "droppedAttributesCount": None,
+        "flags": None,
+        "traceId": None,
+        "spanId": None,
         "eventName": None,
-    }  # fmt: skip
+    }
     assert one_log(full)[0] == one_log({})[0]
     empty = {
         "resourceLogs": [{"resource": None, "scopeLogs": [{"scope": None, "schemaUrl": None, "logRecords": [{}]}]}]
@@ -284,8 +292,13 @@ def test_j10_of_repeated_members_the_last_counts() -> None:
 def test_j11_a_value_with_two_members_is_refused(first: str) -> None:
     """oneof means one; the error says which two, and where."""
     member = {
-        "stringValue": "", "intValue": 1, "boolValue": False, "doubleValue": 1.5, "bytesValue": "", "arrayValue": {},
-    }  # fmt: skip
+        "stringValue": "",
+        "intValue": 1,
+        "boolValue": False,
+        "doubleValue": 1.5,
+        "bytesValue": "",
+        "arrayValue": {},
+    }
     value = {first: member[first], "kvlistValue": {}}
     error = refused("logs", log_request({"attributes": [{"key": "a", "value": value}]}))
     assert error.field == "resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].value"
@@ -314,8 +327,13 @@ def test_j12_attributes_may_be_empty_bytes_arrays_and_maps() -> None:
     for encoding in ("protobuf", "json"):
         rows, _ = decoded("logs", encoding, encode(request, encoding))  # type: ignore[arg-type]
         assert json.loads(rows["logs"][0]["attributes"]) == {
-            "nonce": "0", "empty": None, "bytes": {"bytesValue": "AP8="}, "array": [-3], "map": {"k": []}, "": None,
-        }  # fmt: skip
+            "nonce": "0",
+            "empty": None,
+            "bytes": {"bytesValue": "AP8="},
+            "array": [-3],
+            "map": {"k": []},
+            "": None,
+        }
     record.attributes.add(key="index").value.string_value_strindex = 7
     rows, _ = decoded("logs", "protobuf", request.SerializeToString())
     assert json.loads(rows["logs"][0]["attributes"])["index"] is None

@@ -71,9 +71,13 @@ def request_of_spans() -> Any:
     group = request.resource_spans.add().scope_spans.add()
     for i, text in enumerate(TEXTS, 1):
         span = group.spans.add(
-            trace_id=i.to_bytes(16, "big"), span_id=i.to_bytes(8, "big"), name=text, trace_state=text,
-            start_time_unix_nano=NOW, end_time_unix_nano=NOW,
-        )  # fmt: skip
+            trace_id=i.to_bytes(16, "big"),
+            span_id=i.to_bytes(8, "big"),
+            name=text,
+            trace_state=text,
+            start_time_unix_nano=NOW,
+            end_time_unix_nano=NOW,
+        )
         span.status.message = text
         event = span.events.add(name=text)
         event.attributes.add(key=text).value.string_value = text

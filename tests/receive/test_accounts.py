@@ -68,8 +68,12 @@ def test_books_balance_after_any_history(history: list[Any]) -> None:
         books.settled(step, seq if kept else None)
         seen["stored"] += sum(r.said.records for r in kept)
         seen["duplicate"] += sum(r.said.total for r in step if r.said.duplicate)
-        samples = [s for metric in (books.records, books.stored, books.rejected, books.duplicates, books.pending)
-                   for family in metric.collect() for s in family.samples]  # fmt: skip
+        samples = [
+            s
+            for metric in (books.records, books.stored, books.rejected, books.duplicates, books.pending)
+            for family in metric.collect()
+            for s in family.samples
+        ]
         for signal in ("logs", "traces", "metrics"):
             for transport in ("http", "grpc"):
                 path = {"signal": signal, "transport": transport}
@@ -172,8 +176,10 @@ def test_resends_are_told_what_was_told() -> None:
     resends.load([(b"before", NOW)])
     again = {name: resends.find(name, NOW + 59 * MINUTE) for name in (b"plain", b"partly", b"before")}
     assert [(a.total, a.rejected, a.message, a.duplicate) for a in again.values() if a] == [
-        (7, 0, "", True), (5, 2, "2 rejected: why", True), (-1, 0, "", True),
-    ]  # fmt: skip
+        (7, 0, "", True),
+        (5, 2, "2 rejected: why", True),
+        (-1, 0, "", True),
+    ]
     resends.learn(b"before", Accepted(4, 0, ""))
     learned = resends.find(b"before", NOW + 59 * MINUTE)
     assert learned is not None

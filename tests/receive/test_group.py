@@ -51,8 +51,11 @@ def test_what_is_wrong_with_one_request_concerns_only_that_one() -> None:
     made = decided(request(logs("a")), request(b"{"), request(b"no gzip", compression="gzip"), request(logs("b", "c")))
     assert bodies(made) == ["a", "b", "c"]
     assert [d.said.records if isinstance(d.said, Accepted) else type(d.said) for d in made.decided] == [
-        1, BadInput, BadInput, 2,
-    ]  # fmt: skip
+        1,
+        BadInput,
+        BadInput,
+        2,
+    ]
     assert [d.needs_rows for d in made.decided] == [True, False, False, True]
 
 

@@ -182,15 +182,20 @@ def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/v1/logs", ("otlp", "logs")), ("/v1development/profiles", ("otlp", "profiles")),
-        ("/v1/logs/", ("like_otlp", "logs")), ("/V1/Traces", ("like_otlp", "traces")),
-        ("/otlp/v1/metrics", ("like_otlp", "metrics")), ("/v1/traces/v1/traces", ("like_otlp", "traces")),
-        ("/api/default/otlp", ("like_otlp", "")), ("/", ("other", "")), ("/.env", ("other", "")),
+        ("/v1/logs", ("otlp", "logs")),
+        ("/v1development/profiles", ("otlp", "profiles")),
+        ("/v1/logs/", ("like_otlp", "logs")),
+        ("/V1/Traces", ("like_otlp", "traces")),
+        ("/otlp/v1/metrics", ("like_otlp", "metrics")),
+        ("/v1/traces/v1/traces", ("like_otlp", "traces")),
+        ("/api/default/otlp", ("like_otlp", "")),
+        ("/", ("other", "")),
+        ("/.env", ("other", "")),
         ("/opentelemetry.proto.collector.logs.v1.LogsService/Export", ("grpc", "logs")),
         ("/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces", ("grpc", "traces")),
         ("/grpc.health.v1.Health/Check", ("other", "")),
     ],
-)  # fmt: skip
+)
 def test_paths_are_known_by_kind(path: str, kind: tuple[str, str]) -> None:
     """A path is OTLP's, like OTLP's, a gRPC method of OpenTelemetry, or another; never more of it is kept."""
     assert recognise.where(path) == kind
@@ -253,23 +258,52 @@ def test_every_error_has_a_reason() -> None:
         other_than_http(b"\x16\x03\x01\x02\x00", "another port"),
     )
     errors = [
-        NoSuchPath("x"), WrongMethod("x"), NotAllowed("x"), BadInput("x"), OtherSignal("x"), NotHttp("x"), *greeting,
-        Unsupported("x"), TooLarge("x"), TooSlow("x"), NotNow("x"), MemoryError(), ZeroDivisionError(),
-    ]  # fmt: skip
+        NoSuchPath("x"),
+        WrongMethod("x"),
+        NotAllowed("x"),
+        BadInput("x"),
+        OtherSignal("x"),
+        NotHttp("x"),
+        *greeting,
+        Unsupported("x"),
+        TooLarge("x"),
+        TooSlow("x"),
+        NotNow("x"),
+        MemoryError(),
+        ZeroDivisionError(),
+    ]
     assert [recognise.reason(e) for e in errors if e is not None] == [
-        "no_such_path", "wrong_method", "preflight", "bad_input", "other_signal", "not_http", "http2", "tls",
-        "unsupported_encoding", "too_large", "too_slow", "unavailable", "unavailable", "defect",
-    ]  # fmt: skip
+        "no_such_path",
+        "wrong_method",
+        "preflight",
+        "bad_input",
+        "other_signal",
+        "not_http",
+        "http2",
+        "tls",
+        "unsupported_encoding",
+        "too_large",
+        "too_slow",
+        "unavailable",
+        "unavailable",
+        "defect",
+    ]
     assert recognise.reason(WrongMethod("x"), asks=True) == "preflight"
 
 
 @pytest.mark.parametrize(
     ("begins", "told"),
     [
-        (b"PRI", "http2"), (b"PRI * HTTP/2.0\r\n\r\n", "http2"), (b"\x16", "tls"), (b"\x16\x03\x01\x02", "tls"),
-        (b"\x16\x00", None), (b"P", None), (b"PROPFIND / HTTP/1.1\r\n", None), (b"POST /v1/logs HTTP/1.1\r\n", None),
+        (b"PRI", "http2"),
+        (b"PRI * HTTP/2.0\r\n\r\n", "http2"),
+        (b"\x16", "tls"),
+        (b"\x16\x03\x01\x02", "tls"),
+        (b"\x16\x00", None),
+        (b"P", None),
+        (b"PROPFIND / HTTP/1.1\r\n", None),
+        (b"POST /v1/logs HTTP/1.1\r\n", None),
     ],
-)  # fmt: skip
+)
 def test_a_greeting_is_known_by_how_it_begins(begins: bytes, told: str | None) -> None:
     """A greeting of HTTP/2 or TLS is known where no more than its first bytes have come; what may be HTTP is not."""
     error = other_than_http(begins, "another port")

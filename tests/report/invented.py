@@ -22,20 +22,39 @@ EMPTY = {
     "senders": {"type": pl.String, "name": pl.String, "environment": pl.String, "hour_ns": pl.Int64, "n": pl.Int64},
     "regular": {"task_id": pl.String, "environment": pl.String, "at_ns": pl.Int64, "run_key": pl.String},
     "errors": {
-        "name": pl.String, "environment": pl.String, "error": pl.String, "before": pl.Int64, "now": pl.Int64,
-        "first_ns": pl.Int64, "last_ns": pl.Int64,
+        "name": pl.String,
+        "environment": pl.String,
+        "error": pl.String,
+        "before": pl.Int64,
+        "now": pl.Int64,
+        "first_ns": pl.Int64,
+        "last_ns": pl.Int64,
     },
     "versions": {
-        "task_id": pl.String, "queue": pl.String, "environment": pl.String, "version": pl.String, "first_ns": pl.Int64,
+        "task_id": pl.String,
+        "queue": pl.String,
+        "environment": pl.String,
+        "version": pl.String,
+        "first_ns": pl.Int64,
     },
     "limit_steps": {
-        "queue": pl.String, "environment": pl.String, "from_ns": pl.Int64, "before": pl.Int64, "limit": pl.Int64,
+        "queue": pl.String,
+        "environment": pl.String,
+        "from_ns": pl.Int64,
+        "before": pl.Int64,
+        "limit": pl.Int64,
     },
     "stuck": {
-        "task_id": pl.String, "environment": pl.String, "run_key": pl.String, "stage": pl.String, "since_ns": pl.Int64,
-        "active_ns": pl.Int64, "long_ns": pl.Int64, "n": pl.Int64,
+        "task_id": pl.String,
+        "environment": pl.String,
+        "run_key": pl.String,
+        "stage": pl.String,
+        "since_ns": pl.Int64,
+        "active_ns": pl.Int64,
+        "long_ns": pl.Int64,
+        "n": pl.Int64,
     },
-}  # fmt: skip
+}
 Share = Callable[[str, int], float]
 """Share of failing runs of a task in the hour so many hours after `START`."""
 
@@ -60,8 +79,15 @@ def hourly(
         for hour in range(until):
             failed = sum(dice.random() < share(task, hour) for _ in range(n))
             if hour >= since:
-                own = {"type": "task", "name": task, "task_id": None, "environment": "prod", "detail": "",
-                       "hour_ns": START + hour * HOUR_NS, "n": n}  # fmt: skip
+                own = {
+                    "type": "task",
+                    "name": task,
+                    "task_id": None,
+                    "environment": "prod",
+                    "detail": "",
+                    "hour_ns": START + hour * HOUR_NS,
+                    "n": n,
+                }
                 rows += [{"kind": "failures", **own, "x": failed}, {"kind": "volume", **own, "x": n}]
     return pl.DataFrame(rows, schema={**KEY, "hour_ns": pl.Int64, "n": pl.Int64, "x": pl.Int64})
 
@@ -73,18 +99,41 @@ def inputs(counts: pl.DataFrame, hour: int, **given: Any) -> Inputs:
     inside = pl.col("hour_ns").is_between(from_ns - HISTORY_DAYS * DAY_NS, to_ns, closed="left")
     counts = counts.filter(inside)
     frames = {name: pl.DataFrame(schema=schema) for name, schema in EMPTY.items()}
-    used = pl.DataFrame({
-        "task_id": TASKS, "environment": ["prod"] * len(TASKS), "queue": ["q"] * len(TASKS),
-        "called_service": [None] * len(TASKS),
-    }, schema_overrides={"called_service": pl.String})  # fmt: skip
+    used = pl.DataFrame(
+        {
+            "task_id": TASKS,
+            "environment": ["prod"] * len(TASKS),
+            "queue": ["q"] * len(TASKS),
+            "called_service": [None] * len(TASKS),
+        },
+        schema_overrides={"called_service": pl.String},
+    )
     plain: dict[str, Any] = {
-        "project": "default", "schedule": "morning", "zone": "Europe/Berlin", "period": period,
-        "as_of_ns": period.to_ns + HOUR_NS, "from_ns": from_ns, "to_ns": to_ns,
-        "totals": Totals(runs=0, ended=0, failed=0, retried=0, tasks=0, before_runs=None, before_ended=None,
-                         before_failed=None, before_retried=None),
+        "project": "default",
+        "schedule": "morning",
+        "zone": "Europe/Berlin",
+        "period": period,
+        "as_of_ns": period.to_ns + HOUR_NS,
+        "from_ns": from_ns,
+        "to_ns": to_ns,
+        "totals": Totals(
+            runs=0,
+            ended=0,
+            failed=0,
+            retried=0,
+            tasks=0,
+            before_runs=None,
+            before_ended=None,
+            before_failed=None,
+            before_retried=None,
+        ),
         "activity": counts.filter(pl.col("kind") == "volume").group_by("hour_ns").agg(pl.col("n").sum()),
-        "counts": counts, "used": used, "previous": None, "expected": {}, **frames,
-    }  # fmt: skip
+        "counts": counts,
+        "used": used,
+        "previous": None,
+        "expected": {},
+        **frames,
+    }
     return Inputs(**{**plain, **given})
 
 

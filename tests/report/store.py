@@ -38,9 +38,14 @@ class Store:
     ) -> Report:
         """Return the report of *period*, as of the time everything came to rest unless told otherwise."""
         return report.make(
-            self.pipeline.database, self.control, self.settings,
-            schedule=schedule, period=period, zone=zone, as_of_ns=as_of_ns or self.as_of_ns,
-        )  # fmt: skip
+            self.pipeline.database,
+            self.control,
+            self.settings,
+            schedule=schedule,
+            period=period,
+            zone=zone,
+            as_of_ns=as_of_ns or self.as_of_ns,
+        )
 
     def close(self) -> None:
         """Close the files."""

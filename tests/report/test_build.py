@@ -176,17 +176,25 @@ def test_a_new_level_is_told_once_with_the_version_nearest_to_it() -> None:
     """What stays is told as it begins, told as a level a day later, and then is usual."""
     began = NOW - 12
     counts = hourly(NOW + 72, bad("task-3", began, NOW + 72, 0.2))
-    versions = pl.DataFrame({
-        "task_id": ["task-3", "task-3"], "queue": ["q", "q"], "environment": ["prod", "prod"], "version": ["1", "2"],
-        "first_ns": [START, START + began * HOUR_NS + 1],
-    })  # fmt: skip
+    versions = pl.DataFrame(
+        {
+            "task_id": ["task-3", "task-3"],
+            "queue": ["q", "q"],
+            "environment": ["prod", "prod"],
+            "version": ["1", "2"],
+            "first_ns": [START, START + began * HOUR_NS + 1],
+        }
+    )
     reports: list[Report] = []
     for day in range(4):
         previous = reports[-1] if reports else None
         reports.append(made(inputs(counts, NOW + 24 * day, previous=previous, versions=versions)))
     assert [[(a.state, a.is_level) for a in r.anomalies] for r in reports] == [
-        [("new", False)], [("ongoing", True)], [], [],
-    ]  # fmt: skip
+        [("new", False)],
+        [("ongoing", True)],
+        [],
+        [],
+    ]
     assert all(r.resolved == () for r in reports)
     for report in reports[:2]:
         (anomaly,) = report.anomalies
@@ -208,10 +216,21 @@ def test_callers_of_a_failing_service_are_told_with_it() -> None:
     share = bad("task-1", *BURST)
     counts = hourly(NOW, lambda t, h: max(share(t, h), bad("task-2", *BURST)(t, h)))
     calls = counts.filter((pl.col("kind") == "failures") & pl.col("name").is_in(["task-1", "task-2"]))
-    service = calls.group_by("hour_ns").agg(pl.col("n", "x").sum()).select(
-        kind=pl.lit("call_failures"), type=pl.lit("service"), name=pl.lit("ledger"), task_id=pl.lit(None, pl.String),
-        environment=pl.lit("prod"), detail=pl.lit(""), hour_ns="hour_ns", n="n", x="x",
-    )  # fmt: skip
+    service = (
+        calls.group_by("hour_ns")
+        .agg(pl.col("n", "x").sum())
+        .select(
+            kind=pl.lit("call_failures"),
+            type=pl.lit("service"),
+            name=pl.lit("ledger"),
+            task_id=pl.lit(None, pl.String),
+            environment=pl.lit("prod"),
+            detail=pl.lit(""),
+            hour_ns="hour_ns",
+            n="n",
+            x="x",
+        )
+    )
     used = inputs(counts, NOW).used.with_columns(
         called_service=pl.when(pl.col("task_id").is_in(["task-1", "task-2"])).then(pl.lit("ledger"))
     )
@@ -230,11 +249,14 @@ def test_two_things_at_the_same_time_stay_two() -> None:
 
 def test_ten_are_told_and_the_rest_is_counted() -> None:
     """At most ten anomalies, those with the greatest excess, and how many more there are."""
-    counts = pl.concat([
-        hourly(NOW, lambda t, h: 0.35 + 0.05 * int(t[-1]) if BURST[0] <= h < BURST[1] else calm(t, h), seed=seed)
-        .with_columns(name=pl.col("name") + f"-{seed}")
-        for seed in (1, 2)
-    ])  # fmt: skip
+    counts = pl.concat(
+        [
+            hourly(
+                NOW, lambda t, h: 0.35 + 0.05 * int(t[-1]) if BURST[0] <= h < BURST[1] else calm(t, h), seed=seed
+            ).with_columns(name=pl.col("name") + f"-{seed}")
+            for seed in (1, 2)
+        ]
+    )
     report = made(inputs(counts, NOW))
     assert len(report.anomalies) == 10
     assert report.more == 6
@@ -245,15 +267,22 @@ def test_ten_are_told_and_the_rest_is_counted() -> None:
 def test_a_missed_run_is_told_beside_ten_graver_ones() -> None:
     """A scheduled run that did not come is one run, and told however many others failed."""
     nights = [START + d * DAY_NS + 2 * HOUR_NS for d in range(DAYS - 1)]
-    regular = pl.DataFrame({
-        "task_id": ["nightly"] * len(nights), "environment": ["prod"] * len(nights), "at_ns": nights,
-        "run_key": [f"r{i}" for i in range(len(nights))],
-    })  # fmt: skip
-    counts = pl.concat([
-        hourly(NOW, lambda t, h: 0.6 if BURST[0] <= h < BURST[1] else calm(t, h), seed=seed)
-        .with_columns(name=pl.col("name") + f"-{seed}")
-        for seed in (1, 2)
-    ])  # fmt: skip
+    regular = pl.DataFrame(
+        {
+            "task_id": ["nightly"] * len(nights),
+            "environment": ["prod"] * len(nights),
+            "at_ns": nights,
+            "run_key": [f"r{i}" for i in range(len(nights))],
+        }
+    )
+    counts = pl.concat(
+        [
+            hourly(NOW, lambda t, h: 0.6 if BURST[0] <= h < BURST[1] else calm(t, h), seed=seed).with_columns(
+                name=pl.col("name") + f"-{seed}"
+            )
+            for seed in (1, 2)
+        ]
+    )
     report = made(inputs(counts, NOW, regular=regular))
     assert (len(report.anomalies), report.more) == (10, 7)
     (missed,) = [a for a in report.anomalies if a.kind is Kind.MISSED_RUN]
@@ -263,11 +292,17 @@ def test_a_missed_run_is_told_beside_ten_graver_ones() -> None:
 
 def test_an_error_never_seen_before_is_told() -> None:
     """Three runs with an error that two thousand before did not have are a new error."""
-    errors = pl.DataFrame({
-        "name": ["task-1", "task-2"], "environment": ["prod"] * 2, "error": ["CodecError", "OldError"],
-        "before": [0, 4], "now": [4, 4], "first_ns": [START + (NOW - 9) * HOUR_NS] * 2,
-        "last_ns": [START + (NOW - 8) * HOUR_NS] * 2,
-    })  # fmt: skip
+    errors = pl.DataFrame(
+        {
+            "name": ["task-1", "task-2"],
+            "environment": ["prod"] * 2,
+            "error": ["CodecError", "OldError"],
+            "before": [0, 4],
+            "now": [4, 4],
+            "first_ns": [START + (NOW - 9) * HOUR_NS] * 2,
+            "last_ns": [START + (NOW - 8) * HOUR_NS] * 2,
+        }
+    )
     (anomaly,) = made(inputs(hourly(NOW), NOW, errors=errors)).anomalies
     assert anomaly.title == "task-1 fails with an error not seen before: CodecError (4 runs)"
 
@@ -276,13 +311,21 @@ def test_differences_runs_and_conventions_come_from_the_runs_behind_it(burst: In
     """What the affected runs share is named, three of them and a healthy one are linked, with what they break."""
     rows = [
         {
-            "run_key": f"k{i:02d}", "run_id": f"run_{i}", "task_id": "task-3", "at_ns": START + i,
-            "status": "failed" if i < 12 else "completed", "affected": i < 12, "version": "v1", "queue": "q",
-            "machine": "m1" if i < 11 else "m2", "tags": None, "error_type": "Timeout" if i < 12 else None,
+            "run_key": f"k{i:02d}",
+            "run_id": f"run_{i}",
+            "task_id": "task-3",
+            "at_ns": START + i,
+            "status": "failed" if i < 12 else "completed",
+            "affected": i < 12,
+            "version": "v1",
+            "queue": "q",
+            "machine": "m1" if i < 11 else "m2",
+            "tags": None,
+            "error_type": "Timeout" if i < 12 else None,
             "services": None,
         }
         for i in range(40)
-    ]  # fmt: skip
+    ]
     runs = pl.DataFrame(rows, schema_overrides={"tags": pl.List(pl.String), "services": pl.List(pl.String)})
     (anomaly,) = made(burst, {0: Evidence(runs, ["MSG001"])}).anomalies
     assert [(d.dimension, d.value) for d in anomaly.differences] == [("machine", "m1")]
@@ -298,9 +341,11 @@ def test_an_hour_is_judged_once_it_has_been_over_for_ten_minutes(burst: Inputs) 
     late = hourly(NOW + 24, bad("task-3", NOW - 1, NOW, 0.9))
     first = inputs(late, NOW)
     on_time = dataclasses.replace(
-        first, as_of_ns=first.period.to_ns, to_ns=first.period.to_ns - HOUR_NS,
+        first,
+        as_of_ns=first.period.to_ns,
+        to_ns=first.period.to_ns - HOUR_NS,
         counts=first.counts.filter(pl.col("hour_ns") < first.period.to_ns - HOUR_NS),
-    )  # fmt: skip
+    )
     assert made(on_time).anomalies == ()
     (anomaly,) = made(inputs(late, NOW + 24, previous=made(on_time))).anomalies
     assert (anomaly.state, anomaly.span.to_ns) == ("new", first.period.to_ns)

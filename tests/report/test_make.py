@@ -50,9 +50,14 @@ def test_an_empty_store_and_a_period_to_come_give_reports(ahead_days: int, tmp_p
     from_ns = as_of_ns + (ahead_days - 1) * DAY_NS
     try:
         made = report.make(
-            database, control, Settings(data=tmp_path), schedule="morning", zone="Asia/Kolkata", as_of_ns=as_of_ns,
+            database,
+            control,
+            Settings(data=tmp_path),
+            schedule="morning",
+            zone="Asia/Kolkata",
+            as_of_ns=as_of_ns,
             period=Span(from_ns=from_ns, to_ns=from_ns + DAY_NS),
-        )  # fmt: skip
+        )
     finally:
         database.close()
         control.close()

@@ -77,11 +77,15 @@ def test_the_same_report_gives_the_same_bytes() -> None:
     """HTML, Markdown and JSON of a report are the same in every process, whatever its hash seed and local time."""
     said = {
         subprocess.run(
-            [sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, capture_output=True, timeout=120,
+            [sys.executable, "-c", PROGRAM],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            timeout=120,
             env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
         ).stdout
         for seed, zone in (("1", "UTC"), ("2", "America/St_Johns"))
-    }  # fmt: skip
+    }
     assert len(said) == 1
     assert len(said.pop().split()) == 3
 
@@ -137,8 +141,20 @@ def test_a_report_says_its_numbers(night: Seen) -> None:
     markdown = render.markdown(a_report.night())
     text = " ".join(night.text.split())
     for said in (text, markdown):
-        for part in ("59.0 %", "124 of 210", "52.0 % to 65.0 %", "3.9 %", "1.5 % to 7.5 %", "116", "119 of 124",
-                     "stripe", "fired once in the 28 days", "26.11.3", "import, Ana", "send-receipt"):  # fmt: skip
+        for part in (
+            "59.0 %",
+            "124 of 210",
+            "52.0 % to 65.0 %",
+            "3.9 %",
+            "1.5 % to 7.5 %",
+            "116",
+            "119 of 124",
+            "stripe",
+            "fired once in the 28 days",
+            "26.11.3",
+            "import, Ana",
+            "send-receipt",
+        ):
             assert part in said.replace("\\", ""), part
     assert "q < 1e-12" in text
     assert text.index("charge-order failed") < text.index("did not run") < text.index("What was checked")

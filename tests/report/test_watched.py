@@ -21,11 +21,18 @@ def counts() -> pl.DataFrame:
 
 def test_a_run_that_is_stuck_is_told_with_how_long_is_usual(counts: pl.DataFrame) -> None:
     """What works far longer than usual and says nothing is told; long or silent alone is not."""
-    stuck = pl.DataFrame({
-        "task_id": ["task-1", "task-1", "task-2"], "environment": ["prod"] * 3, "run_key": ["a", "b", "c"],
-        "stage": ["stuck", "stuck", "long"], "since_ns": [START + (NOW - 3) * HOUR_NS] * 3,
-        "active_ns": [3 * HOUR_NS, 2 * HOUR_NS, HOUR_NS], "long_ns": [6 * MINUTE_NS] * 3, "n": [500] * 3,
-    })  # fmt: skip
+    stuck = pl.DataFrame(
+        {
+            "task_id": ["task-1", "task-1", "task-2"],
+            "environment": ["prod"] * 3,
+            "run_key": ["a", "b", "c"],
+            "stage": ["stuck", "stuck", "long"],
+            "since_ns": [START + (NOW - 3) * HOUR_NS] * 3,
+            "active_ns": [3 * HOUR_NS, 2 * HOUR_NS, HOUR_NS],
+            "long_ns": [6 * MINUTE_NS] * 3,
+            "n": [500] * 3,
+        }
+    )
     (anomaly,) = made(inputs(counts, NOW, stuck=stuck)).anomalies
     assert anomaly.title == "2 runs of task-1 are stuck: at work for 3.0 h, usually at most 6.0 min"
     assert "It goes on." in anomaly.text
@@ -37,10 +44,18 @@ def test_a_run_that_is_stuck_is_told_with_how_long_is_usual(counts: pl.DataFrame
 def test_a_queue_that_is_full_while_runs_wait_is_told(counts: pl.DataFrame) -> None:
     """Three hours at the limit where minutes are usual are told, with the usual share."""
     rows = [
-        {"kind": "saturation", "type": "queue", "name": "mail", "task_id": None, "environment": "prod", "detail": "",
-         "hour_ns": START + h * HOUR_NS, "value": 0.9 if NOW - 8 <= h < NOW - 5 else 0.02 + 0.01 * (h % 3)}
+        {
+            "kind": "saturation",
+            "type": "queue",
+            "name": "mail",
+            "task_id": None,
+            "environment": "prod",
+            "detail": "",
+            "hour_ns": START + h * HOUR_NS,
+            "value": 0.9 if NOW - 8 <= h < NOW - 5 else 0.02 + 0.01 * (h % 3),
+        }
         for h in range(NOW)
-    ]  # fmt: skip
+    ]
     queues = pl.DataFrame(rows, schema={**KEY, "hour_ns": pl.Int64, "value": pl.Float64})
     report = made(inputs(counts, NOW, full_queues=queues))
     (anomaly,) = report.anomalies
@@ -104,7 +119,11 @@ def test_a_run_that_comes_twice_is_told(counts: pl.DataFrame) -> None:
 
 
 def _regular(task: str, times: list[int]) -> pl.DataFrame:
-    return pl.DataFrame({
-        "task_id": [task] * len(times), "environment": ["prod"] * len(times), "at_ns": times,
-        "run_key": [f"{task}-{i}" for i in range(len(times))],
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "task_id": [task] * len(times),
+            "environment": ["prod"] * len(times),
+            "at_ns": times,
+            "run_key": [f"{task}-{i}" for i in range(len(times))],
+        }
+    )

@@ -63,9 +63,10 @@ class Record:
         """Fail the span with an exception, as the worker writes one."""
         said = {"exception.type": kind, "exception.message": message, "exception.stacktrace": f"{kind}: {message}"}
         event = {
-            "name": "exception", "timeUnixNano": self.body["endTimeUnixNano"],
+            "name": "exception",
+            "timeUnixNano": self.body["endTimeUnixNano"],
             "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in said.items()],
-        }  # fmt: skip
+        }
         self.body.update({"status": {"code": 2, "message": message}, "events": [event]})
 
 

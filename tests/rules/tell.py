@@ -49,10 +49,14 @@ def attributes(given: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _context(r: Mapping[str, Any]) -> dict[str, Any]:
     if r["runner"] == "trigger":
         there = {
-            "ctx.run.id": r["run"], "ctx.run.isTest": False, "ctx.task.id": r["task"],
-            "ctx.task.filePath": "src/trigger/tasks.ts", "ctx.attempt.number": r["attempt"],
-            "ctx.queue.name": f"task/{r['task']}", **r["context"],
-        }  # fmt: skip
+            "ctx.run.id": r["run"],
+            "ctx.run.isTest": False,
+            "ctx.task.id": r["task"],
+            "ctx.task.filePath": "src/trigger/tasks.ts",
+            "ctx.attempt.number": r["attempt"],
+            "ctx.queue.name": f"task/{r['task']}",
+            **r["context"],
+        }
         return {f"$metadata.{k}": v for k, v in there.items() if v is not None}
     there = {"task_id": r["task"], "attempt": r["attempt"], **r["context"]} if r["run"] is not None else r["context"]
     return {k: v for k, v in there.items() if v is not None}
@@ -71,25 +75,35 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
     for r in logs:
         ns = T0 + round(r["at"] * 1e9)
         record = {
-            "timeUnixNano": str(ns), "observedTimeUnixNano": str(ns), "severityNumber": NUMBERS[r["level"]],
-            "severityText": r["level"], "body": {"stringValue": r["body"]},
+            "timeUnixNano": str(ns),
+            "observedTimeUnixNano": str(ns),
+            "severityNumber": NUMBERS[r["level"]],
+            "severityText": r["level"],
+            "body": {"stringValue": r["body"]},
             "attributes": attributes({**r["attributes"], **_context(r)}),
-        }  # fmt: skip
+        }
         block = {"scope": {"name": r["scope"]}, "logRecords": [record]}
-        found.append((LOGS, {"resourceLogs": [{"resource": {"attributes": attributes(_resource(r))},
-                                              "scopeLogs": [block]}]}))  # fmt: skip
+        found.append(
+            (LOGS, {"resourceLogs": [{"resource": {"attributes": attributes(_resource(r))}, "scopeLogs": [block]}]})
+        )
     for r in spans:
         record = {
-            "traceId": r["trace_id"], "spanId": r["span_id"], "parentSpanId": r.get("parent_span_id") or "",
-            "name": r["name"], "kind": r["kind"], "startTimeUnixNano": str(T0 + round(r["start"] * 1e9)),
-            "endTimeUnixNano": str(T0 + round(r["end"] * 1e9)), "status": {"code": 2 if r["failed"] else 0},
+            "traceId": r["trace_id"],
+            "spanId": r["span_id"],
+            "parentSpanId": r.get("parent_span_id") or "",
+            "name": r["name"],
+            "kind": r["kind"],
+            "startTimeUnixNano": str(T0 + round(r["start"] * 1e9)),
+            "endTimeUnixNano": str(T0 + round(r["end"] * 1e9)),
+            "status": {"code": 2 if r["failed"] else 0},
             "attributes": attributes({**r["attributes"], **_context(r)}),
             "events": [{**e, "timeUnixNano": "1", "attributes": attributes(e["attributes"])} for e in r["events"]],
             "droppedAttributesCount": r.get("dropped", 0),
-        }  # fmt: skip
+        }
         block = {"scope": {"name": r["scope"]}, "spans": [record]}
-        found.append((TRACES, {"resourceSpans": [{"resource": {"attributes": attributes(_resource(r))},
-                                                 "scopeSpans": [block]}]}))  # fmt: skip
+        found.append(
+            (TRACES, {"resourceSpans": [{"resource": {"attributes": attributes(_resource(r))}, "scopeSpans": [block]}]})
+        )
     return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in found]
 
 

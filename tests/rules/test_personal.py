@@ -97,8 +97,13 @@ KEYS = ("detail", "cardNumber", "card.number", "cc_number", "ccNumber", "billing
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(SAMPLES), AROUND, AROUND, st.sampled_from(WORDS), st.sampled_from(KEYS)),
-                min_size=1, max_size=40))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SAMPLES), AROUND, AROUND, st.sampled_from(WORDS), st.sampled_from(KEYS)),
+        min_size=1,
+        max_size=40,
+    )
+)
 def test_the_column_test_hides_nothing_whatever_stands_around_it(
     made: list[tuple[Sample, str, str, str, str]],
 ) -> None:
@@ -123,12 +128,25 @@ def test_every_country_that_has_account_numbers_is_looked_for() -> None:
 @pytest.mark.parametrize(
     ("key", "found"),
     [
-        ("card_number", True), ("cardNumber", True), ("card.number", True), ("CARD", True), ("myCard", True),
-        ("mastercard", True), ("cc", True), ("ccNumber", True), ("customerCc", True), ("billing-cc", True),
-        ("discard", False), ("cardinal", False), ("Cardinal", False), ("pane", False), ("span", False),
-        ("8cc9", False), ("account", False),
+        ("card_number", True),
+        ("cardNumber", True),
+        ("card.number", True),
+        ("CARD", True),
+        ("myCard", True),
+        ("mastercard", True),
+        ("cc", True),
+        ("ccNumber", True),
+        ("customerCc", True),
+        ("billing-cc", True),
+        ("discard", False),
+        ("cardinal", False),
+        ("Cardinal", False),
+        ("pane", False),
+        ("span", False),
+        ("8cc9", False),
+        ("account", False),
     ],
-)  # fmt: skip
+)
 def test_a_bare_number_is_a_card_where_a_word_says_so(key: str, found: bool) -> None:
     """The word counts in snake_case, camelCase and capitals, and not inside another word or an id."""
     assert (personal.kinds("4242424242424242", key) == ("card",)) == found
@@ -153,10 +171,21 @@ def test_any_text_is_judged_without_an_error_and_the_same_twice(text: str) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["a@" * 60_000, "a." * 60_000, "+1" * 60_000, "1234 " * 25_000, "://:" * 30_000, "eyJ" * 40_000, "DE12 " * 25_000,
-     "Bearer " * 20_000, "a" * 130_000 + "@b", "card " + "4" * 130_000, "x@" + "a." * 60_000 + "c"],
+    [
+        "a@" * 60_000,
+        "a." * 60_000,
+        "+1" * 60_000,
+        "1234 " * 25_000,
+        "://:" * 30_000,
+        "eyJ" * 40_000,
+        "DE12 " * 25_000,
+        "Bearer " * 20_000,
+        "a" * 130_000 + "@b",
+        "card " + "4" * 130_000,
+        "x@" + "a." * 60_000 + "c",
+    ],
     ids=lambda text: text[:8],
-)  # fmt: skip
+)
 def test_long_adversarial_text_is_judged_in_linear_time(text: str) -> None:
     """A pattern that backtracked would not come back from these."""
     assert personal.kinds.__wrapped__(text) == ()

@@ -16,10 +16,22 @@ from tests.rules.tell import check, findings, frames
 
 CASES = [(rule, case) for rule in catalogue.RULES.values() if rule.family == "PII" for case in rule.bad]
 VALUES = (
-    "maria.schmidt@acme.io", "jo@firma.at", "4242424242424242", "4242 4242 4242 4242", "+1 415 555 2671", "536-90-4399",
-    "DE89 3704 0044 0532 0130 00", "9f2c7b1ad04e4c3f8f6f", "pa55w0rd", "AKIAIOSFODNN7EXAMPLQ", "hunter22", "Maria",
-    "Schmidt", "0176 5550 1234", "1987-04-12",
-)  # fmt: skip
+    "maria.schmidt@acme.io",
+    "jo@firma.at",
+    "4242424242424242",
+    "4242 4242 4242 4242",
+    "+1 415 555 2671",
+    "536-90-4399",
+    "DE89 3704 0044 0532 0130 00",
+    "9f2c7b1ad04e4c3f8f6f",
+    "pa55w0rd",
+    "AKIAIOSFODNN7EXAMPLQ",
+    "hunter22",
+    "Maria",
+    "Schmidt",
+    "0176 5550 1234",
+    "1987-04-12",
+)
 """What the bad cases of the family hold."""
 
 

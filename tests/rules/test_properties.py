@@ -24,24 +24,50 @@ DEFAULT = choose(catalogue.RULES, Rules())
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BODIES = st.one_of(
-    st.sampled_from([
-        "order_charge_started", "order_charge_completed", "order_charge_failed", "order_charge_calling_stripe",
-        "order_charge_validating", "heartbeat", "started", "Order 17 sent", "a_b_calling_", "",
-    ]),
+    st.sampled_from(
+        [
+            "order_charge_started",
+            "order_charge_completed",
+            "order_charge_failed",
+            "order_charge_calling_stripe",
+            "order_charge_validating",
+            "heartbeat",
+            "started",
+            "Order 17 sent",
+            "a_b_calling_",
+            "",
+        ]
+    ),
     st.text(max_size=30),
-)  # fmt: skip
+)
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=20), st.lists(st.text(max_size=5), max_size=3),
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**60), 2**60),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=20),
+    st.lists(st.text(max_size=5), max_size=3),
     st.dictionaries(st.text(max_size=5), st.integers(0, 9), max_size=2),
-)  # fmt: skip
+)
 KEYS = st.one_of(
-    st.sampled_from([
-        "orderId", "order_id", "correlationId", "error_type", "processing_time_ms", "duration", "http_status",
-        "schedule_id", "payload_bytes", "progress", "$style.icon", "labels.[0]",
-    ]),
+    st.sampled_from(
+        [
+            "orderId",
+            "order_id",
+            "correlationId",
+            "error_type",
+            "processing_time_ms",
+            "duration",
+            "http_status",
+            "schedule_id",
+            "payload_bytes",
+            "progress",
+            "$style.icon",
+            "labels.[0]",
+        ]
+    ),
     st.text(max_size=12),
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -50,7 +76,10 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     runs = st.sampled_from(["run_1", "run_2", "run_3", None])
     logs = [
         log(
-            draw(BODIES), draw(st.integers(0, 50)), run=draw(runs), attempt=draw(st.integers(1, 3)),
+            draw(BODIES),
+            draw(st.integers(0, 50)),
+            run=draw(runs),
+            attempt=draw(st.integers(1, 3)),
             runner=draw(st.sampled_from(["generic", "trigger"])),
             level=draw(st.sampled_from(["debug", "info", "warn", "error", "Log"])),
             task=draw(st.sampled_from(["charge-order", "sendMail"])),
@@ -58,7 +87,7 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             keys=draw(st.dictionaries(KEYS, VALUES, max_size=4)),
         )
         for _ in range(draw(st.integers(0, 12)))
-    ]  # fmt: skip
+    ]
     spans = []
     for _ in range(draw(st.integers(0, 6))):
         start = draw(st.integers(0, 40))
@@ -68,13 +97,15 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         error = draw(st.sampled_from([None, ("Error", "HTTP 401"), ("AbortTaskRunError", "429")]))
         spans.append(
             draw(
-                st.sampled_from([
-                    attempt(number, start, end, run=run, error=error),
-                    trigger(start, end, "run_3", run=run, attempt=number, waits=True),
-                    span("wait.for()", start, end, run=run, attempt=number, keys={"$style.icon": "wait"}),
-                ])
+                st.sampled_from(
+                    [
+                        attempt(number, start, end, run=run, error=error),
+                        trigger(start, end, "run_3", run=run, attempt=number, waits=True),
+                        span("wait.for()", start, end, run=run, attempt=number, keys={"$style.icon": "wait"}),
+                    ]
+                )
             )
-        )  # fmt: skip
+        )
     unique = {(s["trace_id"], s["span_id"]): s for s in spans}
     return logs, list(unique.values())
 
@@ -121,8 +152,15 @@ def _conventional() -> list[str]:
 
 def test_framework_and_convention_keys_are_never_flagged() -> None:
     """A clean record stays clean with every key of the semantic conventions and of the frameworks on it."""
-    keys = [*_conventional(), *words.FRAMEWORK_KEYS, "$metadata.ctx.run.isTest", "ctx.run.isTest", "$style.icon",
-            "labels.[0]", "rows.[1].v"]  # fmt: skip
+    keys = [
+        *_conventional(),
+        *words.FRAMEWORK_KEYS,
+        "$metadata.ctx.run.isTest",
+        "ctx.run.isTest",
+        "$style.icon",
+        "labels.[0]",
+        "rows.[1].v",
+    ]
     assert len(keys) > 100
     names = [k for k in keys if k not in ("task", "attempt")]
     clean = [
@@ -132,10 +170,14 @@ def test_framework_and_convention_keys_are_never_flagged() -> None:
         )
     ]
     ends = [
-        {**r, "body": "order_charge_completed", "at": r["at"] + 0.5,
-         "attributes": {**r["attributes"], "processing_time_ms": 500}}
+        {
+            **r,
+            "body": "order_charge_completed",
+            "at": r["at"] + 0.5,
+            "attributes": {**r["attributes"], "processing_time_ms": 500},
+        }
         for r in clean
-    ]  # fmt: skip
+    ]
     assert judged(frames([*clean, *ends]), DEFAULT) == []
 
 

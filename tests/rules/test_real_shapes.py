@@ -79,8 +79,14 @@ def hook_of(attempt: int, seconds: float) -> list[Record]:
 
 def failed(task: str, kind: str, message: str, *, later_s: float = 0.0, spans: bool = True) -> list[Record]:
     """Return a run of one attempt that ends in this exception, *later_s* after its last wait."""
-    only = at(of_run(RECORDED, task, lambda r: any(x.name == "wait.for()" for x in r)
-                     and not any(x.name == "Attempt 2" for x in r)), 0)  # fmt: skip
+    only = at(
+        of_run(
+            RECORDED,
+            task,
+            lambda r: any(x.name == "wait.for()" for x in r) and not any(x.name == "Attempt 2" for x in r),
+        ),
+        0,
+    )
     only = [r for r in only if not r.name.endswith("_completed")]
     if not spans:
         only = [r for r in only if r.name not in ("triggerAndWait()", "classify-document", "tags.set()")]
@@ -151,19 +157,29 @@ STORIES: dict[str, tuple[Story, Story]] = {
     "SCH004": (lambda: twice("2026-11-24T09:00:00Z"), lambda: twice("2026-11-24T09:01:00Z")),
     "SCH005": (lambda: every(60, 12, lasts=55), lambda: every(60, 12, lasts=20)),
     "HOK001": (lambda: hook_of(1, -2.0), lambda: hook_of(3, 0.0)),
-    "HOK002": (lambda: failed("process-document", "Error", LOST, later_s=1),
-               lambda: failed("process-document", "Error", LOST, later_s=60)),
+    "HOK002": (
+        lambda: failed("process-document", "Error", LOST, later_s=1),
+        lambda: failed("process-document", "Error", LOST, later_s=60),
+    ),
     "HOK003": (lambda: failed_hook(2), lambda: failed_hook(0)),
-    "HOK005": (lambda: failed("process-document", "TypeError", "invoice.total is not a function"),
-               lambda: failed("process-document", "TypeError", "invoice.total is not a function", later_s=60)),
-    "TSK004": (lambda: failed("process-document", "TypeError", MISSING),
-               lambda: failed("process-document", "TypeError", MISSING, spans=False)),
+    "HOK005": (
+        lambda: failed("process-document", "TypeError", "invoice.total is not a function"),
+        lambda: failed("process-document", "TypeError", "invoice.total is not a function", later_s=60),
+    ),
+    "TSK004": (
+        lambda: failed("process-document", "TypeError", MISSING),
+        lambda: failed("process-document", "TypeError", MISSING, spans=False),
+    ),
     "CON007": (lambda: shared_queue(45.0), lambda: shared_queue(0.5)),
-    "CTX007": (lambda: named(("inv-056da559", "req_1", "056da559-aa17"), ("inv-056da559", "req_2", "056da559-bb90")),
-               lambda: named(("inv-056da559", "req_1", "056da559-aa17"), ("inv-056da559", "req_2", "056da559-aa17"))),
-    "CTX008": (lambda: named(*((f"inv-{v7(k, tail=False)}", f"req_{k}", f"inv_{k}") for k in range(25))),
-               lambda: named(*((f"inv-{v7(k, tail=True)}", f"req_{k}", f"inv_{k}") for k in range(25)))),
-}  # fmt: skip
+    "CTX007": (
+        lambda: named(("inv-056da559", "req_1", "056da559-aa17"), ("inv-056da559", "req_2", "056da559-bb90")),
+        lambda: named(("inv-056da559", "req_1", "056da559-aa17"), ("inv-056da559", "req_2", "056da559-aa17")),
+    ),
+    "CTX008": (
+        lambda: named(*((f"inv-{v7(k, tail=False)}", f"req_{k}", f"inv_{k}") for k in range(25))),
+        lambda: named(*((f"inv-{v7(k, tail=True)}", f"req_{k}", f"inv_{k}") for k in range(25))),
+    ),
+}
 
 
 @pytest.mark.parametrize("code", STORIES)

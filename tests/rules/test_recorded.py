@@ -44,9 +44,7 @@ def test_the_first_thing_a_report_says_is_what_runs_do_wrong() -> None:
     """Errors come before warnings and hints, and among them what runs do before what their telemetry spells wrong."""
     for path in SETS:
         told = outline.sections(found(path))
-        assert [s.severity for s in told] == sorted(
-            (s.severity for s in told), key=("error", "warning", "info").index
-        )  # fmt: skip
+        assert [s.severity for s in told] == sorted((s.severity for s in told), key=("error", "warning", "info").index)
     codes = [s.code for s in outline.sections(found(SETS[0])) if s.severity == "error"]
     assert codes == ["IDM003", "PHA001", "PHA004", "CTX001", "KEY001"]
 

@@ -36,14 +36,22 @@ def added(draw: st.DrawFn) -> list[Row]:
     firsts = draw(st.lists(st.integers(0, 100), min_size=4, max_size=25, unique=True))
     return [
         {
-            "project": "default", "run_key": draw(st.sampled_from([None, "r1", "r2", "r3"])),
-            "code": draw(st.just("KEY001")), "severity": "error", "task_id": draw(TASKS),
-            "operation": draw(OPERATIONS), "key": draw(KEYS), "count": draw(st.integers(1, 5)), "first_seen_ns": first,
-            "last_seen_ns": first + draw(st.integers(0, 50)), "since_version": draw(st.sampled_from([None, "1", "2"])),
-            "details": draw(st.lists(st.sampled_from("uvwxyz"), max_size=3)), "places": [],
+            "project": "default",
+            "run_key": draw(st.sampled_from([None, "r1", "r2", "r3"])),
+            "code": draw(st.just("KEY001")),
+            "severity": "error",
+            "task_id": draw(TASKS),
+            "operation": draw(OPERATIONS),
+            "key": draw(KEYS),
+            "count": draw(st.integers(1, 5)),
+            "first_seen_ns": first,
+            "last_seen_ns": first + draw(st.integers(0, 50)),
+            "since_version": draw(st.sampled_from([None, "1", "2"])),
+            "details": draw(st.lists(st.sampled_from("uvwxyz"), max_size=3)),
+            "places": [],
         }
         for first in firsts
-    ]  # fmt: skip
+    ]
 
 
 def summed(rows: list[Row], since_ns: int) -> list[Row]:
@@ -67,8 +75,13 @@ def summed(rows: list[Row], since_ns: int) -> list[Row]:
                 ever[key] = min(ever.get(key, 10**9), *(r["first_seen_ns"] for r in names[name]), 10**9)
     return [
         {
-            "project": "default", "code": code, "severity": "error", "task_id": task, "operation": operation,
-            "key": key, "count": sum(r["count"] for r in own),
+            "project": "default",
+            "code": code,
+            "severity": "error",
+            "task_id": task,
+            "operation": operation,
+            "key": key,
+            "count": sum(r["count"] for r in own),
             "runs": len({r["run_key"] for r in own} - {None}),
             "first_seen_ns": min(r["first_seen_ns"] for r in own),
             "last_seen_ns": max(r["last_seen_ns"] for r in own),
@@ -79,7 +92,7 @@ def summed(rows: list[Row], since_ns: int) -> list[Row]:
             "ever_ns": ever[code, task, operation, key],
         }
         for (code, task, operation, key), own in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -87,8 +87,9 @@ def test_a_newer_file_is_refused_and_nothing_changes(which: str, tmp_path: Path)
     assert (told.returncode, told.stdout) == (2, "")
     assert f"{name}: written by a newer runwell" in told.stderr.splitlines()[-1]
     assert "Traceback" not in told.stderr
-    (problem,) = [c for c in examine(Settings(data=data, http_port=0, grpc_port=0, api_port=0)).checks
-                  if c.state == "problem"]  # fmt: skip
+    (problem,) = [
+        c for c in examine(Settings(data=data, http_port=0, grpc_port=0, api_port=0)).checks if c.state == "problem"
+    ]
     assert f"{name}: written by a newer runwell" in problem.message
     assert content(data) == before
 

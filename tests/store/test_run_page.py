@@ -38,10 +38,15 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         at = seq * 7200.0
         environment, dialect = ENVIRONMENTS[seq % 3], ("trigger_dev", "generic")[seq // 4]
         also = {"failed": seq % 2 == 0, "correlation_id": f"Order-{seq}", "queue": f"queue-{seq % 2}"}
-        store(opened, seq * 100, [
-            told("shared", environment, dialect, at, **also),
-            told(f"run_{seq}", environment, dialect, at + 1),
-        ], T0 + round(at + 10) * SECOND)  # fmt: skip
+        store(
+            opened,
+            seq * 100,
+            [
+                told("shared", environment, dialect, at, **also),
+                told(f"run_{seq}", environment, dialect, at + 1),
+            ],
+            T0 + round(at + 10) * SECOND,
+        )
         while job.tick(T0 + round(at + 20) * SECOND):
             pass
     yield opened
@@ -73,16 +78,20 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(tmp_pat
     opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
     span = attempt("r", 1, 0, 9)
     inside = {name: span[name] for name in ("trace_id", "span_id")}
-    store(opened, 1, [
-        ("spans", span),
-        ("spans", attempt("other", 1, 0, 9)),
-        ("logs", log("r", 1, "first", dialect="trigger_dev")),
-        ("logs", log(None, 4, "fourth", **inside)),
-        ("logs", log(None, 2, "second", **inside)),
-        ("logs", log("other", 3, "not its own", dialect="trigger_dev", **inside)),
-        ("logs", log(None, 3, "of nobody")),
-        ("logs", log("r", 3, "third", dialect="trigger_dev")),
-    ])  # fmt: skip
+    store(
+        opened,
+        1,
+        [
+            ("spans", span),
+            ("spans", attempt("other", 1, 0, 9)),
+            ("logs", log("r", 1, "first", dialect="trigger_dev")),
+            ("logs", log(None, 4, "fourth", **inside)),
+            ("logs", log(None, 2, "second", **inside)),
+            ("logs", log("other", 3, "not its own", dialect="trigger_dev", **inside)),
+            ("logs", log(None, 3, "of nobody")),
+            ("logs", log("r", 3, "third", dialect="trigger_dev")),
+        ],
+    )
     RunsJob(opened, Settings(data=tmp_path).runs).tick(T0 + 100 * SECOND)
     told = {}
     for run in ("r", "other"):
@@ -111,11 +120,19 @@ def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database
 @pytest.mark.parametrize(
     "given",
     [
-        {}, {"q": "ORDER-3"}, {"q": "run_"}, {"q": "sen"}, {"q": "nothing"}, {"status": "failed,canceled"},
-        {"status": "failed", "q": "order"}, {"environment": "STAGING"}, {"queue": "queue-1", "retried": "false"},
-        {"task": "other"}, {"retried": "true"},
+        {},
+        {"q": "ORDER-3"},
+        {"q": "run_"},
+        {"q": "sen"},
+        {"q": "nothing"},
+        {"status": "failed,canceled"},
+        {"status": "failed", "q": "order"},
+        {"environment": "STAGING"},
+        {"queue": "queue-1", "retried": "false"},
+        {"task": "other"},
+        {"retried": "true"},
     ],
-)  # fmt: skip
+)
 def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given: dict[str, str]) -> None:
     """Filters, search, order, pages and total are what the same conditions select from all runs."""
     wanted = database.reading(lambda h: h.frame("SELECT * FROM runs ORDER BY at_ns DESC, run_key"))
@@ -123,11 +140,14 @@ def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given
     columns = {"task": "task_id", "queue": "queue", "environment": "environment"}
     for name, value in given.items():
         wanted = wanted.filter(
-            text.str.contains(value.lower(), literal=True) if name == "q"
-            else pl.col("status").is_in(value.split(",")) if name == "status"
-            else (pl.col("attempt_count").fill_null(0) > 1) == (value == "true") if name == "retried"
+            text.str.contains(value.lower(), literal=True)
+            if name == "q"
+            else pl.col("status").is_in(value.split(","))
+            if name == "status"
+            else (pl.col("attempt_count").fill_null(0) > 1) == (value == "true")
+            if name == "retried"
             else pl.col(columns[name]) == value
-        )  # fmt: skip
+        )
     query = queries()["run_list"]
     for limit, offset in ((50, 0), (2, 0), (2, 2), (2, 100)):
         window = {"from_ns": "0", "to_ns": str(2**62), "limit": str(limit), "offset": str(offset)}

@@ -75,8 +75,10 @@ def test_a_change_of_a_table_comes_with_a_version_a_step_and_a_kept_store(tmp_pa
     Journal.open(tmp_path).close()
     control.Control.open(tmp_path).close()
     for name in (files.NAME, control.FILE):
-        found = [sqlite3.connect(d / name).execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-                 for d in (tmp_path / "kept", tmp_path)]  # fmt: skip
+        found = [
+            sqlite3.connect(d / name).execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+            for d in (tmp_path / "kept", tmp_path)
+        ]
         assert found[0] == found[1], f"{name}: {_HOW}"
 
 

@@ -46,11 +46,13 @@ def tests(
         cube(counts.filter(own), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
         for own in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
     )
-    return pl.concat([
-        _shares(rates, options, ("up", "down")),
-        _shares(paces, options, ("up",)),
-        volume.tests(arrivals, options),
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            _shares(rates, options, ("up", "down")),
+            _shares(paces, options, ("up",)),
+            volume.tests(arrivals, options),
+        ]
+    )
 
 
 def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:

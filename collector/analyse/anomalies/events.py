@@ -7,24 +7,26 @@ import polars as pl
 from collector.analyse.anomalies.options import Options
 from collector.analyse.frames import HOUR_NS
 
-EVENTS = pl.Schema({
-    "series": pl.String,
-    "metric": pl.String,
-    "direction": pl.String,
-    "from_ns": pl.Int64,
-    "to_ns": pl.Int64,
-    "window_h": pl.Int64,
-    "n": pl.Int64,
-    "x": pl.Int64,
-    "p0": pl.Float64,
-    "expected": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "p": pl.Float64,
-    "q": pl.Float64,
-    "excess": pl.Float64,
-    "is_level": pl.Boolean,
-})  # fmt: skip
+EVENTS = pl.Schema(
+    {
+        "series": pl.String,
+        "metric": pl.String,
+        "direction": pl.String,
+        "from_ns": pl.Int64,
+        "to_ns": pl.Int64,
+        "window_h": pl.Int64,
+        "n": pl.Int64,
+        "x": pl.Int64,
+        "p0": pl.Float64,
+        "expected": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,
+        "q": pl.Float64,
+        "excess": pl.Float64,
+        "is_level": pl.Boolean,
+    }
+)
 """`from_ns`, `to_ns`: the span of its strongest evidence; the numbers are of the same window: what a reader can check.
 `excess`: hits beyond (or below) expectation, positive. `is_level`: it is the beginning of a new level."""
 

@@ -23,15 +23,17 @@ MANY = {"tags": "tag", "services": "called service"}
 """Columns that hold lists, and what one of their values is called."""
 _NAMES = {"version": "version", "queue": "queue", "machine": "machine"}
 
-DIFFERENCES = pl.Schema({
-    "dimension": pl.String,
-    "value": pl.String,
-    "affected_hits": pl.Int64,
-    "affected": pl.Int64,
-    "other_hits": pl.Int64,
-    "others": pl.Int64,
-    "excess_share": pl.Float64,
-})  # fmt: skip
+DIFFERENCES = pl.Schema(
+    {
+        "dimension": pl.String,
+        "value": pl.String,
+        "affected_hits": pl.Int64,
+        "affected": pl.Int64,
+        "other_hits": pl.Int64,
+        "others": pl.Int64,
+        "excess_share": pl.Float64,
+    }
+)
 
 
 def differences(runs: pl.DataFrame) -> pl.DataFrame:
@@ -51,10 +53,11 @@ def differences(runs: pl.DataFrame) -> pl.DataFrame:
         for c in single
     ]
     parts += [
-        known.select("affected", pl.lit(name).alias("dimension"), value=pl.col(c).cast(pl.List(pl.String)))
-        .explode("value")
+        known.select("affected", pl.lit(name).alias("dimension"), value=pl.col(c).cast(pl.List(pl.String))).explode(
+            "value"
+        )
         for c, name in MANY.items()
-    ]  # fmt: skip
+    ]
     return (
         pl.concat(parts)
         .filter(pl.col("value").is_not_null())

@@ -17,36 +17,40 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.analyse.frames import HOUR_NS
 
-HOURS = pl.Schema({
-    "series": pl.String,
-    "metric": pl.String,
-    "direction": pl.String,
-    "hour_ns": pl.Int64,
-    "value": pl.Float64,
-    "expected": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "z": pl.Float64,
-    "eligible": pl.Boolean,
-    "reason": pl.String,
-    "fires": pl.Boolean,
-})  # fmt: skip
+HOURS = pl.Schema(
+    {
+        "series": pl.String,
+        "metric": pl.String,
+        "direction": pl.String,
+        "hour_ns": pl.Int64,
+        "value": pl.Float64,
+        "expected": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "z": pl.Float64,
+        "eligible": pl.Boolean,
+        "reason": pl.String,
+        "fires": pl.Boolean,
+    }
+)
 """One row per series, metric, hour of the period and direction. `expected`: median of that hour of the day; `low`,
 `high`: what would still not fire; `z`: distance in scaled median absolute deviations."""
 
-EVENTS = pl.Schema({
-    "series": pl.String,
-    "metric": pl.String,
-    "direction": pl.String,
-    "from_ns": pl.Int64,
-    "to_ns": pl.Int64,
-    "value": pl.Float64,
-    "expected": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "z": pl.Float64,
-    "hours": pl.Int64,
-})  # fmt: skip
+EVENTS = pl.Schema(
+    {
+        "series": pl.String,
+        "metric": pl.String,
+        "direction": pl.String,
+        "from_ns": pl.Int64,
+        "to_ns": pl.Int64,
+        "value": pl.Float64,
+        "expected": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "z": pl.Float64,
+        "hours": pl.Int64,
+    }
+)
 """`value`, `expected`, `low`, `high`: means over the hours that fire, `hours` how many; `z`: the greatest of them."""
 
 _SCALED = 1.4826  # a median absolute deviation in standard deviations of a normal distribution
@@ -126,19 +130,21 @@ def _direction(
     reason = pl.when(~pl.col("eligible")).then(pl.lit("too little history"))
     return (
         whole.keys[rows]
-        .hstack([
-            pl.Series("hour_ns", whole.hours_ns[at[1]]),
-            pl.Series("value", value[at]),
-            pl.Series("expected", e[at]),
-            pl.Series("low", (e - d)[at]),
-            pl.Series("high", (e + d)[at]),
-            pl.Series("z", (sign * (value - e) / s)[at]),
-            pl.Series("eligible", enough[at]),
-            pl.Series("fires", (out & ahead & enough)[at]),
-        ])
+        .hstack(
+            [
+                pl.Series("hour_ns", whole.hours_ns[at[1]]),
+                pl.Series("value", value[at]),
+                pl.Series("expected", e[at]),
+                pl.Series("low", (e - d)[at]),
+                pl.Series("high", (e + d)[at]),
+                pl.Series("z", (sign * (value - e) / s)[at]),
+                pl.Series("eligible", enough[at]),
+                pl.Series("fires", (out & ahead & enough)[at]),
+            ]
+        )
         .with_columns(direction=pl.lit(direction), reason=reason)
         .select(pl.col(name).cast(kind) for name, kind in HOURS.items())
-    )  # fmt: skip
+    )
 
 
 def merge(tested: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:

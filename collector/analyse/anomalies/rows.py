@@ -18,26 +18,28 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.analyse.frames import HOUR_NS
 
-TESTS = pl.Schema({
-    "series": pl.String,
-    "metric": pl.String,
-    "direction": pl.String,
-    "window_h": pl.Int64,
-    "from_ns": pl.Int64,
-    "to_ns": pl.Int64,
-    "n": pl.Int64,
-    "x": pl.Int64,
-    "p0": pl.Float64,
-    "expected": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "p": pl.Float64,
-    "excess_inside": pl.Float64,
-    "usual_days": pl.Int64,
-    "is_level": pl.Boolean,
-    "eligible": pl.Boolean,
-    "reason": pl.String,
-})  # fmt: skip
+TESTS = pl.Schema(
+    {
+        "series": pl.String,
+        "metric": pl.String,
+        "direction": pl.String,
+        "window_h": pl.Int64,
+        "from_ns": pl.Int64,
+        "to_ns": pl.Int64,
+        "n": pl.Int64,
+        "x": pl.Int64,
+        "p0": pl.Float64,
+        "expected": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,
+        "excess_inside": pl.Float64,
+        "usual_days": pl.Int64,
+        "is_level": pl.Boolean,
+        "eligible": pl.Boolean,
+        "reason": pl.String,
+    }
+)
 """`direction`: up or down; `n`, `x`: trials and hits of the window (arrivals: n = x); `p0`: expected share (arrivals:
 NULL); `expected`: hits expected; `low`, `high`: where the hits of 95 % of such windows lie; `p`: mid-p tail
 probability; `excess_inside`: by how much the hits of the period alone are beyond expectation, in the test's direction
@@ -111,13 +113,27 @@ def _windows(
             variance = law.variance(n, e, all_scatter)
             tail = law.tails(x[:, columns], n[:, columns], e[:, columns], scatter)
         inside = x_inside - _fairest(expected_inside, direction)
-        out.append(_frame(
-            cube, law, np.arange(cube.keys.height), direction, options,
-            from_ns=ends_ns - length * HOUR_NS, to_ns=ends_ns, window_h=length,
-            n=n[:, columns], x=x[:, columns], e=e[:, columns], variance=variance[:, columns], tail=tail,
-            inside=inside, usual=_usual(cube, x - e, variance, used, direction),
-            has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0, is_level=False,
-        ))  # fmt: skip
+        out.append(
+            _frame(
+                cube,
+                law,
+                np.arange(cube.keys.height),
+                direction,
+                options,
+                from_ns=ends_ns - length * HOUR_NS,
+                to_ns=ends_ns,
+                window_h=length,
+                n=n[:, columns],
+                x=x[:, columns],
+                e=e[:, columns],
+                variance=variance[:, columns],
+                tail=tail,
+                inside=inside,
+                usual=_usual(cube, x - e, variance, used, direction),
+                has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
+                is_level=False,
+            )
+        )
     return out
 
 
@@ -131,11 +147,24 @@ def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str
     end_ns = cube.hours_ns[-1:] + HOUR_NS
     scatter = law.scatter(max(options.windows_h), slice(cube.hours_ns.size - 1, None))[rows]
     return _frame(
-        cube, law, rows, direction, options,
-        from_ns=from_ns, to_ns=end_ns, window_h=(end_ns - from_ns) // HOUR_NS,
-        n=n, x=x, e=e, variance=law.variance(n, e, scatter), tail=law.tails(x, n, e, scatter), inside=x - e,
-        usual=np.full((cube.keys.height, 1), -np.inf), has_gap=np.zeros(1, dtype=bool), is_level=True,
-    )  # fmt: skip
+        cube,
+        law,
+        rows,
+        direction,
+        options,
+        from_ns=from_ns,
+        to_ns=end_ns,
+        window_h=(end_ns - from_ns) // HOUR_NS,
+        n=n,
+        x=x,
+        e=e,
+        variance=law.variance(n, e, scatter),
+        tail=law.tails(x, n, e, scatter),
+        inside=x - e,
+        usual=np.full((cube.keys.height, 1), -np.inf),
+        has_gap=np.zeros(1, dtype=bool),
+        is_level=True,
+    )
 
 
 def _fairest(expected: Floats, direction: str) -> Floats:
@@ -190,24 +219,26 @@ def _frame(
     def flat(values: Floats | Ints | Bools | int) -> Floats | Ints | Bools:
         return np.broadcast_to(values, x.shape).reshape(-1)
 
-    frame = pl.DataFrame({
-        "row": flat(rows[:, None]),
-        "window_h": flat(window_h),
-        "from_ns": flat(from_ns),
-        "to_ns": flat(to_ns),
-        "n": flat(n),
-        "x": flat(x),
-        "p0": flat(e / np.maximum(n, 1)),
-        "expected": flat(e),
-        "low": flat(low),
-        "high": flat(np.minimum(high, n) if law.is_share else high),
-        "p": flat(upper if is_up else lower),
-        "excess_inside": flat(inside if is_up else -inside),
-        "usual_days": flat((usual[rows, None, :] >= z[:, :, None]).sum(axis=2)),
-        "few": flat(few),
-        "gap": flat(has_gap),
-        "new": flat(is_new),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "row": flat(rows[:, None]),
+            "window_h": flat(window_h),
+            "from_ns": flat(from_ns),
+            "to_ns": flat(to_ns),
+            "n": flat(n),
+            "x": flat(x),
+            "p0": flat(e / np.maximum(n, 1)),
+            "expected": flat(e),
+            "low": flat(low),
+            "high": flat(np.minimum(high, n) if law.is_share else high),
+            "p": flat(upper if is_up else lower),
+            "excess_inside": flat(inside if is_up else -inside),
+            "usual_days": flat((usual[rows, None, :] >= z[:, :, None]).sum(axis=2)),
+            "few": flat(few),
+            "gap": flat(has_gap),
+            "new": flat(is_new),
+        }
+    )
     reason = (
         pl.when("gap")
         .then(pl.lit(GAP))

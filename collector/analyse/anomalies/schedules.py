@@ -142,9 +142,10 @@ def _days_of_week(days: set[date], first: date, last: date) -> frozenset[int]:
     counted = 0
     for weekday in range(7):
         every = [
-            first + timedelta(days=d) for d in range((last - first).days + 1)
+            first + timedelta(days=d)
+            for d in range((last - first).days + 1)
             if (first + timedelta(days=d)).weekday() == weekday
-        ]  # fmt: skip
+        ]
         seen = sum(d in days for d in every)
         if every and seen >= 0.75 * len(every) and seen:
             on.add(weekday)

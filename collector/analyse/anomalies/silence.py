@@ -111,9 +111,7 @@ def silent(
     )
     history = all_.filter(pl.col("hour_ns") < from_ns)
     # The hour of the day and its neighbours, one empty one added: never is not known to be never.
-    near = pl.concat([
-        history.with_columns(hour=(pl.col("hour").cast(pl.Int32) + shift) % 24) for shift in (-1, 0, 1)
-    ])  # fmt: skip
+    near = pl.concat([history.with_columns(hour=(pl.col("hour").cast(pl.Int32) + shift) % 24) for shift in (-1, 0, 1)])
     usual = near.group_by(*by, "hour").agg(
         log_p=((pl.col("is_empty").sum() + 1) / (pl.len() + 1)).log(), usual=pl.col("n").mean()
     )
@@ -133,13 +131,19 @@ def silent(
     last = int(grid["hour_ns"].max() or 0) + HOUR_NS  # type: ignore[arg-type]
     return (
         runs.filter(
-            (pl.col("b") > from_ns) & (pl.col("hours") >= LEAST_HOURS) & (pl.col("p") <= LARGEST_P)
+            (pl.col("b") > from_ns)
+            & (pl.col("hours") >= LEAST_HOURS)
+            & (pl.col("p") <= LARGEST_P)
             & (pl.col("a") - pl.col("since") >= LEAST_DAYS * 24 * HOUR_NS)
         )
         .select(
-            *by, "p", "expected", from_ns="a", to_ns="b",
+            *by,
+            "p",
+            "expected",
+            from_ns="a",
+            to_ns="b",
             days=(pl.min_horizontal(pl.col("a"), pl.lit(from_ns)) - pl.col("since")) / (24 * HOUR_NS),
             goes_on=pl.col("b") >= last,
         )
         .sort("expected", *by, descending=[True, *[False] * len(by)])
-    )  # fmt: skip
+    )

@@ -33,9 +33,14 @@ def plugin(url: str) -> NotifyBase:
     import apprise
 
     asset = apprise.AppriseAsset(
-        app_id="runwell", app_desc="runwell", app_url="", storage_mode=apprise.PersistentStoreMode.MEMORY,
-        secure_logging=True, http_redirects=False, async_mode=False,
-    )  # fmt: skip
+        app_id="runwell",
+        app_desc="runwell",
+        app_url="",
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
+        secure_logging=True,
+        http_redirects=False,
+        async_mode=False,
+    )
     made: Any = apprise.Apprise.instantiate(url, asset=asset)
     if made is None:
         raise NotSent("its URL is none that Apprise can use; see the page of the service in Apprise's documentation")

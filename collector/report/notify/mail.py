@@ -69,9 +69,13 @@ def write(message: Message, to: NotifyEmail, now: datetime) -> EmailMessage:
     if message.picture is not None:
         _, page = mail.iter_parts()
         page.add_related(
-            message.picture, "image", "png", cid=f"<{PICTURE_ADDRESS.removeprefix('cid:')}>",
-            disposition="inline", filename="chart.png",
-        )  # fmt: skip
+            message.picture,
+            "image",
+            "png",
+            cid=f"<{PICTURE_ADDRESS.removeprefix('cid:')}>",
+            disposition="inline",
+            filename="chart.png",
+        )
     mail.add_attachment(message.page.encode(), "text", "html", filename=f"{message.stem}.html")
     return mail
 

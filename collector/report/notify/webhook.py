@@ -101,9 +101,12 @@ async def _connected(client: httpx.AsyncClient, target: Target, headers: dict[st
     """Return the answer of the first address that can be connected to."""
     for left, address in reversed(list(enumerate(reversed(target.addresses)))):
         request = client.build_request(
-            "POST", f"{target.scheme}://{address}:{target.port}{target.path}",
-            headers=headers, content=body, extensions={"sni_hostname": target.host},
-        )  # fmt: skip
+            "POST",
+            f"{target.scheme}://{address}:{target.port}{target.path}",
+            headers=headers,
+            content=body,
+            extensions={"sni_hostname": target.host},
+        )
         try:
             return await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout):

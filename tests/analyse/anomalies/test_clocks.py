@@ -61,10 +61,12 @@ def load(zone: str, around: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
                     break
                 fired[hour] += RUNS
             made[f"{schedule} {clock}", "volume"] = [(fired[h], fired[h]) for h in hours]
-    frame = pl.concat([
-        pl.DataFrame({"series": s, "metric": m, "hour_ns": ns, "n": [n for n, _ in v], "x": [x for _, x in v]})
-        for (s, m), v in made.items()
-    ])  # fmt: skip
+    frame = pl.concat(
+        [
+            pl.DataFrame({"series": s, "metric": m, "hour_ns": ns, "n": [n for n, _ in v], "x": [x for _, x in v]})
+            for (s, m), v in made.items()
+        ]
+    )
     full = frame.filter(pl.col("series").str.starts_with("by "), pl.col("metric") == "volume")
     return frame.filter(pl.col("n") > 0), full.select(
         "series", "hour_ns", metric=pl.lit("saturation"), value=pl.col("n") / 110
@@ -98,8 +100,10 @@ def test_a_drop_on_the_day_of_a_change_is_found() -> None:
         counts.decide(
             counts.tests(
                 rows.filter(~(gone & (pl.col("series") == f"by {zone}"))),
-                from_ns=from_ns, to_ns=from_ns + 24 * HOUR_NS, zone=zone,
+                from_ns=from_ns,
+                to_ns=from_ns + 24 * HOUR_NS,
+                zone=zone,
             )
         )
-    )  # fmt: skip
+    )
     assert found.select("series", "metric", "direction").rows() == [(f"by {zone}", "volume", "down")]

@@ -112,11 +112,13 @@ def test_more_hits_are_never_less_unusual(seed: int, hour: int, metric: str) -> 
 
 def test_what_cannot_be_judged_says_why() -> None:
     """A gap, too little history and too few trials are reasons, not passes; a series that is not judged has no q."""
-    frame = pl.concat([
-        some(1),
-        rows("new", "failures", np.where(np.arange(HOURS) < HISTORY - 30, 0, 50), 2),
-        rows("sparse", "failures", np.where(np.arange(HOURS) % 24 == 0, 2, 0), 1),
-    ])  # fmt: skip
+    frame = pl.concat(
+        [
+            some(1),
+            rows("new", "failures", np.where(np.arange(HOURS) < HISTORY - 30, 0, 50), 2),
+            rows("sparse", "failures", np.where(np.arange(HOURS) % 24 == 0, 2, 0), 1),
+        ]
+    )
     gap = (FROM_NS + 5 * HOUR_NS, FROM_NS + 6 * HOUR_NS)
     made = counts.tests(frame, from_ns=FROM_NS, to_ns=TO_NS, zone="UTC", gaps=[gap])
     assert made.schema == TESTS

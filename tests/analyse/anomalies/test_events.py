@@ -10,8 +10,20 @@ from hypothesis import strategies as st
 from collector.analyse.anomalies import events
 from collector.analyse.anomalies.options import Options
 
-ROW = {"series": "a", "metric": "failures", "direction": "up", "n": 100, "p0": 0.05, "expected": 5.0, "low": 1.0,
-       "high": 11.0, "p": 1e-9, "q": 1e-6, "is_level": False, "fires": True}  # fmt: skip
+ROW = {
+    "series": "a",
+    "metric": "failures",
+    "direction": "up",
+    "n": 100,
+    "p0": 0.05,
+    "expected": 5.0,
+    "low": 1.0,
+    "high": 11.0,
+    "p": 1e-9,
+    "q": 1e-6,
+    "is_level": False,
+    "fires": True,
+}
 
 
 def firing(*windows: tuple[int, int, int], **change: object) -> pl.DataFrame:

@@ -14,9 +14,18 @@ from collector.analyse.anomalies.explain import commonest_error, densest, differ
 def runs(rows: list[dict[str, object]]) -> pl.DataFrame:
     """Return runs of one task; what a row leaves out is the same for all."""
     plain = {
-        "task_id": "t", "version": "v1", "queue": "q", "machine": None, "tags": None, "services": None,
-        "error_type": None, "status": "completed", "affected": False, "at_ns": 0, "run_key": "k",
-    }  # fmt: skip
+        "task_id": "t",
+        "version": "v1",
+        "queue": "q",
+        "machine": None,
+        "tags": None,
+        "services": None,
+        "error_type": None,
+        "status": "completed",
+        "affected": False,
+        "at_ns": 0,
+        "run_key": "k",
+    }
     schema = {"tags": pl.List(pl.String), "services": pl.List(pl.String), "machine": pl.String, "error_type": pl.String}
     return pl.DataFrame([plain | row for row in rows], schema_overrides=schema)
 
@@ -54,11 +63,15 @@ def test_the_order_of_runs_changes_nothing(seed: int) -> None:
     dice = random.Random(seed)
     rows = [
         {
-            "affected": dice.random() < 0.4, "machine": dice.choice(["a", "b"]), "version": dice.choice(["1", "2"]),
-            "error_type": dice.choice([None, "E", "F"]), "at_ns": dice.randrange(50), "run_key": f"k{i:02d}",
+            "affected": dice.random() < 0.4,
+            "machine": dice.choice(["a", "b"]),
+            "version": dice.choice(["1", "2"]),
+            "error_type": dice.choice([None, "E", "F"]),
+            "at_ns": dice.randrange(50),
+            "run_key": f"k{i:02d}",
         }
         for i in range(40)
-    ]  # fmt: skip
+    ]
     mixed = dice.sample(rows, len(rows))
     one, two = runs(rows), runs(mixed)
     assert differences(one).equals(differences(two))

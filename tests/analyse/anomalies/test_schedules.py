@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from collector.analyse.anomalies.schedules import HOUR_NS, MINUTE_NS, Interval, Slots, deviations, learn
 
 ZONES = (
-    "America/New_York", "Europe/London", "Europe/Moscow", "Australia/Lord_Howe", "Africa/Casablanca",
-    "Antarctica/Troll", "Pacific/Apia", "America/Sao_Paulo", "Asia/Kolkata", "UTC", "Europe/Berlin",
-)  # fmt: skip
+    "America/New_York",
+    "Europe/London",
+    "Europe/Moscow",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Antarctica/Troll",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+    "Asia/Kolkata",
+    "UTC",
+    "Europe/Berlin",
+)
 CRONS = ("0 9 * * *", "30 2 * * *", "0 9 * * 1-5", "15 6,18 * * *", "*/15 * * * *", "0 */6 * * *", "30 8 * * 1")
 SECOND_NS = 10**9
 # cronsim leaves out one firing of this on the Sunday when Lord Howe's clock goes back by half an hour: it is missed.

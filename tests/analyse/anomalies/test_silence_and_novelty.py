@@ -17,9 +17,13 @@ BY = ["name"]
 def hours(name: str, count: int, *, without: range = range(0), n: int = 30) -> pl.DataFrame:
     """Return *count* hours with *n* records each, but those of the places *without*."""
     kept = [i for i in range(count) if i not in without]
-    return pl.DataFrame({
-        "name": [name] * len(kept), "hour_ns": [START + i * HOUR_NS for i in kept], "n": [n] * len(kept),
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "name": [name] * len(kept),
+            "hour_ns": [START + i * HOUR_NS for i in kept],
+            "n": [n] * len(kept),
+        }
+    )
 
 
 def test_a_gap_is_when_nobody_sends_though_many_records_were_to_be_expected() -> None:

@@ -91,10 +91,29 @@ def certificate(directory: Path, host: str) -> Path:
     """Return a file with a key and a certificate for *host* that signs itself."""
     path = directory / "endpoint.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=runwell test", "-addext", f"subjectAltName=DNS:{host}", "-keyout", path, "-out", f"{path}.crt"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=runwell test",
+            "-addext",
+            f"subjectAltName=DNS:{host}",
+            "-keyout",
+            path,
+            "-out",
+            f"{path}.crt",
+        ],
+        check=True,
+        capture_output=True,
+    )
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 

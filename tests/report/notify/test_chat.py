@@ -62,9 +62,21 @@ def test_the_lines_say_what_is_new_and_where_to_read_on() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<!channel>", "@everyone", "@here now", "<@U123>", "<http://evil.example|click>", "[a](http://evil.example)",
-     "https://evil.example/x", "www.evil.example", "*bold* _it_ ~no~ `code`", "||spoiler||", "#general", "a\nb\u202e"],
-)  # fmt: skip
+    [
+        "<!channel>",
+        "@everyone",
+        "@here now",
+        "<@U123>",
+        "<http://evil.example|click>",
+        "[a](http://evil.example)",
+        "https://evil.example/x",
+        "www.evil.example",
+        "*bold* _it_ ~no~ `code`",
+        "||spoiler||",
+        "#general",
+        "a\nb\u202e",
+    ],
+)
 def test_text_of_telemetry_is_inert_in_chat(text: str) -> None:
     """No mention, no link, no markup and no hidden character is left."""
     shown = inert(text)

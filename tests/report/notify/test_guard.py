@@ -29,6 +29,7 @@ def refused(url: str, allowed: tuple[str, ...] = (), ask: Resolve = resolve) -> 
     return why.value.reason
 
 
+# fmt: off
 INTERNAL = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
     "169.254.1.1", "100.64.0.1", "100.100.100.200", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.51.100.1",
@@ -36,7 +37,8 @@ INTERNAL = [
     "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:93.184.215.14",
     "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:7f00:1::1",
     "2001:db8::1", "3fff::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "100::1",
-]  # fmt: skip
+]
+# fmt: on
 
 
 @pytest.mark.parametrize("address", INTERNAL)
@@ -66,9 +68,25 @@ def test_what_passes_is_global_and_what_is_private_does_not(address: ipaddress.I
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.1", "[::1]", "localhost",
-     "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "127.0.0.1.", "0", "①②⑦.⓪.⓪.①", "[fe80::1%25lo]", "ｌｏｃａｌｈｏｓｔ"],  # noqa: RUF001
-)  # fmt: skip
+    [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "017700000001",
+        "127.1",
+        "[::1]",
+        "localhost",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "127.0.0.1.",
+        "0",
+        "①②⑦.⓪.⓪.①",
+        "[fe80::1%25lo]",
+        "ｌｏｃａｌｈｏｓｔ",  # noqa: RUF001
+    ],
+)
 def test_no_spelling_of_loopback_passes(host: str) -> None:
     """Decimal, octal, hex, short, mapped, scoped and wide spellings, through the system's own resolver."""
     assert refused(f"https://{host}/x")

@@ -219,9 +219,14 @@ def test_tls_is_for_the_name_although_the_address_is_connected_to(tmp_path: Path
 
         def send(host: str, trust: ssl.SSLContext | None) -> str:
             return webhook.send(
-                MESSAGE, f"https://{host}:{endpoint.port}/", SECRET,
-                allowed=[host], now_s=NOW, ask=lambda h, p: ["127.0.0.1"], trust=trust,
-            )  # fmt: skip
+                MESSAGE,
+                f"https://{host}:{endpoint.port}/",
+                SECRET,
+                allowed=[host],
+                now_s=NOW,
+                ask=lambda h, p: ["127.0.0.1"],
+                trust=trust,
+            )
 
         assert send("hooks.example.com", trust) == ""
         assert endpoint.names == ["hooks.example.com"]
@@ -257,9 +262,13 @@ def test_the_documented_verification_takes_what_is_sent_and_nothing_else(
     other = {**got.headers, "webhook-id": "f" * 32}
     later = {**got.headers, "webhook-timestamp": str(int(got.headers["webhook-timestamp"]) + 1)}
     tried = [
-        (secret, got.headers, got.body), (secret, got.headers, got.body + b" "), (secret, other, got.body),
-        (secret, later, got.body), (SECRET + "x", got.headers, got.body), (secret, old.headers, old.body),
-    ]  # fmt: skip
+        (secret, got.headers, got.body),
+        (secret, got.headers, got.body + b" "),
+        (secret, other, got.body),
+        (secret, later, got.body),
+        (SECRET + "x", got.headers, got.body),
+        (secret, old.headers, old.body),
+    ]
     scope: dict[str, Any] = {}
     exec(snippet("python"), scope)
     assert [scope["verified"](*t) for t in tried] == [True, *[False] * 5]

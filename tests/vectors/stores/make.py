@@ -30,8 +30,15 @@ from collector.store.places import Memory
 HERE = Path(__file__).parent
 SECOND = 1_000_000_000
 _RECORDED = HERE.parent.parent.parent / "sample_data" / "trigger-dev-4.8.3"
-_KEPT = ("runwell.duckdb", "runwell.duckdb.wal", "journal.sqlite", "journal.sqlite-wal", "journal.head",
-         "control.sqlite", "control.sqlite-wal")  # fmt: skip
+_KEPT = (
+    "runwell.duckdb",
+    "runwell.duckdb.wal",
+    "journal.sqlite",
+    "journal.sqlite-wal",
+    "journal.head",
+    "control.sqlite",
+    "control.sqlite-wal",
+)
 _EXAMPLES: dict[str, Any] = {
     "cors": {"origins": ["https://app.example.com"]},
     "queues": {"limits": {"mail": 2, "media": [["2026-11-01T00:00:00Z", 3], ["2026-11-20T00:00:00Z", 4]]}},
@@ -41,13 +48,18 @@ _EXAMPLES: dict[str, Any] = {
     "reports": {
         "schedules": [{"name": "year", "cron": "0 9 1 1 *", "zone": "UTC", "period": "PT24H", "deliver": ["hook"]}],
         "channels": [
-            {"name": "hook", "type": "webhook", "url": "https://hooks.example.com/runwell",
-             "secret": "0123456789abcdef0123456789abcdef", "when": "new"},
+            {
+                "name": "hook",
+                "type": "webhook",
+                "url": "https://hooks.example.com/runwell",
+                "secret": "0123456789abcdef0123456789abcdef",
+                "when": "new",
+            },
         ],
         "dashboard": "https://runwell.example.com/",
         "internal_hosts": ["hooks.internal"],
     },
-}  # fmt: skip
+}
 """Values of settings whose defaults are empty, so that every name stands in the file."""
 
 
@@ -88,8 +100,13 @@ def _request(signal: str, body: dict[str, Any]) -> Recorded:
 
 
 def _log(at_ns: int, body: str, ids: dict[str, str] | None = None, **named: Any) -> dict[str, Any]:
-    return {"timeUnixNano": str(at_ns), "severityNumber": 9, "body": {"stringValue": body},
-            "attributes": _attributes(named), **(ids or {})}  # fmt: skip
+    return {
+        "timeUnixNano": str(at_ns),
+        "severityNumber": 9,
+        "body": {"stringValue": body},
+        "attributes": _attributes(named),
+        **(ids or {}),
+    }
 
 
 def _attributes(named: dict[str, Any]) -> list[dict[str, Any]]:

@@ -107,15 +107,24 @@ def _blobs(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         frames.own.lazy()
         .filter(pl.col("attributes").str.len_bytes() > most)
-        .select(*RUN, "task_id", "operation", "version", "time_ns", "seq", "row", table=pl.lit("logs"),
-                pair=pl.col("attributes").str.extract_all(_STRINGS))
+        .select(
+            *RUN,
+            "task_id",
+            "operation",
+            "version",
+            "time_ns",
+            "seq",
+            "row",
+            table=pl.lit("logs"),
+            pair=pl.col("attributes").str.extract_all(_STRINGS),
+        )
         .explode("pair")
         .filter(pl.col("pair").str.len_bytes() > most)
         .with_columns(key=pl.col("pair").str.extract(_NAMED).str.replace_all(r"\.?\[\d+\]", ""))
         .filter(~pl.col("key").str.contains(_TEXTS) & ~pl.col("key").str.contains(r"^[$@]"))
         .drop("pair")
         .unique(["seq", "row", "key"])
-    )  # fmt: skip
+    )
 
 
 PAY004 = Rule(

@@ -122,9 +122,11 @@ def _entities(frames: Frames) -> pl.LazyFrame:
 
 def _succeeded_twice(frames: Frames, options: Options) -> pl.LazyFrame:
     done = live_runs(frames).filter(
-        (pl.col("status") == "completed") & pl.col("request_id").is_not_null() & pl.col("parent_run_id").is_null()
+        (pl.col("status") == "completed")
+        & pl.col("request_id").is_not_null()
+        & pl.col("parent_run_id").is_null()
         & pl.col("batch_id").is_null()
-    )  # fmt: skip
+    )
     group = ["project", "task_id", "request_id", "about"]
     several = done.filter((pl.len() > 1).over("project", "task_id", "request_id"))
     return (
@@ -155,23 +157,37 @@ IDM002 = Rule(
     find=_succeeded_twice,
     message=lambda f: "Runs of one request did the same to the same entity, and succeeded twice.",
     remedy=lambda f: 'Use `idempotencyKeys.create(`order-${orderId}`, { scope: "global" })`.',
-    bad=(Case(logs=(
-        log("order_charge_started", order_id="o1"), log("order_charge_completed", 1, processing_time_ms=1000),
-        log("order_charge_started", 5, run="run_2", order_id="o1"),
-        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
-    )),),
-    good=(Case(logs=(
-        log("order_charge_started", order_id="o1"), log("order_charge_completed", 1, processing_time_ms=1000),
-        log("order_charge_started", 5, run="run_2", order_id="o2"),
-        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
-    ), say="another order"),
-    Case(logs=(
-        log("order_charge_started", tenant_id="t1", code__function__name="main"),
-        log("order_charge_completed", 1, processing_time_ms=1000),
-        log("order_charge_started", 5, run="run_2", tenant_id="t1", code__function__name="main"),
-        log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
-    ), say="nobody knows what they were about")),
-)  # fmt: skip
+    bad=(
+        Case(
+            logs=(
+                log("order_charge_started", order_id="o1"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_started", 5, run="run_2", order_id="o1"),
+                log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            logs=(
+                log("order_charge_started", order_id="o1"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_started", 5, run="run_2", order_id="o2"),
+                log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+            ),
+            say="another order",
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", tenant_id="t1", code__function__name="main"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_started", 5, run="run_2", tenant_id="t1", code__function__name="main"),
+                log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
+            ),
+            say="nobody knows what they were about",
+        ),
+    ),
+)
 
 
 def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -180,9 +196,20 @@ def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(pl.all_horizontal(pl.col(c).is_not_null() for c in ("child_run_id", "attempt", "run_key")))
         .sort("start_ns", "child_run_id")
         .with_columns(place=pl.int_range(pl.len()).over(*RUN, "attempt", "child_task_id"))
-        .select(*RUN, "task_id", "version", "attempt", "child_task_id", "place", "child_run_id", "dialect", "seq",
-                "row", time_ns="start_ns")
-    )  # fmt: skip
+        .select(
+            *RUN,
+            "task_id",
+            "version",
+            "attempt",
+            "child_task_id",
+            "place",
+            "child_run_id",
+            "dialect",
+            "seq",
+            "row",
+            time_ns="start_ns",
+        )
+    )
     children = frames.runs.lazy().select("project", "dialect", child_run_id="run_id", child_status="status")
     earlier = told.join(children, on=["project", "dialect", "child_run_id"]).filter(
         # A failed run gives its key free: making it again is what a retry is for.
@@ -190,13 +217,18 @@ def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
     )
     place = [*RUN, "child_task_id", "place"]
     return (
-        told.join(earlier.select(*place, "child_run_id", earlier_attempt="attempt"), on=place, suffix="_before",
-                  nulls_equal=True)
-        .filter((pl.col("attempt") > pl.col("earlier_attempt"))
-                & (pl.col("child_run_id") != pl.col("child_run_id_before")))
+        told.join(
+            earlier.select(*place, "child_run_id", earlier_attempt="attempt"),
+            on=place,
+            suffix="_before",
+            nulls_equal=True,
+        )
+        .filter(
+            (pl.col("attempt") > pl.col("earlier_attempt")) & (pl.col("child_run_id") != pl.col("child_run_id_before"))
+        )
         .unique([*place, "attempt"])
         .select(*RUN, "task_id", "version", "time_ns", "seq", "row", key="child_task_id", table=pl.lit("spans"))
-    )  # fmt: skip
+    )
 
 
 IDM003 = Rule(
@@ -216,23 +248,42 @@ IDM003 = Rule(
     find=_children_again,
     message=lambda f: f"Retries trigger `{f['key'] or 'a child'}` again although it had succeeded.",
     remedy=lambda f: "Give the child a run-scoped key: `await idempotencyKeys.create(`step-${id}`)`.",
-    bad=(Case(spans=(
-        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
-        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_b", attempt=2, waits=True),
-        attempt(1, 1, 2, run="child_a", task="send-receipt"), attempt(1, 11, 12, run="child_b", task="send-receipt"),
-    )),),
-    good=(Case(spans=(
-        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
-        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_a", attempt=2, waits=True),
-        attempt(1, 1, 2, run="child_a", task="send-receipt"),
-    ), say="the key gave the first result"),
-    Case(spans=(
-        attempt(1, 0, 5, error=("E", "m")), attempt(2, 10, 15),
-        trigger(1, 3, "child_a", attempt=1, waits=True), trigger(11, 13, "child_b", attempt=2, waits=True),
-        attempt(1, 1, 2, run="child_a", task="send-receipt", error=("AbortTaskRunError", "m")),
-        attempt(1, 11, 12, run="child_b", task="send-receipt"),
-    ), say="the first child had failed")),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 5, error=("E", "m")),
+                attempt(2, 10, 15),
+                trigger(1, 3, "child_a", attempt=1, waits=True),
+                trigger(11, 13, "child_b", attempt=2, waits=True),
+                attempt(1, 1, 2, run="child_a", task="send-receipt"),
+                attempt(1, 11, 12, run="child_b", task="send-receipt"),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=(
+                attempt(1, 0, 5, error=("E", "m")),
+                attempt(2, 10, 15),
+                trigger(1, 3, "child_a", attempt=1, waits=True),
+                trigger(11, 13, "child_a", attempt=2, waits=True),
+                attempt(1, 1, 2, run="child_a", task="send-receipt"),
+            ),
+            say="the key gave the first result",
+        ),
+        Case(
+            spans=(
+                attempt(1, 0, 5, error=("E", "m")),
+                attempt(2, 10, 15),
+                trigger(1, 3, "child_a", attempt=1, waits=True),
+                trigger(11, 13, "child_b", attempt=2, waits=True),
+                attempt(1, 1, 2, run="child_a", task="send-receipt", error=("AbortTaskRunError", "m")),
+                attempt(1, 11, 12, run="child_b", task="send-receipt"),
+            ),
+            say="the first child had failed",
+        ),
+    ),
+)
 
 
 def _reused(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -264,15 +315,23 @@ IDM005 = Rule(
     find=_reused,
     message=lambda f: "An idempotency key made another run after it had expired.",
     remedy=lambda f: "Look in the database whether it was done before doing it.",
-    bad=(Case(spans=(
-        attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
-        attempt(1, 31 * 86400, 31 * 86400 + 1, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
-    )),),
-    good=(Case(spans=(
-        attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
-        attempt(1, 86400, 86401, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
-    )),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
+                attempt(1, 31 * 86400, 31 * 86400 + 1, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=(
+                attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
+                attempt(1, 86400, 86401, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
+            )
+        ),
+    ),
+)
 
 
 def _volatile(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -303,16 +362,35 @@ IDM006 = Rule(
     find=_volatile,
     message=lambda f: "Idempotency keys contain the time at which they were made.",
     remedy=lambda f: "Derive the key from the entity: `order-${orderId}`.",
-    bad=(Case(spans=tuple(
-        attempt(1, n, n + 1, run=f"run_{n}",
-                context={"ctx.run.idempotencyKey": f"order-{1_790_000_000_000 + n * 1000}"})
-        for n in range(3)
-    )),),
-    good=(Case(spans=tuple(
-        attempt(1, n, n + 1, run=f"run_{n}",
-                context={"ctx.run.idempotencyKey": f"order-{1_690_000_000_000 + n * 1000}"})
-        for n in range(3)
-    ), say="a number that is no time of the run"),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=tuple(
+                attempt(
+                    1,
+                    n,
+                    n + 1,
+                    run=f"run_{n}",
+                    context={"ctx.run.idempotencyKey": f"order-{1_790_000_000_000 + n * 1000}"},
+                )
+                for n in range(3)
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=tuple(
+                attempt(
+                    1,
+                    n,
+                    n + 1,
+                    run=f"run_{n}",
+                    context={"ctx.run.idempotencyKey": f"order-{1_690_000_000_000 + n * 1000}"},
+                )
+                for n in range(3)
+            ),
+            say="a number that is no time of the run",
+        ),
+    ),
+)
 
 RULES = (IDM001, IDM002, IDM003, IDM005, IDM006)

@@ -13,11 +13,17 @@ from collector.rules.rule import Case, Finding, Options, Rule, Severity
 
 _NEEDS = ("logs", "personal")
 _WORDS = {
-    personal.EMAIL: "an e-mail address", personal.CARD: "a card number", personal.PHONE: "a phone number",
-    personal.SSN: "a social security number", personal.IBAN: "a bank account number",
-    personal.SECRET: "a credential", "name": "a person's name", "address": "a postal address",
-    "birth_date": "a date of birth", "number": "a personal number",
-}  # fmt: skip
+    personal.EMAIL: "an e-mail address",
+    personal.CARD: "a card number",
+    personal.PHONE: "a phone number",
+    personal.SSN: "a social security number",
+    personal.IBAN: "a bank account number",
+    personal.SECRET: "a credential",
+    "name": "a person's name",
+    "address": "a postal address",
+    "birth_date": "a date of birth",
+    "number": "a personal number",
+}
 
 
 def _of(*kinds: str, named: bool) -> Callable[[Frames, Options], pl.LazyFrame]:
@@ -28,9 +34,7 @@ def _of(*kinds: str, named: bool) -> Callable[[Frames, Options], pl.LazyFrame]:
         picked = frames.personal.filter(
             pl.col("kind").is_in(list(kinds)), pl.col("named") == named, ~pl.col("key").is_in(allowed).fill_null(False)
         )
-        facts = frames.own.select(
-            "project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row"
-        )  # fmt: skip
+        facts = frames.own.select("project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row")
         return (
             picked.select("key", "kind")
             .hstack(facts[picked["at"]])
@@ -48,18 +52,39 @@ def _says(f: Finding) -> str:
 
 
 def _rule(
-    code: str, slug: str, severity: Severity, doc: str, sentences: tuple[str, ...], kinds: tuple[str, ...], remedy: str,
-    bad: tuple[Case, ...], good: tuple[Case, ...], *, named: bool = False,
-) -> Rule:  # fmt: skip
+    code: str,
+    slug: str,
+    severity: Severity,
+    doc: str,
+    sentences: tuple[str, ...],
+    kinds: tuple[str, ...],
+    remedy: str,
+    bad: tuple[Case, ...],
+    good: tuple[Case, ...],
+    *,
+    named: bool = False,
+) -> Rule:
     return Rule(
-        code=code, slug=slug, severity=severity, grain="run", doc=doc, sentences=sentences, needs=_NEEDS,
-        options={"allow": ()}, find=_of(*kinds, named=named), message=_says, remedy=lambda f: remedy,
-        bad=bad, good=good,
-    )  # fmt: skip
+        code=code,
+        slug=slug,
+        severity=severity,
+        grain="run",
+        doc=doc,
+        sentences=sentences,
+        needs=_NEEDS,
+        options={"allow": ()},
+        find=_of(*kinds, named=named),
+        message=_says,
+        remedy=lambda f: remedy,
+        bad=bad,
+        good=good,
+    )
 
 
 PII001 = _rule(
-    "PII001", "email", "error",
+    "PII001",
+    "email",
+    "error",
     """A message or value holds an e-mail address.
 
     Why: Logs are kept long, copied widely and read by many; an address in them is personal data out of control.
@@ -67,7 +92,9 @@ PII001 = _rule(
     Not flagged: reserved domains (`example.com`), mailboxes of roles and programs (`no-reply`, `support`, `git`),
     user parts of URLs, package versions, keys listed in the option `allow`.
     """,
-    ("A9",), (personal.EMAIL,), "Log the user's id instead of the address.",
+    ("A9",),
+    (personal.EMAIL,),
+    "Log the user's id instead of the address.",
     bad=(
         Case(logs=(log("mail_send_started", reply_to="maria.schmidt@acme.io"),), key="reply_to"),
         Case(logs=(log("mail_send_started", recipient__address="maria.schmidt@acme.io"),), key="recipient.address"),
@@ -78,10 +105,12 @@ PII001 = _rule(
         Case(logs=(log("mail_send_started", reply_to="no-reply@acme.io", recipient="maria@example.com"),)),
         Case(logs=(log("mail_send_started", package="lodash@4.17.21", repository="git@github.com:acme/app.git"),)),
     ),
-)  # fmt: skip
+)
 
 PII002 = _rule(
-    "PII002", "personal-key", "warning",
+    "PII002",
+    "personal-key",
+    "warning",
     """A key that names personal data (`first_name`, `email`, `phone`, `address`, `dob`, …) holds a literal value.
 
     Why: The key says what the value is, even where its form would not give it away.
@@ -89,7 +118,8 @@ PII002 = _rule(
     Not flagged: hashed, masked, opaque and Boolean values, keys that only contain such a word (`email_count`), keys
     listed in the option `allow`; values that PII001, PII003 or PII004 find anyway.
     """,
-    ("A9",), ("name", "email", "phone", "address", "birth_date", "number"),
+    ("A9",),
+    ("name", "email", "phone", "address", "birth_date", "number"),
     "Drop the key, or log a hash or the user's id.",
     bad=(
         Case(logs=(log("user_import_started", first_name="Maria"),), key="first_name"),
@@ -102,10 +132,12 @@ PII002 = _rule(
         Case(logs=(log("user_import_started", email="5d41402abc4b2a76b9719d911017c592", ip_address="10.0.0.1"),)),
     ),
     named=True,
-)  # fmt: skip
+)
 
 PII003 = _rule(
-    "PII003", "card-phone-ssn", "error",
+    "PII003",
+    "card-phone-ssn",
+    "error",
     """A message or value holds a card, phone, social security or bank account number.
 
     Why: These identify a person or their money, and card numbers in logs break payment rules.
@@ -113,7 +145,8 @@ PII003 = _rule(
     Not flagged: digits that only look so: a card number needs its groups or a word that says card, brand and check
     digit; a phone number its `+`; a social security number its dashes; keys listed in the option `allow`.
     """,
-    ("A9",), (personal.CARD, personal.PHONE, personal.SSN, personal.IBAN),
+    ("A9",),
+    (personal.CARD, personal.PHONE, personal.SSN, personal.IBAN),
     "Log the last four digits or a token instead.",
     bad=(
         Case(logs=(log("card_charge_started", card_number="4242424242424242"),), key="card_number"),
@@ -126,10 +159,12 @@ PII003 = _rule(
         Case(logs=(log("card_charge_started", card_number="**** 4242", order_number="4242424242424242"),)),
         Case(logs=(log("sms_send_started", message_id="4155552671", due_at="2026-11-24T10:00:00+01:00"),)),
     ),
-)  # fmt: skip
+)
 
 PII004 = _rule(
-    "PII004", "secret", "error",
+    "PII004",
+    "secret",
+    "error",
     """A message or value holds a credential: a bearer token, JSON web token, API key, private key or URL password.
 
     Why: Whoever reads the logs can use it.
@@ -137,7 +172,9 @@ PII004 = _rule(
     Not flagged: masked values (`***`, `[REDACTED]`, `${TOKEN}`), references to a vault, keys listed in the option
     `allow`.
     """,
-    ("A9",), (personal.SECRET,), "Revoke the credential, then mask it before logging.",
+    ("A9",),
+    (personal.SECRET,),
+    "Revoke the credential, then mask it before logging.",
     bad=(
         Case(logs=(log("api_call_started", header="Bearer 9f2c7b1ad04e4c3f8f6f"),), key="header"),
         Case(logs=(log("api_call_started", url="https://app:pa55w0rd@api.acme.io/v1"),), key="url"),
@@ -148,7 +185,7 @@ PII004 = _rule(
         Case(logs=(log("api_call_started", header="Bearer [REDACTED]", password="********"),)),  # noqa: S106 -- a case
         Case(logs=(log("api_call_started", url="https://api.acme.io/v1?page=2", secret="arn:aws:secrets:x"),)),  # noqa: S106 -- a case
     ),
-)  # fmt: skip
+)
 
 _IDENTIFIERS = ("correlation_id", "request_id", "idempotency_key", "queue")
 
@@ -174,22 +211,30 @@ def _identifiers(frames: Frames, options: Options) -> pl.LazyFrame:
 
 
 PII005 = Rule(
-    code="PII005", slug="pii-in-identifier", severity="error", grain="run",
+    code="PII005",
+    slug="pii-in-identifier",
+    severity="error",
+    grain="run",
     doc="""A correlation id, request id, idempotency key, queue or tag holds an e-mail address.
 
     Why: Identifiers are copied into every record, every link and every system that joins on them.
     How to fix: Build identifiers from ids: `user-81f2`, not the address.
     Not flagged: as PII001.
     """,
-    sentences=("10", "34", "A9"), needs=("runs",), find=_identifiers, message=_says,
+    sentences=("10", "34", "A9"),
+    needs=("runs",),
+    find=_identifiers,
+    message=_says,
     remedy=lambda f: "Build the identifier from the user's id.",
     bad=(
-        Case(logs=(log("order_charge_started", ids={"correlation_id": "maria.schmidt@acme.io"}),),
-             key="correlation_id"),
-        Case(logs=(log("order_charge_started", idempotency_key="welcome-maria.schmidt@acme.io"),),
-             key="idempotency_key"),
+        Case(
+            logs=(log("order_charge_started", ids={"correlation_id": "maria.schmidt@acme.io"}),), key="correlation_id"
+        ),
+        Case(
+            logs=(log("order_charge_started", idempotency_key="welcome-maria.schmidt@acme.io"),), key="idempotency_key"
+        ),
     ),
     good=(Case(logs=(log("order_charge_started", idempotency_key="welcome-user-81f2"),)),),
-)  # fmt: skip
+)
 
 RULES = (PII001, PII002, PII003, PII004, PII005)

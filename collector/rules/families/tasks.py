@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, span
-from collector.rules.families.msg import snake
+from collector.rules.families.messages import snake
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Options, Rule
 
@@ -68,15 +68,31 @@ TSK002 = Rule(
     find=_duplicated,
     message=lambda f: f"The task id is defined in several files: {', '.join(f['details'] or [])}.",
     remedy=lambda f: "Give one of them another id.",
-    bad=(Case(spans=(
-        attempt(1, 0, 1, run="a", context={"ctx.task.filePath": "src/a.ts"}, keys={"$metadata.worker.version": "1"}),
-        attempt(1, 2, 3, run="b", context={"ctx.task.filePath": "src/b.ts"}, keys={"$metadata.worker.version": "1"}),
-    )),),
-    good=(Case(spans=(
-        attempt(1, 0, 1, run="a", context={"ctx.task.filePath": "src/a.ts"}, keys={"$metadata.worker.version": "1"}),
-        attempt(1, 2, 3, run="b", context={"ctx.task.filePath": "src/b.ts"}, keys={"$metadata.worker.version": "2"}),
-    )),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(
+                attempt(
+                    1, 0, 1, run="a", context={"ctx.task.filePath": "src/a.ts"}, keys={"$metadata.worker.version": "1"}
+                ),
+                attempt(
+                    1, 2, 3, run="b", context={"ctx.task.filePath": "src/b.ts"}, keys={"$metadata.worker.version": "1"}
+                ),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=(
+                attempt(
+                    1, 0, 1, run="a", context={"ctx.task.filePath": "src/a.ts"}, keys={"$metadata.worker.version": "1"}
+                ),
+                attempt(
+                    1, 2, 3, run="b", context={"ctx.task.filePath": "src/b.ts"}, keys={"$metadata.worker.version": "2"}
+                ),
+            )
+        ),
+    ),
+)
 
 _LATE_INPUT = r"(?i)^Cannot (?:read|destructure|set) propert|is not iterable|^Expected .*, received|invalid_type"
 
@@ -117,10 +133,16 @@ TSK004 = Rule(
     find=_unvalidated,
     message=lambda f: f"Runs fail with `{f['key']}` on their input after they have already had effects.",
     remedy=lambda f: "Use `schemaTask` with a schema of the payload.",
-    bad=(Case(spans=(attempt(1, 0, 5, error=("TypeError", "Cannot read properties of undefined (reading 'id')")),
-                     span("POST stripe", 1, 2, kind=3))),),
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 5, error=("TypeError", "Cannot read properties of undefined (reading 'id')")),
+                span("POST stripe", 1, 2, kind=3),
+            )
+        ),
+    ),
     good=(Case(spans=(attempt(1, 0, 5, error=("TypeError", "Cannot read properties of undefined (reading 'id')")),)),),
-)  # fmt: skip
+)
 
 
 def _tags(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -152,10 +174,18 @@ TSK005 = Rule(
     find=_tags,
     message=lambda f: f"Almost every run has its own value of the tag `{f['key'] or 'tags'}`.",
     remedy=lambda f: "Tag by what runs have in common.",
-    bad=(Case(spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"order_{n}"]})
-                          for n in range(50))),),
-    good=(Case(spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"tenant_{n % 5}"]})
-                           for n in range(50))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"order_{n}"]}) for n in range(50))
+        ),
+    ),
+    good=(
+        Case(
+            spans=tuple(
+                attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"tenant_{n % 5}"]}) for n in range(50)
+            )
+        ),
+    ),
+)
 
 RULES = (TSK001, TSK002, TSK004, TSK005)

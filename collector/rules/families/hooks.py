@@ -46,9 +46,16 @@ HOK001 = Rule(
     message=lambda f: "A failure hook ran before the last attempt.",
     remedy=lambda f: "Move what must happen once into `onFailure`, single attempts into `catchError`.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), span("onFailure()", 1, 1.1, keys=_HOOK), attempt(2, 5, 6))),),
-    good=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m")),
-                      span("onFailure()", 6, 6.1, attempt=2, keys=_HOOK))),),
-)  # fmt: skip
+    good=(
+        Case(
+            spans=(
+                attempt(1, 0, 1, error=("E", "m")),
+                attempt(2, 5, 6, error=("E", "m")),
+                span("onFailure()", 6, 6.1, attempt=2, keys=_HOOK),
+            )
+        ),
+    ),
+)
 
 
 def _after_wait(frames: Frames, pattern: str, within_s: float) -> pl.LazyFrame:
@@ -86,11 +93,23 @@ HOK002 = Rule(
     find=lambda frames, options: _after_wait(frames, _LOST_CONNECTION, options["within_s"]),
     message=lambda f: "Runs lose their connection just after a wait.",
     remedy=lambda f: "Disconnect in `onWait` and connect in `onResume`.",
-    bad=(Case(spans=(attempt(1, 0, 9, error=("Error", "Connection terminated unexpectedly")),
-                     span("wait.for()", 1, 8, keys=_WAIT))),),
-    good=(Case(spans=(attempt(1, 0, 30, error=("Error", "Connection terminated unexpectedly")),
-                      span("wait.for()", 1, 8, keys=_WAIT))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 9, error=("Error", "Connection terminated unexpectedly")),
+                span("wait.for()", 1, 8, keys=_WAIT),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=(
+                attempt(1, 0, 30, error=("Error", "Connection terminated unexpectedly")),
+                span("wait.for()", 1, 8, keys=_WAIT),
+            )
+        ),
+    ),
+)
 
 
 def _failed_hooks(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -118,10 +137,16 @@ HOK003 = Rule(
     find=_failed_hooks,
     message=lambda f: f"The hook `{f['key']}` failed.",
     remedy=lambda f: "Catch errors inside the hook, and log them.",
-    bad=(Case(spans=(attempt(1, 0, 1), span("onSuccess()", 1, 1.1, keys={"$style.icon": "task-hook-onSuccess"},
-                                           error=("E", "m")))),),
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 1),
+                span("onSuccess()", 1, 1.1, keys={"$style.icon": "task-hook-onSuccess"}, error=("E", "m")),
+            )
+        ),
+    ),
     good=(Case(spans=(attempt(1, 0, 1), span("onSuccess()", 1, 1.1, keys={"$style.icon": "task-hook-onSuccess"}))),),
-)  # fmt: skip
+)
 
 HOK005 = Rule(
     code="HOK005",
@@ -140,9 +165,15 @@ HOK005 = Rule(
     find=lambda frames, options: _after_wait(frames, _STALE, options["within_s"]),
     message=lambda f: "A method is missing just after a wait.",
     remedy=lambda f: "Make instances again after every wait.",
-    bad=(Case(spans=(attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),
-                     span("wait.for()", 1, 8, keys=_WAIT))),),
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),
+                span("wait.for()", 1, 8, keys=_WAIT),
+            )
+        ),
+    ),
     good=(Case(spans=(attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),)),),
-)  # fmt: skip
+)
 
 RULES = (HOK001, HOK002, HOK003, HOK005)

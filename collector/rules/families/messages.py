@@ -12,17 +12,53 @@ from collector.rules.frames import Frames
 from collector.rules.rule import Case, Finding, Options, Rule
 
 PHASE_LIKE = {
-    "done": "completed", "finished": "completed", "finish": "completed", "success": "completed",
-    "succeeded": "completed", "successful": "completed", "complete": "completed", "ended": "completed",
-    "end": "completed", "ok": "completed", "begin": "started", "began": "started", "start": "started",
-    "starting": "started", "initiated": "started", "begun": "started", "error": "failed", "errored": "failed",
-    "fail": "failed", "failure": "failed", "exception": "failed", "aborted": "failed", "crashed": "failed",
-    "timeout": "failed", "timedout": "failed", "validate": "validating", "validated": "validating",
-    "validation": "validating", "call": "calling_{service}", "called": "calling_{service}",
-    "retrying": None, "retry": None, "retried": None, "cancelled": None, "canceled": None, "skipped": None,
-    "progress": None, "warned": None, "warning": None, "processing": None, "running": None, "waiting": None,
-    "paused": None, "resumed": None, "scheduled": None, "queued": None,
-}  # fmt: skip
+    "done": "completed",
+    "finished": "completed",
+    "finish": "completed",
+    "success": "completed",
+    "succeeded": "completed",
+    "successful": "completed",
+    "complete": "completed",
+    "ended": "completed",
+    "end": "completed",
+    "ok": "completed",
+    "begin": "started",
+    "began": "started",
+    "start": "started",
+    "starting": "started",
+    "initiated": "started",
+    "begun": "started",
+    "error": "failed",
+    "errored": "failed",
+    "fail": "failed",
+    "failure": "failed",
+    "exception": "failed",
+    "aborted": "failed",
+    "crashed": "failed",
+    "timeout": "failed",
+    "timedout": "failed",
+    "validate": "validating",
+    "validated": "validating",
+    "validation": "validating",
+    "call": "calling_{service}",
+    "called": "calling_{service}",
+    "retrying": None,
+    "retry": None,
+    "retried": None,
+    "cancelled": None,
+    "canceled": None,
+    "skipped": None,
+    "progress": None,
+    "warned": None,
+    "warning": None,
+    "processing": None,
+    "running": None,
+    "waiting": None,
+    "paused": None,
+    "resumed": None,
+    "scheduled": None,
+    "queued": None,
+}
 """Last words that say where an operation is, and the guideline's word for it where there is one."""
 
 _SNAKE = r"^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$"
@@ -128,10 +164,19 @@ MSG001 = Rule(
     good=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000))),
         Case(logs=(log("Sending to 105 recipients", level="Log", runner="trigger"),), say="console output"),
-        Case(logs=(log("Starting new HTTPS connection (1)", scope="urllib3.connectionpool", run=None,
-                       without=("correlation_id", "request_id")),), say="a library's logger"),
+        Case(
+            logs=(
+                log(
+                    "Starting new HTTPS connection (1)",
+                    scope="urllib3.connectionpool",
+                    run=None,
+                    without=("correlation_id", "request_id"),
+                ),
+            ),
+            say="a library's logger",
+        ),
     ),
-)  # fmt: skip
+)
 
 MSG002 = Rule(
     code="MSG002",
@@ -152,9 +197,11 @@ MSG002 = Rule(
     message=lambda f: f"{_quoted(f)} ends with no lifecycle phase.",
     remedy=_rename,
     bad=(Case(logs=(log("order_charge"),)), Case(logs=(log("heartbeat"),))),
-    good=(Case(logs=(log("order_charge_calling_stripe"), log("order_charge_started"))),
-          Case(logs=(log("order_charge_noted"),), options={"extra_phases": ("noted",)})),
-)  # fmt: skip
+    good=(
+        Case(logs=(log("order_charge_calling_stripe"), log("order_charge_started"))),
+        Case(logs=(log("order_charge_noted"),), options={"extra_phases": ("noted",)}),
+    ),
+)
 
 MSG003 = Rule(
     code="MSG003",
@@ -319,9 +366,10 @@ MSG008 = Rule(
     names=_named,
     message=lambda f: f"{_quoted(f)} carries no data.",
     remedy=lambda f: "Pass the three ids and what the message is about as keys.",
-    bad=(Case(logs=(log("order_charge_started", runner="trigger", without=("correlation_id", "request_id", "run_id")),
-                    )),),
+    bad=(
+        Case(logs=(log("order_charge_started", runner="trigger", without=("correlation_id", "request_id", "run_id")),)),
+    ),
     good=(Case(logs=(log("order_charge_started"),)),),
-)  # fmt: skip
+)
 
 RULES = (MSG001, MSG002, MSG003, MSG004, MSG005, MSG006, MSG007, MSG008)

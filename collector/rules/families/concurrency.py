@@ -20,13 +20,17 @@ def _slots(frames: Frames) -> pl.LazyFrame:
     runs = frames.runs.lazy().select(*RUN, "environment", "version", "dialect")
     return (
         frames.attempts.lazy()
-        .filter(pl.col("started_ns").is_not_null() & pl.col("ended_ns").is_not_null() & pl.col("queue").is_not_null()
-                & pl.col("status_source").is_in(["measured", "phase"]))
+        .filter(
+            pl.col("started_ns").is_not_null()
+            & pl.col("ended_ns").is_not_null()
+            & pl.col("queue").is_not_null()
+            & pl.col("status_source").is_in(["measured", "phase"])
+        )
         .join(runs, on=RUN)
         # An attempt that waits may have given its slot back: it proves nothing.
         .filter(pl.col("wait_ns").fill_null(0) == 0)
         .join(frames.limits.lazy(), on="queue")
-    )  # fmt: skip
+    )
 
 
 def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
@@ -35,19 +39,25 @@ def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
     edges = pl.concat(
         [
             slots.select(*_QUEUE, *RUN[1:], "task_id", "version", "limit", at="started_ns", step=pl.lit(1)),
-            slots.select(*_QUEUE, *RUN[1:], "task_id", "version", "limit",
-                         at=pl.max_horizontal("started_ns", pl.col("ended_ns") - shrink), step=pl.lit(-1)),
+            slots.select(
+                *_QUEUE,
+                *RUN[1:],
+                "task_id",
+                "version",
+                "limit",
+                at=pl.max_horizontal("started_ns", pl.col("ended_ns") - shrink),
+                step=pl.lit(-1),
+            ),
         ]
-    )  # fmt: skip
+    )
     levels = edges.sort("at", "step", "run_key").with_columns(
         level=pl.col("step").cum_sum().over(_QUEUE), until=pl.col("at").shift(-1).over(_QUEUE)
     )
     long = (pl.col("until") - pl.col("at")) > options["least_s"] * _S
     over = pl.col("level") > pl.col("limit")
-    return (
-        levels.filter(over & long.fill_null(False) & (pl.col("step") == 1))
-        .select(*RUN, "task_id", "version", time_ns="at", key="queue", detail=pl.format("{} of {}", "level", "limit"))
-    )  # fmt: skip
+    return levels.filter(over & long.fill_null(False) & (pl.col("step") == 1)).select(
+        *RUN, "task_id", "version", time_ns="at", key="queue", detail=pl.format("{} of {}", "level", "limit")
+    )
 
 
 def _together(n: int) -> tuple[dict[str, Any], ...]:
@@ -101,13 +111,13 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
     # Nanoseconds of many runs leave 64 bits; shares of them need no more than a double.
     lasted = (pl.col("ended_ns") - pl.col("started_ns")).clip(0).cast(pl.Float64)
     runs = frames.runs.lazy().filter(pl.col("queue").is_not_null()).with_columns(lasted=lasted)
-    held = runs.filter(pl.col("ended_ns").is_not_null()).group_by(*_QUEUE, "task_id").agg(
-        held=pl.col("lasted").sum(), n=pl.len()
-    )  # fmt: skip
+    held = (
+        runs.filter(pl.col("ended_ns").is_not_null())
+        .group_by(*_QUEUE, "task_id")
+        .agg(held=pl.col("lasted").sum(), n=pl.len())
+    )
     share = pl.col("held") / pl.col("held").sum().over(_QUEUE)
-    hogs = held.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(
-        *_QUEUE, hog="task_id"
-    )  # fmt: skip
+    hogs = held.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(*_QUEUE, hog="task_id")
     hour = pl.col("started_ns") // (3600 * _S)
     waits = runs.filter(pl.col("queue_wait_ns").is_not_null()).with_columns(hour=hour)
     busy = (
@@ -116,7 +126,7 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
         .join(hogs, on=_QUEUE, nulls_equal=True)
         .group_by(*_QUEUE, "hour", "hog")
         .agg(hog_share=pl.col("lasted").filter(pl.col("task_id") == pl.col("hog")).sum() / pl.col("lasted").sum())
-    )  # fmt: skip
+    )
     group = [*_QUEUE, "task_id"]
     return (
         waits.join(busy, on=[*_QUEUE, "hour"], nulls_equal=True)
@@ -136,7 +146,7 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
             & (pl.col("queue_wait_ns") > options["most_factor"] * pl.col("quiet_p95"))
         )
         .select(*RUN, "task_id", "version", time_ns="started_ns", key="queue", detail="hog")
-    )  # fmt: skip
+    )
 
 
 def _hogged(wait: float) -> tuple[dict[str, Any], ...]:
@@ -145,18 +155,36 @@ def _hogged(wait: float) -> tuple[dict[str, Any], ...]:
         for hour, waits in ((0, 0.1), (1, wait)):
             at = hour * 3600 + n * 100 + 1000
             records += [
-                log("mail_send_started", at, run=f"m{hour}-{n}", task="send-mail", queue="mail",
-                    queue_wait_ms=waits * 1000),
-                log("mail_send_completed", at + 2, run=f"m{hour}-{n}", task="send-mail", queue="mail",
-                    processing_time_ms=2000),
-            ]  # fmt: skip
+                log(
+                    "mail_send_started",
+                    at,
+                    run=f"m{hour}-{n}",
+                    task="send-mail",
+                    queue="mail",
+                    queue_wait_ms=waits * 1000,
+                ),
+                log(
+                    "mail_send_completed",
+                    at + 2,
+                    run=f"m{hour}-{n}",
+                    task="send-mail",
+                    queue="mail",
+                    processing_time_ms=2000,
+                ),
+            ]
     for n in range(10):
         at = 3600 + n * 300 + 900
         records += [
             log("import_load_started", at, run=f"i{n}", task="load-import", queue="mail", queue_wait_ms=1),
-            log("import_load_completed", at + 250, run=f"i{n}", task="load-import", queue="mail",
-                processing_time_ms=250_000),
-        ]  # fmt: skip
+            log(
+                "import_load_completed",
+                at + 250,
+                run=f"i{n}",
+                task="load-import",
+                queue="mail",
+                processing_time_ms=250_000,
+            ),
+        ]
     base = 1_790_000_000 % 3600
     return tuple({**r, "at": r["at"] - base + 3600} for r in records)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import log
-from collector.rules.families.msg import snake
+from collector.rules.families.messages import snake
 from collector.rules.frames import Frames
 from collector.rules.records import ALIASES, IDS
 from collector.rules.rule import Case, Finding, Options, Rule
@@ -202,16 +202,27 @@ KEY005 = Rule(
     message=lambda f: f"`{f['key']}` holds values of different types ({', '.join(f['details'] or ())}).",
     remedy=lambda f: f"Give `{f['key']}` one type, or another key for the other kind.",
     bad=(
-        Case(logs=(log("order_charge_started", amount=5), log("order_charge_started", 1, amount=6),
-                   log("order_charge_started", 2, amount="7")), key="amount"),
+        Case(
+            logs=(
+                log("order_charge_started", amount=5),
+                log("order_charge_started", 1, amount=6),
+                log("order_charge_started", 2, amount="7"),
+            ),
+            key="amount",
+        ),
         Case(logs=(log("order_charge_started", ok=True), log("order_charge_started", 1, ok="yes")), key="ok"),
     ),
     good=(
-        Case(logs=(log("order_charge_started", amount=5), log("order_charge_started", 1, amount=6.5),
-                   log("order_charge_started", 2, amount=None))),
+        Case(
+            logs=(
+                log("order_charge_started", amount=5),
+                log("order_charge_started", 1, amount=6.5),
+                log("order_charge_started", 2, amount=None),
+            )
+        ),
         Case(logs=(log("a_b_started", runner="trigger", n=5), log("a_b_started", 1, runner="trigger", n="$@null(("))),
     ),
-)  # fmt: skip
+)
 
 
 def _unitless(options: Options) -> pl.Expr:
@@ -278,11 +289,19 @@ def _unserialisable(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         pairs.filter((whole | inside) & ~pl.col("key").str.contains(r"^[$@{]|^ctx\."))
         .select(
-            "project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row",
-            key=pl.col("key").str.replace_all(r"\.?\[\d+\]", ""), table=pl.lit("logs"),
+            "project",
+            "run_key",
+            "task_id",
+            "operation",
+            "time_ns",
+            "version",
+            "seq",
+            "row",
+            key=pl.col("key").str.replace_all(r"\.?\[\d+\]", ""),
+            table=pl.lit("logs"),
         )
         .unique()
-    )  # fmt: skip
+    )
 
 
 KEY007 = Rule(

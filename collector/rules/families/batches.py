@@ -25,9 +25,17 @@ def _too_large(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         _batches(frames)
         .filter(pl.col("items") > options["most"])
-        .select(*RUN, "task_id", "version", "seq", "row", time_ns="start_ns", table=pl.lit("spans"),
-                detail=pl.format("{} items", "items"))
-    )  # fmt: skip
+        .select(
+            *RUN,
+            "task_id",
+            "version",
+            "seq",
+            "row",
+            time_ns="start_ns",
+            table=pl.lit("spans"),
+            detail=pl.format("{} items", "items"),
+        )
+    )
 
 
 def _batch(items: int) -> tuple[dict[str, Any], ...]:
@@ -61,12 +69,14 @@ def _keyless_items(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         frames.runs.lazy()
         .filter(
-            (pl.col("dialect") == "trigger_dev") & pl.col("batch_id").is_not_null()
+            (pl.col("dialect") == "trigger_dev")
+            & pl.col("batch_id").is_not_null()
             & pl.col("idempotency_key").is_null()
-            & ~pl.col("is_test").fill_null(False) & ~pl.col("is_replay").fill_null(False)
+            & ~pl.col("is_test").fill_null(False)
+            & ~pl.col("is_replay").fill_null(False)
         )
         .select(*RUN, "task_id", "version", time_ns="first_seen_ns")
-    )  # fmt: skip
+    )
 
 
 BAT002 = Rule(
@@ -117,10 +127,23 @@ BAT003 = Rule(
     find=_throttled,
     message=lambda f: "A batch was refused by the platform's rate limit.",
     remedy=lambda f: "Pace the batches: wait between calls, or use fewer and larger ones.",
-    bad=(Case(spans=(attempt(1, 0, 5), span(
-        "batchTrigger()", 1, 2, kind=4, keys={"$style.icon": "trigger", "runCount": 50}, error=("Error", "429")),)),),
+    bad=(
+        Case(
+            spans=(
+                attempt(1, 0, 5),
+                span(
+                    "batchTrigger()",
+                    1,
+                    2,
+                    kind=4,
+                    keys={"$style.icon": "trigger", "runCount": 50},
+                    error=("Error", "429"),
+                ),
+            )
+        ),
+    ),
     good=(Case(spans=_batch(50)),),
-)  # fmt: skip
+)
 
 
 RULES = (BAT001, BAT002, BAT003)

@@ -16,9 +16,10 @@ _TAIL = r"([0-9a-zA-Z]{6,16})$"
 
 def _colliding(frames: Frames, options: Options) -> pl.LazyFrame:
     runs = frames.runs.lazy().filter(
-        pl.col("correlation_id").is_not_null() & pl.col("request_id").is_not_null()
+        pl.col("correlation_id").is_not_null()
+        & pl.col("request_id").is_not_null()
         & ~pl.col("is_replay").fill_null(False)
-    )  # fmt: skip
+    )
     group = ["project", "correlation_id"]
     several = runs.filter(
         (pl.col("root_run_id").n_unique() > 1).over(group) & (pl.col("request_id").n_unique() > 1).over(group)
@@ -95,10 +96,14 @@ def _short(frames: Frames, options: Options) -> pl.LazyFrame:
     in_time_order = (pl.col("n") >= options["least_ids"]) & (pl.col("heads") == 1)
     many = pl.col("n") >= options["most_ids"]
     return counted.filter(in_time_order | many).select(
-        "project", "task_id", "time_ns", key=pl.lit("correlation_id"),
-        detail=pl.when(in_time_order).then(pl.lit("they begin alike: the first characters of a UUIDv7 are the time"))
+        "project",
+        "task_id",
+        "time_ns",
+        key=pl.lit("correlation_id"),
+        detail=pl.when(in_time_order)
+        .then(pl.lit("they begin alike: the first characters of a UUIDv7 are the time"))
         .otherwise(pl.lit("so many of 8 characters that two are the same with a chance of 1 % or more")),
-    )  # fmt: skip
+    )
 
 
 CTX008 = Rule(
@@ -119,18 +124,30 @@ CTX008 = Rule(
     find=_short,
     message=lambda f: f"Correlation ids are too short to tell things apart: {'; '.join(f['details'] or [])}.",
     remedy=lambda f: "Use `id.slice(-12)`, or the whole id.",
-    bad=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}", ids={"correlation_id": f"order-0199{n:04x}"})
-                         for n in range(20))),),
-    good=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}",
-                              ids={"correlation_id": f"order-{n * 15838000:08x}"}) for n in range(20))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            logs=tuple(
+                log("order_charge_started", n, run=f"r{n}", ids={"correlation_id": f"order-0199{n:04x}"})
+                for n in range(20)
+            )
+        ),
+    ),
+    good=(
+        Case(
+            logs=tuple(
+                log("order_charge_started", n, run=f"r{n}", ids={"correlation_id": f"order-{n * 15838000:08x}"})
+                for n in range(20)
+            )
+        ),
+    ),
+)
 
 
 def _not_passed_on(frames: Frames, options: Options) -> pl.LazyFrame:
     runs = frames.runs.lazy()
     parents = runs.filter(pl.col("correlation_id").is_not_null()).select(
         "project", "dialect", parent_run_id="run_id", parent_correlation="correlation_id"
-    )  # fmt: skip
+    )
     children = runs.filter(pl.col("parent_run_id").is_not_null() & pl.col("correlation_id").is_not_null())
     siblings = ["project", "dialect", "parent_run_id"]
     own_ids = (pl.col("correlation_id").n_unique() == pl.len()).over(siblings) & (pl.len() > 1).over(siblings)
@@ -159,25 +176,57 @@ CTX009 = Rule(
     find=_not_passed_on,
     message=lambda f: "Child runs have another `correlation_id` than their parent.",
     remedy=lambda f: "Pass `correlation_id` in the payload of the child and log it there.",
-    bad=(Case(
-        logs=(log("order_charge_started", runner="trigger"),
-              log("receipt_send_started", 2, runner="trigger", run="child", task="send-receipt",
-                  ids={"correlation_id": "receipt-1"})),
-        spans=(attempt(1, 0, 5), trigger(1, 3, "child", waits=True),
-               attempt(1, 1, 2, run="child", task="send-receipt")),
-    ),),
-    good=(Case(
-        logs=(log("order_charge_started", runner="trigger"),
-              log("receipt_send_started", 2, runner="trigger", run="child", task="send-receipt")),
-        spans=(attempt(1, 0, 5), trigger(1, 3, "child", waits=True),
-               attempt(1, 1, 2, run="child", task="send-receipt")),
+    bad=(
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log(
+                    "receipt_send_started",
+                    2,
+                    runner="trigger",
+                    run="child",
+                    task="send-receipt",
+                    ids={"correlation_id": "receipt-1"},
+                ),
+            ),
+            spans=(
+                attempt(1, 0, 5),
+                trigger(1, 3, "child", waits=True),
+                attempt(1, 1, 2, run="child", task="send-receipt"),
+            ),
+        ),
     ),
-    Case(
-        logs=(log("order_charge_started", runner="trigger"),
-              *(log("receipt_send_started", 2 + n, runner="trigger", run=f"child{n}", task="send-receipt",
-                    ids={"correlation_id": f"receipt-{n}"}) for n in range(2))),
-        spans=(attempt(1, 0, 5), *(trigger(1 + n, 3, f"child{n}") for n in range(2))), say="a fan-out over items",
-    )),
-)  # fmt: skip
+    good=(
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("receipt_send_started", 2, runner="trigger", run="child", task="send-receipt"),
+            ),
+            spans=(
+                attempt(1, 0, 5),
+                trigger(1, 3, "child", waits=True),
+                attempt(1, 1, 2, run="child", task="send-receipt"),
+            ),
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                *(
+                    log(
+                        "receipt_send_started",
+                        2 + n,
+                        runner="trigger",
+                        run=f"child{n}",
+                        task="send-receipt",
+                        ids={"correlation_id": f"receipt-{n}"},
+                    )
+                    for n in range(2)
+                ),
+            ),
+            spans=(attempt(1, 0, 5), *(trigger(1 + n, 3, f"child{n}") for n in range(2))),
+            say="a fan-out over items",
+        ),
+    ),
+)
 
 RULES = (CTX007, CTX008, CTX009)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, trigger
-from collector.rules.families.rty import ABORT, RUN, attempts
+from collector.rules.families.retries import ABORT, RUN, attempts
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Options, Rule
 
@@ -41,11 +41,18 @@ RTY003 = Rule(
     find=_off_maximum,
     message=lambda f: f"Runs ended after {f['key']} attempts, which is not what the task is meant to make.",
     remedy=lambda f: "Set `retry.maxAttempts` to the task's profile.",
-    bad=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m"))),
-              options={"max_attempts": 3}, key="2"),),
-    good=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m")))),
-          Case(spans=(attempt(1, 0, 1),), options={"max_attempts": 3})),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m"))),
+            options={"max_attempts": 3},
+            key="2",
+        ),
+    ),
+    good=(
+        Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m")))),
+        Case(spans=(attempt(1, 0, 1),), options={"max_attempts": 3}),
+    ),
+)
 
 
 def _gaps(frames: Frames) -> pl.LazyFrame:
@@ -91,14 +98,32 @@ RTY004 = Rule(
     find=_off_backoff,
     message=lambda f: "Retries follow sooner than the backoff profile says.",
     remedy=lambda f: "Set `retry.minTimeoutInMs` and `factor` to the task's profile.",
-    bad=(Case(spans=tuple(s for n in range(20) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")), attempt(2, n * 10 + 1.1, n * 10 + 2, run=f"r{n}")
-    ))),),
-    good=(Case(spans=tuple(s for n in range(20) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")), attempt(2, n * 10 + 1.6, n * 10 + 2, run=f"r{n}")
-    ))),
-    Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 1, 2)), say="too few to tell")),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(20)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 1.1, n * 10 + 2, run=f"r{n}"),
+                )
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(20)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 1.6, n * 10 + 2, run=f"r{n}"),
+                )
+            )
+        ),
+        Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 1, 2)), say="too few to tell"),
+    ),
+)
 
 
 def _quantised(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -129,14 +154,31 @@ RTY005 = Rule(
     find=_quantised,
     message=lambda f: f"Pauses {f['key']} have no jitter.",
     remedy=lambda f: "Set `retry.randomize: true`.",
-    bad=(Case(spans=tuple(s for n in range(30) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")), attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}")
-    ))),),
-    good=(Case(spans=tuple(s for n in range(30) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-        attempt(2, n * 10 + 2 + n / 30, n * 10 + 4, run=f"r{n}")
-    ))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(30)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}"),
+                )
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(30)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 2 + n / 30, n * 10 + 4, run=f"r{n}"),
+                )
+            )
+        ),
+    ),
+)
 
 
 def _fruitless(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -177,24 +219,45 @@ RTY006 = Rule(
     find=_fruitless,
     message=lambda f: f"Of the runs that were retried, {', '.join(f['details'] or ['few'])} recovered.",
     remedy=lambda f: "Abort on errors that stay, or fix their cause.",
-    bad=(Case(spans=tuple(s for n in range(40) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-        attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m"))
-    ))),),
-    good=(Case(spans=tuple(s for n in range(40) for s in (
-        attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-        attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m") if n % 5 else None)
-    ))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(40)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m")),
+                )
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=tuple(
+                s
+                for n in range(40)
+                for s in (
+                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m") if n % 5 else None),
+                )
+            )
+        ),
+    ),
+)
 
 
 def _amplified(frames: Frames, options: Options) -> pl.LazyFrame:
     runs = frames.runs.lazy()
-    parents = (
-        runs.filter(pl.col("attempt_count") >= 2)
-        .select("project", "dialect", parent_run_id="run_id", parent_key="run_key", parent_attempts="attempt_count",
-                parent_task="task_id", parent_version="version", parent_started="started_ns")
-    )  # fmt: skip
+    parents = runs.filter(pl.col("attempt_count") >= 2).select(
+        "project",
+        "dialect",
+        parent_run_id="run_id",
+        parent_key="run_key",
+        parent_attempts="attempt_count",
+        parent_task="task_id",
+        parent_version="version",
+        parent_started="started_ns",
+    )
     last = (
         frames.attempts.lazy()
         .sort("number")
@@ -202,9 +265,12 @@ def _amplified(frames: Frames, options: Options) -> pl.LazyFrame:
         .agg(last_started_ns=pl.col("started_ns").last())
     )
     children = runs.filter(pl.col("parent_run_id").is_not_null()).select(
-        "project", "dialect", "parent_run_id", child_attempts="attempt_count",
+        "project",
+        "dialect",
+        "parent_run_id",
+        child_attempts="attempt_count",
         made_ns=pl.coalesce("created_ns", "started_ns"),
-    )  # fmt: skip
+    )
     return (
         parents.join(children, on=["project", "dialect", "parent_run_id"])
         .join(last, on=["project", "parent_key"])
@@ -217,10 +283,14 @@ def _amplified(frames: Frames, options: Options) -> pl.LazyFrame:
         .with_columns(total=pl.col("total") + pl.col("parent_attempts"), needed=pl.col("needed") + 1)
         .filter(pl.col("nested") & (pl.col("total") > options["most_factor"] * pl.col("needed")))
         .select(
-            "project", run_key="parent_key", task_id="parent_task", version="parent_version", time_ns="parent_started",
+            "project",
+            run_key="parent_key",
+            task_id="parent_task",
+            version="parent_version",
+            time_ns="parent_started",
             detail=pl.format("{} attempts where {} would have done", "total", "needed"),
         )
-    )  # fmt: skip
+    )
 
 
 RTY007 = Rule(
@@ -240,16 +310,30 @@ RTY007 = Rule(
     find=_amplified,
     message=lambda f: f"Retries multiply down the tree: {'; '.join(f['details'] or [])}.",
     remedy=lambda f: "Retry on one level: in the child, and let the parent check `result.ok`.",
-    bad=(Case(spans=(
-        *(attempt(n, n * 10, n * 10 + 5, error=("E", "m")) for n in (1, 2, 3)),
-        *(trigger(n * 10 + 1, n * 10 + 4, f"child{n}", attempt=n, waits=True) for n in (1, 2, 3)),
-        *(attempt(k, n * 10 + k, n * 10 + k + 0.5, run=f"child{n}", task="send-receipt", error=("E", "m"))
-          for n in (1, 2, 3) for k in (1, 2, 3)),
-    )),),
-    good=(Case(spans=(attempt(1, 0, 5), trigger(1, 4, "child", waits=True),
-                      attempt(1, 1, 2, run="child", task="send-receipt", error=("E", "m")),
-                      attempt(2, 3, 4, run="child", task="send-receipt"))),),
-)  # fmt: skip
+    bad=(
+        Case(
+            spans=(
+                *(attempt(n, n * 10, n * 10 + 5, error=("E", "m")) for n in (1, 2, 3)),
+                *(trigger(n * 10 + 1, n * 10 + 4, f"child{n}", attempt=n, waits=True) for n in (1, 2, 3)),
+                *(
+                    attempt(k, n * 10 + k, n * 10 + k + 0.5, run=f"child{n}", task="send-receipt", error=("E", "m"))
+                    for n in (1, 2, 3)
+                    for k in (1, 2, 3)
+                ),
+            )
+        ),
+    ),
+    good=(
+        Case(
+            spans=(
+                attempt(1, 0, 5),
+                trigger(1, 4, "child", waits=True),
+                attempt(1, 1, 2, run="child", task="send-receipt", error=("E", "m")),
+                attempt(2, 3, 4, run="child", task="send-receipt"),
+            )
+        ),
+    ),
+)
 
 
 RULES = (RTY003, RTY004, RTY005, RTY006, RTY007)

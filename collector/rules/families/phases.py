@@ -1,6 +1,6 @@
 """PHA: every operation has one start and one end, in order.
 
-What the ends say is judged in `pha_said.py`.
+What the ends say is judged in `outcomes.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,20 @@ def phases(frames: Frames) -> pl.LazyFrame:
         frames.own.lazy()
         .filter(pl.col("phase").is_not_null() & pl.col("run_key").is_not_null())
         .select(
-            *GROUP, "task_id", "phase", "called_service", "time_ns", "version", "reported_ms", "attributes", "seq",
-            "row", table=pl.lit("logs"),
+            *GROUP,
+            "task_id",
+            "phase",
+            "called_service",
+            "time_ns",
+            "version",
+            "reported_ms",
+            "attributes",
+            "seq",
+            "row",
+            table=pl.lit("logs"),
         )
         .sort("time_ns", "phase", "attributes", "seq", "row")
-    )  # fmt: skip
+    )
 
 
 def ended_attempts(frames: Frames) -> pl.LazyFrame:
@@ -138,21 +147,39 @@ PHA001 = Rule(
         f"log `{f['operation']}_completed` at the end."
     ),
     bad=(
-        Case(logs=(log("order_charge_started", runner="trigger"),),
-             spans=(attempt(1, 0, 3, error=("Error", "boom")),), say="it threw, and logged no failure"),
-        Case(logs=(log("order_charge_started"), log("card_check_started", 1),
-                   log("order_charge_completed", 2, processing_time_ms=2000)), say="an inner step never ends"),
-        Case(logs=tuple(log("order_charge_started", n * 9, run=f"run_{n}") for n in range(5)),
-             say="no run of the task ever logs an end"),
+        Case(
+            logs=(log("order_charge_started", runner="trigger"),),
+            spans=(attempt(1, 0, 3, error=("Error", "boom")),),
+            say="it threw, and logged no failure",
+        ),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("card_check_started", 1),
+                log("order_charge_completed", 2, processing_time_ms=2000),
+            ),
+            say="an inner step never ends",
+        ),
+        Case(
+            logs=tuple(log("order_charge_started", n * 9, run=f"run_{n}") for n in range(5)),
+            say="no run of the task ever logs an end",
+        ),
     ),
     good=(
         Case(logs=(log("order_charge_started", runner="trigger"),), say="killed: nobody saw its end"),
-        Case(logs=(log("order_charge_started"), log("order_charge_failed", 1, level="error", error_type="E",
-                                                    error_message="m"))),
-        Case(logs=(log("order_charge_started", runner="trigger"),), spans=(
-            span("onCancel()", 1, 1.1, keys={"$style.icon": "task-hook-onCancel"}),), say="canceled"),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_failed", 1, level="error", error_type="E", error_message="m"),
+            )
+        ),
+        Case(
+            logs=(log("order_charge_started", runner="trigger"),),
+            spans=(span("onCancel()", 1, 1.1, keys={"$style.icon": "task-hook-onCancel"}),),
+            say="canceled",
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -171,11 +198,9 @@ def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         ends.join(begun, on=RUN)
         .join(first_ns, how="cross")
-        .filter(
-            (pl.col("begun_ns") < pl.col("time_ns")) | (pl.col("window_ns") + edge_ns < pl.col("time_ns"))
-        )
+        .filter((pl.col("begun_ns") < pl.col("time_ns")) | (pl.col("window_ns") + edge_ns < pl.col("time_ns")))
         .unique([*ATTEMPT, "operation"], keep="first", maintain_order=True)
-    )  # fmt: skip
+    )
 
 
 PHA002 = Rule(
@@ -196,25 +221,22 @@ PHA002 = Rule(
     remedy=lambda f: f"Log `{f['operation']}_started` with the three ids before the work begins.",
     bad=(
         Case(logs=(log("order_process_started"), log("order_charge_completed", 1, processing_time_ms=9))),
-        Case(logs=(log("order_charge_completed", 4, runner="trigger", processing_time_ms=9),),
-             spans=(attempt(1, 0, 5),)),
+        Case(
+            logs=(log("order_charge_completed", 4, runner="trigger", processing_time_ms=9),), spans=(attempt(1, 0, 5),)
+        ),
     ),
     good=(
         Case(logs=(log("order_charge_completed", 1, processing_time_ms=9),), say="its start may lie before the window"),
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=9))),
     ),
-)  # fmt: skip
+)
 
 
 def _several_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     groups = by_operation(frames)
     many = pl.max_horizontal("completions", "failures") > pl.max_horizontal("starts", pl.lit(1))
     suspects = groups.filter(many).select(GROUP)
-    ends = (
-        phases(frames)
-        .filter(pl.col("phase").is_in(TERMINAL))
-        .join(suspects, on=GROUP, how="semi", nulls_equal=True)
-    )  # fmt: skip
+    ends = phases(frames).filter(pl.col("phase").is_in(TERMINAL)).join(suspects, on=GROUP, how="semi", nulls_equal=True)
     # The same key with another value names another item of a loop: each of them may end.
     items = (
         ends.select(*GROUP, pair=pl.col("attributes").str.extract_all(_ANY_PAIR))
@@ -246,23 +268,42 @@ PHA003 = Rule(
     message=lambda f: f"`{f['operation']}` ends more than once in one attempt.",
     remedy=lambda f: "Log the end in one place; in a loop add the item's id and log a start for each.",
     bad=(
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
-                   log("order_charge_completed", 2, processing_time_ms=2000))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_completed", 2, processing_time_ms=2000),
+            )
+        ),
     ),
     good=(
-        Case(logs=(log("item_pack_started"), log("item_pack_completed", 1, item_id="a"),
-                   log("item_pack_completed", 2, item_id="b")), say="items of a loop"),
-        Case(logs=(log("page_load_started"), log("page_load_completed", 1), log("page_load_started", 2),
-                   log("page_load_completed", 3))),
+        Case(
+            logs=(
+                log("item_pack_started"),
+                log("item_pack_completed", 1, item_id="a"),
+                log("item_pack_completed", 2, item_id="b"),
+            ),
+            say="items of a loop",
+        ),
+        Case(
+            logs=(
+                log("page_load_started"),
+                log("page_load_completed", 1),
+                log("page_load_started", 2),
+                log("page_load_completed", 3),
+            )
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _both_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     both = by_operation(frames).filter(
-        (pl.col("completions") > 0) & (pl.col("failures") > 0) & (pl.col("starts") <= 1)
+        (pl.col("completions") > 0)
+        & (pl.col("failures") > 0)
+        & (pl.col("starts") <= 1)
         & (pl.col("completions") + pl.col("failures") == 2)
-    )  # fmt: skip
+    )
     return (
         phases(frames)
         .filter(pl.col("phase").is_in(TERMINAL))
@@ -287,15 +328,25 @@ PHA004 = Rule(
     message=lambda f: f"`{f['operation']}` logs both `_completed` and `_failed` in one attempt.",
     remedy=lambda f: "Log one terminal phase per start.",
     bad=(
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
-                   log("order_charge_failed", 2, level="error", error_type="E", error_message="m"))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_failed", 2, level="error", error_type="E", error_message="m"),
+            )
+        ),
     ),
     good=(
-        Case(logs=(log("page_load_started", runner="trigger"),
-                   log("page_load_failed", 1, runner="trigger", level="error", error_type="E", error_message="m"),
-                   log("page_load_started", 2, runner="trigger"), log("page_load_completed", 3, runner="trigger"))),
+        Case(
+            logs=(
+                log("page_load_started", runner="trigger"),
+                log("page_load_failed", 1, runner="trigger", level="error", error_type="E", error_message="m"),
+                log("page_load_started", 2, runner="trigger"),
+                log("page_load_completed", 3, runner="trigger"),
+            )
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _out_of_order(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -332,18 +383,35 @@ PHA005 = Rule(
     message=lambda f: f"`{f['operation']}_{f['key']}` is logged {' or '.join(f['details'] or ['out of order'])}.",
     remedy=lambda f: "Log `_started` first and the terminal phase last; await calls before logging the end.",
     bad=(
-        Case(logs=(log("order_charge_validating"), log("order_charge_started", 1),
-                   log("order_charge_completed", 2, processing_time_ms=1000))),
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000),
-                   log("order_charge_calling_stripe", 2))),
+        Case(
+            logs=(
+                log("order_charge_validating"),
+                log("order_charge_started", 1),
+                log("order_charge_completed", 2, processing_time_ms=1000),
+            )
+        ),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_calling_stripe", 2),
+            )
+        ),
     ),
     good=(
-        Case(logs=(log("order_charge_started"), log("order_charge_validating", 1),
-                   log("order_charge_calling_stripe", 2), log("order_charge_completed", 3, processing_time_ms=3000))),
-        Case(logs=(log("order_charge_validating", 0.01), log("order_charge_started", 0.02)),
-             say="within the tolerance"),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_validating", 1),
+                log("order_charge_calling_stripe", 2),
+                log("order_charge_completed", 3, processing_time_ms=3000),
+            )
+        ),
+        Case(
+            logs=(log("order_charge_validating", 0.01), log("order_charge_started", 0.02)), say="within the tolerance"
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _unanswered(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -372,16 +440,31 @@ PHA010 = Rule(
     message=lambda f: f"Nothing follows `{f['operation']}_calling_{f['key']}`.",
     remedy=lambda f: f"Log `{f['operation']}_completed` or `{f['operation']}_failed` after the call.",
     bad=(
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_calling_stripe", 1, runner="trigger")),
-             spans=(attempt(1, 0, 2, error=("Error", "m")),)),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_calling_stripe", 1, runner="trigger"),
+            ),
+            spans=(attempt(1, 0, 2, error=("Error", "m")),),
+        ),
     ),
     good=(
-        Case(logs=(log("order_charge_started"), log("order_charge_calling_stripe", 1),
-                   log("order_charge_calling_ledger", 2), log("order_charge_completed", 3, processing_time_ms=3000))),
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_calling_stripe", 1, runner="trigger")), say="killed: nobody saw its end"),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_calling_stripe", 1),
+                log("order_charge_calling_ledger", 2),
+                log("order_charge_completed", 3, processing_time_ms=3000),
+            )
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_calling_stripe", 1, runner="trigger"),
+            ),
+            say="killed: nobody saw its end",
+        ),
     ),
-)  # fmt: skip
+)
 
 RULES = (PHA001, PHA002, PHA003, PHA004, PHA005, PHA010)

@@ -34,30 +34,37 @@ def cadence(frames: Frames, options: Options) -> pl.LazyFrame:
     whole multiple of the usual gap, within two percent of it.
     """
     roots = frames.runs.lazy().filter(
-        pl.col("parent_run_id").is_null() & pl.col("batch_id").is_null() & pl.col("started_ns").is_not_null()
-        & ~pl.col("is_test").fill_null(False) & ~pl.col("is_replay").fill_null(False)
-    )  # fmt: skip
+        pl.col("parent_run_id").is_null()
+        & pl.col("batch_id").is_null()
+        & pl.col("started_ns").is_not_null()
+        & ~pl.col("is_test").fill_null(False)
+        & ~pl.col("is_replay").fill_null(False)
+    )
     gaps = roots.sort("started_ns", "run_key").with_columns(
         gap_ns=pl.col("started_ns").diff().over(_TASK), previous_ns=pl.col("started_ns").shift(1).over(_TASK)
     )
-    usual = gaps.group_by(_TASK).agg(
-        interval_ns=pl.col("gap_ns").median(), n=pl.len(), anchor_ns=pl.col("started_ns").min()
-    ).filter((pl.col("n") >= options["least_runs"]) & (pl.col("interval_ns") >= 30 * _S))  # fmt: skip
+    usual = (
+        gaps.group_by(_TASK)
+        .agg(interval_ns=pl.col("gap_ns").median(), n=pl.len(), anchor_ns=pl.col("started_ns").min())
+        .filter((pl.col("n") >= options["least_runs"]) & (pl.col("interval_ns") >= 30 * _S))
+    )
     joined = gaps.join(usual, on=_TASK, nulls_equal=True)
     turns = pl.col("gap_ns") / pl.col("interval_ns")
     regular = ((turns - turns.round()).abs() < 0.02) & (turns.round() >= 1)
-    return joined.filter(
-        (regular.fill_null(False).sum() >= 0.9 * (pl.len() - 1)).over(_TASK)
-    ).with_columns(turns=turns)  # fmt: skip
+    return joined.filter((regular.fill_null(False).sum() >= 0.9 * (pl.len() - 1)).over(_TASK)).with_columns(turns=turns)
 
 
 def _overlapping(frames: Frames, options: Options) -> pl.LazyFrame:
-    named = marked(frames).filter(pl.col("started_ns").is_not_null()).select(
-        *RUN, *_TASK[1:], "version", "started_ns", "ended_ns", "schedule"
-    )  # fmt: skip
-    regular = cadence(frames, options).with_columns(schedule=pl.lit("")).select(
-        *RUN, *_TASK[1:], "version", "started_ns", "ended_ns", "schedule"
-    )  # fmt: skip
+    named = (
+        marked(frames)
+        .filter(pl.col("started_ns").is_not_null())
+        .select(*RUN, *_TASK[1:], "version", "started_ns", "ended_ns", "schedule")
+    )
+    regular = (
+        cadence(frames, options)
+        .with_columns(schedule=pl.lit(""))
+        .select(*RUN, *_TASK[1:], "version", "started_ns", "ended_ns", "schedule")
+    )
     group = [*_TASK, "schedule"]
     return (
         pl.concat([named, regular.join(named, on=RUN, how="anti")])
@@ -100,9 +107,11 @@ SCH001 = Rule(
     message=lambda f: "Scheduled runs overlap.",
     remedy=lambda f: "Set `queue: { concurrencyLimit: 1 }`, and make the task shorter than its interval.",
     bad=(Case(logs=_every(60, 8, 90)),),
-    good=(Case(logs=_every(60, 8, 50)),
-          Case(logs=_every(60, 8, 90, but={k: k * k * 7.0 for k in range(8)}), say="not a schedule")),
-)  # fmt: skip
+    good=(
+        Case(logs=_every(60, 8, 50)),
+        Case(logs=_every(60, 8, 90, but={k: k * k * 7.0 for k in range(8)}), say="not a schedule"),
+    ),
+)
 
 
 def _missing(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -153,9 +162,11 @@ SCH002 = Rule(
     message=lambda f: "Runs of a regular schedule are missing.",
     remedy=lambda f: "Check the schedule, the deploys at that time, and whether a worker was there.",
     bad=(Case(logs=(*_BESIDE, *(r for r in _every(60, 20, 5) if r["run"] != "run_9"))),),
-    good=(Case(logs=_every(60, 20, 5)),
-          Case(logs=tuple(r for r in _every(60, 20, 5) if r["run"] != "run_9"), say="nothing was heard of anything")),
-)  # fmt: skip
+    good=(
+        Case(logs=_every(60, 20, 5)),
+        Case(logs=tuple(r for r in _every(60, 20, 5) if r["run"] != "run_9"), say="nothing was heard of anything"),
+    ),
+)
 
 
 def _late(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -164,11 +175,7 @@ def _late(frames: Frames, options: Options) -> pl.LazyFrame:
     centred = pl.when(phase > half).then(phase - pl.col("interval_ns")).otherwise(phase)
     late = centred - centred.median().over(_TASK)
     margin = pl.max_horizontal(pl.lit(float(options["minutes"] * 60 * _S)), pl.col("interval_ns") * 0.1)
-    return (
-        cadence(frames, options)
-        .filter(late > margin)
-        .select(*RUN, "task_id", "version", time_ns="started_ns")
-    )  # fmt: skip
+    return cadence(frames, options).filter(late > margin).select(*RUN, "task_id", "version", time_ns="started_ns")
 
 
 SCH003 = Rule(
@@ -220,15 +227,25 @@ SCH004 = Rule(
     find=_double,
     message=lambda f: "One slot of a schedule made more than one run.",
     remedy=lambda f: "Pass `deduplicationKey` to `schedules.create`.",
-    bad=(Case(logs=tuple(
-        log("report_make_started", n, run=f"r{n}", schedule_id="sched_1", scheduled_at="2026-11-23T09:00:00Z")
-        for n in range(2)
-    )),),
-    good=(Case(logs=tuple(
-        log("report_make_started", n, run=f"r{n}", schedule_id=f"sched_{n}", scheduled_at="2026-11-23T09:00:00Z")
-        for n in range(2)
-    )),),
-)  # fmt: skip
+    bad=(
+        Case(
+            logs=tuple(
+                log("report_make_started", n, run=f"r{n}", schedule_id="sched_1", scheduled_at="2026-11-23T09:00:00Z")
+                for n in range(2)
+            )
+        ),
+    ),
+    good=(
+        Case(
+            logs=tuple(
+                log(
+                    "report_make_started", n, run=f"r{n}", schedule_id=f"sched_{n}", scheduled_at="2026-11-23T09:00:00Z"
+                )
+                for n in range(2)
+            )
+        ),
+    ),
+)
 
 
 def _long(frames: Frames, options: Options) -> pl.LazyFrame:

@@ -86,20 +86,34 @@ CFG002 = Rule(
     find=_debugging,
     message=lambda f: "Debug records arrive from production for more than a day.",
     remedy=lambda f: 'Set `logLevel: "info"`.',
-    bad=(Case(logs=tuple(log("order_charge_validating", n * 90_000, level="debug", environment="production")
-                         for n in range(2))),),
-    good=(Case(logs=tuple(log("order_charge_validating", n * 9_000, level="debug", environment="production")
-                          for n in range(2))),
-          Case(logs=tuple(log("order_charge_validating", n * 90_000, level="debug", environment="staging")
-                          for n in range(2)))),
-)  # fmt: skip
+    bad=(
+        Case(
+            logs=tuple(
+                log("order_charge_validating", n * 90_000, level="debug", environment="production") for n in range(2)
+            )
+        ),
+    ),
+    good=(
+        Case(
+            logs=tuple(
+                log("order_charge_validating", n * 9_000, level="debug", environment="production") for n in range(2)
+            )
+        ),
+        Case(
+            logs=tuple(
+                log("order_charge_validating", n * 90_000, level="debug", environment="staging") for n in range(2)
+            )
+        ),
+    ),
+)
 
 
 def _never_retried(frames: Frames, options: Options) -> pl.LazyFrame:
     failed = frames.runs.lazy().filter(
-        (pl.col("environment") == "DEVELOPMENT") & (pl.col("status") == "failed")
+        (pl.col("environment") == "DEVELOPMENT")
+        & (pl.col("status") == "failed")
         & (pl.col("error_type") != "AbortTaskRunError").fill_null(True)
-    )  # fmt: skip
+    )
     return (
         failed.filter((pl.len() >= options["least_runs"]).over("project"))
         .filter((pl.col("attempt_count").max() == 1).over("project"))
@@ -125,25 +139,37 @@ CFG003 = Rule(
     find=_never_retried,
     message=lambda f: "In development no failed run is ever retried.",
     remedy=lambda f: "Set `retries: { enabledInDev: true }`.",
-    bad=(Case(spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", error=("E", "m"), keys={
-        "ctx.environment.type": "DEVELOPMENT"}) for n in range(3))),),
+    bad=(
+        Case(
+            spans=tuple(
+                attempt(1, n, n + 0.5, run=f"r{n}", error=("E", "m"), keys={"ctx.environment.type": "DEVELOPMENT"})
+                for n in range(3)
+            )
+        ),
+    ),
     good=(Case(spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", error=("E", "m")) for n in range(3))),),
-)  # fmt: skip
+)
 
 
 def _runtimes(frames: Frames, options: Options) -> pl.LazyFrame:
     runtime = pl.col("attributes").str.extract(r'"process\.runtime\.name":"([^"]+)"')
     trigger = pl.col("attributes").str.contains('"$trigger":true', literal=True)
-    wrong = frames.resources.lazy().filter(trigger & ~runtime.is_in(list(options["runtimes"]))).select(
-        "project", "resource_id", key=runtime
-    )  # fmt: skip
+    wrong = (
+        frames.resources.lazy()
+        .filter(trigger & ~runtime.is_in(list(options["runtimes"])))
+        .select("project", "resource_id", key=runtime)
+    )
     return (
-        pl.concat([frames.logs.lazy().select(*RUN, "task_id", "version", "resource_id", "time_ns"),
-                   frames.spans.lazy().select(*RUN, "task_id", "version", "resource_id", time_ns="start_ns")])
+        pl.concat(
+            [
+                frames.logs.lazy().select(*RUN, "task_id", "version", "resource_id", "time_ns"),
+                frames.spans.lazy().select(*RUN, "task_id", "version", "resource_id", time_ns="start_ns"),
+            ]
+        )
         .join(wrong, on=["project", "resource_id"])
         .unique([*RUN, "key"])
         .drop("resource_id")
-    )  # fmt: skip
+    )
 
 
 CFG004 = Rule(

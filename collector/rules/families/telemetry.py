@@ -33,7 +33,7 @@ def _stale(frames: Frames, options: Options) -> pl.LazyFrame:
             & (silence > 3 * pl.col("usual"))
         )
         .with_columns(detail=pl.format("{} min", (silence // (60 * _S))))
-    )  # fmt: skip
+    )
 
 
 TEL001 = Rule(
@@ -54,9 +54,11 @@ TEL001 = Rule(
     message=lambda f: f"No telemetry has arrived for {' or '.join(f['details'] or ['a while'])}.",
     remedy=lambda f: "Check the exporter's URL and headers; `runwell status` shows who sent last.",
     bad=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=1_000),),
-    good=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=200),
-          Case(logs=(log("order_charge_started"),), live_after_s=10_000)),
-)  # fmt: skip
+    good=(
+        Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=200),
+        Case(logs=(log("order_charge_started"),), live_after_s=10_000),
+    ),
+)
 
 
 def _skewed(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -83,12 +85,13 @@ def _skewed(frames: Frames, options: Options) -> pl.LazyFrame:
     )
     return pl.concat(
         [
-            pl.concat([backwards.select(*columns, time_ns="start_ns"), early.select(*columns, time_ns="start_ns")])
-            .with_columns(table=pl.lit("spans")),
+            pl.concat(
+                [backwards.select(*columns, time_ns="start_ns"), early.select(*columns, time_ns="start_ns")]
+            ).with_columns(table=pl.lit("spans")),
             future.select(*columns, "time_ns", "table"),
         ],
         how="diagonal",
-    ).with_columns(key=pl.lit(None, pl.String))  # fmt: skip
+    ).with_columns(key=pl.lit(None, pl.String))
 
 
 TEL002 = Rule(
@@ -107,13 +110,9 @@ TEL002 = Rule(
     find=_skewed,
     message=lambda f: f"Clocks disagree: {', '.join(f['details'] or ['times contradict'])}.",
     remedy=lambda f: "Synchronise the workers' clocks (NTP).",
-    bad=(
-        Case(spans=(span("charge", 5, 2, runner="generic"),)),
-    ),
-    good=(
-        Case(spans=(span("charge", 5, 5.2, runner="generic"), span("sum", 5, 4.9, runner="generic"))),
-    ),
-)  # fmt: skip
+    bad=(Case(spans=(span("charge", 5, 2, runner="generic"),)),),
+    good=(Case(spans=(span("charge", 5, 5.2, runner="generic"), span("sum", 5, 4.9, runner="generic"))),),
+)
 
 
 def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -124,17 +123,25 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
         parts.append(
             frame.lazy()
             .select(
-                *_RUN, "task_id", "version", "seq", "row", "operation",
-                time_ns=time, table=pl.lit(table), key=pl.lit(None, pl.String), is_dropped=dropped,
+                *_RUN,
+                "task_id",
+                "version",
+                "seq",
+                "row",
+                "operation",
+                time_ns=time,
+                table=pl.lit(table),
+                key=pl.lit(None, pl.String),
+                is_dropped=dropped,
                 is_long=pl.when(pl.col("attributes").str.len_bytes() >= CUT).then(long).fill_null(False),
             )
             .filter(pl.col("is_dropped") | pl.col("is_long"))
             .with_columns(
-                detail=pl.when("is_dropped").then(pl.lit("attributes were dropped")).otherwise(
-                    pl.lit("a value was cut")
-                )
+                detail=pl.when("is_dropped")
+                .then(pl.lit("attributes were dropped"))
+                .otherwise(pl.lit("a value was cut"))
             )
-        )  # fmt: skip
+        )
     return pl.concat(parts)
 
 
@@ -156,10 +163,12 @@ TEL003 = Rule(
     find=_cut,
     message=lambda f: f"Records are not whole: {' and '.join(f['details'] or ['cut'])}.",
     remedy=lambda f: "Log fewer and shorter values; store documents elsewhere and log their URL.",
-    bad=(Case(spans=(span("charge", 0, 1, dropped=12),)),
-         Case(logs=(log("order_charge_started", document="x" * CUT),))),
+    bad=(
+        Case(spans=(span("charge", 0, 1, dropped=12),)),
+        Case(logs=(log("order_charge_started", document="x" * CUT),)),
+    ),
     good=(Case(spans=(span("charge", 0, 1),), logs=(log("order_charge_started", document="x" * 1000),)),),
-)  # fmt: skip
+)
 
 
 def _nameless(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -202,7 +211,7 @@ TEL004 = Rule(
         Case(logs=(log("order_charge_started"),)),
         Case(logs=(log("Starting server", run=None, task=None, without=("correlation_id", "request_id")),)),
     ),
-)  # fmt: skip
+)
 
 
 def _twice(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -255,8 +264,7 @@ TEL006 = Rule(
     message=lambda f: f"Attempts left no telemetry: {', '.join(f['details'] or ['a gap'])}.",
     remedy=lambda f: "Look the attempt up on the platform: it crashed, or its telemetry was lost.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("Error", "m")), attempt(3, 9, 10))),),
-    good=(Case(spans=(attempt(1, 0, 1, error=("Error", "m")), attempt(2, 5, 6))),
-          Case(spans=(attempt(2, 5, 6),))),
-)  # fmt: skip
+    good=(Case(spans=(attempt(1, 0, 1, error=("Error", "m")), attempt(2, 5, 6))), Case(spans=(attempt(2, 5, 6),))),
+)
 
 RULES = (TEL001, TEL002, TEL003, TEL004, TEL005, TEL006)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log
-from collector.rules.families.pay import failed_with
+from collector.rules.families.payloads import failed_with
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Options, Rule
 
@@ -65,9 +65,11 @@ META003 = Rule(
     find=_odd,
     message=lambda f: "`progress` goes backwards or leaves 0 to 100.",
     remedy=lambda f: "Log `Math.round(((i + 1) / total) * 100)`.",
-    bad=(Case(logs=(log("rows_import_validating", progress=50), log("rows_import_validating", 1, progress=20))),
-         Case(logs=(log("rows_import_validating", progress=150),))),
+    bad=(
+        Case(logs=(log("rows_import_validating", progress=50), log("rows_import_validating", 1, progress=20))),
+        Case(logs=(log("rows_import_validating", progress=150),)),
+    ),
     good=(Case(logs=(log("rows_import_validating", progress=20), log("rows_import_validating", 1, progress=50))),),
-)  # fmt: skip
+)
 
 RULES = (META001, META003)

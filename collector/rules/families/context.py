@@ -77,14 +77,20 @@ CTX001 = Rule(
     remedy=lambda f: _line(f, "correlation_id"),
     bad=(
         Case(logs=(log("order_charge_started", without=("correlation_id",)),)),
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, without=("correlation_id",))),
-             options={"strict": True}),
+        Case(
+            logs=(log("order_charge_started"), log("order_charge_completed", 1, without=("correlation_id",))),
+            options={"strict": True},
+        ),
     ),
     good=(
-        Case(logs=(log("order_charge_started"),
-                   log("order_charge_completed", 1, without=("correlation_id",), processing_time_ms=1000))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, without=("correlation_id",), processing_time_ms=1000),
+            )
+        ),
     ),
-)  # fmt: skip
+)
 
 CTX002 = Rule(
     code="CTX002",
@@ -104,13 +110,19 @@ CTX002 = Rule(
     remedy=lambda f: _line(f, "request_id"),
     bad=(Case(logs=(log("order_charge_started", without=("request_id",)),)),),
     good=(
-        Case(logs=(log("order_charge_started"),
-                   log("order_charge_completed", 1, without=("request_id",), processing_time_ms=1000))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, without=("request_id",), processing_time_ms=1000),
+            )
+        ),
         Case(logs=(log("cleanup_run_started", without=("request_id",), schedule_id="sched_1"),), say="scheduled"),
-        Case(logs=(log("a_b_started", runner="trigger", without=("request_id",), context={"ctx.run.isTest": True}),),
-             say="a test run"),
+        Case(
+            logs=(log("a_b_started", runner="trigger", without=("request_id",), context={"ctx.run.isTest": True}),),
+            say="a test run",
+        ),
     ),
-)  # fmt: skip
+)
 
 CTX003 = Rule(
     code="CTX003",
@@ -133,24 +145,34 @@ CTX003 = Rule(
     bad=(
         Case(logs=(log("order_charge_started", run=None, ids={"correlation_id": "order-x"}),)),
         Case(logs=(log("order_charge_started", runner="trigger", without=("run_id",)),), severity="info"),
-        Case(logs=(log("order_charge_started", runner="trigger", without=("run_id",)),), options={"strict": True},
-             severity="error"),
+        Case(
+            logs=(log("order_charge_started", runner="trigger", without=("run_id",)),),
+            options={"strict": True},
+            severity="error",
+        ),
     ),
     good=(
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, run=None, processing_time_ms=1000)),
-             say="the correlation id leads to the run"),
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_completed", 1, runner="trigger", without=("run_id",)))),
+        Case(
+            logs=(log("order_charge_started"), log("order_charge_completed", 1, run=None, processing_time_ms=1000)),
+            say="the correlation id leads to the run",
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_completed", 1, runner="trigger", without=("run_id",)),
+            )
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _placeholders(options: Options) -> pl.Expr:
     return pl.concat_list(
-        pl.when(pl.col(f"placeholder_{name}").fill_null(False) | (pl.col(f"has_{name}") & ~pl.col(f"carries_{name}")))
-        .then(pl.lit(name))
+        pl.when(
+            pl.col(f"placeholder_{name}").fill_null(False) | (pl.col(f"has_{name}") & ~pl.col(f"carries_{name}"))
+        ).then(pl.lit(name))
         for name in ("correlation_id", "request_id", "run_id")
-    ).list.drop_nulls()  # fmt: skip
+    ).list.drop_nulls()
 
 
 _OWN_RUN_ID = pl.when(pl.col("dialect") != "trigger_dev").then(pl.col("run_id"))
@@ -184,7 +206,7 @@ CTX004 = Rule(
     good=(
         Case(logs=(log("order_charge_started", ids={"correlation_id": "order-annulled-7", "request_id": "req_100"}),)),
     ),
-)  # fmt: skip
+)
 
 
 def _mismatch(options: Options) -> pl.Expr:
@@ -216,10 +238,14 @@ CTX005 = Rule(
     good=(
         Case(logs=(log("rows_import_started", runner="trigger"),)),
         Case(logs=(log("rows_import_started", runner="trigger", child_run_id="run_other"),)),
-        Case(logs=(log("rows_import_started", runner="trigger", run_id="run_before",
-                       context={"ctx.run.isReplay": True}),), say="a replay"),
+        Case(
+            logs=(
+                log("rows_import_started", runner="trigger", run_id="run_before", context={"ctx.run.isReplay": True}),
+            ),
+            say="a replay",
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _changes(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -254,9 +280,13 @@ CTX006 = Rule(
     ),
     good=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1000))),
-        Case(logs=(log("order_charge_started"),
-                   log("order_charge_started", 1, run="run_2", ids={"correlation_id": "order-2"}))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_started", 1, run="run_2", ids={"correlation_id": "order-2"}),
+            )
+        ),
     ),
-)  # fmt: skip
+)
 
 RULES = (CTX001, CTX002, CTX003, CTX004, CTX005, CTX006)

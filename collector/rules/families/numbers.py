@@ -44,7 +44,7 @@ def _of(records: pl.DataFrame, table: str, time: str) -> pl.DataFrame:
     told = pl.DataFrame(rows, schema={"i": pl.UInt32, "key": pl.String, "detail": pl.String}, orient="row")
     return told.join(
         some.select(*_RUN, time_ns=time, table=pl.lit(table)).with_row_index("i"), on="i", how="inner"
-    ).drop("i")  # fmt: skip
+    ).drop("i")
 
 
 def _numbers(dialect: str, given: str | None, own_ns: int, columns: list[str]) -> Iterator[tuple[str, str]]:
@@ -85,10 +85,16 @@ KEY008 = Rule(
     remedy=lambda f: f"Find where `{f['key']}` is computed; leave it out where a time that it needs is missing.",
     bad=(
         Case(logs=(log("order_charge_started", queue_wait_ms=-5),), key="queue_wait_ms"),
-        Case(logs=(log("order_charge_started", queue_wait_ms=2.0**64),), key="queue_wait_ms",
-             say="-5 as an unsigned number"),
-        Case(logs=(log("order_charge_started", queue_wait_ms=1_790_000_000),), key="queue_wait_ms",
-             say="the seconds since 1970: nobody knew when it was queued"),
+        Case(
+            logs=(log("order_charge_started", queue_wait_ms=2.0**64),),
+            key="queue_wait_ms",
+            say="-5 as an unsigned number",
+        ),
+        Case(
+            logs=(log("order_charge_started", queue_wait_ms=1_790_000_000),),
+            key="queue_wait_ms",
+            say="the seconds since 1970: nobody knew when it was queued",
+        ),
         Case(logs=(log("order_charge_completed", duration_ms=1e12),), key="duration_ms"),
         Case(logs=(log("order_charge_failed", level="error", http_status=-1),), key="http_status"),
         Case(spans=(attempt(1, 0, 5, keys={"$usage.costInCents": 1e300}),), key="$usage.costInCents"),
@@ -99,6 +105,6 @@ KEY008 = Rule(
         Case(logs=(log("order_charge_started", attempt=0, http_status=200, balance=-5, duration_ms="a while"),)),
         Case(spans=(attempt(1, 0, 5, keys={"$usage.costInCents": 12_000, "$usage.durationMs": 4_000.5}),)),
     ),
-)  # fmt: skip
+)
 
 RULES = (KEY008,)

@@ -1,6 +1,6 @@
 """RTY: retry what may work the second time, and nothing else.
 
-How often and when is judged in `rty_pace.py`.
+How often and when is judged in `pace.py`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def attempts(frames: Frames) -> pl.LazyFrame:
 
 def _spoken_status() -> pl.Expr:
     """Return the HTTP status an error message speaks of."""
-    return (
-        pl.col("error_message").str.extract(_STATUS_WORDS + r"([1-5]\d\d)\b").cast(pl.Int32, strict=False)
-    )  # fmt: skip
+    return pl.col("error_message").str.extract(_STATUS_WORDS + r"([1-5]\d\d)\b").cast(pl.Int32, strict=False)
 
 
 def _called(frames: Frames) -> pl.LazyFrame:
@@ -71,12 +69,16 @@ def _retried(frames: Frames, options: Options) -> pl.LazyFrame:
         .join(_called(frames), on=[*RUN, "number"], how="left")
         .filter((stated | weaker).fill_null(False))
         .select(
-            *RUN, "task_id", "version", time_ns="started_ns",
+            *RUN,
+            "task_id",
+            "version",
+            time_ns="started_ns",
             key=pl.coalesce("http_status", "spoken", "called_status").cast(pl.String),
-            severity=pl.when(stated.fill_null(False) & (pl.col("run_status") != "completed")).then(pl.lit("error"))
+            severity=pl.when(stated.fill_null(False) & (pl.col("run_status") != "completed"))
+            .then(pl.lit("error"))
             .otherwise(pl.lit("warning")),
         )
-    )  # fmt: skip
+    )
 
 
 RTY001 = Rule(
@@ -98,21 +100,39 @@ RTY001 = Rule(
     message=lambda f: f"An attempt that failed with {f['key']} was retried.",
     remedy=lambda f: f"Throw `new AbortTaskRunError(…)` when the status is {f['key']}.",
     bad=(
-        Case(logs=(log("order_charge_started"), log("order_charge_failed", 1, level="error", http_status=401,
-                                                    error_type="E", error_message="no"),
-                   log("order_charge_started", 5, attempt=2),
-                   log("order_charge_failed", 6, attempt=2, level="error", http_status=401, error_type="E",
-                       error_message="no")), key="401", severity="error"),
-        Case(spans=(attempt(1, 0, 1, error=("Error", "API responded with 403 Forbidden")),
-                    attempt(2, 5, 6, error=("Error", "API responded with 403 Forbidden"))), key="403",
-             severity="warning"),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_failed", 1, level="error", http_status=401, error_type="E", error_message="no"),
+                log("order_charge_started", 5, attempt=2),
+                log(
+                    "order_charge_failed",
+                    6,
+                    attempt=2,
+                    level="error",
+                    http_status=401,
+                    error_type="E",
+                    error_message="no",
+                ),
+            ),
+            key="401",
+            severity="error",
+        ),
+        Case(
+            spans=(
+                attempt(1, 0, 1, error=("Error", "API responded with 403 Forbidden")),
+                attempt(2, 5, 6, error=("Error", "API responded with 403 Forbidden")),
+            ),
+            key="403",
+            severity="warning",
+        ),
     ),
     good=(
         Case(spans=(attempt(1, 0, 1, error=("Error", "CRM returned 503")), attempt(2, 5, 6))),
         Case(spans=(attempt(1, 0, 1, error=("AbortTaskRunError", "Unrecoverable: 401")),), say="aborted, not retried"),
         Case(spans=(attempt(1, 0, 1, error=("Error", "row 400 is locked")), attempt(2, 5, 6)), say="not a status"),
     ),
-)  # fmt: skip
+)
 
 
 def _aborted(frames: Frames, options: Options) -> pl.LazyFrame:

@@ -16,12 +16,16 @@ def _ignored(frames: Frames, options: Options) -> pl.LazyFrame:
     waited = frames.spans.lazy().filter(
         (pl.col("wait_kind") == "child") & pl.col("child_run_id").is_not_null() & pl.col("run_key").is_not_null()
     )
-    failed = frames.runs.lazy().filter(pl.col("status") == "failed").select(
-        "project", "dialect", child_run_id="run_id", child_task="task_id"
-    )  # fmt: skip
-    parents = frames.runs.lazy().filter(pl.col("status") == "completed").select(
-        *RUN, parent_version="version", last_attempt="attempt_count", parent_task="task_id"
-    )  # fmt: skip
+    failed = (
+        frames.runs.lazy()
+        .filter(pl.col("status") == "failed")
+        .select("project", "dialect", child_run_id="run_id", child_task="task_id")
+    )
+    parents = (
+        frames.runs.lazy()
+        .filter(pl.col("status") == "completed")
+        .select(*RUN, parent_version="version", last_attempt="attempt_count", parent_task="task_id")
+    )
     told = frames.logs.lazy().filter(pl.col("run_key").is_not_null() & (pl.col("source") != "platform"))
     said = told.group_by(RUN).agg(
         troubled=((pl.col("phase") == "failed") | (pl.col("severity_number") >= 13)).any(),
@@ -33,9 +37,17 @@ def _ignored(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(pl.col("attempt") == pl.col("last_attempt"))
         .join(said, on=RUN)
         .filter(~pl.col("troubled").fill_null(False) & ~pl.col("counted").fill_null(False))
-        .select(*RUN, "seq", "row", task_id="parent_task", version="parent_version", time_ns="start_ns",
-                key="child_task", table=pl.lit("spans"))
-    )  # fmt: skip
+        .select(
+            *RUN,
+            "seq",
+            "row",
+            task_id="parent_task",
+            version="parent_version",
+            time_ns="start_ns",
+            key="child_task",
+            table=pl.lit("spans"),
+        )
+    )
 
 
 _FAILED_CHILD = (
@@ -65,12 +77,23 @@ SUB001 = Rule(
     remedy=lambda f: "Check `result.ok` after `triggerAndWait`, and throw when it is false.",
     bad=(Case(logs=_PARENT, spans=_FAILED_CHILD),),
     good=(
-        Case(logs=(*_PARENT, log("receipt_send_failed", 3.5, runner="trigger", level="error", error_type="E",
-                                 error_message="m")), spans=_FAILED_CHILD),
-        Case(logs=_PARENT, spans=(attempt(1, 0, 5), trigger(1, 3, "child", waits=True),
-                                  attempt(1, 1, 2, run="child", task="send-receipt"))),
+        Case(
+            logs=(
+                *_PARENT,
+                log("receipt_send_failed", 3.5, runner="trigger", level="error", error_type="E", error_message="m"),
+            ),
+            spans=_FAILED_CHILD,
+        ),
+        Case(
+            logs=_PARENT,
+            spans=(
+                attempt(1, 0, 5),
+                trigger(1, 3, "child", waits=True),
+                attempt(1, 1, 2, run="child", task="send-receipt"),
+            ),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _loop(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -78,15 +101,20 @@ def _loop(frames: Frames, options: Options) -> pl.LazyFrame:
     least, within_ns = int(options["least"]), int(options["within_s"] * 10**9)
     return (
         frames.spans.lazy()
-        .filter(pl.col("child_run_id").is_not_null() & pl.col("wait_kind").is_null() & pl.col("run_key").is_not_null()
-                & pl.col("child_batch_id").is_null())
+        .filter(
+            pl.col("child_run_id").is_not_null()
+            & pl.col("wait_kind").is_null()
+            & pl.col("run_key").is_not_null()
+            & pl.col("child_batch_id").is_null()
+        )
         .sort("start_ns", "child_run_id")
         .with_columns(since_ns=pl.col("start_ns") - pl.col("start_ns").shift(least - 1).over(group))
         .filter(pl.col("since_ns") <= within_ns)
         .unique(group, keep="first", maintain_order=True)
-        .select(*RUN, "task_id", "version", "seq", "row", time_ns="start_ns", key="child_task_id",
-                table=pl.lit("spans"))
-    )  # fmt: skip
+        .select(
+            *RUN, "task_id", "version", "seq", "row", time_ns="start_ns", key="child_task_id", table=pl.lit("spans")
+        )
+    )
 
 
 SUB002 = Rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log, span
-from collector.rules.families.pha import ATTEMPT, GROUP, MS, RUN, by_operation, phases
+from collector.rules.families.phases import ATTEMPT, GROUP, MS, RUN, by_operation, phases
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Options, Rule
 
@@ -94,17 +94,26 @@ PHA007 = Rule(
     remedy=lambda f: "Measure around the same block that the two records enclose.",
     bad=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=5000))),
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_completed", 9, runner="trigger", processing_time_ms=100)),
-             spans=(attempt(1, 0, 10),)),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_completed", 9, runner="trigger", processing_time_ms=100),
+            ),
+            spans=(attempt(1, 0, 10),),
+        ),
     ),
     good=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1100))),
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_completed", 9, runner="trigger", processing_time_ms=100)),
-             spans=(attempt(1, 0, 10), span("wait.for()", 0.1, 8.9, keys={"$style.icon": "wait"})), say="it waited"),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_completed", 9, runner="trigger", processing_time_ms=100),
+            ),
+            spans=(attempt(1, 0, 10), span("wait.for()", 0.1, 8.9, keys={"$style.icon": "wait"})),
+            say="it waited",
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _error_fields(options: Options) -> pl.Expr:
@@ -112,7 +121,7 @@ def _error_fields(options: Options) -> pl.Expr:
     return pl.concat_list(
         pl.when(failed & ~pl.col("names").list.contains(name)).then(pl.lit(name))
         for name in ("error_type", "error_message")
-    ).list.drop_nulls()  # fmt: skip
+    ).list.drop_nulls()
 
 
 PHA008 = Rule(
@@ -143,18 +152,21 @@ PHA008 = Rule(
     bad=(
         Case(logs=(log("order_charge_failed", level="error", error_message="m"),), key="error_type"),
         Case(logs=(log("order_charge_failed", level="error", error_type="E"),), key="error_message"),
-        Case(logs=(log("order_charge_failed", level="error", error__name="E", error__message="m", runner="trigger"),),
-             severity="info"),
+        Case(
+            logs=(log("order_charge_failed", level="error", error__name="E", error__message="m", runner="trigger"),),
+            severity="info",
+        ),
     ),
     good=(Case(logs=(log("order_charge_failed", level="error", error_type="E", error_message="m"),)),),
-)  # fmt: skip
+)
 
 
 def _contradicting(frames: Frames, options: Options) -> pl.LazyFrame:
     measured = frames.attempts.lazy().filter(
-        (pl.col("status_source") == "measured") & pl.col("status").is_in(["completed", "failed"])
+        (pl.col("status_source") == "measured")
+        & pl.col("status").is_in(["completed", "failed"])
         & pl.col("trace_id").is_not_null()
-    )  # fmt: skip
+    )
     records = phases(frames)
     outer = (
         records.filter(pl.col("phase") == "started")
@@ -198,20 +210,34 @@ PHA009 = Rule(
         else "Log `_completed` after everything that can fail."
     ),
     bad=(
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_failed", 1, runner="trigger", level="error", error_type="E", error_message="m")),
-             spans=(attempt(1, 0, 2),)),
-        Case(logs=(log("order_charge_started", runner="trigger"),
-                   log("order_charge_completed", 1, runner="trigger", processing_time_ms=1000)),
-             spans=(attempt(1, 0, 2, error=("Error", "late")),)),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_failed", 1, runner="trigger", level="error", error_type="E", error_message="m"),
+            ),
+            spans=(attempt(1, 0, 2),),
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("order_charge_completed", 1, runner="trigger", processing_time_ms=1000),
+            ),
+            spans=(attempt(1, 0, 2, error=("Error", "late")),),
+        ),
     ),
     good=(
-        Case(logs=(log("order_charge_started", runner="trigger"), log("cache_read_started", 0.1, runner="trigger"),
-                   log("cache_read_failed", 0.2, runner="trigger", level="error", error_type="E", error_message="m"),
-                   log("order_charge_completed", 1, runner="trigger", processing_time_ms=1000)),
-             spans=(attempt(1, 0, 2),), say="an inner failure, handled"),
+        Case(
+            logs=(
+                log("order_charge_started", runner="trigger"),
+                log("cache_read_started", 0.1, runner="trigger"),
+                log("cache_read_failed", 0.2, runner="trigger", level="error", error_type="E", error_message="m"),
+                log("order_charge_completed", 1, runner="trigger", processing_time_ms=1000),
+            ),
+            spans=(attempt(1, 0, 2),),
+            say="an inner failure, handled",
+        ),
     ),
-)  # fmt: skip
+)
 
 
 RULES = (PHA006, PHA007, PHA008, PHA009)
