@@ -46,6 +46,13 @@ PAGES = {
     "conventions": "/conventions",
     "reports": f"/reports?report={HOSTILE_REPORT.id}",
 }
+THEMES = ("light", "dark")
+LOOKS = [
+    pytest.param(theme, page, marks=() if (i + j) % 2 == 0 else pytest.mark.long("browser"))
+    for j, theme in enumerate(THEMES)
+    for i, page in enumerate(PAGES)
+]
+"""Every page in each theme; briefly every page in one of them."""
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 IDLE = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => requestIdleCallback(r))))"
 
@@ -81,7 +88,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
+@pytest.fixture(scope="module")
 def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
     """Return a browser session with a preferred colour scheme; what it fetched once it keeps."""
     with chromium.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 1400}) as context:
@@ -90,7 +97,7 @@ def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Brows
 
 @pytest.fixture
 def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
-    """Return a watched page, once light and once dark."""
+    """Return a watched page in a theme."""
     with watching(context, server) as found:
         yield found
 
@@ -140,7 +147,7 @@ def watching(context: BrowserContext, server: str) -> Iterator[Watched]:
     page.close()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("context", "name"), LOOKS, indirect=["context"])
 def test_a_page_is_quiet_and_accessible(watched: Watched, failed_run: str, name: str) -> None:
     """A page logs no error, asks nobody else for anything, and has no accessibility violation of ours."""
     watched.open(PAGES[name].format(run=quote(failed_run, safe="")))
@@ -156,6 +163,7 @@ def test_a_page_is_quiet_and_accessible(watched: Watched, failed_run: str, name:
     assert not watched.troubles
 
 
+@pytest.mark.parametrize("context", THEMES, indirect=True)
 def test_the_theme_follows_the_viewer(watched: Watched, context: BrowserContext) -> None:
     """Light and dark follow the viewer's preference, charts included."""
     watched.open("/runs")

@@ -1,11 +1,10 @@
 """Damaged files: every start succeeds, what can be read is kept, what cannot is counted, nothing is deleted.
 
-RUNWELL_TEST_MUTATIONS raises the number of mutations.
+`make faults` tries eight times as many mutations.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections import Counter
@@ -25,11 +24,12 @@ from collector.model.signals import LOGS
 from collector.settings import Runs, Store
 from collector.store import apply, salvage
 from collector.store.database import Database
+from tests.length import longer
 
 pytestmark = pytest.mark.faults
 
 GROUPS = 60
-MUTATIONS = int(os.environ.get("RUNWELL_TEST_MUTATIONS", "3"))
+MUTATIONS = longer("faults", 1, 8)
 """Mutations of each kind tried on each file, twice as many on those of the journal."""
 NOW = 1_790_000_000_000_000_000
 Mutation = Callable[[Path, random.Random], None]

@@ -1,6 +1,6 @@
 """Processes killed at random moments under load, judged by an oracle outside.
 
-A seed is printed; RUNWELL_TEST_SEED repeats it, RUNWELL_TEST_KILLS raises the number of kills.
+A seed is printed; RUNWELL_TEST_SEED repeats it. `make chaos` runs ten rounds of 20 kills.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from recompute import same_from_scratch
 from senders import Load, Sender
 from stack import Stack, running, until
 
+from tests.length import SEED, longer
+
 pytestmark = pytest.mark.faults
 
-KILLS = int(os.environ.get("RUNWELL_TEST_KILLS", "20"))
-SEED = int(os.environ.get("RUNWELL_TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
+KILLS = longer("chaos", 8, 20)
 TARGETS = ("receive", "store") * 7 + ("both",) * 3 + ("gate",) * 2 + ("supervisor",)
 SETTINGS = {
     "RUNWELL_STORE__FLUSH": "PT0.2S",
@@ -37,23 +38,27 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("round", range(longer("chaos", 1, 10)))
 def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], round: int
 ) -> None:
     """Any process may be killed at any moment: what was acknowledged is stored once, as sent, and makes the same runs.
 
     Afterwards a new request is acknowledged within 5 s and can be queried within 10 s.
     """
-    random = Random(SEED)
-    oracle = Oracle(SEED)
-    deck = [target for _ in range(1 + KILLS // len(TARGETS)) for target in TARGETS][:KILLS]
+    seed = SEED + round
+    random = Random(seed)
+    oracle = Oracle(seed)
+    roles = [*dict.fromkeys(TARGETS)]
+    more = [*(Counter(TARGETS) - Counter(roles)).elements()]
+    deck = [*roles, *random.sample(more, KILLS - len(roles))]
     random.shuffle(deck)
     recovered_s: dict[str, list[float]] = {"receive": [], "store": []}
     with capsys.disabled():
-        print(f"\nRUNWELL_TEST_SEED={SEED} RUNWELL_TEST_KILLS={KILLS}", file=sys.stderr)
+        print(f"\nRUNWELL_TEST_SEED={seed}: {KILLS} kills", file=sys.stderr)
 
     with running(tmp_path / "data", env=SETTINGS) as stack:
-        load = Load(oracle, stack.url_now, SEED)
+        load = Load(oracle, stack.url_now, seed)
         with load:
             for target in deck:
                 if random.random() < 0.8:  # else the next kill hits while the last is being recovered from

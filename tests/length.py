@@ -1,0 +1,132 @@
+"""How long a test may take: briefly in `make test`, at length under a target of its own.
+
+A test that is long, or a case of one, is marked `long("faults")` and runs only there; one that can be both asks
+`longer` how often. `python -m tests.length faults` runs a target and writes how it went into docs/long-runs.md.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEDGER = ROOT / "docs" / "long-runs.md"
+ASKED = os.environ.get("RUNWELL_TEST_LONG", "")
+"""The target that runs now; empty in `make test`."""
+SEED = int(os.environ.get("RUNWELL_TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
+"""What random tests begin from; RUNWELL_TEST_SEED repeats a run."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Long tests that belong together: a word for people, the files, and the minutes after which they are stopped."""
+
+    what: str
+    files: tuple[str, ...]
+    minutes: int
+
+
+TARGETS = {
+    "chaos": Target("Processes killed under load, 20 kills a round", ("tests/faults/test_kill.py",), 60),
+    "faults": Target("Files damaged, set aside and read again", ("tests/faults/test_damage.py",), 30),
+    "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
+}
+
+
+def longer(target: str, brief: int, long: int) -> int:
+    """Return *long* where *target* runs, else *brief*."""
+    return long if target == ASKED else brief
+
+
+class Length:
+    """pytest's side: leaves out what is long, and what an interrupted run of the same commit has passed already."""
+
+    def __init__(self, passed: Path | None) -> None:
+        self._passed = passed
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep what runs now; under a target that is what is marked for it or asks `longer`."""
+        done = set(self._passed.read_text().splitlines()) if self._passed and self._passed.exists() else set()
+        kept, left = [], []
+        for item in items:
+            targets = {m.args[0] for m in item.iter_markers("long")}
+            (kept if (ASKED in targets or not targets) and item.nodeid not in done else left).append(item)
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test that passed, so that it need not run again."""
+        if self._passed and report.when == "call" and report.passed:
+            with self._passed.open("a") as file:
+                file.write(f"{report.nodeid}\n")
+
+
+def _git(*args: str) -> str:
+    return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def run(name: str) -> int:
+    """Run target *name*, going on where a run of this commit was interrupted, and write the ledger; 0 if all passed."""
+    target = TARGETS[name]
+    commit = _git("rev-parse", "--short=10", "HEAD") + (
+        "+" if _git("status", "--porcelain", "--", ".", f":!{LEDGER.relative_to(ROOT)}") else ""
+    )
+    folder = ROOT / ".long"
+    folder.mkdir(exist_ok=True)
+    state = folder / f"{name}-{commit}.json"
+    begun = json.loads(state.read_text()) if state.exists() else {"seed": SEED, "seconds": 0.0}
+    passed = folder / f"{name}-{commit}.passed"
+    environment = {**os.environ, "RUNWELL_TEST_LONG": name, "RUNWELL_TEST_SEED": str(begun["seed"])}
+    environment["RUNWELL_TEST_PASSED"] = str(passed)
+    command = [sys.executable, "-m", "pytest", "-ra", "--durations=3", *target.files]
+    at = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, timeout=target.minutes * 60, capture_output=True)
+        output, code = done.stdout.decode(errors="replace"), done.returncode
+        sys.stderr.write(done.stderr.decode(errors="replace"))
+    except subprocess.TimeoutExpired as e:
+        output, code = (e.stdout or b"").decode(errors="replace"), 1
+        output += f"\nstopped after {target.minutes} minutes; the same command goes on from here\n"
+    print(output)
+    begun["seconds"] += time.monotonic() - at
+    state.write_text(json.dumps(begun))
+    ok = len(set(passed.read_text().splitlines())) if passed.exists() else 0
+    failed = len(re.findall(r"^(?:FAILED|ERROR) ", output, re.M))
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    outcome = str(failed or ("stopped" if code else 0))
+    _note(name, [target.what, today, commit, str(ok), outcome, str(begun["seed"]), f"{begun['seconds'] / 60:.0f}"])
+    if not code:
+        state.unlink()
+        passed.unlink(missing_ok=True)
+    return code
+
+
+def _note(name: str, cells: list[str]) -> None:
+    """Write the row of target *name* in the ledger."""
+    rows = {}
+    if LEDGER.exists():
+        rows = {line.split("`")[1]: line for line in LEDGER.read_text().splitlines() if line.startswith("| `make ")}
+    rows[f"make {name}"] = f"| `make {name}` | " + " | ".join(cells) + " |"
+    LEDGER.write_text(
+        "# Long runs\n\n"
+        "What `make test` holds briefly runs at length under targets of its own. Each writes its last run here; a run\n"
+        "that was interrupted goes on where it was when the same command is given again, and `RUNWELL_TEST_SEED=…`\n"
+        "repeats one. A `+` behind the commit: with changes that were not committed.\n\n"
+        "| target | what | date | commit | passed | failed | seed | minutes |\n|---|---|---|---|---|---|---|---|\n"
+        + "".join(rows[k] + "\n" for k in sorted(rows))
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"usage: python -m tests.length {' | '.join(TARGETS)}")
+    sys.exit(run(sys.argv[1]))
