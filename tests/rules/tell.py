@@ -107,16 +107,25 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
     return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in found]
 
 
-def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, Any]] = ()) -> Frames:
-    """Return what rules see of these records; each arrives when it ends."""
+def store(cases: Iterable[tuple[Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]]]]) -> list[str]:
+    """Store logs and spans of *cases*, each as a project of its own, and return the projects; a record arrives when
+    it ends."""
     batch = Batch(Limits())
-    logs, spans = list(logs), list(spans)
-    project = f"case-{next(_number)}"
-    ends = [r["at"] for r in logs] + [r["end"] for r in spans]
-    for (signal, body), end in zip(requests(logs, spans), ends, strict=True):
-        batch.add(signal, "json", body, project=project, received_ns=T0 + round(end * 1e9) + 10**9)
+    projects = []
+    for logs, spans in cases:
+        projects.append(f"case-{next(_number)}")
+        logs, spans = list(logs), list(spans)
+        ends = [r["at"] for r in logs] + [r["end"] for r in spans]
+        for (signal, body), end in zip(requests(logs, spans), ends, strict=True):
+            batch.add(signal, "json", body, project=projects[-1], received_ns=T0 + round(end * 1e9) + 10**9)
     if tables := batch.tables():
         _store().add(tables, T0)
+    return projects
+
+
+def frames(logs: Iterable[Mapping[str, Any]] = (), spans: Iterable[Mapping[str, Any]] = ()) -> Frames:
+    """Return what rules see of these records."""
+    (project,) = store([(logs, spans)])
     return _store().frames(project)
 
 
@@ -139,9 +148,17 @@ def _store() -> Recording:
     return opened.__enter__()
 
 
+@cache
+def _projects() -> dict[int, str]:
+    """Return the project of each case of a rule, by the case's id: told as runs together, they take half the time."""
+    cases = [case for rule in catalogue.RULES.values() for case in (*rule.bad, *rule.good)]
+    return dict(zip(map(id, cases), store((c.logs, c.spans) for c in cases), strict=True))
+
+
 def of_case(case: Case) -> Frames:
     """Return what rules see of a case."""
-    found = frames(case.logs, case.spans)
+    project = _projects().get(id(case))
+    found = _store().frames(project) if project else frames(case.logs, case.spans)
     if case.limits:
         limits = pl.DataFrame({"queue": list(case.limits), "limit": list(case.limits.values())})
         found = replace(found, limits=limits)
