@@ -37,6 +37,7 @@ class Target:
 
 TARGETS = {
     "chaos": Target("Processes killed under load, 20 kills a round", ("tests/faults/test_kill.py",), 60),
+    "properties": Target("Properties, on twenty times the examples of `make test`", ("tests",), 180),
     "faults": Target("Files damaged, set aside and read again", ("tests/faults/test_damage.py",), 30),
     "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
 }
@@ -45,6 +46,11 @@ TARGETS = {
 def longer(target: str, brief: int, long: int) -> int:
     """Return *long* where *target* runs, else *brief*."""
     return long if target == ASKED else brief
+
+
+def examples(brief: int) -> int:
+    """Return how many examples a property is tried on: *brief*, or twenty times as many, each time others."""
+    return longer("properties", brief, 20 * brief)
 
 
 class Length:
@@ -59,7 +65,10 @@ class Length:
         kept, left = [], []
         for item in items:
             targets = {m.args[0] for m in item.iter_markers("long")}
-            (kept if (ASKED in targets or not targets) and item.nodeid not in done else left).append(item)
+            runs = ASKED in targets or not targets
+            if ASKED == "properties":
+                runs = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+            (kept if runs and item.nodeid not in done else left).append(item)
         config.hook.pytest_deselected(items=left)
         items[:] = kept
 
@@ -87,7 +96,15 @@ def run(name: str) -> int:
     passed = folder / f"{name}-{commit}.passed"
     environment = {**os.environ, "RUNWELL_TEST_LONG": name, "RUNWELL_TEST_SEED": str(begun["seed"])}
     environment["RUNWELL_TEST_PASSED"] = str(passed)
-    command = [sys.executable, "-m", "pytest", "-ra", "--durations=3", *target.files]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-ra",
+        "--durations=3",
+        f"--hypothesis-seed={begun['seed']}",
+        *target.files,
+    ]
     at = time.monotonic()
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, timeout=target.minutes * 60, capture_output=True)

@@ -15,6 +15,7 @@ from random_runs import HOUR_MS, MS, T0, History, histories, population, table
 from collector.analyse import calls, cohorts, durations, retries, slots, throughput, trees
 from collector.analyse.frames import COHORT, schema_of
 from collector.model.statistics import wilson
+from tests.length import examples
 
 HOUR_NS = HOUR_MS * MS
 FAILED = ("failed", "timed_out", "crashed")
@@ -58,7 +59,7 @@ def _sums(frame: pl.DataFrame) -> list[str]:
     return [c for c, kind in frame.schema.items() if (kind == pl.Int64 or kind.is_decimal()) and c != "hour_ns"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(), st.sets(st.integers(0, 11)))
 def test_counts_of_parts_add_up_to_the_counts_of_all(told: History, chosen: set[int]) -> None:
     """However whole runs are dealt out, the sum is the same, so jobs may count what is new alone."""
@@ -70,7 +71,7 @@ def test_counts_of_parts_add_up_to_the_counts_of_all(told: History, chosen: set[
         assert added([left[name], right[name]]).equals(added([frame])), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(), histories())
 def test_counts_of_changed_runs_are_replaced_exactly(before: History, after: History) -> None:
     """New rows of changed runs less the old ones give what counting everything again gives."""
@@ -159,7 +160,7 @@ class Naive:
         return max(0, own[-1]["ended_ns"] - own[0]["ended_ns"])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(histories(most=20))
 def test_retry_numbers_equal_a_naive_count(told: History) -> None:
     """Every rate, sum and mean of runs is its definition, test runs are out, and unknown is no zero."""
@@ -183,7 +184,7 @@ def test_retry_numbers_equal_a_naive_count(told: History) -> None:
         assert (rate["low"], rate["high"]) == pytest.approx(wilson(round(rate["value"] * rate["n"]), rate["n"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=20))
 def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> None:
     """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run."""
@@ -223,7 +224,7 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20), st.integers(0, 200))
 def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minutes: int) -> None:
     """Hours that a retry may still reach are not counted at all, and how many runs that leaves out is said."""
@@ -246,7 +247,7 @@ def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minute
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
 def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: History) -> None:
     """All ends drain a queue; tasks are ranked by the lower bound of their failure rate, the same as with retries."""
@@ -290,7 +291,7 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
     assert (same["immature"] + same["n"]).sum() <= rows["runs"].sum()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
 def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> None:
     """A dependency's failure rate and amplification follow from the phases of each run, one by one."""
@@ -326,7 +327,7 @@ def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
     assert retries.horizon(runs, hours.clear(), floor_ns=5)["horizon_ns"][0] == 5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
 def test_trees_equal_a_walk_from_every_root(told: History) -> None:
     """Attempts per run of each generation, worst case and product, by task of the root; a circle is no tree."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from random_runs import HOUR_MS, MS, T0
 
 from collector.analyse import inference, levels, limits, slots
+from tests.length import examples
 
 PLACE = {"project": "default", "queue": "q", "environment": None}
 HOURS = 6
@@ -51,7 +52,7 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
     return held, waits
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
     """With load near the limit the plateau, the hand-overs and the waits behind them show it, with high confidence."""
@@ -60,7 +61,7 @@ def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
     assert found.select("limit", "source", "confidence").rows() == [(limit, "inferred", "high")]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 8.0, 40.0]))
 @example(1, 40.0)
 @example(2, 40.0)
@@ -79,7 +80,7 @@ def test_without_told_waits_confidence_is_medium() -> None:
     assert found.select("limit", "confidence").rows() == [(2, "medium")]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=12))
 def test_segments_are_the_level_step_by_step(intervals: list[tuple[int, int]]) -> None:
     """Segments follow each other without gap, neighbours differ, and each has the level a count gives."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from random_runs import HOUR_MS, MS, T0, History, histories, make, table
 
 from collector.analyse import concurrency, levels, limits, slots
+from tests.length import examples
 
 LEASE_MS = 30_000
 BUCKET_MS = 3_500
@@ -134,7 +135,7 @@ def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list
     return in_force
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_the_level_table_equals_a_count_in_every_millisecond(told: History, steps: list[Any]) -> None:
     """Level, limit and waiting are exact to the millisecond, and the rows of a bucket add up to its length."""
@@ -168,7 +169,7 @@ def test_the_level_table_equals_a_count_in_every_millisecond(told: History, step
         assert actual == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[Any]) -> None:
     """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions."""
@@ -210,7 +211,7 @@ def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[
             )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=10, minutes=90))
 def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
     """Cutting slots at hours loses nothing, and the level table over the same hours holds the same slot time."""
@@ -231,7 +232,7 @@ def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
         assert (own["level"] * own["ns"]).sum() == ns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=1), st.integers(1, 8))
 def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
     """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives."""
@@ -247,7 +248,7 @@ def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
     assert pl.concat(parts).sort(whole.columns, nulls_last=True).equals(whole.sort(whole.columns, nulls_last=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=12, minutes=150), st.integers(0, 1), st.integers(1, 3))
 def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int, long: int) -> None:
     """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""

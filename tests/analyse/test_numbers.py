@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from collector.analyse import numbers
 from collector.model import statistics
+from tests.length import examples
 
 counts = st.integers(0, 40)
 groups = st.lists(
@@ -54,7 +55,7 @@ def one_by_one(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(names, groups)
 def test_every_group_has_the_same_numbers_in_the_same_order(
     tasks: list[str | None], drawn: list[dict[str, Any]]

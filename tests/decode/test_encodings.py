@@ -17,9 +17,10 @@ from collector.model.signals import BY_NAME, SIGNALS, Encoding
 from collector.otlp.compression import decompress
 from tests.decode.messages import decode, requests
 from tests.inprocess import SETS, recorded
+from tests.length import examples
 from tests.reshape import as_json, to_json, to_protobuf
 
-ANY = settings(max_examples=120, suppress_health_check=list(HealthCheck))
+ANY = settings(max_examples=examples(120), suppress_health_check=list(HealthCheck))
 COMPRESS = {
     "": lambda body: body,
     "gzip": gzip.compress,

@@ -12,6 +12,7 @@ from collector.decode import Accepted, Batch
 from collector.decode.names import OTHER, Projects
 from collector.model.signals import LOGS, TRACES
 from collector.settings import Limits, Names
+from tests.length import examples
 
 NOW = 1_795_500_000 * 10**9
 CAPS = Names(services=2, operations=3, tasks=2, attribute_keys=6)
@@ -132,7 +133,7 @@ def test_the_same_names_are_kept_after_a_restart() -> None:
     assert projects.fresh() == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.lists(st.tuples(st.text(max_size=400), st.text(max_size=400)), max_size=40))
 def test_memory_is_bounded_whatever_is_sent(names: list[tuple[str, str]]) -> None:
     """No more names than the caps are ever held, none longer than 256 characters, and none is lost from its row."""

@@ -22,19 +22,19 @@ from collector.store.apply import apply
 from collector.store.database import Database
 from tests.inprocess import KEPT, SECOND, SETS, canonical, later, recorded
 from tests.jobs.histories import HISTORIES, T0
+from tests.length import examples
 from tests.reshape import single
 
 AS_OF = [T0 + s * SECOND for s in (5, 60, 400, 90_000)]
 """Running, retrying, failed for good, stale."""
 OFTEN = settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),
 )
 """Without shrinking, which would take minutes: `story` tells an example briefly enough."""
-RARELY = settings(OFTEN, max_examples=2)
+RARELY = settings(OFTEN, max_examples=examples(2))
 
 Tables = dict[str, pl.DataFrame]
 

@@ -27,6 +27,7 @@ from collector.store import findings as stored
 from collector.store.database import Handle
 from collector.store.places import Memory
 from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
+from tests.length import examples
 from tests.rules.tell import T0, requests
 
 LATER = 1_795_900_000 * SECOND
@@ -68,7 +69,7 @@ REQUESTS = recorded(SET)
 WHOLE, PUBLIC = kept([REQUESTS], each=1)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(order=st.permutations(range(len(REQUESTS))), size=st.integers(25, 60), each=st.integers(1, 2))
 def test_findings_do_not_depend_on_how_records_arrive(order: list[int], size: int, each: int) -> None:
     """Any order, any grouping and any number of passes in between leave the same findings."""

@@ -21,6 +21,7 @@ from collector.control.firings import Firing
 from collector.jobs.cron import Times
 from collector.jobs.schedule import MOST_MISSED, Plan, Scheduler
 from collector.settings.reports import Reports
+from tests.length import examples
 
 S = 10**9
 HOUR = 3_600 * S
@@ -85,7 +86,7 @@ crons = st.builds(lambda m, h: f"{m} {h} * * *", st.sampled_from(MINUTES), st.sa
 places = st.sampled_from(CHANGES)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(places, crons, st.integers(0, 48 * 3600), st.integers(0, S - 1))
 def test_the_time_after_and_the_time_before_are_of_the_same_times(
     place: tuple[str, str], cron: str, seconds: int, rest: int
@@ -100,7 +101,7 @@ def test_the_time_after_and_the_time_before_are_of_the_same_times(
     assert times.before(at) == max(t for t in known if t < at)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(places, crons, st.lists(st.tuples(st.integers(1, 4 * 3600), st.booleans()), max_size=40))
 def test_every_nominal_firing_is_in_the_ledger_once(
     place: tuple[str, str], cron: str, steps: list[tuple[int, bool]]
@@ -133,7 +134,7 @@ def test_every_nominal_firing_is_in_the_ledger_once(
         assert (f.from_ns, f.to_ns) == (max(t for t in known if t < f.fire_ns), f.fire_ns)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.integers(-5 * 3600, 7 * 3600), min_size=1, max_size=30), st.data())
 def test_a_clock_that_goes_back_and_forth_makes_no_firing_twice(steps: list[int], data: st.DataObject) -> None:
     """A nominal time that comes round again meets its row: its state and its `as_of` stay as they were."""

@@ -34,6 +34,7 @@ from collector.store.places import Memory
 from collector.store.recent import Changes
 from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import HOUR, arrivals, store
+from tests.length import examples
 
 _AT = [dt.datetime.fromtimestamp(T0 // SECOND + s, tz=dt.UTC) for s in (0, 1800, 3700, 100_000)]
 LIMITS = Queues(limits={"mail": [*zip(_AT, (2, 0, 1, 3), strict=True)]})
@@ -204,9 +205,8 @@ def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
 
 
 @settings(
-    max_examples=10,
+    max_examples=examples(5),
     deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 @given(arrivals(), st.lists(st.booleans(), min_size=40, max_size=40), st.sampled_from([0.0, HOUR, 200_000.0]))

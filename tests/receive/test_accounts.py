@@ -20,6 +20,7 @@ from collector.receive.resends import Resends
 from collector.receive.senders import Senders
 from collector.receive.via import FAMILIES, Via, via
 from collector.settings import Names
+from tests.length import examples
 
 MINUTE = 60 * 10**9
 NOW = 1_795_500_000 * 10**9
@@ -53,7 +54,7 @@ def total(samples: list[Any], name: str, **labels: str) -> float:
     return sum(found)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(steps)
 def test_books_balance_after_any_history(history: list[Any]) -> None:
     """Whatever is settled and taken up in whatever order, each record is in exactly one place, path by path."""

@@ -17,6 +17,7 @@ from collector.receive.errors import NoSuchPath, NotAllowed, NotHttp, TooSlow, W
 from collector.receive.greeting import other_than_http
 from collector.receive.refusals import Refusals
 from collector.receive.via import Via, via
+from tests.length import examples
 
 MINUTE = 60 * 10**9
 NOW = 1_795_500_000 * 10**9
@@ -145,7 +146,7 @@ step = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(step, max_size=30))
 def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]) -> None:
     """After any history, restarts included, the file counts each refusal under its kind and each answer in its slot."""

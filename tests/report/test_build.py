@@ -13,6 +13,7 @@ from collector.model.report import Kind, Report
 from collector.model.statistics import wilson
 from collector.report.build import Evidence
 from collector.report.inputs import DAY_NS, HOUR_NS, Inputs
+from tests.length import examples
 from tests.report.invented import START, TASKS, bad, calm, drafted, hourly, inputs, made
 
 DAYS = 32
@@ -90,7 +91,7 @@ def test_a_burst_like_one_before_is_counted_by_the_backtest() -> None:
     assert anomaly.backtest.fired == 1
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_changes_no_byte(burst: Inputs, told: Report, seed: int) -> None:
     """The same inputs give the same report to the byte, however their rows are ordered."""

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.rules import personal
+from tests.length import examples
 from tests.rules.labelled import FAMILIES, Sample, generate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/rules/privacy.md"
@@ -96,7 +97,7 @@ WORDS = ("card", "Card", "CARD", "cc", "CC", "Cc", "pan", "Pan", "visa", "amex",
 KEYS = ("detail", "cardNumber", "card.number", "cc_number", "ccNumber", "billing-cc", "myPan", "PAN", "note")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(SAMPLES), AROUND, AROUND, st.sampled_from(WORDS), st.sampled_from(KEYS)),
@@ -162,7 +163,7 @@ def test_nothing_that_is_found_is_left_after_redaction() -> None:
         assert found or redacted == sample.text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_judged_without_an_error_and_the_same_twice(text: str) -> None:
     """Nothing that arrives as text makes detection fail or change its mind."""

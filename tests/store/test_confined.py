@@ -16,6 +16,7 @@ from collector.settings import Store
 from collector.store import confined, ddl
 from collector.store.database import Database, QueryFailed
 from tests.inprocess import Pipeline, later, recorded
+from tests.length import examples
 from tests.store.test_store import LOCKED
 
 OWN, OTHER = "mine", "some'one"
@@ -253,7 +254,7 @@ def test_any_text_is_answered_or_refused(database: Database, sql: str) -> None:
         assert e.message
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(project=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12))
 def test_a_projects_name_is_a_value_not_sql(database: Database, project: str) -> None:
     """Quotes and comments in a project's name neither break a statement nor open another project."""

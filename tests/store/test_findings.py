@@ -14,6 +14,7 @@ from collector.rules.findings import CONTRIBUTION, IDENTITY
 from collector.settings import Store
 from collector.store import findings
 from collector.store.database import Database
+from tests.length import examples
 
 Row = dict[str, Any]
 MOST = 3
@@ -95,7 +96,7 @@ def summed(rows: list[Row], since_ns: int) -> list[Row]:
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(added(), st.integers(0, 120))
 def test_findings_are_what_runs_add_up_to(database: Database, rows: list[Row], since_ns: int) -> None:
     """Counts, runs, times, versions and details are those of all rows since a time; what is rare of many is one."""

@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from collector.analyse.anomalies import counts, events
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.rows import TESTS
+from tests.length import examples
 
 KEY = ["series", "metric", "direction", "window_h", "from_ns", "is_level"]
 PLACE = ["direction", "window_h", "from_ns"]
@@ -48,7 +49,7 @@ def test_a_burst_is_found_where_it_is_and_nothing_else_is() -> None:
     assert event["excess"] == pytest.approx(event["x"] - event["expected"])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(0, 100))
 def test_the_order_of_rows_is_irrelevant(random: object, seed: int) -> None:
     """Any permutation of the counts, also with an hour's count split in two rows, gives the same tests."""
@@ -61,7 +62,7 @@ def test_the_order_of_rows_is_irrelevant(random: object, seed: int) -> None:
         assert_frame_equal(judged(other), judged(frame))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.integers(0, 1_000), st.integers(0, 60))
 def test_an_unrelated_series_changes_only_q(seed: int, failing: int) -> None:
     """A series of another metric leaves every number of the others as it was, but their false discovery rate."""
@@ -72,7 +73,7 @@ def test_an_unrelated_series_changes_only_q(seed: int, failing: int) -> None:
     assert_frame_equal(alone.drop("q", "fires").sort(KEY), beside.drop("q", "fires").sort(KEY))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from(["failures", "retries", "slow", "volume"]))
 def test_nothing_fires_on_a_constant_series(n: int, share: float, metric: str) -> None:
     """The same count in every hour is what was expected."""
@@ -80,7 +81,7 @@ def test_nothing_fires_on_a_constant_series(n: int, share: float, metric: str) -
     assert not judged(rows("constant", metric, n, x))["fires"].any()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 1_000), st.integers(0, 40))
 def test_both_directions_are_symmetric(seed: int, changed: int) -> None:
     """More hits are tested exactly as fewer misses are."""
@@ -95,7 +96,7 @@ def test_both_directions_are_symmetric(seed: int, changed: int) -> None:
         assert left["eligible"].to_list() == right["eligible"].to_list()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 1_000), st.integers(0, 23), st.sampled_from(["failures", "volume"]))
 def test_more_hits_are_never_less_unusual(seed: int, hour: int, metric: str) -> None:
     """One more hit in an hour of the period never makes a test upwards less significant, nor one downwards more."""
@@ -192,7 +193,7 @@ def test_late_records_are_judged_once() -> None:
     assert report(frame, FROM_NS + 2 * day, FROM_NS + 3 * day).is_empty()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(1, 24))
 def test_a_window_may_be_longer_than_the_period(hours: int) -> None:
     """A report of a few hours judges windows that reach back before it, but only what its own hours add to them."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from collector.analyse import durations as run_durations
 from collector.analyse.anomalies import counts, durations, events, gauges
+from tests.length import examples
 
 SPAN = {"from_ns": FROM_NS, "to_ns": TO_NS, "zone": "Europe/Berlin"}
 
@@ -32,7 +33,7 @@ def fired(rows: pl.DataFrame) -> list[tuple[str, int, int]]:
     return list(found.select("metric", *hour).rows())
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.integers(0, 100), st.floats(0.05, 1.0))
 def test_exceedances_are_counted_by_their_definition(seed: int, sd: float) -> None:
     """Slow is a quarter above the bucket of the baseline's p90, fast as far below that of its p10."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from collector.analyse.anomalies import events
 from collector.analyse.anomalies.options import Options
+from tests.length import examples
 
 ROW = {
     "series": "a",
@@ -69,7 +70,7 @@ def test_a_new_level_stands_for_what_overlaps_it() -> None:
     assert found.select("window_h", "is_level").rows() == [(30, True)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1, 6, 24]), st.integers(6, 90)), min_size=1, max_size=8))
 def test_events_of_a_series_never_touch_and_cover_every_test_that_fires(windows: list[tuple[int, int, int]]) -> None:
     """Events are as many as there are stretches of windows more than three hours apart, in any order of rows."""
