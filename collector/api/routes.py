@@ -24,6 +24,7 @@ from collector.api.turns import Turns
 from collector.client import ARROW
 from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
+from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import confined, run_page
 from collector.store.database import Database, Handle, seconds
@@ -100,11 +101,11 @@ class _Api:
         self._limits = settings.store
         grace_ns, lease_ns = (round(seconds(s) * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
         self._basis = Basis(grace_ns, lease_ns)
-        self._status = status
-        self._ready = ready
-        self._metrics = metrics
         wait_s = seconds(settings.store.query_time)
-        self._health = Turns(_MOST_HEALTH, wait_s)
+        health = Turns(_MOST_HEALTH, wait_s)
+        self._status = Shared(lambda: health.run(lambda: form.json_bytes(status())))
+        self._ready = Shared(lambda: health.run(ready))
+        self._metrics = Shared(lambda: health.run(metrics))
         self._pages = Turns(_MOST_PAGES, wait_s)
         self._analysts = Turns(_MOST_SQL, wait_s)
 
@@ -112,14 +113,14 @@ class _Api:
         return PlainTextResponse("ok")
 
     async def readiness(self, request: Request) -> Response:
-        reason = await self._health.run(self._ready)
+        reason = await self._ready.get()
         return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(await self._health.run(self._metrics), media_type=CONTENT_TYPE_LATEST)
+        return Response(await self._metrics.get(), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, request: Request) -> Response:
-        return _json(await self._health.run(self._status))
+        return Response(await self._status.get(), media_type="application/json")
 
     async def catalogue(self, request: Request) -> Response:
         """List the named queries."""

@@ -20,7 +20,7 @@ from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, told
 from collector.receive.owner import owner
-from collector.receive.scrape import Scrape
+from collector.receive.shared import Shared
 from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
 from collector.telemetry.log import cause
@@ -56,6 +56,10 @@ class _Body:
         return part
 
 
+_METRICS_APART_S = 0.1
+"""Between one writing of the metrics and the next: it takes milliseconds, in which nothing else happens."""
+
+
 @dataclass(slots=True)
 class _Asked:
     """One request: its head, and how many bytes of its body were read."""
@@ -80,7 +84,10 @@ class HttpPort:
         self._admit = admit
         self._limits = limits
         self._cors = cors
-        self._scrape = Scrape(lambda: admit.books.text())
+        self._metrics = Shared(self._metrics_text, _METRICS_APART_S)
+
+    async def _metrics_text(self) -> bytes:
+        return self._admit.books.text()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -93,7 +100,7 @@ class HttpPort:
             return
         if path == "/metrics":
             self._admit.books.probes.labels("metrics").inc()
-            await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await self._scrape.text())
+            await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await self._metrics.get())
             return
         headers = _fields(scope["headers"])
         encoding = answers.encoding_of(headers.get("content-type", ""))

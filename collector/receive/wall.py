@@ -13,18 +13,20 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from collector.model.errors import Crowded, HeadTooLarge, NotHttp, Refused, TooLarge, TooSlow
 from collector.receive.greeting import other_than_http
+from collector.receive.pieces import Pieces
 from collector.receive.places import Places
 from collector.settings import Connections
 
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
-_HEAD_PIECE, _BODY_PIECE = 4_096, 65_536
-"""Bytes fed to the parser at once: of heads few, since some that come ahead may be among them."""
+_PIECE, _PLAIN_PIECE = 4_096, 65_536
+"""Bytes fed to the parser at once: few, since they may be many requests or many chunks, but of a body in one part."""
 
 Written = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers without the length, and body of a refusal."""
@@ -54,15 +56,49 @@ class _Stop(Exception):
     """Ends the parser where a request was refused."""
 
 
+class _Flow(FlowControl):
+    """uvicorn's control of when a connection is read, which waits as well for what was read to be looked at."""
+
+    def __init__(self, transport: asyncio.Transport, look_on: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._look_on = look_on
+        self._behind = self._stopped = False
+
+    def pause_reading(self) -> None:
+        """Read no more until an answer was given, or a body taken."""
+        self.read_paused = True
+        self._set()
+
+    def resume_reading(self) -> None:
+        """Look at what was read, and read on."""
+        if self.read_paused:
+            self.read_paused = False
+            self._set()
+            self._look_on()
+
+    def is_behind(self, behind: bool) -> None:
+        """Read no more as long as *behind*: there is something that was not looked at."""
+        self._behind = behind
+        self._set()
+
+    def _set(self) -> None:
+        stop = self.read_paused or self._behind
+        if stop != self._stopped:
+            self._stopped = stop
+            (self._transport.pause_reading if stop else self._transport.resume_reading)()
+
+
 class Wall(HttpToolsProtocol):
     """One connection."""
 
     terms: ClassVar[Terms]
     places: ClassVar[Places]
+    pieces: ClassVar[Pieces]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport, lambda: self.pieces.wait(self))
         self._limits = self.terms.limits
         self._deadline: asyncio.TimerHandle | None = None
         self._refused = False
@@ -72,10 +108,12 @@ class Wall(HttpToolsProtocol):
         self._head_bytes = 0
         self._header_lines = 0
         self._head_pending = 0
+        self._head_is_timed = False
         self._body_bytes = 0
-        self._silent_bytes = 0
-        self._heard = False
-        self._rest = b""
+        self._frame_bytes = 0
+        self._body_parts: list[bytes] = []
+        self._is_plain = self._message_began = False
+        self._rest = memoryview(b"")
         self._in_line = False
         self._unread = 0
         self._look: asyncio.TimerHandle | None = None
@@ -85,6 +123,7 @@ class Wall(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self.places.left(self)
+        self._rest = memoryview(b"")
         self._set_deadline(None)
         if self._look is not None:
             self._look.cancel()
@@ -104,37 +143,68 @@ class Wall(HttpToolsProtocol):
                 self._refuse(error)
                 return
         self._unset_keepalive_if_required()
-        self._rest += data
-        self._take()
+        self._rest = memoryview(bytes(self._rest) + data) if self._rest else memoryview(data)
+        self._look_on()
 
-    def _take(self) -> None:
-        """Feed the parser what came, until a request has come ahead of the answer to the one before it: what follows
-        is not looked at before its turn, so that many requests at once cost no more than one.
+    def _look_on(self) -> None:
+        """Look at what came, when it is this connection's turn; read no more until all of it was looked at."""
+        if self._may_look:
+            self.pieces.come(self)
+        self._flow.is_behind(bool(self._rest) and not self.transport.is_closing())
+
+    @property
+    def _may_look(self) -> bool:
+        """Tell whether there is something to look at and it is its turn: after the answer to the request before it,
+        so that many requests at once cost no more than one, and after what came before it of the body was taken.
         """
-        while self._rest and not (self.pipeline or self._in_line or self._refused or self.transport.is_closing()):
-            size = _BODY_PIECE if self._in_body else _HEAD_PIECE
-            piece, self._rest = self._rest[:size], self._rest[size:]
-            self._take_piece(piece)
+        waits = self.pipeline or self._in_line or self._flow.read_paused
+        return bool(self._rest) and not (waits or self._refused or self.transport.is_closing())
 
-    def _take_piece(self, data: bytes) -> None:
-        was_in_head = self._in_head
-        self._heard = False
+    def piece(self) -> bool:
+        """Feed the parser a piece of what came; tell whether it can have another."""
+        if not self._may_look:
+            return False
+        size = _PLAIN_PIECE if self._is_plain else _PIECE
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        self._take(piece)
+        if not self._rest:
+            self._flow.is_behind(False)
+        return self._may_look
+
+    def _take(self, data: memoryview) -> None:
+        was_in_head, was_in_body, body_bytes = self._in_head, self._in_body, self._body_bytes
+        self._message_began = False
         try:
-            self._feed(memoryview(data))
+            self._feed(data)
         except httptools.HttpParserError:
             if not self._refused:
                 self._refuse(NotHttp("not a request in HTTP/1.1, or one with two lengths; see RFC 9112"))
-        if self._in_head and not self._refused:
+        self._is_plain = self._in_body and len(self._body_parts) == 1
+        self._pass_body()
+        if self._refused:
+            return
+        if self._in_head:
             if was_in_head:
                 self._head_pending += len(data)
             if self._head_pending > self._limits.header_size:
                 self._refuse(self._head_too_large())
-            elif self._deadline is None or not was_in_head:
+            elif self._rest:  # it is not the sender who keeps it waiting
+                self._set_deadline(None)
+                self._head_is_timed = False
+            elif not self._head_is_timed:
+                self._head_is_timed = True
                 self._set_deadline(self._limits.header_time)
-        elif self._in_body and not self._refused:  # what frames a body is no body: sizes of chunks, a trailer
-            self._silent_bytes = 0 if self._heard else self._silent_bytes + len(data)
-            if self._silent_bytes > self._limits.header_size:
-                self._refuse(self._head_too_large())
+        elif self._in_body and was_in_body and not self._message_began:
+            self._frame_bytes += len(data) - (self._body_bytes - body_bytes)
+            if self._frame_bytes > self._limits.header_size + self._body_bytes:
+                self._refuse(self._frame_too_large())
+
+    def _pass_body(self) -> None:
+        """Hand on what a piece held of a body, in one part however many chunks it came in."""
+        if self._body_parts:
+            body, self._body_parts = b"".join(self._body_parts), []
+            if not self._refused:
+                super().on_body(body)
 
     def _feed(self, data: memoryview) -> None:
         """Feed the parser. It ends a request at a head that offers to upgrade, body and all; such an offer is not
@@ -156,7 +226,9 @@ class Wall(HttpToolsProtocol):
         """Begin a head."""
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = self._header_lines = self._head_pending = self._body_bytes = self._silent_bytes = 0
+        self._head_bytes = self._header_lines = self._head_pending = self._body_bytes = self._frame_bytes = 0
+        self._head_is_timed = False
+        self._message_began = True
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -195,18 +267,18 @@ class Wall(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Count a body."""
-        self._heard = True
         self._body_bytes += len(body)
         if self.terms.body is not None and self._body_bytes > self.terms.body:
             self._refuse(self._body_too_large())
             raise _Stop
-        super().on_body(body)
+        self._body_parts.append(body)
 
     def on_message_complete(self) -> None:
         """End a body: from here on the request is being answered."""
         if self._offer is not None:
             return
         self._in_body = False
+        self._pass_body()
         super().on_message_complete()
         if not self.cycle.response_complete:
             self._set_deadline(None)
@@ -229,7 +301,7 @@ class Wall(HttpToolsProtocol):
         """Answer what came ahead."""
         self._in_line = False
         super().on_response_complete()
-        self._take()
+        self._look_on()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read its answers: it is not being served meanwhile."""
@@ -287,6 +359,12 @@ class Wall(HttpToolsProtocol):
             f"and {self._limits.headers} lines ({section}.headers)"
         )
 
+    def _frame_too_large(self) -> HeadTooLarge:
+        return HeadTooLarge(
+            f"what frames a body is limited to {int(self._limits.header_size)} bytes more than it holds "
+            f"({self.terms.section}.header_size); send larger chunks"
+        )
+
     def _body_too_large(self) -> TooLarge:
         return TooLarge(f"longer than {self.terms.body} bytes ({self.terms.section}.body)", field="body")
 
@@ -297,6 +375,9 @@ class Wall(HttpToolsProtocol):
     def _refuse(self, error: Refused) -> None:
         """Answer *error* and end the connection."""
         self._refused = True
+        self._rest = memoryview(b"")
+        self._flow.resume_reading()
+        self._flow.is_behind(False)
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()  # an answer to an earlier request is under way: nothing may be mixed into it
@@ -345,5 +426,5 @@ def _parser(wall: Wall) -> httptools.HttpRequestParser:
 
 def wall(terms: Terms, places: Places) -> type[Wall]:
     """Return the protocol class of a port that keeps *terms*; *places* are its own."""
-    made: dict[str, Any] = {"terms": terms, "places": places}
+    made: dict[str, Any] = {"terms": terms, "places": places, "pieces": Pieces()}
     return type("LimitedWall", (Wall,), made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -418,3 +419,31 @@ def test_f3_retry_after_is_spread() -> None:
 
     delays = [d.status.details[0].value for d in (outcome(NotNow("x")) for _ in range(20))]
     assert any(a != b for a, b in pairwise(delays))
+
+
+def test_h15_chunks_may_be_small_but_not_mostly_frame(receiver: Receiver) -> None:
+    """A body in chunks of 16 bytes is taken, however long it is; one in chunks of a byte is refused in words."""
+    body = b'{"resourceLogs": []}'.ljust(200_000)
+    chunks = b"".join(b"10\r\n%b\r\n" % body[i : i + 16] for i in range(0, len(body), 16))
+    connection = receiver.connect()
+    connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    answer = connection.answer()
+    assert answer and answer.status == 200
+    connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000)
+    assert "send larger chunks" in told(connection.answer(), 431)
+
+
+@pytest.mark.parametrize("what", ["requests", "chunks"])
+def test_h19_no_more_is_read_than_is_looked_at(small: Receiver, what: str) -> None:
+    """Of what a client sends ahead and reads no answers to, a part of a megabyte is held and the rest not read."""
+    connection = small.connect()
+    connection.socket.settimeout(1)
+    piece = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 4_000
+    if what == "chunks":
+        connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        piece = (b"40\r\n" + b" " * 64 + b"\r\n") * 2_000
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < 64 * MIB:
+            sent += connection.socket.send(piece)
+    assert sent < 16 * MIB

@@ -1,29 +1,31 @@
-"""The metrics page under a crowd."""
+"""What all ask for, under a crowd."""
 
 from __future__ import annotations
 
 import asyncio
 
-from collector.receive.scrape import Scrape
+from collector.receive.shared import Shared
 
 
 def test_a_crowd_costs_no_more_than_a_few_and_everybody_reads_what_is_true_after_asking() -> None:
     """However many ask, and even if some give up, it is written a few times; nobody reads what was true before."""
     now = written = 0
 
-    def write() -> bytes:
+    async def make() -> int:
         nonlocal written
         written += 1
-        return b"%d" % now
+        told = now
+        await asyncio.sleep(0)
+        return told
 
     async def crowd() -> None:
         nonlocal now
-        scrape = Scrape(write)
+        shared = Shared(make, 0.05)
 
         async def ask(turns: int) -> None:
             for _ in range(turns):
                 asked = now
-                assert int(await scrape.text()) >= asked
+                assert await shared.get() >= asked
 
         asking = [asyncio.create_task(ask(3)) for _ in range(300)]
         for gone in asking[::7]:
