@@ -104,6 +104,11 @@ class Client:
         response = self._send("POST", "/api/v1/sql", again=True, json={"sql": text}, headers={"accept": ARROW})
         return Answer(_table(response), response.headers.get("x-runwell-truncated", ""))
 
+    def schema(self) -> list[dict[str, Any]]:
+        """Return the tables that SQL sees, with what their rows and columns mean."""
+        found: list[dict[str, Any]] = self._get("/api/v1/schema", {}).json()
+        return found
+
     def findings(self, **filters: object) -> dict[str, Any]:
         """Return `findings` since a time, a `transform` that renames keys, and what is `not_observable`."""
         found: dict[str, Any] = self._get("/api/v1/findings", dict(filters)).json()

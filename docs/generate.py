@@ -8,18 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from collector.jobs import books as store_books
-from collector.model import tables
 from collector.receive import books
 from collector.rules import pages
 from collector.rules.catalogue import RULES
 from collector.settings import Settings
-from collector.store import ddl
+from collector.store import meanings
 from collector.store.named import queries
 from docs import recorded
 
@@ -28,27 +26,24 @@ NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
 
 
 def schema() -> str:
-    """Return docs/schema.md: every public table and column."""
+    """Return docs/schema.md: every public table and column, and what they mean."""
     parts = [
         NOTE,
         "# Tables and columns\n",
-        "What `runwell sql` and `POST /api/v1/sql` see. Columns that OTLP names (`…_unix_nano`) hold what was sent; "
+        "What `runwell sql` and `POST /api/v1/sql` see; `runwell schema TABLE` and `GET /api/v1/schema` tell the same. "
+        "Columns that OTLP names (`…_unix_nano`) hold what was sent; "
         "ours end in `_ns` and are nanoseconds since 1970 UTC or a length in nanoseconds. `time`, `started_at` and "
         "`ended_at` are UTC timestamps without a zone. `…_source` says how a value is known: measured, phase, derived, "
         "inferred, unknown; an unknown value is NULL, never 0.\n",
     ]
-    for name, columns in tables.PUBLIC.items():
-        kind = "raw" if name in tables.RAW else "run model" if name in tables.RUN_MODEL else "analytics"
-        parts.append(f"## `{name}`\n")
-        parts.append(f"{kind[0].upper()}{kind[1:]} table.\n")
-        parts.append("| column | type |\n|---|---|")
-        parts.extend(f"| `{field.name}` | {_type(field.type)} |" for field in columns)
+    for table in meanings.tables():
+        key = "Key: " + ", ".join(f"`{name}`" for name in table["key"]) if table["key"] else "No key"
+        parts.append(f"## `{table['name']}`\n")
+        parts.append(f"{table['row']} {key}; {table['layer']} table.\n")
+        parts.append("| column | type | meaning |\n|---|---|---|")
+        parts.extend(f"| `{c['name']}` | {c['type']} | {_one_line(c['meaning'])} |" for c in table["columns"])
         parts.append("")
     return "\n".join(parts)
-
-
-def _type(kind: pa.DataType) -> str:
-    return ddl.sql_type(kind)
 
 
 def settings() -> str:

@@ -26,7 +26,7 @@ from collector.model.errors import BadInput, NotFound, Refused
 from collector.model.words import RunStatus
 from collector.receive.shared import Shared
 from collector.settings import Settings
-from collector.store import confined, run_page
+from collector.store import confined, meanings, run_page
 from collector.store.database import Database, Handle, seconds
 from collector.store.named import queries
 from collector.telemetry.log import cause
@@ -72,6 +72,7 @@ def application(
         Route("/api/v1/stats/{name}", api.statistic),
         Route("/api/v1/runs", api.runs),
         Route("/api/v1/runs/{run_id:path}", api.run),
+        Route("/api/v1/schema", api.schema),
         Route("/api/v1/sql", api.sql, methods=["POST"]),
         *conventions.routes(database, PROJECT),
         *more,
@@ -218,6 +219,10 @@ class _Api:
             return _json(parts)
 
         return await self._pages.run(ask)
+
+    async def schema(self, request: Request) -> Response:
+        """List the tables that SQL sees, with what their rows and columns mean."""
+        return _json(meanings.tables())
 
     async def sql(self, request: Request) -> Response:
         """Answer analysts' SQL."""

@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from collector import __version__
-from collector.cli import check, dashboard, demo, doctor, options, replay, reports, rules, serve, sql, stats
+from collector.cli import check, dashboard, demo, doctor, options, replay, reports, rules, schema, serve, sql, stats
 from collector.model.errors import Refused, UsageError
 
 app = App(
@@ -21,6 +21,7 @@ app.command(dashboard.dashboard)
 app.command(demo.demo)
 app.command(replay.replay)
 app.command(sql.sql)
+app.command(schema.schema)
 app.command(stats.stats)
 app.command(doctor.doctor)
 app.command(check.check)

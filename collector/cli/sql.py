@@ -29,7 +29,7 @@ def sql(
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     place: Place = DEFAULT,
 ) -> int:
-    """Ask one SELECT; docs/schema.md lists tables and columns. JSON is a list of objects."""
+    """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects."""
     from collector.client import Client, address
 
     settings = place.settings()

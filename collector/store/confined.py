@@ -147,6 +147,6 @@ def _walk(node: Any, ctes: frozenset[str]) -> None:
                 raise BadInput(f"function {item['function_name']!r} is not available here", field="sql")
             case "SHOW_REF":
                 raise BadInput(
-                    "DESCRIBE and SHOW are not available here; docs/schema.md lists the columns", field="sql"
+                    "DESCRIBE and SHOW are not available here; `runwell schema` tells the columns", field="sql"
                 )
         stack.extend(item.values())

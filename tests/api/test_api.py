@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -96,6 +97,17 @@ def test_the_catalogue_lists_every_query_with_its_parameters(api: TestClient) ->
     assert set(listed) == set(queries())
     assert all(q["description"] for q in listed.values())
     assert {"name": "from_ns", "type": "bigint", "required": True} in listed["run_list"]["parameters"]
+
+
+def test_the_schema_is_what_its_page_says(api: TestClient) -> None:
+    """Every table and column, with type and meaning, stands on docs/schema.md as the API tells it, and nothing else."""
+    parts = (Path(__file__).parents[2] / "docs/schema.md").read_text("utf-8").split("\n## `")[1:]
+    told = api.get("/api/v1/schema").json()
+    assert [part.split("`")[0] for part in parts] == [t["name"] for t in told]
+    for part, t in zip(parts, told, strict=True):
+        assert t["row"] in part
+        rows = [line for line in part.splitlines() if line.startswith("| `")]
+        assert rows == [f"| `{c['name']}` | {c['type']} | {c['meaning']} |" for c in t["columns"]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Every table, raw and derived, a file a layer: names, types and meanings of its columns, and what one row is.
+
+Names are public (docs/schema.md); DDL in store/ddl is made of them. The *wire* tables are what `decode` returns and the
+journal holds. `store` adds `seq` (journal group) and `row` (position in the group's table) as it applies them. Times:
+columns that OTLP itself names (`…_unix_nano`) are UBIGINT nanoseconds exactly as sent; ours end in `_ns` and are BIGINT
+nanoseconds since 1970 UTC; `time`, `started_at`, `ended_at` are TIMESTAMP (microseconds, UTC, no zone).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from collector.model.tables import raw, run_model, statistics
+from collector.model.tables.column import Column, Table
+
+__all__ = ["Column", "Table"]
+
+LAYERS: dict[str, dict[str, Table]] = {
+    "raw": raw.TABLES,
+    "run model": run_model.TABLES,
+    "analytics": statistics.TABLES,
+}
+"""Layer → its tables, as people read them."""
+
+RAW, RUN_MODEL, STATISTICS = ({name: t.schema for name, t in tables.items()} for tables in LAYERS.values())
+
+PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL, **STATISTICS}
+"""Every table a user may query."""
+
+CATALOGUES = ("resources", "scopes")
+"""Raw tables that hold each distinct row once per project; the rest are append-only records."""
+
+_PLACE = {c.name for c in raw.PLACE}
+WIRE: dict[str, pa.Schema] = {
+    name: schema if name in CATALOGUES else pa.schema([field for field in schema if field.name not in _PLACE])
+    for name, schema in RAW.items()
+}
+"""What `decode` makes: raw tables without the place in the journal."""
+
+LOGS, SPANS, METRIC_POINTS = (WIRE[name] for name in ("logs", "spans", "metric_points"))

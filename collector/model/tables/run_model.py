@@ -1,0 +1,265 @@
+"""The run model: runs, attempts, phases and waits as all their records together tell them; limits and findings.
+
+A column `…_source` says how the value it is named after is known (`model.words.Source`).
+"""
+
+from __future__ import annotations
+
+from collector.model.tables.column import (
+    PROJECT,
+    Column,
+    Table,
+    bigint,
+    boolean,
+    double,
+    integer,
+    timestamp,
+    varchar,
+    varchars,
+)
+
+# fmt: off
+_RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, 32 hex digits: joins the tables of a "
+    "run.")
+_RUN_ID = varchar("run_id", "Run id as its platform or logger gave it; runs of two environments may share one.")
+
+
+def _bounds(what: str) -> tuple[Column, Column]:
+    """Return start and end of *what* as timestamps."""
+    return (
+        timestamp("started_at", f"Start of the {what} (`started_ns`) as a timestamp, UTC in microseconds."),
+        timestamp("ended_at", f"End of the {what} (`ended_ns`) as a timestamp, UTC in microseconds."),
+    )
+
+
+RUNS = Table(
+    "One run of a task, told by all its records and worked out anew when one arrives; also one that only its parent "
+    "names.",
+    ("project", "run_key"),
+    (
+        PROJECT,
+        _RUN_KEY,
+        _RUN_ID,
+        varchar("dialect", "Whose keys its records are read by: `trigger_dev` or `generic` (plain OpenTelemetry)."),
+        varchar("task_id", "Task of the run; NULL when nothing names one."),
+        varchar("task_source", "How `task_id` is known: measured (its records state it), derived (its parent's span "
+            "names it, else it is the operation that encloses the others), unknown."),
+        varchar("task_file", "Source file of the task, as the first record that has one states; NULL when none."),
+        varchar("queue", "Queue of the run, as the first record that has one states; NULL when none."),
+        varchar("queue_source", "How `queue` is known: measured (a record states it) or unknown."),
+        varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
+            "span states; NULL when none."),
+        varchar("version", "Version of the task's code, as the first record that has one states; NULL when none."),
+        varchar("machine", "Machine size or host, as the first record that has one states; NULL when none."),
+        varchars("tags", "All tags that its spans state, sorted; empty when none, NULL without records of its own."),
+        boolean("is_test", "Whether any record says that the run is a test; NULL when none says anything about it."),
+        boolean("is_replay", "Whether any record says that the run replays another; NULL when none says anything about "
+            "it."),
+        varchar("idempotency_key", "Idempotency key that it was triggered with; NULL when no record states one."),
+        varchar("batch_id", "Batch that it was triggered in; NULL when no record states one."),
+        varchar("correlation_id", "First correlation id that its records state; NULL when none."),
+        varchar("request_id", "First request id that its records state; NULL when none."),
+        varchar("parent_run_id", "Run id of the run that triggered it; NULL when nothing names one."),
+        varchar("parent_source", "How `parent_run_id` is known: measured (its own records state it), derived (a span "
+            "of the parent names the run or its batch), unknown."),
+        varchar("root_run_id", "Run id of its topmost known ancestor; its own when no parent is known."),
+        varchar("status", "`queued`, `running`, `waiting`, `retrying`, `completed`, `failed`, `canceled`; `unknown` "
+            "(mostly silence without an end). Telemetry alone never tells `timed_out`, `crashed` and `expired`."),
+        varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
+            "operation), derived (its parent), inferred (silence, or time to retry ran out), unknown."),
+        integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
+            "left no trace."),
+        varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
+            "(counted), inferred (nothing says that its last failure was final), unknown."),
+        bigint("created_ns", "When the parent's trigger span began, ns since 1970 UTC; NULL when no such span is "
+            "known."),
+        bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
+            "claim, else `created_ns`; NULL when neither is known or it is impossible."),
+        varchar("queued_source", "How `queued_ns` is known: derived or unknown."),
+        bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
+            "left no record, NULL when no record is its own."),
+        varchar("started_source", "How `started_ns` is known: measured (an attempt's span), derived (its first "
+            "`_started`), inferred (its first record), unknown."),
+        bigint("ended_ns", "End of its last attempt, ns since 1970 UTC; NULL unless completed, failed or canceled. "
+            "Before `started_ns` where nobody knows how long it took."),
+        varchar("ended_source", "How `ended_ns` is known: measured (an attempt's span), derived (a log of its "
+            "outermost operation), inferred (cancel hook or last record), unknown."),
+        *_bounds("run"),
+        bigint("queue_wait_ns", "From `queued_ns` to `started_ns`, ns; 0 when two clocks make it negative by up to ten "
+            "minutes, NULL when unknown or beyond."),
+        varchar("queue_wait_source", "How `queue_wait_ns` is known: measured (its logs claim it), derived (from the "
+            "parent's span to its start), inferred (that start is inferred), unknown."),
+        bigint("active_ns", "Time in its attempts less the waits in them, ns; NULL unless known of every attempt."),
+        bigint("wait_ns", "Time that its attempts spent in waits, overlaps counted once, ns; NULL unless known of "
+            "every attempt."),
+        bigint("backoff_ns", "Time between its attempts, waiting in the queue again included, ns; 0 with one attempt, "
+            "NULL unless every pause is known."),
+        bigint("end_to_end_ns", "From `queued_ns` to `ended_ns`, ns (from `started_ns` where clocks have that first); "
+            "NULL when either is unknown."),
+        double("compute_ms", "Computing time of its attempts as far as their platform states it, ms; NULL when it "
+            "states none."),
+        double("cost_cents", "Cost of its attempts as far as their platform states it, cents; NULL when it states "
+            "none."),
+        varchar("error_type", "Type of its last attempt's error while it is failed, canceled or retrying; else NULL."),
+        varchar("error_message", "Message of its last attempt's error while it is failed, canceled or retrying; else "
+            "NULL."),
+        bigint("first_seen_ns", "Earliest time that its records state, or its parent's trigger span, ns since 1970 "
+            "UTC."),
+        bigint("last_seen_ns", "Latest time that its records state, or its parent's trigger span, ns since 1970 UTC."),
+        bigint("first_seq", "Least journal number (`logs.seq`, `spans.seq`) of its records; NULL when no record is its "
+            "own."),
+        bigint("last_seq", "Greatest journal number of its records; NULL when no record is its own."),
+        bigint("log_count", "Its log records, those that only stand in its spans included, each counted once."),
+        bigint("span_count", "Its spans, each counted once."),
+        varchar("coverage", "Which telemetry it has: `spans+logs`, `spans`, `logs`, or `link` (known only from its "
+            "parent)."),
+        bigint("due_ns", "When the clock alone may change its status, ns since 1970 UTC; NULL when only new records "
+            "can."),
+        bigint("at_ns", "When it counts in lists and totals, ns since 1970 UTC: `started_ns`, else `queued_ns`, else "
+            "`first_seen_ns`."),
+        varchar("set_aside", "Why the run could not be worked out; its status is unknown then and its times are of "
+            "arrival. NULL for every other run."),
+    ),
+)
+
+ATTEMPTS = Table(
+    "One attempt of a run that any record names.",
+    ("project", "run_key", "number"),
+    (
+        PROJECT,
+        _RUN_KEY,
+        _RUN_ID,
+        varchar("task_id", "Task of its run; NULL when nothing names one."),
+        varchar("queue", "Queue that its records state, else of its run; NULL when none."),
+        integer("number", "Number of the attempt, 1 for the first: stated, else counted."),
+        varchar("status", "`completed`, `failed`, `canceled`, `running`; `unknown` after silence without an end."),
+        varchar("status_source", "How `status` is known: measured (its span or the cancel hook), phase (a log of its "
+            "outermost operation), derived (a later attempt: it failed), inferred (not silent yet: it runs), unknown."),
+        bigint("dequeued_ns", "When its platform took it from the queue, ns since 1970 UTC; it holds a slot from then "
+            "on. NULL when telemetry does not tell."),
+        bigint("started_ns", "When it began, ns since 1970 UTC; NULL where its clock is plainly wrong."),
+        varchar("started_source", "How `started_ns` is known: measured (its span), derived (its first `_started`), "
+            "inferred (its first record), unknown."),
+        bigint("ended_ns", "When it ended, ns since 1970 UTC; NULL while it has no end. Before `started_ns` where "
+            "nobody knows how long it lasted."),
+        varchar("ended_source", "How `ended_ns` is known: measured (its span), derived (a log of its outermost "
+            "operation), inferred (cancel hook or last record), unknown."),
+        *_bounds("attempt"),
+        bigint("queue_wait_ns", "How long it waited in its queue, as its logs claim, ns; NULL when they do not."),
+        bigint("wall_ns", "From its start to its end, waits included, ns; NULL when either is unknown or the end comes "
+            "first."),
+        bigint("active_ns", "`wall_ns` less `wait_ns`, ns; NULL when either is unknown."),
+        bigint("wait_ns", "Time that it spent in waits which ended, overlaps counted once, ns; NULL when it has no "
+            "span to tell."),
+        double("compute_ms", "Computing time that its span states, ms; NULL when none."),
+        double("cost_cents", "Cost that its span states, cents; NULL when none."),
+        varchar("start_kind", "How its process was started, `cold` or `warm`, as its span states; NULL when it does "
+            "not."),
+        varchar("error_type", "Type of its error, from its span, else its last `_failed` log; NULL unless failed or "
+            "canceled."),
+        varchar("error_message", "Message of its error, from its span, else its last `_failed` log; NULL unless failed "
+            "or canceled."),
+        varchar("error_stack", "Stack trace of the last `exception` event of its span; NULL when none."),
+        integer("http_status", "HTTP status of its error, from its span, else its last `_failed` log; NULL unless "
+            "failed or canceled with one."),
+        varchar("trace_id", "`spans.trace_id` of its own span; NULL when none arrived."),
+        varchar("span_id", "`spans.span_id` of its own span; NULL when none arrived."),
+    ),
+)
+
+PHASES = Table(
+    "One interval that the logs of an operation mark: from `_started` to its end, a step in between, or an end that "
+    "nothing opened.",
+    (),
+    (
+        PROJECT,
+        _RUN_KEY,
+        _RUN_ID,
+        integer("attempt", "Number of the attempt it belongs to; NULL when that is unknown."),
+        varchar("operation", "Operation as its logs name it in `{operation}_{phase}`."),
+        varchar("phase", "What opened it: `started` (lasts to the operation's end), `validating` or `calling` (last to "
+            "the operation's next log); `completed` or `failed` for an end that nothing opened."),
+        varchar("called_service", "Service of `{operation}_calling_{service}`; NULL for other phases."),
+        bigint("started_ns", "When it was opened, ns since 1970 UTC; NULL for an end that nothing opened."),
+        bigint("ended_ns", "When it was closed, ns since 1970 UTC; NULL when nothing closed it."),
+        bigint("duration_ns", "From its start to its end, ns; NULL when either is unknown."),
+        varchar("outcome", "`completed` or `failed`, as the log that closed it says; `unknown` when nothing did."),
+        double("reported_ms", "Duration that the log of the end (of a step: its own) claims, ms; NULL when it claims "
+            "none."),
+    ),
+)
+
+WAITS = Table(
+    "One span in which an attempt does nothing but wait (Trigger.dev alone tells).",
+    (),
+    (
+        PROJECT,
+        _RUN_KEY,
+        _RUN_ID,
+        integer("attempt", "Number of the attempt that waits; NULL when its span does not say."),
+        varchar("kind", "What it waits for: `for` or `until` (a time), `token`, `child`, `batch`."),
+        bigint("started_ns", "When the wait began, ns since 1970 UTC."),
+        bigint("ended_ns", "When the wait ended, ns since 1970 UTC; NULL while it goes on. Before `started_ns` where "
+            "nobody knows how long it lasted."),
+        boolean("holds_slot", "Whether the attempt keeps its queue's slot meanwhile: a wait for a time does when "
+            "shorter than 60 s; NULL for other waits and while it goes on, since nobody knows."),
+    ),
+)
+
+QUEUE_LIMITS = Table(
+    "One step of a queue's concurrency limit, from one source; it holds until the next step.",
+    ("project", "queue", "environment", "concurrency_key", "source", "from_ns"),
+    (
+        PROJECT,
+        varchar("queue", "Queue that is limited."),
+        varchar("environment", "Environment that the limit is for; NULL: every one."),
+        varchar("concurrency_key", "Always NULL, the queue as a whole: telemetry does not name the concurrency key of "
+            "a run."),
+        bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "
+            "was looked for."),
+        bigint("limit", "Slots that may be held at once; 0: the queue is paused."),
+        varchar("source", "`settings` (`queues.limits`) or `inferred` (from how the queue's load behaved in the last "
+            "day)."),
+        varchar("confidence", "How sure an inferred limit is: `high`, `medium`, or `low` (a lower bound, used "
+            "nowhere); NULL for one from the settings."),
+    ),
+)
+
+FINDINGS = Table(
+    "One violation of a rule, summed up over the last seven days; of a rule and task the 50 most frequent operations "
+    "and keys are told apart, the rest is one.",
+    ("project", "code", "severity", "task_id", "operation", "key"),
+    (
+        PROJECT,
+        varchar("code", "Rule that is violated, such as `MSG001`; `runwell rules explain` tells more."),
+        varchar("slug", "Name of the rule, such as `message-not-snake-case`."),
+        varchar("severity", "`error`, `warning` or `info`."),
+        varchar("task_id", "Task whose records show it; NULL when none is known."),
+        varchar("operation", "Operation whose records show it; NULL when it is about none or one of the rest."),
+        varchar("key", "What the rule names beside the operation, mostly an attribute key; NULL when it names nothing "
+            "or it is one of the rest."),
+        bigint("count", "How often it was seen: mostly records."),
+        bigint("runs", "Runs that show it."),
+        double("share", "`runs` against all runs of the task in these days, 0 to 1; NULL when there were none."),
+        bigint("first_seen_ns", "Time of the first record that shows it, ns since 1970 UTC."),
+        bigint("last_seen_ns", "Time of the last record that shows it, ns since 1970 UTC."),
+        varchar("state", "`new` (first seen within a day), `resolved` (not seen for a day although its task ran) or "
+            "`ongoing`."),
+        varchar("since_version", "Version of the code in the first record that shows it; NULL when it states none."),
+        varchar("task_file", "Source file of the task; NULL when unknown."),
+        varchar("message", "What is wrong, in a sentence."),
+        varchar("remedy", "What helps, in a sentence."),
+        varchar("samples", "Up to three records that show it, the earliest first, as a JSON list; personal data is "
+            "taken out."),
+    ),
+)
+# fmt: on
+
+TABLES = {
+    "runs": RUNS,
+    "attempts": ATTEMPTS,
+    "phases": PHASES,
+    "waits": WAITS,
+    "queue_limits": QUEUE_LIMITS,
+    "findings": FINDINGS,
+}
