@@ -17,7 +17,7 @@ TABLES = meanings.tables()
 def test_every_column_is_told_whatever_the_width(
     table: dict[str, Any], columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table shows its row and each column with type and meaning, in lines that fit but for a word; the list has it."""
+    """A table shows its row and each column with type and meaning, in lines that fit; the list has its row."""
     monkeypatch.setenv("COLUMNS", columns)
     assert root.run(["schema", table["name"]]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -82,32 +82,36 @@ SCOPES = Table(
     ),
 )
 
-_OF_ITS_RUN = (
-    varchar("dialect", "Whose keys the record is read by: `trigger_dev` or `generic` (plain OpenTelemetry)."),
-    varchar("run_key", "Run that the record states, as `runs.run_key`; NULL when it states no run id (a log may still "
-        "count for the run of its span)."),
-    varchar("run_id", "Run id that the record states: `$metadata.ctx.run.id` of Trigger.dev, else `run_id` in one of "
-        "its spellings; NULL when none."),
-    varchar("task_id", "Task that the record states; NULL when none, `__other__` beyond the cap `names.tasks`."),
-    varchar("task_file", "Source file of the task, or of the code that logs, as the record states; NULL when none."),
-    integer("attempt", "Attempt number that the record states, 0 to 10,000; NULL when none or no such number."),
-    varchar("queue", "Queue that the record states; NULL when none."),
-    varchar("environment", "Environment that the record states, else its resource, such as `PRODUCTION`; NULL when "
-        "neither does."),
-    varchar("version", "Version of the task's code that the record states, else its resource; NULL when neither does."),
-    varchar("machine", "Machine size (Trigger.dev's `ctx.machine.name`) or host (`host.name`) that the record states, "
-        "else its resource; NULL when neither does."),
-    varchar("batch_id", "Batch that the run was triggered in, as the record states; NULL when none."),
-    varchar("idempotency_key", "Idempotency key that the run was triggered with, as the record states; NULL when "
-        "none."),
-    boolean("is_test", "Whether the record says that its run is a test; NULL when it does not say."),
-    boolean("is_replay", "Whether the record says that its run replays another; NULL when it does not say."),
-    varchar("parent_run_id", "Run id of the run's parent, as the record states; NULL when none, and always in "
-        "Trigger.dev's records."),
-    varchar("correlation_id", "Id that ties together what belongs to one matter, as the logger states; NULL when "
-        "none."),
-    varchar("request_id", "Id of the request that is worked on, as the logger states; NULL when none."),
-)
+
+def _of_its_run(but: str = "") -> tuple[Column, ...]:
+    """Return what a record states of its run; *but*: what else may tell the run of one that states none."""
+    return (
+        varchar("dialect", "Whose keys the record is read by: `trigger_dev` or `generic` (plain OpenTelemetry)."),
+        varchar("run_key", f"Run that the record states, as `runs.run_key`; NULL when it states no run id{but}."),
+        varchar("run_id", "Run id that the record states: `$metadata.ctx.run.id` of Trigger.dev, else `run_id` in one "
+            "of its spellings; NULL when none."),
+        varchar("task_id", "Task that the record states; NULL when none, `__other__` beyond the cap `names.tasks`."),
+        varchar("task_file", "Source file of the task, or of the code that logs, as the record states; NULL when "
+            "none."),
+        integer("attempt", "Attempt number that the record states, 0 to 10,000; NULL when none or no such number."),
+        varchar("queue", "Queue that the record states; NULL when none."),
+        varchar("environment", "Environment that the record states, else its resource, such as `PRODUCTION`; NULL when "
+            "neither does."),
+        varchar("version", "Version of the task's code that the record states, else its resource; NULL when neither "
+            "does."),
+        varchar("machine", "Machine size (Trigger.dev's `ctx.machine.name`) or host (`host.name`) that the record "
+            "states, else its resource; NULL when neither does."),
+        varchar("batch_id", "Batch that the run was triggered in, as the record states; NULL when none."),
+        varchar("idempotency_key", "Idempotency key that the run was triggered with, as the record states; NULL when "
+            "none."),
+        boolean("is_test", "Whether the record says that its run is a test; NULL when it does not say."),
+        boolean("is_replay", "Whether the record says that its run replays another; NULL when it does not say."),
+        varchar("parent_run_id", "Run id of the run's parent, as the record states; NULL when none, and always in "
+            "Trigger.dev's records."),
+        varchar("correlation_id", "Id that ties together what belongs to one matter, as the logger states; NULL when "
+            "none."),
+        varchar("request_id", "Id of the request that is worked on, as the logger states; NULL when none."),
+    )
 
 
 def _event(where: str) -> tuple[Column, Column, Column]:
@@ -117,14 +121,16 @@ def _event(where: str) -> tuple[Column, Column, Column]:
             "`__other__` beyond the cap `names.operations`."),
         varchar("phase", f"Phase in {where}: `started`, `validating`, `calling`, `completed` or `failed`; NULL when it "
             "has another form."),
-        varchar("called_service", f"Service of `{{operation}}_calling_{{service}}` in {where}; NULL in any other."),
+        varchar("called_service", f"Service of `{{operation}}_calling_{{service}}` in {where}; NULL when it has "
+            "another form."),
     )
 
 
 _STATUS = integer("http_status", "HTTP status that the record states, 0 to 999; NULL when none or no such number.")
 
 LOGS = Table(
-    "One log record as it arrived; one that came again in another request is another row, and one in the run model.",
+    "One log record as it arrived; a record that came again in another request is a row of its own, and counts once in "
+    "the run model.",
     ("seq", "row"),
     (
         PROJECT,
@@ -147,7 +153,7 @@ LOGS = Table(
         _dropped("attributes", "LogRecord.droppedAttributesCount"),
         *_SENDER,
         varchar("attributes", "OTLP `LogRecord.attributes` as a JSON object, at most `limits.attributes` of them."),
-        *_OF_ITS_RUN,
+        *_of_its_run(" (the run of its span may still count it)"),
         *_event("the body, else in the event name"),
         varchar("source", "Who wrote it: `logger` (the task's logger), `console` (`console.log` and its like), "
             "`platform` (Trigger.dev's own lines); NULL when a Trigger.dev log has no severity text."),
@@ -162,8 +168,8 @@ LOGS = Table(
 )
 
 SPANS = Table(
-    "One span as it arrived; a partial one stands for a span that is still open, and one that came again is another "
-    "row.",
+    "One span as it arrived; a partial one stands for a span that is still open, and one that came again in another "
+    "request is a row of its own.",
     ("seq", "row"),
     (
         PROJECT,
@@ -194,7 +200,7 @@ SPANS = Table(
         _dropped("links", "Span.droppedLinksCount"),
         *_SENDER,
         varchar("attributes", "OTLP `Span.attributes` as a JSON object, at most `limits.attributes` of them."),
-        *_OF_ITS_RUN,
+        *_of_its_run(),
         *_event("the span's name"),
         varchar("source", "Always NULL: only logs have different writers."),
         varchar("error_type", "Type of the last `exception` event, else of the error that the attributes state; NULL "

@@ -66,7 +66,8 @@ RUNS = Table(
         varchar("status", "`queued`, `running`, `waiting`, `retrying`, `completed`, `failed`, `canceled`; `unknown` "
             "(mostly silence without an end). Telemetry alone never tells `timed_out`, `crashed` and `expired`."),
         varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
-            "operation), derived (its parent), inferred (silence, or time to retry ran out), unknown."),
+            "operation), derived (its parent), inferred (recent signs of life, or how long a retry may still follow), "
+            "unknown."),
         integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
             "left no trace."),
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
@@ -123,7 +124,7 @@ RUNS = Table(
 )
 
 ATTEMPTS = Table(
-    "One attempt of a run that any record names.",
+    "One attempt of a run, as far as any record states it or lets it be counted.",
     ("project", "run_key", "number"),
     (
         PROJECT,
@@ -149,8 +150,8 @@ ATTEMPTS = Table(
         bigint("wall_ns", "From its start to its end, waits included, ns; NULL when either is unknown or the end comes "
             "first."),
         bigint("active_ns", "`wall_ns` less `wait_ns`, ns; NULL when either is unknown."),
-        bigint("wait_ns", "Time that it spent in waits which ended, overlaps counted once, ns; NULL when it has no "
-            "span to tell."),
+        bigint("wait_ns", "Time that it spent in waits which ended, overlaps counted once, ns; NULL where no span "
+            "tells or one says nothing of its length."),
         double("compute_ms", "Computing time that its span states, ms; NULL when none."),
         double("cost_cents", "Cost that its span states, cents; NULL when none."),
         varchar("start_kind", "How its process was started, `cold` or `warm`, as its span states; NULL when it does "
@@ -212,7 +213,8 @@ QUEUE_LIMITS = Table(
     (
         PROJECT,
         varchar("queue", "Queue that is limited."),
-        varchar("environment", "Environment that the limit is for; NULL: every one."),
+        varchar("environment", "Environment that the limit is for; NULL: every one, of an inferred limit: runs that "
+            "state none."),
         varchar("concurrency_key", "Always NULL, the queue as a whole: telemetry does not name the concurrency key of "
             "a run."),
         bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "

@@ -40,7 +40,7 @@ def _weak(things: str, what: str) -> tuple[Column, Column]:
     )
 
 
-_STEP_BUCKET = "Bucket of the histogram: durations d with 2^((ix-1)/16) < d <= 2^(ix/16) ms; -159 holds all up to 1 us"
+_BUCKET = "Bucket: durations d in ms with `2^((ix-1)/16) < d <= 2^(ix/16)`; the lowest, -159, holds all up to 1 us"
 
 RUN_COHORTS = Table(
     "Runs whose first attempt started in one hour, of one cohort, number of attempts and outcome.",
@@ -58,7 +58,7 @@ RUN_COHORTS = Table(
             "it failed, ns."),
         bigint("backoff_runs", "Runs with more than one attempt of which every pause between attempts is known."),
         hugeint("backoff_ns", "Sum over `backoff_runs`: time between attempts, less waiting in the queue again where "
-            "that is told, ns. Unlike `runs.backoff_ns`."),
+            "that is told, ns (`runs.backoff_ns` leaves nothing out)."),
         bigint("latency_runs", "Runs that completed after a retry, of which is known how long that took."),
         hugeint("latency_ns", "Sum over `latency_runs`: from the end of the first attempt to the end of the last, ns."),
         bigint("cost_runs", "Runs whose cost is known."),
@@ -111,11 +111,11 @@ DURATION_HOURS = Table(
             "`unexplained`; of an attempt: `attempt`, `boot`, `gap`, `backoff`, `requeue_wait`. `runwell stats "
             "durations --explain` tells each."),
         varchar("outcome", "`status` of the run or attempt."),
-        integer("ix", f"{_STEP_BUCKET}. To merge histograms, add `n` by `ix`."),
+        integer("ix", f"{_BUCKET}. To merge histograms, add `n` by `ix`."),
         bigint("n", "How many durations are in the bucket."),
         hugeint("total_ns", "Exact sum of these durations, ns."),
-        bigint("derived_n", "Those of `n` of which the weaker end is derived, or told by a phase."),
-        bigint("inferred_n", "Those of `n` of which the weaker end is inferred."),
+        bigint("derived_n", "Those of `n` whose weakest source is derived, or told by a phase."),
+        bigint("inferred_n", "Those of `n` whose weakest source is inferred or unknown."),
     ),
 )
 
@@ -128,7 +128,7 @@ PHASE_HOURS = Table(
         varchar("phase", "`phases.phase`: `started` for whole operations, `calling` for calls."),
         varchar("called_service", "Service that was called; NULL for other phases."),
         varchar("outcome", "`completed`, `failed`, or `unknown` when nothing closed them."),
-        integer("ix", f"{_STEP_BUCKET}; NULL when the duration is unknown."),
+        integer("ix", f"{_BUCKET}; NULL when the duration is unknown."),
         bigint("n", "How many phases the row counts."),
         bigint("ideal_n", "Those of `n` in the attempt of their run that has most of this step: what the run would "
             "have needed without retries."),
