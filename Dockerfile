@@ -1,13 +1,14 @@
 # Two stages: the first builds the environment, the second holds only that and runs without root.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY requirements.txt ./
-RUN python -m venv /opt/runwell \
- && /opt/runwell/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY .ci/requirements.txt ./
+RUN sed '/^# For developers as well/,$d' requirements.txt > runwell.txt \
+ && python -m venv /opt/runwell \
+ && /opt/runwell/bin/pip install --no-cache-dir --require-hashes -r runwell.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector ./collector
 COPY dashboard ./dashboard
-RUN /opt/runwell/bin/pip install --no-cache-dir --no-deps . \
+RUN /opt/runwell/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
  && /opt/runwell/bin/python -m compileall -q /opt/runwell/lib
 
 FROM python:3.11-slim-bookworm

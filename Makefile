@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LOCK := .ci/requirements.txt
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
+	--python-version 3.11 --custom-compile-command "make lock" --extra build pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser
@@ -28,12 +31,15 @@ screens: $(READY) .venv/.browser  ## make the pictures of docs/screens again, fr
 sample: $(READY)  ## make the synthetic sample data again; the same seed gives the same bytes
 	$(BIN)/python -m sample_data.make
 
+# One file: what runwell and its build need, a line, what its developers need as well. What is pinned stays while it fits.
 lock: $(READY)  ## pin dependencies, with hashes
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
+	cp $(LOCK) .venv/developers.txt
+	$(COMPILE) -o $(LOCK)
+	$(COMPILE) --extra dev --constraint $(LOCK) -o .venv/developers.txt \
+		$$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(LOCK))
+	echo "# For developers as well" >> $(LOCK)
+	sed '/^# The following packages were excluded/,$$d' .venv/developers.txt >> $(LOCK)
 
 fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-guided fuzzing of bodies
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
@@ -50,10 +56,10 @@ clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 # Debian's Python comes without venv; its own package brings it.
-$(READY): requirements-dev.txt pyproject.toml
+$(READY): $(LOCK) pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "runwell needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv || (.ci/system python3-venv && $(PYTHON) -m venv .venv)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
