@@ -1,1 +1,1 @@
-"""What is told to people: findings in words, with what they are based on. Reads the store, decides nothing anew."""
+"""What is told to people: what differs and what breaks conventions, in words, with what that is based on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import polars as pl
 import pytest
@@ -12,7 +13,9 @@ from rich.cells import cell_len
 
 from collector.analyse.measures import MEASURES
 from collector.analyse.numbers import NUMBERS
+from collector.api.stats import STATISTICS
 from collector.cli import stats_table
+from collector.cli.stats import Name
 from collector.cli.stats_columns import LISTS, SECTIONS
 
 HOUR = 3_600_000_000_000
@@ -90,6 +93,11 @@ def test_every_value_can_be_written(value: float, unit: str) -> None:
     """A number of any size has digits and no minus before a zero."""
     assert re.search(r"[0-9]", stats_table.written(value, unit))
     assert not re.match(r"-0(\.0+)?(\D|$)", stats_table.written(-1e-9, unit if unit == "slots" else "runs_per_hour"))
+
+
+def test_the_command_line_knows_every_statistic() -> None:
+    """What the API answers by name can be asked, and has a table of numbers or a list."""
+    assert set(get_args(Name)) == set(STATISTICS) == {*SECTIONS, *LISTS}
 
 
 def test_what_is_shown_is_explained() -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from dashboard.parts.text import visible
 from tests.dashboard import hostile
+from tests.dashboard import test_pages as pages
 from tests.dashboard.conftest import HOSTILE_REPORT, ROOT
 from tests.report.a_report import night
 from tests.stack import Stack
@@ -145,6 +146,11 @@ def watching(context: BrowserContext, server: str) -> Iterator[Watched]:
     page.on("dialog", asked)
     yield found
     page.close()
+
+
+def test_every_page_is_opened() -> None:
+    """The addresses opened here are those of all pages there are."""
+    assert set(PAGES) == set(pages.PAGES)
 
 
 @pytest.mark.parametrize(("context", "name"), LOOKS, indirect=["context"])

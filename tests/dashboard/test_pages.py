@@ -14,11 +14,11 @@ from streamlit.testing.v1 import AppTest
 from collector.cli.root import run
 from tests import stack
 from tests.dashboard import hostile
-from tests.dashboard.conftest import Open
+from tests.dashboard.conftest import APP, Open
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
-PAGES = ("overview", "runs", "run", "tasks", "queues", "conventions", "reports")
+PAGES = tuple(sorted(file.stem for file in (APP.parent / "app_pages").glob("*.py")))
 LIVE = (
     "is_test IS NOT TRUE AND is_replay IS NOT TRUE AND coalesce(lower(environment), '') NOT IN "
     "('development', 'dev', 'local')"
