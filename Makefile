@@ -20,13 +20,13 @@ lint: $(READY)  ## format, lint, types, layers, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m tools.generate --check
 
-docs: $(READY)  ## write the generated pages of docs/ again
-	$(BIN)/python -m docs.generate
+docs: $(READY)  ## write the generated pages again
+	$(BIN)/python -m tools.generate
 
 screens: $(READY) .venv/.browser  ## make the pictures of docs/screens again, from the demo
-	$(BIN)/python -m docs.screens
+	$(BIN)/python -m tools.screens
 
 sample: $(READY)  ## make the synthetic sample data again; the same seed gives the same bytes
 	$(BIN)/python -m sample_data.make

@@ -88,8 +88,8 @@ def index() -> str:
     parts = [
         "# Rules\n",
         "What `runwell check` applies. `runwell rules explain CODE` shows a rule in the terminal. "
-        "[A report](example-report.md), [every finding on the recorded sets](recorded-sets.md) with what shows it, and "
-        "[how well personal data is found](privacy.md).\n",
+        "[A report](example-report.md), [every finding on the recorded sets](../../tests/rules/recorded-sets.md) with "
+        "what shows it, and [how well personal data is found](privacy.md).\n",
         "| code | name | severity | finds |\n|---|---|---|---|",
     ]
     for r in catalogue.RULES.values():

@@ -13,8 +13,8 @@ from collector.rules import catalogue, outline, render
 from collector.rules.cases import log
 from collector.rules.profiles import choose
 from collector.settings import Settings
-from docs import recorded
-from docs.generate import NOTE
+from tools import recorded
+from tools.generate import NOTE
 
 HERE = Path(__file__).parent.parent.parent
 SETS = recorded.SETS
@@ -26,8 +26,8 @@ def found(path: Path) -> pl.DataFrame:
 
 
 def test_the_page_lists_every_finding_with_what_shows_it() -> None:
-    """docs/rules/recorded-sets.md has every finding on a recorded set with the record that proves it, and no other."""
-    page = (HERE / "docs" / "rules" / "recorded-sets.md").read_text("utf-8")
+    """recorded-sets.md has every finding on a recorded set with the record that proves it, and no other."""
+    page = Path(__file__).with_name("recorded-sets.md").read_text("utf-8")
     assert page == f"{NOTE}\n{recorded.page()}", "write it again: `make docs`"
     for path in SETS:
         for f in found(path).iter_rows(named=True):

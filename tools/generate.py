@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that derive from the code, or check that they are up to date (`--check`)."""
+"""Write the pages that derive from the code, or check that they are up to date (`--check`)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from collector.rules.catalogue import RULES
 from collector.settings import Settings
 from collector.store import meanings
 from collector.store.named import queries
-from docs import recorded
+from tools import recorded
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
 
 
@@ -133,14 +133,14 @@ def _labels(family: Metric) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "schema.md": schema,
-    "settings.md": settings,
-    "queries.md": query_table,
-    "metrics.md": metrics,
-    "rules/README.md": lambda: NOTE + "\n" + pages.index(),
-    "rules/recorded-sets.md": lambda: NOTE + "\n" + recorded.page(),
-    "rules/example-report.md": lambda: NOTE + "\n" + recorded.example(),
-    **{f"rules/{family}.md": _rules(family) for family in dict.fromkeys(r.family for r in RULES.values())},
+    "docs/schema.md": schema,
+    "docs/settings.md": settings,
+    "docs/queries.md": query_table,
+    "docs/metrics.md": metrics,
+    "docs/rules/README.md": lambda: NOTE + "\n" + pages.index(),
+    "tests/rules/recorded-sets.md": lambda: NOTE + "\n" + recorded.page(),
+    "docs/rules/example-report.md": lambda: NOTE + "\n" + recorded.example(),
+    **{f"docs/rules/{family}.md": _rules(family) for family in dict.fromkeys(r.family for r in RULES.values())},
 }
 
 
@@ -148,14 +148,14 @@ def main(check: bool) -> int:
     """Write or check every page; return the exit code."""
     stale = []
     for name, page in PAGES.items():
-        path, text = HERE / name, page()
+        path, text = ROOT / name, page()
         if check and (not path.exists() or path.read_text("utf-8") != text):
             stale.append(name)
         elif not check:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
     if stale:
-        print(f"docs/ is out of date: {', '.join(stale)}; run `make docs`.", file=sys.stderr)
+        print(f"out of date: {', '.join(stale)}; run `make docs`.", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -19,7 +19,7 @@ from collector.rules import catalogue, render
 from collector.rules.profiles import choose
 from collector.settings import Settings
 
-SETS = sorted((Path(__file__).parent.parent / "sample_data" / "trigger-dev-4.8.3").glob("*.jsonl.gz"))
+SETS = sorted((Path(__file__).parents[1] / "sample_data" / "trigger-dev-4.8.3").glob("*.jsonl.gz"))
 EXAMPLE = "http-json-batch"
 _SHOWN, _MOST = 6, 48
 Reason = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
@@ -82,16 +82,19 @@ def reason(f: Mapping[str, Any]) -> str:
     attempt = f", attempt {sample['attempt']}" if sample.get("attempt") else ""
     said = sample.get("body") or sample.get("name")
     where = f"`{said}` of run …{sample['run_id'][-6:]}{attempt}"
-    return f"{where} {WHY[f['code'], f['severity']](f, sample)}"
+    why = WHY.get((f["code"], f["severity"]))
+    if why is None:
+        raise SystemExit(f"tools/recorded.WHY: say what shows {f['code']} ({f['severity']}); look at {where}")
+    return f"{where} {why(f, sample)}"
 
 
 def page() -> str:
-    """Return docs/rules/recorded-sets.md."""
+    """Return tests/rules/recorded-sets.md."""
     parts = [
         "# Findings on the recorded sets\n",
         "What `runwell check --input sample_data/trigger-dev-4.8.3/SET.jsonl.gz` finds, and for each finding what the "
         "first record that shows it says. The tasks were written to break some rules and keep others. "
-        "[One of the reports](example-report.md) is shown in full.\n",
+        "[One of the reports](../../docs/rules/example-report.md) is shown in full.\n",
     ]
     for path in SETS:
         findings, looked_at = found(path)

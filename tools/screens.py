@@ -1,4 +1,4 @@
-"""Make the pictures of docs/screens from the demo: python -m docs.screens [--url URL of a dashboard].
+"""Make the pictures of docs/screens from the demo: python -m tools.screens [--url URL of a dashboard].
 
 Without --url the demo is started, filled and ended. Needs Chromium, as the browser tests do.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-FOLDER = Path(__file__).parent / "screens"
+FOLDER = Path(__file__).parents[1] / "docs" / "screens"
 PICTURES = {
     "overview": ("/", "light"),
     "run": ("/runs?status=failed&task=charge-order&range=7d", "light"),
