@@ -63,8 +63,8 @@ class Findings:
     def __init__(self, settings: Settings, memory: Memory) -> None:
         chosen = choose(catalogue.RULES, settings.rules)
         self._limits = stated_limits(settings.queues.limits)
-        self._alone = [c for c in chosen if c.rule.grain in ("record", "run")]
-        self._together = [c for c in chosen if c.rule.together]
+        self._each = [c for c in chosen if c.rule.grain in ("record", "run")]
+        self._across = [c for c in chosen if c.rule.across]
         self._records = [c for c in chosen if c.rule.grain == "record"]
         self._memory = memory
         self._due = 0.0
@@ -87,7 +87,7 @@ class Findings:
         """Return what the runs *keys* and their parents add to findings; only reads."""
         judged, seen = stored.family(h, self._memory, keys)
         frames, unread = self._whole(h, self._memory, seen, as_of_ns)
-        found = spared(engine.alone, frames, self._alone)
+        found = spared(engine.judge_each, frames, self._each)
         rows = pl.concat(found.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
         since = frames.runs.join(judged, on=RUN, how="semi")["first_seen_ns"].min()
         left = [*unread, *found.asides(NAME, frames.runs, as_of_ns)]
@@ -117,15 +117,15 @@ class Findings:
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = seen.of_no_run(frames, stored.loose_logs(h, since, _MOST_LOOSE))
-        found = spared(engine.together, frames, self._together)
-        alone = spared(engine.alone, loose, self._records, by=["seq", "row"])
+        found = spared(engine.judge_across, frames, self._across)
+        of_none = spared(engine.judge_each, loose, self._records, by=["seq", "row"])
         self._left = [
             *unread,
             *found.asides(WINDOW, frames.runs, as_of_ns),
-            *alone.asides(WINDOW, loose.runs, as_of_ns),
+            *of_none.asides(WINDOW, loose.runs, as_of_ns),
         ]
         self._spent_s = time.monotonic() - began
-        return pl.concat([*found.rows, *alone.rows] or [_NOTHING])
+        return pl.concat([*found.rows, *of_none.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
         stored.replace_window(h, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules import catalogue
-from collector.rules.findings import told
+from collector.rules.findings import describe
 from collector.store import findings as stored
 from collector.store.database import Handle
 
@@ -18,7 +18,7 @@ DAY_NS = 86_400 * 10**9
 
 def all_of(h: Handle, project: str) -> pl.DataFrame:
     """Return all findings (`rules.findings.SCHEMA`) of *project*, each as new."""
-    return told(stored.grouped(h, project, 0), stored.totals(h, project, 0), catalogue.RULES)
+    return describe(stored.grouped(h, project, 0), stored.totals(h, project, 0), catalogue.RULES)
 
 
 def findings(
@@ -36,14 +36,14 @@ def findings(
     *code*, *run_key* and *environment* narrow them down to one rule, one run or the runs of one environment.
     """
     grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, environment=environment)
-    known = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
+    registered = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
     active = stored.active_tasks(h, project, recently)
-    stated = known.join(active, on="task_id", how="left", nulls_equal=True).with_columns(
+    stated = registered.join(active, on="task_id", how="left", nulls_equal=True).with_columns(
         state=pl.when(pl.col("ever_ns") >= recently)
         .then(pl.lit("new"))
         .when((pl.col("last_seen_ns") < recently) & pl.col("active").fill_null(False))
         .then(pl.lit("resolved"))
         .otherwise(pl.lit("ongoing"))
     )
-    return told(stated, stored.totals(h, project, since_ns, environment), catalogue.RULES)
+    return describe(stated, stored.totals(h, project, since_ns, environment), catalogue.RULES)

@@ -36,11 +36,11 @@ def log(
     keys. *context* adds run context. Other arguments are attributes, `__` in a name stands for a dot; *keys* are
     attributes whose keys are no Python names, *resource* is added to the resource.
     """
-    given = {**IDS, **(ids or {})}
+    stated = {**IDS, **(ids or {})}
     if run is not None:
-        given["run_id"] = run
-    kept = {k: v for k, v in given.items() if k not in without and not (k == "run_id" and run is None)}
-    own = {**{k.replace("__", "."): v for k, v in attributes.items()}, **(keys or {})}
+        stated["run_id"] = run
+    carried = {k: v for k, v in stated.items() if k not in without and not (k == "run_id" and run is None)}
+    others = {**{k.replace("__", "."): v for k, v in attributes.items()}, **(keys or {})}
     return {
         "body": body,
         "at": at,
@@ -51,7 +51,7 @@ def log(
         "runner": runner,
         "scope": scope,
         "context": context or {},
-        "attributes": {**kept, **own},
+        "attributes": {**carried, **others},
         "resource": dict(resource or {}),
     }
 

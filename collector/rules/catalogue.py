@@ -56,19 +56,19 @@ RETIRED: frozenset[str] = frozenset()
 
 
 def _register() -> dict[str, Rule]:
-    found: dict[str, Rule] = {}
+    rules: dict[str, Rule] = {}
     slugs: set[str] = set()
     for rule in (rule for family in FAMILIES for rule in family.RULES):
-        taken = rule.code in found or rule.code in RETIRED or rule.slug in slugs
+        taken = rule.code in rules or rule.code in RETIRED or rule.slug in slugs
         if taken or any(u.code == rule.code for u in UNOBSERVABLE):
             raise ValueError(f"{rule.code} {rule.slug}: code or slug is taken")
         for number in rule.sentences:
             if number not in BY_NUMBER:
                 raise ValueError(f"{rule.code}: the guideline has no sentence {number}")
         slugs.add(rule.slug)
-        found[rule.code] = rule
-    families = list(dict.fromkeys(rule.family for rule in found.values()))
-    return dict(sorted(found.items(), key=lambda pair: (families.index(pair[1].family), pair[0])))
+        rules[rule.code] = rule
+    families = list(dict.fromkeys(rule.family for rule in rules.values()))
+    return dict(sorted(rules.items(), key=lambda pair: (families.index(pair[1].family), pair[0])))
 
 
 RULES: dict[str, Rule] = _register()

@@ -14,48 +14,48 @@ from typing import Any, Literal
 import polars as pl
 
 from collector.rules import findings, privacy, records
-from collector.rules.frames import Frames
+from collector.rules.frames import RECORD, RUN, Frames
 from collector.rules.profiles import Chosen
-from collector.rules.rule import HITS, Finder
+from collector.rules.rule import HITS
 
-Part = Literal["alone", "together"]
+Part = Literal["each", "across"]
 _CODE = "code"
 
 
 def evaluate(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return all that runs, each by itself and together, add to the findings of the *chosen* rules."""
     frames, flagged, hits = _judge(frames, list(chosen))
-    return findings.by_run(frames, flagged, hits)
+    return findings.sum_by_run(frames, flagged, hits)
 
 
-def alone(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+def judge_each(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return what each run by itself adds to the findings of the *chosen* rules (`findings.CONTRIBUTION`).
 
-    Contributions of different runs may be merged later (`findings.told`), so what was judged once need not be again.
+    Contributions of different runs may be merged later, so what was judged once need not be again.
     """
-    frames, flagged, hits = _judge(frames, list(chosen), ("alone",))
-    return findings.by_run(frames, flagged, hits)
+    frames, flagged, hits = _judge(frames, list(chosen), ("each",))
+    return findings.sum_by_run(frames, flagged, hits)
 
 
-def together(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
+def judge_across(frames: Frames, chosen: Iterable[Chosen]) -> pl.DataFrame:
     """Return what runs add to the findings of the *chosen* rules that no run shows by itself."""
-    frames, flagged, hits = _judge(frames, [c for c in chosen if c.rule.together], ("together",))
-    return findings.by_run(frames, flagged.clear(), hits)
+    frames, flagged, hits = _judge(frames, [c for c in chosen if c.rule.across], ("across",))
+    return findings.sum_by_run(frames, flagged.clear(), hits)
 
 
 def _judge(
-    frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...] = ("alone", "together")
+    frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...] = ("each", "across")
 ) -> tuple[Frames, pl.DataFrame, pl.DataFrame]:
-    """Return *frames* with the own records, the kinds of records that violate, and the hits of frame rules."""
+    """Return *frames* with the logs of tasks, the kinds of records that violate, and the hits of frame rules."""
     frames = replace(frames, logs=adopt(frames.logs))
-    own = records.own_logs(frames.logs, frames.scopes)
+    logs = records.select_task_logs(frames.logs, frames.scopes)
     marks = {name: expr for c in chosen if c.rule.marks for name, expr in c.rule.marks.items()}
-    prepared = records.prepare(own, marks)
-    cells = records.cells(prepared, list(marks))
-    frames = replace(frames, own=prepared, cells=cells)
+    prepared = records.prepare(logs, marks)
+    cells = records.count_cells(prepared, list(marks))
+    frames = replace(frames, task_logs=prepared, cells=cells)
     if any("personal" in c.rule.needs for c in chosen):
         frames = replace(frames, personal=privacy.scan(prepared, cells))
-    flagged = _record_findings(prepared, cells, [c for c in chosen if c.rule.grain == "record"])
+    flagged = _flag(cells, [c for c in chosen if c.rule.grain == "record"])
     return frames, flagged, _frame_hits(frames, chosen, parts)
 
 
@@ -92,7 +92,7 @@ def adopt(logs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _record_findings(prepared: pl.DataFrame, cells: pl.DataFrame, chosen: list[Chosen]) -> pl.DataFrame:
+def _flag(cells: pl.DataFrame, chosen: list[Chosen]) -> pl.DataFrame:
     """Return (rule, operation, key, severity, cell) of every violating kind of record."""
     numbered = cells.with_row_index("cell")
     exprs: list[pl.Expr] = []
@@ -102,16 +102,16 @@ def _record_findings(prepared: pl.DataFrame, cells: pl.DataFrame, chosen: list[C
         level: pl.Expr = pl.lit(None, pl.String)
         for i, variant in reversed(list(enumerate(c.variants))):
             if variant.severity is None:
-                found, weaker = pl.lit(None, pl.List(pl.String)), pl.lit(None, pl.String)
+                offending, weaker = pl.lit(None, pl.List(pl.String)), pl.lit(None, pl.String)
             else:
-                found = _keys(c, variant.options)
+                offending = _keys(c, variant.options)
                 weaker = (
                     c.rule.level(variant.options)
                     if c.rule.level and variant.severity == c.rule.severity
                     else (pl.lit(None, pl.String))
                 )
                 weaker = pl.coalesce(weaker, pl.lit(variant.severity))
-            keys = pl.when(pick == i).then(found).otherwise(keys)
+            keys = pl.when(pick == i).then(offending).otherwise(keys)
             level = pl.when(pick == i).then(weaker).otherwise(level)
         operation = c.rule.names(c.variants[-1].options) if c.rule.names else pl.col("operation")
         exprs.append(
@@ -150,17 +150,18 @@ def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -
 
     Each is collected by itself: most find nothing, and what is not there need not be shaped.
     """
-    told: list[pl.DataFrame] = []
+    shaped: list[pl.DataFrame] = []
     for c in chosen:
-        finders: list[Finder | None] = [getattr(c.rule, part) for part in parts]
-        for find, (i, variant) in product(filter(None, finders), enumerate(c.variants)):
-            if variant.severity is None:
+        finders = {"each": c.rule.each, "across": c.rule.across}
+        for part, (i, variant) in product(parts, enumerate(c.variants)):
+            find = finders[part]
+            if find is None or variant.severity is None:
                 continue
             hits = find(frames, variant.options).collect()
             if hits.is_empty():
                 continue
             weaker = variant.severity == c.rule.severity
-            told.append(
+            shaped.append(
                 _shaped(hits)
                 .filter(c.pick() == i)
                 .with_columns(
@@ -168,36 +169,34 @@ def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -
                     severity=pl.coalesce("severity", pl.lit(variant.severity)) if weaker else pl.lit(variant.severity),
                 )
             )
-    if not told:
+    if not shaped:
         return pl.DataFrame(schema={**HITS, _CODE: pl.String()})
-    return _placed(frames, pl.concat(told))
+    return _with_records(frames, pl.concat(shaped))
 
 
-def _placed(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
+def _with_records(frames: Frames, hits: pl.DataFrame) -> pl.DataFrame:
     """Give hits of whole runs, which no record shows, the first record of the run to show it by."""
-    run = ["project", "run_key"]
-    bare = hits.filter(pl.col("row").is_null() & pl.col("run_key").is_not_null()).select(run).unique()
+    bare = hits.filter(pl.col("row").is_null() & pl.col("run_key").is_not_null()).select(RUN).unique()
     if bare.is_empty():
         return hits
-    place = ["table", "seq", "row"]
     firsts = (
         pl.concat(
             [
                 frames.spans.select(
-                    *run, "seq", "row", "attributes", at="start_ns", what="name", table=pl.lit("spans")
+                    *RUN, "seq", "row", "attributes", at="start_ns", what="name", table=pl.lit("spans")
                 ),
-                frames.logs.select(*run, "seq", "row", "attributes", at="time_ns", what="body", table=pl.lit("logs")),
+                frames.logs.select(*RUN, "seq", "row", "attributes", at="time_ns", what="body", table=pl.lit("logs")),
             ]
         )
-        .join(bare, on=run, how="semi")
-        .sort("at", "table", "what", "attributes", *place[1:], nulls_last=True)
-        .unique(run, keep="first", maintain_order=True)
-        .select(*run, *(pl.col(c).alias(f"first_{c}") for c in place))
+        .join(bare, on=RUN, how="semi")
+        .sort("at", "table", "what", "attributes", *RECORD[1:], nulls_last=True)
+        .unique(RUN, keep="first", maintain_order=True)
+        .select(*RUN, *(pl.col(c).alias(f"first_{c}") for c in RECORD))
     )
-    unplaced = pl.col("row").is_null()
+    bare_hit = pl.col("row").is_null()
     return (
-        hits.join(firsts, on=run, how="left", maintain_order="left")
-        .with_columns(pl.when(unplaced).then(f"first_{c}").otherwise(c).cast(HITS[c]).alias(c) for c in place)
+        hits.join(firsts, on=RUN, how="left", maintain_order="left")
+        .with_columns(pl.when(bare_hit).then(f"first_{c}").otherwise(c).cast(HITS[c]).alias(c) for c in RECORD)
         .select(hits.columns)
     )
 

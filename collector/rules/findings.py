@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from collector.rules import personal, privacy
-from collector.rules.frames import Frames
+from collector.rules.frames import RECORD, Frames
 from collector.rules.rule import SEVERITIES, Rule
 
 FLAGGED = pl.Schema(
@@ -48,7 +48,7 @@ SCHEMA = pl.Schema(
 )
 """`share`: runs affected, of all runs of the task that were looked at. `samples`: JSON list of records."""
 
-_PLACE = pl.Struct({"time_ns": pl.Int64, "said": pl.UInt64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
+_SHOWN_BY = pl.Struct({"time_ns": pl.Int64, "said": pl.UInt64, "table": pl.String, "seq": pl.Int64, "row": pl.Int64})
 _TYPES: dict[str, Any] = {
     "project": pl.String,
     "run_key": pl.String,
@@ -62,7 +62,7 @@ _TYPES: dict[str, Any] = {
     "last_seen_ns": pl.Int64,
     "since_version": pl.String,
     "details": pl.List(pl.String),
-    "places": pl.List(_PLACE),
+    "places": pl.List(_SHOWN_BY),
 }
 CONTRIBUTION = pl.Schema(_TYPES)
 """What one run adds to a finding. `places`: up to three raw records that show it, the earliest first; `said` decides
@@ -74,7 +74,7 @@ _SAMPLES = 3
 _LONGEST = 2_000
 
 
-def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+def describe(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
     """Return findings (`SCHEMA`) in words, the most severe and frequent first.
 
     *grouped*: one row per `IDENTITY` with `count`, `runs`, times, `since_version`, `details`, and `samples`, a list
@@ -89,7 +89,7 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
     words = [_words(f, rules[f["code"]]) for f in joined.iter_rows(named=True)]
-    return ranked(
+    return rank(
         joined.with_columns(
             _without_values("operation"),
             _without_values("key"),
@@ -100,18 +100,18 @@ def told(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule])
     ).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
 
 
-def ranked(found: pl.DataFrame) -> pl.DataFrame:
+def rank(findings: pl.DataFrame) -> pl.DataFrame:
     """Return findings with the most severe and frequent first."""
-    rank = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
-    return found.sort(
-        rank, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True
+    order = pl.col("severity").replace_strict({s: i for i, s in enumerate(SEVERITIES)}, return_dtype=pl.Int32)
+    return findings.sort(
+        order, pl.col("count"), *IDENTITY, descending=[False, True, *[False] * len(IDENTITY)], nulls_last=True
     )
 
 
 def _words(f: dict[str, Any], rule: Rule) -> tuple[str, str, str]:
     """Return message, remedy and samples of a finding; where the rule cannot tell this one, what it says of all."""
     try:
-        return personal.redact(rule.message(f)), personal.redact(rule.remedy(f)), _shown(f["samples"])
+        return personal.redact(rule.write_message(f)), personal.redact(rule.write_remedy(f)), _shown(f["samples"])
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return rule.summary, f"runwell rules explain {rule.code}", "[]"
 
@@ -121,11 +121,10 @@ def _without_values(name: str) -> pl.Expr:
     return pl.col(name).map_elements(personal.redact, return_dtype=pl.String)
 
 
-def by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
+def sum_by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
     """Return what each run of *frames*, which are prepared, adds to findings (`CONTRIBUTION`)."""
-    prepared = frames.own
     rows = flagged.select(*IDENTITY, at="rows").explode("at").unique([*IDENTITY, "at"], maintain_order=True)
-    facts = prepared.select("run_key", "time_ns", "version", "seq", "row")
+    facts = frames.task_logs.select("run_key", "time_ns", "version", "seq", "row")
     records = rows.drop("at").hstack(facts[rows["at"]] if rows.height else facts.clear())
     seen = pl.concat(
         [
@@ -134,8 +133,8 @@ def by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.Data
         ],
         how="vertical_relaxed",
     )
-    seen = seen.join(_said(frames, seen), on=["table", "seq", "row"], how="left", maintain_order="left")
-    place = pl.struct("time_ns", "said", "table", "seq", "row").filter(pl.col("row").is_not_null())
+    seen = seen.join(_said(frames, seen), on=RECORD, how="left", maintain_order="left")
+    record = pl.struct("time_ns", "said", "table", "seq", "row").filter(pl.col("row").is_not_null())
     return (
         seen.group_by("run_key", *IDENTITY)
         .agg(
@@ -144,7 +143,7 @@ def by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.Data
             last_seen_ns=pl.col("time_ns").max(),
             since_version=_earliest_version(),
             details=pl.col("detail").drop_nulls().unique().sort().head(_SAMPLES),
-            places=place.unique().sort().head(_SAMPLES),
+            places=record.unique().sort().head(_SAMPLES),
         )
         .select(pl.col(name).cast(kind) for name, kind in CONTRIBUTION.items())
         .sort("project", "run_key", *IDENTITY[1:], nulls_last=True)
@@ -153,13 +152,12 @@ def by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.Data
 
 def _said(frames: Frames, seen: pl.DataFrame) -> pl.DataFrame:
     """Return `table`, `seq`, `row` and `said`, a number that follows from what a record says, of the records *seen*."""
-    at = ["table", "seq", "row"]
-    own = seen.select(at).drop_nulls().unique()
+    wanted = seen.select(RECORD).drop_nulls().unique()
     parts = [
-        rows.select("seq", "row", "attributes", what=what, table=pl.lit(table)).join(own, on=at, how="semi")
+        rows.select("seq", "row", "attributes", what=what, table=pl.lit(table)).join(wanted, on=RECORD, how="semi")
         for table, rows, what in (("logs", frames.logs, "body"), ("spans", frames.spans, "name"))
     ]
-    return pl.concat(parts).select(*at, said=pl.struct("what", "attributes").hash()).unique(at)
+    return pl.concat(parts).select(*RECORD, said=pl.struct("what", "attributes").hash()).unique(RECORD)
 
 
 def _earliest_version() -> pl.Expr:
@@ -168,7 +166,7 @@ def _earliest_version() -> pl.Expr:
 
 def _shown(records: Iterable[Mapping[str, Any]]) -> str:
     """Return records as JSON, as they were received but for personal data."""
-    return json.dumps([privacy.redacted(_sample(r)) for r in records], ensure_ascii=False)
+    return json.dumps([privacy.redact_sample(_sample(r)) for r in records], ensure_ascii=False)
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,13 +182,13 @@ def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
 def _attributes(text: str) -> Any:
     """Return the attributes a sample shows: as received, long texts cut and the framework's context left out."""
     try:
-        found = msgspec.json.decode(text)
+        attributes = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text[:_LONGEST]
-    if not isinstance(found, dict):
-        return found
+    if not isinstance(attributes, dict):
+        return attributes
     return {
         k: v[:_LONGEST] + "…" if isinstance(v, str) and len(v) > _LONGEST else v
-        for k, v in found.items()
+        for k, v in attributes.items()
         if not k.startswith(("$style", "$metadata."))
     }

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+RUN = ["project", "run_key"]
+"""What names a run in every frame."""
+RECORD = ["table", "seq", "row"]
+"""What names a raw record."""
+SECOND_NS = 10**9
+MS_NS = 10**6
+
 REPEATS = pl.Schema(
     [
         *((name, pl.String()) for name in ("project", "run_key", "task_id", "operation")),
@@ -41,22 +48,22 @@ class Frames:
     """Records that arrived again, one row per extra arrival."""
     limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LIMITS))
     """Concurrency limits that somebody stated, `queue` and `limit`."""
-    own: pl.DataFrame = field(default_factory=pl.DataFrame)
+    task_logs: pl.DataFrame = field(default_factory=pl.DataFrame)
     """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
     personal: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Personal data and secrets in *own*, as `privacy.scan` finds them, where a chosen rule needs it."""
+    """Personal data and secrets in *task_logs*, as `privacy.scan` finds them, where a chosen rule needs it."""
     cells: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Distinct kinds of own records with their counts and row numbers in *own*, as `records.cells` makes them."""
+    """Distinct kinds of task logs with counts and row numbers in *task_logs*, as `records.count_cells` makes them."""
 
     def hits(self, picked: pl.DataFrame, *, operation: str = "operation") -> pl.LazyFrame:
         """Return one hit per record of *picked* cells, which carry `rows` and may carry `key` and `detail`."""
         more = [name for name in ("key", "detail", "severity") if name in picked.columns]
         rows = picked.select(pl.col(operation).cast(pl.String).alias("operation"), *more, at="rows").explode("at")
-        facts = self.own.select("project", "run_key", "task_id", "time_ns", "version", "seq", "row")
+        facts = self.task_logs.select("project", "run_key", "task_id", "time_ns", "version", "seq", "row")
         return rows.hstack(facts[rows["at"]]).lazy().drop("at").with_columns(table=pl.lit("logs"))
 
 
-def stated_limits(given: Mapping[str, object]) -> pl.DataFrame:
+def stated_limits(limits: Mapping[str, object]) -> pl.DataFrame:
     """Return the limits of `queues.limits` that hold for good; one that changed says nothing of a single moment."""
-    fixed = [(queue, limit) for queue, limit in given.items() if isinstance(limit, int)]
+    fixed = [(queue, limit) for queue, limit in limits.items() if isinstance(limit, int)]
     return pl.DataFrame(fixed, schema=_LIMITS, orient="row")

@@ -1,4 +1,4 @@
-"""What a report says of findings, in the order in which it says it: a rule, its words, then the places.
+"""What a report says of findings, in the order in which it says it: a rule, its words, then the tasks.
 
 What runs do wrong comes before what they say wrong, and that before how they spell it.
 """
@@ -40,7 +40,7 @@ _MOST_BODIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Breach:
     """Where one task breaks a rule: in these operations or messages, so often, in so many of its runs."""
 
     task: str
@@ -54,12 +54,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
-    """One message of a rule and what to do, with the places it is said of."""
+class Paragraph:
+    """One message of a rule and what to do, with the tasks it is said of."""
 
     message: str
     remedy: str
-    places: tuple[Place, ...]
+    breaches: tuple[Breach, ...]
     sample: dict[str, Any] | None
     """The first record that shows it, without personal data."""
 
@@ -73,7 +73,7 @@ class Section:
     slug: str
     count: int
     tasks: tuple[str, ...]
-    sayings: tuple[Saying, ...]
+    paragraphs: tuple[Paragraph, ...]
 
 
 def sections(findings: pl.DataFrame) -> list[Section]:
@@ -82,40 +82,40 @@ def sections(findings: pl.DataFrame) -> list[Section]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for f in rows:
         groups.setdefault((f["severity"], f["code"]), []).append(f)
-    found = [_section(severity, code, own) for (severity, code), own in groups.items()]
-    return sorted(found, key=lambda s: (SEVERITIES.index(s.severity), matter(s.code), -s.count, s.code))
+    broken = [_section(severity, code, group) for (severity, code), group in groups.items()]
+    return sorted(broken, key=lambda s: (SEVERITIES.index(s.severity), matter(s.code), -s.count, s.code))
 
 
 def matter(code: str) -> int:
-    """Return the place of a rule among those of its severity: 0 matters most."""
+    """Return the rank of a rule among those of its severity: 0 matters most."""
     family = code.rstrip("0123456789")
     return _ORDER.index(family) if family in _ORDER else len(_ORDER)
 
 
 def _section(severity: str, code: str, rows: list[Row]) -> Section:
-    said: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for f in rows:
-        said.setdefault((f["message"], f["remedy"]), []).append(f)
-    sayings = [Saying(message, remedy, tuple(_places(own)), _sample(own)) for (message, remedy), own in said.items()]
+        groups.setdefault((f["message"], f["remedy"]), []).append(f)
+    paragraphs = [Paragraph(*words, tuple(_breaches(group)), _sample(group)) for words, group in groups.items()]
     tasks = dict.fromkeys(f["task_id"] or "(no task)" for f in rows)
-    return Section(severity, code, rows[0]["slug"], sum(f["count"] for f in rows), tuple(tasks), tuple(sayings))
+    return Section(severity, code, rows[0]["slug"], sum(f["count"] for f in rows), tuple(tasks), tuple(paragraphs))
 
 
-def _places(rows: Iterable[Row]) -> Iterable[Place]:
+def _breaches(rows: Iterable[Row]) -> Iterable[Breach]:
     tasks: dict[str, list[Row]] = {}
     for f in rows:
         tasks.setdefault(f["task_id"] or "(no task)", []).append(f)
-    for task, own in sorted(tasks.items(), key=lambda pair: -sum(f["count"] for f in pair[1])):
-        operations = tuple((_named(f), f["count"]) for f in own if _named(f))
-        widest = max(own, key=lambda f: f["runs"] or 0)
-        yield Place(
+    for task, group in sorted(tasks.items(), key=lambda pair: -sum(f["count"] for f in pair[1])):
+        operations = tuple((_named(f), f["count"]) for f in group if _named(f))
+        widest = max(group, key=lambda f: f["runs"] or 0)
+        yield Breach(
             task,
             operations,
-            sum(f["count"] for f in own),
+            sum(f["count"] for f in group),
             widest["runs"] or 0,
             widest["share"] if widest["runs"] else None,
-            min((f["since_version"] for f in own if f["since_version"]), default=None),
-            next((f["task_file"] for f in own if f["task_file"]), None),
+            min((f["since_version"] for f in group if f["since_version"]), default=None),
+            next((f["task_file"] for f in group if f["task_file"]), None),
         )
 
 
@@ -132,13 +132,12 @@ def _named(f: Row) -> str:
 def _sample(rows: Iterable[Row]) -> dict[str, Any] | None:
     for f in rows:
         for sample in json.loads(f["samples"]):
-            found: dict[str, Any] = sample
-            return found
+            return dict(sample)
     return None
 
 
-def shared(found: Iterable[Section], name: str) -> str | None:
-    """Return the value of *name* (`since`, `file`) when all places have the same, and there is more than one."""
-    places = [place for s in found for saying in s.sayings for place in saying.places]
-    values = {getattr(place, name) for place in places}
-    return next(iter(values)) if len(values) == 1 and len(places) > 1 else None
+def shared(sections: Iterable[Section], name: str) -> str | None:
+    """Return the value of *name* (`since`, `file`) when all breaches have the same, and there is more than one."""
+    breaches = [breach for s in sections for paragraph in s.paragraphs for breach in paragraph.breaches]
+    values = {getattr(breach, name) for breach in breaches}
+    return next(iter(values)) if len(values) == 1 and len(breaches) > 1 else None

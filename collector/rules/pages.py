@@ -54,7 +54,7 @@ def explain_text(rule: Rule) -> str:
         parts.append(f"Guideline {number}: {BY_NUMBER[number].text}.")
     for word, cases in (("Flagged", rule.bad), ("Not flagged", rule.good)):
         for case in cases[:2]:
-            parts += ["", f"{word}{': ' + case.say if case.say else ''}:", textwrap.indent(told(case), "  ")]
+            parts += ["", f"{word}{': ' + case.say if case.say else ''}:", textwrap.indent(case_text(case), "  ")]
     return "\n".join(parts) + "\n"
 
 
@@ -79,7 +79,7 @@ def page(family: str) -> str:
         for word, cases in (("Flagged", rule.bad), ("Not flagged", rule.good)):
             if cases:
                 parts.append(f"{word}:\n")
-                parts.append("```\n" + "\n\n".join(told(case) for case in cases) + "\n```\n")
+                parts.append("```\n" + "\n\n".join(case_text(case) for case in cases) + "\n```\n")
     return "\n".join(parts)
 
 
@@ -117,8 +117,8 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def told(case: Case) -> str:
-    """Return a case as lines: time, level, message, own keys."""
+def case_text(case: Case) -> str:
+    """Return a case as lines: time, level, message, attributes."""
     lines = []
     if case.options:
         lines.append("# with " + ", ".join(f"{k} = {_option(v)}" for k, v in case.options.items()))

@@ -141,11 +141,11 @@ def redact(text: str, about: str = "", mailboxes: tuple[str, ...] = SERVICE_MAIL
 
 
 def _emails(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
-    return (found.span() for found in _EMAIL.finditer(text) if _is_address(text, found, mailboxes))
+    return (match.span() for match in _EMAIL.finditer(text) if _is_address(text, match, mailboxes))
 
 
-def _is_address(text: str, found: re.Match[str], mailboxes: tuple[str, ...]) -> bool:
-    local, domain, tld = found[0].rsplit("@", 1)[0].lstrip("'"), found[1].lower(), found[2].lower()
+def _is_address(text: str, match: re.Match[str], mailboxes: tuple[str, ...]) -> bool:
+    local, domain, tld = match[0].rsplit("@", 1)[0].lstrip("'"), match[1].lower(), match[2].lower()
     if tld not in _TLDS or _RESERVED.search(domain) or re.match(r"v?\d+\.\d", domain):
         return False
     if not local or ".." in local or local[0] in ".-" or local[-1] == "." or not re.search(r"[A-Za-z0-9]", local):
@@ -154,34 +154,34 @@ def _is_address(text: str, found: re.Match[str], mailboxes: tuple[str, ...]) -> 
         return False
     if local.lower().split("+")[0] in mailboxes:
         return False
-    before = text[max(0, found.start() - 300) : found.start()]
+    before = text[max(0, match.start() - 300) : match.start()]
     if "://" in before and not re.search(r"[\s?&=,;\"']", before.rsplit("://", 1)[1]):
         return False  # the user part of an address on the web
     if before.endswith("@"):
         return False  # a handle such as @name@host
     # A mail's message id is an opaque token between angle brackets.
-    message_id = before.endswith("<") and text[found.end() : found.end() + 1] == ">"
+    message_id = before.endswith("<") and text[match.end() : match.end() + 1] == ">"
     return not (message_id and len(local) > 20 and sum(c.isdigit() for c in local) > 4)
 
 
 def _cards(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
     # The groups of four of an account number look like a card's.
-    accounts = [found.span() for found in _IBAN.finditer(text)]
+    accounts = [match.span() for match in _IBAN.finditer(text)]
     said = bool(_CARD_WORD.search(about) or _CARD_WORD.search(text))
     for pattern in (_CARD_GROUPS, _CARD_BARE) if said else (_CARD_GROUPS,):
-        for found in pattern.finditer(text):
-            inside = any(start <= found.start() < end for start, end in accounts)
-            if not inside and _is_card(re.sub(r"\D", "", found[0])):
-                yield found.span()
+        for match in pattern.finditer(text):
+            inside = any(start <= match.start() < end for start, end in accounts)
+            if not inside and _is_card(re.sub(r"\D", "", match[0])):
+                yield match.span()
 
 
 def _is_card(digits: str) -> bool:
-    known = any(brand.match(digits) and len(digits) in lengths for brand, lengths in _BRANDS)
-    return known and len(set(digits)) > 1 and bool(luhn.is_valid(digits))
+    branded = any(brand.match(digits) and len(digits) in lengths for brand, lengths in _BRANDS)
+    return branded and len(set(digits)) > 1 and bool(luhn.is_valid(digits))
 
 
 def _phones(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
-    return (found.span() for found in _PHONE.finditer(text) if _is_phone(found[0]))
+    return (match.span() for match in _PHONE.finditer(text) if _is_phone(match[0]))
 
 
 def _is_phone(number: str) -> bool:
@@ -192,22 +192,22 @@ def _is_phone(number: str) -> bool:
 
 
 def _ssns(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
-    return (found.span() for found in _SSN.finditer(text) if ssn.is_valid(found[0]))
+    return (match.span() for match in _SSN.finditer(text) if ssn.is_valid(match[0]))
 
 
 def _ibans(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
-    return (found.span() for found in _IBAN.finditer(text) if iban.is_valid(found[0]))
+    return (match.span() for match in _IBAN.finditer(text) if iban.is_valid(match[0]))
 
 
 def _secrets(text: str, about: str, mailboxes: tuple[str, ...]) -> Iterator[Span]:
-    found = [
+    spans = [
         *(m.span() for m in _SECRETS.finditer(text)),
         *(m.span() for m in _JWT.finditer(text) if _is_json(m[1])),
         *(m.span(1) for m in _BEARER.finditer(text) if _is_token(m[1])),
         *(m.span(1) for m in _URL_PASSWORD.finditer(text) if not _MASKED.match(m[1])),
     ]
     last = 0
-    for start, end in sorted(found, key=lambda span: (span[0], -span[1])):
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if start >= last:
             last = end
             yield start, end
@@ -238,7 +238,7 @@ _FINDERS: dict[str, Finder] = {
 _NAME = re.compile(r"(?:^|_)(?:first|last|middle|given|family|maiden|full)_?name$|^surname$")
 _MAIL = re.compile(r"(?:^|_)e_?mail(?:_address|_addr)?$")
 _TEL = re.compile(r"(?:^|_)(?:phone|telephone|mobile|cell)(?:_?(?:number|no))?$")
-_PLACE = re.compile(r"^address$|(?:^|_)(?:street|home|postal|mailing|billing|shipping|residential)_address$|^street$")
+_ADDRESS = re.compile(r"^address$|(?:^|_)(?:street|home|postal|mailing|billing|shipping|residential)_address$|^street$")
 _BORN = re.compile(r"^(?:dob|birth_?date|birthday|date_of_birth)$|_(?:dob|date_of_birth|birthday|birth_date)$")
 _NUMBER = re.compile(r"(?:^|_)(?:ssn|social_security(?:_number)?|passport(?:_number)?|national_id(?:_number)?|tax_id)$")
 _PASSWORD = re.compile(
@@ -267,7 +267,7 @@ def key_kind(key: str, value: object) -> str | None:
         (_MAIL, "email", "@" in value),
         (_TEL, "phone", digits >= 7 and digits * 2 >= len(value)),
         (_NAME, "name", any(c.isalpha() for c in value) and not set("/@:\\{") & set(value)),
-        (_PLACE, "address", any(c.isalpha() for c in value) and "://" not in value and " " in value.strip()),
+        (_ADDRESS, "address", any(c.isalpha() for c in value) and "://" not in value and " " in value.strip()),
         (_BORN, "birth_date", digits >= 4),
         (_NUMBER, "number", digits >= 4),
         (
@@ -283,7 +283,7 @@ def key_kind(key: str, value: object) -> str | None:
 def names_personal_data(key: str) -> bool:
     """Tell whether `key_kind` may say anything of values under *key*."""
     name = _snake(key)
-    return any(p.search(name) for p in (_MAIL, _TEL, _NAME, _PLACE, _BORN, _NUMBER, _PASSWORD))
+    return any(p.search(name) for p in (_MAIL, _TEL, _NAME, _ADDRESS, _BORN, _NUMBER, _PASSWORD))
 
 
 def _snake(key: str) -> str:

@@ -1,6 +1,6 @@
 """Personal data in records: where it stands, and samples without it.
 
-Enter: own records as `records.prepare` made them, and their cells. Leave: one row per record, key and kind. Whole
+Enter: task logs as `records.prepare` made them, and their cells. Leave: one row per record, key and kind. Whole
 columns are narrowed down first, then distinct texts are judged one by one.
 """
 
@@ -14,14 +14,14 @@ import polars as pl
 
 from collector.rules import personal, words
 
-FOUND = pl.Schema({"at": pl.UInt32, "key": pl.String, "kind": pl.String, "named": pl.Boolean})
-"""`at`: row in the own records. `key`: NULL for the message. `named`: the key says so, not the value."""
-_Found = tuple[str | None, str, bool]
+SCANNED = pl.Schema({"at": pl.UInt32, "key": pl.String, "kind": pl.String, "named": pl.Boolean})
+"""`at`: row in the task logs. `key`: NULL for the message. `named`: the key says so, not the value."""
+_Match = tuple[str | None, str, bool]
 
 
-def scan(own: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
-    """Return what personal data and secrets *own* records hold (`FOUND`)."""
-    rows = own.select("body", "attributes").with_row_index("at")
+def scan(logs: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """Return what personal data and secrets the task *logs* hold (`SCANNED`)."""
+    rows = logs.select("body", "attributes").with_row_index("at")
     bodies = rows.select("at", text="body").drop_nulls()
     # Messages repeat, attributes hold ids and do not.
     telling = personal.suspects(bodies.select("text").unique(), "text")
@@ -44,38 +44,38 @@ def _rows_with_personal_keys(cells: pl.DataFrame) -> pl.Series:
     return cells.filter(has > 0).select(pl.col("rows").explode())["rows"].drop_nulls()
 
 
-def _judged(texts: pl.DataFrame, judge: Callable[[str], list[_Found]]) -> pl.DataFrame:
+def _judged(texts: pl.DataFrame, judge: Callable[[str], list[_Match]]) -> pl.DataFrame:
     distinct = texts["text"].unique().to_list()
-    found = [(text, *f) for text in distinct for f in judge(text)]
+    matches = [(text, *match) for text in distinct for match in judge(text)]
     judged = pl.DataFrame(
-        found, schema={"text": pl.String, **{k: v for k, v in FOUND.items() if k != "at"}}, orient="row"
+        matches, schema={"text": pl.String, **{k: v for k, v in SCANNED.items() if k != "at"}}, orient="row"
     )
-    return texts.join(judged, on="text").select(pl.col(name).cast(kind) for name, kind in FOUND.items())
+    return texts.join(judged, on="text").select(pl.col(name).cast(kind) for name, kind in SCANNED.items())
 
 
-def _in_body(text: str) -> list[_Found]:
+def _in_body(text: str) -> list[_Match]:
     return [(None, kind, False) for kind in personal.kinds(text)]
 
 
-def _in_attributes(text: str) -> list[_Found]:
-    found: list[_Found] = []
-    for key, value in _own(text):
+def _in_attributes(text: str) -> list[_Match]:
+    matches: list[_Match] = []
+    for key, value in _chosen(text):
         kinds = {kind for leaf in _leaves(value) for kind in personal.kinds(leaf, key)}
-        found.extend((key, kind, False) for kind in sorted(kinds))
+        matches.extend((key, kind, False) for kind in sorted(kinds))
         if not kinds and (kind := personal.key_kind(key, value)):
             # A key that names a credential is as good as its form.
-            found.append((key, kind, kind != personal.SECRET))
-    return found
+            matches.append((key, kind, kind != personal.SECRET))
+    return matches
 
 
-def _own(text: str) -> Iterator[tuple[str, Any]]:
+def _chosen(text: str) -> Iterator[tuple[str, Any]]:
     try:
         attributes = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return
     if isinstance(attributes, dict):
         for key, value in attributes.items():
-            if words.own(key) is not None and not words.conventional(key):
+            if words.chosen_name(key) is not None and not words.conventional(key):
                 yield words.SUFFIX.sub("", key), value
 
 
@@ -90,12 +90,12 @@ def _leaves(value: Any) -> Iterator[str]:
             yield from _leaves(item)
 
 
-def redacted(value: Any, key: str = "") -> Any:
+def redact_sample(value: Any, key: str = "") -> Any:
     """Return a sample, or what it has at *key*, with personal data and secrets replaced by the name of their kind."""
     if isinstance(value, dict):
-        return {personal.redact(k): redacted(v, k) for k, v in value.items()}
+        return {personal.redact(k): redact_sample(v, k) for k, v in value.items()}
     if isinstance(value, list):
-        return [redacted(item, key) for item in value]
+        return [redact_sample(item, key) for item in value]
     if isinstance(value, str):
         hidden = personal.redact(value, key)
         kind = personal.key_kind(key, hidden) if hidden == value else None

@@ -80,8 +80,8 @@ def choose(catalogue: Mapping[str, Rule], settings: Rules) -> list[Chosen]:
         base = {**rule.options, **profile.get(code, {})}
         if "strict" in base:
             base["strict"] = settings.strict
-        own = [o for c, o in overrides if c == code]
-        variants = [_variant(rule, base, o) for o in sorted(own, key=_breadth)]
+        of_rule = [o for c, o in overrides if c == code]
+        variants = [_variant(rule, base, o) for o in sorted(of_rule, key=_breadth)]
         if not variants or (variants[-1].task, variants[-1].operation) != ("*", "*"):
             variants.append(Variant("*", "*", rule.severity, base))
         chosen.append(Chosen(rule, tuple(variants)))
@@ -95,12 +95,12 @@ def _breadth(o: RuleOverride) -> tuple[int, int]:
 def _variant(rule: Rule, base: Mapping[str, Any], o: RuleOverride) -> Variant:
     for name, value in o.options.items():
         if name not in base:
-            known = ", ".join(base) or "none"
-            raise UsageError(f"rules.overrides.options.{name}: {rule.code} has no such option; it has {known}.")
+            there = ", ".join(base) or "none"
+            raise UsageError(f"rules.overrides.options.{name}: {rule.code} has no such option; it has {there}.")
         _check(rule, name, base[name], value)
     severity = rule.severity if o.severity is None else None if o.severity == "off" else o.severity
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in o.options.items()}
-    return Variant(o.task, o.operation, severity, {**base, **given})
+    changed = {k: tuple(v) if isinstance(v, list) else v for k, v in o.options.items()}
+    return Variant(o.task, o.operation, severity, {**base, **changed})
 
 
 def _check(rule: Rule, name: str, default: Any, value: Any) -> None:
@@ -119,13 +119,13 @@ def _check(rule: Rule, name: str, default: Any, value: Any) -> None:
 
 def _codes(catalogue: Mapping[str, Rule], names: Iterable[str], where: str) -> set[str]:
     """Return the codes that *names* (codes, slugs, families) stand for."""
-    found: set[str] = set()
+    codes: set[str] = set()
     for name in names:
         matching = {c for c, r in catalogue.items() if name in (c, r.slug, r.family) or name == "ALL"}
         if not matching:
             raise UsageError(f"{where}: no rule or family {name!r}; `runwell rules list` lists them.")
-        found |= matching
-    return found
+        codes |= matching
+    return codes
 
 
 assert set(SEVERITIES) == {"error", "warning", "info"}

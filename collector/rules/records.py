@@ -8,6 +8,7 @@ its values taken out (the *shape*) repeats, and one record stands for all of its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 import polars as pl
 
 from collector.rules import words
+from collector.rules.frames import RUN
 
 IDS = ("correlation_id", "request_id", "run_id")
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -45,6 +47,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "run_id": ("runId", "runID", "RunId", "run-id", "runid"),
 }
 """What the three ids are called instead of their name."""
+
+
+def snake(name: str) -> str:
+    """Return *name*, of a key, message or task, in snake_case, as a suggestion."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"\{\w*\}", "", spaced).lower()).strip("_")
+
 
 MOST_BODY = 200
 """Characters of a body that rules see."""
@@ -82,7 +91,7 @@ CELL = [
 """What all record rules may look at, beside the shape's columns, the run's and their own marks."""
 
 
-def own_logs(logs: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
+def select_task_logs(logs: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
     """Return the records that task authors wrote through a logger.
 
     Not: the platform's own, intercepted `console` output, records of library scopes, and scopes that never name a
@@ -129,7 +138,7 @@ def shape_text(*, nulls: bool = True) -> pl.Expr:
 
 
 def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """Add what rules look at to own *logs*: `shape`, `level`, `message`, facts of the run, and *marks*."""
+    """Add what rules look at to task *logs*: `shape`, `level`, `message`, facts of the run, and *marks*."""
     level = pl.col("severity_number")
     nulls = bool(logs.select(pl.col("attributes").str.contains(_NULL, literal=True).any()).item())
     frame = logs.with_columns(
@@ -170,8 +179,8 @@ _LEVELS = {
 }
 
 
-def shapes(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return what each shape of *frame* says: own top-level names, kinds of values, which ids it has."""
+def read_shapes(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what each shape of *frame* says: chosen top-level names, kinds of values, which ids it has."""
     firsts = frame.unique("shape", keep="first").select("shape", "attributes")
     rows = [(shape, *_read(text)) for shape, text in firsts.iter_rows()]
     return pl.DataFrame(rows, schema=_SHAPES, orient="row")
@@ -179,15 +188,15 @@ def shapes(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _read(text: str | None) -> tuple[Any, ...]:
     try:
-        found = msgspec.json.decode(text or "{}")
+        decoded = msgspec.json.decode(text or "{}")
     except msgspec.DecodeError:
-        found = {}
-    attributes: dict[str, Any] = found if isinstance(found, dict) else {}
+        decoded = {}
+    attributes: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     typed: dict[str, str | None] = {}
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
     for key, value in attributes.items():
-        name = words.own(key)
+        name = words.chosen_name(key)
         if name is None or words.conventional(key):
             continue
         names[name] = None
@@ -211,36 +220,35 @@ def _kind(value: Any) -> str | None:
     return _KINDS.get(type(value))
 
 
-def cells(frame: pl.DataFrame, marks: list[str]) -> pl.DataFrame:
+def count_cells(frame: pl.DataFrame, marks: list[str]) -> pl.DataFrame:
     """Return the distinct kinds of records: columns `CELL`, *marks*, the shape's, the run's facts, `rows`, `count`."""
-    known = shapes(frame)
+    shapes = read_shapes(frame)
     keys = [*CELL, *marks, *_FACTS]
     return (
         frame.select(*CELL, *marks, pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"))
-        .with_columns(_facts(frame, known))
+        .with_columns(_facts(frame, shapes))
         .group_by(keys)
         .agg(rows=pl.col("at"), count=pl.len())
-        .join(known, on="shape", how="left")
+        .join(shapes, on="shape", how="left")
     )
 
 
 _FACTS = ["run_has_correlation_id", "run_has_request_id", "run_has_run_id", "exempt"]
 
 
-def _facts(frame: pl.DataFrame, known: pl.DataFrame) -> list[pl.Series]:
+def _facts(frame: pl.DataFrame, shapes: pl.DataFrame) -> list[pl.Series]:
     """Return what other records of the run state, for records that lack an id; NULL for all others."""
-    run = ["project", "run_key"]
-    partial = known.filter(~pl.all_horizontal(f"has_{name}" for name in IDS))["shape"]
+    partial = shapes.filter(~pl.all_horizontal(f"has_{name}" for name in IDS))["shape"]
     lacking = (
-        frame.select(*run, "shape")
+        frame.select(*RUN, "shape")
         .with_row_index("at")
         .filter(pl.col("shape").is_in(partial.implode()) & pl.col("run_key").is_not_null())
     )
     facts = (
-        frame.select(*run, "shape", "correlation_id", "request_id", "is_test", "is_replay")
-        .join(lacking.select(run).unique(), on=run, how="semi")
-        .join(known.select("shape", "has_run_id", "scheduled"), on="shape", how="left")
-        .group_by(run)
+        frame.select(*RUN, "shape", "correlation_id", "request_id", "is_test", "is_replay")
+        .join(lacking.select(RUN).unique(), on=RUN, how="semi")
+        .join(shapes.select("shape", "has_run_id", "scheduled"), on="shape", how="left")
+        .group_by(RUN)
         .agg(
             run_has_correlation_id=pl.col("correlation_id").is_not_null().any(),
             run_has_request_id=pl.col("request_id").is_not_null().any(),
@@ -248,6 +256,6 @@ def _facts(frame: pl.DataFrame, known: pl.DataFrame) -> list[pl.Series]:
             exempt=pl.col("scheduled").any() | pl.col("is_test").any() | pl.col("is_replay").any(),
         )
     )
-    found = lacking.join(facts, on=run, how="left")
+    stated = lacking.join(facts, on=RUN, how="left")
     unknown = pl.repeat(None, frame.height, dtype=pl.Boolean, eager=True)
-    return [unknown.clone().scatter(found["at"], found[name]).alias(name) for name in _FACTS]
+    return [unknown.clone().scatter(stated["at"], stated[name]).alias(name) for name in _FACTS]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.rules.families.messages import snake
-from collector.rules.records import ALIASES
+from collector.rules.records import ALIASES, snake
 
 _RENAMING = ("KEY001", "KEY002", "KEY004")
 _CANONICAL = {alias: name for name, others in ALIASES.items() for alias in others}
@@ -14,9 +13,9 @@ _CANONICAL = {alias: name for name, others in ALIASES.items() for alias in other
 def renames(findings: pl.DataFrame) -> dict[str, str]:
     """Return key → name of all top-level keys that findings want renamed; ambiguous ones are left out."""
     keys = findings.filter(pl.col("code").is_in(_RENAMING) & pl.col("key").is_not_null())["key"].unique().sort()
-    found = {key: _CANONICAL.get(key, snake(key)) for key in keys}
-    targets = list(found.values())
-    return {k: v for k, v in found.items() if v and v != k and targets.count(v) == 1}
+    names = {key: _CANONICAL.get(key, snake(key)) for key in keys}
+    targets = list(names.values())
+    return {k: v for k, v in names.items() if v and v != k and targets.count(v) == 1}
 
 
 def transform(findings: pl.DataFrame) -> str:

@@ -13,7 +13,7 @@ import polars as pl
 from collector.model.shown import codes, visible
 from collector.rules import outline, remedies
 from collector.rules.frames import Frames
-from collector.rules.outline import Place, Section
+from collector.rules.outline import Breach, Section
 from collector.rules.rule import SEVERITIES, Rule
 
 _RANK = {"info": 0, "warning": 1, "error": 2}
@@ -43,55 +43,55 @@ def document(findings: pl.DataFrame, rules: Mapping[str, Rule], not_observable: 
 
 def text(findings: pl.DataFrame, looked_at: str) -> str:
     """Return the report for a terminal: a line a rule first, then a paragraph each; what matters most comes first."""
-    found = outline.sections(findings)
-    lines = [_summed(found, looked_at)]
-    if not found:
+    sections = outline.sections(findings)
+    lines = [_summed(sections, looked_at)]
+    if not sections:
         return visible(lines[0]) + "\n"
-    lines += [*_everywhere(found), ""]
-    widths = [max(len(row[i]) for row in _overview(found)) for i in range(4)]
-    for *row, tasks in _overview(found):
+    lines += [*_everywhere(sections), ""]
+    widths = [max(len(row[i]) for row in _overview(sections)) for i in range(4)]
+    for *row, tasks in _overview(sections):
         padded = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
         lines.append("  ".join(["", *padded, row[3].rjust(widths[3]), tasks]))
-    for section in found:
+    for section in sections:
         lines += ["", f"{section.severity} {section.code} {section.slug}"]
-        one_fix = len({saying.remedy for saying in section.sayings}) == 1 < len(section.sayings)
-        for saying in section.sayings:
-            lines.append(f"  {saying.message}")
+        one_fix = len({paragraph.remedy for paragraph in section.paragraphs}) == 1 < len(section.paragraphs)
+        for paragraph in section.paragraphs:
+            lines.append(f"  {paragraph.message}")
             if not one_fix:
-                lines.append(f"  fix: {saying.remedy}")
-            lines += [f"    {_line(place, found)}" for place in saying.places]
-            if section.severity != "info" and saying.sample is not None:
-                lines.append(f"    e.g. {_told(saying.sample)}")
+                lines.append(f"  fix: {paragraph.remedy}")
+            lines += [f"    {_line(breach, sections)}" for breach in paragraph.breaches]
+            if section.severity != "info" and paragraph.sample is not None:
+                lines.append(f"    e.g. {_sample_line(paragraph.sample)}")
         if one_fix:
-            lines.append(f"  fix: {section.sayings[0].remedy}")
+            lines.append(f"  fix: {section.paragraphs[0].remedy}")
     lines += ["", "`runwell rules explain CODE` says why and how; --format json and markdown show the records."]
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
 def markdown(findings: pl.DataFrame, looked_at: str) -> str:
-    """Return the report as Markdown: a table of the rules, then each with its places and one record that shows it."""
-    found = outline.sections(findings)
-    lines = ["# Conventions\n", _summed(found, looked_at) + "\n", *(line + "\n" for line in _everywhere(found))]
-    if found:
+    """Return the report as Markdown: a table of the rules, then each with its tasks and one record that shows it."""
+    sections = outline.sections(findings)
+    lines = ["# Conventions\n", _summed(sections, looked_at) + "\n", *(line + "\n" for line in _everywhere(sections))]
+    if sections:
         lines += ["| severity | rule | | times | tasks |", "|---|---|---|---|---|"]
-        for *row, tasks in _overview(found):
+        for *row, tasks in _overview(sections):
             lines.append("| " + " | ".join(_cell(c) for c in (*row, tasks)) + " |")
         lines.append("")
     for severity in SEVERITIES:
-        own = [s for s in found if s.severity == severity]
-        if own:
+        of_severity = [s for s in sections if s.severity == severity]
+        if of_severity:
             lines.append(f"## {_TITLES[severity]}\n")
-        for section in own:
+        for section in of_severity:
             lines.append(f"### {section.code} {section.slug}\n")
-            for saying in section.sayings:
-                lines += [f"{_prose(saying.message)}  ", f"**Fix**: {saying.remedy}\n"]
+            for paragraph in section.paragraphs:
+                lines += [f"{_prose(paragraph.message)}  ", f"**Fix**: {paragraph.remedy}\n"]
                 lines += ["| task | where | times | runs |", "|---|---|---|---|"]
-                for place in saying.places:
-                    where = ", ".join(f"{name} ({n})" for name, n in place.operations)
-                    cells = (place.task + _apart(place, found), where, place.count, _runs(place))
+                for breach in paragraph.breaches:
+                    where = ", ".join(f"{name} ({n})" for name, n in breach.operations)
+                    cells = (breach.task + _apart(breach, sections), where, breach.count, _runs(breach))
                     lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
                 lines.append("")
-            samples = [saying.sample for saying in section.sayings if saying.sample is not None]
+            samples = [paragraph.sample for paragraph in section.paragraphs if paragraph.sample is not None]
             if samples and severity != "info":
                 shown = json.dumps(_cut(samples[0]), ensure_ascii=False, indent=2).replace("```", "`\u200b``")
                 lines.append(f"A record that shows it:\n\n```json\n{_lines(shown)}\n```\n")
@@ -100,7 +100,7 @@ def markdown(findings: pl.DataFrame, looked_at: str) -> str:
         lines.append("## Rename on the way in\n")
         lines.append("Until the code is changed, an OpenTelemetry Collector can rename the keys:\n")
         lines.append(f"```yaml\n{_lines(snippet)}```\n")
-    if found:
+    if sections:
         lines.append("`runwell rules explain CODE` says why a rule is there and what it does not flag.\n")
     return "\n".join(lines)
 
@@ -109,9 +109,9 @@ _TITLES = {"error": "Errors", "warning": "Warnings", "info": "Hints"}
 _MOST_KEYS, _MOST_TEXT, _MOST_TASKS = 20, 160, 3
 
 
-def _summed(found: list[Section], looked_at: str) -> str:
+def _summed(sections: list[Section], looked_at: str) -> str:
     """Return one line that says how many rules are broken, and what was looked at."""
-    counts = Counter(s.severity for s in found)
+    counts = Counter(s.severity for s in sections)
     if not counts:
         return f"No findings in {looked_at}."
     words = {"error": "error", "warning": "warning", "info": "hint"}
@@ -119,49 +119,51 @@ def _summed(found: list[Section], looked_at: str) -> str:
     return f"{', '.join(said)} in {looked_at}; a rule counts once."
 
 
-def _everywhere(found: list[Section]) -> list[str]:
-    """Return what is the same in all places, so that it is said once."""
-    file, since = outline.shared(found, "file"), outline.shared(found, "since")
+def _everywhere(sections: list[Section]) -> list[str]:
+    """Return what is the same everywhere, so that it is said once."""
+    file, since = outline.shared(sections, "file"), outline.shared(sections, "since")
     said = [f"source {file}" if file else "", f"since version {since}" if since else ""]
     together = ", ".join(part for part in said if part)
     return [f"Everywhere: {together}."] if together else []
 
 
-def _overview(found: list[Section]) -> list[tuple[str, str, str, str, str]]:
+def _overview(sections: list[Section]) -> list[tuple[str, str, str, str, str]]:
     rows = []
-    for s in found:
+    for s in sections:
         more = f" and {len(s.tasks) - _MOST_TASKS} more" if len(s.tasks) > _MOST_TASKS else ""
         rows.append((s.severity, s.code, s.slug, f"{s.count:,}", ", ".join(s.tasks[:_MOST_TASKS]) + more))
     return rows
 
 
-def _line(place: Place, found: list[Section]) -> str:
-    """Return a place in a line: task, operations with their counts, runs."""
-    several = len(place.operations) > 1
-    names = ", ".join(f"{name} {n}x" if several else name for name, n in place.operations)
-    runs = _runs(place)
-    extent = f"{place.count}x" + (f" in {'up to ' if several else ''}{runs}" if runs else "")
+def _line(breach: Breach, sections: list[Section]) -> str:
+    """Return a breach in a line: task, operations with their counts, runs."""
+    several = len(breach.operations) > 1
+    names = ", ".join(f"{name} {n}x" if several else name for name, n in breach.operations)
+    runs = _runs(breach)
+    extent = f"{breach.count}x" + (f" in {'up to ' if several else ''}{runs}" if runs else "")
     return (
-        f"{place.task}  " + (f"{extent}: {names}" if several else f"{names}  {extent}".lstrip()) + _apart(place, found)
+        f"{breach.task}  "
+        + (f"{extent}: {names}" if several else f"{names}  {extent}".lstrip())
+        + _apart(breach, sections)
     )
 
 
-def _runs(place: Place) -> str:
+def _runs(breach: Breach) -> str:
     """Return how many runs it was, of how many of the task; nothing where no run is known."""
-    if not place.runs:
+    if not breach.runs:
         return ""
-    of = f"{round(place.runs / place.share)} " if place.share else ""
-    return f"{place.runs} of {of}runs" if of else f"{place.runs} run{'' if place.runs == 1 else 's'}"
+    of = f"{round(breach.runs / breach.share)} " if breach.share else ""
+    return f"{breach.runs} of {of}runs" if of else f"{breach.runs} run{'' if breach.runs == 1 else 's'}"
 
 
-def _apart(place: Place, found: list[Section]) -> str:
-    """Return file and version of a place where they are not the same everywhere."""
-    file = place.file if outline.shared(found, "file") is None else None
-    since = place.since if outline.shared(found, "since") is None else None
+def _apart(breach: Breach, sections: list[Section]) -> str:
+    """Return file and version of a breach where they are not the same everywhere."""
+    file = breach.file if outline.shared(sections, "file") is None else None
+    since = breach.since if outline.shared(sections, "since") is None else None
     return (f" in {file}" if file else "") + (f" since version {since}" if since else "")
 
 
-def _told(sample: Mapping[str, Any]) -> str:
+def _sample_line(sample: Mapping[str, Any]) -> str:
     """Return a record in a line: run, attempt, time, what it says and under which keys."""
     time = datetime.fromtimestamp(sample["time_ns"] // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     run = f"{sample['run_id']} " if sample.get("run_id") else ""

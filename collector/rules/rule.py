@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Literal
 
 import polars as pl
@@ -21,6 +22,12 @@ Option = int | float | str | bool | tuple[str, ...] | tuple[int, ...]
 Options = Mapping[str, Any]
 Finding = Mapping[str, Any]
 """A grouped finding as `findings.py` builds it: what `message` and `remedy` may speak of."""
+Text = str | Callable[[Finding], str]
+"""What is said of a finding: a template of `str.format` with `FIELDS` of the finding, in which a brace of its own is
+written twice, `{details}` joins with commas and `{details: or }` with that word; or a function, where the text chooses.
+"""
+FIELDS = ("project", "code", "severity", "task_id", "operation", "key", "count", "runs", "details")
+"""What a template may name."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 HEADINGS = ("Why", "How to fix", "Not flagged")
@@ -70,7 +77,7 @@ Finder = Callable[[Frames, Options], pl.LazyFrame]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `find` is an expression builder (grain record) or a frame function."""
+    """One rule. It judges by `where` or `keys` (grain record), by `each` (run) or by `across` (task, queue)."""
 
     code: str
     slug: str
@@ -94,29 +101,27 @@ class Rule:
     """Record rules: String, a severity below the rule's own where the case is weaker."""
     names: Callable[[Options], pl.Expr] | None = None
     """Record rules: String, what stands for the operation where the message has none."""
-    find: Finder | None = None
-    """Frame rules: rows of `HITS`."""
+    each: Finder | None = None
+    """Rows of `HITS` that a run shows by itself, with its parent and children."""
     across: Finder | None = None
-    """Rules of grain run: rows of `HITS` that only many runs together show, and none that `find` returns."""
-    message: Callable[[Finding], str]
-    remedy: Callable[[Finding], str]
+    """Rows of `HITS` that only many runs together show, and none that `each` returns."""
+    message: Text
+    remedy: Text | None = None
+    """None: what the documentation says under How to fix."""
     bad: tuple[Case, ...] = ()
     good: tuple[Case, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a template that names what no finding has."""
+        for text in (self.message, self.remedy):
+            for _, name, _, _ in Formatter().parse(text) if isinstance(text, str) else ():
+                if name is not None and name not in FIELDS:
+                    raise ValueError(f"{self.code}: a template may not name {name!r}; there are {', '.join(FIELDS)}")
 
     @property
     def family(self) -> str:
         """Return the letters of the code."""
         return self.code.rstrip("0123456789")
-
-    @property
-    def alone(self) -> Finder | None:
-        """Return what judges runs one by one, each with its parent and children."""
-        return self.find if self.grain == "run" else None
-
-    @property
-    def together(self) -> Finder | None:
-        """Return what has to see many runs at once."""
-        return self.across if self.grain in ("record", "run") else self.find
 
     @property
     def summary(self) -> str:
@@ -129,3 +134,24 @@ class Rule:
         _, _, rest = text.partition(f"\n{heading}:")
         ends = [at for other in HEADINGS if (at := rest.find(f"\n{other}:")) >= 0]
         return " ".join(rest[: min(ends)].split() if ends else rest.split())
+
+    def write_message(self, finding: Finding) -> str:
+        """Return what is wrong in the words of *finding*."""
+        return _written(self.message, finding)
+
+    def write_remedy(self, finding: Finding) -> str:
+        """Return what to do about *finding*."""
+        return self.section("How to fix") if self.remedy is None else _written(self.remedy, finding)
+
+
+class _Details(tuple[str, ...]):
+    """The details of a finding, joined by what a template asks for."""
+
+    def __format__(self, between: str) -> str:
+        return (between or ", ").join(self)
+
+
+def _written(text: Text, finding: Finding) -> str:
+    if callable(text):
+        return text(finding)
+    return text.format_map({**finding, "details": _Details(finding["details"] or ())})

@@ -45,7 +45,7 @@ CONVENTIONS = frozenset({
 """First segments of OpenTelemetry's semantic conventions; a dotted key under one of them is theirs."""
 
 
-def own(key: str) -> str | None:
+def chosen_name(key: str) -> str | None:
     """Return the top-level name the task's author chose for *key*, None for a framework's or convention's key.
 
     A flattener's suffixes (`labels.[0]`) and what stands below the first dot (`source.bytes`) are not a name of

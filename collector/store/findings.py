@@ -173,7 +173,7 @@ def grouped(
 ) -> pl.DataFrame:
     """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
 
-    Columns as `rules.findings.told` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
+    Columns as `rules.findings.describe` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
     runs of that one add; what belongs to no run has none.
     """
     found = h.frame(
@@ -250,7 +250,7 @@ def _place(text: str) -> tuple[str, int, int]:
 
 
 def totals(h: Handle, project: str, since_ns: int, environment: str | None = None) -> pl.DataFrame:
-    """Return per task how many runs were seen since *since_ns*, and its file: `rules.findings.told`'s totals."""
+    """Return per task how many runs were seen since *since_ns*, and its file: `rules.findings.describe`'s totals."""
     return h.frame(
         "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "
         "WHERE project = $project AND last_seen_ns >= $since AND ($environment IS NULL OR environment = $environment) "

@@ -487,7 +487,7 @@ def test_rules_that_failed_on_nobody_knows_whom_judge_anew_after_an_upgrade(worl
 
 def test_a_run_whose_records_rules_cannot_read_is_left_out_by_rules_alone(world: World, without: World) -> None:
     """A failure before any rule is asked leaves out that run, and its row stays."""
-    with failing(records, "own_logs"):
+    with failing(records, "select_task_logs"):
         world.work()
         assert {run for _, kind, run in world.asides() if kind == "rule"} == {POISON}
     assert world.poison()["status"] == "completed"

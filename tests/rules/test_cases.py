@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tell import check
 
+from collector.rules.cases import span
 from collector.rules.catalogue import RULES
-from collector.rules.rule import HEADINGS, Case, Rule
+from collector.rules.rule import FIELDS, HEADINGS, Case, Rule
 
 BAD = [pytest.param(r, c, id=f"{r.code}-bad-{i}") for r in RULES.values() for i, c in enumerate(r.bad)]
 GOOD = [pytest.param(r, c, id=f"{r.code}-good-{i}") for r in RULES.values() for i, c in enumerate(r.good)]
@@ -38,3 +41,36 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
     assert rule.summary.endswith(".")
     assert all(rule.section(heading) for heading in HEADINGS)
     assert rule.bad and rule.good
+
+
+def test_a_template_that_names_what_no_finding_has_fails_where_the_rule_is_made() -> None:
+    """A misspelt field is an error at import, in message and remedy alike; braces written twice and fields are none."""
+    rule = RULES["KEY001"]
+    for text in ("`{kye}` is odd.", "`{key.name}` is odd.", "`{}` is odd."):
+        with pytest.raises(ValueError, match=rule.code):
+            replace(rule, message=text)
+        with pytest.raises(ValueError, match=rule.code):
+            replace(rule, remedy=text)
+    replace(rule, message="".join(f"{{{name}}}" for name in FIELDS), remedy="Set `retry: {{ maxAttempts: 1 }}`.")
+
+
+def test_a_template_may_name_every_field_of_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that names all fields is told in its own words, with the finding's values; details join as it asks."""
+    fields = [name for name in FIELDS if name not in ("project", "details")]
+    message = " ".join(f"{name}={{{name}}}" for name in fields) + " {project} {details}"
+    rule = replace(RULES["TEL002"], message=message, remedy="{details: or }")
+    monkeypatch.setitem(RULES, rule.code, rule)
+    spans = (span("charge", 5, 2, runner="generic"), span("sum", 1, 5, runner="generic"))
+    ids = {"trace_id": spans[1]["trace_id"], "parent_span_id": spans[1]["span_id"]}
+    early = {**span("part", -5, 4, runner="generic"), **ids}
+    (f,) = check(rule, Case(spans=(*spans, early))).iter_rows(named=True)
+    ends, starts = "a span ends before it starts", "a child starts before its parent"
+    assert f["message"].startswith(" ".join(f"{name}={f[name]}" for name in fields) + " case-")
+    assert f["message"].endswith(f" {starts}, {ends}")
+    assert f["remedy"] == f"{starts} or {ends}"
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_a_remedy_is_written_once(rule: Rule) -> None:
+    """A rule whose remedy is what its documentation says under How to fix has no second copy of it."""
+    assert rule.remedy != rule.section("How to fix")

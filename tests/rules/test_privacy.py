@@ -66,7 +66,7 @@ def test_a_sample_keeps_what_is_not_personal() -> None:
         "body": "sent to jo@firma.at",
         "attributes": {"order_id": "o-1", "to": ["jo@firma.at"], "dob": "1987-04-12", "jo@firma.at": {"n": 1}},
     }
-    assert privacy.redacted(sample) == {
+    assert privacy.redact_sample(sample) == {
         "body": "sent to [email]",
         "attributes": {"order_id": "o-1", "to": ["[email]"], "dob": "[birth_date]", "[email]": {"n": 1}},
     }

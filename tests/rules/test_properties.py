@@ -205,6 +205,7 @@ def test_findings_are_the_same_frame_whatever_rules_are_chosen() -> None:
     """Choosing one rule gives its part of what all give."""
     logs = [log("orderStarted", orderId="o", without=("request_id",)), log("x_y_started", 1, reqId="r")]
     everything = findings(frames(logs), DEFAULT)
+    assert {"KEY001", "MSG001"} <= set(everything["code"])
     for code in set(everything["code"]):
         alone = findings(frames(logs), choose(catalogue.RULES, Rules(select=(code,))))
         assert alone.equals(everything.filter(pl.col("code") == code))

@@ -7,10 +7,8 @@ from typing import Any
 import polars as pl
 
 from collector.rules.cases import attempt, span
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
-
-RUN = ["project", "run_key"]
 
 
 def _batches(frames: Frames) -> pl.LazyFrame:
@@ -51,15 +49,14 @@ BAT001 = Rule(
     doc="""A batch has more items than one call takes.
 
     Why: The call is refused, or the platform splits what you meant as one.
-    How to fix: Chunk the items.
+    How to fix: Chunk the items into several calls.
     Not flagged: up to `most` items: 500 in the guideline, 1,000 on the current platform.
     """,
     sentences=("15",),
     needs=("spans",),
     options={"most": 1000},
-    find=_too_large,
-    message=lambda f: f"A batch has more items than one call takes ({', '.join(f['details'] or [])}).",
-    remedy=lambda f: "Chunk the items into several calls.",
+    each=_too_large,
+    message="A batch has more items than one call takes ({details}).",
     bad=(Case(spans=_batch(1001)), Case(spans=_batch(501), options={"most": 500})),
     good=(Case(spans=_batch(1000)),),
 )
@@ -92,9 +89,9 @@ BAT002 = Rule(
     """,
     sentences=("16",),
     needs=("runs",),
-    find=_keyless_items,
-    message=lambda f: "Runs that were items of a batch have no idempotency key.",
-    remedy=lambda f: "Give each item of the batch `options: { idempotencyKey: `item-${item.id}` }`.",
+    each=_keyless_items,
+    message="Runs that were items of a batch have no idempotency key.",
+    remedy="Give each item of the batch `options: {{ idempotencyKey: `item-${{item.id}}` }}`.",
     bad=(Case(spans=(attempt(1, 0, 1, context={"ctx.batch.id": "batch_1"}),)),),
     good=(Case(spans=(attempt(1, 0, 1, context={"ctx.batch.id": "batch_1", "ctx.run.idempotencyKey": "item-1"}),)),),
 )
@@ -119,14 +116,13 @@ BAT003 = Rule(
     doc="""A batch met the platform's rate limit.
 
     Why: Its items were not triggered, or much later.
-    How to fix: Pace the batches, or trigger fewer larger ones.
+    How to fix: Pace the batches: wait between calls, or use fewer and larger ones.
     Not flagged: batches that went through.
     """,
     sentences=("15",),
     needs=("spans",),
-    find=_throttled,
-    message=lambda f: "A batch was refused by the platform's rate limit.",
-    remedy=lambda f: "Pace the batches: wait between calls, or use fewer and larger ones.",
+    each=_throttled,
+    message="A batch was refused by the platform's rate limit.",
     bad=(
         Case(
             spans=(

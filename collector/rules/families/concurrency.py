@@ -7,11 +7,9 @@ from typing import Any
 import polars as pl
 
 from collector.rules.cases import attempt, log
-from collector.rules.frames import Frames
+from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
-_S = 10**9
 _QUEUE = ["project", "queue", "environment"]
 
 
@@ -35,7 +33,7 @@ def _slots(frames: Frames) -> pl.LazyFrame:
 
 def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
     slots = _slots(frames).filter((pl.col("limit") == 1) if single else (pl.col("limit") > 1))
-    shrink = int(options["tolerance_ms"] * 1_000_000)
+    shrink = int(options["tolerance_ms"] * MS_NS)
     edges = pl.concat(
         [
             slots.select(*_QUEUE, *RUN[1:], "task_id", "version", "limit", at="started_ns", step=pl.lit(1)),
@@ -53,7 +51,7 @@ def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
     levels = edges.sort("at", "step", "run_key").with_columns(
         level=pl.col("step").cum_sum().over(_QUEUE), until=pl.col("at").shift(-1).over(_QUEUE)
     )
-    long = (pl.col("until") - pl.col("at")) > options["least_s"] * _S
+    long = (pl.col("until") - pl.col("at")) > options["least_s"] * SECOND_NS
     over = pl.col("level") > pl.col("limit")
     return levels.filter(over & long.fill_null(False) & (pl.col("step") == 1)).select(
         *RUN, "task_id", "version", time_ns="at", key="queue", detail=pl.format("{} of {}", "level", "limit")
@@ -72,15 +70,14 @@ CON002 = Rule(
     doc="""More attempts of a queue ran at once than its limit allows.
 
     Why: The limit protects something; a concurrency key or a second queue of the same name gets around it.
-    How to fix: Check the queue's name and `concurrencyKey`, and the limit on the platform.
+    How to fix: Check the queue's name, its `concurrencyKey`, and its limit on the platform.
     Not flagged: queues whose limit nobody stated (`queues.limits`); less than `least_s` seconds; attempts that waited.
     """,
     sentences=("42",),
     needs=("attempts",),
     options={"least_s": 5, "tolerance_ms": 1000},
-    find=lambda frames, options: _over(frames, options, single=False),
-    message=lambda f: f"More attempts of `{f['key']}` ran at once than its limit allows.",
-    remedy=lambda f: "Check the queue's name, its `concurrencyKey`, and its limit on the platform.",
+    across=lambda frames, options: _over(frames, options, single=False),
+    message="More attempts of `{key}` ran at once than its limit allows.",
     bad=(Case(spans=_together(3), limits={"payments": 2}),),
     good=(Case(spans=_together(2), limits={"payments": 2}), Case(spans=_together(3), say="no limit is known")),
 )
@@ -99,9 +96,9 @@ CON003 = Rule(
     sentences=("44", "21"),
     needs=("attempts",),
     options={"least_s": 0, "tolerance_ms": 1000},
-    find=lambda frames, options: _over(frames, options, single=True),
-    message=lambda f: f"Attempts of `{f['key']}`, which has one slot, overlap.",
-    remedy=lambda f: "Check the queue's name and its `concurrencyKey`.",
+    across=lambda frames, options: _over(frames, options, single=True),
+    message="Attempts of `{key}`, which has one slot, overlap.",
+    remedy="Check the queue's name and its `concurrencyKey`.",
     bad=(Case(spans=_together(2), limits={"payments": 1}),),
     good=(Case(spans=_together(1), limits={"payments": 1}),),
 )
@@ -111,14 +108,16 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
     # Nanoseconds of many runs leave 64 bits; shares of them need no more than a double.
     lasted = (pl.col("ended_ns") - pl.col("started_ns")).clip(0).cast(pl.Float64)
     runs = frames.runs.lazy().filter(pl.col("queue").is_not_null()).with_columns(lasted=lasted)
-    held = (
+    slot_time = (
         runs.filter(pl.col("ended_ns").is_not_null())
         .group_by(*_QUEUE, "task_id")
-        .agg(held=pl.col("lasted").sum(), n=pl.len())
+        .agg(slot_ns=pl.col("lasted").sum(), n=pl.len())
     )
-    share = pl.col("held") / pl.col("held").sum().over(_QUEUE)
-    hogs = held.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(*_QUEUE, hog="task_id")
-    hour = pl.col("started_ns") // (3600 * _S)
+    share = pl.col("slot_ns") / pl.col("slot_ns").sum().over(_QUEUE)
+    hogs = slot_time.filter((share >= options["most_share"]) & (pl.len() > 1).over(_QUEUE)).select(
+        *_QUEUE, hog="task_id"
+    )
+    hour = pl.col("started_ns") // (3600 * SECOND_NS)
     waits = runs.filter(pl.col("queue_wait_ns").is_not_null()).with_columns(hour=hour)
     busy = (
         runs.filter(pl.col("ended_ns").is_not_null())
@@ -142,7 +141,7 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
             pl.col("loaded")
             & (pl.min_horizontal("quiet_n", "loud_n") >= options["least_runs"])
             & (pl.col("loud_p95") > options["most_factor"] * pl.col("quiet_p95"))
-            & (pl.col("loud_p95") > options["least_wait_s"] * _S)
+            & (pl.col("loud_p95") > options["least_wait_s"] * SECOND_NS)
             & (pl.col("queue_wait_ns") > options["most_factor"] * pl.col("quiet_p95"))
         )
         .select(*RUN, "task_id", "version", time_ns="started_ns", key="queue", detail="hog")
@@ -204,7 +203,7 @@ CON007 = Rule(
     sentences=("43",),
     needs=("runs",),
     options={"most_share": 0.5, "most_factor": 3, "least_runs": 20, "least_wait_s": 10},
-    find=_starved,
+    across=_starved,
     message=lambda f: f"Runs wait in `{f['key']}` while {', '.join(f['details'] or ['another task'])} holds it.",
     remedy=lambda f: f"Give {', '.join(f['details'] or ['the other task'])} a queue of its own.",
     bad=(Case(logs=_hogged(60.0)),),

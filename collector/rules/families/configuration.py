@@ -7,15 +7,12 @@ from typing import Any
 import polars as pl
 
 from collector.rules.cases import attempt, log
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
-
-RUN = ["project", "run_key"]
-_S = 10**9
 
 
 def _near_limit(frames: Frames, options: Options) -> pl.LazyFrame:
-    limit_ns = options["max_duration_s"] * _S
+    limit_ns = options["max_duration_s"] * SECOND_NS
     runs = frames.runs.lazy().select(*RUN, "dialect", "version")
     near = pl.col("active_ns") > 0.8 * limit_ns
     return (
@@ -49,9 +46,8 @@ CFG001 = Rule(
     sentences=("57",),
     needs=("attempts",),
     options={"max_duration_s": 0, "least_attempts": 5},
-    find=_near_limit,
-    message=lambda f: "The active time comes close to maxDuration.",
-    remedy=lambda f: "Raise `maxDuration` for the task, or split the work.",
+    across=_near_limit,
+    message="The active time comes close to maxDuration.",
     bad=(Case(spans=_long(5, 260), options={"max_duration_s": 300}),),
     good=(Case(spans=_long(5, 260)), Case(spans=_long(5, 100), options={"max_duration_s": 300})),
 )
@@ -60,12 +56,12 @@ CFG001 = Rule(
 def _debugging(frames: Frames, options: Options) -> pl.LazyFrame:
     cells = frames.cells.filter(pl.col("level") == "debug").with_columns(operation=pl.lit(None, pl.String))
     rows = frames.hits(cells).with_columns(table=pl.lit("logs"))
-    place = frames.own.lazy().select("project", "seq", "row", "environment")
+    environments = frames.task_logs.lazy().select("project", "seq", "row", "environment")
     span = (pl.col("time_ns").max() - pl.col("time_ns").min()).over("project", "task_id")
     return (
-        rows.join(place, on=["project", "seq", "row"])
+        rows.join(environments, on=["project", "seq", "row"])
         .filter(pl.col("environment").str.to_lowercase().str.starts_with("prod").fill_null(False))
-        .filter(span > options["hours"] * 3600 * _S)
+        .filter(span > options["hours"] * 3600 * SECOND_NS)
         .drop("environment")
     )
 
@@ -78,14 +74,13 @@ CFG002 = Rule(
     doc="""Debug records arrive from production for longer than an incident lasts.
 
     Why: They cost, hide the rest, and often hold what should not be logged.
-    How to fix: `logLevel: "info"`.
+    How to fix: Set `logLevel: "info"`.
     Not flagged: debug records within `hours` hours (switched on for an incident).
     """,
     sentences=("56",),
     options={"hours": 24},
-    find=_debugging,
-    message=lambda f: "Debug records arrive from production for more than a day.",
-    remedy=lambda f: 'Set `logLevel: "info"`.',
+    across=_debugging,
+    message="Debug records arrive from production for more than a day.",
     bad=(
         Case(
             logs=tuple(
@@ -129,16 +124,15 @@ CFG003 = Rule(
     doc="""In development no failed run is ever retried.
 
     Why: Code that is not safe to retry shows only in production.
-    How to fix: `retries: { enabledInDev: true }`.
+    How to fix: Set `retries: { enabledInDev: true }`.
     Not flagged: fewer than `least_runs` failed runs; aborted ones.
     """,
     sentences=("58",),
     needs=("runs",),
     on=False,
     options={"least_runs": 3},
-    find=_never_retried,
-    message=lambda f: "In development no failed run is ever retried.",
-    remedy=lambda f: "Set `retries: { enabledInDev: true }`.",
+    across=_never_retried,
+    message="In development no failed run is ever retried.",
     bad=(
         Case(
             spans=tuple(
@@ -186,9 +180,8 @@ CFG004 = Rule(
     sentences=("55",),
     on=False,
     options={"runtimes": ("nodejs", "node", "bun")},
-    find=_runtimes,
-    message=lambda f: f"Workers run on `{f['key']}`.",
-    remedy=lambda f: "Set `runtime` in trigger.config.ts.",
+    each=_runtimes,
+    message="Workers run on `{key}`.",
     bad=(Case(logs=(log("a_b_started", runner="trigger", resource={"process.runtime.name": "deno"}),), key="deno"),),
     good=(Case(logs=(log("a_b_started", runner="trigger", resource={"process.runtime.name": "nodejs"}),)),),
 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import log
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Finding, Options, Rule
 
 _PLACEHOLDER = (
     r"(?i)^\s*$|^(?:undefined|null|nil|none|nan)$"
     r"|^[0\-]+$|(?:^|[-_:./])(?:undefined|null|nan)$|\[object Object\]"
 )
-_RUN = ["project", "run_key"]
 
 
 def _absent(name: str) -> pl.Expr:
@@ -43,12 +42,7 @@ def _run_level(options: Options) -> pl.Expr:
     return pl.when(pl.col("in_run") & ~pl.lit(bool(options["strict"]))).then(pl.lit("info"))
 
 
-def _line(f: Finding, name: str) -> str:
-    source = {
-        "correlation_id": "correlationId",
-        "request_id": "payload.requestId",
-        "run_id": "ctx.run.id",
-    }[name]
+def _ids_object(name: str, source: str) -> str:
     return f"Put `{name}: {source}` into one `ids` object, or a child logger, and spread it into every call."
 
 
@@ -74,7 +68,7 @@ CTX001 = Rule(
     options={"strict": False},
     where=_missing("correlation_id"),
     message=lambda f: _says(f, "correlation_id"),
-    remedy=lambda f: _line(f, "correlation_id"),
+    remedy=_ids_object("correlation_id", "correlationId"),
     bad=(
         Case(logs=(log("order_charge_started", without=("correlation_id",)),)),
         Case(
@@ -107,7 +101,7 @@ CTX002 = Rule(
     options={"strict": False},
     where=_missing("request_id"),
     message=lambda f: _says(f, "request_id"),
-    remedy=lambda f: _line(f, "request_id"),
+    remedy=_ids_object("request_id", "payload.requestId"),
     bad=(Case(logs=(log("order_charge_started", without=("request_id",)),)),),
     good=(
         Case(
@@ -141,7 +135,7 @@ CTX003 = Rule(
     where=_missing("run_id"),
     level=_run_level,
     message=lambda f: _says(f, "run_id"),
-    remedy=lambda f: _line(f, "run_id"),
+    remedy=_ids_object("run_id", "ctx.run.id"),
     bad=(
         Case(logs=(log("order_charge_started", run=None, ids={"correlation_id": "order-x"}),)),
         Case(logs=(log("order_charge_started", runner="trigger", without=("run_id",)),), severity="info"),
@@ -195,8 +189,8 @@ CTX004 = Rule(
         "placeholder_run_id": _OWN_RUN_ID.str.contains(_PLACEHOLDER),
     },
     keys=_placeholders,
-    message=lambda f: f"`{f['key']}` is empty or a placeholder.",
-    remedy=lambda f: f"Set `{f['key']}` from a value that is known by then; fail early where it is missing.",
+    message="`{key}` is empty or a placeholder.",
+    remedy="Set `{key}` from a value that is known by then; fail early where it is missing.",
     bad=(
         Case(logs=(log("order_charge_started", ids={"correlation_id": ""}),), key="correlation_id"),
         Case(logs=(log("order_charge_started", ids={"correlation_id": "order-undefined"}),), key="correlation_id"),
@@ -221,7 +215,7 @@ CTX005 = Rule(
     doc="""The `run_id` a record states is not the run it was logged in.
 
     Why: The record is searched for under the wrong run.
-    How to fix: Log `ctx.run.id`; another run's id belongs under `parent_run_id` or `child_run_id`.
+    How to fix: Log `run_id: ctx.run.id`; name another run `parent_run_id` or `child_run_id`.
     Not flagged: runners whose only run id is the stated one; replays.
     """,
     sentences=("23",),
@@ -232,8 +226,7 @@ CTX005 = Rule(
     },
     where=_mismatch,
     names=lambda options: pl.col("operation"),
-    message=lambda f: "`run_id` is not the run the record was logged in.",
-    remedy=lambda f: "Log `run_id: ctx.run.id`; name another run `parent_run_id` or `child_run_id`.",
+    message="`run_id` is not the run the record was logged in.",
     bad=(Case(logs=(log("rows_import_started", runner="trigger", ids={"run_id": "x"}, run_id="user-supplied"),)),),
     good=(
         Case(logs=(log("rows_import_started", runner="trigger"),)),
@@ -249,13 +242,13 @@ CTX005 = Rule(
 
 
 def _changes(frames: Frames, options: Options) -> pl.LazyFrame:
-    stated = frames.own.lazy().filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
+    stated = frames.task_logs.lazy().filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
     return (
-        stated.select(*_RUN, "task_id", "correlation_id", "time_ns", "version", "seq", "row")
+        stated.select(*RUN, "task_id", "correlation_id", "time_ns", "version", "seq", "row")
         .sort("time_ns", "correlation_id", "seq", "row")
-        .unique([*_RUN, "correlation_id"], keep="first", maintain_order=True)
-        .filter(pl.col("correlation_id") != pl.col("correlation_id").first().over(_RUN))
-        .unique(_RUN, keep="first", maintain_order=True)
+        .unique([*RUN, "correlation_id"], keep="first", maintain_order=True)
+        .filter(pl.col("correlation_id") != pl.col("correlation_id").first().over(RUN))
+        .unique(RUN, keep="first", maintain_order=True)
         .with_columns(key=pl.lit("correlation_id"), table=pl.lit("logs"))
     )
 
@@ -268,13 +261,12 @@ CTX006 = Rule(
     doc="""One run logs more than one `correlation_id`.
 
     Why: A search by one of them shows half of the run.
-    How to fix: Compute the id once, at the start of the run, and pass it on.
+    How to fix: Compute `correlation_id` once at the start of the run; name an item's id `item_id`.
     Not flagged: switch the rule off for tasks that handle many items in one run (`[[rules.overrides]]`).
     """,
     sentences=("29",),
-    find=_changes,
-    message=lambda f: "Runs log more than one `correlation_id`.",
-    remedy=lambda f: "Compute `correlation_id` once at the start of the run; name an item's id `item_id`.",
+    each=_changes,
+    message="Runs log more than one `correlation_id`.",
     bad=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, ids={"correlation_id": "order-2"}))),
     ),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, span
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
-_S = 10**9
 _LOST_CONNECTION = (
     r"(?i)connection (?:was )?(?:terminated|closed|reset|lost|ended)|server closed the connection|ECONNRESET|EPIPE|"
     r"client (?:was|has been) (?:closed|already)|not queryable|MongoNotConnected|PoolClosed|socket has been ended"
@@ -42,9 +40,9 @@ HOK001 = Rule(
     """,
     sentences=("46",),
     needs=("spans", "attempts"),
-    find=_early,
-    message=lambda f: "A failure hook ran before the last attempt.",
-    remedy=lambda f: "Move what must happen once into `onFailure`, single attempts into `catchError`.",
+    each=_early,
+    message="A failure hook ran before the last attempt.",
+    remedy="Move what must happen once into `onFailure`, single attempts into `catchError`.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), span("onFailure()", 1, 1.1, keys=_HOOK), attempt(2, 5, 6))),),
     good=(
         Case(
@@ -68,7 +66,7 @@ def _after_wait(frames: Frames, pattern: str, within_s: float) -> pl.LazyFrame:
         frames.attempts.lazy()
         .filter((pl.col("status") == "failed") & pl.col("error_message").str.contains(pattern))
         .join(waits, left_on=[*RUN, "number"], right_on=[*RUN, "attempt"])
-        .filter((pl.col("ended_ns") - pl.col("wait_ended_ns")).is_between(0, int(within_s * _S)))
+        .filter((pl.col("ended_ns") - pl.col("wait_ended_ns")).is_between(0, int(within_s * SECOND_NS)))
         .unique([*RUN, "number"])
         .join(runs, on=RUN, how="left")
         .select(*RUN, "task_id", "version", time_ns="ended_ns", key="error_type")
@@ -84,15 +82,14 @@ HOK002 = Rule(
     doc="""A run lost its connection just after a wait.
 
     Why: During a wait the run is frozen elsewhere, and the other side hangs up.
-    How to fix: Disconnect in `onWait`, connect in `onResume`.
+    How to fix: Disconnect in `onWait` and connect in `onResume`.
     Not flagged: connection errors later than `within_s` seconds after a wait.
     """,
     sentences=("47",),
     needs=("attempts", "waits"),
     options={"within_s": 5},
-    find=lambda frames, options: _after_wait(frames, _LOST_CONNECTION, options["within_s"]),
-    message=lambda f: "Runs lose their connection just after a wait.",
-    remedy=lambda f: "Disconnect in `onWait` and connect in `onResume`.",
+    each=lambda frames, options: _after_wait(frames, _LOST_CONNECTION, options["within_s"]),
+    message="Runs lose their connection just after a wait.",
     bad=(
         Case(
             spans=(
@@ -134,9 +131,8 @@ HOK003 = Rule(
     sentences=("45",),
     needs=("spans",),
     on=False,
-    find=_failed_hooks,
-    message=lambda f: f"The hook `{f['key']}` failed.",
-    remedy=lambda f: "Catch errors inside the hook, and log them.",
+    each=_failed_hooks,
+    message="The hook `{key}` failed.",
     bad=(
         Case(
             spans=(
@@ -156,15 +152,14 @@ HOK005 = Rule(
     doc="""A method was missing just after a wait.
 
     Why: What came back from the wait is data, no longer an instance of its class.
-    How to fix: Make the instance again after every `await` that may wait.
+    How to fix: Make instances again after every wait.
     Not flagged: the same error later than `within_s` seconds after a wait.
     """,
     sentences=("A4",),
     needs=("attempts", "waits"),
     options={"within_s": 1},
-    find=lambda frames, options: _after_wait(frames, _STALE, options["within_s"]),
-    message=lambda f: "A method is missing just after a wait.",
-    remedy=lambda f: "Make instances again after every wait.",
+    each=lambda frames, options: _after_wait(frames, _STALE, options["within_s"]),
+    message="A method is missing just after a wait.",
     bad=(
         Case(
             spans=(

@@ -6,11 +6,10 @@ import polars as pl
 
 from collector.rules import words
 from collector.rules.cases import attempt, log, trigger
-from collector.rules.frames import Frames
+from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
-_DAY_NS = 86_400 * 10**9
+_DAY_NS = 86_400 * SECOND_NS
 _PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 _NO_ENTITY = (
     r"^(?:correlation_id|request_id|run_id|parent_run_id|task_id|task|queue|attempt|.*_(?:ms|s|seconds|at|time|ns)|"
@@ -26,7 +25,7 @@ _EPOCH_MS = r"(?:^|[^0-9])(1[4-9][0-9]{11})(?:[^0-9]|$)"
 def live_runs(frames: Frames) -> pl.LazyFrame:
     """Return runs that are neither tests nor replays and that somebody triggered, not a schedule."""
     scheduled = frames.cells.filter(pl.col("scheduled")).select("rows").explode("rows")["rows"]
-    keys = frames.own[scheduled].select(RUN).unique().lazy() if len(scheduled) else None
+    keys = frames.task_logs[scheduled].select(RUN).unique().lazy() if len(scheduled) else None
     runs = frames.runs.lazy().filter(
         ~pl.col("is_test").fill_null(False) & ~pl.col("is_replay").fill_null(False) & (pl.col("coverage") != "link")
     )
@@ -74,7 +73,7 @@ IDM001 = Rule(
     sentences=("9", "30", "A5"),
     needs=("runs",),
     options={"important": _IMPORTANT},
-    find=_keyless,
+    each=_keyless,
     message=lambda f: (
         "Runs of a task that must not happen twice have no idempotency key."
         if f["severity"] != "info"
@@ -99,11 +98,11 @@ IDM001 = Rule(
 
 
 def _entities(frames: Frames) -> pl.LazyFrame:
-    """Return per run what its start says it is about: all own values but ids of the run, times and durations, as one
+    """Return per run what its start says it is about: all its values but ids of the run, times and durations, as one
     text; only where one of them is the id of an entity, not just of an owner, who has many."""
     key = pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":')
     return (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("run_key").is_not_null() & (pl.col("phase") == "started"))
         .select(*RUN, pair=pl.col("attributes").str.extract_all(_PAIR))
         .explode("pair")
@@ -154,9 +153,9 @@ IDM002 = Rule(
     sentences=("9", "32"),
     needs=("runs", "logs"),
     options={"ttl_days": 30},
-    find=_succeeded_twice,
-    message=lambda f: "Runs of one request did the same to the same entity, and succeeded twice.",
-    remedy=lambda f: 'Use `idempotencyKeys.create(`order-${orderId}`, { scope: "global" })`.',
+    across=_succeeded_twice,
+    message="Runs of one request did the same to the same entity, and succeeded twice.",
+    remedy='Use `idempotencyKeys.create(`order-${{orderId}}`, {{ scope: "global" }})`.',
     bad=(
         Case(
             logs=(
@@ -191,18 +190,18 @@ IDM002 = Rule(
 
 
 def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
-    told = (
+    triggers = (
         frames.spans.lazy()
         .filter(pl.all_horizontal(pl.col(c).is_not_null() for c in ("child_run_id", "attempt", "run_key")))
         .sort("start_ns", "child_run_id")
-        .with_columns(place=pl.int_range(pl.len()).over(*RUN, "attempt", "child_task_id"))
+        .with_columns(nth=pl.int_range(pl.len()).over(*RUN, "attempt", "child_task_id"))
         .select(
             *RUN,
             "task_id",
             "version",
             "attempt",
             "child_task_id",
-            "place",
+            "nth",
             "child_run_id",
             "dialect",
             "seq",
@@ -211,22 +210,22 @@ def _children_again(frames: Frames, options: Options) -> pl.LazyFrame:
         )
     )
     children = frames.runs.lazy().select("project", "dialect", child_run_id="run_id", child_status="status")
-    earlier = told.join(children, on=["project", "dialect", "child_run_id"]).filter(
+    earlier = triggers.join(children, on=["project", "dialect", "child_run_id"]).filter(
         # A failed run gives its key free: making it again is what a retry is for.
         pl.col("child_status") == "completed"
     )
-    place = [*RUN, "child_task_id", "place"]
+    child = [*RUN, "child_task_id", "nth"]
     return (
-        told.join(
-            earlier.select(*place, "child_run_id", earlier_attempt="attempt"),
-            on=place,
+        triggers.join(
+            earlier.select(*child, "child_run_id", earlier_attempt="attempt"),
+            on=child,
             suffix="_before",
             nulls_equal=True,
         )
         .filter(
             (pl.col("attempt") > pl.col("earlier_attempt")) & (pl.col("child_run_id") != pl.col("child_run_id_before"))
         )
-        .unique([*place, "attempt"])
+        .unique([*child, "attempt"])
         .select(*RUN, "task_id", "version", "time_ns", "seq", "row", key="child_task_id", table=pl.lit("spans"))
     )
 
@@ -245,9 +244,9 @@ IDM003 = Rule(
     """,
     sentences=("31",),
     needs=("spans", "runs"),
-    find=_children_again,
+    each=_children_again,
     message=lambda f: f"Retries trigger `{f['key'] or 'a child'}` again although it had succeeded.",
-    remedy=lambda f: "Give the child a run-scoped key: `await idempotencyKeys.create(`step-${id}`)`.",
+    remedy="Give the child a run-scoped key: `await idempotencyKeys.create(`step-${{id}}`)`.",
     bad=(
         Case(
             spans=(
@@ -306,15 +305,14 @@ IDM005 = Rule(
     doc="""The same idempotency key made a second run after its time to live.
 
     Why: The platform forgets a key after 30 days: what must never happen twice then does.
-    How to fix: Check in the database before doing it.
+    How to fix: Look in the database whether it was done before doing it.
     Not flagged: repetitions within `ttl_days`.
     """,
     sentences=("33",),
     needs=("runs",),
     options={"ttl_days": 30},
-    find=_reused,
-    message=lambda f: "An idempotency key made another run after it had expired.",
-    remedy=lambda f: "Look in the database whether it was done before doing it.",
+    across=_reused,
+    message="An idempotency key made another run after it had expired.",
     bad=(
         Case(
             spans=(
@@ -335,8 +333,8 @@ IDM005 = Rule(
 
 
 def _volatile(frames: Frames, options: Options) -> pl.LazyFrame:
-    stamp_ns = pl.col("idempotency_key").str.extract(_EPOCH_MS).cast(pl.Int64, strict=False) * 1_000_000
-    near = (stamp_ns - pl.col("first_seen_ns")).abs() <= options["near_s"] * 10**9
+    stamp_ns = pl.col("idempotency_key").str.extract(_EPOCH_MS).cast(pl.Int64, strict=False) * MS_NS
+    near = (stamp_ns - pl.col("first_seen_ns")).abs() <= options["near_s"] * SECOND_NS
     return (
         live_runs(frames)
         .filter(near.fill_null(False))
@@ -353,15 +351,14 @@ IDM006 = Rule(
     doc="""Idempotency keys contain the time at which they were made.
 
     Why: Such a key is new every time: it protects from nothing.
-    How to fix: Derive the key from the entity alone.
+    How to fix: Derive the key from the entity: `order-${orderId}`.
     Not flagged: times further than `near_s` seconds from the run; fewer than `least_runs` runs.
     """,
     sentences=("34",),
     needs=("runs",),
     options={"near_s": 300, "least_runs": 3},
-    find=_volatile,
-    message=lambda f: "Idempotency keys contain the time at which they were made.",
-    remedy=lambda f: "Derive the key from the entity: `order-${orderId}`.",
+    across=_volatile,
+    message="Idempotency keys contain the time at which they were made.",
     bad=(
         Case(
             spans=tuple(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import log
-from collector.rules.families.messages import snake
 from collector.rules.frames import Frames
-from collector.rules.records import ALIASES, IDS
+from collector.rules.records import ALIASES, IDS, snake
 from collector.rules.rule import Case, Finding, Options, Rule
 
 _CAMEL = r"^[a-z_][^A-Z]*[a-z0-9][A-Z]"
@@ -57,7 +56,7 @@ KEY001 = Rule(
     sentences=("27", "A8"),
     options={"allow": ()},
     keys=lambda options: _allowed(_names(_CAMEL), options),
-    message=lambda f: f"The key `{f['key']}` is camelCase.",
+    message="The key `{key}` is camelCase.",
     remedy=_rename,
     bad=(
         Case(logs=(log("order_charge_started", orderId="o1"),), key="orderId"),
@@ -85,7 +84,7 @@ KEY002 = Rule(
     sentences=("27",),
     options={"allow": ()},
     keys=lambda options: _allowed(_names(_ODD, but=_CAMEL), options),
-    message=lambda f: f"The key `{f['key']}` is not snake_case.",
+    message="The key `{key}` is not snake_case.",
     remedy=_rename,
     bad=(
         Case(logs=(log("order_charge_started", keys={"order-id": "o1"}),), key="order-id"),
@@ -108,14 +107,13 @@ KEY003 = Rule(
     doc="""A key inside a logged object is not snake_case.
 
     Why: A whole third-party object was logged: its keys are not yours, and change without you.
-    How to fix: Log the few fields that matter, under names of your own.
+    How to fix: Log the fields that matter under names of your own.
     Not flagged: keys of OpenTelemetry's semantic conventions.
     """,
     sentences=("27",),
     on=False,
     keys=lambda options: pl.col("nested").list.eval(pl.element().filter(pl.element().str.contains(_NESTED_ODD))),
-    message=lambda f: f"The nested key `{f['key']}` is not snake_case.",
-    remedy=lambda f: "Log the fields that matter under names of your own.",
+    message="The nested key `{key}` is not snake_case.",
     bad=(Case(logs=(log("order_charge_started", charge__paymentIntent="pi"),), key="charge.paymentIntent"),),
     good=(Case(logs=(log("order_charge_started", charge__amount=7, http__request__method="GET"),)),),
 )
@@ -123,13 +121,13 @@ KEY003 = Rule(
 
 def _aliases(options: Options) -> pl.Expr:
     """Return keys that stand in for one of the three ids. What a Trigger.dev task calls `runId` may be another run."""
-    found = []
+    aliases = []
     for name in IDS:
         counts = ~pl.col(f"has_{name}")
         if name == "run_id":
             counts &= pl.col("dialect") != "trigger_dev"
-        found.append(pl.when(counts).then(pl.col(f"alias_{name}")))
-    return pl.concat_list(found).list.drop_nulls()
+        aliases.append(pl.when(counts).then(pl.col(f"alias_{name}")))
+    return pl.concat_list(aliases).list.drop_nulls()
 
 
 def _canonical(key: object) -> str:
@@ -198,9 +196,9 @@ KEY005 = Rule(
     """,
     sentences=("27",),
     options={"allow": ()},
-    find=_drift,
-    message=lambda f: f"`{f['key']}` holds values of different types ({', '.join(f['details'] or ())}).",
-    remedy=lambda f: f"Give `{f['key']}` one type, or another key for the other kind.",
+    across=_drift,
+    message="`{key}` holds values of different types ({details}).",
+    remedy="Give `{key}` one type, or another key for the other kind.",
     bad=(
         Case(
             logs=(
@@ -275,7 +273,7 @@ KEY006 = Rule(
 
 
 def _unserialisable(frames: Frames, options: Options) -> pl.LazyFrame:
-    shown = frames.own.lazy().filter(pl.col("attributes").str.contains_any(list(SENTINELS)))
+    shown = frames.task_logs.lazy().filter(pl.col("attributes").str.contains_any(list(SENTINELS)))
     pairs = (
         shown.with_columns(pair=pl.col("attributes").str.extract_all(_PAIR))
         .explode("pair")
@@ -316,9 +314,9 @@ KEY007 = Rule(
     Not flagged: the same text inside stack traces and logged documents.
     """,
     sentences=("7", "A3"),
-    find=_unserialisable,
-    message=lambda f: f"`{f['key']}` holds a value that could not be written down.",
-    remedy=lambda f: f"Await the promise or pick the fields of `{f['key']}` before logging.",
+    across=_unserialisable,
+    message="`{key}` holds a value that could not be written down.",
+    remedy="Await the promise or pick the fields of `{key}` before logging.",
     bad=(
         Case(logs=(log("order_charge_started", order="[object Object]"),), key="order"),
         Case(logs=(log("order_charge_started", order_id="order-[object Object]"),), key="order_id"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
 from collector.rules import personal
 from collector.rules.cases import log
 from collector.rules.frames import Frames
+from collector.rules.records import snake
 from collector.rules.rule import Case, Finding, Options, Rule
 
 PHASE_LIKE = {
@@ -77,12 +76,6 @@ def template(message: pl.Expr) -> pl.Expr:
     )
 
 
-def snake(message: str) -> str:
-    """Return *message* in snake_case, as a suggestion."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", message)
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"\{\w*\}", "", spaced).lower()).strip("_")
-
-
 def suggestion(message: str) -> str:
     """Return what to log instead of *message*, personal data left out."""
     words = snake(personal.redact(message)) or "operation"
@@ -101,7 +94,7 @@ def _judged(options: Options) -> pl.Expr:
 
 
 def _kind(options: Options) -> pl.Expr:
-    """Return the code of the one rule that a message breaks: each message is told of once."""
+    """Return the code of the one rule that a message breaks: each message breaks one."""
     message = pl.col("message")
     last = message.str.extract(_LAST)
     extra = list(options.get("extra_phases", ()))
@@ -255,14 +248,13 @@ MSG004 = Rule(
     doc="""Many messages of a task differ in a number or id alone.
 
     Why: Each value makes a message of its own: they cannot be counted, charted or compared.
-    How to fix: Move the value into a key and keep the message constant.
+    How to fix: Log one constant `{operation}_{phase}` and pass the value as a key.
     Not flagged: fewer than `least_records` records, or no more than `most_bodies` messages of the same form.
     """,
     sentences=("26",),
     options={"most_bodies": 5, "least_records": 20},
-    find=_variable,
+    across=_variable,
     message=lambda f: f"The messages {_quoted(f)} differ in a value alone.",
-    remedy=lambda f: "Log one constant `{operation}_{phase}` and pass the value as a key.",
     bad=(
         Case(logs=tuple(log(f"order_{n}_started", n) for n in range(20))),
         Case(logs=tuple(log(f"Order {n % 7} processed", n) for n in range(21))),
@@ -331,14 +323,13 @@ MSG007 = Rule(
     doc="""The level of a record contradicts its phase.
 
     Why: Alerts and searches go by level: a `_failed` at info is missed, a `_completed` at error wakes somebody up.
-    How to fix: Log `_failed` with `logger.error`, all other phases below error.
+    How to fix: Log `_failed` at error and the other phases below error.
     Not flagged: records that state no severity. For failures that are expected business, switch the rule off for
     their operation (`[[rules.overrides]]`).
     """,
     sentences=("25",),
     where=_level_clash,
-    message=lambda f: f"Records of `{f['operation']}` have a level that contradicts their phase.",
-    remedy=lambda f: "Log `_failed` at error and the other phases below error.",
+    message="Records of `{operation}` have a level that contradicts their phase.",
     bad=(
         Case(logs=(log("order_charge_failed", level="warn", error_type="E", error_message="m"),)),
         Case(logs=(log("order_charge_completed", level="error", processing_time_ms=5),)),
@@ -365,7 +356,7 @@ MSG008 = Rule(
     where=lambda options: pl.col("names").list.len() == 0,
     names=_named,
     message=lambda f: f"{_quoted(f)} carries no data.",
-    remedy=lambda f: "Pass the three ids and what the message is about as keys.",
+    remedy="Pass the three ids and what the message is about as keys.",
     bad=(
         Case(logs=(log("order_charge_started", runner="trigger", without=("correlation_id", "request_id", "run_id")),)),
     ),

@@ -6,10 +6,8 @@ import polars as pl
 
 from collector.rules.cases import attempt, log
 from collector.rules.families.payloads import failed_with
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
-
-RUN = ["project", "run_key"]
 
 META001 = Rule(
     code="META001",
@@ -24,11 +22,10 @@ META001 = Rule(
     """,
     sentences=("50", "53"),
     needs=("attempts",),
-    find=lambda frames, options: failed_with(
+    each=lambda frames, options: failed_with(
         frames, pl.col("error_message").str.contains(r"(?i)metadata\b.*(?:too large|exceeds|limit of|256 ?KB|262144)")
     ),
-    message=lambda f: "Runs fail because their metadata is too large.",
-    remedy=lambda f: "Store the data elsewhere and put its URL into the metadata.",
+    message="Runs fail because their metadata is too large.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("Error", "Metadata exceeds the limit of 256KB")),)),),
     good=(Case(spans=(attempt(1, 0, 1, error=("Error", "metadata key is missing")),)),),
 )
@@ -37,7 +34,7 @@ META001 = Rule(
 def _odd(frames: Frames, options: Options) -> pl.LazyFrame:
     value = pl.col("attributes").str.extract(r'"progress":(-?[0-9.eE+]+)').cast(pl.Float64, strict=False)
     said = (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("run_key").is_not_null() & pl.col("attributes").str.contains('"progress":', literal=True))
         .with_columns(value=value)
         .filter(pl.col("value").is_not_null())
@@ -57,14 +54,13 @@ META003 = Rule(
     doc="""Logged progress goes backwards or leaves 0 to 100.
 
     Why: A bar that shows it jumps.
-    How to fix: `Math.round(((i + 1) / total) * 100)`.
+    How to fix: Log `Math.round(((i + 1) / total) * 100)`.
     Not flagged: progress that is only in metadata, which telemetry does not show.
     """,
     sentences=("51",),
     on=False,
-    find=_odd,
-    message=lambda f: "`progress` goes backwards or leaves 0 to 100.",
-    remedy=lambda f: "Log `Math.round(((i + 1) / total) * 100)`.",
+    each=_odd,
+    message="`progress` goes backwards or leaves 0 to 100.",
     bad=(
         Case(logs=(log("rows_import_validating", progress=50), log("rows_import_validating", 1, progress=20))),
         Case(logs=(log("rows_import_validating", progress=150),)),

@@ -11,17 +11,17 @@ import polars as pl
 from collector.decode.dialects import generic, trigger_dev
 from collector.decode.dialects.base import CONVERT, JUDGED
 from collector.rules.cases import attempt, log
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
 _DIALECTS = {d.name: d for d in (generic.DIALECT, trigger_dev.DIALECT)}
 _KEYS = {c: sorted({f'"{key}":' for d in _DIALECTS.values() for key in d.record.get(c, ())}) for c in JUDGED}
-_RUN = ["project", "run_key", "task_id", "operation", "version", "seq", "row"]
+_COLUMNS = [*RUN, "task_id", "operation", "version", "seq", "row"]
 
 
 def _impossible(frames: Frames, options: Options) -> pl.LazyFrame:
-    found = [_of(frames.logs, "logs", "time_ns"), _of(frames.spans, "spans", "start_ns")]
-    return pl.concat(found).lazy()
+    hits = [_of(frames.logs, "logs", "time_ns"), _of(frames.spans, "spans", "start_ns")]
+    return pl.concat(hits).lazy()
 
 
 def _of(records: pl.DataFrame, table: str, time: str) -> pl.DataFrame:
@@ -31,26 +31,26 @@ def _of(records: pl.DataFrame, table: str, time: str) -> pl.DataFrame:
     lacks = {c: pl.col(c).is_null() for c in judged} | {
         "attempt": (pl.col("attempt_source") != "measured").fill_null(True)
     }
-    text = pl.col("attributes").str
+    attributes = pl.col("attributes").str
     # Most records have none of the keys: they are searched for all at once first.
     some = records.filter(
-        pl.any_horizontal(*lacks.values()) & text.contains_any(sorted({k for c in judged for k in _KEYS[c]}))
-    ).filter(pl.any_horizontal(lacks[c] & text.contains_any(_KEYS[c]) for c in judged))
+        pl.any_horizontal(*lacks.values()) & attributes.contains_any(sorted({k for c in judged for k in _KEYS[c]}))
+    ).filter(pl.any_horizontal(lacks[c] & attributes.contains_any(_KEYS[c]) for c in judged))
     rows = [
         (i, key, why)
-        for i, (dialect, given, own_ns) in enumerate(some.select("dialect", "attributes", time).iter_rows())
-        for key, why in _numbers(dialect, given, own_ns, judged)
+        for i, (dialect, text, time_ns) in enumerate(some.select("dialect", "attributes", time).iter_rows())
+        for key, why in _numbers(dialect, text, time_ns, judged)
     ]
-    told = pl.DataFrame(rows, schema={"i": pl.UInt32, "key": pl.String, "detail": pl.String}, orient="row")
-    return told.join(
-        some.select(*_RUN, time_ns=time, table=pl.lit(table)).with_row_index("i"), on="i", how="inner"
+    impossible = pl.DataFrame(rows, schema={"i": pl.UInt32, "key": pl.String, "detail": pl.String}, orient="row")
+    return impossible.join(
+        some.select(*_COLUMNS, time_ns=time, table=pl.lit(table)).with_row_index("i"), on="i", how="inner"
     ).drop("i")
 
 
-def _numbers(dialect: str, given: str | None, own_ns: int, columns: list[str]) -> Iterator[tuple[str, str]]:
+def _numbers(dialect: str, text: str | None, time_ns: int, columns: list[str]) -> Iterator[tuple[str, str]]:
     """Yield (key, why it cannot be) for the keys that decode looked at until it found a number."""
     try:
-        attributes: Any = msgspec.json.decode(given or "{}")
+        attributes: Any = msgspec.json.decode(text or "{}")
     except msgspec.DecodeError:
         return
     record = _DIALECTS.get(dialect, generic.DIALECT).record
@@ -59,7 +59,7 @@ def _numbers(dialect: str, given: str | None, own_ns: int, columns: list[str]) -
             value = CONVERT[column](attributes.get(key))
             if value is None:
                 continue
-            why = JUDGED[column](value, own_ns)
+            why = JUDGED[column](value, time_ns)
             if not why:
                 break
             yield key, why
@@ -80,9 +80,9 @@ KEY008 = Rule(
     """,
     sentences=("24",),
     needs=("logs", "spans"),
-    find=_impossible,
-    message=lambda f: f"`{f['key']}` cannot be: {', '.join(f['details'] or ['no such number'])}.",
-    remedy=lambda f: f"Find where `{f['key']}` is computed; leave it out where a time that it needs is missing.",
+    each=_impossible,
+    message="`{key}` cannot be: {details}.",
+    remedy="Find where `{key}` is computed; leave it out where a time that it needs is missing.",
     bad=(
         Case(logs=(log("order_charge_started", queue_wait_ms=-5),), key="queue_wait_ms"),
         Case(

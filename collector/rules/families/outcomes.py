@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log, span
-from collector.rules.families.phases import ATTEMPT, GROUP, MS, RUN, by_operation, phases
-from collector.rules.frames import Frames
+from collector.rules.families.phases import ATTEMPT, GROUP, by_operation, phases
+from collector.rules.frames import MS_NS, RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
 
@@ -55,7 +55,7 @@ def _disagreeing(frames: Frames, options: Options) -> pl.LazyFrame:
         & pl.col("attributes").str.contains('"processing_time_ms":', literal=True)
     )
     waits = frames.attempts.lazy().select(*RUN, "wait_ns", attempt="number")
-    wall = (pl.col("time_ns") - pl.col("first_start_ns")) / MS
+    wall = (pl.col("time_ns") - pl.col("first_start_ns")) / MS_NS
     slack = pl.max_horizontal(wall * options["most_share"], pl.lit(float(options["least_ms"])))
     more = pl.col("reported_ms") > wall + slack
     # Time that was waited may rightly be left out; without spans nobody knows of waits.
@@ -86,12 +86,9 @@ PHA007 = Rule(
     sentences=("24",),
     needs=("logs", "attempts"),
     options={"most_share": 0.2, "least_ms": 250},
-    find=_disagreeing,
-    message=lambda f: (
-        f"`processing_time_ms` is {' or '.join(f['details'] or ['other'])} than the time from `_started` to "
-        "`_completed`."
-    ),
-    remedy=lambda f: "Measure around the same block that the two records enclose.",
+    each=_disagreeing,
+    message="`processing_time_ms` is {details: or } than the time from `_started` to `_completed`.",
+    remedy="Measure around the same block that the two records enclose.",
     bad=(
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=5000))),
         Case(
@@ -202,8 +199,8 @@ PHA009 = Rule(
     """,
     sentences=("13", "28"),
     needs=("logs", "spans", "attempts"),
-    find=_contradicting,
-    message=lambda f: f"The log says `{f['operation']}_{f['key']}`, but {' or '.join(f['details'] or ['not so'])}.",
+    each=_contradicting,
+    message="The log says `{operation}_{key}`, but {details: or }.",
     remedy=lambda f: (
         "Throw the error after logging it, or name the outcome otherwise."
         if f["key"] == "failed"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, trigger
-from collector.rules.families.retries import ABORT, RUN, attempts
-from collector.rules.frames import Frames
+from collector.rules.families.retries import ABORT, attempts
+from collector.rules.frames import MS_NS, RUN, Frames
 from collector.rules.rule import Case, Options, Rule
-
-MS = 1_000_000
 
 
 def _off_maximum(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -38,9 +36,8 @@ RTY003 = Rule(
     sentences=("35", "38-40", "59"),
     needs=("runs",),
     options={"max_attempts": 0},
-    find=_off_maximum,
-    message=lambda f: f"Runs ended after {f['key']} attempts, which is not what the task is meant to make.",
-    remedy=lambda f: "Set `retry.maxAttempts` to the task's profile.",
+    each=_off_maximum,
+    message="Runs ended after {key} attempts, which is not what the task is meant to make.",
     bad=(
         Case(
             spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6, error=("E", "m"))),
@@ -69,7 +66,7 @@ def _gaps(frames: Frames) -> pl.LazyFrame:
 def _off_backoff(frames: Frames, options: Options) -> pl.LazyFrame:
     first, factor, most = options["min_ms"], options["factor"], options["max_ms"]
     power = pl.lit(float(factor)) ** (pl.col("number") - 1)
-    least_ns = pl.min_horizontal(pl.lit(float(most)), first * power) * MS
+    least_ns = pl.min_horizontal(pl.lit(float(most)), first * power) * MS_NS
     short = pl.col("pause_ns") < least_ns * 0.9
     return (
         _gaps(frames)
@@ -95,9 +92,9 @@ RTY004 = Rule(
     sentences=("35", "38-40", "59"),
     needs=("attempts",),
     options={"min_ms": 500, "factor": 1.5, "max_ms": 5000, "least_gaps": 20},
-    find=_off_backoff,
-    message=lambda f: "Retries follow sooner than the backoff profile says.",
-    remedy=lambda f: "Set `retry.minTimeoutInMs` and `factor` to the task's profile.",
+    across=_off_backoff,
+    message="Retries follow sooner than the backoff profile says.",
+    remedy="Set `retry.minTimeoutInMs` and `factor` to the task's profile.",
     bad=(
         Case(
             spans=tuple(
@@ -145,15 +142,14 @@ RTY005 = Rule(
     doc="""Pauses before a retry are all the same length.
 
     Why: Runs that failed together come back together, and fail together again.
-    How to fix: `randomize: true`.
+    How to fix: Set `retry.randomize: true`.
     Not flagged: fewer than `least_gaps` pauses after the same attempt; pauses that vary by `least_spread` or more.
     """,
     sentences=("35", "59"),
     needs=("attempts",),
     options={"least_gaps": 30, "least_spread": 0.02},
-    find=_quantised,
-    message=lambda f: f"Pauses {f['key']} have no jitter.",
-    remedy=lambda f: "Set `retry.randomize: true`.",
+    across=_quantised,
+    message="Pauses {key} have no jitter.",
     bad=(
         Case(
             spans=tuple(
@@ -216,9 +212,9 @@ RTY006 = Rule(
     sentences=("A6", "35"),
     needs=("runs",),
     options={"least_runs": 30, "least_yield": 0.1},
-    find=_fruitless,
-    message=lambda f: f"Of the runs that were retried, {', '.join(f['details'] or ['few'])} recovered.",
-    remedy=lambda f: "Abort on errors that stay, or fix their cause.",
+    across=_fruitless,
+    message="Of the runs that were retried, {details} recovered.",
+    remedy="Abort on errors that stay, or fix their cause.",
     bad=(
         Case(
             spans=tuple(
@@ -307,9 +303,8 @@ RTY007 = Rule(
     sentences=("35", "31"),
     needs=("runs", "attempts"),
     options={"most_factor": 3},
-    find=_amplified,
-    message=lambda f: f"Retries multiply down the tree: {'; '.join(f['details'] or [])}.",
-    remedy=lambda f: "Retry on one level: in the child, and let the parent check `result.ok`.",
+    each=_amplified,
+    message="Retries multiply down the tree: {details:; }.",
     bad=(
         Case(
             spans=(

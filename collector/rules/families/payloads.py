@@ -5,10 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
 _STRINGS = r'"(?:[^"\\]|\\.)*":"(?:[^"\\]|\\.)*"'
 _NAMED = r'^"((?:[^"\\]|\\.)*)":"'
 _TEXTS = r"(?i)(?:stack|stacktrace|trace)$"
@@ -17,7 +16,7 @@ _TEXTS = r"(?i)(?:stack|stacktrace|trace)$"
 def _sized(frames: Frames, low: int, high: int) -> pl.LazyFrame:
     size = pl.col("attributes").str.extract(r'"payload_bytes":([0-9]+)').cast(pl.Int64, strict=False)
     return (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("attributes").str.contains('"payload_bytes":', literal=True))
         .filter((size > low) & (size <= high))
         .select(*RUN, "task_id", "version", "time_ns", "seq", "row", table=pl.lit("logs"), key=pl.lit("payload_bytes"))
@@ -38,9 +37,8 @@ PAY001 = Rule(
     """,
     sentences=("8",),
     options={"most_bytes": 3 * 2**20},
-    find=lambda frames, options: _sized(frames, options["most_bytes"], _ANY),
-    message=lambda f: "Payloads are larger than the platform takes.",
-    remedy=lambda f: "Store the data and pass its id or URL.",
+    each=lambda frames, options: _sized(frames, options["most_bytes"], _ANY),
+    message="Payloads are larger than the platform takes.",
     bad=(Case(logs=(log("order_charge_started", payload_bytes=4 * 2**20),)),),
     good=(Case(logs=(log("order_charge_started", payload_bytes=2 * 2**20),)),),
 )
@@ -58,9 +56,8 @@ PAY002 = Rule(
     """,
     sentences=("8", "A1"),
     options={"most_bytes": 128 * 2**10, "limit_bytes": 3 * 2**20},
-    find=lambda frames, options: _sized(frames, options["most_bytes"], options["limit_bytes"]),
-    message=lambda f: "Payloads are large.",
-    remedy=lambda f: "Store the data and pass its id or URL.",
+    each=lambda frames, options: _sized(frames, options["most_bytes"], options["limit_bytes"]),
+    message="Payloads are large.",
     bad=(Case(logs=(log("order_charge_started", payload_bytes=200_000),)),),
     good=(Case(logs=(log("order_charge_started", payload_bytes=2_000),)),),
 )
@@ -84,19 +81,18 @@ PAY003 = Rule(
     doc="""A payload or output could not be written as JSON.
 
     Why: The run fails, or its result is lost.
-    How to fix: Plain objects, ISO strings for dates, no circular references.
+    How to fix: Pass plain objects; ISO strings for dates, strings for big integers, no cycles.
     Not flagged: logged values (KEY007).
     """,
     sentences=("7", "A3"),
     needs=("attempts",),
-    find=lambda frames, options: failed_with(
+    each=lambda frames, options: failed_with(
         frames,
         pl.concat_str("error_type", pl.lit(" "), "error_message", ignore_nulls=True).str.contains(
             r"TASK_(?:INPUT|OUTPUT)_ERROR|Converting circular structure to JSON|Do not know how to serialize a BigInt"
         ),
     ),
-    message=lambda f: "A payload or output cannot be written as JSON.",
-    remedy=lambda f: "Pass plain objects; ISO strings for dates, strings for big integers, no cycles.",
+    message="A payload or output cannot be written as JSON.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("TypeError", "Converting circular structure to JSON")),)),),
     good=(Case(spans=(attempt(1, 0, 1, error=("TypeError", "Unexpected token in JSON")),)),),
 )
@@ -105,7 +101,7 @@ PAY003 = Rule(
 def _blobs(frames: Frames, options: Options) -> pl.LazyFrame:
     most = int(options["most_bytes"])
     return (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("attributes").str.len_bytes() > most)
         .select(
             *RUN,
@@ -140,9 +136,9 @@ PAY004 = Rule(
     """,
     sentences=("53", "A1"),
     options={"most_bytes": 8192},
-    find=_blobs,
-    message=lambda f: f"`{f['key']}` carries a whole document.",
-    remedy=lambda f: f"Store it elsewhere and log its URL instead of `{f['key']}`.",
+    each=_blobs,
+    message="`{key}` carries a whole document.",
+    remedy="Store it elsewhere and log its URL instead of `{key}`.",
     bad=(Case(logs=(log("order_charge_started", document="QUJD" * 3000),), key="document"),),
     good=(Case(logs=(log("order_charge_failed", level="error", error_stack="at x\n" * 3000),)),),
 )

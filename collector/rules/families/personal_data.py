@@ -34,7 +34,9 @@ def _of(*kinds: str, named: bool) -> Callable[[Frames, Options], pl.LazyFrame]:
         picked = frames.personal.filter(
             pl.col("kind").is_in(list(kinds)), pl.col("named") == named, ~pl.col("key").is_in(allowed).fill_null(False)
         )
-        facts = frames.own.select("project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row")
+        facts = frames.task_logs.select(
+            "project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row"
+        )
         return (
             picked.select("key", "kind")
             .hstack(facts[picked["at"]])
@@ -58,7 +60,6 @@ def _rule(
     doc: str,
     sentences: tuple[str, ...],
     kinds: tuple[str, ...],
-    remedy: str,
     bad: tuple[Case, ...],
     good: tuple[Case, ...],
     *,
@@ -73,9 +74,8 @@ def _rule(
         sentences=sentences,
         needs=_NEEDS,
         options={"allow": ()},
-        find=_of(*kinds, named=named),
+        each=_of(*kinds, named=named),
         message=_says,
-        remedy=lambda f: remedy,
         bad=bad,
         good=good,
     )
@@ -88,13 +88,12 @@ PII001 = _rule(
     """A message or value holds an e-mail address.
 
     Why: Logs are kept long, copied widely and read by many; an address in them is personal data out of control.
-    How to fix: Log the user's id.
+    How to fix: Log the user's id instead of the address.
     Not flagged: reserved domains (`example.com`), mailboxes of roles and programs (`no-reply`, `support`, `git`),
     user parts of URLs, package versions, keys listed in the option `allow`.
     """,
     ("A9",),
     (personal.EMAIL,),
-    "Log the user's id instead of the address.",
     bad=(
         Case(logs=(log("mail_send_started", reply_to="maria.schmidt@acme.io"),), key="reply_to"),
         Case(logs=(log("mail_send_started", recipient__address="maria.schmidt@acme.io"),), key="recipient.address"),
@@ -120,7 +119,6 @@ PII002 = _rule(
     """,
     ("A9",),
     ("name", "email", "phone", "address", "birth_date", "number"),
-    "Drop the key, or log a hash or the user's id.",
     bad=(
         Case(logs=(log("user_import_started", first_name="Maria"),), key="first_name"),
         Case(logs=(log("user_import_started", customer__lastName="Schmidt"),), key="customer.lastName"),
@@ -141,13 +139,12 @@ PII003 = _rule(
     """A message or value holds a card, phone, social security or bank account number.
 
     Why: These identify a person or their money, and card numbers in logs break payment rules.
-    How to fix: Log the last four digits, or a token.
+    How to fix: Log the last four digits or a token instead.
     Not flagged: digits that only look so: a card number needs its groups or a word that says card, brand and check
     digit; a phone number its `+`; a social security number its dashes; keys listed in the option `allow`.
     """,
     ("A9",),
     (personal.CARD, personal.PHONE, personal.SSN, personal.IBAN),
-    "Log the last four digits or a token instead.",
     bad=(
         Case(logs=(log("card_charge_started", card_number="4242424242424242"),), key="card_number"),
         Case(logs=(log("card_charge_started", note="paid with 4242 4242 4242 4242"),), key="note"),
@@ -168,13 +165,12 @@ PII004 = _rule(
     """A message or value holds a credential: a bearer token, JSON web token, API key, private key or URL password.
 
     Why: Whoever reads the logs can use it.
-    How to fix: Revoke it now, then log a name for it, never the credential.
+    How to fix: Revoke the credential, then mask it before logging.
     Not flagged: masked values (`***`, `[REDACTED]`, `${TOKEN}`), references to a vault, keys listed in the option
     `allow`.
     """,
     ("A9",),
     (personal.SECRET,),
-    "Revoke the credential, then mask it before logging.",
     bad=(
         Case(logs=(log("api_call_started", header="Bearer 9f2c7b1ad04e4c3f8f6f"),), key="header"),
         Case(logs=(log("api_call_started", url="https://app:pa55w0rd@api.acme.io/v1"),), key="url"),
@@ -192,12 +188,12 @@ _IDENTIFIERS = ("correlation_id", "request_id", "idempotency_key", "queue")
 
 def _identifiers(frames: Frames, options: Options) -> pl.LazyFrame:
     runs = frames.runs
-    told = pl.concat(
+    identifiers = pl.concat(
         [runs.select("project", "run_key", key=pl.lit(name), text=name) for name in _IDENTIFIERS]
         + [runs.select("project", "run_key", key=pl.lit("tags"), text="tags").explode("text")],
         how="vertical_relaxed",
     ).drop_nulls("text")
-    suspects = personal.suspects(told, "text").filter(
+    suspects = personal.suspects(identifiers, "text").filter(
         pl.col("text").map_elements(lambda t: personal.EMAIL in personal.kinds(t), return_dtype=pl.Boolean)
     )
     facts = runs.select("project", "run_key", "task_id", "version", time_ns="first_seen_ns")
@@ -223,9 +219,9 @@ PII005 = Rule(
     """,
     sentences=("10", "34", "A9"),
     needs=("runs",),
-    find=_identifiers,
+    each=_identifiers,
     message=_says,
-    remedy=lambda f: "Build the identifier from the user's id.",
+    remedy="Build the identifier from the user's id.",
     bad=(
         Case(
             logs=(log("order_charge_started", ids={"correlation_id": "maria.schmidt@acme.io"}),), key="correlation_id"

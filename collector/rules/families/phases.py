@@ -8,22 +8,20 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log, span
-from collector.rules.frames import Frames
+from collector.rules.frames import MS_NS, RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
 ATTEMPT = [*RUN, "attempt"]
 GROUP = [*ATTEMPT, "operation"]
 TERMINAL = ["completed", "failed"]
-MS = 1_000_000
 _DURATIONS = r"^(?:processing_time_ms|.*_(?:ms|s|seconds|at|time)|duration|elapsed|took|timestamp|time)$"
 _ANY_PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
 def phases(frames: Frames) -> pl.LazyFrame:
-    """Return own records of runs that are in the format, in time order."""
+    """Return task logs of runs that are in the format, in time order."""
     return (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("phase").is_not_null() & pl.col("run_key").is_not_null())
         .select(
             *GROUP,
@@ -75,7 +73,7 @@ def by_operation(frames: Frames) -> pl.LazyFrame:
 
 
 def _at(phase: str, *, first: bool = True) -> list[pl.Expr]:
-    """Return expressions for the place of the first record of *phase* in a group."""
+    """Return expressions for what identifies the first record of *phase* in a group, or the last."""
     pick = pl.col("phase") == phase
     return [
         pl.col(c).filter(pick).first().alias(c) if first else pl.col(c).filter(pick).last().alias(c)
@@ -139,12 +137,12 @@ PHA001 = Rule(
     sentences=("28", "25"),
     needs=("logs", "attempts"),
     options={"least_runs": 5},
-    find=_started_only,
+    each=_started_only,
     across=_never_ends,
-    message=lambda f: f"`{f['operation']}_started` is followed by neither `_completed` nor `_failed`.",
-    remedy=lambda f: (
-        f"Log `{f['operation']}_failed` with error_type and error_message where the error is caught, then throw on; "
-        f"log `{f['operation']}_completed` at the end."
+    message="`{operation}_started` is followed by neither `_completed` nor `_failed`.",
+    remedy=(
+        "Log `{operation}_failed` with error_type and error_message where the error is caught, then throw on; "
+        "log `{operation}_completed` at the end."
     ),
     bad=(
         Case(
@@ -194,7 +192,7 @@ def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
     )
     begun = seen.filter(pl.col("run_key").is_not_null()).group_by(RUN).agg(begun_ns=pl.col("at").min())
     first_ns = seen.select(window_ns=pl.col("at").min())
-    edge_ns = int(options["edge_minutes"] * 60_000 * MS)
+    edge_ns = int(options["edge_minutes"] * 60_000 * MS_NS)
     return (
         ends.join(begun, on=RUN)
         .join(first_ns, how="cross")
@@ -216,9 +214,9 @@ PHA002 = Rule(
     """,
     sentences=("28", "23"),
     options={"edge_minutes": 60},
-    find=_ended_only,
-    message=lambda f: f"`{f['operation']}` ends without having logged `_started`.",
-    remedy=lambda f: f"Log `{f['operation']}_started` with the three ids before the work begins.",
+    each=_ended_only,
+    message="`{operation}` ends without having logged `_started`.",
+    remedy="Log `{operation}_started` with the three ids before the work begins.",
     bad=(
         Case(logs=(log("order_process_started"), log("order_charge_completed", 1, processing_time_ms=9))),
         Case(
@@ -264,9 +262,9 @@ PHA003 = Rule(
     Not flagged: ends that differ in another key than a duration (items of a loop).
     """,
     sentences=("28",),
-    find=_several_ends,
-    message=lambda f: f"`{f['operation']}` ends more than once in one attempt.",
-    remedy=lambda f: "Log the end in one place; in a loop add the item's id and log a start for each.",
+    each=_several_ends,
+    message="`{operation}` ends more than once in one attempt.",
+    remedy="Log the end in one place; in a loop add the item's id and log a start for each.",
     bad=(
         Case(
             logs=(
@@ -324,9 +322,9 @@ PHA004 = Rule(
     Not flagged: operations that start again in between (a retry inside the attempt, a loop).
     """,
     sentences=("28",),
-    find=_both_ends,
-    message=lambda f: f"`{f['operation']}` logs both `_completed` and `_failed` in one attempt.",
-    remedy=lambda f: "Log one terminal phase per start.",
+    each=_both_ends,
+    message="`{operation}` logs both `_completed` and `_failed` in one attempt.",
+    remedy="Log one terminal phase per start.",
     bad=(
         Case(
             logs=(
@@ -350,7 +348,7 @@ PHA004 = Rule(
 
 
 def _out_of_order(frames: Frames, options: Options) -> pl.LazyFrame:
-    tolerance = int(options["tolerance_ms"] * MS)
+    tolerance = int(options["tolerance_ms"] * MS_NS)
     whole = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("completions") + pl.col("failures") <= 1))
     steps = phases(frames).filter(pl.col("phase").is_in(["validating", "calling"]))
     early = pl.col("time_ns") < pl.col("first_start_ns") - tolerance
@@ -374,14 +372,13 @@ PHA005 = Rule(
     doc="""A step of an operation is logged before its start or after its end.
 
     Why: Time spent in the step cannot be told from time outside the operation.
-    How to fix: Log `_started` first and the terminal phase last; await what runs beside it.
+    How to fix: Log `_started` first and the terminal phase last; await calls before logging the end.
     Not flagged: differences within `tolerance_ms` (clocks), operations that start or end more than once.
     """,
     sentences=("28", "4"),
     options={"tolerance_ms": 50},
-    find=_out_of_order,
-    message=lambda f: f"`{f['operation']}_{f['key']}` is logged {' or '.join(f['details'] or ['out of order'])}.",
-    remedy=lambda f: "Log `_started` first and the terminal phase last; await calls before logging the end.",
+    each=_out_of_order,
+    message="`{operation}_{key}` is logged {details: or }.",
     bad=(
         Case(
             logs=(
@@ -436,9 +433,9 @@ PHA010 = Rule(
     """,
     sentences=("28",),
     needs=("logs", "attempts"),
-    find=_unanswered,
-    message=lambda f: f"Nothing follows `{f['operation']}_calling_{f['key']}`.",
-    remedy=lambda f: f"Log `{f['operation']}_completed` or `{f['operation']}_failed` after the call.",
+    each=_unanswered,
+    message="Nothing follows `{operation}_calling_{key}`.",
+    remedy="Log `{operation}_completed` or `{operation}_failed` after the call.",
     bad=(
         Case(
             logs=(

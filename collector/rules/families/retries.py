@@ -8,10 +8,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
 _STATUS_WORDS = r"(?i)(?:\bhttp|\bstatus(?: code)?|\bcode|returned|responded(?: with)?|answered|unrecoverable)\D{0,4}"
 _TRANSIENT = (
     r"(?i)\b(?:ECONNRESET|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|EPIPE|socket hang up|timed? ?out|too many requests|"
@@ -54,13 +53,13 @@ def _called(frames: Frames) -> pl.LazyFrame:
 
 
 def _retried(frames: Frames, options: Options) -> pl.LazyFrame:
-    known = list(options["statuses"])
+    stays = list(options["statuses"])
     likely = list(options["likely_statuses"])
-    stated = pl.col("http_status").is_in(known)
+    stated = pl.col("http_status").is_in(stays)
     weaker = (
         pl.col("http_status").is_in(likely)
-        | (pl.col("http_status").is_null() & pl.col("spoken").is_in(known))
-        | (pl.col("http_status").is_null() & pl.col("spoken").is_null() & pl.col("called_status").is_in(known))
+        | (pl.col("http_status").is_null() & pl.col("spoken").is_in(stays))
+        | (pl.col("http_status").is_null() & pl.col("spoken").is_null() & pl.col("called_status").is_in(stays))
     )
     return (
         attempts(frames)
@@ -96,9 +95,9 @@ RTY001 = Rule(
     sentences=("36", "A6"),
     needs=("attempts", "runs", "spans"),
     options={"statuses": (400, 401, 403), "likely_statuses": (404, 409, 422)},
-    find=_retried,
-    message=lambda f: f"An attempt that failed with {f['key']} was retried.",
-    remedy=lambda f: f"Throw `new AbortTaskRunError(…)` when the status is {f['key']}.",
+    each=_retried,
+    message="An attempt that failed with {key} was retried.",
+    remedy="Throw `new AbortTaskRunError(…)` when the status is {key}.",
     bad=(
         Case(
             logs=(
@@ -160,9 +159,9 @@ RTY002 = Rule(
     sentences=("37",),
     needs=("attempts",),
     options={"statuses": (408, 425, 429)},
-    find=_aborted,
+    each=_aborted,
     message=lambda f: "A run was aborted on a transient error" + (f" ({f['key']})." if f["key"] else "."),
-    remedy=lambda f: "Rethrow it instead of `AbortTaskRunError`, so that it is retried.",
+    remedy="Rethrow it instead of `AbortTaskRunError`, so that it is retried.",
     bad=(
         Case(spans=(attempt(1, 0, 1, error=("AbortTaskRunError", "Unrecoverable: 429")),), key="429"),
         Case(spans=(attempt(1, 0, 1, error=("AbortTaskRunError", "read ECONNRESET")),)),
@@ -190,15 +189,14 @@ RTY008 = Rule(
     doc="""A task that must not be retried was.
 
     Why: What may happen once only happened twice.
-    How to fix: `retry: { maxAttempts: 1 }`.
+    How to fix: Set `retry: { maxAttempts: 1 }`.
     Not flagged: anything, until the option `single_shot` says that a task must not be retried.
     """,
     sentences=("41",),
     needs=("attempts",),
     options={"single_shot": False},
-    find=_single,
-    message=lambda f: "A task that must not be retried made a second attempt.",
-    remedy=lambda f: "Set `retry: { maxAttempts: 1 }`.",
+    each=_single,
+    message="A task that must not be retried made a second attempt.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6)), options={"single_shot": True}),),
     good=(Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 5, 6))),),
 )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import log
-from collector.rules.frames import Frames
+from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
-_S = 10**9
 _TASK = ["project", "task_id", "environment"]
 _SCHEDULE_ID = r'"schedule_?[iI]d":"([^"]+)"'
 _SLOT = r'"schedule(?:d_?[aA]t|d_?[tT]ime|_?[tT]imestamp)":"?([^",}]+)'
@@ -17,7 +15,7 @@ _SLOT = r'"schedule(?:d_?[aA]t|d_?[tT]ime|_?[tT]imestamp)":"?([^",}]+)'
 
 def marked(frames: Frames) -> pl.LazyFrame:
     """Return the runs whose records name their schedule, with `schedule` and, where logged, their `slot`."""
-    said = frames.own.lazy().filter(
+    said = frames.task_logs.lazy().filter(
         pl.col("run_key").is_not_null() & pl.col("attributes").str.contains_any(['"schedule'])
     )
     ids = said.group_by(RUN).agg(
@@ -46,7 +44,7 @@ def cadence(frames: Frames, options: Options) -> pl.LazyFrame:
     usual = (
         gaps.group_by(_TASK)
         .agg(interval_ns=pl.col("gap_ns").median(), n=pl.len(), anchor_ns=pl.col("started_ns").min())
-        .filter((pl.col("n") >= options["least_runs"]) & (pl.col("interval_ns") >= 30 * _S))
+        .filter((pl.col("n") >= options["least_runs"]) & (pl.col("interval_ns") >= 30 * SECOND_NS))
     )
     joined = gaps.join(usual, on=_TASK, nulls_equal=True)
     turns = pl.col("gap_ns") / pl.col("interval_ns")
@@ -70,7 +68,7 @@ def _overlapping(frames: Frames, options: Options) -> pl.LazyFrame:
         pl.concat([named, regular.join(named, on=RUN, how="anti")])
         .sort("started_ns", "run_key")
         .with_columns(previous_end_ns=pl.col("ended_ns").cum_max().shift(1).over(group))
-        .filter(pl.col("started_ns") < pl.col("previous_end_ns") - options["tolerance_ms"] * 1_000_000)
+        .filter(pl.col("started_ns") < pl.col("previous_end_ns") - options["tolerance_ms"] * MS_NS)
         .select(*RUN, "task_id", "version", time_ns="started_ns")
     )
 
@@ -103,9 +101,9 @@ SCH001 = Rule(
     sentences=("21", "A7"),
     needs=("runs", "logs"),
     options={"least_runs": 6, "tolerance_ms": 1000},
-    find=_overlapping,
-    message=lambda f: "Scheduled runs overlap.",
-    remedy=lambda f: "Set `queue: { concurrencyLimit: 1 }`, and make the task shorter than its interval.",
+    across=_overlapping,
+    message="Scheduled runs overlap.",
+    remedy="Set `queue: {{ concurrencyLimit: 1 }}`, and make the task shorter than its interval.",
     bad=(Case(logs=_every(60, 8, 90)),),
     good=(
         Case(logs=_every(60, 8, 50)),
@@ -132,7 +130,7 @@ def _missing(frames: Frames, options: Options) -> pl.LazyFrame:
         ]
     ).sort("heard_ns")
     # Where nothing else was heard of either, telemetry was out, not the schedule.
-    near = pl.min_horizontal(pl.col("interval_ns") / 4, pl.lit(900.0 * _S))
+    near = pl.min_horizontal(pl.col("interval_ns") / 4, pl.lit(900.0 * SECOND_NS))
     return (
         missing.join_asof(
             heard, left_on="expected_ns", right_on="heard_ns", by="project", strategy="nearest", check_sortedness=False
@@ -158,9 +156,9 @@ SCH002 = Rule(
     sentences=("17", "18"),
     needs=("runs",),
     options={"least_runs": 10},
-    find=_missing,
-    message=lambda f: "Runs of a regular schedule are missing.",
-    remedy=lambda f: "Check the schedule, the deploys at that time, and whether a worker was there.",
+    across=_missing,
+    message="Runs of a regular schedule are missing.",
+    remedy="Check the schedule, the deploys at that time, and whether a worker was there.",
     bad=(Case(logs=(*_BESIDE, *(r for r in _every(60, 20, 5) if r["run"] != "run_9"))),),
     good=(
         Case(logs=_every(60, 20, 5)),
@@ -174,7 +172,7 @@ def _late(frames: Frames, options: Options) -> pl.LazyFrame:
     half = pl.col("interval_ns") / 2
     centred = pl.when(phase > half).then(phase - pl.col("interval_ns")).otherwise(phase)
     late = centred - centred.median().over(_TASK)
-    margin = pl.max_horizontal(pl.lit(float(options["minutes"] * 60 * _S)), pl.col("interval_ns") * 0.1)
+    margin = pl.max_horizontal(pl.lit(float(options["minutes"] * 60 * SECOND_NS)), pl.col("interval_ns") * 0.1)
     return cadence(frames, options).filter(late > margin).select(*RUN, "task_id", "version", time_ns="started_ns")
 
 
@@ -192,9 +190,8 @@ SCH003 = Rule(
     sentences=("17",),
     needs=("runs",),
     options={"minutes": 5, "least_runs": 10},
-    find=_late,
-    message=lambda f: "Scheduled runs start late.",
-    remedy=lambda f: "Give scheduled work a queue of its own, or more slots.",
+    across=_late,
+    message="Scheduled runs start late.",
     bad=(Case(logs=_every(3600, 24, 5, but={9: 9 * 3600 + 600})),),
     good=(Case(logs=_every(3600, 24, 5, but={9: 9 * 3600 + 100})),),
 )
@@ -219,14 +216,13 @@ SCH004 = Rule(
     doc="""One slot of one schedule made two runs.
 
     Why: Two schedules were made where one was meant, or a slot fired twice.
-    How to fix: Create schedules with a `deduplicationKey`.
+    How to fix: Pass `deduplicationKey` to `schedules.create`.
     Not flagged: replays; runs that do not log both their schedule and their slot.
     """,
     sentences=("20",),
     needs=("runs", "logs"),
-    find=_double,
-    message=lambda f: "One slot of a schedule made more than one run.",
-    remedy=lambda f: "Pass `deduplicationKey` to `schedules.create`.",
+    across=_double,
+    message="One slot of a schedule made more than one run.",
     bad=(
         Case(
             logs=tuple(
@@ -267,15 +263,14 @@ SCH005 = Rule(
     doc="""A scheduled task takes almost as long as the time between its runs.
 
     Why: One slow run, and they overlap or queue up.
-    How to fix: Run it more rarely, or split it.
+    How to fix: Run it more rarely, or split the work.
     Not flagged: tasks whose 95th percentile is below `most_share` of the interval; irregular tasks.
     """,
     sentences=("21",),
     needs=("runs",),
     options={"most_share": 0.8, "least_runs": 10},
-    find=_long,
-    message=lambda f: "A scheduled task takes almost as long as the time between its runs.",
-    remedy=lambda f: "Run it more rarely, or split the work.",
+    across=_long,
+    message="A scheduled task takes almost as long as the time between its runs.",
     bad=(Case(logs=_every(60, 12, 55)),),
     good=(Case(logs=_every(60, 12, 20)),),
 )

@@ -7,10 +7,9 @@ from typing import Any
 import polars as pl
 
 from collector.rules.cases import attempt, log, trigger
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
 _TAIL = r"([0-9a-zA-Z]{6,16})$"
 
 
@@ -27,7 +26,7 @@ def _colliding(frames: Frames, options: Options) -> pl.LazyFrame:
     # Two runs may rightly share an id made from one entity. A longer id that begins alike and goes on differently
     # proves that there are two.
     said = (
-        frames.own.lazy()
+        frames.task_logs.lazy()
         .filter(pl.col("run_key").is_not_null())
         .join(several.filter(pl.col("tail").is_not_null()).select(*RUN, "tail"), on=RUN)
         .with_columns(pair=pl.col("attributes").str.extract_all(r'"[a-zA-Z_]*[iI]d":"[^"\\]{8,}"'))
@@ -63,15 +62,14 @@ CTX007 = Rule(
     doc="""Two different things got the same shortened `correlation_id`.
 
     Why: A search for one shows the other as well.
-    How to fix: Use the whole id, or more of it.
+    How to fix: Use the whole id of the entity, or at least 12 characters of it.
     Not flagged: retries, children and replays, and runs of different requests that are about one entity; only an id of
     the entity that goes on differently after the shared part is proof.
     """,
     sentences=("23", "29"),
     needs=("runs", "logs"),
-    find=_colliding,
-    message=lambda f: "Different entities share a shortened `correlation_id`.",
-    remedy=lambda f: "Use the whole id of the entity, or at least 12 characters of it.",
+    across=_colliding,
+    message="Different entities share a shortened `correlation_id`.",
     bad=(Case(logs=(_of("r1", "056da559-aaaa", "req_1"), _of("r2", "056da559-bbbb", "req_2", 1))),),
     good=(
         Case(logs=(_of("r1", "056da559-aaaa", "req_1"), _of("r2", "056da559-aaaa", "req_2", 1)), say="one entity"),
@@ -115,15 +113,14 @@ CTX008 = Rule(
 
     Why: Eight hexadecimal characters collide with a chance of 1 % at 9,300 ids. The first eight of a UUIDv7 or ULID are
     the time: everything within a minute shares them.
-    How to fix: Use the end of the id, or all of it.
+    How to fix: Use `id.slice(-12)`, or the whole id.
     Not flagged: fewer than `most_ids` ids, unless at least `least_ids` of them all begin alike.
     """,
     sentences=("23",),
     needs=("runs",),
     options={"most_ids": 9300, "least_ids": 20},
-    find=_short,
-    message=lambda f: f"Correlation ids are too short to tell things apart: {'; '.join(f['details'] or [])}.",
-    remedy=lambda f: "Use `id.slice(-12)`, or the whole id.",
+    across=_short,
+    message="Correlation ids are too short to tell things apart: {details:; }.",
     bad=(
         Case(
             logs=tuple(
@@ -167,15 +164,14 @@ CTX009 = Rule(
     doc="""A child run has another `correlation_id` than the run that triggered it.
 
     Why: Whoever follows one id loses the trail at the child.
-    How to fix: Pass the id in the child's payload, and log it there.
+    How to fix: Pass `correlation_id` in the payload of the child and log it there.
     Not flagged: parents whose children each have an id of their own (a fan-out over items); children without any id
     (CTX001).
     """,
     sentences=("29",),
     needs=("runs",),
-    find=_not_passed_on,
-    message=lambda f: "Child runs have another `correlation_id` than their parent.",
-    remedy=lambda f: "Pass `correlation_id` in the payload of the child and log it there.",
+    each=_not_passed_on,
+    message="Child runs have another `correlation_id` than their parent.",
     bad=(
         Case(
             logs=(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log, trigger
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-RUN = ["project", "run_key"]
 _COUNTED = r'"[a-z_]*(?:fail|error|ok|success|completed)[a-zA-Z_]*":'
 
 
@@ -26,8 +25,8 @@ def _ignored(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(pl.col("status") == "completed")
         .select(*RUN, parent_version="version", last_attempt="attempt_count", parent_task="task_id")
     )
-    told = frames.logs.lazy().filter(pl.col("run_key").is_not_null() & (pl.col("source") != "platform"))
-    said = told.group_by(RUN).agg(
+    by_task = frames.logs.lazy().filter(pl.col("run_key").is_not_null() & (pl.col("source") != "platform"))
+    said = by_task.group_by(RUN).agg(
         troubled=((pl.col("phase") == "failed") | (pl.col("severity_number") >= 13)).any(),
         counted=(pl.col("attributes").str.contains(_COUNTED) & (pl.col("phase") == "completed")).any(),
     )
@@ -67,14 +66,13 @@ SUB001 = Rule(
     doc="""A run waited for a child that failed, and completed as if nothing had happened.
 
     Why: `triggerAndWait` does not throw: without a look at `result.ok` the failure is lost.
-    How to fix: `if (!result.ok) throw new Error("step failed")`.
+    How to fix: Check `result.ok` after `triggerAndWait`, and throw when it is false.
     Not flagged: parents that log a `_failed`, a warning or an error, or that count failures; batches.
     """,
     sentences=("12", "13"),
     needs=("spans", "runs", "logs"),
-    find=_ignored,
+    each=_ignored,
     message=lambda f: f"Runs complete although `{f['key'] or 'the child'}`, which they waited for, failed.",
-    remedy=lambda f: "Check `result.ok` after `triggerAndWait`, and throw when it is false.",
     bad=(Case(logs=_PARENT, spans=_FAILED_CHILD),),
     good=(
         Case(
@@ -98,7 +96,7 @@ SUB001 = Rule(
 
 def _loop(frames: Frames, options: Options) -> pl.LazyFrame:
     group = [*RUN, "attempt", "child_task_id"]
-    least, within_ns = int(options["least"]), int(options["within_s"] * 10**9)
+    least, within_ns = int(options["least"]), int(options["within_s"] * SECOND_NS)
     return (
         frames.spans.lazy()
         .filter(
@@ -131,9 +129,9 @@ SUB002 = Rule(
     sentences=("14",),
     needs=("spans",),
     options={"least": 10, "within_s": 5},
-    find=_loop,
+    each=_loop,
     message=lambda f: f"Runs trigger `{f['key'] or 'one task'}` in a loop.",
-    remedy=lambda f: "Use `batchTrigger` with all items.",
+    remedy="Use `batchTrigger` with all items.",
     bad=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(10)))),),
     good=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(9)))),),
 )

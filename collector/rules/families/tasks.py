@@ -5,11 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, span
-from collector.rules.families.messages import snake
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
+from collector.rules.records import snake
 from collector.rules.rule import Case, Options, Rule
-
-RUN = ["project", "run_key"]
 
 
 def _ill_formed(frames: Frames, options: Options) -> pl.LazyFrame:
@@ -34,8 +32,8 @@ TSK001 = Rule(
     sentences=("1",),
     needs=("runs",),
     options={"pattern": r"^[a-z0-9]+(?:[-_/.:][a-z0-9]+)*$"},
-    find=_ill_formed,
-    message=lambda f: f"The task id `{f['task_id']}` is not lower-case with hyphens.",
+    each=_ill_formed,
+    message="The task id `{task_id}` is not lower-case with hyphens.",
     remedy=lambda f: f"Rename the task to `{snake(str(f['task_id'])).replace('_', '-')}`.",
     bad=(Case(spans=(attempt(1, 0, 1, task="sendNewsletter"),)), Case(spans=(attempt(1, 0, 1, task="Send mail"),))),
     good=(Case(spans=(attempt(1, 0, 1, task="send-newsletter"),)),),
@@ -65,9 +63,8 @@ TSK002 = Rule(
     """,
     sentences=("1", "6"),
     needs=("runs",),
-    find=_duplicated,
-    message=lambda f: f"The task id is defined in several files: {', '.join(f['details'] or [])}.",
-    remedy=lambda f: "Give one of them another id.",
+    across=_duplicated,
+    message="The task id is defined in several files: {details}.",
     bad=(
         Case(
             spans=(
@@ -125,14 +122,13 @@ TSK004 = Rule(
     doc="""A run failed on the shape of its data after it had already called or triggered something.
 
     Why: What it did before stays done, although the input was wrong from the start.
-    How to fix: `schemaTask` with a schema of the payload.
+    How to fix: Use `schemaTask` with a schema of the payload.
     Not flagged: the same errors before any call; later attempts.
     """,
     sentences=("3", "4"),
     needs=("attempts", "spans"),
-    find=_unvalidated,
-    message=lambda f: f"Runs fail with `{f['key']}` on their input after they have already had effects.",
-    remedy=lambda f: "Use `schemaTask` with a schema of the payload.",
+    each=_unvalidated,
+    message="Runs fail with `{key}` on their input after they have already had effects.",
     bad=(
         Case(
             spans=(
@@ -171,9 +167,9 @@ TSK005 = Rule(
     needs=("runs",),
     on=False,
     options={"least_runs": 50, "most_share": 0.9},
-    find=_tags,
+    across=_tags,
     message=lambda f: f"Almost every run has its own value of the tag `{f['key'] or 'tags'}`.",
-    remedy=lambda f: "Tag by what runs have in common.",
+    remedy="Tag by what runs have in common.",
     bad=(
         Case(
             spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"order_{n}"]}) for n in range(50))

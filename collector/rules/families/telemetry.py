@@ -5,11 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from collector.rules.cases import attempt, log, span
-from collector.rules.frames import Frames
+from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-_S = 1_000_000_000
-_RUN = ["project", "run_key"]
 CUT = 131_072
 """Characters after which the Trigger.dev SDK cuts a value, silently."""
 
@@ -29,10 +27,10 @@ def _stale(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(
             pl.lit(frames.live)
             & (pl.col("n") >= options["least_records"])
-            & (silence > options["minutes"] * 60 * _S)
+            & (silence > options["minutes"] * 60 * SECOND_NS)
             & (silence > 3 * pl.col("usual"))
         )
-        .with_columns(detail=pl.format("{} min", (silence // (60 * _S))))
+        .with_columns(detail=pl.format("{} min", (silence // (60 * SECOND_NS))))
     )
 
 
@@ -50,9 +48,9 @@ TEL001 = Rule(
     """,
     needs=("logs", "spans"),
     options={"minutes": 5, "least_records": 200, "usual": 0.999},
-    find=_stale,
-    message=lambda f: f"No telemetry has arrived for {' or '.join(f['details'] or ['a while'])}.",
-    remedy=lambda f: "Check the exporter's URL and headers; `runwell status` shows who sent last.",
+    across=_stale,
+    message="No telemetry has arrived for {details: or }.",
+    remedy="Check the exporter's URL and headers; `runwell status` shows who sent last.",
     bad=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=1_000),),
     good=(
         Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=200),
@@ -62,7 +60,7 @@ TEL001 = Rule(
 
 
 def _skewed(frames: Frames, options: Options) -> pl.LazyFrame:
-    tolerance = int(options["tolerance_ms"] * 1_000_000)
+    tolerance = int(options["tolerance_ms"] * MS_NS)
     spans = frames.spans.lazy().filter(~pl.col("is_open"))
     begin, end = (
         pl.col("start_time_unix_nano").cast(pl.Int64, strict=False),
@@ -77,7 +75,7 @@ def _skewed(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(pl.col("start_ns") < pl.col("parent_start_ns") - tolerance)
         .with_columns(detail=pl.lit("a child starts before its parent"))
     )
-    columns = [*_RUN, "task_id", "version", "seq", "row", "detail"]
+    columns = [*RUN, "task_id", "version", "seq", "row", "detail"]
     future = (
         frames.logs.lazy()
         .filter(pl.col("time_source") == "time_future")
@@ -107,9 +105,9 @@ TEL002 = Rule(
     """,
     needs=("spans", "logs"),
     options={"tolerance_ms": 1000},
-    find=_skewed,
-    message=lambda f: f"Clocks disagree: {', '.join(f['details'] or ['times contradict'])}.",
-    remedy=lambda f: "Synchronise the workers' clocks (NTP).",
+    each=_skewed,
+    message="Clocks disagree: {details}.",
+    remedy="Synchronise the workers' clocks (NTP).",
     bad=(Case(spans=(span("charge", 5, 2, runner="generic"),)),),
     good=(Case(spans=(span("charge", 5, 5.2, runner="generic"), span("sum", 5, 4.9, runner="generic"))),),
 )
@@ -117,13 +115,13 @@ TEL002 = Rule(
 
 def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
     parts = []
-    for table, frame, time in (("logs", frames.own, "time_ns"), ("spans", frames.spans, "start_ns")):
+    for table, frame, time in (("logs", frames.task_logs, "time_ns"), ("spans", frames.spans, "start_ns")):
         dropped = (pl.col("dropped_attributes_count").fill_null(0) > 0).fill_null(False)
         long = (pl.col("attributes").str.len_bytes() >= CUT) & pl.col("attributes").str.contains(_AT_CUT)
         parts.append(
             frame.lazy()
             .select(
-                *_RUN,
+                *RUN,
                 "task_id",
                 "version",
                 "seq",
@@ -155,14 +153,13 @@ TEL003 = Rule(
     doc="""A record lost attributes or the end of a value on the way.
 
     Why: At 1,024 attributes the run context does not fit either, and the record loses its run.
-    How to fix: Log the fields that matter, not whole objects; store documents elsewhere and log their URL.
+    How to fix: Log fewer and shorter values; store documents elsewhere and log their URL.
     Not flagged: nothing.
     """,
     sentences=("53",),
     needs=("logs", "spans"),
-    find=_cut,
-    message=lambda f: f"Records are not whole: {' and '.join(f['details'] or ['cut'])}.",
-    remedy=lambda f: "Log fewer and shorter values; store documents elsewhere and log their URL.",
+    each=_cut,
+    message="Records are not whole: {details: and }.",
     bad=(
         Case(spans=(span("charge", 0, 1, dropped=12),)),
         Case(logs=(log("order_charge_started", document="x" * CUT),)),
@@ -174,11 +171,11 @@ TEL003 = Rule(
 def _nameless(frames: Frames, options: Options) -> pl.LazyFrame:
     unnamed = pl.col("run_key").is_null() & pl.col("task_id").is_null()
     a_task_s = pl.col("operation").is_not_null() & pl.col("correlation_id").is_null()
-    logs = frames.own.lazy().filter(unnamed & ((pl.col("dialect") == "trigger_dev") | a_task_s))
+    logs = frames.task_logs.lazy().filter(unnamed & ((pl.col("dialect") == "trigger_dev") | a_task_s))
     spans = frames.spans.lazy().filter(
         pl.col("run_key").is_null() & (pl.col("dialect") == "trigger_dev") & (pl.col("span_type") == "attempt")
     )
-    columns = [*_RUN, "task_id", "operation", "version", "seq", "row"]
+    columns = [*RUN, "task_id", "operation", "version", "seq", "row"]
     return pl.concat(
         [
             logs.select(*columns, "time_ns", table=pl.lit("logs")),
@@ -200,9 +197,9 @@ TEL004 = Rule(
     """,
     sentences=("2",),
     needs=("logs", "spans"),
-    find=_nameless,
-    message=lambda f: "Records name neither a run nor a task.",
-    remedy=lambda f: "Log `run_id` and `task_id`, or keep the runner's context when exporting.",
+    each=_nameless,
+    message="Records name neither a run nor a task.",
+    remedy="Log `run_id` and `task_id`, or keep the runner's context when exporting.",
     bad=(
         Case(logs=(log("order_charge_started", run=None, task=None, without=("correlation_id", "request_id")),)),
         Case(logs=(log("order_charge_started", run=None, task=None, runner="trigger", without=("correlation_id",)),)),
@@ -230,9 +227,9 @@ TEL005 = Rule(
     Not flagged: requests that were sent again as they were; those are stored once.
     """,
     needs=("logs", "spans"),
-    find=_twice,
-    message=lambda f: "Records arrived more than once.",
-    remedy=lambda f: "Configure one exporter per destination; let the Collector's queue retry, not the application.",
+    each=_twice,
+    message="Records arrived more than once.",
+    remedy="Configure one exporter per destination; let the Collector's queue retry, not the application.",
     bad=(Case(logs=(log("order_charge_started"), log("order_charge_started"))),),
     good=(Case(logs=(log("order_charge_started"), log("order_charge_started", 1))),),
 )
@@ -241,10 +238,10 @@ TEL005 = Rule(
 def _gap(frames: Frames, options: Options) -> pl.LazyFrame:
     attempts = frames.attempts.lazy().filter(pl.col("number").is_not_null())
     return (
-        attempts.sort(*_RUN, "number")
-        .with_columns(previous=pl.col("number").shift(1).over(_RUN))
+        attempts.sort(*RUN, "number")
+        .with_columns(previous=pl.col("number").shift(1).over(RUN))
         .filter(pl.col("number") > pl.col("previous") + 1)
-        .select(*_RUN, "task_id", time_ns="started_ns", detail=pl.format("{} follows {}", "number", "previous"))
+        .select(*RUN, "task_id", time_ns="started_ns", detail=pl.format("{} follows {}", "number", "previous"))
     )
 
 
@@ -260,9 +257,9 @@ TEL006 = Rule(
     Not flagged: attempts before the first one that was seen, which may lie before the window.
     """,
     needs=("attempts",),
-    find=_gap,
-    message=lambda f: f"Attempts left no telemetry: {', '.join(f['details'] or ['a gap'])}.",
-    remedy=lambda f: "Look the attempt up on the platform: it crashed, or its telemetry was lost.",
+    each=_gap,
+    message="Attempts left no telemetry: {details}.",
+    remedy="Look the attempt up on the platform: it crashed, or its telemetry was lost.",
     bad=(Case(spans=(attempt(1, 0, 1, error=("Error", "m")), attempt(3, 9, 10))),),
     good=(Case(spans=(attempt(1, 0, 1, error=("Error", "m")), attempt(2, 5, 6))), Case(spans=(attempt(2, 5, 6),))),
 )
