@@ -58,8 +58,9 @@ def _over(frames: Frames, options: Options, *, single: bool) -> pl.LazyFrame:
     )
 
 
-def _together(n: int) -> tuple[dict[str, Any], ...]:
-    return tuple(attempt(1, k * 0.1, 30 + k, run=f"r{k}", context={"ctx.queue.name": "payments"}) for k in range(n))
+def _at_once(n: int, lasts: float) -> tuple[dict[str, Any], ...]:
+    queue = {"ctx.queue.name": "payments"}
+    return tuple(attempt(1, k * 0.1, lasts + k, run=f"r{k}", context=queue) for k in range(n))
 
 
 CON002 = Rule(
@@ -78,8 +79,12 @@ CON002 = Rule(
     options={"least_s": 5, "tolerance_ms": 1000},
     across=lambda frames, options: _over(frames, options, single=False),
     message="More attempts of `{key}` ran at once than its limit allows.",
-    bad=(Case(spans=_together(3), limits={"payments": 2}),),
-    good=(Case(spans=_together(2), limits={"payments": 2}), Case(spans=_together(3), say="no limit is known")),
+    bad=(Case(spans=_at_once(3, 6.3), limits={"payments": 2}),),
+    good=(
+        Case(spans=_at_once(2, 30), limits={"payments": 2}),
+        Case(spans=_at_once(3, 6.1), limits={"payments": 2}, say="clocks may differ by a second"),
+        Case(spans=_at_once(3, 30), say="no limit is known"),
+    ),
 )
 
 CON003 = Rule(
@@ -99,8 +104,8 @@ CON003 = Rule(
     across=lambda frames, options: _over(frames, options, single=True),
     message="Attempts of `{key}`, which has one slot, overlap.",
     remedy="Check the queue's name and its `concurrencyKey`.",
-    bad=(Case(spans=_together(2), limits={"payments": 1}),),
-    good=(Case(spans=_together(1), limits={"payments": 1}),),
+    bad=(Case(spans=_at_once(2, 1.2), limits={"payments": 1}),),
+    good=(Case(spans=_at_once(1, 30), limits={"payments": 1}), Case(spans=_at_once(2, 1.0), limits={"payments": 1})),
 )
 
 
@@ -148,10 +153,11 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
-def _hogged(wait: float) -> tuple[dict[str, Any], ...]:
+def _hogged(wait: float, *, usual: float = 0.1, n_of: int = 20, lasts: float = 2) -> tuple[dict[str, Any], ...]:
+    """An hour of mails that wait as *usual* and last so long, then one in which an import holds the queue."""
     records = []
-    for n in range(20):
-        for hour, waits in ((0, 0.1), (1, wait)):
+    for n in range(n_of):
+        for hour, waits, takes in ((0, usual, lasts), (1, wait, 2)):
             at = hour * 3600 + n * 100 + 1000
             records += [
                 log(
@@ -164,11 +170,11 @@ def _hogged(wait: float) -> tuple[dict[str, Any], ...]:
                 ),
                 log(
                     "mail_send_completed",
-                    at + 2,
+                    at + takes,
                     run=f"m{hour}-{n}",
                     task="send-mail",
                     queue="mail",
-                    processing_time_ms=2000,
+                    processing_time_ms=takes * 1000,
                 ),
             ]
     for n in range(10):
@@ -206,8 +212,13 @@ CON007 = Rule(
     across=_starved,
     message=lambda f: f"Runs wait in `{f['key']}` while {', '.join(f['details'] or ['another task'])} holds it.",
     remedy=lambda f: f"Give {', '.join(f['details'] or ['the other task'])} a queue of its own.",
-    bad=(Case(logs=_hogged(60.0)),),
-    good=(Case(logs=_hogged(0.2)),),
+    bad=(Case(logs=_hogged(11, usual=3, lasts=100)),),
+    good=(
+        Case(logs=_hogged(9.5)),
+        Case(logs=_hogged(60, usual=25)),
+        Case(logs=_hogged(60, lasts=150), say="it does not hold half of it"),
+        Case(logs=_hogged(60, n_of=19), say="too few to tell"),
+    ),
 )
 
 RULES = (CON002, CON003, CON007)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules.cases import attempt, span
@@ -73,7 +75,11 @@ def _after_wait(frames: Frames, pattern: str, within_s: float) -> pl.LazyFrame:
     )
 
 
-_WAIT = {"$style.icon": "wait"}
+def _waited(then: float, error: tuple[str, str]) -> tuple[dict[str, Any], ...]:
+    """An attempt that fails so long after a wait."""
+    return (attempt(1, 0, 8 + then, error=error), span("wait.for()", 1, 8, keys={"$style.icon": "wait"}))
+
+
 HOK002 = Rule(
     code="HOK002",
     slug="connection-held-over-wait",
@@ -90,22 +96,8 @@ HOK002 = Rule(
     options={"within_s": 5},
     each=lambda frames, options: _after_wait(frames, _LOST_CONNECTION, options["within_s"]),
     message="Runs lose their connection just after a wait.",
-    bad=(
-        Case(
-            spans=(
-                attempt(1, 0, 9, error=("Error", "Connection terminated unexpectedly")),
-                span("wait.for()", 1, 8, keys=_WAIT),
-            )
-        ),
-    ),
-    good=(
-        Case(
-            spans=(
-                attempt(1, 0, 30, error=("Error", "Connection terminated unexpectedly")),
-                span("wait.for()", 1, 8, keys=_WAIT),
-            )
-        ),
-    ),
+    bad=(Case(spans=_waited(4.5, ("Error", "Connection terminated unexpectedly"))),),
+    good=(Case(spans=_waited(6, ("Error", "Connection terminated unexpectedly"))),),
 )
 
 
@@ -160,15 +152,11 @@ HOK005 = Rule(
     options={"within_s": 1},
     each=lambda frames, options: _after_wait(frames, _STALE, options["within_s"]),
     message="A method is missing just after a wait.",
-    bad=(
-        Case(
-            spans=(
-                attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),
-                span("wait.for()", 1, 8, keys=_WAIT),
-            )
-        ),
+    bad=(Case(spans=_waited(0.5, ("TypeError", "order.total is not a function"))),),
+    good=(
+        Case(spans=_waited(1.5, ("TypeError", "order.total is not a function"))),
+        Case(spans=(attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),)),
     ),
-    good=(Case(spans=(attempt(1, 0, 8.5, error=("TypeError", "order.total is not a function")),)),),
 )
 
 RULES = (HOK001, HOK002, HOK003, HOK005)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules import words
@@ -9,7 +11,8 @@ from collector.rules.cases import attempt, log, trigger
 from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-_DAY_NS = 86_400 * SECOND_NS
+_DAY_S = 86_400
+_DAY_NS = _DAY_S * SECOND_NS
 _PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 _NO_ENTITY = (
     r"^(?:correlation_id|request_id|run_id|parent_run_id|task_id|task|queue|attempt|.*_(?:ms|s|seconds|at|time|ns)|"
@@ -138,6 +141,15 @@ def _succeeded_twice(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _charged_twice(order: str, later: float) -> tuple[dict[str, Any], ...]:
+    return (
+        log("order_charge_started", order_id="o1"),
+        log("order_charge_completed", 1, processing_time_ms=1000),
+        log("order_charge_started", later, run="run_2", order_id=order),
+        log("order_charge_completed", later + 1, run="run_2", processing_time_ms=1000),
+    )
+
+
 IDM002 = Rule(
     code="IDM002",
     slug="duplicate-success",
@@ -156,26 +168,10 @@ IDM002 = Rule(
     across=_succeeded_twice,
     message="Runs of one request did the same to the same entity, and succeeded twice.",
     remedy='Use `idempotencyKeys.create(`order-${{orderId}}`, {{ scope: "global" }})`.',
-    bad=(
-        Case(
-            logs=(
-                log("order_charge_started", order_id="o1"),
-                log("order_charge_completed", 1, processing_time_ms=1000),
-                log("order_charge_started", 5, run="run_2", order_id="o1"),
-                log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
-            )
-        ),
-    ),
+    bad=(Case(logs=_charged_twice("o1", 5)), Case(logs=_charged_twice("o1", 29 * _DAY_S))),
     good=(
-        Case(
-            logs=(
-                log("order_charge_started", order_id="o1"),
-                log("order_charge_completed", 1, processing_time_ms=1000),
-                log("order_charge_started", 5, run="run_2", order_id="o2"),
-                log("order_charge_completed", 6, run="run_2", processing_time_ms=1000),
-            ),
-            say="another order",
-        ),
+        Case(logs=_charged_twice("o2", 5), say="another order"),
+        Case(logs=_charged_twice("o1", 31 * _DAY_S), say="a month apart"),
         Case(
             logs=(
                 log("order_charge_started", tenant_id="t1", code__function__name="main"),
@@ -297,6 +293,11 @@ def _reused(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _same_key(later: float) -> tuple[dict[str, Any], ...]:
+    key = {"ctx.run.idempotencyKey": "order-17"}
+    return (attempt(1, 0, 1, context=key), attempt(1, later, later + 1, run="run_2", context=key))
+
+
 IDM005 = Rule(
     code="IDM005",
     slug="key-reused-after-ttl",
@@ -313,22 +314,8 @@ IDM005 = Rule(
     options={"ttl_days": 30},
     across=_reused,
     message="An idempotency key made another run after it had expired.",
-    bad=(
-        Case(
-            spans=(
-                attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
-                attempt(1, 31 * 86400, 31 * 86400 + 1, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
-            )
-        ),
-    ),
-    good=(
-        Case(
-            spans=(
-                attempt(1, 0, 1, context={"ctx.run.idempotencyKey": "order-17"}),
-                attempt(1, 86400, 86401, run="run_2", context={"ctx.run.idempotencyKey": "order-17"}),
-            )
-        ),
-    ),
+    bad=(Case(spans=_same_key(31 * _DAY_S)),),
+    good=(Case(spans=_same_key(29 * _DAY_S)),),
 )
 
 
@@ -341,6 +328,11 @@ def _volatile(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter((pl.len() >= options["least_runs"]).over("project", "task_id"))
         .select(*RUN, "task_id", "version", time_ns="first_seen_ns")
     )
+
+
+def _stamped(n: int, off_s: int) -> tuple[dict[str, Any], ...]:
+    keys = [{"ctx.run.idempotencyKey": f"order-{(1_790_000_000 + k - off_s) * 1000}"} for k in range(n)]
+    return tuple(attempt(1, k, k + 1, run=f"run_{k}", context=keys[k]) for k in range(n))
 
 
 IDM006 = Rule(
@@ -359,34 +351,10 @@ IDM006 = Rule(
     options={"near_s": 300, "least_runs": 3},
     across=_volatile,
     message="Idempotency keys contain the time at which they were made.",
-    bad=(
-        Case(
-            spans=tuple(
-                attempt(
-                    1,
-                    n,
-                    n + 1,
-                    run=f"run_{n}",
-                    context={"ctx.run.idempotencyKey": f"order-{1_790_000_000_000 + n * 1000}"},
-                )
-                for n in range(3)
-            )
-        ),
-    ),
+    bad=(Case(spans=_stamped(3, 290)),),
     good=(
-        Case(
-            spans=tuple(
-                attempt(
-                    1,
-                    n,
-                    n + 1,
-                    run=f"run_{n}",
-                    context={"ctx.run.idempotencyKey": f"order-{1_690_000_000_000 + n * 1000}"},
-                )
-                for n in range(3)
-            ),
-            say="a number that is no time of the run",
-        ),
+        Case(spans=_stamped(3, 310), say="a number that is no time of the run"),
+        Case(spans=_stamped(2, 290), say="too few to tell"),
     ),
 )
 

@@ -261,7 +261,7 @@ MSG004 = Rule(
     ),
     good=(
         Case(logs=tuple(log(f"order_{n}_started", n) for n in range(19))),
-        Case(logs=tuple(log(f"page_{n % 3}_render_started", n) for n in range(40)), say="three names, not a value"),
+        Case(logs=tuple(log(f"page_{n % 5}_render_started", n) for n in range(40)), say="five names, not a value"),
         Case(logs=tuple(log("order_charge_started", n, order_id=f"o{n}") for n in range(30))),
     ),
 )

@@ -90,7 +90,8 @@ PHA007 = Rule(
     message="`processing_time_ms` is {details: or } than the time from `_started` to `_completed`.",
     remedy="Measure around the same block that the two records enclose.",
     bad=(
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=5000))),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 10, processing_time_ms=12_100))),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 0.5, processing_time_ms=760))),
         Case(
             logs=(
                 log("order_charge_started", runner="trigger"),
@@ -100,7 +101,8 @@ PHA007 = Rule(
         ),
     ),
     good=(
-        Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=1100))),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 10, processing_time_ms=11_900))),
+        Case(logs=(log("order_charge_started"), log("order_charge_completed", 0.5, processing_time_ms=740))),
         Case(
             logs=(
                 log("order_charge_started", runner="trigger"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules.cases import attempt, trigger
@@ -77,6 +79,17 @@ def _off_backoff(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _retries(*pauses: float, after: int = 1) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        s
+        for n, pause in enumerate(pauses)
+        for s in (
+            attempt(after, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
+            attempt(after + 1, n * 10 + 1 + pause, n * 10 + 9, run=f"r{n}"),
+        )
+    )
+
+
 RTY004 = Rule(
     code="RTY004",
     slug="backoff-off-profile",
@@ -96,29 +109,15 @@ RTY004 = Rule(
     message="Retries follow sooner than the backoff profile says.",
     remedy="Set `retry.minTimeoutInMs` and `factor` to the task's profile.",
     bad=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(20)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 1.1, n * 10 + 2, run=f"r{n}"),
-                )
-            )
-        ),
+        Case(spans=_retries(*[0.44] * 20)),
+        Case(spans=_retries(*[1.0] * 20, after=3)),
+        Case(spans=_retries(*[4.4] * 20, after=7)),
     ),
     good=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(20)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 1.6, n * 10 + 2, run=f"r{n}"),
-                )
-            )
-        ),
-        Case(spans=(attempt(1, 0, 1, error=("E", "m")), attempt(2, 1, 2)), say="too few to tell"),
+        Case(spans=_retries(*[0.46] * 20)),
+        Case(spans=_retries(*[1.05] * 20, after=3)),
+        Case(spans=_retries(*[4.6] * 20, after=7)),
+        Case(spans=_retries(*[0.44] * 19), say="too few to tell"),
     ),
 )
 
@@ -150,30 +149,8 @@ RTY005 = Rule(
     options={"least_gaps": 30, "least_spread": 0.02},
     across=_quantised,
     message="Pauses {key} have no jitter.",
-    bad=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(30)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}"),
-                )
-            )
-        ),
-    ),
-    good=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(30)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 2 + n / 30, n * 10 + 4, run=f"r{n}"),
-                )
-            )
-        ),
-    ),
+    bad=(Case(spans=_retries(*[1.964, 2.036] * 15)),),
+    good=(Case(spans=_retries(*[1.956, 2.044] * 15)), Case(spans=_retries(*[2.0] * 29), say="too few to tell")),
 )
 
 
@@ -197,6 +174,17 @@ def _fruitless(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _failing(n: int, *, recovering: int = 0) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        s
+        for k in range(n)
+        for s in (
+            attempt(1, k * 10, k * 10 + 1, run=f"r{k}", error=("E", "m")),
+            attempt(2, k * 10 + 3, k * 10 + 4, run=f"r{k}", error=("E", "m") if k >= recovering else None),
+        )
+    )
+
+
 RTY006 = Rule(
     code="RTY006",
     slug="retries-rarely-help",
@@ -215,29 +203,11 @@ RTY006 = Rule(
     across=_fruitless,
     message="Of the runs that were retried, {details} recovered.",
     remedy="Abort on errors that stay, or fix their cause.",
-    bad=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(40)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m")),
-                )
-            )
-        ),
-    ),
+    bad=(Case(spans=_failing(36)),),
     good=(
-        Case(
-            spans=tuple(
-                s
-                for n in range(40)
-                for s in (
-                    attempt(1, n * 10, n * 10 + 1, run=f"r{n}", error=("E", "m")),
-                    attempt(2, n * 10 + 3, n * 10 + 4, run=f"r{n}", error=("E", "m") if n % 5 else None),
-                )
-            )
-        ),
+        Case(spans=_failing(30), say="one in ten may yet recover"),
+        Case(spans=_failing(40, recovering=8)),
+        Case(spans=_failing(29), options={"least_yield": 0.2}, say="too few to tell"),
     ),
 )
 
@@ -289,6 +259,18 @@ def _amplified(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _tree(*children: int) -> tuple[dict[str, Any], ...]:
+    """Three attempts of a run, the last of which trigger a child each, with so many attempts."""
+    spans = [attempt(n, n * 10, n * 10 + 5, error=("E", "m")) for n in (1, 2, 3)]
+    for n, attempts_of in enumerate(children, 4 - len(children)):
+        spans.append(trigger(n * 10 + 1, n * 10 + 4, f"child{n}", attempt=n, waits=True))
+        spans += [
+            attempt(k, n * 10 + k, n * 10 + k + 0.5, run=f"child{n}", task="send-receipt", error=("E", "m"))
+            for k in range(1, attempts_of + 1)
+        ]
+    return tuple(spans)
+
+
 RTY007 = Rule(
     code="RTY007",
     slug="retry-amplification",
@@ -305,20 +287,9 @@ RTY007 = Rule(
     options={"most_factor": 3},
     each=_amplified,
     message="Retries multiply down the tree: {details:; }.",
-    bad=(
-        Case(
-            spans=(
-                *(attempt(n, n * 10, n * 10 + 5, error=("E", "m")) for n in (1, 2, 3)),
-                *(trigger(n * 10 + 1, n * 10 + 4, f"child{n}", attempt=n, waits=True) for n in (1, 2, 3)),
-                *(
-                    attempt(k, n * 10 + k, n * 10 + k + 0.5, run=f"child{n}", task="send-receipt", error=("E", "m"))
-                    for n in (1, 2, 3)
-                    for k in (1, 2, 3)
-                ),
-            )
-        ),
-    ),
+    bad=(Case(spans=_tree(3, 3, 3)), Case(spans=_tree(1, 1, 2))),
     good=(
+        Case(spans=_tree(1, 2)),
         Case(
             spans=(
                 attempt(1, 0, 5),

@@ -39,8 +39,8 @@ PAY001 = Rule(
     options={"most_bytes": 3 * 2**20},
     each=lambda frames, options: _sized(frames, options["most_bytes"], _ANY),
     message="Payloads are larger than the platform takes.",
-    bad=(Case(logs=(log("order_charge_started", payload_bytes=4 * 2**20),)),),
-    good=(Case(logs=(log("order_charge_started", payload_bytes=2 * 2**20),)),),
+    bad=(Case(logs=(log("order_charge_started", payload_bytes=3_200_000),)),),
+    good=(Case(logs=(log("order_charge_started", payload_bytes=3_000_000),)),),
 )
 
 PAY002 = Rule(
@@ -58,8 +58,14 @@ PAY002 = Rule(
     options={"most_bytes": 128 * 2**10, "limit_bytes": 3 * 2**20},
     each=lambda frames, options: _sized(frames, options["most_bytes"], options["limit_bytes"]),
     message="Payloads are large.",
-    bad=(Case(logs=(log("order_charge_started", payload_bytes=200_000),)),),
-    good=(Case(logs=(log("order_charge_started", payload_bytes=2_000),)),),
+    bad=(
+        Case(logs=(log("order_charge_started", payload_bytes=140_000),)),
+        Case(logs=(log("order_charge_started", payload_bytes=3_000_000),)),
+    ),
+    good=(
+        Case(logs=(log("order_charge_started", payload_bytes=120_000),)),
+        Case(logs=(log("order_charge_started", payload_bytes=3_200_000),), say="over PAY001's limit"),
+    ),
 )
 
 
@@ -139,8 +145,11 @@ PAY004 = Rule(
     each=_blobs,
     message="`{key}` carries a whole document.",
     remedy="Store it elsewhere and log its URL instead of `{key}`.",
-    bad=(Case(logs=(log("order_charge_started", document="QUJD" * 3000),), key="document"),),
-    good=(Case(logs=(log("order_charge_failed", level="error", error_stack="at x\n" * 3000),)),),
+    bad=(Case(logs=(log("order_charge_started", document="QUJD" * 2500),), key="document"),),
+    good=(
+        Case(logs=(log("order_charge_failed", level="error", error_stack="at x\n" * 3000),)),
+        Case(logs=(log("order_charge_started", document="QUJD" * 1800),)),
+    ),
 )
 
 RULES = (PAY001, PAY002, PAY003, PAY004)

@@ -165,6 +165,7 @@ PHA001 = Rule(
     ),
     good=(
         Case(logs=(log("order_charge_started", runner="trigger"),), say="killed: nobody saw its end"),
+        Case(logs=tuple(log("order_charge_started", n * 9, run=f"run_{n}") for n in range(4)), say="too few to tell"),
         Case(
             logs=(
                 log("order_charge_started"),
@@ -201,6 +202,8 @@ def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+_EARLIER = log("mail_send_started", run="run_before")
+
 PHA002 = Rule(
     code="PHA002",
     slug="end-without-started",
@@ -222,9 +225,13 @@ PHA002 = Rule(
         Case(
             logs=(log("order_charge_completed", 4, runner="trigger", processing_time_ms=9),), spans=(attempt(1, 0, 5),)
         ),
+        Case(logs=(_EARLIER, log("order_charge_completed", 61 * 60, processing_time_ms=9))),
     ),
     good=(
-        Case(logs=(log("order_charge_completed", 1, processing_time_ms=9),), say="its start may lie before the window"),
+        Case(
+            logs=(_EARLIER, log("order_charge_completed", 59 * 60, processing_time_ms=9)),
+            say="its start may lie before the window",
+        ),
         Case(logs=(log("order_charge_started"), log("order_charge_completed", 1, processing_time_ms=9))),
     ),
 )
@@ -394,6 +401,7 @@ PHA005 = Rule(
                 log("order_charge_calling_stripe", 2),
             )
         ),
+        Case(logs=(log("order_charge_validating"), log("order_charge_started", 0.051))),
     ),
     good=(
         Case(
@@ -404,9 +412,7 @@ PHA005 = Rule(
                 log("order_charge_completed", 3, processing_time_ms=3000),
             )
         ),
-        Case(
-            logs=(log("order_charge_validating", 0.01), log("order_charge_started", 0.02)), say="within the tolerance"
-        ),
+        Case(logs=(log("order_charge_validating"), log("order_charge_started", 0.049)), say="within the tolerance"),
     ),
 )
 

@@ -104,9 +104,10 @@ SCH001 = Rule(
     across=_overlapping,
     message="Scheduled runs overlap.",
     remedy="Set `queue: {{ concurrencyLimit: 1 }}`, and make the task shorter than its interval.",
-    bad=(Case(logs=_every(60, 8, 90)),),
+    bad=(Case(logs=_every(60, 6, 61.1)),),
     good=(
-        Case(logs=_every(60, 8, 50)),
+        Case(logs=_every(60, 8, 60.9)),
+        Case(logs=_every(60, 5, 90), say="too few to tell"),
         Case(logs=_every(60, 8, 90, but={k: k * k * 7.0 for k in range(8)}), say="not a schedule"),
     ),
 )
@@ -142,6 +143,11 @@ def _missing(frames: Frames, options: Options) -> pl.LazyFrame:
 
 _BESIDE = tuple(log("other_work_started", n * 10, run=f"o{n}", task="other") for n in range(160))
 
+
+def _without(k: int, logs: tuple[dict[str, object], ...]) -> tuple[dict[str, object], ...]:
+    return tuple(r for r in logs if r["run"] != f"run_{k}")
+
+
 SCH002 = Rule(
     code="SCH002",
     slug="missed-run",
@@ -159,10 +165,11 @@ SCH002 = Rule(
     across=_missing,
     message="Runs of a regular schedule are missing.",
     remedy="Check the schedule, the deploys at that time, and whether a worker was there.",
-    bad=(Case(logs=(*_BESIDE, *(r for r in _every(60, 20, 5) if r["run"] != "run_9"))),),
+    bad=(Case(logs=(*_BESIDE, *_without(5, _every(60, 11, 5)))),),
     good=(
         Case(logs=_every(60, 20, 5)),
-        Case(logs=tuple(r for r in _every(60, 20, 5) if r["run"] != "run_9"), say="nothing was heard of anything"),
+        Case(logs=_without(9, _every(60, 20, 5)), say="nothing was heard of anything"),
+        Case(logs=(*_BESIDE, *_without(5, _every(60, 10, 5))), say="too few to tell"),
     ),
 )
 
@@ -192,8 +199,8 @@ SCH003 = Rule(
     options={"minutes": 5, "least_runs": 10},
     across=_late,
     message="Scheduled runs start late.",
-    bad=(Case(logs=_every(3600, 24, 5, but={9: 9 * 3600 + 600})),),
-    good=(Case(logs=_every(3600, 24, 5, but={9: 9 * 3600 + 100})),),
+    bad=(Case(logs=_every(1800, 11, 5, but={10: 10 * 1800 + 310})),),
+    good=(Case(logs=_every(1800, 24, 5, but={9: 9 * 1800 + 290})),),
 )
 
 
@@ -272,7 +279,7 @@ SCH005 = Rule(
     across=_long,
     message="A scheduled task takes almost as long as the time between its runs.",
     bad=(Case(logs=_every(60, 12, 55)),),
-    good=(Case(logs=_every(60, 12, 20)),),
+    good=(Case(logs=_every(60, 12, 47)), Case(logs=_every(60, 9, 55), say="too few to tell")),
 )
 
 RULES = (SCH001, SCH002, SCH003, SCH004, SCH005)

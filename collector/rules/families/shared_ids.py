@@ -104,6 +104,11 @@ def _short(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _shortened(form: str, n: int) -> tuple[dict[str, Any], ...]:
+    ids = [{"correlation_id": f"order-{form.format(k)}"} for k in range(n)]
+    return tuple(log("order_charge_started", k, run=f"r{k}", ids=ids[k]) for k in range(n))
+
+
 CTX008 = Rule(
     code="CTX008",
     slug="low-entropy-correlation",
@@ -122,20 +127,13 @@ CTX008 = Rule(
     across=_short,
     message="Correlation ids are too short to tell things apart: {details:; }.",
     bad=(
-        Case(
-            logs=tuple(
-                log("order_charge_started", n, run=f"r{n}", ids={"correlation_id": f"order-0199{n:04x}"})
-                for n in range(20)
-            )
-        ),
+        Case(logs=_shortened("0199{:04x}", 20)),
+        Case(logs=_shortened("{:02x}990000", 20), options={"most_ids": 20}),
     ),
     good=(
-        Case(
-            logs=tuple(
-                log("order_charge_started", n, run=f"r{n}", ids={"correlation_id": f"order-{n * 15838000:08x}"})
-                for n in range(20)
-            )
-        ),
+        Case(logs=_shortened("0199{:04x}", 19)),
+        Case(logs=_shortened("{:02x}990000", 19), options={"most_ids": 20}),
+        Case(logs=_shortened("{:02x}990000", 20)),
     ),
 )
 

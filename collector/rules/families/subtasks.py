@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules.cases import attempt, log, trigger
@@ -115,6 +117,10 @@ def _loop(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _calls(n: int, every: float) -> tuple[dict[str, Any], ...]:
+    return (attempt(1, 0, 9), *(trigger(k * every, k * every + 0.05, f"c{k}") for k in range(n)))
+
+
 SUB002 = Rule(
     code="SUB002",
     slug="trigger-in-loop",
@@ -132,8 +138,8 @@ SUB002 = Rule(
     each=_loop,
     message=lambda f: f"Runs trigger `{f['key'] or 'one task'}` in a loop.",
     remedy="Use `batchTrigger` with all items.",
-    bad=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(10)))),),
-    good=(Case(spans=(attempt(1, 0, 9), *(trigger(n / 10, n / 10 + 0.05, f"c{n}") for n in range(9)))),),
+    bad=(Case(spans=_calls(10, 0.54)),),
+    good=(Case(spans=_calls(9, 0.54)), Case(spans=_calls(10, 0.57))),
 )
 
 RULES = (SUB001, SUB002)

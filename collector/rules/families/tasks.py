@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules.cases import attempt, span
@@ -152,6 +154,10 @@ def _tags(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _tagged(n: int, values: int) -> tuple[dict[str, Any], ...]:
+    return tuple(attempt(1, k, k + 0.5, run=f"r{k}", keys={"ctx.run.tags": [f"order_{k % values}"]}) for k in range(n))
+
+
 TSK005 = Rule(
     code="TSK005",
     slug="high-cardinality-tag",
@@ -170,18 +176,8 @@ TSK005 = Rule(
     across=_tags,
     message=lambda f: f"Almost every run has its own value of the tag `{f['key'] or 'tags'}`.",
     remedy="Tag by what runs have in common.",
-    bad=(
-        Case(
-            spans=tuple(attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"order_{n}"]}) for n in range(50))
-        ),
-    ),
-    good=(
-        Case(
-            spans=tuple(
-                attempt(1, n, n + 0.5, run=f"r{n}", keys={"ctx.run.tags": [f"tenant_{n % 5}"]}) for n in range(50)
-            )
-        ),
-    ),
+    bad=(Case(spans=_tagged(50, 50)),),
+    good=(Case(spans=_tagged(50, 40)), Case(spans=_tagged(49, 49), say="too few to tell")),
 )
 
 RULES = (TSK001, TSK002, TSK004, TSK005)

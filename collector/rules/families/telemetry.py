@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from collector.rules.cases import attempt, log, span
@@ -34,6 +36,11 @@ def _stale(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _beats(n: int, *, pause: float = 0) -> tuple[dict[str, Any], ...]:
+    """A record a second, with a pause before the last ten."""
+    return tuple(log("order_charge_started", k + (pause if k >= n - 10 else 0)) for k in range(n))
+
+
 TEL001 = Rule(
     code="TEL001",
     slug="telemetry-stale",
@@ -51,10 +58,14 @@ TEL001 = Rule(
     across=_stale,
     message="No telemetry has arrived for {details: or }.",
     remedy="Check the exporter's URL and headers; `runwell status` shows who sent last.",
-    bad=(Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=1_000),),
+    bad=(
+        Case(logs=_beats(201), live_after_s=400),
+        Case(logs=_beats(1_003, pause=400), live_after_s=1_000, say="one pause in a thousand is not the usual silence"),
+    ),
     good=(
-        Case(logs=tuple(log("order_charge_started", n, run=f"r{n}") for n in range(201)), live_after_s=200),
-        Case(logs=(log("order_charge_started"),), live_after_s=10_000),
+        Case(logs=_beats(201), live_after_s=200),
+        Case(logs=_beats(300, pause=400), live_after_s=1_000, say="it was silent like that before"),
+        Case(logs=_beats(199), live_after_s=1_000, say="too few to tell"),
     ),
 )
 
@@ -108,8 +119,8 @@ TEL002 = Rule(
     each=_skewed,
     message="Clocks disagree: {details}.",
     remedy="Synchronise the workers' clocks (NTP).",
-    bad=(Case(spans=(span("charge", 5, 2, runner="generic"),)),),
-    good=(Case(spans=(span("charge", 5, 5.2, runner="generic"), span("sum", 5, 4.9, runner="generic"))),),
+    bad=(Case(spans=(span("charge", 5, 3.9, runner="generic"),)),),
+    good=(Case(spans=(span("charge", 5, 5.2, runner="generic"), span("sum", 5, 4.1, runner="generic"))),),
 )
 
 

@@ -1,0 +1,71 @@
+"""Every number that a rule lets people choose decides something: its cases lie close to the default on both sides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from tell import of_case, settings
+
+from collector.rules import catalogue
+from collector.rules.engine import evaluate
+from collector.rules.frames import Frames
+from collector.rules.profiles import choose
+from collector.rules.rule import Rule
+
+NUMBERS = [
+    pytest.param(rule, name, default, id=f"{rule.code}-{name}")
+    for rule in catalogue.RULES.values()
+    for name, default in rule.options.items()
+    if isinstance(default, (int, float)) and not isinstance(default, bool)
+]
+
+
+UNDECIDING = {
+    ("SCH003", "least_runs", 7): "a late run makes two gaps of ten irregular: fewer runs than ten have no cadence then",
+    ("CTX008", "most_ids", 6975): "its cases lower it, and the test below says where it is from",
+    ("CTX008", "most_ids", 11625): "likewise",
+}
+"""Rule, option and number that no case can tell from the default, or none of a sensible size."""
+
+
+def beside(default: float) -> list[float]:
+    """Return the numbers a quarter below and above *default*: whole ones are others, shares are at most 1."""
+    if default == 0:
+        return [1]
+    if isinstance(default, int):
+        return [math.floor(default * 0.75), math.ceil(default * 1.25)]
+    return [default * 0.75, min(default * 1.25, 1.0) if default < 1 else default * 1.25]
+
+
+@cache
+def _frames(code: str) -> list[Frames]:
+    rule = catalogue.RULES[code]
+    return [of_case(case) for case in (*rule.bad, *rule.good)]
+
+
+def _verdicts(rule: Rule, options: dict[str, float]) -> list[bool]:
+    """Return which cases of *rule* it finds something in with *options*, unless the case itself says another."""
+    cases = [replace(case, options={**options, **case.options}) for case in (*rule.bad, *rule.good)]
+    return [
+        not evaluate(frames, choose(catalogue.RULES, settings(rule, case))).is_empty()
+        for case, frames in zip(cases, _frames(rule.code), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("rule", "name", "default"), NUMBERS)
+def test_another_number_would_be_noticed(rule: Rule, name: str, default: float) -> None:
+    """With a quarter less or more than the default some case of the rule is judged otherwise."""
+    usual = [True] * len(rule.bad) + [False] * len(rule.good)
+    assert _verdicts(rule, {}) == usual
+    unnoticed = [number for number in beside(default) if _verdicts(rule, {name: number}) == usual]
+    assert unnoticed == [number for number in beside(default) if (rule.code, name, number) in UNDECIDING]
+
+
+def test_so_many_short_ids_collide_with_a_chance_of_one_percent() -> None:
+    """CTX008 speaks of a chance of 1 %: two of so many ids of eight hexadecimal digits are the same that often."""
+    n = catalogue.RULES["CTX008"].options["most_ids"]
+    assert isinstance(n, int)
+    assert 1 - math.exp(-n * (n - 1) / (2 * 16**8)) == pytest.approx(0.01, rel=0.01)
