@@ -26,7 +26,7 @@ Reason = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
 
 
 @cache
-def found(path: Path) -> tuple[pl.DataFrame, str]:
+def check_recording(path: Path) -> tuple[pl.DataFrame, str]:
     """Return the findings on a recording, and what was looked at."""
     settings = Settings()
     return check.findings((str(path),), settings, choose(catalogue.RULES, settings.rules))
@@ -97,7 +97,7 @@ def page() -> str:
         "[One of the reports](../../docs/rules/example-report.md) is shown in full.\n",
     ]
     for path in SETS:
-        findings, looked_at = found(path)
+        findings, looked_at = check_recording(path)
         parts.append(f"## {path.name.removesuffix('.jsonl.gz')}\n")
         parts.append(f"{findings.height} findings in {looked_at}.\n")
         for code, severity in dict.fromkeys(findings.select("code", "severity").iter_rows()):
@@ -119,5 +119,5 @@ def example() -> str:
         "# An example report\n\n"
         f"`runwell check --input sample_data/trigger-dev-4.8.3/{path.name}` prints this. `--format markdown` says the "
         "same with tables, records and a snippet that renames keys on the way in, `--format json` for programs.\n\n"
-        f"```text\n{render.text(*found(path))}```\n"
+        f"```text\n{render.text(*check_recording(path))}```\n"
     )

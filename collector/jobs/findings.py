@@ -16,12 +16,12 @@ import polars as pl
 from collector.jobs import seen
 from collector.jobs.asides import patience
 from collector.jobs.beside import Rare
-from collector.jobs.judging import RUN, spared
+from collector.jobs.judging import spared
 from collector.model.halves import by_halves
 from collector.report import conventions
 from collector.rules import catalogue, engine
 from collector.rules.findings import CONTRIBUTION
-from collector.rules.frames import Frames, stated_limits
+from collector.rules.frames import RUN, Frames, stated_limits
 from collector.rules.profiles import choose
 from collector.settings import Settings
 from collector.store import aside

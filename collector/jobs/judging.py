@@ -12,14 +12,12 @@ from functools import partial
 import polars as pl
 
 from collector.model.halves import by_halves
-from collector.rules.frames import Frames
+from collector.rules.frames import RUN, Frames
 from collector.rules.profiles import Chosen
 from collector.store import aside
 from collector.store.aside import Aside
 from collector.store.database import is_of_data
 
-RUN = ["project", "run_key"]
-_PLACE = ["seq", "row"]
 _MOST_RULES, _MOST_TRIES, _MOST_GUILTY = 64, 512, 32
 """…tries to tell rules apart and runs or records, and how many of those a rule may fail on: beyond, it is to blame."""
 Judge = Callable[[Frames, list[Chosen]], pl.DataFrame]
@@ -98,8 +96,8 @@ def _tried(judge: Judge, frames: Frames, by: list[str], rules: list[Chosen], som
 
 
 def _pieces(frames: Frames, by: list[str]) -> pl.DataFrame:
-    known = [frames.runs, frames.logs, frames.spans] if by == RUN else [frames.logs]
-    return pl.concat([rows.select(by) for rows in known]).unique().drop_nulls().sort(by)
+    judged = [frames.runs, frames.logs, frames.spans] if by == RUN else [frames.logs]
+    return pl.concat([rows.select(by) for rows in judged]).unique().drop_nulls().sort(by)
 
 
 def _of(frames: Frames, some: Sequence[Piece], by: list[str], *, keep: bool = True) -> Frames:

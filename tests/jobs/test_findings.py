@@ -110,7 +110,7 @@ def test_the_job_finds_what_check_finds(name: str) -> None:
 def test_what_only_many_runs_show_is_found_by_the_job_too(tmp_path: Path) -> None:
     """That no run of a task ever logs an end is judged over a window of runs, and so is every rule of task or queue."""
     for code in ("PHA001", "MSG004", "CTX008", "SCH001"):
-        logs = next(case.logs for case in reversed(catalogue.RULES[code].bad))
+        logs = next(case.logs for case in reversed(catalogue.RULES[code].bad) if not case.options)
         path = tmp_path / f"{code}.jsonl"
         path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
         assert code in agree([*recordings(str(path))], path)["code"]

@@ -72,31 +72,31 @@ class Record:
 
 def records(name: str = "http-json-batch") -> list[Record]:
     """Return a recorded set record by record, as if sent `_AGO_S` earlier: what is later than now would not be kept."""
-    found: list[Record] = []
+    sent: list[Record] = []
     for request in recorded(name):
         tree = json.loads(request.body)
         for top, (scopes, leaves) in _SHAPES.items():
             for block in tree.get(top, ()):
                 for scope in block[scopes]:
                     head = {k: v for k, v in scope.items() if k != leaves}
-                    found += [Record(top, block["resource"], head, body) for body in scope[leaves]]
-    for record in found:
+                    sent += [Record(top, block["resource"], head, body) for body in scope[leaves]]
+    for record in sent:
         record.move(-_AGO_S)
-    return found
+    return sent
 
 
-def of_run(given: Iterable[Record], task: str, but: Callable[[list[Record]], bool] = lambda _: True) -> list[Record]:
+def of_run(sent: Iterable[Record], task: str, but: Callable[[list[Record]], bool] = lambda _: True) -> list[Record]:
     """Return the records of the first run of *task* for which *but* holds."""
     runs: dict[str, list[Record]] = {}
-    for record in given:
+    for record in sent:
         if record.get("$metadata.ctx.task.id") == task:
             runs.setdefault(record.get(RUN_ID), []).append(record)
     return next(run for run in runs.values() if but(run))
 
 
-def cloned(given: Iterable[Record], number: int, seconds: float = 0.0) -> list[Record]:
+def cloned(sent: Iterable[Record], number: int, seconds: float = 0.0) -> list[Record]:
     """Return copies as those of other runs, *seconds* later: ids are new, links between them stay."""
-    copies = copy.deepcopy(list(given))
+    copies = copy.deepcopy(list(sent))
     for record in copies:
         for key in ("traceId", "spanId", "parentSpanId"):
             if record.body.get(key):
@@ -109,10 +109,10 @@ def cloned(given: Iterable[Record], number: int, seconds: float = 0.0) -> list[R
     return copies
 
 
-def write(path: Path, given: Iterable[Record]) -> str:
+def write(path: Path, sent: Iterable[Record]) -> str:
     """Write OTLP/JSON lines, a request a record; return the path."""
     lines = []
-    for r in given:
+    for r in sent:
         scopes, leaves = _SHAPES[r.kind]
         lines.append(json.dumps({r.kind: [{"resource": r.resource, scopes: [{**r.scope, leaves: [r.body]}]}]}))
     path.write_text("\n".join(lines) + "\n")

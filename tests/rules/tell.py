@@ -41,9 +41,9 @@ def value(v: Any) -> dict[str, Any]:
     return {} if v is None else {"stringValue": v}
 
 
-def attributes(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return OTLP attributes."""
-    return [{"key": k, "value": value(v)} for k, v in given.items()]
+    return [{"key": k, "value": value(v)} for k, v in values.items()]
 
 
 def _context(r: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _resource(r: Mapping[str, Any]) -> dict[str, Any]:
 
 def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any]]) -> list[tuple[Any, bytes]]:
     """Return one request per record, logs first."""
-    found: list[tuple[Any, bytes]] = []
+    sent: list[tuple[Any, bytes]] = []
     for r in logs:
         ns = T0 + round(r["at"] * 1e9)
         record = {
@@ -83,7 +83,7 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
             "attributes": attributes({**r["attributes"], **_context(r)}),
         }
         block = {"scope": {"name": r["scope"]}, "logRecords": [record]}
-        found.append(
+        sent.append(
             (LOGS, {"resourceLogs": [{"resource": {"attributes": attributes(_resource(r))}, "scopeLogs": [block]}]})
         )
     for r in spans:
@@ -101,10 +101,10 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
             "droppedAttributesCount": r.get("dropped", 0),
         }
         block = {"scope": {"name": r["scope"]}, "spans": [record]}
-        found.append(
+        sent.append(
             (TRACES, {"resourceSpans": [{"resource": {"attributes": attributes(_resource(r))}, "scopeSpans": [block]}]})
         )
-    return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in found]
+    return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in sent]
 
 
 def store(cases: Iterable[tuple[Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]]]]) -> list[str]:
@@ -155,17 +155,29 @@ def _projects() -> dict[int, str]:
     return dict(zip(map(id, cases), store((c.logs, c.spans) for c in cases), strict=True))
 
 
+_frames: dict[int, Frames] = {}
+
+
+def _seen(case: Case) -> Frames:
+    """Return what rules see of a case without its limits; a case that belongs to a rule is looked at once."""
+    project = _projects().get(id(case))
+    if project is None:
+        return frames(case.logs, case.spans)
+    if id(case) not in _frames:
+        _frames[id(case)] = _store().frames(project)
+    return _frames[id(case)]
+
+
 def of_case(case: Case) -> Frames:
     """Return what rules see of a case."""
-    project = _projects().get(id(case))
-    found = _store().frames(project) if project else frames(case.logs, case.spans)
+    seen = _seen(case)
     if case.limits:
         limits = pl.DataFrame({"queue": list(case.limits), "limit": list(case.limits.values())})
-        found = replace(found, limits=limits)
+        seen = replace(seen, limits=limits)
     if case.live_after_s is not None:
         last = max(r["at"] for r in case.logs)
-        found = replace(found, live=True, as_of_ns=T0 + round((last + case.live_after_s) * 1e9))
-    return found
+        seen = replace(seen, live=True, as_of_ns=T0 + round((last + case.live_after_s) * 1e9))
+    return seen
 
 
 def settings(rule: Rule, case: Case) -> Rules:

@@ -18,13 +18,13 @@ GOOD = [pytest.param(r, c, id=f"{r.code}-good-{i}") for r in RULES.values() for 
 @pytest.mark.parametrize(("rule", "case"), BAD)
 def test_a_bad_case_is_found(rule: Rule, case: Case) -> None:
     """A rule finds each of its bad cases, at its severity, and says what to do."""
-    found = check(rule, case)
-    assert found.height >= 1
-    assert set(found["code"]) == {rule.code}
-    assert set(found["severity"]) == {case.severity or rule.severity}
+    findings = check(rule, case)
+    assert findings.height >= 1
+    assert set(findings["code"]) == {rule.code}
+    assert set(findings["severity"]) == {case.severity or rule.severity}
     if case.key is not None:
-        assert found["key"].to_list() == [case.key]
-    for f in found.iter_rows(named=True):
+        assert findings["key"].to_list() == [case.key]
+    for f in findings.iter_rows(named=True):
         assert f["message"] and f["remedy"] and f["count"] >= 1
         assert "None" not in f["message"] + f["remedy"]
 

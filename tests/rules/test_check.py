@@ -15,7 +15,7 @@ from collector.rules.catalogue import RULES
 
 def recording(tmp_path: Path, *logs: dict[str, object]) -> str:
     """Return the path of a file of OTLP/JSON lines."""
-    path = tmp_path / "given.jsonl"
+    path = tmp_path / "recording.jsonl"
     path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
     return str(path)
 

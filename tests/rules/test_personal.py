@@ -119,8 +119,8 @@ def test_the_column_test_hides_nothing_whatever_stands_around_it(
 
 def test_every_country_that_has_account_numbers_is_looked_for() -> None:
     """The column test lets account numbers of each country that the check knows through."""
-    known = files("stdnum").joinpath("iban.dat").read_text("utf-8")
-    countries = sorted({line[:2] for line in known.splitlines() if line[:2].isalpha()})
+    table = files("stdnum").joinpath("iban.dat").read_text("utf-8")
+    countries = sorted({line[:2] for line in table.splitlines() if line[:2].isalpha()})
     assert len(countries) > 80
     frame = pl.DataFrame({"text": [f"{country}89 3704" for country in countries]})
     assert personal.suspects(frame, "text").height == len(countries)

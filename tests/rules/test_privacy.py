@@ -38,11 +38,11 @@ VALUES = (
 @pytest.mark.parametrize(("rule", "case"), CASES, ids=lambda value: getattr(value, "code", ""))
 def test_a_privacy_finding_never_contains_the_value(rule: Rule, case: Case) -> None:
     """Message, remedy and samples show the value's place, `[email]`, and not the value."""
-    told = json.dumps(check(rule, case).to_dicts(), ensure_ascii=False, default=str)
-    held = json.dumps([record["attributes"] | {"body": record["body"]} for record in case.logs], ensure_ascii=False)
-    values = [value for value in VALUES if value in held]
+    report = json.dumps(check(rule, case).to_dicts(), ensure_ascii=False, default=str)
+    records = json.dumps([record["attributes"] | {"body": record["body"]} for record in case.logs], ensure_ascii=False)
+    values = [value for value in VALUES if value in records]
     assert values, "the case holds nothing that is looked for here"
-    assert not [value for value in values if value in told]
+    assert not [value for value in values if value in report]
 
 
 def test_no_finding_of_any_rule_contains_a_value() -> None:
@@ -53,11 +53,11 @@ def test_no_finding_of_any_rule_contains_a_value() -> None:
     record = log(f"{mail}_started", orderId=1, userMail=mail, to=[mail], note={"cc": mail, mail: 1}, **{mail: "x"})
     said = log(f"sending mail to {mail}", level="error", sentTo=mail)
     others = [c for c in choose(catalogue.RULES, Rules(strict=True)) if c.rule.family != "PII"]
-    found = findings(frames([record, said]), others)
-    assert {"KEY001", "MSG001"} <= set(found["code"])
-    assert found["samples"].str.contains("[email]", literal=True).any()
-    assert mail not in found.write_json()
-    assert mail not in json.dumps([asdict(section) for section in outline.sections(found)], default=str)
+    of_others = findings(frames([record, said]), others)
+    assert {"KEY001", "MSG001"} <= set(of_others["code"])
+    assert of_others["samples"].str.contains("[email]", literal=True).any()
+    assert mail not in of_others.write_json()
+    assert mail not in json.dumps([asdict(section) for section in outline.sections(of_others)], default=str)
 
 
 def test_a_sample_keeps_what_is_not_personal() -> None:

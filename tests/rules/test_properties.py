@@ -146,8 +146,8 @@ def _conventional() -> list[str]:
 
     names: set[str] = set()
     for module in pkgutil.iter_modules(semconv_attributes.__path__):
-        found = importlib.import_module(f"{semconv_attributes.__name__}.{module.name}")
-        names |= {v for k, v in vars(found).items() if k.isupper() and isinstance(v, str)}
+        constants = importlib.import_module(f"{semconv_attributes.__name__}.{module.name}")
+        names |= {v for k, v in vars(constants).items() if k.isupper() and isinstance(v, str)}
     return sorted(names)
 
 

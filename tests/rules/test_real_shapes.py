@@ -22,9 +22,11 @@ _OWN_LOGS = ("started", "completed", "failed")
 _NUMBERS = count(1)
 
 
-def found(path: Path, given: list[Record], code: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+def findings_of(
+    path: Path, sent: list[Record], code: str, capsys: pytest.CaptureFixture[str]
+) -> list[dict[str, object]]:
     """Return what the command finds of rule *code*."""
-    run(["check", "--input", write(path / "edited.jsonl", given), "--select", code, "--format", "json"])
+    run(["check", "--input", write(path / "edited.jsonl", sent), "--select", code, "--format", "json"])
     findings: list[dict[str, object]] = json.loads(capsys.readouterr().out)["findings"]
     return findings
 
@@ -54,12 +56,12 @@ def heard(seconds: float, n: int) -> list[Record]:
     return [r for k in range(n) for r in at(invoice, k * seconds + 17.3 * (k % 7))]
 
 
-def scheduled(given: list[Record], slot: str) -> list[Record]:
+def scheduled(sent: list[Record], slot: str) -> list[Record]:
     """Return the run with what a schedule's payload says on its first record."""
-    first = next(r for r in given if r.name.endswith("_started"))
+    first = next(r for r in sent if r.name.endswith("_started"))
     first.put("schedule_id", "sched_k81x")
     first.put("scheduled_at", slot)
-    return given
+    return sent
 
 
 def twice(second: str) -> list[Record]:
@@ -188,8 +190,8 @@ def test_a_rule_finds_its_story_in_the_platforms_own_telemetry(
 ) -> None:
     """Recorded runs that do what the rule is about give its finding, and the same runs without it give none."""
     broken, kept = STORIES[code]
-    said = found(tmp_path, broken(), code, capsys)
+    said = findings_of(tmp_path, broken(), code, capsys)
     assert {f["code"] for f in said} == {code}
     assert all(f["message"] and f["remedy"] and f["task_id"] for f in said)
-    assert found(tmp_path, kept(), code, capsys) == []
-    assert found(tmp_path, RECORDED, code, capsys) == []
+    assert findings_of(tmp_path, kept(), code, capsys) == []
+    assert findings_of(tmp_path, RECORDED, code, capsys) == []

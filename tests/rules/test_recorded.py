@@ -20,9 +20,9 @@ HERE = Path(__file__).parent.parent.parent
 SETS = recorded.SETS
 
 
-def found(path: Path) -> pl.DataFrame:
+def findings_in(path: Path) -> pl.DataFrame:
     """Return the findings on a recording."""
-    return recorded.found(path)[0]
+    return recorded.check_recording(path)[0]
 
 
 def test_the_page_lists_every_finding_with_what_shows_it() -> None:
@@ -30,22 +30,24 @@ def test_the_page_lists_every_finding_with_what_shows_it() -> None:
     page = Path(__file__).with_name("recorded-sets.md").read_text("utf-8")
     assert page == f"{NOTE}\n{recorded.page()}", "write it again: `make docs`"
     for path in SETS:
-        for f in found(path).iter_rows(named=True):
+        for f in findings_in(path).iter_rows(named=True):
             assert f["samples"] != "[]" and recorded.reason(f) in page.replace("\\|", "|")
 
 
 def test_no_reason_is_left_over() -> None:
     """Every reason that the page knows is that of a finding."""
-    given = {pair for path in SETS for pair in found(path).select("code", "severity").iter_rows()}
-    assert given == set(recorded.WHY)
+    pairs = {pair for path in SETS for pair in findings_in(path).select("code", "severity").iter_rows()}
+    assert pairs == set(recorded.WHY)
 
 
 def test_the_first_thing_a_report_says_is_what_runs_do_wrong() -> None:
     """Errors come before warnings and hints, and among them what runs do before what their telemetry spells wrong."""
     for path in SETS:
-        told = outline.sections(found(path))
-        assert [s.severity for s in told] == sorted((s.severity for s in told), key=("error", "warning", "info").index)
-    codes = [s.code for s in outline.sections(found(SETS[0])) if s.severity == "error"]
+        sections = outline.sections(findings_in(path))
+        assert [s.severity for s in sections] == sorted(
+            (s.severity for s in sections), key=("error", "warning", "info").index
+        )
+    codes = [s.code for s in outline.sections(findings_in(SETS[0])) if s.severity == "error"]
     assert codes == ["IDM003", "PHA001", "PHA004", "CTX001", "KEY001"]
 
 
@@ -60,8 +62,8 @@ def test_a_report_shows_no_personal_data() -> None:
 
 def test_the_synthetic_sample_has_its_deliberate_violations_and_no_other_finding() -> None:
     """What sample_data/README.md says was done to the sample is found, to the record, and nothing else is."""
-    told = re.findall(r"^\| (.+?) \| ([\d,]+) \|$", (HERE / "sample_data" / "README.md").read_text("utf-8"), re.M)
-    counts = {what: int(n.replace(",", "")) for what, n in told}
+    deviations = re.findall(r"^\| (.+?) \| ([\d,]+) \|$", (HERE / "sample_data" / "README.md").read_text("utf-8"), re.M)
+    counts = {what: int(n.replace(",", "")) for what, n in deviations}
     by_rule = {
         ("CTX002", "reindex-search"): "`request_id` missing",
         ("KEY001", "create-thumbnail"): "`imageWidth`",
@@ -69,14 +71,14 @@ def test_the_synthetic_sample_has_its_deliberate_violations_and_no_other_finding
         ("PII001", "send-newsletter"): "e-mail address",
     }
     expected = {rule: next(n for what, n in counts.items() if words in what) for rule, words in by_rule.items()}
-    findings = found(HERE / "sample_data" / "synthetic-48h.jsonl.zst")
+    findings = findings_in(HERE / "sample_data" / "synthetic-48h.jsonl.zst")
     summed = findings.group_by("code", "task_id").agg(pl.col("count").sum())
     assert {(code, task): n for code, task, n in summed.iter_rows()} == expected
 
 
 def test_a_report_in_any_form_names_every_finding() -> None:
     """Text, Markdown and JSON tell of the same findings, and Markdown renames keys in a Collector's words."""
-    findings = found(SETS[0])
+    findings = findings_in(SETS[0])
     codes = set(findings["code"])
     text, page = render.text(findings, "here"), render.markdown(findings, "here")
     document = render.document(findings, catalogue.RULES, catalogue.not_observable())

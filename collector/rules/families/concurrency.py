@@ -104,8 +104,8 @@ CON003 = Rule(
     across=lambda frames, options: _over(frames, options, single=True),
     message="Attempts of `{key}`, which has one slot, overlap.",
     remedy="Check the queue's name and its `concurrencyKey`.",
-    bad=(Case(spans=_at_once(2, 1.2), limits={"payments": 1}),),
-    good=(Case(spans=_at_once(1, 30), limits={"payments": 1}), Case(spans=_at_once(2, 1.0), limits={"payments": 1})),
+    bad=(Case(spans=_at_once(2, 1.15), limits={"payments": 1}),),
+    good=(Case(spans=_at_once(1, 30), limits={"payments": 1}), Case(spans=_at_once(2, 1.05), limits={"payments": 1})),
 )
 
 
