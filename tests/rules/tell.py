@@ -41,9 +41,9 @@ def value(v: Any) -> dict[str, Any]:
     return {} if v is None else {"stringValue": v}
 
 
-def attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attributes(given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return OTLP attributes."""
-    return [{"key": k, "value": value(v)} for k, v in values.items()]
+    return [{"key": k, "value": value(v)} for k, v in given.items()]
 
 
 def _context(r: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _resource(r: Mapping[str, Any]) -> dict[str, Any]:
 
 def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any]]) -> list[tuple[Any, bytes]]:
     """Return one request per record, logs first."""
-    sent: list[tuple[Any, bytes]] = []
+    found: list[tuple[Any, bytes]] = []
     for r in logs:
         ns = T0 + round(r["at"] * 1e9)
         record = {
@@ -83,7 +83,7 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
             "attributes": attributes({**r["attributes"], **_context(r)}),
         }
         block = {"scope": {"name": r["scope"]}, "logRecords": [record]}
-        sent.append(
+        found.append(
             (LOGS, {"resourceLogs": [{"resource": {"attributes": attributes(_resource(r))}, "scopeLogs": [block]}]})
         )
     for r in spans:
@@ -101,10 +101,10 @@ def requests(logs: Iterable[Mapping[str, Any]], spans: Iterable[Mapping[str, Any
             "droppedAttributesCount": r.get("dropped", 0),
         }
         block = {"scope": {"name": r["scope"]}, "spans": [record]}
-        sent.append(
+        found.append(
             (TRACES, {"resourceSpans": [{"resource": {"attributes": attributes(_resource(r))}, "scopeSpans": [block]}]})
         )
-    return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in sent]
+    return [(signal, json.dumps(tree, ensure_ascii=False).encode()) for signal, tree in found]
 
 
 def store(cases: Iterable[tuple[Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]]]]) -> list[str]:
@@ -170,14 +170,14 @@ def _seen(case: Case) -> Frames:
 
 def of_case(case: Case) -> Frames:
     """Return what rules see of a case."""
-    seen = _seen(case)
+    found = _seen(case)
     if case.limits:
         limits = pl.DataFrame({"queue": list(case.limits), "limit": list(case.limits.values())})
-        seen = replace(seen, limits=limits)
+        found = replace(found, limits=limits)
     if case.live_after_s is not None:
         last = max(r["at"] for r in case.logs)
-        seen = replace(seen, live=True, as_of_ns=T0 + round((last + case.live_after_s) * 1e9))
-    return seen
+        found = replace(found, live=True, as_of_ns=T0 + round((last + case.live_after_s) * 1e9))
+    return found
 
 
 def settings(rule: Rule, case: Case) -> Rules:
