@@ -23,7 +23,7 @@ from bench import peers
 from bench.generate import END_NS, LAST_SEQ, LIMITS
 from bench.minute import minute
 from bench.timing import many, pace, spent
-from collector.api import stats
+from collector.api import endpoints, stats
 from collector.api.question import Basis
 from collector.control import Control
 from collector.jobs import findings
@@ -155,7 +155,7 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
             words = {p.name: f"{p.name}-3" for p in q.parameters if p.required and p.type == "varchar"}
             extra = {k: w for k, w in words.items() if k not in given}
             text = {k: str(v) for k, v in {**given, **extra}.items() if k in known}
-            bound = q.bind(text) | ({"project": "default"} if "$project" in q.sql else {})
+            bound = endpoints.bound(q, text) | ({"project": "default"} if "$project" in q.sql else {})
             label, over = f"query `{name}`" + " (doctor)" * (name in DOCTOR), span if "from_ns" in known else "all"
             show(label, over, lambda h, q=q, b=bound: h.arrow(q.sql, b))  # type: ignore[misc]
             if "from_ns" not in known:
@@ -167,7 +167,8 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
     for name in stats.STATISTICS:
         for span in ("24h", "7d"):
             one = {"task": "task-3"} if name in ("durations", "funnel") else {}
-            question = stats.question(name, {"from": span, **one}, "default", now, basis)
+            asked = endpoints.read("GET /api/v1/stats/{name}", {"from": span, **one}, now)
+            question = stats.question(name, asked, "default", basis)
             label = f"stats `{name}`" + (" of one task" if one else "")
             show(label, span, lambda h, n=name, q=question: stats.STATISTICS[n].answer(h, q))  # type: ignore[misc]
     return slowest

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from bench.generate import END_NS, LIMITS, START_NS
 from bench.timing import many
 from collector.analyse import durations, percentiles
-from collector.api import queue_stats, stats
+from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
 from collector.store import statistics
 from collector.store.database import Database, Handle
@@ -62,8 +62,9 @@ def _execution(h: Handle) -> pl.DataFrame:
 
 
 def _saturation(h: Handle) -> pl.DataFrame:
-    asked = {"from": str(_FROM_NS), "to": str(_TO_NS), "as_of": str(_TO_NS)}
-    numbers = queue_stats.queue(h, stats.question("queues", asked, "default", _TO_NS, Basis(0, HOUR_NS)))
+    given = {"from": str(_FROM_NS), "to": str(_TO_NS), "as_of": str(_TO_NS)}
+    asked = endpoints.read("GET /api/v1/stats/{name}", given, _TO_NS)
+    numbers = queue_stats.queue(h, stats.question("queues", asked, "default", Basis(0, HOUR_NS)))
     kept = pl.col("statistic").is_in(["mean", "share"]) & pl.col("measure").is_in(["level", "time_at_limit"])
     wide = numbers.filter(kept).pivot("measure", index="queue", values="value")
     return wide.filter(pl.col("queue").is_in(list(LIMITS.limits))).sort("queue")

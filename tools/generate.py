@@ -19,7 +19,7 @@ from collector.rules.catalogue import RULES
 from collector.settings import Settings
 from collector.store import meanings
 from collector.store.named import queries
-from tools import recorded
+from tools import api_tables, recorded
 
 ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
@@ -133,6 +133,7 @@ def _labels(family: Metric) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/api.md": lambda: api_tables.filled((ROOT / "docs" / "api.md").read_text("utf-8")),
     "docs/schema.md": schema,
     "docs/settings.md": settings,
     "docs/queries.md": query_table,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -18,12 +16,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from collector.api import conventions, form, refusals, stats
+from collector.api.endpoints import bound, route
+from collector.api.parameters import of_address
 from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.client import ARROW
-from collector.model.errors import BadInput, NotFound, Refused
-from collector.model.words import RunStatus
+from collector.model.errors import NotFound, Refused
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import confined, meanings, run_page
@@ -33,9 +32,6 @@ from collector.telemetry.log import cause
 
 log = structlog.get_logger()
 PROJECT = "default"
-_MOST_SQL_BYTES = 100_000
-_MOST_RUNS = 1_000
-_LAST_NS = 2**63 - 1
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""
@@ -62,18 +58,18 @@ def application(
     strays = strays or Strays()
     api = _Api(database, settings, lambda: {**status(), "strays": strays.told()}, ready, metrics)
     routes = [
-        Route("/healthz", api.health),
-        Route("/readyz", api.readiness),
-        Route("/metrics", api.metrics),
-        Route("/api/v1/status", api.status),
-        Route("/api/v1/query", api.catalogue),
-        Route("/api/v1/query/{name}", api.query),
-        Route("/api/v1/stats", api.statistics),
-        Route("/api/v1/stats/{name}", api.statistic),
-        Route("/api/v1/runs", api.runs),
-        Route("/api/v1/runs/{run_id:path}", api.run),
-        Route("/api/v1/schema", api.schema),
-        Route("/api/v1/sql", api.sql, methods=["POST"]),
+        route("GET /healthz", api.health),
+        route("GET /readyz", api.readiness),
+        route("GET /metrics", api.metrics),
+        route("GET /api/v1/status", api.status),
+        route("GET /api/v1/query", api.catalogue),
+        route("GET /api/v1/query/{name}", api.query),
+        route("GET /api/v1/stats", api.statistics),
+        route("GET /api/v1/stats/{name}", api.statistic),
+        route("GET /api/v1/runs", api.runs),
+        route("GET /api/v1/runs/{run_id:path}", api.run),
+        route("GET /api/v1/schema", api.schema),
+        route("POST /api/v1/sql", api.sql),
         *conventions.routes(database, PROJECT),
         *more,
     ]
@@ -110,22 +106,22 @@ class _Api:
         self._pages = Turns(_MOST_PAGES, wait_s)
         self._analysts = Turns(_MOST_SQL, wait_s)
 
-    async def health(self, request: Request) -> Response:
+    async def health(self, request: Request, given: dict[str, Any]) -> Response:
         return PlainTextResponse("ok")
 
-    async def readiness(self, request: Request) -> Response:
+    async def readiness(self, request: Request, given: dict[str, Any]) -> Response:
         reason = await self._ready.get()
         return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
 
-    async def metrics(self, request: Request) -> Response:
+    async def metrics(self, request: Request, given: dict[str, Any]) -> Response:
         return Response(await self._metrics.get(), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(self, request: Request) -> Response:
+    async def status(self, request: Request, given: dict[str, Any]) -> Response:
         return Response(await self._status.get(), media_type="application/json")
 
-    async def catalogue(self, request: Request) -> Response:
+    async def catalogue(self, request: Request, given: dict[str, Any]) -> Response:
         """List the named queries."""
-        return _json(
+        return form.answer(
             [
                 {
                     "name": q.name,
@@ -136,30 +132,29 @@ class _Api:
             ]
         )
 
-    async def query(self, request: Request) -> Response:
+    async def query(self, request: Request, given: dict[str, Any]) -> Response:
         """Answer a named query."""
         name = request.path_params["name"]
         if name not in queries():
             raise NotFound(f"no query {name[:60]!r}; there are {', '.join(queries())}")
-        ask = self._asking(name, dict(request.query_params))
+        ask = self._asking(name, bound(queries()[name], of_address(request)))
         return await self._pages.run(lambda: _table(request, ask()))
 
-    async def statistics(self, request: Request) -> Response:
+    async def statistics(self, request: Request, given: dict[str, Any]) -> Response:
         """List the statistics."""
-        return _json(
+        return form.answer(
             [
                 {"name": name, "description": (s.make.__doc__ or "").strip(), "by": s.by, "groups": s.groups}
                 for name, s in stats.STATISTICS.items()
             ]
         )
 
-    async def statistic(self, request: Request) -> Response:
+    async def statistic(self, request: Request, given: dict[str, Any]) -> Response:
         """Answer a statistic: rows of numbers with n, interval, provenance and coverage, or a list of runs."""
         name = request.path_params["name"]
         if name not in stats.STATISTICS:
             raise NotFound(f"no statistic {name[:60]!r}; there are {', '.join(stats.STATISTICS)}")
-        given, now_ns = dict(request.query_params), time.time_ns()
-        question = stats.question(name, given, PROJECT, now_ns, self._basis)
+        question = stats.question(name, given, PROJECT, self._basis)
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
@@ -172,40 +167,30 @@ class _Api:
         response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
         return response
 
-    async def runs(self, request: Request) -> Response:
+    async def runs(self, request: Request, given: dict[str, Any]) -> Response:
         """Answer a page of runs."""
-        given = dict(request.query_params)
-        now = time.time_ns()
-        _check_statuses(given.get("status", ""))
-        page = {
-            "limit": form.count(given.pop("limit", "50"), "limit", 0, _MOST_RUNS),
-            "offset": form.count(given.pop("offset", "0"), "offset", 0, 10**9),
-        }
-        window = {
-            "from_ns": form.moment(given.pop("from", "0"), "from", now),
-            "to_ns": form.moment(given.pop("to", str(_LAST_NS)), "to", now),
-        }
-        table = await self._ask("run_list", {**given, **{k: str(v) for k, v in {**window, **page}.items()}})
-        total = table["total"][0].as_py() if table.num_rows else await self._total(given, window, page)
+        page = {name: given[name] for name in ("limit", "offset")}
+        given["from_ns"], given["to_ns"] = given.pop("from"), given.pop("to")
+        given["status"] = ",".join(given["status"] or ()) or None
+        table = await self._ask("run_list", given)
+        total = table["total"][0].as_py() if table.num_rows else await self._total(given)
         found = table.drop_columns(["total"])
         if _wants_arrow(request):
             response = _table(request, found)
             response.headers["x-runwell-total"] = str(total)
             return response
-        return await self._pages.run(lambda: _json({"runs": form.rows(found), "total": total, **page}))
+        return await self._pages.run(lambda: form.answer({"runs": form.rows(found), "total": total, **page}))
 
-    async def _total(self, given: dict[str, str], window: dict[str, int], page: dict[str, int]) -> int:
+    async def _total(self, given: dict[str, Any]) -> int:
         """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""
-        if page["limit"] and not page["offset"]:
+        if given["limit"] and not given["offset"]:
             return 0
-        first = {**given, **{k: str(v) for k, v in window.items()}, "limit": "1", "offset": "0"}
-        table = await self._ask("run_list", first)
+        table = await self._ask("run_list", {**given, "limit": 1, "offset": 0})
         return int(table["total"][0].as_py()) if table.num_rows else 0
 
-    async def run(self, request: Request) -> Response:
+    async def run(self, request: Request, given: dict[str, Any]) -> Response:
         """Answer one run with all its records."""
-        run_id = request.path_params["run_id"]
-        run_key = request.query_params.get("run_key")
+        run_id, run_key = request.path_params["run_id"], given["run_key"]
 
         def ask() -> Response:
             found = self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
@@ -216,28 +201,19 @@ class _Api:
             parts["truncated"] = [
                 name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
             ]
-            return _json(parts)
+            return form.answer(parts)
 
         return await self._pages.run(ask)
 
-    async def schema(self, request: Request) -> Response:
+    async def schema(self, request: Request, given: dict[str, Any]) -> Response:
         """List the tables that SQL sees, with what their rows and columns mean."""
-        return _json(meanings.tables())
+        return form.answer(meanings.tables())
 
-    async def sql(self, request: Request) -> Response:
+    async def sql(self, request: Request, given: dict[str, Any]) -> Response:
         """Answer analysts' SQL."""
-        sent = await request.body()  # all of it, so that who sent too much reads why; the wall bounds it
-        if len(sent) > _MOST_SQL_BYTES:
-            raise BadInput(f"longer than {_MOST_SQL_BYTES} bytes", field="sql")
-        try:
-            text = json.loads(sent)["sql"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise BadInput('expected a JSON body such as {"sql": "select count(*) from runs"}') from None
-        if not isinstance(text, str) or not text.strip():
-            raise BadInput("expected one SELECT statement", field="sql")
 
         def ask() -> Response:
-            answer = confined.select(self._database, text, project=PROJECT, limits=self._limits)
+            answer = confined.select(self._database, given["sql"], project=PROJECT, limits=self._limits)
             response = _table(request, answer.table)
             if answer.truncated:
                 response.headers["x-runwell-truncated"] = answer.truncated
@@ -245,29 +221,17 @@ class _Api:
 
         return await self._analysts.run(ask)
 
-    async def _ask(self, name: str, given: dict[str, str]) -> pa.Table:
-        return await self._pages.run(self._asking(name, given))
+    async def _ask(self, name: str, bound: dict[str, Any]) -> pa.Table:
+        return await self._pages.run(self._asking(name, bound))
 
-    def _asking(self, name: str, given: dict[str, str]) -> Callable[[], pa.Table]:
-        """Return what asks named query *name*; raise BadInput naming the parameter that is wrong."""
+    def _asking(self, name: str, bound: dict[str, Any]) -> Callable[[], pa.Table]:
+        """Return what asks named query *name* with values for its parameters."""
         query = queries()[name]
-        bound = query.bind(given)
 
         def ask(h: Handle) -> pa.Table:
             return h.arrow(query.sql, {**bound, "project": PROJECT} if "$project" in query.sql else bound)
 
         return lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
-
-
-def _check_statuses(given: str) -> None:
-    """Raise BadInput if *given*, statuses with commas between them, names one there is not."""
-    for status in filter(None, given.split(",")):
-        if status not in list(RunStatus):
-            raise BadInput(f"expected some of {', '.join(RunStatus)}, got {status[:40]!r}", field="status")
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(form.json_bytes(value), status_code=status, media_type="application/json")
 
 
 def _wants_arrow(request: Request) -> bool:
@@ -297,9 +261,9 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {404: "no such path; the API is under /api/v1", 405: f"{request.method} is not allowed here"}
-    return _json({"error": words.get(error.status_code, error.detail)}, error.status_code)
+    return form.answer({"error": words.get(error.status_code, error.detail)}, error.status_code)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
     log.error("request_answer_failed", **cause(error))
-    return _json({"error": "the store could not answer this; its log says why"}, 500)
+    return form.answer({"error": "the store could not answer this; its log says why"}, 500)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
-from collector.api import form, queue_stats, task_stats
+from collector.api import queue_stats, task_stats
 from collector.api.question import Basis, Question
 from collector.model.errors import BadInput
 from collector.store import statistics
 from collector.store.database import Handle
 from collector.store.statistics import Choice
 
-_POPULATIONS = ("live", "replay", "development", "all")
-PARAMETERS = ("from", "to", "as_of", "task", "queue", "environment", "version", "population", "by")
-"""What every statistic takes."""
 _GROUPS = ("task_id", "queue", "environment", "version", "population", "hour_ns")
 
 
@@ -57,32 +55,28 @@ STATISTICS: dict[str, Statistic] = {
 """What may be asked by name."""
 
 
-def question(name: str, given: dict[str, str], project: str, now_ns: int, basis: Basis) -> Question:
-    """Return what the parameters ask; raise BadInput naming the one that is wrong."""
-    unknown = sorted(set(given) - set(PARAMETERS))
-    if unknown:
-        raise BadInput(f"no such parameter of {name}; it takes {', '.join(PARAMETERS)}", field=unknown[0][:40])
-    as_of_ns = form.moment(given["as_of"], "as_of", now_ns) if given.get("as_of") else now_ns
-    from_ns = form.moment(given.get("from") or "24h", "from", as_of_ns)
-    to_ns = form.moment(given["to"], "to", as_of_ns) if given.get("to") else as_of_ns
-    if from_ns >= to_ns:
+def question(name: str, asked: dict[str, Any], project: str, basis: Basis) -> Question:
+    """Return what the parameters, as they were read, ask; raise BadInput naming the one that is wrong."""
+    population = asked["population"] or statistics.COUNTED
+    if asked["from"] >= asked["to"]:
         raise BadInput("expected a time before `to`", field="from")
-    population = given.get("population") or statistics.COUNTED
-    if given.get("population") and population not in _POPULATIONS:
-        raise BadInput(f"expected one of {', '.join(_POPULATIONS)}, got {population[:40]!r}", field="population")
-    chosen = {p: given.get(p) or None for p in ("task", "queue", "environment", "version")}
-    if chosen["version"] and "version" not in STATISTICS[name].groups and "queue" in STATISTICS[name].groups:
+    if asked["version"] and "version" not in STATISTICS[name].groups and "queue" in STATISTICS[name].groups:
         raise BadInput("slots are held by runs of any version; leave it out", field="version")
-    choice = Choice(project, from_ns, to_ns, **chosen, population=None if population == "all" else population)
-    return Question(choice, _groups(name, given.get("by")), as_of_ns, basis)
+    choice = Choice(
+        project,
+        asked["from"],
+        asked["to"],
+        **{p: asked[p] for p in ("task", "queue", "environment", "version")},
+        population=None if population == "all" else population,
+    )
+    return Question(choice, _groups(name, asked["by"]), asked["as_of"], basis)
 
 
-def _groups(name: str, text: str | None) -> tuple[str, ...]:
+def _groups(name: str, asked: list[str] | None) -> tuple[str, ...]:
     """Return what to group by; raise BadInput naming what may be."""
     known = STATISTICS[name]
-    if text is None:
+    if asked is None:
         return known.by
-    asked = tuple(part.strip() for part in text.split(",") if part.strip())
     wrong = [part for part in asked if part not in known.groups]
     if wrong:
         raise BadInput(f"cannot group {name} by {wrong[0][:40]!r}; there are {', '.join(known.groups)}", field="by")

@@ -171,9 +171,9 @@ def test_feedback_is_kept_and_taken_back(client: Client, control: Control) -> No
         ({"deliver": True}, "deliver: a report goes to the channels of its schedule"),
         ({"deliver": "yes"}, "deliver: expected true or false"),
         ({"format": "pdf"}, "format: expected one of json, html, md"),
-        ({"colour": "red"}, "colour: no such field"),
+        ({"colour": "red"}, "colour: no such parameter; there are schedule"),
         ([], "body: expected a JSON object"),
-        ({"schedule": 7}, "schedule: expected the name"),
+        ({"schedule": 7}, "schedule: expected a text, got '7'"),
         ({"schedule": "x" * 20_000}, "body: longer than"),
     ],
 )

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from collector import client
 from collector.analyse import percentiles, retries, throughput
 from collector.analyse.frames import HOUR_NS
-from collector.api import routes, stats
+from collector.api import endpoints, routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name
@@ -108,7 +108,8 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
 @pytest.mark.parametrize("by", ["task_id,environment", "version", "hour_ns,queue", ""])
 def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: Database, by: str) -> None:
     """What is read is added up before, and only in columns the numbers are made of: every cell stays the same."""
-    asked = stats.question("tasks", {"from": "3h", "by": by}, "default", AS_OF, Basis(0, 3600 * SECOND))
+    given = endpoints.read("GET /api/v1/stats/{name}", {"from": "3h", "by": by}, AS_OF)
+    asked = stats.question("tasks", given, "default", Basis(0, 3600 * SECOND))
     keys = list(asked.by)
 
     def both(h: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -206,7 +207,7 @@ def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("retries", {"colour": "red"}, "colour: no such parameter of retries; it takes from, to"),
+        ("retries", {"colour": "red"}, "colour: no such parameter; there are as_of, from, to"),
         ("retries", {"by": "colour"}, "by: cannot group retries by 'colour'; there are task_id"),
         ("retries", {"from": "yesterday"}, "from: expected nanoseconds"),
         ("retries", {"population": "all of them"}, "population: expected one of live, replay, development, all"),

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from collector.api import stats
+from collector.api import endpoints, stats
 from collector.api.question import Basis
 from collector.control import Control
 from collector.jobs import report
@@ -124,8 +124,9 @@ class Worked:
     def answer(self, name: str, **more: str) -> pl.DataFrame:
         """Return a statistic over the last two days."""
         given = {"from": str(NOW - DAY), "to": str(NOW + DAY), **more}
-        asked = stats.question(name, given, "default", NOW + DAY, Basis(180 * SECOND, 3600 * SECOND))
-        return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, asked))
+        asked = endpoints.read("GET /api/v1/stats/{name}", given, NOW + DAY)
+        question = stats.question(name, asked, "default", Basis(180 * SECOND, 3600 * SECOND))
+        return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, question))
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_pages_and_reports_of_extremes_are_answered(odd: Worked) -> None:
     for query in queries().values():
         for bounds in ({}, {"from_ns": 0, "to_ns": NOW + DAY, "bucket_ns": 7 * DAY}):
             given = {p.name: str({**known, **bounds}.get(p.name, "1")) for p in query.parameters if p.required}
-            bound = query.bind(given)
+            bound = endpoints.bound(query, given)
             odd.pipeline.database.reading(
                 lambda h, q=query, b=bound: h.frame(q.sql, {**b, "project": "default"})  # type: ignore[misc]
             )
@@ -239,7 +240,7 @@ def test_a_wait_between_two_clocks_is_0_within_ten_minutes(tmp_path: Path, early
         assert row["created_ns"] == queued
         # It took its wait and what it worked, whatever its clock says.
         assert row["end_to_end_ns"] == (None if wait_s is None else (wait_s + 1000) * SECOND)
-        bound = queries()["time_quality"].bind({})
+        bound = endpoints.bound(queries()["time_quality"], {})
         quality = p.database.reading(lambda h: h.frame(queries()["time_quality"].sql, {**bound, "project": "default"}))
         told = quality.filter(pl.col("kind") == "runs").select("clamped_queue_waits", "unknown_queue_waits").row(0)
         assert told == (int(wait_s == 0), int(wait_s is None and early_s > 0))

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import HOUR_NS, population
-from collector.api import queue_stats, stats
+from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
 from collector.control import Control
 from collector.jobs import hourly, runner
@@ -40,6 +40,7 @@ _AT = [dt.datetime.fromtimestamp(T0 // SECOND + s, tz=dt.UTC) for s in (0, 1800,
 LIMITS = Queues(limits={"mail": [*zip(_AT, (2, 0, 1, 3), strict=True)]})
 """Paused from half an hour on to just after an hour."""
 LATE = T0 + 10 * 24 * 3600 * SECOND
+STATS = "GET /api/v1/stats/{name}"
 
 
 class Jobs:
@@ -139,7 +140,7 @@ def pages_agree(jobs: Jobs) -> None:
 
     def rows(name: str, **more: str) -> pl.DataFrame:
         query = queries()[name]
-        bound = query.bind({**window, **more})
+        bound = endpoints.bound(query, {**window, **more})
         return jobs.database.reading(lambda h: h.frame(query.sql, {**bound, "project": "default"}))
 
     runs = jobs.table("runs").filter(pl.col("at_ns").is_between(*map(int, window.values()), closed="left"))
@@ -150,13 +151,8 @@ def pages_agree(jobs: Jobs) -> None:
         own = runs.filter(kind == counts, *(pl.col(name) == value for name, value in where.items()))
         assert rows("page_totals", **where)["runs"].item() == own.height
         started = own["started_ns"].count()
-        asked = stats.question(
-            "throughput",
-            {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where},
-            "default",
-            LATE,
-            Basis(0, 0),
-        )
+        given = {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where}
+        asked = stats.question("throughput", endpoints.read(STATS, given, LATE), "default", Basis(0, 0))
         flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
@@ -186,7 +182,9 @@ def pages_agree(jobs: Jobs) -> None:
 def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
     """Assert that Little's law from hours and edges is what all slots tell."""
     asked = {"from": str(T0 + HOUR_NS), "to": str(to_ns + 2 * HOUR_NS), "as_of": str(as_of_ns)}
-    question = stats.question("little", asked, "default", as_of_ns, Basis(180 * SECOND, 3600 * SECOND))
+    question = stats.question(
+        "little", endpoints.read(STATS, asked, as_of_ns), "default", Basis(180 * SECOND, 3600 * SECOND)
+    )
     found = jobs.database.reading(lambda h: queue_stats.little(h, question))
     low = max(question.choice.hours().from_ns, jobs.table("queue_levels")["bucket_ns"].min() or 0)
     high = min(question.choice.hours().to_ns, as_of_ns)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from collector.api import endpoints
 from collector.jobs.runs import RunsJob
 from collector.model.identity import run_key
 from collector.settings import Settings, Store
@@ -151,7 +152,7 @@ def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given
     query = queries()["run_list"]
     for limit, offset in ((50, 0), (2, 0), (2, 2), (2, 100)):
         window = {"from_ns": "0", "to_ns": str(2**62), "limit": str(limit), "offset": str(offset)}
-        bound = {**query.bind(window | given), "project": "default"}
+        bound = {**endpoints.bound(query, window | given), "project": "default"}
         found = database.reading(lambda h, b=bound: h.frame(query.sql, b))  # type: ignore[misc]
         assert found["run_key"].to_list() == wanted["run_key"].slice(offset, limit).to_list()
         assert set(found["total"]) <= {wanted.height}
