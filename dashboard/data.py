@@ -13,6 +13,7 @@ import streamlit as st
 
 from collector.client import Client, address
 from collector.model.report import Report
+from collector.model.shown import duration
 
 SECOND = 10**9
 FRESH_S = 5
@@ -51,7 +52,7 @@ class Range:
     @property
     def bucket(self) -> str:
         """Return the bucket in words."""
-        return in_words(self.bucket_s)
+        return duration(self.bucket_s * SECOND)
 
 
 def width_for(chosen: Range, n: int, *, enough: int = 25) -> int:
@@ -59,11 +60,6 @@ def width_for(chosen: Range, n: int, *, enough: int = 25) -> int:
     widths = [w for w in (60, 300, 900, 1800, 3600, 10_800, 21_600) if w >= chosen.bucket_s]
     fitting = [w for w in widths if n * w >= enough * chosen.span_s]
     return fitting[0] if fitting else min(widths[-1], max(chosen.bucket_s, chosen.span_s // 12))
-
-
-def in_words(seconds: int) -> str:
-    """Return a bucket width in words."""
-    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
 
 
 RANGES = {

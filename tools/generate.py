@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from collector.jobs import books as store_books
+from collector.model.shown import duration
 from collector.receive import books
 from collector.rules import pages
 from collector.rules.catalogue import RULES
@@ -75,7 +76,7 @@ def _fields(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tu
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g} s"
+        return duration(value.total_seconds() * 1e9)
     if hasattr(value, "human_readable"):
         return str(value.human_readable())
     return str(value)

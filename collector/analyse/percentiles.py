@@ -16,6 +16,7 @@ from collector.analyse import survival
 from collector.analyse.durations import RELATIVE_ERROR, bucket_ns
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import NO_INTERVAL, NUMBERS, mean_bounds, provenance, ratio
+from collector.model.shown import duration
 from collector.model.statistics import ENOUGH, enough, nearest_rank, rank_interval
 
 PERMILLES = (500, 950, 990)
@@ -87,9 +88,9 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
         return pl.when("is_enough").then(found).cast(pl.Float64)
 
     few = pl.format("fewer than {} values", pl.when(pl.col("statistic") == "p99").then(100).otherwise(ENOUGH))
-    seconds = pl.col("sorted").list.eval((pl.element() / 1e9).round_sig_figs(4).cast(pl.String)).list.join(", ")
+    each = pl.col("sorted").list.head(ENOUGH).map_elements(_written, return_dtype=pl.String)
     listed = (pl.col("statistic") == "p50") & (pl.col("n") > 0)
-    few = pl.when(listed).then(pl.format("{}: {} s", few, seconds)).otherwise(few)
+    few = pl.when(listed).then(pl.format("{}: {}", few, each)).otherwise(few)
     return groups.join(ranks, on="n").select(
         *key,
         "statistic",
@@ -98,6 +99,10 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
         high=at("high_rank"),
         note=pl.when(~pl.col("is_enough")).then(few),
     )
+
+
+def _written(values: pl.Series) -> str:
+    return ", ".join(map(duration, values))
 
 
 def _with_survival(
@@ -114,6 +119,7 @@ def _with_survival(
         is_open="is_cut"
     )
     curves = survival.quantiles(chosen, group, permilles)
+    longest = pl.col("longest").map_elements(duration, return_dtype=pl.String)
     told = curves.select(
         *group,
         outcome=pl.lit(None, pl.String),
@@ -124,7 +130,7 @@ def _with_survival(
         note=pl.when(pl.col("n") < ENOUGH)
         .then(pl.format("fewer than {} values", ENOUGH))
         .when(pl.col("value").is_null())
-        .then(pl.format("longer than {} s, the longest seen", (pl.col("longest") / 1e9).round(3)))
+        .then(pl.format("longer than {}, the longest seen", longest))
         .otherwise(pl.format("Kaplan-Meier, {} % open or cut short", (pl.col("open_share") * 100).round(1))),
     )
     few = pl.col("note").str.starts_with("fewer")

@@ -13,7 +13,7 @@ import polars as pl
 
 from collector.analyse.measures import MEASURES
 from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, Number, Section, titled
-from collector.model.shown import visible
+from collector.model.shown import duration, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -273,14 +273,9 @@ def written(value: float | None, unit: str) -> str:
         return f"{shown:.2g}/h" if 0 < abs(shown) < 1 else f"{shown:,.1f}/h"
     if unit == "slots" and value != int(value):
         return f"{round(value, 2) or 0.0:,.2f}" if abs(value) >= 0.005 or value < 0 else "<0.01"
-    if unit != "ns":
-        return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
-    if value == 0:
-        return "0 s"
-    for size, name in ((86_400e9, "d"), (3_600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value / 1e3:.3g} µs"
+    if unit == "ns":
+        return duration(value)
+    return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
 
 
 def explain(name: str, rows: pl.DataFrame, *, width: int | None) -> str:

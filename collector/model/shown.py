@@ -11,6 +11,9 @@ _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 
+_UNITS = ((1e3, "µs", 1000), (1e6, "ms", 1000), (1e9, "s", 60), (60e9, "min", 60), (3600e9, "h", 48))
+"""Units of durations: length in ns, name, and as many of them are one or more of the next."""
+
 
 def visible(text: str) -> str:
     """Return *text* on one line, characters that cannot be seen shown as their codes."""
@@ -22,22 +25,26 @@ def codes(text: str) -> str:
     return _INVISIBLE.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
 
 
+def unit_of(ns: float) -> tuple[float, str]:
+    """Return the unit in which a duration is written: its length in ns, and its name."""
+    for size, name, most in _UNITS:
+        if abs(ns) < 0.9995 * most * size:  # beyond, it is one of the next unit in three digits
+            return size, name
+    return 86_400e9, "d"
+
+
 def duration(ns: float | None) -> str:
-    """Return nanoseconds as a duration; None is a dash."""
+    """Return nanoseconds as a duration of three digits that count, such as `1.5 min`; None is a dash.
+
+    The one way to write a duration, but for columns of a table in which a browser sorts numbers: they are in seconds.
+    """
     if ns is None or math.isnan(ns):
         return NONE
-    ms = ns / 1e6
-    if ms == 0:
-        return "0 ms"
-    if ms < 1:
-        return f"{ms:.2f} ms"
-    if ms < 1000:
-        return f"{ms:.0f} ms"
-    if ms < 60_000:
-        return f"{ms / 1000:.1f} s"
-    if ms < 3_600_000:
-        return f"{ms / 60_000:.1f} min"
-    return f"{ms / 3_600_000:.1f} h" if ms < 172_800_000 else f"{ms / 86_400_000:.1f} d"
+    if abs(ns) < 0.5:
+        return "0 s"
+    size, name = unit_of(ns)
+    found = ns / size
+    return f"{found:,.0f} {name}" if abs(found) >= 100 else f"{found:.3g} {name}"
 
 
 def left_out(kind: str, stage: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from collector.model.report import Anomaly, Backtest, Chart, Report, Span, Value
-from collector.model.shown import NONE, count, duration, percent
+from collector.model.shown import NONE, count, duration, percent, unit_of
 
 
 def verdict(report: Report) -> str:
@@ -128,9 +128,6 @@ def changed(now: int, before: int | None) -> str:
     return f"{(now / before - 1) * 100:+.0f} %"
 
 
-_LENGTHS = ((86_400 * 10**9, "d"), (3600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"))
-
-
 def scale(chart: Chart) -> tuple[float, str]:
     """Return what to multiply a chart's values by, and the unit they then have, such as ` min`."""
     if chart.unit == "share":
@@ -138,5 +135,5 @@ def scale(chart: Chart) -> tuple[float, str]:
     if chart.unit == "count":
         return 1, ""
     most = max((v for p in chart.points for v in (p.observed, p.high, p.expected) if v is not None), default=0)
-    ns, unit = next(((ns, unit) for ns, unit in _LENGTHS if most >= 2 * ns), _LENGTHS[-1])
-    return 1 / ns, f" {unit}"
+    size, name = unit_of(most)
+    return 1 / size, f" {name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collector.analyse.anomalies.options import Options
-from collector.model.shown import count, duration
+from collector.model.shown import count
 from collector.model.verdict import value
 from collector.report.found import Found, Rate
 
@@ -31,11 +31,6 @@ def more(found: Found) -> str:
 def runs(n: int | None) -> str:
     """Return a number of runs."""
     return "1 run" if n == 1 else f"{count(n)} runs"
-
-
-def length(ns: float | None) -> str:
-    """Return a duration as in a sentence: 5 min, not 5.0 min."""
-    return duration(ns).replace(".0 ", " ")
 
 
 def hits(found: Found, did: str) -> str:

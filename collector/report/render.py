@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from collector.model import verdict as said
 from collector.model.errors import BadInput
 from collector.model.report import Anomaly, Report, RunRef
-from collector.model.shown import count, percent, visible
+from collector.model.shown import count, duration, percent, visible
 from collector.report import charts
 
 if TYPE_CHECKING:
@@ -174,9 +174,11 @@ def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:
 
 
 def _gaps(report: Report) -> str:
-    hours = sum(g.span.to_ns - g.span.from_ns for g in report.gaps) / 3.6e12
-    share = hours * 3.6e12 / max(1, report.period.to_ns - report.period.from_ns)
-    return f"For {hours:.1f} h ({percent(share, 0)} of the period) no telemetry arrived; they were not assessed."
+    silent_ns = sum(g.span.to_ns - g.span.from_ns for g in report.gaps)
+    share = silent_ns / max(1, report.period.to_ns - report.period.from_ns)
+    return (
+        f"For {duration(silent_ns)} ({percent(share, 0)} of the period) no telemetry arrived; they were not assessed."
+    )
 
 
 def markdown_text(text: object) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collector.model.report import Change, Difference
+from collector.model.shown import duration
 from collector.model.verdict import counts, moment, value
 from collector.report.found import Found
 from collector.report.inputs import HOUR_NS
 from collector.report.kinds.catalogue import KINDS
-from collector.report.phrases import length
 
 _LONGEST = 80
 
@@ -82,5 +82,5 @@ def _and(names: Sequence[str]) -> str:
 def _near(change: Change, found: Found, zone: str) -> str:
     apart = change.at_ns - found.from_ns
     when = moment(change.at_ns, zone)
-    far = "" if abs(apart) < HOUR_NS else f", {length(abs(apart))} {'before' if apart < 0 else 'after'} it began"
+    far = "" if abs(apart) < HOUR_NS else f", {duration(abs(apart))} {'before' if apart < 0 else 'after'} it began"
     return f"Near its beginning: {change.label} ({when}{far})."

@@ -11,7 +11,7 @@ from collector.client import ApiError
 from collector.model.statistics import ENOUGH, share, wilson
 from dashboard import data, strings
 from dashboard.parts import attention, charts, look, totals, trouble
-from dashboard.parts.text import NONE, visible
+from dashboard.parts.text import NONE, duration, visible
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
 start, end = chosen.window()
@@ -103,7 +103,7 @@ with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="atten
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
 cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=hours)
-with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=f"{hours // 3600 // data.SECOND} h"), key="heatmap"):
+with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=duration(hours)), key="heatmap"):
     if cells.is_empty():
         st.caption(strings.HEATMAP_NONE)
     else:

@@ -107,7 +107,7 @@ waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * d
 wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)
 if wide_s != chosen.bucket_s and waits.height:
     waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * data.SECOND)
-with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=data.in_words(wide_s)), key="waits"):
+with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * data.SECOND)), key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)
     else:

@@ -60,7 +60,7 @@ with look.card(
 ):
     if placed:
         run_view.WATERFALL(
-            data={"bars": placed, "total": total_ms, "selected": selected},
+            data={**run_view.drawn(placed, total_ms), "selected": selected},
             key="waterfall",
             default={"selected": None},
             on_selected_change=lambda: None,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import data, strings
 from dashboard.parts import look, provenance
-from dashboard.parts.text import NONE, count, visible
+from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
 start, end = chosen.window()
@@ -90,7 +90,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
         return pl.col(column).map_elements(visible, return_dtype=pl.String)
 
     at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
-    wait = (pl.col("queue_wait_ns") / 1e9).round(2).map_elements(lambda s: f"{s:,.2f} s", return_dtype=pl.String)
+    wait = pl.col("queue_wait_ns").map_elements(duration, return_dtype=pl.String)
     return runs.select(
         Run=shown("run_id"),
         Status=pl.concat_list(marked(pl.col("status"), "status_source")),

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, run_links, task_charts, task_tables
-from dashboard.parts.text import NONE, count, visible
+from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
 start, end = chosen.hours()
@@ -61,7 +61,7 @@ with grid.cell(column_span=2):
     runs = figures.value(figures.pick(of_task, "starts", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * data.SECOND
     told = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
-    sub = told.format(bucket=data.in_words(width_ns // data.SECOND))
+    sub = told.format(bucket=duration(width_ns))
     with look.card(strings.ATTEMPT_DURATION, sub, key="durations"):
         found = data.query(f"page_task_durations{chosen.tables}", **window, task=task, bucket_ns=width_ns)
         if found.is_empty():

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from dashboard import strings
-from dashboard.parts.text import visible
+from dashboard.parts.text import unit_of, visible
 
 OUTCOMES = {
     "first_try": "completed",
@@ -39,13 +39,9 @@ def dot(values: pl.Series) -> int:
     return 3 if values.count() > 3 else 7
 
 
-def unit_of(*durations: pl.Series) -> tuple[float, str]:
-    """Return the unit, in ns and by name, in which the longest of *durations* (ns) has few digits."""
-    longest = max((float(d.max() or 0) for d in durations), default=0.0)  # type: ignore[arg-type]
-    for least, size, name in ((10_800e9, 3_600e9, "h"), (180e9, 60e9, "min"), (1e9, 1e9, "s")):
-        if longest >= least:
-            return size, name
-    return (1e6, "ms") if longest else (1e9, "s")
+def axis_unit(*durations: pl.Series) -> tuple[float, str]:
+    """Return the unit, in ns and by name, in which the longest of *durations* (ns) is written."""
+    return unit_of(max((float(d.max() or 0) for d in durations), default=0.0))  # type: ignore[arg-type]
 
 
 def base(p: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.statistics import ENOUGH
-from dashboard.parts.charts import base, dot, minute, unit_of
+from dashboard.parts.charts import axis_unit, base, dot, minute
 from dashboard.parts.text import visible
 
 MOST_LEVELS = 40
@@ -167,7 +167,7 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
 def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return p50 and p95 of the queue wait, p95 only where there are enough."""
     known = frame.select("bucket_ns", "p50_ns", p95_ns=pl.when(pl.col("n") >= ENOUGH).then("p95_ns"))
-    size, unit = unit_of(known["p50_ns"], known["p95_ns"])
+    size, unit = axis_unit(known["p50_ns"], known["p95_ns"])
     source = known.select(
         at=pl.col("bucket_ns") // 1_000_000,
         p50=(pl.col("p50_ns") / size).round(4),

@@ -188,7 +188,7 @@ def _bar(
         "depth": 0,
         "start": start,
         "end": max(start, end),
-        "length": (end - start) / 1e6 if end >= start else None,
+        "length": end - start if end >= start else None,
         "tone": tone,
         "word": word,
         "glyph": provenance.glyph(source),
@@ -217,6 +217,12 @@ def on_axis(rows: list[Bar], *, work_only: bool) -> tuple[list[Bar], float]:
 
     placed = [{**r, "start": at(r["start"]), "end": at(r["end"])} for r in rows]
     return placed, max(r["end"] for r in placed)
+
+
+def drawn(placed: list[Bar], total_ms: float) -> dict[str, Any]:
+    """Return what the waterfall draws of bars on an axis, durations in words."""
+    bars = [{**b, "length": duration(b["length"]), "starts": duration(b["start"] * 1e6)} for b in placed]
+    return {"bars": bars, "total": total_ms, "ticks": [duration(total_ms * 1e6 * i / 4) for i in range(5)]}
 
 
 def _gaps(rows: list[Bar]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.statistics import ENOUGH, ENOUGH_P99
-from dashboard.parts.charts import base, dot, unit_of
+from dashboard.parts.charts import axis_unit, base, dot
 from dashboard.parts.text import visible
 
 MOST_VERSIONS = 6
@@ -22,7 +22,7 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
     """
     enough, many = pl.col("n") >= ENOUGH, pl.col("n") >= ENOUGH_P99
     frame = frame.with_columns(p95_ns=pl.when(enough).then("p95_ns"), p99_ns=pl.when(many).then("p99_ns"))
-    size, unit = unit_of(*(frame[f"p{q}_ns"] for q in (50, 95, 99)))
+    size, unit = axis_unit(*(frame[f"p{q}_ns"] for q in (50, 95, 99)))
     p50, p95, p99 = (pl.col(f"p{q}_ns") / size for q in (50, 95, 99))
     source = frame.select(
         at=pl.col("bucket_ns") // 1_000_000,

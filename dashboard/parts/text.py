@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from collector.model.shown import NONE, codes, compact, count, duration, percent, visible
+from collector.model.shown import NONE, codes, compact, count, duration, percent, unit_of, visible
 
-__all__ = ["NONE", "compact", "count", "duration", "percent", "safe", "visible", "visible_json"]
+__all__ = ["NONE", "compact", "count", "duration", "percent", "safe", "unit_of", "visible", "visible_json"]
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$^=&@/])")
 # What Streamlit and its markdown parser replace in text that was already unescaped: icons, emoji, addresses, arrows.
 _REPLACED = re.compile(r"([:@](?=\S)|www(?=\.)|[-<>~](?=[-=>]))", re.IGNORECASE)

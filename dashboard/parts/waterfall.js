@@ -2,14 +2,6 @@
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".waterfall");
   const total = data.total || 1;
-  const words = (ms) => {
-    if (ms === 0) return "0";
-    if (ms < 1) return `${ms.toFixed(2)} ms`;
-    if (ms < 1000) return `${Math.round(ms)} ms`;
-    if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;
-    if (ms < 3600000) return `${(ms / 60000).toFixed(1)} min`;
-    return `${(ms / 3600000).toFixed(1)} h`;
-  };
   const make = (tag, className) => {
     const node = document.createElement(tag);
     if (className) node.className = className;
@@ -18,12 +10,12 @@ export default function ({ data, parentElement, setStateValue }) {
   root.replaceChildren();
   const axis = make("div", "axis");
   const ticks = make("div", "ticks");
-  for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+  data.ticks.forEach((written, i) => {
     const tick = make("span");
-    tick.style.left = `${part * 100}%`;
-    tick.textContent = words(total * part);
+    tick.style.left = `${(100 * i) / (data.ticks.length - 1)}%`;
+    tick.textContent = written;
     ticks.append(tick);
-  }
+  });
   axis.append(make("span"), ticks, make("span"));
   root.append(axis);
   for (const bar of data.bars) {
@@ -43,7 +35,7 @@ export default function ({ data, parentElement, setStateValue }) {
     box.style.width = `max(3px, ${(100 * Math.max(0, bar.end - bar.start)) / total}%)`;
     track.append(box);
     const time = make("span", "time");
-    time.textContent = bar.length === null ? "–" : words(bar.length);
+    time.textContent = bar.length;
     if (bar.glyph && bar.glyph !== "●") {
       const mark = make("span", "mark");
       mark.textContent = bar.glyph;
@@ -52,7 +44,7 @@ export default function ({ data, parentElement, setStateValue }) {
     }
     row.append(name, track, time);
     const said = make("span", "said");
-    said.textContent = `, ${bar.word}, starts at ${words(bar.start)}`;
+    said.textContent = `, ${bar.word}, starts at ${bar.starts}`;
     row.append(said);
     row.onclick = () => setStateValue("selected", data.selected === bar.id ? null : bar.id);
     root.append(row);

@@ -20,7 +20,7 @@ from collector.app.reports import Reports
 from collector.model.errors import BadInput
 from collector.settings import Settings, Store
 from collector.store.database import Database
-from docs import api_tables
+from tools import api_tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 CHECKED = {name: e for name, e in ENDPOINTS.items() if e.parameters is not None}

@@ -167,15 +167,6 @@ def test_time_before_the_telemetry_is_not_idle() -> None:
     assert full == totals.Full(0.25, [None, None, 0.5, 0.0])
 
 
-@given(st.floats(min_value=1, max_value=1e17))
-def test_a_chart_has_a_unit_in_which_its_longest_duration_is_short(longest: float) -> None:
-    """An axis of durations has at most five digits before the point up to a year, and none below a millisecond only."""
-    size, unit = charts.unit_of(pl.Series([None, longest], dtype=pl.Float64), pl.Series([], dtype=pl.Int64))
-    assert unit in ("ms", "s", "min", "h")
-    assert longest / size < 30_000
-    assert longest / size >= 1 or unit == "ms"
-
-
 def test_idle_time_is_level_zero() -> None:
     """Time in which a queue held nothing is level 0, from when anything is known at all, and no level is left out."""
     levels = pl.DataFrame({"level": [2], "ns": [4], "since_ns": [10]})

@@ -180,9 +180,7 @@ def test_skewed_workers_are_found(doctor: Doctor, stack: Stack) -> None:
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize(
-    ("behind_ns", "told"), [(-7 * 10**9, "7.0 s"), (5 * 10**13, "13.9 h"), (63 * 10**15, "729.2 d")]
-)
+@pytest.mark.parametrize(("behind_ns", "told"), [(-7 * 10**9, "7 s"), (5 * 10**13, "13.9 h"), (63 * 10**15, "729 d")])
 def test_how_far_a_clock_is_off_can_be_read(behind_ns: int, told: str) -> None:
     """It is told in the unit that fits, days for records that are replayed."""
     (_, found) = clock([Sender("http", "logs", "json", "js", "1", "", "", "", behind_ns=behind_ns)])
@@ -197,8 +195,8 @@ def test_clocks_of_one_name_are_told_once() -> None:
         "the clock of shop (2 of that name) is ahead of",
         "the clock of shop (3 of that name) is behind",
     ]
-    assert "50.0 s" in told[0]
-    assert "30.0 s" in told[1]
+    assert "50 s" in told[0]
+    assert "30 s" in told[1]
 
 
 def test_what_is_being_started_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_one_thing_is_one_problem(told: Any, api: StandIn) -> None:
     assert said.count("cannot write") == 1
     assert str(api.data) in said
     (said,) = checks(report, "lag", "note")
-    assert said.startswith("1 group behind the journal for 2.0 d since")
+    assert said.startswith("1 group behind the journal for 2 d since")
 
 
 def test_each_failing_job_is_a_problem(told: Any) -> None:

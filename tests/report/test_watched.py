@@ -34,7 +34,7 @@ def test_a_run_that_is_stuck_is_told_with_how_long_is_usual(counts: pl.DataFrame
         }
     )
     (anomaly,) = made(inputs(counts, NOW, stuck=stuck)).anomalies
-    assert anomaly.title == "2 runs of task-1 are stuck: at work for 3.0 h, usually at most 6.0 min"
+    assert anomaly.title == "2 runs of task-1 are stuck: at work for 3 h, usually at most 6 min"
     assert "It goes on." in anomaly.text
     given = inputs(counts, NOW, stuck=stuck.with_columns(since_ns=START + NOW * HOUR_NS + MINUTE_NS))
     (anomaly,) = made(given).anomalies  # which began after the last hour that is judged

@@ -8,7 +8,7 @@ from collector.model.report import Kind
 from collector.model.shown import count, duration
 from collector.report.found import Found, Pace
 from collector.report.kinds.kind import OPTIONS, HourlyKind, Part
-from collector.report.phrases import beyond_chance, history, hits, length, more
+from collector.report.phrases import beyond_chance, history, hits, more
 
 _ALIKE = 1.2
 """Ratio of medians below which 90th percentiles are told instead."""
@@ -48,7 +48,7 @@ class Lasting(HourlyKind):
         return f"share of {self.trials} that {self._beyond(found)}"
 
     def _beyond(self, found: Found) -> str:
-        return f"{self.did} {more(found)} than {length(found.threshold_ns)}"
+        return f"{self.did} {more(found)} than {duration(found.threshold_ns)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

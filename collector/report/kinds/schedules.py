@@ -8,12 +8,11 @@ from typing import Literal
 
 from collector.analyse.anomalies.schedules import Deviation, Interval, Slots
 from collector.model.report import Kind
-from collector.model.shown import count
+from collector.model.shown import count, duration
 from collector.model.verdict import local, moment
 from collector.report.found import Found, Off
 from collector.report.inputs import DAY_NS, HOUR_NS
 from collector.report.kinds.kind import AnomalyKind, Part
-from collector.report.phrases import length
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -42,7 +41,7 @@ class Scheduled(AnomalyKind):
         return "The cadence of the task's own arrivals before the period"
 
     def threshold(self, found: Found) -> str:
-        return f"More than {length(found.of(Off).cadence.grace_ns)} away from its time"
+        return f"More than {duration(found.of(Off).cadence.grace_ns)} away from its time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ class Missed(Scheduled):
         first, last = off.off[0].slot_ns, off.off[-1].slot_ns
         if len(off.off) > 1:
             return f"Missing are {_clock(first, zone)} to {_clock(last, zone)}. {known}"
-        return f"{known} Nothing came within {length(off.cadence.grace_ns)} of {moment(first, zone)}."
+        return f"{known} Nothing came within {duration(off.cadence.grace_ns)} of {moment(first, zone)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ class Late(Scheduled):
 
     def title(self, found: Found, name: str, zone: str) -> str:
         off = found.of(Off).off
-        most = length(max((d.came_ns or d.slot_ns) - d.slot_ns for d in off))
+        most = duration(max((d.came_ns or d.slot_ns) - d.slot_ns for d in off))
         return f"{name} ran {most} late" if len(off) == 1 else f"{len(off)} runs of {name} came late, up to {most}"
 
     def kept(self, off: Off, known: str, zone: str) -> str:
@@ -101,7 +100,7 @@ def _came(off: Deviation, zone: str) -> str:
 def pace(cadence: Interval | Slots) -> str:
     """Return a cadence in words."""
     if isinstance(cadence, Interval):
-        return f"every {length(_whole(cadence.every_ns))}"
+        return f"every {duration(_whole(cadence.every_ns))}"
     days = frozenset().union(*(d for _, d in cadence.times))
     on = "every day" if len(days) == 7 else "Monday to Friday" if days == frozenset(range(5)) else _listed(days)
     times = ", ".join(f"{s // 3600:02d}:{s % 3600 // 60:02d}" for s, _ in cadence.times[:4])
