@@ -58,8 +58,8 @@ def _json(report: Report, chosen: list[Exporter]) -> str:
 
 
 def _text(report: Report, chosen: list[Exporter]) -> str:
-    from collector.cli.sql import CONTROL
     from collector.doctor.exporters import name
+    from collector.model import shown
 
     lines = [f"{_MARKS[check.state]} {check.message}" for check in report.checks]
     if report.senders:
@@ -75,4 +75,4 @@ def _text(report: Report, chosen: list[Exporter]) -> str:
     found = f"{report.problems} problems" if report.problems != 1 else "1 problem"
     lines.append(f"\n{found if report.problems else 'No problem'} found.")
     # A service's name is a sender's text, and must not steer the terminal.
-    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines)) + "\n"
+    return shown.lines("\n".join(lines)) + "\n"

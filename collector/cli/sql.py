@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Format = Literal["table", "json", "csv", "parquet", "arrow"]
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def sql(
@@ -66,6 +64,8 @@ def write(table: pa.Table, form: Format) -> bytes:
         return api_form.arrow_bytes(table)
     import polars as pl
 
+    from collector.model.shown import lines
+
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     sink = io.BytesIO()
@@ -87,7 +87,7 @@ def write(table: pa.Table, form: Format) -> bytes:
         tbl_width_chars=_width(),
     ):
         # What telemetry wrote must not steer the terminal.
-        text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(frame))
+        text = lines(str(frame))
     rest = f"{frame.height} rows" + (", the first and last 100 shown" if frame.height > 200 else "")
     return f"{text}\n{rest}\n".encode()
 

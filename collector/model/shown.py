@@ -7,22 +7,23 @@ import re
 from collections.abc import Sequence
 
 NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
-_INVISIBLE = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+"""Controls, characters that cannot be seen, and those that turn the text around."""
 
 _UNITS = ((1e3, "µs", 1000), (1e6, "ms", 1000), (1e9, "s", 60), (60e9, "min", 60), (3600e9, "h", 48))
 """Units of durations: length in ns, name, and as many of them are one or more of the next."""
 
 
 def visible(text: str) -> str:
-    """Return *text* on one line, characters that cannot be seen shown as their codes."""
+    """Return *text* on one line, hidden characters as their codes."""
     return codes(text.replace("\r\n", "\n").replace("\n", " ↵ ").replace("\t", "  "))
 
 
 def codes(text: str) -> str:
-    """Return *text* with controls and characters that cannot be seen, or turn the text around, as their codes."""
-    return _INVISIBLE.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
+    """Return *text* with hidden characters as their codes."""
+    return HIDDEN.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
 
 
 def unit_of(ns: float) -> tuple[float, str]:
@@ -31,6 +32,11 @@ def unit_of(ns: float) -> tuple[float, str]:
         if abs(ns) < 0.9995 * most * size:  # beyond, it is one of the next unit in three digits
             return size, name
     return 86_400e9, "d"
+
+
+def lines(text: str) -> str:
+    """Return *text*, laid out already, with hidden characters as their codes and its lines as they are."""
+    return "\n".join(map(codes, text.split("\n")))
 
 
 def duration(ns: float | None) -> str:
