@@ -283,13 +283,6 @@ async def main(settings: Settings) -> None:
     files.refuse_newer(settings.data)  # which it only reads
     control = Control.open(settings.data)
     database = Database.open(settings.data, settings.store)
-    if database.set_aside:
-        structlog.get_logger().error(
-            "store_open_failed",
-            set_aside=database.set_aside,
-            error_type="DamagedFile",
-            error_message="what cannot be read was set aside; the journal fills in what it holds",
-        )
     reader = Reader(settings.data)
     if database.damaged_file:
         salvaging = log.started("store_salvage", file=database.damaged_file)

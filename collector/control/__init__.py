@@ -21,6 +21,7 @@ from collector.control.refusals import Refusal, Traffic
 from collector.control.reports import Feedback, ReportRow
 from collector.control.senders import Sender
 from collector.model.errors import UsageError
+from collector.versions import damage
 
 if TYPE_CHECKING:
     from collector.model.report import Report
@@ -56,9 +57,9 @@ class Control:
             try:
                 db = _connect(path)
             except sqlite3.DatabaseError as e:
-                if e.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                if not damage.is_damage(e):
                     raise
-                _set_aside(path)
+                damage.set_aside(path, damage.SQLITE)
                 db = _connect(path)
         return cls(db)
 
@@ -224,9 +225,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         versions.bring_forward(db, path, "mark", VERSION, STEPS, lambda: _create(db))
         if (found := db.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            damage = sqlite3.DatabaseError(str(found))
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
+            broken = sqlite3.DatabaseError(str(found))
+            broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise broken
     except (sqlite3.Error, UsageError):
         db.close()
         raise
@@ -241,13 +242,3 @@ def _create(db: sqlite3.Connection) -> None:
     ledger.create(db)
     reports.create(db)
     firings.create(db)
-
-
-def _set_aside(path: Path) -> None:
-    n = 1
-    while (path.with_name(f"{path.name}.damaged-{n}")).exists():
-        n += 1
-    for suffix in ("", "-wal", "-shm"):
-        damaged = path.with_name(path.name + suffix)
-        if damaged.exists():
-            damaged.rename(path.with_name(f"{path.name}.damaged-{n}{suffix}"))

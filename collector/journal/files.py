@@ -16,6 +16,7 @@ from typing import Any
 from collector import versions
 from collector.journal.entries import checksum
 from collector.model.errors import UsageError
+from collector.versions import damage
 
 VERSION = 1
 """Raised by one with every change of a table or of what a group is; a file of a newer version is refused."""
@@ -27,13 +28,6 @@ ASIDE = "set-aside"
 """Folder beside them with the records that the store could not write, in the journal's own form."""
 _HEAD = struct.Struct("<QI4x")
 HEAD_BYTES = _HEAD.size
-_SUFFIXES = ("", "-wal", "-shm")
-_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-def is_damage(error: Exception) -> bool:
-    """Tell whether *error* means that the file is damaged, rather than busy, full or out of reach."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
 
 
 def head_bytes(seq: int) -> bytes:
@@ -101,7 +95,7 @@ def finish_repair(path: Path) -> list[str]:
     aside: list[str] = []
     if without and wal.exists() and wal.stat().st_size:
         # SQLite would delete it.
-        aside = _set_aside(path)
+        aside = damage.set_aside(path, damage.SQLITE)
     if not path.exists() and new.exists():
         new.rename(path)
     _drop(new)  # a copy that was not complete yet
@@ -126,7 +120,7 @@ def repair(path: Path) -> list[str]:
             forgotten = _value(old, "SELECT value FROM meta WHERE name = 'forgotten'")
             copy.execute("UPDATE meta SET value = ? WHERE name = 'forgotten'", (forgotten,))
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    aside = _set_aside(path)
+    aside = damage.set_aside(path, damage.SQLITE)
     new.rename(path)
     return aside
 
@@ -136,7 +130,7 @@ def _new(path: Path) -> Path:
 
 
 def _drop(path: Path) -> None:
-    for suffix in _SUFFIXES:
+    for suffix in ("", *damage.SQLITE):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
@@ -158,21 +152,6 @@ def _value(db: sqlite3.Connection, sql: str) -> int:
     except sqlite3.Error:
         return 0
     return int(row[0] or 0) if row else 0
-
-
-def _set_aside(path: Path) -> list[str]:
-    """Rename the database with its WAL, so that SQLite can still read them together; return the new names."""
-    n = 1
-    while any(path.with_name(f"{path.name}.damaged-{n}{suffix}").exists() for suffix in _SUFFIXES):
-        n += 1
-    names: list[str] = []
-    for suffix in _SUFFIXES:
-        damaged = path.with_name(path.name + suffix)
-        if damaged.exists():
-            aside = path.with_name(f"{path.name}.damaged-{n}{suffix}")
-            damaged.rename(aside)
-            names.append(aside.name)
-    return names
 
 
 def size_bytes(db: sqlite3.Connection) -> int:

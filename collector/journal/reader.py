@@ -9,6 +9,7 @@ from typing import Any
 
 from collector.journal import files
 from collector.journal.entries import Entry, checksum, unpack
+from collector.versions import damage
 
 _ROWS = "SELECT seq, received_ns, crc, arrow FROM batch WHERE seq > ? ORDER BY seq"
 _ROW = "SELECT seq, received_ns, crc, arrow FROM batch WHERE seq = ?"
@@ -100,7 +101,7 @@ class Reader:
             with contextlib.closing(db.execute(_ROWS, (after,))) as rows:
                 found, complete = self._all(rows, most_bytes)
         except sqlite3.DatabaseError as e:
-            if not files.is_damage(e):
+            if not damage.is_damage(e):
                 return []
             found, complete = self._one_by_one(db, after, known, most_bytes)
         last = found[-1].seq if found else after
@@ -137,7 +138,7 @@ class Reader:
             try:
                 here = db.execute(_ROW, (seq,)).fetchone()
             except sqlite3.DatabaseError as e:
-                if not files.is_damage(e):
+                if not damage.is_damage(e):
                     return found, False
                 self.damaged.add(seq)
                 found.append(Entry(seq, 0, {}))

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from collector.journal import files
 from collector.journal.entries import DIGEST_BYTES, checksum, pack
+from collector.versions import damage
 
 
 class Journal:
@@ -50,7 +51,7 @@ class Journal:
                 aside += files.repair(path)
                 db = files.connect(path)
         except sqlite3.DatabaseError as e:
-            if not files.is_damage(e):
+            if not damage.is_damage(e):
                 raise
             aside += files.repair(path)
             db = files.connect(path)

@@ -19,7 +19,7 @@ from collector.telemetry.log import cause
 log = structlog.get_logger()
 
 _FORGET_S = 30.0
-_LOST = "what cannot be read was set aside or is missing; the rest is kept"
+_LOST = "the last groups are missing; the rest is kept"
 _CLOSED = "the journal cannot be opened; try again"
 
 
@@ -87,8 +87,6 @@ class Watch:
         self._books.journal_seq.set(journal.last_seq)
         if journal.lost:
             log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost", error_message=_LOST)
-        if journal.set_aside:
-            log.error("journal_open_failed", set_aside=journal.set_aside, error_type="DamagedFile", error_message=_LOST)
         self._resends.load(journal.digests(self._clock() - self._window_ns, known))
 
     def _room(self) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import structlog
 
 from collector.decode import Accepted
-from collector.journal.files import is_damage
 from collector.model.errors import NotNow
 from collector.receive.books import Books
 from collector.receive.group import Decoder, Group, Request
@@ -22,6 +21,7 @@ from collector.receive.senders import Senders
 from collector.receive.watch import Watch
 from collector.telemetry.log import cause, vital
 from collector.telemetry.spans import span
+from collector.versions import damage
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ class Writer:
         except Exception as e:  # full or failing disk: nobody is told that it was kept
             log.error("journal_write_failed", **cause(e))
             self._settle_unwritten(group)
-            self._watch.reopen(repair=is_damage(e))
+            self._watch.reopen(repair=damage.is_damage(e))
         else:
             self._settle(group, seq)
 

@@ -26,7 +26,7 @@ from collector.model.identity import content_id
 from collector.settings import Store
 from collector.store import ddl, upgrade, version
 from collector.store.version import FILE as FILE
-from collector.versions import failed
+from collector.versions import damage, failed
 
 T = TypeVar("T")
 Frame: TypeAlias = "pl.DataFrame | pa.Table"
@@ -344,21 +344,13 @@ def _set_aside(path: Path, *, wal_alone: bool = False, why: Exception | None = N
     """Rename the database file and its WAL, or first the WAL alone if there is one; return the new names."""
     wal = path.with_name(f"{path.name}.wal")
     alone = wal_alone and wal.exists()
-    damaged = wal if alone else path
-    if not damaged.exists() and why is not None:
+    if not alone and not path.exists() and why is not None:
         raise UsageError(f"{path}: cannot be opened ({str(why).splitlines()[0]}); check the directory.") from why
-    n = 1
-    while (aside := damaged.with_name(f"{damaged.name}.damaged-{n}")).exists():
-        n += 1
     if alone:
-        wal.rename(aside)
-        return [aside.name]
-    damage_note(path.parent).write_text(aside.name, "utf-8")
-    if path.exists():
-        path.rename(aside)
-    if wal.exists():
-        wal.rename(aside.with_name(f"{aside.name}.wal"))
-    return [aside.name]
+        return damage.set_aside(wal)
+    to = damage.new_name(path, [".wal"])
+    damage_note(path.parent).write_text(to.name, "utf-8")
+    return damage.set_aside(path, [".wal"], to=to)
 
 
 def seconds(span: timedelta) -> float:
