@@ -20,9 +20,10 @@ from typing import Any
 import polars as pl
 
 from bench.anomaly_score import Score, by_kind, of_events, score
-from bench.anomaly_world import FIRST, HOUR_NS, HOURS, START_NS, ZONE, World, frames, world
+from bench.anomaly_world import FIRST, HOURS, START_NS, ZONE, World, frames, world
 from collector.analyse.anomalies import counts, durations, events, gauges
 from collector.analyse.anomalies.options import Options
+from collector.model.units import HOUR_NS
 
 SEEDS = range(8)
 """Settings were chosen on the first half and are reported on the second."""

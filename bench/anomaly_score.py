@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bench.anomaly_world import FIRST, HOUR_NS, HOURS, START_NS, Incident
+from bench.anomaly_world import FIRST, HOURS, START_NS, Incident
+from collector.model.units import HOUR_NS
 
 PAD_H = 1
 """An alarm that ends an hour after the incident still belongs to it."""

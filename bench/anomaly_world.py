@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from collector.model.units import HOUR_NS
+
 Floats = npt.NDArray[np.float64]
-HOUR_NS = 3_600_000_000_000
 ZONE = "Europe/Berlin"
 START_NS = 1_769_385_600_000_000_000
 """2026-01-26 00:00 UTC, a Monday; the clocks change on 29 March, in the ninth week."""

@@ -29,6 +29,7 @@ from collector.control import Control
 from collector.jobs import findings
 from collector.jobs.runner import INFERENCE, Runner
 from collector.jobs.runs import RunsJob
+from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings, Store
 from collector.store import run_page
 from collector.store.apply import apply
@@ -38,8 +39,6 @@ from collector.store.places import Memory
 
 REFRESH_LIMIT_MS = 500.0
 QUERY_LIMIT_MS = 100.0
-HOUR_NS = 3_600_000_000_000
-MINUTE_NS = 60 * 10**9
 DOCTOR = ("clock_skew", "time_quality")
 """Queries that no page asks: `runwell doctor` asks them for 24 h, analysts for any time."""
 BESIDE = (INFERENCE, findings.WINDOW, findings.PUBLIC)

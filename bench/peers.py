@@ -17,11 +17,11 @@ from bench.timing import many
 from collector.analyse import durations, percentiles
 from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
+from collector.model.units import HOUR_NS
 from collector.store import statistics
 from collector.store.database import Database, Handle
 from collector.store.statistics import Choice
 
-HOUR_NS = 3_600_000_000_000
 WEEK_NS = 7 * 24 * HOUR_NS
 _TIMES = 5
 

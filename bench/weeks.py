@@ -28,6 +28,7 @@ from collector.jobs.runs import RunsJob
 from collector.journal import Journal, Reader
 from collector.model.report import Report, Span
 from collector.model.signals import BY_NAME
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report import render
 from collector.settings import Limits, Settings, load
 from collector.store.apply import applied, apply
@@ -38,7 +39,6 @@ from sample_data.workload import HOUR, Run, Story, Trouble, simulate
 
 SEED = 20261124
 END_NS = 1_795_507_200 * 10**9  # 2026-11-24T08:00:00Z, nine in the morning in Berlin, a Tuesday
-HOUR_NS, DAY_NS = 3_600 * 10**9, 86_400 * 10**9
 ZONE = "Europe/Berlin"
 _PICTURE_PX = 2330
 _SETTINGS = Path(__file__).parent.parent / "sample_data" / "runwell.toml"

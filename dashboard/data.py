@@ -14,8 +14,8 @@ import streamlit as st
 from collector.client import Client, address
 from collector.model.report import Report
 from collector.model.shown import duration
+from collector.model.units import HOUR_NS, SECOND_NS
 
-SECOND = 10**9
 FRESH_S = 5
 STATS_S = 20
 """Statistics are computed when asked; the hours and days they are of do not change faster."""
@@ -35,14 +35,14 @@ class Range:
     def window(self, now_ns: int | None = None) -> tuple[int, int]:
         """Return (from, to) in ns; both on bucket edges, so that a reload within a few seconds is the same."""
         now = time.time_ns() if now_ns is None else now_ns
-        step = self.bucket_s * SECOND
+        step = self.bucket_s * SECOND_NS
         end = (now // step + 1) * step
-        return end - self.span_s * SECOND, end
+        return end - self.span_s * SECOND_NS, end
 
     def hours(self) -> tuple[int, int]:
         """Return (from, to) in ns like `window`, from a whole hour on: what hourly statistics are of."""
         start, end = self.window()
-        return start - start % (3600 * SECOND), end
+        return start - start % HOUR_NS, end
 
     @property
     def tables(self) -> str:
@@ -52,7 +52,7 @@ class Range:
     @property
     def bucket(self) -> str:
         """Return the bucket in words."""
-        return duration(self.bucket_s * SECOND)
+        return duration(self.bucket_s * SECOND_NS)
 
 
 def width_for(chosen: Range, n: int, *, enough: int = 25) -> int:

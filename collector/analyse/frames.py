@@ -10,11 +10,11 @@ import pyarrow as pa
 from collector.analyse.evidence import RUN
 from collector.model import tables
 from collector.model.believable import MOST_CENTS
+from collector.model.units import HOUR_NS
 from collector.model.words import DEVELOPMENT
 
 Frame = pl.DataFrame | pl.LazyFrame
 
-HOUR_NS = 3_600_000_000_000
 COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "version", "population"]
 """What hourly statistics are kept by."""
 DIMENSIONS = [name for name in COHORT if name != "hour_ns"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from collector.analyse import percentiles
-from collector.analyse.frames import HOUR_NS, Frame
+from collector.analyse.frames import Frame
 from collector.analyse.numbers import (
     Number,
     count,
@@ -27,6 +27,7 @@ from collector.analyse.numbers import (
     wilson,
 )
 from collector.model.believable import LONGEST_NS
+from collector.model.units import HOUR_NS
 from collector.model.words import ENDED, FAILED, OPEN
 
 _APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": OPEN}

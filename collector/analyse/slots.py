@@ -10,7 +10,8 @@ import polars as pl
 
 from collector.analyse.believable import exact
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import HOUR_NS, Frame, dimensions, hour_of, shaped
+from collector.analyse.frames import Frame, dimensions, hour_of, shaped
+from collector.model.units import HOUR_NS
 
 QUEUE = ["project", "queue", "environment"]
 """What a limit applies to."""

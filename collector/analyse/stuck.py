@@ -12,11 +12,12 @@ from collector.analyse import durations, survival
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import Frame, population
 from collector.model.statistics import ENOUGH, nearest_rank
+from collector.model.units import MINUTE_NS
 from collector.model.words import ENDED
 
 TASK = ["project", "task_id", "environment"]
 """What is usual is learnt per task and environment."""
-_LEAST_NS = 60_000_000_000
+_LEAST_NS = MINUTE_NS
 _TIMES = 3
 
 

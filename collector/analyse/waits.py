@@ -6,8 +6,9 @@ import polars as pl
 
 from collector.analyse import believable
 from collector.analyse.evidence import RUN
+from collector.model.units import MINUTE_NS
 
-SLOT_KEPT_NS = 60_000_000_000
+SLOT_KEPT_NS = MINUTE_NS
 """Trigger.dev keeps the queue slot through time waits shorter than this; longer ones are checkpointed."""
 
 

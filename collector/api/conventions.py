@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from collector.api import form
 from collector.api.endpoints import route
+from collector.model.units import DAY_NS
 from collector.report import conventions
-from collector.report.conventions import DAY_NS
 from collector.rules import catalogue, outline, remedies
 from collector.rules.guideline import SENTENCES
 from collector.store import findings as stored

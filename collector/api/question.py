@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 from collector.store import statistics
 from collector.store.database import Handle
 from collector.store.statistics import Choice

@@ -8,8 +8,8 @@ import polars as pl
 
 from collector.analyse import concurrency, limits, slots
 from collector.analyse import levels as levels_
-from collector.analyse.frames import HOUR_NS
 from collector.api.question import HISTORY_NS, Question, counted_until
+from collector.model.units import HOUR_NS
 from collector.store import held, statistics
 from collector.store.database import Handle
 from collector.store.statistics import Choice

@@ -16,7 +16,7 @@ from collector.api.endpoints import FORMATS, route
 from collector.control import Control
 from collector.model.asked import Ask, Preview
 from collector.model.errors import BadInput, NotFound
-from collector.report.conventions import DAY_NS
+from collector.model.units import DAY_NS
 
 if TYPE_CHECKING:
     from collector.model.report import Report

@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse import calls, durations, percentiles, retries, stuck, throughput, trees
-from collector.analyse.frames import COHORT, HOUR_NS, population
+from collector.analyse.frames import COHORT, population
 from collector.api.question import Question, counted_until, past
 from collector.model.tables import PUBLIC
+from collector.model.units import HOUR_NS
 from collector.store import statistics
 from collector.store.database import Handle
 

@@ -23,6 +23,7 @@ import zstandard
 
 from collector.model.errors import BadInput, UsageError
 from collector.model.signals import BY_NAME, SIGNALS, Encoding, Signal
+from collector.model.units import MS_NS
 from collector.otlp.answers import encoding_of
 from collector.otlp.compression import decompress
 
@@ -30,7 +31,6 @@ _ROOTS = {"resourceLogs": "logs", "resourceSpans": "traces", "resourceMetrics": 
 _CAP = 256 * 2**20
 _TIME_KEY = re.compile(r"\$metrics\.events\..+\.timestamp")
 """Attributes in which Trigger.dev writes times, ms since 1970."""
-_MS = 1_000_000
 _JSON_TIMES = frozenset({"timeUnixNano", "observedTimeUnixNano", "startTimeUnixNano", "endTimeUnixNano"})
 _MESSAGE_TIMES = frozenset({"time_unix_nano", "observed_time_unix_nano", "start_time_unix_nano", "end_time_unix_nano"})
 
@@ -162,7 +162,7 @@ def _map_attributes(attributes: list[Any], change: Any) -> None:
         value = item.get("value")
         number = value.get("intValue") if isinstance(value, dict) else None
         if isinstance(value, dict) and isinstance(number, (str, int)) and str(number).isdigit():
-            changed = change(int(number) * _MS) // _MS
+            changed = change(int(number) * MS_NS) // MS_NS
             value["intValue"] = str(changed) if isinstance(number, str) else changed
 
 
@@ -173,7 +173,7 @@ def _map_message(message: Any, change: Any) -> None:
         elif field.name == "attributes":
             for item in value:
                 if _TIME_KEY.fullmatch(item.key) and item.value.WhichOneof("value") == "int_value":
-                    item.value.int_value = change(item.value.int_value * _MS) // _MS
+                    item.value.int_value = change(item.value.int_value * MS_NS) // MS_NS
         elif field.message_type is not None and field.name not in ("body", "filtered_attributes"):
             for part in value if field.is_repeated else [value]:
                 _map_message(part, change)

@@ -14,12 +14,12 @@ import polars as pl
 from collector.analyse.measures import MEASURES
 from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, Number, Section, titled
 from collector.model.shown import duration, visible
+from collector.model.units import HOUR_NS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 UNKNOWN = "?"
-HOUR_NS = 3_600_000_000_000
 NARROW = 110
 """Columns below which a terminal is narrow."""
 MOST = 200

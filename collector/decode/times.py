@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from collector.model.believable import AHEAD_NS as FUTURE_NS
 from collector.model.believable import EARLIEST_NS, LONGEST_NS
+from collector.model.units import DAY_NS
 
 Note = Callable[[str], None]
 """Counts a key of `notes.NOTED`."""
 
-DAY_NS = 86_400 * 10**9
 UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 """(values below, nanoseconds they stand for): as nanoseconds they would all be before 1973."""
 _LAST_US = 2**63 // 1000 - 1

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from collector.model.units import HOUR_NS
+
 State = Literal["ok", "note", "problem"]
-HOUR_NS = 3600 * 10**9
 LATELY_NS = 24 * HOUR_NS
 
 

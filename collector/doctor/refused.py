@@ -7,7 +7,8 @@ from typing import Any
 
 from collector.control.refusals import AGAIN, SLOT_NS, Reason, Refusal, Traffic
 from collector.control.senders import Sender
-from collector.doctor.found import HOUR_NS, LATELY_NS, Check, State, moment
+from collector.doctor.found import LATELY_NS, Check, State, moment
+from collector.model.units import HOUR_NS
 from collector.otlp.compression import ACCEPTED
 
 MANY = 0.01

@@ -12,6 +12,7 @@ from functools import partial
 import polars as pl
 import structlog
 
+from collector.model.units import MINUTE_NS
 from collector.store import aside, run_links, run_tables
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle, is_of_data
@@ -20,7 +21,7 @@ from collector.store.places import Memory, Places
 Run = tuple[str, str]
 """Project and run key."""
 _PARTS = ("attempts", "phases", "waits")
-_PAUSE_SHARE, _LONGEST_PAUSE_NS = 8, 60 * 10**9
+_PAUSE_SHARE, _LONGEST_PAUSE_NS = 8, MINUTE_NS
 """A run is tried again an eighth of the time after it changed that it has been set aside, a minute at most."""
 
 

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from collector.model.units import HOUR_NS, SECOND_NS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_S = 10**9
-_HOUR_NS = 3_600 * _S
-_FARTHEST_NS = 80 * 366 * 24 * _HOUR_NS
+_FARTHEST_NS = 80 * 366 * 24 * HOUR_NS
 """Beyond the longest gap between two times, such as 29 February on a Monday across a century without a leap day."""
-_LAST_NS = int((datetime(9990, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(seconds=1)) * _S
+_LAST_NS = int((datetime(9990, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(seconds=1)) * SECOND_NS
 
 
 class Times:
@@ -31,9 +31,9 @@ class Times:
 
     def after(self, at_ns: int) -> Iterator[int]:
         """Return the times later than *at_ns*, one after the other."""
-        start = _EPOCH + timedelta(seconds=max(0, min(at_ns, _LAST_NS)) // _S)
+        start = _EPOCH + timedelta(seconds=max(0, min(at_ns, _LAST_NS)) // SECOND_NS)
         for found in CronSim(self._cron, start.astimezone(self._zone)):
-            ns = round((found - _EPOCH) / timedelta(seconds=1)) * _S
+            ns = round((found - _EPOCH) / timedelta(seconds=1)) * SECOND_NS
             if ns > at_ns:
                 yield ns
 
@@ -43,7 +43,7 @@ class Times:
 
     def before(self, at_ns: int) -> int | None:
         """Return the last time earlier than *at_ns*; None when there is none since 1970."""
-        back_ns = _HOUR_NS
+        back_ns = HOUR_NS
         while True:
             found = None
             for ns in self.after(at_ns - back_ns):

@@ -14,9 +14,9 @@ import polars as pl
 
 from collector.analyse import inference, levels, limits, slots
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import HOUR_NS
 from collector.jobs.blame import Suspects
 from collector.model.halves import by_halves
+from collector.model.units import HOUR_NS
 from collector.store import aside, held
 from collector.store.aside import Aside
 from collector.store.database import Handle, is_of_data

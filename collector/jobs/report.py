@@ -9,9 +9,10 @@ from collector.analyse.frames import population
 from collector.control import Control
 from collector.model.halves import by_halves
 from collector.model.report import LeftOut, Report, Span
+from collector.model.units import DAY_NS
 from collector.report.build import Draft, Evidence, build, detect
 from collector.report.found import Found
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, Inputs, judged
+from collector.report.inputs import HISTORY_DAYS, Inputs, judged
 from collector.report.kinds.catalogue import KINDS
 from collector.settings import Settings
 from collector.store import anomaly_runs, anomaly_series, aside, statistics

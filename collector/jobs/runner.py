@@ -16,13 +16,13 @@ import structlog
 
 from collector import __version__
 from collector.analyse import limits
-from collector.analyse.frames import HOUR_NS
 from collector.control import Control
 from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
 from collector.jobs.beside import Beside, Rare
 from collector.jobs.blame import Blame, Suspects
 from collector.jobs.levels import Clock
+from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import aside, changes, held, history, run_tables
@@ -40,7 +40,7 @@ _JUDGED = 5_000
 """Runs judged at one time where all are: their records are in memory meanwhile."""
 _MOST_BEHIND = 1_000_000
 """Kept versions of runs beyond which a job that is behind starts from all runs again."""
-_INFER_FIRST_NS, _INFER_LAST_NS = 60 * 10**9, HOUR_NS
+_INFER_FIRST_NS, _INFER_LAST_NS = MINUTE_NS, HOUR_NS
 """Limits are inferred a minute after the last time, then two, up to every hour: a young store changes fast."""
 PROJECT = "default"
 _PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0

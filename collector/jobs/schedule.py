@@ -10,12 +10,13 @@ from __future__ import annotations
 from collector.control import Control
 from collector.control.firings import Firing, FiringState
 from collector.jobs.cron import Times
+from collector.model.units import DAY_NS
 from collector.settings.reports import Reports, Schedule
 from collector.settings.section import nanoseconds
 
 MOST_MISSED = 100
 """Missed firings that get a row of their own; those before them are named in the oldest row."""
-MOST_PERIOD_NS = 31 * 86_400 * 10**9
+MOST_PERIOD_NS = 31 * DAY_NS
 
 
 class Plan:

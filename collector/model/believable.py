@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 
-_HOUR_MS, _DAY_NS = 3_600_000, 86_400 * 10**9
+from collector.model.units import DAY_NS
+
+_HOUR_MS = 3_600_000
 
 AHEAD_NS = 600 * 10**9
 """How far clocks may differ: a time so far ahead is taken as it is, a wait that is negative by so little is 0."""
 EARLIEST_NS = 10**18
 """9 September 2001, before any telemetry of this kind: an earlier time is that of a clock that is not set."""
-LONGEST_NS = 366 * _DAY_NS
+LONGEST_NS = 366 * DAY_NS
 """No duration or wait is longer. Platforms let a run wait for months; a year and a day is a broken clock."""
 LONGEST_MS = LONGEST_NS // 10**6
 MOST_ATTEMPTS = 10_000
@@ -23,7 +25,7 @@ MOST_ATTEMPTS = 10_000
 MOST_STATUS = 999
 MOST_CENTS = 10**9
 """Ten million dollars for one attempt."""
-EPOCH_SLACK_NS = _DAY_NS
+EPOCH_SLACK_NS = DAY_NS
 """How far a time since 1970 that was taken for a duration may lie from its record's own."""
 
 _PER_MS = {"ns": 10**6, "us": 10**3, "ms": 1, "s": 1e-3}

@@ -6,13 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, SECOND_NS
+
 NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 """Controls, characters that cannot be seen, and those that turn the text around."""
 
-_UNITS = ((1e3, "µs", 1000), (1e6, "ms", 1000), (1e9, "s", 60), (60e9, "min", 60), (3600e9, "h", 48))
+_UNITS = ((1e3, "µs", 1000), (MS_NS, "ms", 1000), (SECOND_NS, "s", 60), (MINUTE_NS, "min", 60), (HOUR_NS, "h", 48))
 """Units of durations: length in ns, name, and as many of them are one or more of the next."""
 
 
@@ -31,7 +33,7 @@ def unit_of(ns: float) -> tuple[float, str]:
     for size, name, most in _UNITS:
         if abs(ns) < 0.9995 * most * size:  # beyond, it is one of the next unit in three digits
             return size, name
-    return 86_400e9, "d"
+    return DAY_NS, "d"
 
 
 def lines(text: str) -> str:

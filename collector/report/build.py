@@ -31,10 +31,11 @@ from collector.model.report import (
     Together,
     Value,
 )
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report import counted, fold, states, watched, words
 from collector.report.apart import Apart
 from collector.report.found import Found, Look
-from collector.report.inputs import DAY_NS, HOUR_NS, Inputs
+from collector.report.inputs import Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.subjects import key_of
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from collector.model.report import Chart, Point, Span
 from collector.model.shown import visible
+from collector.model.units import HOUR_NS
 from collector.model.verdict import scale as scale_of
 
 WIDTH = 680
@@ -21,7 +22,6 @@ HEIGHT = 190
 OBSERVED, EXPECTED, BAND, SPAN, TEXT, GRID = "#C8363D", "#4F5563", "#DADDF5", "#FBE4E4", "#5C606B", "#E4E5EA"
 """Colours, each used for one thing: the stylesheet finds them by their value."""
 _VALUES = ("observed", "expected", "low", "high")
-_HOUR_NS = 3600 * 10**9
 _STEPS = (1, 2, 3, 6, 12)
 _MOST_TICKS = 9
 
@@ -156,7 +156,7 @@ def _scaled(value: float | None, scale: float) -> float | None:
 
 def _ticks(from_ns: int, to_ns: int, zone: str) -> Iterator[tuple[int, str]]:
     """Yield (ms, label) at round hours of *zone*; midnight is labelled with its day."""
-    hours = (to_ns - from_ns) / _HOUR_NS
+    hours = (to_ns - from_ns) / HOUR_NS
     step = next((s for s in _STEPS if hours / s <= _MOST_TICKS), 24 * max(1, round(hours / 24 / _MOST_TICKS)))
     days = step // 24
     quarter = 900 * 10**9  # zones differ from UTC by quarters of an hour

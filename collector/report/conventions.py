@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.model.units import DAY_NS
 from collector.rules import catalogue
 from collector.rules.findings import describe
 from collector.store import findings as stored
 from collector.store.database import Handle
-
-DAY_NS = 86_400 * 10**9
 
 
 def all_of(h: Handle, project: str) -> pl.DataFrame:

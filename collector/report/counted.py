@@ -13,8 +13,9 @@ from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
 from collector.analyse.durations import SCALE
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.found import Direction, Found, Full, Look, Pace, Rate, Test
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Inputs
+from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import OPTIONS, HourlyKind
 from collector.report.kinds.volume import VOLUME_DAYS

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import polars as pl
 
+from collector.model.units import HOUR_NS
 from collector.report.found import Found
-from collector.report.inputs import HOUR_NS
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import LAST, Part
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import LeftOut, Report, Span, Totals
+from collector.model.units import HOUR_NS
 
-HOUR_NS = 3_600 * 10**9
-DAY_NS = 24 * HOUR_NS
 HISTORY_DAYS = 28
 """Days before the period that expectations are learnt from."""
 SETTLED_NS = 600 * 10**9

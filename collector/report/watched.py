@@ -10,8 +10,9 @@ import polars as pl
 from collector.analyse.anomalies import novelty, schedules, silence
 from collector.analyse.anomalies.schedules import Interval, Slots
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Subject, Value
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.found import Found, Long, Look, New, Off, Silent
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Inputs
+from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.schedules import KINDS as SCHEDULED
 from collector.report.subjects import MOST_SERIES, Series, busiest
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from collector.model.report import Change, Difference
 from collector.model.shown import duration
+from collector.model.units import HOUR_NS
 from collector.model.verdict import counts, moment, value
 from collector.report.found import Found
-from collector.report.inputs import HOUR_NS
 from collector.report.kinds.catalogue import KINDS
 
 _LONGEST = 80

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Kind
+from collector.model.units import DAY_NS
 from collector.store.anomaly_kinds import KNOWN, SOURCES
 from collector.store.database import Handle
 
@@ -57,7 +58,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         "SELECT run_key, list_sort(list(DISTINCT called_service)) AS services FROM phases "
         "SEMI JOIN keys USING (run_key) WHERE project = $project AND called_service IS NOT NULL "
         "AND coalesce(started_ns, ended_ns) >= $from GROUP BY run_key",
-        {"project": project, "from": asked.from_ns - 86_400 * 10**9},
+        {"project": project, "from": asked.from_ns - DAY_NS},
         keys=keys,
     )
     return found.join(called, on="run_key", how="left", maintain_order="left")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from collector.model.report import Totals
+from collector.model.units import HOUR_NS
 from collector.store.anomaly_kinds import ERROR, IN, SOURCES
 from collector.store.database import Handle
 
-HOUR_NS = 3_600_000_000_000
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
 _SENDER_NS = 8 * 24 * HOUR_NS

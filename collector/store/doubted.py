@@ -6,7 +6,9 @@ decides; they belong to this one step of `upgrade` and never change.
 
 from __future__ import annotations
 
-_YEAR_NS = 366 * 86_400 * 10**9
+from collector.model.units import DAY_NS
+
+_YEAR_NS = 366 * DAY_NS
 _CLOCKS_NS = 600 * 10**9
 _EARLIEST_US = 10**15
 

@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 
 from collector.model.tables import STATISTICS
+from collector.model.units import HOUR_NS
 from collector.store.database import Handle
 from collector.store.held import LEVELS_AS_OF
 from collector.store.places import clusters, within
 
-HOUR_NS = 3_600_000_000_000
 _RUN = ("project", "run_key")
 _COLUMNS = {
     "runs": (

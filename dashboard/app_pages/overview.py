@@ -9,6 +9,7 @@ import streamlit as st
 
 from collector.client import ApiError
 from collector.model.statistics import ENOUGH, share, wilson
+from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import attention, charts, look, totals, trouble
 from dashboard.parts.text import NONE, duration, visible
@@ -19,7 +20,7 @@ environment = st.session_state.get("environment")
 where = {"from_ns": start, "to_ns": end, "environment": environment}
 before = {**where, "from_ns": 2 * start - end, "to_ns": start}
 look.apart((start, end), environment)
-bucket_ns = chosen.bucket_s * data.SECOND
+bucket_ns = chosen.bucket_s * SECOND_NS
 colors = look.palette()
 
 
@@ -69,7 +70,7 @@ buckets = charts.every_bucket(
     data.query(f"page_outcomes{chosen.tables}", **where, bucket_ns=bucket_ns), (start, end, bucket_ns)
 )
 tasks = data.query(f"page_tasks{chosen.tables}", **where, bucket_ns=max(bucket_ns, (end - start) // 48))
-wide = max(300, chosen.span_s // 48 // 300 * 300) * data.SECOND
+wide = max(300, chosen.span_s // 48 // 300 * 300) * SECOND_NS
 levels = data.query("page_queue_levels", **where, bucket_ns=wide)
 levels_before = data.query("page_queue_levels", **before, bucket_ns=wide)
 full = (
@@ -101,7 +102,7 @@ with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="atten
     over_ns = min(end, time.time_ns()) - known
     attention.show(attention.items(now, tasks, levels, findings, over_ns, made, troubles))
 
-hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * data.SECOND
+hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * SECOND_NS
 cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=hours)
 with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=duration(hours)), key="heatmap"):
     if cells.is_empty():

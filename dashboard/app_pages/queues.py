@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links
 from dashboard.parts.text import NONE, duration, percent, safe, visible
@@ -15,7 +16,7 @@ from dashboard.parts.text import NONE, duration, percent, safe, visible
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
 start, end = chosen.hours()
 environment = st.session_state.get("environment")
-bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * data.SECOND
+bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
 colors = look.palette()
 now_ns = min(end, time.time_ns())
@@ -103,15 +104,15 @@ with grid.cell(), look.card(strings.LEVEL_TIME, strings.LEVEL_TIME_SUB, key="lev
         alt="Share of time at each level",
     )
 
-waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * data.SECOND)
+waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * SECOND_NS)
 wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)
 if wide_s != chosen.bucket_s and waits.height:
-    waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * data.SECOND)
-with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * data.SECOND)), key="waits"):
+    waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * SECOND_NS)
+with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS)), key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)
     else:
-        waits = charts.every_bucket(waits, (start, end, wide_s * data.SECOND))
+        waits = charts.every_bucket(waits, (start, end, wide_s * SECOND_NS))
         st.echarts_chart(queue_charts.waits(waits, colors), height=210, key="waits_chart", alt="Queue wait over time")
 
 grid = st.grid(3, min_column_width=300, gap="small")

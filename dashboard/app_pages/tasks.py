@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
+from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, run_links, task_charts, task_tables
 from dashboard.parts.text import NONE, count, duration, visible
@@ -59,7 +60,7 @@ st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
     runs = figures.value(figures.pick(of_task, "starts", "count"))
-    width_ns = data.width_for(chosen, int(runs or 0)) * data.SECOND
+    width_ns = data.width_for(chosen, int(runs or 0)) * SECOND_NS
     told = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
     sub = told.format(bucket=duration(width_ns))
     with look.card(strings.ATTEMPT_DURATION, sub, key="durations"):

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from streamlit import column_config as column
 
+from collector.model.units import DAY_NS
 from dashboard import strings
 from dashboard.parts.text import visible, visible_json
 
@@ -18,7 +19,6 @@ SEVERITIES = {"error": "red", "warning": "orange", "info": "blue", "–": "gray"
 STATES = {"new": "red", "ongoing": "orange", "resolved": "green"}
 COVERED = {"checked": "green", "partly checked": "orange", "not_observable": "gray"}
 DAYS = 10
-_DAY_NS = 86_400 * 10**9
 
 
 def _pill(colors: dict[str, str], width: int) -> Any:
@@ -68,8 +68,8 @@ def by_rule(
 
     *trend*: code, day_ns, count of the last `DAYS` days, days without any left out.
     """
-    today = now_ns // _DAY_NS * _DAY_NS
-    days = [today - i * _DAY_NS for i in reversed(range(DAYS))]
+    today = now_ns // DAY_NS * DAY_NS
+    days = [today - i * DAY_NS for i in reversed(range(DAYS))]
     per_day = {
         (code, day): int(n) for code, day, n in trend.group_by("code", "day_ns").agg(pl.col("count").sum()).rows()
     }

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from collector.model.units import MS_NS
 from dashboard import strings
 from dashboard.parts.text import visible
 
@@ -23,7 +24,7 @@ LEVELS = {
     "?": "gray",
 }
 SPAN_STATUS = {"ok": "green", "error": "red", "unset": "gray", "?": "gray"}
-_SLACK_NS = 1_000_000
+_SLACK_NS = MS_NS
 """Clocks write milliseconds: a log of the first or last moment of a bar may lie this far outside."""
 
 

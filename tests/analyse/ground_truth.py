@@ -23,8 +23,9 @@ from typing import Any
 import polars as pl
 
 from collector.analyse import cohorts, levels, retries, slots
-from collector.analyse.frames import HOUR_NS, schema_of
+from collector.analyse.frames import schema_of
 from collector.cli.recordings import Recorded, newest_ns, read
+from collector.model.units import HOUR_NS
 from tests.inprocess import SAMPLES, SETS, TRIGGER_DEV, Pipeline, recorded
 
 MS = 1_000_000

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from collector.analyse import cohorts, concurrency, levels, limits, slots
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 from tests.analyse.ground_truth import LEASE_NS, Both
 
 LIMITS = {"payments": 2, "mail": 8, "media": 3, "default": 10, "reports": 1, "crm": 3, "search": 4, "webhooks": 6}

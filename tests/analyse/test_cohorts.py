@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_runs import HOUR_MS, MS, T0, History, histories, population, table
+from random_runs import MS, T0, History, histories, population, table
 
 from collector.analyse import calls, cohorts, durations, retries, slots, throughput, trees
 from collector.analyse.frames import COHORT, schema_of
 from collector.model.statistics import wilson
+from collector.model.units import HOUR_NS
 from tests.length import examples
 
-HOUR_NS = HOUR_MS * MS
 FAILED = ("failed", "timed_out", "crashed")
 ENDED = ("completed", "failed", "canceled", "timed_out", "crashed")
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from collector.analyse import durations, inference, percentiles, slots
-from collector.analyse.frames import HOUR_NS
 from collector.model.statistics import nearest_rank
+from collector.model.units import HOUR_NS
 from tests.analyse import ground_truth, ground_truth_queues
 from tests.analyse.ground_truth import MS, SYNTHETIC, Both, load
 from tests.inprocess import SETS

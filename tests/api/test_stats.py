@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from collector import client
 from collector.analyse import percentiles, retries, throughput
-from collector.analyse.frames import HOUR_NS
 from collector.api import endpoints, routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
@@ -25,6 +24,7 @@ from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.model.shown import populations
+from collector.model.units import HOUR_NS
 from collector.settings import Settings, Store
 from collector.store.database import Database, Handle
 from collector.store.places import Memory

@@ -12,8 +12,8 @@ import pytest
 from collector.control import FILE, Control, firings, reports
 from collector.control.firings import Firing
 from collector.model.report import Report, Span, Totals
+from collector.model.units import HOUR_NS
 
-HOUR_NS = 3_600 * 10**9
 TOTALS = Totals(
     runs=0,
     ended=0,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal, assert_series_equal
 
 from collector.analyse import calls, cohorts, durations, levels, limits, slots
-from collector.analyse.frames import HOUR_NS, population
+from collector.analyse.frames import population
 from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
 from collector.control import Control
@@ -26,6 +26,7 @@ from collector.jobs.levels import busy
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.model.tables import STATISTICS
+from collector.model.units import HOUR_NS
 from collector.settings import Queues, Settings, Store
 from collector.store import changes, ddl
 from collector.store.database import Database, Handle

@@ -17,8 +17,9 @@ import pytest
 
 from collector.control.refusals import AGAIN, REASONS, SLOT_NS, Reason, Refusal, Traffic
 from collector.control.senders import Sender
-from collector.doctor.found import HOUR_NS, LATELY_NS
+from collector.doctor.found import LATELY_NS
 from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused, strays
+from collector.model.units import HOUR_NS
 from tests.ops import traffic
 from tests.ops.doctors import Doctor, checks, posing
 from tests.ops.traffic import Scrape, call, post

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from collector.model.report import Report, Span, Totals
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.build import Draft, Evidence, build, detect
-from collector.report.inputs import DAY_NS, HISTORY_DAYS, HOUR_NS, Inputs, judged
+from collector.report.inputs import HISTORY_DAYS, Inputs, judged
 
 START = 1_790_035_200 * 10**9  # a midnight, UTC
 TASKS = tuple(f"task-{i}" for i in range(8))

@@ -13,8 +13,6 @@ from collector.settings import Settings
 from collector.store.places import Memory
 from tests.inprocess import Pipeline
 
-DAY_NS = 86_400 * 10**9
-
 
 class Store:
     """Telemetry as it is after all jobs came to rest at *as_of_ns*."""

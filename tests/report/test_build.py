@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from collector.model.report import Kind, Report
 from collector.model.statistics import wilson
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.build import Evidence
-from collector.report.inputs import DAY_NS, HOUR_NS, Inputs
+from collector.report.inputs import Inputs
 from tests.length import examples
 from tests.report.invented import START, TASKS, bad, calm, drafted, hourly, inputs, made
 

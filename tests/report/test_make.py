@@ -10,12 +10,13 @@ from collector.analyse.frames import population
 from collector.control import Control
 from collector.jobs import report
 from collector.model.report import Report, Span
+from collector.model.units import DAY_NS
 from collector.model.words import FAILED
 from collector.settings import Settings
 from collector.settings import Store as StoreSettings
 from collector.store.database import Database
 from tests.inprocess import SETS, later, recorded
-from tests.report.store import DAY_NS, Store
+from tests.report.store import Store
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
-from collector.analyse.frames import HOUR_NS, population
+from collector.analyse.frames import population
 from collector.model.report import Kind
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.model.words import FAILED
 from collector.store import anomaly_runs, anomaly_series
 from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range
 from tests.inprocess import later, recorded
-from tests.report.store import DAY_NS, Store
+from tests.report.store import Store
 
 NAME = "http-proto"
 

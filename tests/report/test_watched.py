@@ -6,11 +6,10 @@ import polars as pl
 import pytest
 
 from collector.model.report import Kind
-from collector.report.inputs import DAY_NS, HOUR_NS
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS
 from tests.report.invented import KEY, START, hourly, inputs, made
 
 NOW = 32 * 24
-MINUTE_NS = 60 * 10**9
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from collector.store.places import Memory
 from tests.vectors.stores import make
 
 VERSIONS = sorted(int(path.name) for path in make.HERE.iterdir() if path.name.isdigit())
-DAY_NS = 86_400 * make.SECOND
 
 
 class Opened:

@@ -8,11 +8,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.model.units import HOUR_NS
 from collector.settings import Store
 from collector.store import held
 from collector.store.database import Database
-
-HOUR_NS = 3_600_000_000_000
 
 
 def test_limits_are_inferred_from_as_many_hours_as_hold_enough_runs(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from polars.testing import assert_frame_equal
 from collector import control
 from collector.journal import Entry, Journal, files
 from collector.model.errors import UsageError
+from collector.model.units import DAY_NS
 from collector.settings import Store
 from collector.store import apply, ddl, derive, run_tables, salvage, upgrade, version
 from collector.store.database import FILE, Database, Handle, damage_note
 from tests.stack import running, until
-from tests.store.kept import DAY_NS, VERSIONS, Opened, arranged, content, newest, replayed
+from tests.store.kept import VERSIONS, Opened, arranged, content, newest, replayed
 from tests.vectors.stores.make import requests, unpack
 
 OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]

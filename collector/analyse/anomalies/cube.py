@@ -16,7 +16,7 @@ import polars as pl
 
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

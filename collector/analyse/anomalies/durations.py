@@ -14,8 +14,9 @@ import polars as pl
 from collector.analyse.anomalies.cube import DAY_H
 from collector.analyse.anomalies.options import FAST, SLOW, Options
 from collector.analyse.durations import SCALE
-from collector.analyse.frames import HOUR_NS, Frame
+from collector.analyse.frames import Frame
 from collector.analyse.percentiles import from_buckets
+from collector.model.units import HOUR_NS
 
 _SLOW_SHARE, _FAST_SHARE = 0.9, 0.1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse.anomalies.options import Options
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 EVENTS = pl.Schema(
     {

@@ -15,7 +15,7 @@ import polars as pl
 from collector.analyse.anomalies.cube import DAY_H, KEY, Clock, Cube, cube, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 HOURS = pl.Schema(
     {

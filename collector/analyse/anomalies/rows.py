@@ -16,7 +16,7 @@ from collector.analyse.anomalies import tails
 from collector.analyse.anomalies.cube import DAY_H, Bools, Cube, Ints, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 TESTS = pl.Schema(
     {

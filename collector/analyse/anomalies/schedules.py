@@ -15,9 +15,8 @@ from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
-MINUTE_NS = 60 * 10**9
-HOUR_NS = 60 * MINUTE_NS
-DAY_NS = 24 * HOUR_NS
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS
+
 LEAST_GAPS = 8
 """Fewest gaps between arrivals to take them for an interval."""
 LEAST_TIMES = 5

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 LEAST_DAYS = 3.0
 """Days of telemetry below which nothing is known to be usual."""

@@ -8,8 +8,8 @@ from enum import Enum, auto
 
 from collector.analyse.anomalies.options import Options
 from collector.model.report import Kind
+from collector.model.units import HOUR_NS
 from collector.report.found import Found
-from collector.report.inputs import HOUR_NS
 
 OPTIONS = Options()
 LAST = 1_000

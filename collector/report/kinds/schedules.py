@@ -9,9 +9,9 @@ from typing import Literal
 from collector.analyse.anomalies.schedules import Deviation, Interval, Slots
 from collector.model.report import Kind
 from collector.model.shown import count, duration
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS
 from collector.model.verdict import local, moment
 from collector.report.found import Found, Off
-from collector.report.inputs import DAY_NS, HOUR_NS
 from collector.report.kinds.kind import AnomalyKind, Part
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -109,7 +109,7 @@ def pace(cadence: Interval | Slots) -> str:
 
 def _whole(ns: int) -> int:
     """Return an interval to the second where it is a minute or more: arrivals come a moment early or late."""
-    return round(ns / 10**9) * 10**9 if ns >= 60 * 10**9 else ns
+    return round(ns / 10**9) * 10**9 if ns >= MINUTE_NS else ns
 
 
 def _listed(days: frozenset[int]) -> str:

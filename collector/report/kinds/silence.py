@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from collector.model.report import Kind
+from collector.model.units import DAY_NS
 from collector.model.verdict import moment, value
 from collector.report.found import Found, Silent
-from collector.report.inputs import DAY_NS
 from collector.report.kinds.kind import AnomalyKind
 
 

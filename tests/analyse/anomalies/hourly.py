@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-HOUR_NS = 3_600_000_000_000
+from collector.model.units import HOUR_NS
+
 HISTORY = 28 * 24
 START_NS = 1_772_409_600_000_000_000
 """2026-03-02 00:00 UTC, a Monday."""

@@ -12,8 +12,8 @@ import pytest
 from cronsim import CronSim
 
 from collector.analyse.anomalies import counts, events, gauges
+from collector.model.units import HOUR_NS
 
-HOUR_NS = 3_600_000_000_000
 ZONES = {
     "America/New_York": 2026,
     "Europe/London": 2026,

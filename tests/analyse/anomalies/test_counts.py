@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hourly import FROM_NS, HISTORY, HOUR_NS, HOURS, START_NS, TO_NS, noisy, rows
+from hourly import FROM_NS, HISTORY, HOURS, START_NS, TO_NS, noisy, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from collector.analyse.anomalies import counts, events
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.rows import TESTS
+from collector.model.units import HOUR_NS
 from tests.length import examples
 
 KEY = ["series", "metric", "direction", "window_h", "from_ns", "is_level"]

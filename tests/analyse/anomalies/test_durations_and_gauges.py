@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hourly import FROM_NS, HISTORY, HOUR_NS, HOURS, START_NS, TO_NS
+from hourly import FROM_NS, HISTORY, HOURS, START_NS, TO_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.analyse import durations as run_durations
 from collector.analyse.anomalies import counts, durations, events, gauges
+from collector.model.units import HOUR_NS
 from tests.length import examples
 
 SPAN = {"from_ns": FROM_NS, "to_ns": TO_NS, "zone": "Europe/Berlin"}

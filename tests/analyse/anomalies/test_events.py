@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import polars as pl
-from hourly import FROM_NS, HOUR_NS
+from hourly import FROM_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.analyse.anomalies import events
 from collector.analyse.anomalies.options import Options
+from collector.model.units import HOUR_NS
 from tests.length import examples
 
 ROW = {

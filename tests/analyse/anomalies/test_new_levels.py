@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hourly import HISTORY, HOUR_NS, START_NS, noisy, rows
+from hourly import HISTORY, START_NS, noisy, rows
 
 from collector.analyse.anomalies import counts, events
+from collector.model.units import HOUR_NS
 
 DAYS = 8
 BEGAN = HISTORY + 31

@@ -13,7 +13,8 @@ from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.analyse.anomalies.schedules import HOUR_NS, MINUTE_NS, Interval, Slots, deviations, learn
+from collector.analyse.anomalies.schedules import Interval, Slots, deviations, learn
+from collector.model.units import HOUR_NS, MINUTE_NS, SECOND_NS
 
 ZONES = (
     "America/New_York",
@@ -29,7 +30,6 @@ ZONES = (
     "Europe/Berlin",
 )
 CRONS = ("0 9 * * *", "30 2 * * *", "0 9 * * 1-5", "15 6,18 * * *", "*/15 * * * *", "0 */6 * * *", "30 8 * * 1")
-SECOND_NS = 10**9
 # cronsim leaves out one firing of this on the Sunday when Lord Howe's clock goes back by half an hour: it is missed.
 LEFT_OUT = ("0 */6 * * *", "Australia/Lord_Howe", "2026-04-04")
 START = datetime(2026, 9, 28, tzinfo=UTC)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from collector.analyse.anomalies import novelty, silence
-from collector.analyse.frames import HOUR_NS
+from collector.model.units import HOUR_NS
 
 START = 1_790_000_000 * 10**9 // HOUR_NS * HOUR_NS
 BY = ["name"]
