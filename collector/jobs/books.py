@@ -18,7 +18,7 @@ from collector import __version__
 from collector.journal import Entry
 from collector.model.tables import RAW
 
-JOBS = ("apply", "runs", "checkpoint")
+JOBS = ("apply", "runs", "statistics", "checkpoint")
 STAGES = (
     "applied",
     "facts",

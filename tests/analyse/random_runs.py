@@ -17,6 +17,7 @@ HOUR_MS = 3_600_000
 T0 = 497_222 * HOUR_MS * MS
 """The start of an hour."""
 SOURCES = ["measured", "derived", "inferred"]
+STATUS_SOURCES = [*SOURCES, "phase"]
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -60,6 +61,12 @@ def population(run: dict[str, Any]) -> str:
     if run["is_replay"]:
         return "replay"
     return "development" if (run["environment"] or "").lower() == "development" else "live"
+
+
+def weakest(*sources: str) -> str:
+    """Return the provenance of what rests on *sources*: that of the weakest, measured where there is none."""
+    words = [{"phase": "derived", "unknown": "inferred"}.get(source, source) for source in sources]
+    return max(words, key=SOURCES.index, default="measured")
 
 
 def histories(most: int = 12, minutes: float = 150) -> st.SearchStrategy[History]:
@@ -108,7 +115,7 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
                 **about,
                 "number": number,
                 "status": status,
-                "status_source": dice.choice(SOURCES),
+                "status_source": dice.choice(STATUS_SOURCES),
                 "started_ns": now,
                 "started_source": dice.choice(SOURCES),
                 "ended_ns": end if ends else None,
@@ -154,7 +161,7 @@ def _summary(
         "is_replay": dice.choice([None, False, True]),
         "parent_run_id": dice.choice([None, f"r{dice.randrange(0, 4)}"]),
         "status": status,
-        "status_source": dice.choice(SOURCES),
+        "status_source": dice.choice(STATUS_SOURCES),
         "attempt_count_source": dice.choice(SOURCES),
         "queued_ns": queued,
         "queued_source": "derived" if queued is not None else "unknown",

@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_runs import MS, T0, History, histories, population, table
+from random_runs import MS, T0, History, histories, population, table, weakest
 
 from collector.analyse import calls, cohorts, durations, retries, slots, throughput, trees
 from collector.analyse.frames import COHORT, schema_of
 from collector.model.statistics import wilson
 from collector.model.units import HOUR_NS
+from collector.model.words import OPEN
 from tests.length import examples
 
 FAILED = ("failed", "timed_out", "crashed")
@@ -138,6 +139,25 @@ class Naive:
             ("immature_runs", "count"): 0,
         }
 
+    def rests_on(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the runs whose sources say how well a number is known; a cost is always stated."""
+        again = [r for r in self.over if self.n(r) > 1]
+        return {
+            **dict.fromkeys(("run_failure_rate", "first_attempt_success", "masked_failure"), self.over),
+            **dict.fromkeys(("eventual_success", "retry_latency"), again),
+            "cost": [],
+            "immature_runs": [],
+            **{
+                f"{name}_runs": [r for r in self.counted if r["status"] in words]
+                for name, words in (("canceled", ["canceled"]), ("unknown", ["unknown"]), ("open", OPEN))
+            },
+        }
+
+    def provenance(self, measure: str) -> str:
+        """Return how well a number is known that is known at all."""
+        runs = self.rests_on().get(measure, self.ended)
+        return weakest(*(r[c] for r in runs for c in ("status_source", "attempt_count_source")))
+
     def wasted(self, run: dict[str, Any]) -> float | None:
         own = self.attempts[run["run_key"]]
         if own[-1]["number"] != len(own) or own[-1]["status"] == "unknown":
@@ -163,7 +183,9 @@ class Naive:
 @settings(max_examples=examples(40), deadline=None)
 @given(histories(most=20))
 def test_retry_numbers_equal_a_naive_count(told: History) -> None:
-    """Every rate, sum and mean of runs is its definition, test runs are out, and unknown is no zero."""
+    """Every rate, sum and mean of runs is its definition, test runs are out, unknown is no zero, and what is known is
+    known as well as the weakest of the runs it rests on.
+    """
     made = cohorts.run_cohorts(told.frame("runs"), told.frame("attempts"))
     report = retries.report(made, ["project"], as_of_ns=told.as_of_ns, horizons=0)
     naive = Naive(told)
@@ -176,7 +198,7 @@ def test_retry_numbers_equal_a_naive_count(told: History) -> None:
             assert (value[key]["value"], value[key]["provenance"]) == (None, "unknown"), key
         else:
             assert value[key]["value"] == pytest.approx(expected, rel=1e-6, abs=1e-6), key
-            assert value[key]["provenance"] in ("measured", "derived", "inferred")
+            assert value[key]["provenance"] == naive.provenance(key[0]), key
     rate = value["run_retry_rate", "share"]
     assert rate["n"] == len(naive.ended)
     assert rate["coverage"] == pytest.approx(len(naive.ended) / len(naive.counted))
@@ -194,6 +216,11 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
     hours = cohorts.attempt_hours(runs, attempts)
     value = {r["measure"]: r for r in retries.attempts(hours, ["project"]).rows(named=True)}
     ended = [a for a in every if a["status"] in ENDED]
+    if every:
+        for measure, some in (("attempt_failure_rate", ended), ("load_amplification", every)):
+            known = value[measure]["value"] is not None
+            sources = [a["status_source"] for a in some]
+            assert value[measure]["provenance"] == (weakest(*sources) if known else "unknown")
     if ended:
         failed = sum(a["status"] in FAILED for a in ended)
         assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
@@ -216,9 +243,8 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
         assert row["n"] == here["completed"] + here["failed"] + retried
         assert row["yield"] == (pytest.approx(here["completed"] / row["n"]) if row["n"] else None)
         assert row["coverage"] == pytest.approx(row["n"] / row["reached"])
-        sources = {s for r in reached for s in (r["status_source"], r["attempt_count_source"])}
-        weakest = next(s for s in ("inferred", "derived", "measured") if s in sources)
-        assert row["provenance"] == (weakest if row["n"] else "unknown")
+        sources = [s for r in reached for s in (r["status_source"], r["attempt_count_source"])]
+        assert row["provenance"] == (weakest(*sources) if row["n"] else "unknown")
         later = [r for r in naive.counted if naive.n(r) > k]
         assert row["lost_recoveries"] == sum(r["status"] == "completed" for r in later)
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
@@ -250,11 +276,14 @@ def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minute
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
 def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: History) -> None:
-    """All ends drain a queue; tasks are ranked by the lower bound of their failure rate, the same as with retries."""
+    """All ends drain a queue, as well known as the weakest of them; tasks are ranked by the lower bound of their
+    failure rate, the same as with retries.
+    """
     runs = told.frame("runs")
     report = throughput.report(cohorts.flow_hours(runs), ["project"], over_ns=10 * HOUR_NS)
     live = [r for r in told.runs if population(r) != "test"]
     value = {(r["measure"], r["statistic"]): r["value"] for r in report.rows(named=True)}
+    known = {r["measure"]: r["provenance"] for r in report.rows(named=True)}
     arrived = [r for r in live if r["queued_ns"] is not None or r["started_ns"] is not None]
     over = [r for r in live if r["status"] in ("completed", "failed", "canceled", "expired")]
     if not report.is_empty():
@@ -262,6 +291,15 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
         assert value["throughput", "count"] == len(over)
         assert value["throughput", "rate"] == pytest.approx(len(over) / 10)
         assert value["net_arrivals", "rate"] == pytest.approx((len(arrived) - len(over)) / 10)
+        since = [r["queued_source"] if r["queued_ns"] is not None else "inferred" for r in arrived]
+        ends = [s for r in over for s in (r["status_source"], r["ended_source"] if r["ended_ns"] else "inferred")]
+        starts = [r["started_source"] for r in live if r["started_ns"] is not None]
+        assert known == {
+            "arrivals": weakest(*since),
+            "starts": weakest(*starts),
+            "throughput": weakest(*ends),
+            "net_arrivals": weakest(*since, *ends),
+        }
     by, rows = ["project", "task_id"], cohorts.run_cohorts(runs, told.frame("attempts"))
     ranked = throughput.failures(rows, by, as_of_ns=told.as_of_ns, horizons=0)
     lows = [x for x in ranked["low"].to_list() if x is not None]
@@ -311,7 +349,9 @@ def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> Non
 
 
 def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
-    """Retries ever seen, times a slow attempt and a slow pause, and at least the grace a failed run has."""
+    """Retries ever seen, times a slow attempt and a slow pause, and at least the grace a failed run has; a task without
+    one has the longest, and an hour is counted as soon as its last run is so old.
+    """
     about = dict.fromkeys(COHORT) | {"project": "default", "hour_ns": T0, "task_id": "a", "environment": "PRODUCTION"}
     runs = table("run_cohorts", [{**about, "attempts": 3, "outcome": "completed", "runs": 1}])
     seconds = [("attempt", 100), ("gap", 20)]
@@ -322,9 +362,14 @@ def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
         "duration_hours",
         [{**about, "measure": m, "ix": ix, "n": 1} for m, ix in lengths.select("measure", "ix").rows()],
     )
-    found = retries.horizon(runs, hours, floor_ns=5)["horizon_ns"][0]
+    horizons = retries.horizon(runs, hours, floor_ns=5)
+    found = horizons["horizon_ns"][0]
     assert found == pytest.approx(2 * 120_000 * MS, rel=durations.RELATIVE_ERROR)
     assert retries.horizon(runs, hours.clear(), floor_ns=5)["horizon_ns"][0] == 5
+    both = pl.concat([runs, runs.with_columns(task_id=pl.lit("new"))])
+    for late, tasks in ((-1, []), (0, ["a", "new"])):
+        ripe = retries.ripe(both, horizons, as_of_ns=T0 + HOUR_NS + found + late).collect()
+        assert ripe["task_id"].to_list() == tasks
 
 
 @settings(max_examples=examples(20), deadline=None)

@@ -9,6 +9,7 @@ import pytest
 from story import SECOND, T0, attempt, frame, log, span
 
 from collector.analyse import runs, slots
+from collector.model import words
 
 LATER = 100_000.0
 
@@ -55,35 +56,50 @@ def test_a_failed_last_attempt_is_retrying_until_the_grace_has_passed(at: float,
     run = one(build([attempt("r", 1, 0, 2, failed=True, error_type="Error")], [], at=at))
     assert (run["status"], run["status_source"]) == (status, "inferred")
     assert run["error_type"] == "Error"
+    assert (run["attempt_count"], run["attempt_count_source"]) == (
+        1,
+        "measured" if status == "retrying" else "inferred",
+    )
     assert (run["due_ns"] is None) == (status == "failed")
 
 
-def test_an_abort_is_final_at_once() -> None:
-    """AbortTaskRunError means that nobody will retry."""
-    run = one(build([attempt("r", 1, 0, 2, failed=True, error_type="AbortTaskRunError")], [], at=3))
-    assert (run["status"], run["status_source"]) == ("failed", "measured")
+FINAL = [("trigger_dev", ("failed", "measured")), ("generic", ("retrying", "inferred"))]
 
 
-def test_the_failure_hook_makes_a_failure_final_at_once() -> None:
-    """The platform calls onFailure() only after the last attempt."""
-    hook = span("r", "onFailure()", 2, 2.1, span_type="hook", attempt=1)
-    run = one(build([attempt("r", 1, 0, 2, failed=True), hook], [], at=3))
-    assert (run["status"], run["status_source"]) == ("failed", "measured")
+@pytest.mark.parametrize(("dialect", "told"), FINAL)
+def test_an_abort_is_final_at_once(dialect: str, told: tuple[str, str]) -> None:
+    """AbortTaskRunError means that nobody will retry; without the platform an error of that name means nothing."""
+    aborted = attempt("r", 1, 0, 2, failed=True, error_type="AbortTaskRunError", dialect=dialect)
+    run = one(build([aborted], [], at=3))
+    assert (run["status"], run["status_source"]) == told
 
 
-def test_a_canceled_run_needs_no_attempt_span() -> None:
-    """onCancel() proves a cancellation although the attempt's own span never came."""
+@pytest.mark.parametrize(("dialect", "told"), FINAL)
+def test_the_failure_hook_makes_a_failure_final_at_once(dialect: str, told: tuple[str, str]) -> None:
+    """The platform calls onFailure() only after the last attempt; without it a span of that name means nothing."""
+    hook = span("r", "onFailure()", 2, 2.1, span_type="hook", attempt=1, dialect=dialect)
+    run = one(build([attempt("r", 1, 0, 2, failed=True, dialect=dialect), hook], [], at=3))
+    assert (run["status"], run["status_source"]) == told
+
+
+@pytest.mark.parametrize("spans", [[], [attempt("r", 1, 0, 3, failed=True)]], ids=["no span", "its span failed"])
+def test_a_canceled_run_needs_no_attempt_span(spans: list[dict[str, Any]]) -> None:
+    """onCancel() proves a cancellation, of run and attempt, although the attempt's own span never came or failed."""
     hook = span("r", "onCancel()", 3, 3.1, span_type="hook", attempt=1)
-    run = one(build([hook], [trigger_log("r", 0, "crawl_run_started")]))
+    tables = build([*spans, hook], [trigger_log("r", 0, "crawl_run_started")])
+    run = one(tables)
     assert (run["status"], run["status_source"]) == ("canceled", "measured")
     assert run["attempt_count"] == 1
+    assert tables.attempts.select("status", "status_source").row(0) == ("canceled", "measured")
 
 
 @pytest.mark.parametrize(("at", "status"), [(10, "running"), (3600, "running"), (3601, "unknown")])
 def test_silence_makes_a_run_unknown_and_never_failed(at: float, status: str) -> None:
     """A run killed from outside leaves logs and no span: nothing proves how it ended."""
-    run = one(build([], [trigger_log("r", 0, "export_run_started")], at=at))
+    tables = build([], [trigger_log("r", 0, "export_run_started")], at=at)
+    run = one(tables)
     assert run["status"] == status
+    assert tables.attempts["status"].to_list() == [status]
     assert (run["attempt_count"], run["attempt_count_source"]) == (
         (1, "measured") if status == "running" else (None, "unknown")
     )
@@ -114,8 +130,9 @@ def test_an_operation_that_another_one_outlasts_does_not_complete_a_trigger_dev_
     assert one(build([], logs))["status"] == "unknown"
 
 
-def test_a_later_attempt_proves_that_the_one_before_failed() -> None:
-    """Only a failure is followed by another attempt."""
+@pytest.mark.parametrize("at", [11, LATER])
+def test_a_later_attempt_proves_that_the_one_before_failed(at: float) -> None:
+    """Only a failure is followed by another attempt, however lately."""
     tables = build(
         [],
         [
@@ -123,6 +140,7 @@ def test_a_later_attempt_proves_that_the_one_before_failed() -> None:
             trigger_log("r", 9, "a_run_started", attempt=2),
             trigger_log("r", 10, "a_run_completed", attempt=2),
         ],
+        at=at,
     )
     assert tables.attempts.select("number", "status", "status_source").rows() == [
         (1, "failed", "derived"),
@@ -249,9 +267,36 @@ def test_a_child_known_only_from_its_parent_has_a_row() -> None:
     assert one(build([], [], _link(), at=3700))["status"] == "unknown"
 
 
-def test_a_child_whose_waiting_parent_went_on_has_ended_somehow() -> None:
-    """The parent's span ends after the child's run, but does not say how that went."""
-    assert one(build([], [], _link(ended_ns=T0 + SECOND, waits=True), at=5))["status"] == "unknown"
+@pytest.mark.parametrize(("waits", "status"), [(True, "unknown"), (False, "queued")])
+def test_a_child_whose_waiting_parent_went_on_has_ended_somehow(waits: bool, status: str) -> None:
+    """The span of a parent that waits ends after the child's run, but does not say how that went; that of one that
+    does not wait says nothing.
+    """
+    assert one(build([], [], _link(ended_ns=T0 + SECOND, waits=waits), at=5))["status"] == status
+
+
+OPEN: dict[str, dict[str, Any]] = {
+    "queued": {"spans": [], "links": _link()},
+    "running": {"spans": [attempt("r", 1, 0, None)]},
+    "waiting": {
+        "spans": [
+            attempt("r", 1, 0, None),
+            span("r", "wait.for()", 1, None, span_type="wait", wait_kind="for", attempt=1),
+        ]
+    },
+    "retrying": {"spans": [attempt("r", 1, 0, 2, failed=True)]},
+}
+
+
+@pytest.mark.parametrize("status", words.OPEN)
+def test_the_clock_changes_a_status_when_it_is_due_and_not_before(status: str) -> None:
+    """An open run says to the nanosecond when its status is another one if nothing more arrives."""
+
+    def at_ns(ns: int) -> dict[str, Any]:
+        return one(build(**OPEN[status], logs=[], at=(ns - T0) / SECOND))
+
+    due = at_ns(T0 + 5 * SECOND)["due_ns"]
+    assert [at_ns(ns)["status"] for ns in (due - 1, due)] == [status, "failed" if status == "retrying" else "unknown"]
 
 
 def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
@@ -293,8 +338,10 @@ def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
 def test_a_failed_child_is_final_once_its_waiting_parent_went_on() -> None:
     """A parent that waits sees only the end of all attempts."""
     child = attempt("run_child", 1, 2, 4, failed=True)
-    run = one(build([child], [], _link(run_key=child["run_key"], ended_ns=T0 + 5 * SECOND, waits=True), at=6))
-    assert (run["status"], run["status_source"]) == ("failed", "derived")
+    for ended, told in ((5, ("failed", "derived")), (4, ("failed", "derived")), (3, ("retrying", "inferred"))):
+        link = _link(run_key=child["run_key"], ended_ns=T0 + ended * SECOND, waits=True)
+        run = one(build([child], [], link, at=6))
+        assert (run["status"], run["status_source"]) == told
 
 
 def test_clocks_that_run_backwards_never_give_negative_durations() -> None:

@@ -28,6 +28,15 @@ def test_h1_the_default_paths_take_telemetry(receiver: Receiver, signal: str, en
     assert receiver.post(PATHS[signal], gzip.compress(body), encoding, content_encoding="gzip").status_code == 200
 
 
+def test_h1_the_same_bytes_on_two_paths_are_two_requests(receiver: Receiver) -> None:
+    """What can be read as logs and as spans is stored as what its path says, once for each path."""
+    body = encode(logs(), "json")[:-1] + b"," + encode(spans(), "json")[1:]
+    before = receiver.seq
+    for path in ("/v1/logs", "/v1/traces", "/v1/logs", "/v1/traces"):
+        assert receiver.post(path, body, "json").status_code == 200
+    assert [len(receiver.rows(table, before)) for table in ("logs", "spans")] == [1, 1]
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", ["events", "logs", "metrics", "trace"])
 def test_h1_official_examples_are_taken(receiver: Receiver, name: str, encoding: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from collector.decode import Accepted
 from collector.decode.names import Projects
 from collector.model.errors import BadInput, TooLarge
-from collector.model.signals import LOGS
+from collector.model.signals import LOGS, TRACES, Signal
 from collector.receive import group
 from collector.receive.group import Decided, Decoder, Group, Request, unpack
 from collector.receive.resends import Resends
@@ -24,9 +24,11 @@ NOW = 1_795_500_000 * 10**9
 HOUR = 3_600 * 10**9
 
 
-def request(body: bytes, *, compression: str = "", project: str = "p", own: bool = False) -> Request:
-    """Return a request of logs in OTLP/JSON whose answer nobody hears."""
-    return Request(project, LOGS, "json", compression, body, NOW, Via("http", own=own), lambda said: None)
+def request(
+    body: bytes, *, compression: str = "", project: str = "p", signal: Signal = LOGS, own: bool = False
+) -> Request:
+    """Return a request in OTLP/JSON whose answer nobody hears."""
+    return Request(project, signal, "json", compression, body, NOW, Via("http", own=own), lambda said: None)
 
 
 def logs(*messages: str) -> bytes:
@@ -68,8 +70,25 @@ def test_a_copy_in_the_same_group_has_no_rows_and_needs_those_of_the_first() -> 
     assert len(made.fresh) == 2
 
 
+def test_the_same_bytes_are_another_request_of_another_signal() -> None:
+    """What can be read as logs and as spans is both, in a group and of one taken before."""
+    span = {"traceId": "01" * 16, "spanId": "02" * 8, "name": "n"}
+    both = json.dumps(json.loads(logs("a")) | {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    made = decided(request(both), request(both, signal=TRACES))
+    assert {name: table.num_rows for name, table in made.rows.tables().items() if name in ("logs", "spans")} == {
+        "logs": 1,
+        "spans": 1,
+    }
+    assert [_said(d).duplicate for d in made.decided] == [False, False]
+    resends = Resends(HOUR)
+    resends.add(unpack(request(both), 2**20).digest, NOW - 1, Accepted(1, 0, ""))
+    assert [_said(d).duplicate for d in decided(request(both, signal=TRACES), resends=resends).decided] == [False]
+
+
 def test_what_was_taken_before_is_said_again_and_needs_no_rows() -> None:
-    """Its digest is known; where what was said is not known any more, it is read again and its rows are left out."""
+    """Its digest is known; where what was said is not known any more, it is read again, once, and its rows are left
+    out.
+    """
     body = logs("a", "b")
     digest = unpack(request(body), 2**20).digest
     for said in (Accepted(2, 0, ""), None):
@@ -82,6 +101,7 @@ def test_what_was_taken_before_is_said_again_and_needs_no_rows() -> None:
         assert (bodies(made), made.fresh) == ([], {})
         (only,) = made.decided
         assert (_said(only).records, _said(only).duplicate, only.needs_rows) == (2, True, False)
+        assert resends.find(digest, NOW) == Accepted(2, 0, "", duplicate=True)
 
 
 def test_a_request_without_records_needs_nothing() -> None:
