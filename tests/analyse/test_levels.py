@@ -214,13 +214,23 @@ def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=10, minutes=90))
 def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
-    """Cutting slots at hours loses nothing, and the level table over the same hours holds the same slot time."""
+    """Cutting slots at hours loses nothing, neither what is assumed nor whose it is, and the level table over the same
+    hours holds the same slot time.
+    """
     held = held_of(told)
     hours = slots.slot_hours(held)
     by_queue = {r[:2]: r[2] for r in hours.group_by("queue", "environment").agg(pl.col("slot_ns").sum()).rows()}
     lasted = held.with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
     assert by_queue == {r[:2]: r[2] for r in lasted.group_by("queue", "environment").agg(pl.col("ns").sum()).rows()}
     assert hours["orphan_slots"].sum() == held["is_orphan"].sum()
+    assert (hours["assumed_ns"].sum() or 0) == lasted.filter("is_assumed")["ns"].sum()
+    shares = concurrency.slot_share(hours).filter(pl.col("measure") == "slot_share", pl.col("statistic") == "total")
+    for row in shares.rows(named=True):
+        same = [pl.col(c).eq_missing(pl.lit(row[c])) for c in (*slots.QUEUE, "task_id", "population")]
+        ns = lasted.filter(*same)
+        assert row["value"] == ns["ns"].sum()
+        assumed = ns.filter("is_assumed")["ns"].sum()
+        assert row["provenance"] == ("inferred" if assumed else "derived")
     if held.is_empty():
         return
     end = int(held["to_ns"].max()) + 1  # type: ignore[arg-type]
@@ -278,7 +288,9 @@ def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int
 
 
 def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environment() -> None:
-    """Stated beats inferred, the queue's own environment beats all, and low confidence is no limit."""
+    """Stated beats inferred, the queue's own environment beats all, and neither low confidence nor what holds for one
+    concurrency key is a limit of the queue.
+    """
     rows = table(
         "queue_limits",
         [
@@ -317,6 +329,15 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
                 "source": "inferred",
                 "confidence": "low",
             },
+            {
+                "project": "default",
+                "queue": "pay",
+                "environment": "PRODUCTION",
+                "concurrency_key": "eu",
+                "from_ns": 5,
+                "limit": 3,
+                "source": "settings",
+            },
         ],
     )
     queues = pl.DataFrame([("default", q, e) for q, e in QUEUES], schema=slots.QUEUE, orient="row")
@@ -334,12 +355,40 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     told.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
     told.attempts = [{**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}]
     del told.attempts[0]["environment"]
-    assert held_of(told).select("to_ns", "is_orphan").rows() == [(T0 + 20_000 * MS, True)]
+    held = held_of(told)
+    assert held.select("to_ns", "is_orphan").rows() == [(T0 + 20_000 * MS, True)]
+    holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
+    assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 20_000 * MS, True)]
     told.as_of_ns = T0 + 50_000 * MS
     held = held_of(told)
     assert held.select("to_ns", "is_orphan").rows() == [(T0 + 50_000 * MS, False)]
     holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=14, minutes=1), st.sampled_from(["", "started_ns", "ended_ns"]))
+def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(told: History, moment: str) -> None:
+    """Assumed is a slot whose end is inferred or missing, or that a wait may have given back; of the parts of one the
+    last alone is open or an orphan; one that begins at `as_of` is not held yet, and one that ends then no more.
+    """
+    told.as_of_ns = max((a[moment] for a in told.attempts if moment and a[moment]), default=told.as_of_ns)
+    runs = {run["run_key"]: run for run in told.runs}
+    attempts = {(a["run_key"], a["number"]): a for a in told.attempts if taken(a) < told.as_of_ns and a["queue"]}
+    rows = held_of(told)
+    held = rows.sort("from_ns", "to_ns").partition_by("run_key", "number", as_dict=True)
+    assert set(held) == set(attempts)
+    holding = concurrency.holders(rows, as_of_ns=told.as_of_ns).select("run_key", "number").rows()
+    is_held = pl.col("is_open") | ((pl.col("from_ns") <= told.as_of_ns) & (told.as_of_ns < pl.col("to_ns")))
+    assert Counter(holding) == Counter(rows.filter(is_held).select("run_key", "number").rows())
+    for key, parts in held.items():
+        is_open = attempts[key]["ended_ns"] is None
+        is_orphan = is_open and told.as_of_ns - runs[key[0]]["last_seen_ns"] > LEASE_MS * MS
+        doubts = [w for w in told.waits if (w["run_key"], w["attempt"]) == key and w["holds_slot"] is None]
+        is_assumed = is_open or attempts[key]["ended_source"] == "inferred" or bool(doubts)
+        flags = parts.select("is_assumed", "is_open", "is_orphan").rows()
+        assert flags[-1] == (is_assumed, is_open, is_orphan)
+        assert set(flags[:-1]) <= {(is_assumed, False, False)}
 
 
 def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:

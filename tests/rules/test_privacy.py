@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+import polars as pl
 import pytest
 
 from collector.rules import catalogue, outline, privacy
@@ -46,27 +47,42 @@ def test_a_privacy_finding_never_contains_the_value(rule: Rule, case: Case) -> N
 
 
 def test_no_finding_of_any_rule_contains_a_value() -> None:
-    """An address that stands in a message, an operation, a key or a value is in no finding of the rules that are about
-    something else.
+    """An address or a secret that stands in a message, an operation, a key or a value is in no finding of the rules
+    that are about something else.
     """
-    mail = "maria.schmidt@acme.io"
-    record = log(f"{mail}_started", orderId=1, userMail=mail, to=[mail], note={"cc": mail, mail: 1}, **{mail: "x"})
+    mail, secret = "maria.schmidt@acme.io", "AKIAIOSFODNN7EXAMPLQ"
+    keys = {mail: "x", secret: "x"}
+    record = log(f"{mail}_started", orderId=1, userMail=mail, to=[mail], note={"cc": mail, mail: 1}, keys=keys)
+    again = log(f"{mail}_completed", at=1, keys={secret: 1})
     said = log(f"sending mail to {mail}", level="error", sentTo=mail)
     others = [c for c in choose(catalogue.RULES, Rules(strict=True)) if c.rule.family != "PII"]
-    of_others = findings(frames([record, said]), others)
-    assert {"KEY001", "MSG001"} <= set(of_others["code"])
+    of_others = findings(frames([record, again, said]), others)
+    assert {"KEY001", "KEY005", "MSG001"} <= set(of_others["code"])
+    assert {"[secret]"} == set(of_others.filter(pl.col("code") == "KEY005")["key"])
     assert of_others["samples"].str.contains("[email]", literal=True).any()
-    assert mail not in of_others.write_json()
-    assert mail not in json.dumps([asdict(section) for section in outline.sections(of_others)], default=str)
+    page = json.dumps([asdict(section) for section in outline.sections(of_others)], default=str)
+    assert not [value for value in (mail, secret) if value in of_others.write_json() + page]
 
 
 def test_a_sample_keeps_what_is_not_personal() -> None:
     """Redaction takes values out of keys, lists and objects alike, and leaves the rest."""
     sample = {
         "body": "sent to jo@firma.at",
-        "attributes": {"order_id": "o-1", "to": ["jo@firma.at"], "dob": "1987-04-12", "jo@firma.at": {"n": 1}},
+        "attributes": {
+            "order_id": "o-1",
+            "to": ["jo@firma.at"],
+            "dob": "1987-04-12",
+            "last_name": ["Schmidt", "Ng"],
+            "jo@firma.at": {"n": 1},
+        },
     }
     assert privacy.redact_sample(sample) == {
         "body": "sent to [email]",
-        "attributes": {"order_id": "o-1", "to": ["[email]"], "dob": "[birth_date]", "[email]": {"n": 1}},
+        "attributes": {
+            "order_id": "o-1",
+            "to": ["[email]"],
+            "dob": "[birth_date]",
+            "last_name": ["[name]", "[name]"],
+            "[email]": {"n": 1},
+        },
     }
