@@ -338,10 +338,23 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
                 "limit": 3,
                 "source": "settings",
             },
+            *(
+                {
+                    "project": "default",
+                    "queue": "bulk",
+                    "environment": environment,
+                    "from_ns": 0,
+                    "limit": limit,
+                    "source": "settings",
+                }
+                for environment, limit in (("PRODUCTION", 6), (None, 7))
+            ),
         ],
     )
-    queues = pl.DataFrame([("default", q, e) for q, e in QUEUES], schema=slots.QUEUE, orient="row")
+    known = [*QUEUES, ("bulk", "PRODUCTION")]
+    queues = pl.DataFrame([("default", q, e) for q, e in known], schema=slots.QUEUE, orient="row")
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
+        ("bulk", "PRODUCTION", 6, "settings"),
         ("mail", "PRODUCTION", 4, "settings"),
         ("mail", None, 4, "settings"),
         ("pay", "PRODUCTION", 2, "inferred"),
