@@ -348,6 +348,19 @@ def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> Non
         assert value["call_failure_rate"]["value"] == (pytest.approx(failed / len(ended)) if ended else None)
 
 
+@pytest.mark.parametrize(("backward", "known"), [(None, 1), (1, 0), (2, 0)])
+def test_retry_latency_is_known_where_both_ends_are(backward: int | None, known: int) -> None:
+    """It is the time from the end of the first attempt to that of the last; an end before its start is none."""
+    about = {"project": "default", "run_key": "k", "task_id": "a", "status_source": "measured"}
+    run = {**about, "status": "completed", "attempt_count_source": "measured", "started_ns": T0}
+    attempts = [
+        {**about, "number": n, "status": status, "started_ns": T0 + n * MS, "ended_ns": T0 + (n - (n == backward)) * MS}
+        for n, status in ((1, "failed"), (2, "completed"))
+    ]
+    rows = cohorts.run_cohorts(table("runs", [run]), table("attempts", attempts))
+    assert rows.select("latency_runs", "latency_ns").rows() == [(known, known * MS)]
+
+
 def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
     """Retries ever seen, times a slow attempt and a slow pause, and at least the grace a failed run has; a task without
     one has the longest, and an hour is counted as soon as its last run is so old.

@@ -10,8 +10,10 @@ from story import SECOND, T0, attempt, frame, log, span
 
 from collector.analyse import runs, slots
 from collector.model import words
+from collector.model.believable import LONGEST_NS
 
 LATER = 100_000.0
+SPAN_IDS = ("trace_id", "span_id")
 
 
 def build(
@@ -149,7 +151,9 @@ def test_a_later_attempt_proves_that_the_one_before_failed(at: float) -> None:
 
 
 def test_plain_logs_without_attempt_numbers_are_counted_by_restarts() -> None:
-    """In the guideline's own format a retry shows as the same operation starting again after it failed."""
+    """In the guideline's own format a retry shows as the same operation starting again after it failed; the count is
+    measured where the last attempt states its number.
+    """
     tables = build(
         [],
         [
@@ -164,6 +168,9 @@ def test_plain_logs_without_attempt_numbers_are_counted_by_restarts() -> None:
     assert (run["status"], run["status_source"]) == ("completed", "phase")
     assert (run["attempt_count"], run["attempt_count_source"]) == (2, "derived")
     assert (run["task_id"], run["task_source"]) == ("order_process", "derived")
+    stated = [log("g", 0, "a_run_started"), log("g", 9, "a_run_started", attempt=2)]
+    run = one(build([], stated, at=10))
+    assert (run["attempt_count"], run["attempt_count_source"]) == (2, "measured")
     assert tables.attempts["error_type"].to_list() == ["Timeout", None]
     assert tables.phases.select("phase", "called_service", "outcome", "attempt").rows() == [
         ("started", None, "failed", 1),
@@ -307,6 +314,20 @@ def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
     assert run["end_to_end_ns"] == 4 * SECOND
 
 
+@pytest.mark.parametrize(
+    ("body", "started", "waited"), [("a_run_started", "derived", "derived"), ("hello", "inferred", "inferred")]
+)
+def test_a_start_without_a_span_is_as_well_known_as_the_log_it_is_told_from(
+    body: str, started: str, waited: str
+) -> None:
+    """The start of an operation gives that of the attempt, any other log only a time by which it had begun."""
+    says = trigger_log("run_child", 2, body)
+    tables = build([], [says], _link(run_key=says["run_key"]))
+    assert tables.attempts["started_source"].to_list() == [started]
+    run = one(tables)
+    assert (run["started_source"], run["queue_wait_ns"], run["queue_wait_source"]) == (started, 2 * SECOND, waited)
+
+
 def test_what_a_run_says_of_its_own_wait_beats_its_parent() -> None:
     """A run triggered with a delay is due later than its parent's span says, and its own records tell since when."""
     child = attempt("run_child", 1, 60, 64)
@@ -358,6 +379,25 @@ def test_clocks_that_run_backwards_never_give_negative_durations() -> None:
     assert one(build([backwards], []))["active_ns"] in (0, None)
 
 
+@pytest.mark.parametrize(("beyond", "known"), [(0, ("derived", "inferred")), (1, ("unknown", "unknown"))])
+def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, known: tuple[str, str]) -> None:
+    """A year and a day before the run was last seen an attempt may have begun and ended, a second more it has not."""
+    last = LONGEST_NS // SECOND + beyond
+    again = trigger_log("r", last, "a_run_started", attempt=2, received_ns=T0 + last * SECOND)
+    tables = build([], [trigger_log("r", 0, "a_run_started"), again], at=last)
+    first = tables.attempts.row(0, named=True)
+    assert (first["started_source"], first["ended_source"]) == known
+    assert {first["started_ns"], first["ended_ns"]} == ({T0} if beyond == 0 else {None})
+
+
+@pytest.mark.parametrize(("took", "late"), [(600, 0), (601, 601)])
+def test_a_span_that_began_by_no_clock_had_ended_when_it_arrived(took: int, late: int) -> None:
+    """Its arrival stands in for its start, but for what clocks may differ no later than for its end."""
+    unset = attempt("r", 1, 0, took, start_time_unix_nano=5, end_time_unix_nano=5 + took * SECOND)
+    (found,) = build([unset], []).attempts.select("started_ns", "ended_ns").rows()
+    assert found == (T0 - late * SECOND, T0 + (took - late) * SECOND)
+
+
 def test_logs_alone_leave_waits_unknown_not_zero() -> None:
     """Without spans nobody would have told of a wait."""
     tables = build([], [log("g", 0, "a_run_started"), log("g", 2, "a_run_completed")])
@@ -391,6 +431,19 @@ def test_records_that_claim_one_identity_are_told_apart_by_value_not_by_arrival(
     g, r = sorted(build(spans, [*logs, *parents]).runs.to_dicts(), key=lambda run: run["run_id"])
     assert (r["machine"], r["log_count"], r["span_count"]) == ("large", 1, 1)
     assert (g["parent_run_id"], g["queue_wait_ns"]) == ("p", 2_000_000)
+
+
+OTHER = {"observed_time_unix_nano": T0, "attributes": '{"n":1}', "body": "other", "trace_id": "a", "span_id": "b"}
+
+
+@pytest.mark.parametrize("column", OTHER)
+def test_records_that_differ_in_their_identity_are_two(column: str) -> None:
+    """A log is known by its times, ids, body and attributes, a span by its trace and span id; machines tell nothing."""
+    changed = {"machine": "m", column: OTHER[column]}
+    logs = [trigger_log("r", 1, "hello"), trigger_log("r", 1, "hello") | changed]
+    spans = [span("r", "work", 1, 2), span("r", "work", 1, 2) | changed] if column in SPAN_IDS else []
+    run = one(build(spans, logs))
+    assert (run["log_count"], run["span_count"]) == (2, len(spans))
 
 
 def test_an_attempt_holds_its_slot_from_when_it_was_dequeued() -> None:

@@ -214,8 +214,7 @@ def test_nothing_unknown_is_called_failed_and_no_end_is_wrong(outcome: Outcome) 
         run = outcome.runs.get(t["runId"])
         if run is None:
             continue
-        if run["status"] in CALLED:
-            assert t["status"] in CALLED[run["status"]], outcome.side_by_side()
+        assert run["status"] == "unknown" or t["status"] in CALLED[run["status"]], outcome.side_by_side()
         last = (t["runId"], len(t["attempts"]))
         if run["status"] == "failed":
             assert outcome.spans.get(last) == 2, outcome.side_by_side()

@@ -238,6 +238,18 @@ def test_what_is_no_request_is_refused_in_one_sentence(usual: Store, case: str) 
     assert '"level": "error"' not in usual.log
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(("over", "status"), [(0, 400), (1, 413)])
+def test_a_body_may_be_as_long_as_the_settings_say(usual: Store, over: int, status: int, is_chunked: bool) -> None:
+    """128 KiB are read, and refused for what they ask alone; a byte more is 413, whether announced or in chunks."""
+    body = b'{"sql": "SELECT 1"}'.ljust(128 * 2**10 + over)
+    framed = (
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" if is_chunked else b"Content-Length: %d\r\n\r\n%b"
+    )
+    answer = usual.ask(b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\n" + framed % (len(body), body))
+    assert answer.status == status
+
+
 def test_a_client_never_sees_that_an_idle_connection_was_closed(hasty: Store) -> None:
     """However often the store makes room with its connection, the next question is answered."""
     client = Client(f"http://127.0.0.1:{hasty.port}")

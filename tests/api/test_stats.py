@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -45,9 +46,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         attempt("b", 2, 12, 20, **about),
         attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", parent_run_id="b", **about),
     ]
-    yield from _stored(tmp_path_factory.mktemp("stats"), spans)
+    with _stored(tmp_path_factory.mktemp("stats"), spans) as database:
+        yield database
 
 
+@contextmanager
 def _stored(directory: Path, spans: list[dict[str, Any]]) -> Iterator[Database]:
     """Yield a store of these spans after all jobs."""
     database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
@@ -181,18 +184,16 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         "p", "trigger()", 7190, 7190.1, span_type="trigger", child_run_id="child", child_task_id="send", attempt=1
     )
     spans = [attempt("a", 1, 0, 10, task_id="send", queue="mail"), attempt("p", 1, 7180, 7195, task_id="top"), trigger]
-    stored = _stored(tmp_path, spans)
-    database = next(stored)
-    app = routes.application(database, Settings(data=tmp_path), dict, str, bytes)
-    api = TestClient(app, raise_server_exceptions=False)
-    found = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
-    rows = {(r["queue"], r["measure"]): r for r in found if r["measure"] in ("backlog", "backlog_age")}
-    assert set(rows) == {("mail", "backlog"), ("mail", "backlog_age")}
-    assert (rows["mail", "backlog"]["value"], rows["mail", "backlog"]["provenance"]) == (1, "inferred")
-    assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
-    other = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h", "queue": "other"}).json()
-    assert not [r for r in other if r["measure"] == "backlog"]
-    next(stored, None)  # closes it
+    with _stored(tmp_path, spans) as database:
+        app = routes.application(database, Settings(data=tmp_path), dict, str, bytes)
+        api = TestClient(app, raise_server_exceptions=False)
+        found = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
+        rows = {(r["queue"], r["measure"]): r for r in found if r["measure"] in ("backlog", "backlog_age")}
+        assert set(rows) == {("mail", "backlog"), ("mail", "backlog_age")}
+        assert (rows["mail", "backlog"]["value"], rows["mail", "backlog"]["provenance"]) == (1, "inferred")
+        assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
+        other = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h", "queue": "other"}).json()
+        assert not [r for r in other if r["measure"] == "backlog"]
 
 
 @pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
@@ -269,7 +270,7 @@ def test_development_runs_count_where_they_were_chosen_or_are_all_there_is(
         spans.append(attempt(f"r{n}", 1, 0, 10, task_id=task, environment=environment))
     if "dev" in environments:
         spans.append(attempt("again", 1, 0, 10, task_id="replay", environment="dev", is_replay=True))
-    for database in _stored(tmp_path, spans):
+    with _stored(tmp_path, spans) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
         for name in ("tasks", "durations", "failures"):
             assert {r["task_id"] for r in get(api, f"/api/v1/stats/{name}", **params).json()} == names
@@ -362,9 +363,9 @@ def test_the_command_line_says_which_runs_count(
         attempt("a", 1, 0, 10, task_id="send", environment="dev"),
         attempt("b", 1, 0, 10, task_id="send", environment="dev", is_replay=True),
     ]
-    for database in _stored(tmp_path, spans):
+    with _stored(tmp_path, spans) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
-        monkeypatch.setattr(client.httpx, "Client", lambda api=api, **given: api)
+        monkeypatch.setattr(client.httpx, "Client", lambda **given: api)
         words = ["stats", "tasks", "--since", str(T0), "--until", str(AS_OF), "--data", str(tmp_path)]
         told = "Development runs, for the store has no live ones. Not counted: 1 replay. Choose with --population.\n"
         assert run(words) == 0

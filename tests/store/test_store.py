@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from collector.journal.entries import Entry
 from collector.model.errors import UsageError
 from collector.model.tables import PUBLIC
+from collector.model.words import RunStatus
 from collector.settings import Store
 from collector.store import ddl
 from collector.store.apply import NAME, applied, apply, watermark
@@ -33,9 +34,12 @@ def entries(directory: Path, name: str = "long-wait") -> list[Entry]:
 
 
 def rows(database: Database) -> dict[str, pl.DataFrame]:
-    """Return every table, rows in an order of their own."""
+    """Return every table, rows in an order of their own and lists as text."""
     found = {name: database.reading(lambda h, n=name: h.frame(f'SELECT * FROM "{n}"')) for name in ddl.TABLES}  # type: ignore[misc]
-    return {name: frame.sort(pl.all().cast(pl.String)) for name, frame in found.items() if "tags" not in frame.columns}
+    return {
+        name: frame.with_columns(pl.col(pl.List(pl.String)).list.join("\n")).sort(pl.all().cast(pl.String))
+        for name, frame in found.items()
+    }
 
 
 def test_applying_twice_is_applying_once(tmp_path: Path) -> None:
@@ -140,6 +144,25 @@ def test_every_table_has_its_project_and_the_types_of_its_schema(tmp_path: Path)
         found = {column[0]: column[1] for column in columns}
         for field in schema:
             assert found[field.name] == ddl.sql_type(field.type)
+    database.close()
+
+
+def test_statements_know_the_statuses_as_words_have_them(tmp_path: Path) -> None:
+    """Each status is open, ended by itself, well or not, stopped, or unknown; a status that is not known is none."""
+    failed, stopped = {"failed", "timed_out", "crashed"}, {"canceled", "expired"}
+    expected = {
+        "is_open": {"queued", "running", "waiting", "retrying"},
+        "is_failed": failed,
+        "is_decided": {"completed"} | failed,
+        "is_stopped": stopped,
+        "is_over": {"completed"} | failed | stopped,
+    }
+    every = pl.DataFrame({"status": [*RunStatus, None]})
+    database = Database.open(tmp_path, Store(), no_exit)
+    for macro, of in expected.items():
+        found = database.reading(lambda h, m=macro: h.frame(f"SELECT status FROM e WHERE {m}(status)", e=every))  # type: ignore[misc]
+        assert set(found["status"]) == of, macro
+    assert expected["is_open"] | expected["is_over"] | {"unknown"} == set(RunStatus)
     database.close()
 
 
