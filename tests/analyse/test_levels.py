@@ -362,7 +362,7 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
 
 
 def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> None:
-    """Without this a single lost end would add a slot for ever."""
+    """Without this a single lost end would add a slot for ever; given back for a while, only what follows is open."""
     about = {"project": "default", "run_key": "k", "task_id": "a", "queue": "mail", "environment": "PRODUCTION"}
     told = History(T0 + 60_000 * MS)
     told.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
@@ -377,6 +377,13 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     assert held.select("to_ns", "is_orphan").rows() == [(T0 + 50_000 * MS, False)]
     holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
+    wait = {"project": "default", "run_key": "k", "attempt": 1, "kind": "for", "holds_slot": False}
+    told.waits = [{**wait, "started_ns": T0 + 10_000 * MS, "ended_ns": T0 + 15_000 * MS}]
+    parts = held_of(told).select("from_ns", "to_ns", "is_open", "is_assumed").sort("from_ns").rows()
+    assert parts == [
+        (T0, T0 + 10_000 * MS, False, True),
+        (T0 + 15_000 * MS, T0 + 50_000 * MS, True, True),
+    ]
 
 
 @settings(max_examples=60, deadline=None)

@@ -151,9 +151,7 @@ def test_a_later_attempt_proves_that_the_one_before_failed(at: float) -> None:
 
 
 def test_plain_logs_without_attempt_numbers_are_counted_by_restarts() -> None:
-    """In the guideline's own format a retry shows as the same operation starting again after it failed; the count is
-    measured where the last attempt states its number.
-    """
+    """In the guideline's own format a retry shows as the same operation starting again after it failed."""
     tables = build(
         [],
         [
@@ -168,15 +166,22 @@ def test_plain_logs_without_attempt_numbers_are_counted_by_restarts() -> None:
     assert (run["status"], run["status_source"]) == ("completed", "phase")
     assert (run["attempt_count"], run["attempt_count_source"]) == (2, "derived")
     assert (run["task_id"], run["task_source"]) == ("order_process", "derived")
-    stated = [log("g", 0, "a_run_started"), log("g", 9, "a_run_started", attempt=2)]
-    run = one(build([], stated, at=10))
-    assert (run["attempt_count"], run["attempt_count_source"]) == (2, "measured")
     assert tables.attempts["error_type"].to_list() == ["Timeout", None]
     assert tables.phases.select("phase", "called_service", "outcome", "attempt").rows() == [
         ("started", None, "failed", 1),
         ("calling", "stripe", "failed", 1),
         ("started", None, "completed", 2),
     ]
+
+
+@pytest.mark.parametrize(("number", "source"), [(None, "derived"), (1, "derived"), (2, "measured")])
+def test_a_count_is_measured_where_a_record_states_the_number_of_the_last_attempt(
+    number: int | None, source: str
+) -> None:
+    """Spans that state none are counted; a log that states the first attempt's says nothing of how many follow."""
+    spans = [attempt("r", None, 0, 2, failed=True), attempt("r", None, 5, 9)]
+    run = one(build(spans, [trigger_log("r", 1 if number == 1 else 6, "hello", attempt=number)]))
+    assert (run["attempt_count"], run["attempt_count_source"]) == (2, source)
 
 
 def test_the_terminal_phase_of_the_outermost_operation_decides_plain_runs() -> None:

@@ -66,13 +66,19 @@ def test_an_empty_store_and_a_period_to_come_give_reports(ahead_days: int, tmp_p
 
 
 def test_reports_of_one_schedule_follow_each_other(tmp_path: Path) -> None:
-    """What is new and what goes on refers to the last report of the same schedule, for a period before this one."""
+    """What is new and what goes on refers to the last report of the same schedule, for a period before this one; what
+    came in the stretch before it is told where telemetry reaches so far back.
+    """
     requests = recorded("long-wait")
     store = Store(tmp_path, requests, later(requests))
     try:
         day = [Span(from_ns=store.as_of_ns + k * DAY_NS, to_ns=store.as_of_ns + (k + 1) * DAY_NS) for k in range(3)]
+        before = []
         for span in day[:2]:
-            store.control.save_report(store.report(span, as_of_ns=span.to_ns))
+            daily = store.report(span, as_of_ns=span.to_ns)
+            store.control.save_report(daily)
+            before.append(daily.totals.before_runs)
+        assert before == [None, 0]
         other = store.report(day[1], schedule="weekly", as_of_ns=day[1].to_ns)
         store.control.save_report(other)
         made = store.report(day[2], as_of_ns=day[2].to_ns)
