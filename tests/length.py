@@ -36,9 +36,17 @@ class Target:
 
 
 TARGETS = {
-    "chaos": Target("Processes killed under load, 20 kills a round", ("tests/faults/test_kill.py",), 60),
+    "chaos": Target(
+        "Processes killed under load, ten rounds of 20 kills; official clients through ten restarts",
+        ("tests/faults/test_kill.py", "tests/e2e/test_official_clients.py"),
+        60,
+    ),
     "properties": Target("Properties, on twenty times the examples of `make test`", ("tests",), 180),
-    "faults": Target("Files damaged, set aside and read again", ("tests/faults/test_damage.py",), 30),
+    "faults": Target(
+        "Files damaged in eight ways each and read again; runs that fail at every stage",
+        ("tests/faults/test_damage.py", "tests/jobs/test_set_aside.py"),
+        30,
+    ),
     "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
 }
 

@@ -19,9 +19,11 @@ from official import Family, Verdict, families, judge
 from proxy import Proxy, proxied
 from stack import Stack, running, until
 
+from tests.length import longer
+
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
-RESTARTS = 10
+RESTARTS = longer("chaos", 4, 10)
 SETTINGS = {
     "RUNWELL_STORE__CHECKPOINT": "PT0.5S",
     "RUNWELL_STORE__QUERY_ROWS": "10000000",
@@ -38,7 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-def test_clients_lose_nothing_through_ten_restarts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clients_lose_nothing_through_restarts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """However often receive is killed, every record of every client is delivered, and stored exactly once."""
     with running(tmp_path / "data") as stack, families("restarts", stack.url("http"), stack.url("grpc")) as clients:
         for _ in range(RESTARTS):

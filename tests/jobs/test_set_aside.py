@@ -201,6 +201,10 @@ STAGES: list[tuple[str, Any, str, bool]] = [
     ("calls", calls, "phase_hours", True),
     (LEVELS, slots, "slots", True),
 ]
+BRIEFLY = [
+    pytest.param(*stage, marks=() if stage[2] in ("build", "run_cohorts", "slots") else pytest.mark.long("faults"))
+    for stage in STAGES
+]
 
 
 @pytest.mark.parametrize(("stage", "module", "name", "known"), STAGES, ids=[f"{s[0]}-{s[2]}" for s in STAGES])
@@ -228,7 +232,7 @@ def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
         assert world.table(table).equals(healthy.table(table)), table
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "known"), [STAGES[0], STAGES[1], STAGES[-1]])
+@pytest.mark.parametrize(("stage", "module", "name", "known"), BRIEFLY)
 def test_a_run_that_comes_late_is_set_aside_while_others_go_on(
     stage: str, module: Any, name: str, known: bool, tmp_path: Path, without: World
 ) -> None:
