@@ -202,12 +202,16 @@ STAGES: list[tuple[str, Any, str, bool]] = [
     (LEVELS, slots, "slots", True),
 ]
 BRIEFLY = [
-    pytest.param(*stage, marks=() if stage[2] in ("build", "run_cohorts", "slots") else pytest.mark.long("faults"))
+    pytest.param(
+        *stage,
+        id=f"{stage[0]}-{stage[2]}",
+        marks=() if stage[2] in ("build", "run_cohorts", "slots") else pytest.mark.long("faults"),
+    )
     for stage in STAGES
 ]
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "known"), STAGES, ids=[f"{s[0]}-{s[2]}" for s in STAGES])
+@pytest.mark.parametrize(("stage", "module", "name", "known"), BRIEFLY)
 def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
     stage: str, module: Any, name: str, known: bool, world: World, without: World, healthy: World
 ) -> None:
