@@ -41,7 +41,7 @@ TARGETS = {
         ("tests/faults/test_kill.py", "tests/e2e/test_official_clients.py"),
         60,
     ),
-    "properties": Target("Properties, on twenty times the examples of `make test`", ("tests",), 180),
+    "properties": Target("Properties, on five times the examples of `make test`", ("tests",), 180),
     "faults": Target(
         "Files damaged in eight ways each and read again; runs that fail at every stage",
         ("tests/faults/test_damage.py", "tests/jobs/test_set_aside.py"),
@@ -57,8 +57,8 @@ def longer(target: str, brief: int, long: int) -> int:
 
 
 def examples(brief: int) -> int:
-    """Return how many examples a property is tried on: *brief*, or twenty times as many, each time others."""
-    return longer("properties", brief, 20 * brief)
+    """Return how many examples a property is tried on: *brief*, or five times as many, each time others."""
+    return longer("properties", brief, 5 * brief)
 
 
 class Length:
