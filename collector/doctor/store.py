@@ -20,7 +20,8 @@ from collector.doctor.reports import reports
 from collector.journal import Reader
 from collector.journal.files import ASIDE
 from collector.model.errors import Refused
-from collector.model.shown import duration, left_out
+from collector.model.project import PROJECT
+from collector.model.shown import codes, duration, left_out
 from collector.settings import Settings
 
 Status = dict[str, Any]
@@ -147,14 +148,14 @@ def _again(item: dict[str, Any], data: Path) -> str:
 
 def _named(item: dict[str, Any]) -> str:
     """Return what was set aside, where, since when and why, in words."""
-    what = str(item.get("run_id") or item.get("key") or "without a name")[:200]
+    what = codes(str(item.get("run_id") or item.get("key") or "without a name"))[:200]
     first, last = item.get("first_seq"), item.get("last_seq")
     journal = ""
     if first is not None:
         journal = f", journal {first}" if last in (None, first) else f", journal {first} to {last}"
     row = f", row {item['row']}" if item.get("row") is not None else ""
     key = f", key {item['key']}" if item.get("run_id") and item.get("key") else ""
-    project = f" of project {item['project']}" if item.get("project") not in (None, "", "default") else ""
+    project = f" of project {item['project']}" if item.get("project") not in (None, "", PROJECT) else ""
     since = f" since {moment(item['since_ns'])}" if item.get("since_ns") else ""
     why = _short(item.get("reason") or "no reason is known")
     kind, stage = str(item.get("kind", "something")), str(item.get("stage", "the store"))
@@ -162,7 +163,7 @@ def _named(item: dict[str, Any]) -> str:
 
 
 def _short(text: object) -> str:
-    return str(text)[:300]
+    return codes(str(text))[:300]
 
 
 def _groups(n: int) -> str:
