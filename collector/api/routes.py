@@ -23,6 +23,7 @@ from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.client import ARROW
 from collector.model.errors import NotFound, Refused
+from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import confined, meanings, run_page
@@ -31,7 +32,6 @@ from collector.store.named import queries
 from collector.telemetry.log import cause
 
 log = structlog.get_logger()
-PROJECT = "default"
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""

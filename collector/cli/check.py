@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from collector.cli.options import DEFAULT, Place
 from collector.model.address import http_url
 from collector.model.errors import UsageError
+from collector.model.project import PROJECT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collector.settings import Settings
 
 Format = Literal["text", "json", "markdown"]
-PROJECT = "default"
 FailOn = Literal["error", "warning", "info", "never"]
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from collector.analyse.evidence import RUN
 from collector.jobs import asides
 from collector.model.halves import Tried, by_halves
+from collector.model.project import PROJECT
 from collector.store import aside
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle, is_of_data
@@ -102,4 +103,4 @@ class Blame:
 
 def _leave_out(h: Handle, stage: str, suspects: Suspects, name: str, why: BaseException, as_of_ns: int) -> None:
     suspects.drop(h, name)
-    aside.note(h, [Aside("default", stage, "series", name, aside.reason(why), as_of_ns)])
+    aside.note(h, [Aside(PROJECT, stage, "series", name, aside.reason(why), as_of_ns)])

@@ -18,6 +18,7 @@ from collector.jobs.asides import patience
 from collector.jobs.beside import Rare
 from collector.jobs.judging import spared
 from collector.model.halves import by_halves
+from collector.model.project import PROJECT
 from collector.model.units import DAY_NS
 from collector.report import conventions
 from collector.rules import catalogue, engine
@@ -32,7 +33,6 @@ from collector.store.database import Handle, is_of_data
 from collector.store.places import Memory
 
 NAME, WINDOW, PUBLIC = "rules", "rules_window", "findings"
-PROJECT = "default"
 KEPT_NS = 7 * DAY_NS
 """How far back the public table sums up."""
 _EVERY_S = 10.0

@@ -12,6 +12,7 @@ from functools import partial
 import polars as pl
 
 from collector.model.halves import by_halves
+from collector.model.project import PROJECT
 from collector.rules.frames import RUN, Frames
 from collector.rules.profiles import Chosen
 from collector.store import aside
@@ -44,7 +45,7 @@ class Spared:
             key = f"{code} {piece[1]}" if run_id and piece else code
             found.append(
                 Aside(
-                    "default",
+                    PROJECT,
                     stage,
                     "rule",
                     key,

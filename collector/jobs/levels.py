@@ -16,6 +16,7 @@ from collector.analyse import inference, levels, limits, slots
 from collector.analyse.evidence import RUN
 from collector.jobs.blame import Suspects
 from collector.model.halves import by_halves
+from collector.model.project import PROJECT
 from collector.model.units import HOUR_NS
 from collector.store import aside, held
 from collector.store.aside import Aside
@@ -251,7 +252,7 @@ class Inference:
         tried = by_halves(holding.runs["queue"].unique().sort().to_list(), of_queues, is_of_data)
         failed = [*tried.failed, *((queue, _MANY) for some in tried.left for queue in some)]
         self.left = [
-            Aside("default", self.name, "series", str(queue), aside.reason(why), self.now.as_of_ns)
+            Aside(PROJECT, self.name, "series", str(queue), aside.reason(why), self.now.as_of_ns)
             for queue, why in failed
         ]
         return pl.concat(found)

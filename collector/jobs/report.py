@@ -8,6 +8,7 @@ from collector.analyse import stuck
 from collector.analyse.frames import population
 from collector.control import Control
 from collector.model.halves import by_halves
+from collector.model.project import PROJECT
 from collector.model.report import LeftOut, Report, Span
 from collector.model.units import DAY_NS
 from collector.report.build import Draft, Evidence, build, detect
@@ -21,7 +22,6 @@ from collector.store.anomaly_series import Range
 from collector.store.database import Database, Handle, is_of_data
 from collector.store.statistics import Choice
 
-PROJECT = "default"
 _LEARN_NS = 7 * DAY_NS
 _MOST_LEARNT = 20_000
 """Runs from which is learnt how long and how silent is usual, as the API does."""

@@ -22,6 +22,7 @@ from collector.jobs import findings, hourly, levels
 from collector.jobs.beside import Beside, Rare
 from collector.jobs.blame import Blame, Suspects
 from collector.jobs.levels import Clock
+from collector.model.project import PROJECT
 from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
@@ -42,7 +43,6 @@ _MOST_BEHIND = 1_000_000
 """Kept versions of runs beyond which a job that is behind starts from all runs again."""
 _INFER_FIRST_NS, _INFER_LAST_NS = MINUTE_NS, HOUR_NS
 """Limits are inferred a minute after the last time, then two, up to every hour: a young store changes fast."""
-PROJECT = "default"
 _PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
 
 

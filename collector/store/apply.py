@@ -17,6 +17,7 @@ from collector.journal import Entry
 from collector.journal.entries import pack
 from collector.journal.files import ASIDE
 from collector.model.halves import by_halves
+from collector.model.project import PROJECT
 from collector.model.tables import CATALOGUES, RAW, WIRE
 from collector.store import aside, derive
 from collector.store.aside import Aside
@@ -138,7 +139,7 @@ def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
 
 def _aside(place: Place, why: BaseException, now_ns: int) -> Aside:
     name, seq, row = place
-    return Aside("default", NAME, "record", name, aside.reason(why), now_ns, first_seq=seq, last_seq=seq, row=row)
+    return Aside(PROJECT, NAME, "record", name, aside.reason(why), now_ns, first_seq=seq, last_seq=seq, row=row)
 
 
 def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:

@@ -23,6 +23,7 @@ from collector.jobs.runs import RunsJob
 from collector.journal import Entry
 from collector.journal.files import ASIDE
 from collector.model.identity import run_key
+from collector.model.project import PROJECT
 from collector.model.report import Span
 from collector.report import watched
 from collector.rules import catalogue, engine, records
@@ -564,7 +565,7 @@ def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.Capture
     original = engine._frame_hits
     with recording(Settings()) as of_files:
         check.read(files, Settings(), of_files)
-        run = of_files.frames(check.PROJECT).runs["run_key"].min()
+        run = of_files.frames(PROJECT).runs["run_key"].min()
 
     def trap(given: Any, some: list[Any], parts: Any) -> Any:
         if any(c.rule.code == "PHA002" for c in some) and run in given.runs["run_key"]:
