@@ -19,6 +19,7 @@ import pytest
 
 from collector.cli import root
 from collector.decode.event import event
+from collector.telemetry.log import cause
 from tests.ops.traffic import Scrape, call, post
 from tests.stack import Stack, running, until
 
@@ -161,6 +162,20 @@ def test_a_remark_of_a_library_is_told_without_its_words() -> None:
     told = json.loads(line)
     assert (told["message"], told["library"]) == ("library_call_failed", "uvicorn.error")
     assert CANARY not in line
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(CANARY), KeyError(CANARY), RuntimeError(CANARY), FileNotFoundError(2, "No such file", CANARY)],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_told_by_its_type_and_place(error: Exception) -> None:
+    """Its text is left out, since it may quote a sender, and so is the name of a file."""
+    with pytest.raises(type(error)) as raised:
+        raise error
+    told = cause(raised.value)
+    assert (told["error_type"], told["error_at"].partition(":")[0]) == (type(error).__name__, Path(__file__).name)
+    assert CANARY not in json.dumps(told)
 
 
 def test_nothing_of_a_sender_is_repeated(lines: list[str]) -> None:

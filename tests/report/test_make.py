@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.analyse.frames import population
+from collector.analyse.frames import HOUR_NS, population
 from collector.control import Control
 from collector.jobs import report
 from collector.model.report import Report, Span
@@ -31,6 +31,10 @@ def test_recorded_sets_give_reports_without_drama(name: str, tmp_path: Path) -> 
         assert made.totals.runs == live.height > 0
         assert made.totals.failed == live["status"].is_in(FAILED).sum()
         assert made.totals.before_runs is None, "nothing was there before, which is not the same as no runs"
+        first_ns = int(live["started_ns"].min()) // HOUR_NS * HOUR_NS  # type: ignore[arg-type]
+        for hours, is_told in ((1, True), (2, False)):  # the hour before it was watched, of two only one
+            begun = Span(from_ns=first_ns + HOUR_NS, to_ns=first_ns + (1 + hours) * HOUR_NS)
+            assert (store.report(begun).totals.before_runs is not None) == is_told
         assert (made.anomalies, made.expected, made.resolved, made.gaps, made.history_days) == ((), (), (), (), 0.0)
         assert store.report(period).model_dump_json() == made.model_dump_json()
         assert {c.assessed for c in made.checked} == {0}
@@ -66,19 +70,13 @@ def test_an_empty_store_and_a_period_to_come_give_reports(ahead_days: int, tmp_p
 
 
 def test_reports_of_one_schedule_follow_each_other(tmp_path: Path) -> None:
-    """What is new and what goes on refers to the last report of the same schedule, for a period before this one; what
-    came in the stretch before it is told where telemetry reaches so far back.
-    """
+    """What is new and what goes on refers to the last report of the same schedule, for a period before this one."""
     requests = recorded("long-wait")
     store = Store(tmp_path, requests, later(requests))
     try:
         day = [Span(from_ns=store.as_of_ns + k * DAY_NS, to_ns=store.as_of_ns + (k + 1) * DAY_NS) for k in range(3)]
-        before = []
         for span in day[:2]:
-            daily = store.report(span, as_of_ns=span.to_ns)
-            store.control.save_report(daily)
-            before.append(daily.totals.before_runs)
-        assert before == [None, 0]
+            store.control.save_report(store.report(span, as_of_ns=span.to_ns))
         other = store.report(day[1], schedule="weekly", as_of_ns=day[1].to_ns)
         store.control.save_report(other)
         made = store.report(day[2], as_of_ns=day[2].to_ns)
