@@ -88,10 +88,12 @@ class Keeper(threading.Thread):
         self.complete_ns = 0
         """Up to when what was received is counted in every table, statistics included."""
         self.failed = ""
+        self._gone: dict[str, int] = {}
+        self._note_gone()
         books.positions(lambda: self.journal_seq, lambda: self.applied_seq, lambda: self.runs_seq)
         books.lag.set_function(lambda: self.lag_s)
-        books.damaged.set_function(lambda: len(reader.damaged))
-        books.lost.set_function(lambda: reader.lost)
+        books.damaged.set_function(lambda: self._gone["damaged_groups"])
+        books.lost.set_function(lambda: self._gone["lost_groups"])
         books.runs.set_function(lambda: self._job.recomputed)
         books.set_aside.set(len(database.set_aside))
 
@@ -134,6 +136,8 @@ class Keeper(threading.Thread):
             self.applied_seq = entries[-1].seq
             self.newest_ns = entries[-1].received_ns
             self._control.set_mark("applied", self.applied_seq)
+            if any(entry.damaged or entry.lost for entry in entries):
+                self._note_gone()
         with self.books.jobs.labels("runs").time():
             recomputed = self._job.tick(time.time_ns())
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
@@ -146,6 +150,21 @@ class Keeper(threading.Thread):
         if passed_s > seconds(self._settings.store.checkpoint) or (passed_s > _APART_S and self._is_waited_for()):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
+
+    def _note_gone(self) -> None:
+        """Take up how many acknowledged groups are not in the file, and tell those who look while no store runs."""
+        told = {name: self._control.mark(name) for name in apply.GONE}
+        self._gone = self._database.reading(apply.gone)
+        if any(count > told[name] for name, count in self._gone.items()):
+            structlog.get_logger().error(
+                "journal_read_failed",
+                **self._gone,
+                error_type="GroupsGone",
+                error_message="groups that were acknowledged cannot be had any more",
+            )
+        for name, count in self._gone.items():
+            if count != told[name]:
+                self._control.set_mark(name, count)
 
     def _is_waited_for(self) -> bool:
         """Tell whether receive refuses requests until the journal may forget what is stored."""
@@ -244,8 +263,7 @@ class Keeper(threading.Thread):
             "complete_ns": self.complete_ns,
             "newest_received_ns": self.newest_ns,
             "rows": self._counts.now((self.applied_seq, self.runs_seq)),
-            "damaged_groups": len(self._reader.damaged),
-            "lost_groups": self._reader.lost,
+            **self._gone,
             "set_aside": self._database.set_aside,
             "writer": self.failed,
             "failing_jobs": {**self._runner.errors, **self._underived},
@@ -284,11 +302,11 @@ async def main(settings: Settings) -> None:
     control = Control.open(settings.data)
     database = Database.open(settings.data, settings.store)
     reader = Reader(settings.data)
+    if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
+        control.set_mark(CHECKPOINTED, apply.applied(database))
     if database.damaged_file:
         salvaging = log.started("store_salvage", file=database.damaged_file)
         salvaging.completed(rows=salvage.take_over(database, settings.data, reader.first_seq()))
-    if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
-        control.set_mark(CHECKPOINTED, apply.applied(database))
     books = Books()
     keeper = Keeper(settings, database, reader, control, books)
     reports = Reports(settings, database, lambda: keeper.complete_ns)

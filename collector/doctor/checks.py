@@ -27,11 +27,14 @@ from collector.model.errors import UsageError
 from collector.settings import Settings
 
 _FOLLOWS = {
-    "receive": {"port_http", "disk"},
-    "full": {"port_http", "port_api", "disk", "store"},
-    "unavailable": {"receive", "port_http", "port_grpc", "port_api", "disk", "store"},
-    "store": {"port_api"},
-    "lag": {"port_api", "store"},
+    "control": {"file"},
+    "data_set_aside": {"damage"},
+    "down": {"file"},
+    "full": {"file", "port_http", "port_api", "disk", "store"},
+    "lag": {"file", "port_api", "store"},
+    "receive": {"file", "port_http", "disk"},
+    "store": {"file", "port_api"},
+    "unavailable": {"file", "receive", "port_http", "port_grpc", "port_api", "disk", "store"},
 }
 """What follows from what: a problem beside one of those is the same problem."""
 
@@ -56,8 +59,11 @@ def examine(settings: Settings) -> Report:
     """Look at everything."""
     now_ns = time.time_ns()
     running = machine.running(settings)
+    # What runs without a dashboard needs no port for one.
     addresses = {
-        name: running.get(name) or {"host": settings.host, "port": getattr(settings, f"{name}_port")} for name in PORTS
+        name: running.get(name) or {"host": settings.host, "port": getattr(settings, f"{name}_port")}
+        for name in PORTS
+        if name != "dashboard" or name in running or not running
     }
     urls = {name: _url(where) for name, where in addresses.items()}
     control = settings.data / CONTROL_FILE
@@ -66,22 +72,23 @@ def examine(settings: Settings) -> Report:
         checks = [*ports(addresses, running), newer, machine.disk(settings), machine.versions()]
         return Report(checks, [], at_hand([]), urls["http"], urls["grpc"])
     try:
-        if running and not control.is_file():
+        if not control.is_file() and (running or control.exists()):
             raise sqlite3.Error("it is gone, or no file")
         sent, gone = senders.read(control), refusals.read(control)
         kept = refused(*gone, now_ns, urls["http"], urls["grpc"])
     except sqlite3.Error as e:
         sent, kept = [], [_unreadable(control, e)]
     seen = [s for s in sent if s.last_ns >= now_ns - LATELY_NS]
+    stored, clocks_known = store(urls, settings, sent, now_ns) if "api" in running else (waiting(settings), False)
     checks = [
         *ports(addresses, running),
         *machine.directory(settings),
         machine.disk(settings),
         machine.versions(),
         *(receive(urls["http"], settings.data) if "http" in running else []),
-        *(store(urls, settings, sent, now_ns) if "api" in running else [waiting(settings)]),
+        *stored,
         *kept,
-        *clock(seen),
+        *clock([] if clocks_known else seen),
         *exporters(seen),
     ]
     return Report(_once(checks), seen, at_hand(seen), urls["http"], urls["grpc"])
@@ -103,6 +110,8 @@ def _kind(check: Check) -> str:
     reason = str(check.facts.get("reason", ""))
     if check.name == "refused" and reason == "unavailable":
         return reason
+    if check.facts.get("listening") is False:
+        return "down"
     return "full" if check.name == "receive" and "journal is full" in reason else check.name
 
 

@@ -14,6 +14,7 @@ from pydantic import ByteSize
 
 from collector import __version__
 from collector.app import whereabouts
+from collector.app.openable import unopenable
 from collector.doctor.found import Check
 from collector.settings import Settings
 
@@ -35,11 +36,13 @@ def directory(settings: Settings) -> list[Check]:
     if not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         return [Check("data", "problem", f"{data}: is not a directory this user may write to; choose another --data")]
     sizes = _sizes(data)
-    aside = [name for name in sizes if ".damaged-" in name]
+    aside = sorted(path.name for path in data.iterdir() if ".damaged-" in path.name)
     checks = [Check("data", "ok", f"{data}: {_bytes(sum(sizes.values()))}", {"path": str(data), "bytes": sizes})]
     if aside:
         told = f"{', '.join(aside)}: damaged, set aside at an earlier start; move them away when they are looked at"
         checks.append(Check("data_set_aside", "problem", told, {"files": aside}))
+    for path, told in unopenable(data).items():
+        checks.append(Check("file", "problem", told, {"path": str(path)}))
     return checks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from collector.model.errors import Refused
 from collector.model.project import PROJECT
 from collector.model.shown import codes, duration, left_out
 from collector.settings import Settings
+from collector.store import FILE
 
 Status = dict[str, Any]
 _PATIENCE_S = 3.0
@@ -55,19 +57,32 @@ JOB = (
     "and the versions above if it stays"
 )
 STALE = "what is shown may be old; see what is said of the store here and in its log, or restart runwell"
+GONE = {
+    "damaged_groups": "could not be read in the journal, as on a failing disk",
+    "lost_groups": "cannot be had any more: the database file that held them is not there or was damaged, and the "
+    "journal has forgotten them or lost them itself",
+}
+"""What is said of what `store.apply.GONE` counts."""
+BACK = (
+    "To do: where there is a copy of {path} that has them, stop runwell and put it in place; it is brought up to date "
+    "from the journal. Otherwise they are gone, and this stays said for as long as the database is kept"
+)
 SILENT = "see its log, or restart runwell; what arrives meanwhile is kept in the journal"
 
 
-def store(urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> list[Check]:
-    """Return what the store that runs at *urls* says of itself, and what can be seen without asking it."""
+def store(urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> tuple[list[Check], bool]:
+    """Return what the store that runs at *urls* says of itself, and what can be seen without asking it; and whether
+    it told of the clocks of those who send.
+    """
     checks, alive = _answers(urls["api"], settings)
     if not alive:
-        return [*checks, waiting(settings, now_ns)]
+        return [*checks, *waiting(settings, now_ns)], False
     client = Client(urls["api"], timeout_s=10)
     try:
-        return [*checks, *_asked(client, urls, settings, senders, now_ns)]
+        asked, clocks_known = _asked(client, urls, settings, senders, now_ns)
     finally:
         client.close()
+    return [*checks, *asked], clocks_known
 
 
 def _answers(url: str, settings: Settings) -> tuple[list[Check], bool]:
@@ -85,8 +100,12 @@ def _answers(url: str, settings: Settings) -> tuple[list[Check], bool]:
     return [Check("store", "ok", "the store answers and is ready")], True
 
 
-def _asked(client: Client, urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> list[Check]:
-    """Return what the store tells when asked; a question that fails does not hide the answers to others."""
+def _asked(
+    client: Client, urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int
+) -> tuple[list[Check], bool]:
+    """Return what the store tells when asked, and whether it told of clocks; a question that fails does not hide the
+    answers to others.
+    """
 
     def quality() -> list[Check]:
         rows = client.query("time_quality", from_ns=now_ns - LATELY_NS).to_dicts()
@@ -104,14 +123,17 @@ def _asked(client: Client, urls: dict[str, str], settings: Settings, senders: li
     questions: tuple[Callable[[], list[Check]], ...] = (said, quality, skewed, lambda: reports(client, now_ns))
     checks: list[Check] = []
     failed: dict[str, None] = {}
+    answered = []
     for question in questions:
         try:
             checks += question()
+            answered.append(question)
         except Refused as e:
             failed[e.message] = None
         except (ValueError, KeyError, TypeError, AttributeError):
             failed["what answers at its address does not answer as a store does"] = None
-    return [*checks, *(Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed)]
+    checks += [Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed]
+    return checks, skewed in answered
 
 
 def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
@@ -121,11 +143,14 @@ def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
         told = f"job {job} fails: {_short(why)}; {JOB}"
         checks.append(Check("job", "problem", told, {"job": job, "reason": why}))
     checks += set_aside(status, settings.data)
-    lost = {k: status[k] for k in ("damaged_groups", "lost_groups", "set_aside") if status.get(k)}
-    if lost:
-        told = "the store found damage: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in lost.items())
-        checks.append(Check("damage", "problem", f"{told}; see ARCHITECTURE.md for what is kept", lost))
-    return checks
+    return [*checks, *gone(status, settings.data)]
+
+
+def gone(counts: Status, data: Path) -> list[Check]:
+    """Return a problem for groups that were acknowledged and cannot be had, by *counts* of `store.apply.GONE`."""
+    facts = {name: counts[name] for name in GONE if counts.get(name)}
+    told = [f"{_groups(facts[name])} of what was acknowledged {words}" for name, words in GONE.items() if name in facts]
+    return [Check("damage", "problem", f"{'; '.join(told)}. {BACK.format(path=data / FILE)}", facts)] if told else []
 
 
 def set_aside(status: Status, data: Path) -> list[Check]:
@@ -209,14 +234,32 @@ def unread(settings: Settings, done: int) -> tuple[int, int]:
     return last, entries[0].received_ns if entries else 0
 
 
-def waiting(settings: Settings, now_ns: int | None = None) -> Check:
+def waiting(settings: Settings, now_ns: int | None = None) -> list[Check]:
     """Return how far the store is, from the files: while none runs, or from *now_ns* on one that does not answer."""
     if not (settings.data / CONTROL_FILE).exists():
-        return Check("lag", "ok", "nothing was received here yet")
+        return [Check("lag", "ok", "nothing was received here yet")]
     try:
         marks = read_marks(settings.data)
     except sqlite3.Error:  # told where who sends is read from it
-        return Check("lag", "note", "how far the store is behind cannot be told")
+        return [Check("lag", "note", "how far the store is behind cannot be told")]
+    if now_ns is None and not os.path.lexists(settings.data / FILE):
+        lost = forgotten(settings)
+        marks |= {"applied": lost, CHECKPOINTED: 0, "damaged_groups": 0, "lost_groups": lost}
+    return [_waiting(settings, marks, now_ns), *gone(marks, settings.data)]
+
+
+def forgotten(settings: Settings) -> int:
+    """Return how many groups the journal cannot give to a database that has none, as far as it can be told."""
+    reader = Reader(settings.data)
+    try:
+        return sum(entry.lost for entry in reader.entries(0, 1))
+    except sqlite3.Error:  # no file that can be opened, which is told
+        return 0
+    finally:
+        reader.close()
+
+
+def _waiting(settings: Settings, marks: dict[str, int], now_ns: int | None) -> Check:
     applied = marks.get("applied", 0)
     last, since_ns = unread(settings, applied)
     facts = {"journal_seq": last, "applied_seq": applied, "checkpointed": marks.get(CHECKPOINTED, 0)}

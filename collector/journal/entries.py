@@ -13,11 +13,15 @@ _NAME = b"runwell.table"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A group as it was acknowledged. *tables*: wire table name → rows."""
+    """A group as it was acknowledged. *tables*: wire table name → rows; none where nothing of it can be had."""
 
     seq: int
     received_ns: int
     tables: dict[str, pa.Table]
+    damaged: bool = False
+    """Whether it is there and cannot be read."""
+    lost: int = 0
+    """How many groups up to this number, and after the one before, were acknowledged and are not there any more."""
 
 
 def pack(tables: dict[str, pa.Table]) -> bytes:

@@ -1,9 +1,10 @@
-"""The journal as the store sees it: groups after a number, in order; what is damaged or lost is passed and counted."""
+"""The journal as the store sees it: groups after a number, in order; what is damaged or lost is passed and told."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,6 @@ class Reader:
         self._path = directory / files.NAME
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        self.damaged: set[int] = set()
-        """Numbers of groups that are there and cannot be read."""
-        self.lost = 0
-        """Groups that were acknowledged and are not there any more."""
 
     def _open(self) -> sqlite3.Connection | None:
         try:
@@ -89,11 +86,11 @@ class Reader:
     def entries(self, after: int, most_bytes: int) -> list[Entry]:
         """Return the groups after number *after*, about *most_bytes* of them, at least one if there is one.
 
-        A group that cannot be read comes without tables, and so does the number behind which a tail was lost:
-        whoever goes by the last number passes them.
+        A group that cannot be read comes without tables, and so does the last number where a tail was lost: whoever
+        goes by the last number passes them. What was forgotten is lost to one who has not come so far.
         """
         # Read before the rows: a group up to this number is among them, or lost.
-        known = files.read_head(self._directory)
+        known = self.last_seq()
         db = self._open()
         if db is None:
             return []
@@ -106,14 +103,10 @@ class Reader:
             found, complete = self._one_by_one(db, after, known, most_bytes)
         last = found[-1].seq if found else after
         if complete and known > last:
-            found.append(Entry(known, found[-1].received_ns if found else 0, {}))
-            self.lost += 1
-        before = after
-        for entry in found:
-            # Without a group before it, whatever is missing was forgotten, not lost.
-            self.lost += entry.seq - before - 1 if before else 0
-            before = entry.seq
-        return found
+            found.append(Entry(known, found[-1].received_ns if found else 0, {}, lost=1))
+        befores = [after, *(entry.seq for entry in found)]
+        gaps = [entry.seq - before - 1 for before, entry in zip(befores, found, strict=False)]
+        return [replace(e, lost=e.lost + gap) if gap else e for e, gap in zip(found, gaps, strict=True)]
 
     def _all(self, rows: Any, most_bytes: int) -> tuple[list[Entry], bool]:
         """Return the entries of *rows* and whether they are all there is."""
@@ -140,8 +133,7 @@ class Reader:
             except sqlite3.DatabaseError as e:
                 if not damage.is_damage(e):
                     return found, False
-                self.damaged.add(seq)
-                found.append(Entry(seq, 0, {}))
+                found.append(Entry(seq, 0, {}, damaged=True))
                 continue
             if here is None:
                 continue
@@ -151,11 +143,11 @@ class Reader:
                 return found, False
         return found, True
 
-    def _entry(self, row: tuple[int, int, int, bytes]) -> Entry:
+    @staticmethod
+    def _entry(row: tuple[int, int, int, bytes]) -> Entry:
         seq, received_ns, crc, body = row
         if not isinstance(body, bytes) or checksum(seq, body) != crc:
-            self.damaged.add(seq)
-            return Entry(seq, received_ns, {})
+            return Entry(seq, received_ns, {}, damaged=True)
         return Entry(seq, received_ns, unpack(body))
 
     def close(self) -> None:

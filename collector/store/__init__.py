@@ -3,3 +3,5 @@
 `database` holds the connection and gives out handles, `ddl` the tables, `apply` takes journal groups in,
 `run_tables` the facts and rows of runs, `named` the queries in `queries/`, `confined` analysts' SQL.
 """
+
+FILE = "runwell.duckdb"

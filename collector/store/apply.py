@@ -29,6 +29,10 @@ NAME = "applied"
 _MOST_TRIES = 2_000
 _KEYS = {"resources": "resource_id", "scopes": "scope_id"}
 
+GONE = ("damaged_groups", "lost_groups")
+"""What is counted of the groups up to the watermark that are not in this file: those that could not be read, and those
+that were not there any more. Rows of `meta`."""
+
 Place = tuple[str, int, int]
 """A record: its table, the number of its group, its place among the group's rows of that table."""
 
@@ -69,6 +73,19 @@ def applied(database: Database) -> int:
     return database.reading(lambda h: watermark(h, NAME))
 
 
+def gone(h: Handle) -> dict[str, int]:
+    """Return how many acknowledged groups are not in this file, and never will be, by `GONE`."""
+    found = dict(h.rows("SELECT name, value FROM meta WHERE name IN $names", {"names": list(GONE)}))
+    return {name: int(found.get(name, 0)) for name in GONE}
+
+
+def set_gone(h: Handle, counts: dict[str, int]) -> None:
+    """Write what `gone` returns."""
+    for name, count in counts.items():
+        h.run("DELETE FROM meta WHERE name = $name", {"name": name})
+        h.run("INSERT INTO meta VALUES ($name, $count)", {"name": name, "count": str(count)})
+
+
 def watermark(h: Handle, name: str) -> int:
     """Return how far *name* has come in the journal."""
     return int(h.value("SELECT max(seq) FROM watermark WHERE name = $name", {"name": name}) or 0)
@@ -78,7 +95,7 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
     """Write the rows of *entries*, ascending by seq, and return how many records were new.
 
     Groups at or below the watermark are left out, so applying twice is applying once. Records that cannot be written
-    are kept in a file in *directory*, and noted.
+    are kept in a file in *directory*, and noted; groups that are damaged or lost are counted.
     """
     try:
         return database.writing(lambda h: _write(h, entries))
@@ -167,6 +184,10 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
         'INSERT INTO watermark (name, seq, "row") VALUES ($name, $seq, 0)',
         {"name": NAME, "seq": fresh[-1].seq},
     )
+    damaged, lost = sum(entry.damaged for entry in fresh), sum(entry.lost for entry in fresh)
+    if damaged or lost:
+        before = gone(h)
+        set_gone(h, {name: before[name] + more for name, more in zip(GONE, (damaged, lost), strict=True)})
     return written
 
 

@@ -1,8 +1,8 @@
 """What can be read of a damaged DuckDB file is taken over into the new one.
 
 Groups that the journal still holds come from there; from the damaged file, set aside, come the records before them.
-The run tables are made anew. All of it is one transaction, noted with the file's name: a kill only means doing it
-again.
+The run tables are made anew, and groups of which nothing is left are counted as lost. All of it is one transaction,
+noted with the file's name: a kill only means doing it again.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def take_over(database: Database, directory: Path, kept_seq: int) -> dict[str, i
             reached = kept_seq - 1
         h.run("DELETE FROM watermark")
         h.run('INSERT INTO watermark (name, seq, "row") VALUES ($name, $seq, 0)', {"name": apply.NAME, "seq": reached})
+        apply.set_gone(h, {"damaged_groups": 0, "lost_groups": reached - _groups(h)})
         h.run("DELETE FROM meta WHERE name = 'taken_over'")
         h.run("INSERT INTO meta VALUES ('taken_over', $name)", {"name": damaged.name})
         return counts
@@ -53,6 +54,12 @@ def take_over(database: Database, directory: Path, kept_seq: int) -> dict[str, i
     database.checkpoint()
     damage_note(directory).unlink(missing_ok=True)
     return counts
+
+
+def _groups(h: Handle) -> int:
+    """Return how many groups have rows."""
+    tables = " UNION ".join(f"SELECT seq FROM {name}" for name in RAW if name not in CATALOGUES)  # noqa: S608 -- our names
+    return int(h.value(f"SELECT count(*) FROM ({tables})"))  # noqa: S608 -- ditto
 
 
 def _readable(path: Path, kept_seq: int) -> Iterator[tuple[str, pa.Table]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.journal import Journal, Reader
+from collector.journal import Entry, Journal, Reader
 from collector.journal.entries import checksum, pack, unpack
 from collector.journal.files import HEAD, NAME
 from collector.model.errors import UsageError
@@ -31,12 +32,24 @@ def filled(directory: Path, count: int) -> Journal:
     return journal
 
 
-def read(directory: Path, after: int = 0, most_bytes: int = ALL) -> tuple[dict[int, str], Reader]:
-    """Return number → body of the groups after *after*, and the closed reader."""
+def read(directory: Path, after: int = 0, most_bytes: int = ALL) -> dict[int, str]:
+    """Return number → body of the groups after *after*."""
+    return {
+        e.seq: e.tables["logs"]["body"][0].as_py() if e.tables else "" for e in entries(directory, after, most_bytes)
+    }
+
+
+def entries(directory: Path, after: int = 0, most_bytes: int = ALL) -> list[Entry]:
+    """Return the groups after *after* as a new reader finds them."""
     reader = Reader(directory)
-    entries = reader.entries(after, most_bytes)
+    found = reader.entries(after, most_bytes)
     reader.close()
-    return {e.seq: e.tables["logs"]["body"][0].as_py() if e.tables else "" for e in entries}, reader
+    return found
+
+
+def lost(directory: Path, after: int = 0) -> int:
+    """Return how many groups after *after* a new reader misses."""
+    return sum(entry.lost for entry in entries(directory, after))
 
 
 @given(st.dictionaries(st.sampled_from(["logs", "spans", "resources"]), st.lists(st.text(), min_size=1), max_size=3))
@@ -49,10 +62,10 @@ def test_a_group_comes_out_as_it_went_in(columns: dict[str, list[str]]) -> None:
 def test_groups_are_numbered_without_gaps_and_read_in_order(tmp_path: Path) -> None:
     """A number is one more than the one before, and reading goes on after any of them, while the writer is open."""
     journal = filled(tmp_path, 5)
-    assert read(tmp_path)[0] == {n: f"group {n}" for n in range(1, 6)}
-    assert list(read(tmp_path, after=3)[0]) == [4, 5]
-    assert list(read(tmp_path, after=3, most_bytes=1)[0]) == [4]
-    assert read(tmp_path, after=5)[0] == {}
+    assert read(tmp_path) == {n: f"group {n}" for n in range(1, 6)}
+    assert list(read(tmp_path, after=3)) == [4, 5]
+    assert list(read(tmp_path, after=3, most_bytes=1)) == [4]
+    assert read(tmp_path, after=5) == {}
     journal.close()
 
 
@@ -63,7 +76,7 @@ def test_a_journal_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (journal.last_seq, journal.lost, journal.set_aside) == (3, 0, [])
     assert journal.append(group(4), [], 4 * 10**9) == 4
     journal.close()
-    assert list(read(tmp_path)[0]) == [1, 2, 3, 4]
+    assert list(read(tmp_path)) == [1, 2, 3, 4]
 
 
 def test_a_journal_that_is_closed_again_closes_nothing_of_others(tmp_path: Path) -> None:
@@ -90,24 +103,41 @@ def test_forgotten_groups_are_gone_and_their_numbers_are_not_used_again(tmp_path
     """Only groups that are stored and old enough go; an emptied journal still knows its last number."""
     journal = filled(tmp_path, 5)
     journal.forget(through_seq=4, before_ns=3 * 10**9, most_bytes=ALL, resent_ns=0)
-    assert list(read(tmp_path)[0]) == [3, 4, 5]
+    assert list(read(tmp_path)) == [3, 4, 5]
     journal.forget(through_seq=5, before_ns=ALL, most_bytes=ALL, resent_ns=0)
-    found, reader = read(tmp_path, after=5)
-    assert (found, reader.lost) == ({}, 0)
+    assert entries(tmp_path, after=5) == []
     journal.close()
     (tmp_path / HEAD).unlink()
     journal = Journal.open(tmp_path)
     assert journal.append(group(6), [], 6 * 10**9) == 6
     journal.close()
-    found, reader = read(tmp_path, after=5)
-    assert (list(found), reader.lost) == ([6], 0)
+    assert (list(read(tmp_path, after=5)), lost(tmp_path, after=5)) == ([6], 0)
+
+
+@given(count=st.integers(1, 6), forgotten=st.integers(0, 6), after=st.integers(0, 6), most=st.sampled_from([1, ALL]))
+def test_who_has_not_come_as_far_as_was_forgotten_is_told_how_many_are_lost(
+    count: int, forgotten: int, after: int, most: int
+) -> None:
+    """Read from any number on, groups and those told as lost are together all there are, also without a head file."""
+    forgotten, after = min(forgotten, count), min(after, count)
+    with TemporaryDirectory() as directory:
+        journal = filled(Path(directory), count)
+        journal.forget(through_seq=forgotten, before_ns=ALL, most_bytes=ALL, resent_ns=0)
+        journal.close()
+        for head in (True, False):
+            seq, groups, missed = after, 0, 0
+            while found := entries(Path(directory), seq, most):
+                seq, groups = found[-1].seq, groups + sum(bool(e.tables) for e in found)
+                missed += sum(e.lost for e in found)
+            assert (seq, groups, missed) == (count, count - max(forgotten, after), max(0, forgotten - after)), head
+            (Path(directory) / HEAD).unlink(missing_ok=True)
 
 
 def test_a_journal_that_is_too_large_forgets_the_oldest_stored_groups(tmp_path: Path) -> None:
     """Beyond its size the oldest stored groups go first, and what is not stored stays whatever its size."""
     journal = filled(tmp_path, 6)
     journal.forget(through_seq=4, before_ns=0, most_bytes=0, resent_ns=0)
-    assert list(read(tmp_path)[0]) == [5, 6]
+    assert list(read(tmp_path)) == [5, 6]
     journal.close()
 
 
@@ -127,9 +157,8 @@ def test_a_group_with_a_wrong_checksum_is_passed_and_counted(tmp_path: Path) -> 
         body = bytearray(db.execute("SELECT arrow FROM batch WHERE seq = 2").fetchone()[0])
         body[len(body) // 2] ^= 1
         db.execute("UPDATE batch SET arrow = ? WHERE seq = 2", (bytes(body),))
-    found, reader = read(tmp_path)
-    assert found == {1: "group 1", 2: "", 3: "group 3", 4: "group 4"}
-    assert reader.damaged == {2}
+    assert read(tmp_path) == {1: "group 1", 2: "", 3: "group 3", 4: "group 4"}
+    assert [(e.seq, e.lost) for e in entries(tmp_path) if e.damaged] == [(2, 0)]
 
 
 def test_a_checksum_belongs_to_its_number() -> None:
@@ -142,8 +171,7 @@ def test_a_lost_tail_is_noticed_counted_and_not_numbered_again(tmp_path: Path) -
     filled(tmp_path, 5).close()
     with sqlite3.connect(tmp_path / NAME) as db:
         db.execute("DELETE FROM batch WHERE seq > 3")
-    found, reader = read(tmp_path)
-    assert ([n for n, body in found.items() if body], reader.lost) == ([1, 2, 3], 2)
+    assert ([n for n, body in read(tmp_path).items() if body], lost(tmp_path)) == ([1, 2, 3], 2)
     journal = Journal.open(tmp_path)
     assert (journal.lost, journal.last_seq) == (2, 5)
     assert journal.append(group(6), [], 6 * 10**9) == 6
@@ -178,7 +206,7 @@ def test_a_newer_journal_is_refused_with_a_sentence(tmp_path: Path) -> None:
         db.execute("UPDATE meta SET value = 99 WHERE name = 'version'")
     with pytest.raises(UsageError, match=r"journal\.sqlite: written by a newer runwell.*upgrade"):
         Journal.open(tmp_path)
-    assert list(read(tmp_path)[0]) == [1]
+    assert list(read(tmp_path)) == [1]
 
 
 def test_a_reader_needs_no_journal_yet(tmp_path: Path) -> None:
