@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import structlog
 
-from collector.app import child, listen, newer, whereabouts
+from collector.app import child, listen, newer, openable, whereabouts
 from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.settings.reports import Reports
@@ -79,8 +79,8 @@ class Supervisor:
         """Run until SIGTERM or SIGINT; call *ready* when all children are up.
 
         *after*, if given, is a coroutine function that runs meanwhile; when it returns, everything is stopped.
-        Raise UsageError when the directory holds files of a newer version, and when a child says at its first start
-        that it cannot run with these settings.
+        Raise UsageError when the directory holds files of a newer version or what cannot be opened, and when a child
+        says at its first start that it cannot run with these settings.
         """
         configure("supervisor")
         loop = asyncio.get_running_loop()
@@ -88,6 +88,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         watchers: list[asyncio.Task[None]] = []
         # Before anything is written: what is newer than we are stays as it is, locks and addresses included.
+        openable.refuse(self._settings.data)
         await newer.refuse(self._settings.data)
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
         held = _hold(self._settings.data, [c.role for c in self._children])
