@@ -26,7 +26,7 @@ def unopenable(directory: Path) -> dict[Path, str]:
 
     A directory that cannot be looked into is passed over: that is another sentence.
     """
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+    if not _may(directory, os.R_OK | os.W_OK | os.X_OK):
         return {}
     named = [(directory / name, False) for name in FILES] + [(directory / name, True) for name in FOLDERS]
     return {
@@ -54,4 +54,8 @@ def _trouble(path: Path, *, folder: bool) -> str:
     if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         return f"it is {'a directory' if stat.S_ISDIR(mode) else 'no directory' if folder else 'no file'}; {away}"
     needed = os.R_OK | os.W_OK | (os.X_OK if folder else 0)
-    return "" if os.access(path, needed) else "this user may not read and write it; look at its owner and its rights"
+    return "" if _may(path, needed) else "this user may not read and write it; look at its owner and its rights"
+
+
+def _may(path: Path, needed: int) -> bool:
+    return os.access(path, needed, effective_ids=os.access in os.supports_effective_ids)

@@ -91,15 +91,13 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "streamlit",
-        "run",
-        str(folder / "streamlit_app.py"),
+        "dashboard",
         "--server.address",
         settings.host,
         "--server.port",
         str(port),
         cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # it ends when this does: with this process, however that died
         stdout=asyncio.subprocess.DEVNULL,
         env={**os.environ, API_VARIABLE: api},
         start_new_session=True,

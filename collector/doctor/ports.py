@@ -11,12 +11,17 @@ from typing import Any
 
 import httpx
 
-from collector.doctor.found import Check
+from collector.doctor.found import Check, State
 from collector.model.address import http_url
 
 _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MULTILINE)
 _LISTEN = "0A"
-PORTS = {"http": ("OTLP/HTTP", "receive"), "grpc": ("OTLP/gRPC", "gate"), "api": ("read API", "store")}
+PORTS = {
+    "http": ("OTLP/HTTP", "receive"),
+    "grpc": ("OTLP/gRPC", "gate"),
+    "api": ("read API", "store"),
+    "dashboard": ("dashboard", "dashboard"),
+}
 _PATIENCE_S = 2.0
 _RESTART_S = 5.0
 """How long is waited for a process that is being started again."""
@@ -29,7 +34,7 @@ _SETTINGS = 4
 @dataclass(frozen=True, slots=True)
 class Listener:
     """What is behind a port. *runwell*: `receive` or `store` and its version, `gate` for anything that speaks HTTP/2,
-    empty for others; *silent*: it takes connections and says nothing at all.
+    `dashboard` for any app of Streamlit's, empty for others; *silent*: it takes connections and says nothing at all.
     """
 
     listening: bool
@@ -46,48 +51,76 @@ def look(host: str, port: int, role: str = "") -> Listener:
     except OSError:
         return Listener(False)
     try:
-        return Listener(True, _greets(host, port) if role == "gate" else _speaks(host, port), _owner(port))
+        ask = {"gate": _greets, "dashboard": _shows}.get(role, _speaks)
+        return Listener(True, ask(host, port), _owner(port))
     except (httpx.TimeoutException, TimeoutError):
         return Listener(True, "", _owner(port), silent=True)
 
 
 def ports(addresses: dict[str, dict[str, Any]], running: dict[str, Any]) -> list[Check]:
     """Return what is found at *addresses*; *running*: those at which a runwell says it listens."""
-    checks = []
     until = time.monotonic() + _RESTART_S
+    found = {name: _look(name, where, until if name in running else 0.0) for name, where in addresses.items()}
+    other = next((n for n, f in found.items() if n not in running and f.runwell.startswith(("receive", "store"))), "")
+    checks = []
     for name, where in addresses.items():
-        words, role = PORTS[name]
-        found = look(where["host"], where["port"], role) if where["port"] else None
-        while name in running and found and not found.listening and time.monotonic() < until:
-            time.sleep(0.1)  # what dies is started again on the same port
-            found = look(where["host"], where["port"], role)
-        facts = {**where, "process": found.process, "runwell": found.runwell} if found else where
-        at = f"{words} {where['host']}:{where['port']}"
-        by = f", process {found.process}" if found and found.process else ""
+        listener = found[name]
+        at = f"{PORTS[name][0]} {where['host']}:{where['port']}"
         if name in running:
-            if found and found.listening and found.runwell.startswith(role):
-                checks.append(Check(f"port_{name}", "ok", f"{at}: runwell listens{by}", facts))
-            elif found and found.silent:
-                told = f"{at}: takes connections and does not answer{by}; see the log of {role}, or restart runwell"
-                checks.append(Check(f"port_{name}", "problem", told, facts))
-            elif found and found.listening:
-                checks.append(Check(f"port_{name}", "problem", f"{at}: something else answers{by}; end it", facts))
-            else:
-                told = (
-                    f"{at}: nothing listens; runwell ({running['pid']}) starts {role} again when it dies, see its log "
-                    f"for why it does not come up"
-                )
-                checks.append(Check(f"port_{name}", "problem", told, facts))
-        elif found and found.listening:
-            known = found.runwell if role != "gate" else ""
-            whose = f"runwell {known} of another data directory" if known else "something else"
-            advice = f"give --data of that one, or --{name}-port to choose another port"
-            checks.append(Check(f"port_{name}", "problem", f"{at}: taken by {whose}{by}; {advice}", facts))
+            state, told = _ours(name, listener, running["pid"])
+        elif listener.listening:
+            state, told = _taken(name, listener, other)
         else:
-            checks.append(
-                Check(f"port_{name}", "note", f"{at}: free; nothing runs here, `runwell up` starts it", facts)
-            )
+            state, told = "note", "free; nothing runs here, `runwell up` starts it"
+        facts = {**where, "listening": listener.listening, "process": listener.process, "runwell": listener.runwell}
+        checks.append(Check(f"port_{name}", state, f"{at}: {told}", facts))
     return checks
+
+
+def _look(name: str, where: dict[str, Any], until: float) -> Listener:
+    """Return what listens at *where*; what does not is looked at again until then, since what dies is started again."""
+    while True:
+        found = look(where["host"], where["port"], PORTS[name][1]) if where["port"] else Listener(False)
+        if found.listening or time.monotonic() >= until:
+            return found
+        time.sleep(0.1)
+
+
+def _ours(name: str, found: Listener, pid: int) -> tuple[State, str]:
+    """Return what is to be said of a port at which the runwell of supervisor *pid* says it listens."""
+    role = PORTS[name][1]
+    if found.listening and found.runwell.startswith(role):
+        return "ok", f"runwell listens{_by(found)}"
+    if found.silent:
+        return (
+            "problem",
+            f"takes connections and does not answer{_by(found)}; see the log of {role}, or restart runwell",
+        )
+    if found.listening:
+        return "problem", f"something else answers{_by(found)}; end it"
+    return "problem", (
+        f"nothing listens; runwell ({pid}) starts {role} again when it dies, see its log for why it does not come up"
+    )
+
+
+def _taken(name: str, found: Listener, other: str) -> tuple[State, str]:
+    """Return what is to be said of a port that is taken. *other*: the first at which a runwell of another directory
+    is; the rest of it is no problem of its own. A dashboard may be all that is left of one.
+    """
+    if found.runwell and other not in ("", name):
+        return "note", f"taken by that other runwell too{_by(found)}"
+    choose = f"--{name}-port to choose another port"
+    if found.runwell == "dashboard":
+        return (
+            "problem",
+            f"taken by a dashboard, of another runwell or of one that is gone{_by(found)}; end it, or give {choose}",
+        )
+    whose = f"runwell {found.runwell} of another data directory" if name == other else "something else"
+    return "problem", f"taken by {whose}{_by(found)}; give --data of that one, or {choose}"
+
+
+def _by(found: Listener) -> str:
+    return f", process {found.process}" if found.process else ""
 
 
 def _greets(host: str, port: int) -> str:
@@ -103,15 +136,27 @@ def _greets(host: str, port: int) -> str:
     return "gate" if len(said) > 3 and said[3] == _SETTINGS else ""
 
 
+def _shows(host: str, port: int) -> str:
+    """Return `dashboard` for what answers as Streamlit does."""
+    answer = _get(f"{http_url(host, port)}/_stcore/health")
+    return "dashboard" if answer.strip() == "ok" else ""
+
+
 def _speaks(host: str, port: int) -> str:
+    """Return what a runwell says of itself."""
+    found = _INFO.search(_get(f"{http_url(host, port)}/metrics"))
+    return f"{found[1]} {found[2]}" if found else ""
+
+
+def _get(url: str) -> str:
+    """Return what is answered, empty for what is no HTTP or no success; raise TimeoutException for no answer."""
     try:
-        answer = httpx.get(f"{http_url(host, port)}/metrics", timeout=_PATIENCE_S, trust_env=False)
+        answer = httpx.get(url, timeout=_PATIENCE_S, trust_env=False)
     except httpx.TimeoutException:
         raise
     except (httpx.HTTPError, ValueError):
         return ""
-    found = _INFO.search(answer.text[:1_000_000])
-    return f"{found[1]} {found[2]}" if found else ""
+    return answer.text[:1_000_000] if answer.is_success else ""
 
 
 def _owner(port: int) -> str:

@@ -54,9 +54,9 @@ def checks(report: dict[str, Any], name: str, state: str | None = None) -> list[
 
 
 def free_ports() -> list[str]:
-    """Return options for three ports that were free just now."""
+    """Return options for four ports that were free just now."""
     options = []
-    for option in ("--http-port", "--grpc-port", "--api-port"):
+    for option in ("--http-port", "--grpc-port", "--api-port", "--dashboard-port"):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             options += [option, str(s.getsockname()[1])]

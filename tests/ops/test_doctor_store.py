@@ -227,11 +227,8 @@ def test_who_runs_is_told_by_a_lock_and_not_by_a_number(doctor: Doctor, tmp_path
         assert "nothing runs here" in checks(report, port, "note")[0]
 
 
-@pytest.mark.parametrize("instead", ["nothing", "a directory"])
-def test_a_control_file_that_is_gone_is_told(doctor: Doctor, tmp_path: Path, instead: str) -> None:
+def test_a_control_file_that_is_gone_is_told(doctor: Doctor, tmp_path: Path) -> None:
     """What runs has one: who sends is unknown without it, not nobody."""
-    if instead == "a directory":
-        (tmp_path / "control.sqlite").mkdir()
     with posing(tmp_path, grpc={"host": "127.0.0.1", "port": 1}):
         code, report = doctor.json("--data", str(tmp_path), *free_ports())
     assert code == 1
