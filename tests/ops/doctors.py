@@ -53,13 +53,13 @@ def checks(report: dict[str, Any], name: str, state: str | None = None) -> list[
     return [c["message"] for c in report["checks"] if c["name"] == name and state in (None, c["state"])]
 
 
-def free_ports() -> list[str]:
-    """Return options for four ports that were free just now."""
+def free_ports(**given: str) -> list[str]:
+    """Return options for four ports: those *given*, by name, the others free just now."""
     options = []
-    for option in ("--http-port", "--grpc-port", "--api-port", "--dashboard-port"):
+    for name in ("http", "grpc", "api", "dashboard"):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
-            options += [option, str(s.getsockname()[1])]
+            options += [f"--{name}-port", given.get(name, str(s.getsockname()[1]))]
     return options
 
 

@@ -7,17 +7,21 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
 
 from collector.control import Control
+from collector.control.senders import Sender
 from collector.doctor import receive, store
 from collector.doctor.checks import _once
 from collector.doctor.found import Check
+from collector.settings import Settings
 from tests.ops.doctors import Doctor, StandIn, checks, free_ports, posing, standing_in
 
 pytestmark = pytest.mark.e2e
@@ -218,6 +222,57 @@ def test_a_stranger_at_its_address_is_told(doctor: Doctor, tmp_path: Path) -> No
     assert "does not answer as a store does" in checks(report, "store", "note")[0]
 
 
+def test_another_runwell_on_the_ports_is_one_problem(doctor: Doctor, api: StandIn, tmp_path: Path) -> None:
+    """Beside a port where the runwell of another directory says who it is, its gate and its dashboard are notes; a gate
+    alone may be anybody's.
+    """
+    gate = grpc.server(ThreadPoolExecutor(1))
+    port = gate.add_insecure_port("127.0.0.1:0")
+    gate.start()
+    at, of_api = str(port), api.url.rpartition(":")[2]
+    try:
+        _, report = doctor.json("--data", str(tmp_path), *free_ports(grpc=at, api=of_api))
+        _, alone = doctor.json("--data", str(tmp_path), *free_ports(grpc=at))
+    finally:
+        gate.stop(None)
+    assert report["problems"] == alone["problems"] == 1
+    assert "taken by runwell store 1 of another data directory" in checks(report, "port_api", "problem")[0]
+    assert "taken by that other runwell too" in checks(report, "port_grpc", "note")[0]
+    assert "taken by something else" in checks(alone, "port_grpc", "problem")[0]
+
+
+def test_a_clock_is_told_once(
+    told: Any, doctor: Doctor, api: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store tells of resources, kinds of exporters are not told beside them; without it they stand in."""
+    monkeypatch.setattr("collector.doctor.ports._RESTART_S", 0.0)
+    fast = Sender("http", "logs", "json", "js", "1", "generic", "", "", last_ns=time.time_ns(), behind_ns=-60 * SECOND)
+    for data in (api.data, tmp_path):
+        control = Control.open(data)
+        control.save_senders([fast])
+        control.close()
+    nobody = {"host": "127.0.0.1", "port": 1}
+    assert checks(told()[1], "clock", "problem") == []
+    stopped = doctor.json("--data", str(tmp_path), *free_ports())[1]
+    with posing(tmp_path, api=nobody):
+        silent = doctor.json("--data", str(tmp_path), *free_ports())[1]
+    for report in (stopped, silent):
+        assert [said[:25] for said in checks(report, "clock", "problem")] == ["the clock of js-1 over ht"]
+
+
+def test_files_set_aside_and_what_they_cost_are_one_problem() -> None:
+    """Where groups are gone, the damaged file that held them is a note beside them; alone it is a problem."""
+    aside = Check("data_set_aside", "problem", "runwell.duckdb.damaged-1")
+    assert [check.state for check in _once([aside, Check("damage", "problem", "7 groups")])] == ["note", "problem"]
+    assert [check.state for check in _once([aside])] == ["problem"]
+    said = {"lost_groups": 1, "damaged_groups": 2, "set_aside": ["runwell.duckdb.damaged-1"]}
+    (found,) = (check for check in store.of_status(said, Settings(), 0) if check.name == "damage")
+    assert found.facts == {"lost_groups": 1, "damaged_groups": 2}
+    assert found.message.startswith("2 groups of what was acknowledged could not be read")
+    assert "; 1 group of what was acknowledged cannot be had any more" in found.message
+    assert not [c for c in store.of_status({"set_aside": said["set_aside"]}, Settings(), 0) if c.state == "problem"]
+
+
 def test_who_runs_is_told_by_a_lock_and_not_by_a_number(doctor: Doctor, tmp_path: Path) -> None:
     """A process that has the number of a supervisor that is gone is not taken for it."""
     where = {"host": "127.0.0.1", "port": 1}
@@ -227,8 +282,9 @@ def test_who_runs_is_told_by_a_lock_and_not_by_a_number(doctor: Doctor, tmp_path
         assert "nothing runs here" in checks(report, port, "note")[0]
 
 
-def test_a_control_file_that_is_gone_is_told(doctor: Doctor, tmp_path: Path) -> None:
+def test_a_control_file_that_is_gone_is_told(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs has one: who sends is unknown without it, not nobody."""
+    monkeypatch.setattr("collector.doctor.ports._RESTART_S", 0.0)
     with posing(tmp_path, grpc={"host": "127.0.0.1", "port": 1}):
         code, report = doctor.json("--data", str(tmp_path), *free_ports())
     assert code == 1
