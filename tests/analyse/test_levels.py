@@ -386,7 +386,7 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=1), st.sampled_from(["", "started_ns", "ended_ns"]))
 def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(told: History, moment: str) -> None:
     """Assumed is a slot whose end is inferred or missing, or that a wait may have given back; of the parts of one the
