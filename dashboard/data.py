@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 import streamlit as st
@@ -16,6 +18,8 @@ from collector.model.report import Report
 from collector.model.shown import duration
 from collector.model.units import HOUR_NS, SECOND_NS
 
+P = ParamSpec("P")
+T = TypeVar("T")
 FRESH_S = 5
 STATS_S = 20
 """Statistics are computed when asked; the hours and days they are of do not change faster."""
@@ -79,100 +83,83 @@ def _client(url: str) -> Client:
     return Client(url)
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=200, show_spinner=False)
-def _query(url: str, name: str, params: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
-    return _client(url).query(name, **dict(params))
+def _kept(ttl_s: int, entries: int) -> Callable[[Callable[Concatenate[Client, P], T]], Callable[P, T]]:
+    """Return what keeps the answers of a question to the API, by its URL and what is asked, for *ttl_s* seconds."""
+
+    def keeping(question: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
+        @functools.wraps(question)  # by whose name and text Streamlit tells the answers of one from another's
+        def asked(url: str, given: Any, named: Any) -> T:
+            return question(_client(url), *given, **dict(named))
+
+        kept = st.cache_data(ttl=ttl_s, max_entries=entries, show_spinner=False)(asked)
+
+        @functools.wraps(question)
+        def ask(*given: P.args, **named: P.kwargs) -> T:
+            return kept(api_url(), given, tuple(sorted(named.items())))
+
+        return ask
+
+    return keeping
 
 
-def query(name: str, **params: Any) -> pl.DataFrame:
+@_kept(FRESH_S, 200)
+def query(client: Client, /, name: str, **params: Any) -> pl.DataFrame:
     """Return the rows of a named query."""
-    return _query(api_url(), name, tuple(sorted(params.items())))
+    return client.query(name, **params)
 
 
-@st.cache_data(ttl=STATS_S, max_entries=100, show_spinner=False)
-def _stats(url: str, name: str, params: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
-    return _client(url).stats(name, **dict(params))
-
-
-def stats(name: str, **params: Any) -> pl.DataFrame:
+@_kept(STATS_S, 100)
+def stats(client: Client, /, name: str, **params: Any) -> pl.DataFrame:
     """Return the rows of a statistic."""
-    return _stats(api_url(), name, tuple(sorted(params.items())))
+    return client.stats(name, **params)
 
 
-@st.cache_data(ttl=STATS_S, max_entries=50, show_spinner=False)
-def _findings(url: str, params: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    return _client(url).findings(**dict(params))
-
-
-def findings(**params: Any) -> dict[str, Any]:
+@_kept(STATS_S, 50)
+def findings(client: Client, /, **params: Any) -> dict[str, Any]:
     """Return findings, the transform that would rename keys, and what telemetry cannot show."""
-    return _findings(api_url(), tuple(sorted(params.items())))
+    return client.findings(**params)
 
 
-@st.cache_data(ttl=3600, max_entries=4, show_spinner=False)
-def _rules(url: str) -> dict[str, Any]:
-    return _client(url).rules()
-
-
-def rules() -> dict[str, Any]:
+@_kept(3600, 4)
+def rules(client: Client) -> dict[str, Any]:
     """Return the rules and the guideline's sentences."""
-    return _rules(api_url())
+    return client.rules()
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
-def _runs(url: str, filters: tuple[tuple[str, Any], ...]) -> tuple[pl.DataFrame, int]:
-    page = _client(url).runs(**dict(filters))
+@_kept(FRESH_S, 50)
+def runs(client: Client, /, **filters: Any) -> tuple[pl.DataFrame, int]:
+    """Return one page of runs and how many match."""
+    page = client.runs(**filters)
     return page.runs, page.total
 
 
-def runs(**filters: Any) -> tuple[pl.DataFrame, int]:
-    """Return one page of runs and how many match."""
-    return _runs(api_url(), tuple(sorted(filters.items())))
-
-
-@st.cache_data(ttl=FRESH_S, max_entries=20, show_spinner=False)
-def _run(url: str, run_id: str, run_key: str | None) -> dict[str, Any]:
-    return _client(url).run(run_id, run_key)
-
-
-def run(run_id: str, run_key: str | None) -> dict[str, Any]:
+@_kept(FRESH_S, 20)
+def run(client: Client, run_id: str, run_key: str | None) -> dict[str, Any]:
     """Return one run with its records."""
-    return _run(api_url(), run_id, run_key)
+    return client.run(run_id, run_key)
 
 
-@st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)
-def _reports(url: str) -> list[dict[str, Any]]:
-    return _client(url).reports(limit=REPORTS)
-
-
-def reports() -> list[dict[str, Any]]:
+@_kept(FRESH_S, 4)
+def reports(client: Client) -> list[dict[str, Any]]:
     """Return the newest reports, each with its counts of anomalies."""
-    return _reports(api_url())
+    return client.reports(limit=REPORTS)
 
 
-@st.cache_data(ttl=600, max_entries=20, show_spinner=False)
-def _report(url: str, report_id: str) -> Report:
-    return _client(url).report(report_id)
-
-
-def report(report_id: str) -> Report:
+@_kept(600, 20)
+def report(client: Client, report_id: str) -> Report:
     """Return one report; it never changes."""
-    return _report(api_url(), report_id)
+    return client.report(report_id)
+
+
+@_kept(FRESH_S, 4)
+def next_reports(client: Client) -> list[dict[str, Any]]:
+    """Return by schedule its next firing."""
+    return client.next_reports(1)
 
 
 def report_text(report_id: str, form: str, dashboard: str | None) -> str:
     """Return a report as html, md or json."""
     return _client(api_url()).report_text(report_id, form, dashboard)
-
-
-@st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)
-def _next_reports(url: str) -> list[dict[str, Any]]:
-    return _client(url).next_reports(1)
-
-
-def next_reports() -> list[dict[str, Any]]:
-    """Return by schedule its next firing."""
-    return _next_reports(api_url())
 
 
 def make_report(since: str) -> Report:
@@ -182,7 +169,7 @@ def make_report(since: str) -> Report:
         made = client.make_report(since=since)
     finally:
         client.close()
-    _reports.clear()
+    st.cache_data.clear()  # the list of reports among it
     return report(str(made["report"]["id"]))
 
 
