@@ -32,7 +32,7 @@ def build(
     """
     span = _own_spans(spans)
     seen = _seen(spans, logs)
-    told = _told(logs)
+    stated = _stated_by_logs(logs)
     canceled = (
         spans.filter((pl.col("name") == CANCEL_HOOK) & (pl.col("dialect") == "trigger_dev"))
         .group_by(RUN)
@@ -41,7 +41,7 @@ def build(
     joined = (
         seen.join(span, on=ATTEMPT, how="left", nulls_equal=True)
         .join(endings, on=ATTEMPT, how="left", nulls_equal=True)
-        .join(told, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(stated, on=ATTEMPT, how="left", nulls_equal=True)
         .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
         .join(canceled, on=RUN, how="left", nulls_equal=True)
         .with_columns(
@@ -111,7 +111,7 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _told(logs: pl.DataFrame) -> pl.DataFrame:
+def _stated_by_logs(logs: pl.DataFrame) -> pl.DataFrame:
     """Return the queue wait that the logs of each attempt state, and the error of its last `_failed` record."""
     failed = pl.col("phase") == "failed"
 
@@ -136,8 +136,8 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     hook = pl.col("canceled_ns").is_not_null() & (pl.col("canceled_attempt") == pl.col("attempt")).fill_null(
         pl.col("is_last")
     )
-    completed = (pl.col("phase_end") == "completed").fill_null(False)
-    failed = (pl.col("phase_end") == "failed").fill_null(False)
+    completed = (pl.col("phase_outcome") == "completed").fill_null(False)
+    failed = (pl.col("phase_outcome") == "failed").fill_null(False)
     # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
     phase_failed = failed & ~pl.col("is_trigger")
     rules: list[tuple[pl.Expr, str, str]] = [

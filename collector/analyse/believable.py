@@ -23,15 +23,15 @@ from collector.model.believable import (
 
 def numbers(own_ns: str, columns: list[str]) -> list[pl.Expr]:
     """Return those of *columns* that hold stated numbers, without what cannot be in a record of time *own_ns*."""
-    own = pl.col(own_ns)
-    known = {
+    at = pl.col(own_ns)
+    bounded = {
         "attempt": _upto("attempt", MOST_ATTEMPTS),
         "http_status": _upto("http_status", MOST_STATUS),
         "cost_cents": _upto("cost_cents", MOST_CENTS),
-        **{name: _ms(name, own) for name in ("reported_ms", "queue_wait_ms", "compute_ms")},
-        "dequeued_ns": _where("dequeued_ns", pl.col("dequeued_ns").is_between(own - LONGEST_NS, own + AHEAD_NS)),
+        **{name: _ms(name, at) for name in ("reported_ms", "queue_wait_ms", "compute_ms")},
+        "dequeued_ns": _where("dequeued_ns", pl.col("dequeued_ns").is_between(at - LONGEST_NS, at + AHEAD_NS)),
     }
-    return [expr for name, expr in known.items() if name in columns]
+    return [expr for name, expr in bounded.items() if name in columns]
 
 
 def _where(column: str, holds: pl.Expr) -> pl.Expr:
@@ -42,11 +42,11 @@ def _upto(column: str, most: int) -> pl.Expr:
     return _where(column, pl.col(column).is_between(0, most))
 
 
-def _ms(column: str, own: pl.Expr) -> pl.Expr:
+def _ms(column: str, at: pl.Expr) -> pl.Expr:
     ms = pl.col(column)
     wrapped = pl.any_horizontal(ms.is_between(low, end) for low, end in WRAPPED_MS if low < LONGEST_MS)
     # Of times since 1970 only those in seconds are short enough to pass for milliseconds.
-    epoch = (ms * 1e9 - own.cast(pl.Float64)).abs() <= EPOCH_SLACK_NS
+    epoch = (ms * 1e9 - at.cast(pl.Float64)).abs() <= EPOCH_SLACK_NS
     return _where(column, ms.is_between(0, LONGEST_MS) & ~wrapped & ~epoch)
 
 

@@ -34,7 +34,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns, cost_nanocents,
     wasted_cost_nanocents.
     """
-    own = (
+    started = (
         runs.lazy()
         .filter(pl.col("started_ns").is_not_null())
         .with_columns(
@@ -68,7 +68,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     )
     whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running"])
     recovered = (pl.col("outcome") == "completed") & (pl.col("attempts") > 1)
-    return own.join(sums, on=RUN, how="left", nulls_equal=True).select(
+    return started.join(sums, on=RUN, how="left", nulls_equal=True).select(
         *COHORT,
         "run_key",
         "run_id",
@@ -98,7 +98,7 @@ def _all_known(value: str, where: str) -> pl.Expr:
 
 def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
     """Return rows of `run_cohorts`."""
-    known = ["wasted", "backoff", "latency"]
+    durations = ["wasted", "backoff", "latency"]
     grouped = (
         per_run(runs, attempts)
         .group_by(*COHORT, "attempts", "outcome")
@@ -106,8 +106,8 @@ def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
             runs=pl.len(),
             ended_runs=pl.col("has_ended").sum(),
             **_weak("runs"),
-            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in known},
-            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in known},
+            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in durations},
+            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in durations},
             cost_runs=pl.col("cost_nanocents").count(),
             cost_nanocents=exact(pl.col("cost_nanocents")),
             wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),
@@ -150,27 +150,27 @@ def flow_hours(runs: Frame) -> pl.DataFrame:
     A run that is over but shows no end counts at its last sign of life, one whose queueing is unknown arrives as
     it starts; both count as inferred.
     """
-    own = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
+    counted = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     plain = [name for name in COHORT if name != "hour_ns"]
     over = pl.col("status").is_in(TERMINAL)
     inferred = pl.lit("inferred")
     events = pl.concat(
         [
-            own.select(
+            counted.select(
                 *plain,
                 event=pl.lit("arrived"),
                 outcome=pl.lit(None, pl.String),
                 ns=pl.coalesce("queued_ns", "started_ns"),
                 weakness=rank(pl.when(pl.col("queued_ns").is_not_null()).then("queued_source").otherwise(inferred)),
             ),
-            own.select(
+            counted.select(
                 *plain,
                 event=pl.lit("started"),
                 outcome=pl.lit(None, pl.String),
                 ns="started_ns",
                 weakness=rank("started_source"),
             ),
-            own.filter(over).select(
+            counted.filter(over).select(
                 *plain,
                 event=pl.lit("ended"),
                 outcome="status",

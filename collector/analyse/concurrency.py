@@ -30,7 +30,7 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
     ns, level, limit = pl.col("ns").cast(pl.Int128), pl.col("level").cast(pl.Int64), pl.col("limit")
     limited = (limit > 0).fill_null(False)
     full = limited & (level >= limit)
-    told = full & pl.col("is_queued").is_not_null()
+    waits_known = full & pl.col("is_queued").is_not_null()
     weighted = (
         levels.lazy()
         .sort(*by, "level", nulls_last=True)
@@ -47,8 +47,8 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             used=(pl.min_horizontal(level, limit) * ns).cast(pl.Float64).filter(limited).sum(),
             offered=(limit * ns).cast(pl.Float64).filter(limited).sum(),
             full=ns.filter(full).sum(),
-            full_told=ns.filter(told).sum(),
-            throttled=ns.filter(told & pl.col("is_queued")).sum(),
+            full_known=ns.filter(waits_known).sum(),
+            throttled=ns.filter(waits_known & pl.col("is_queued")).sum(),
             over=ns.filter(limited & (level > limit)).sum(),
             paused=ns.filter(limit == 0).sum(),
             weak=pl.when((pl.col("limit_source") == "inferred").any()).then(2).otherwise(1),
@@ -75,14 +75,14 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             note=unlimited,
         )
 
-    not_told = (c("full") > 0) & (c("full_told") == 0)
+    not_told = (c("full") > 0) & (c("full_known") == 0)
     throttled = Number(
         "throttled",
         "share",
         "share",
-        pl.when(~not_told).then(ratio(c("throttled"), c("limited") - c("full") + c("full_told"))),
+        pl.when(~not_told).then(ratio(c("throttled"), c("limited") - c("full") + c("full_known"))),
         n=c("buckets"),
-        coverage=ratio(c("limited") - c("full") + c("full_told"), c("ns")),
+        coverage=ratio(c("limited") - c("full") + c("full_known"), c("ns")),
         weakness=c("weak"),
         note=pl.when(not_told).then(pl.lit("waiting not told by telemetry")).otherwise(unlimited),
     )
@@ -227,7 +227,7 @@ def backlog(
         .group_by(by)
         .agg(
             backlog=pl.len().cast(pl.Int64),
-            told=pl.col("queued_ns").count().cast(pl.Int64),
+            aged=pl.col("queued_ns").count().cast(pl.Int64),
             age_ns=age.max(),
             weak=pl.when(pl.col("is_assumed").any()).then(2).otherwise(1),
         )
@@ -240,8 +240,8 @@ def backlog(
             "max",
             "ns",
             c("age_ns"),
-            n=c("told"),
-            coverage=ratio(c("told"), c("backlog")),
+            n=c("aged"),
+            coverage=ratio(c("aged"), c("backlog")),
             weakness=c("weak"),
         ),
     ]

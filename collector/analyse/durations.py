@@ -60,7 +60,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
             attempts=pl.col("number").max(),
         )
     )
-    own = (
+    started = (
         runs.lazy()
         .with_columns(population=population())
         .filter(pl.col("started_ns").is_not_null() & (pl.col("population") != "test"))
@@ -77,7 +77,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     )
     until = pl.when("is_over").then("ended_ns").otherwise("alive_ns")
     residual = pl.col("end_to_end_ns") - pl.sum_horizontal("queue_wait_ns", "wall_ns", "gaps_ns", ignore_nulls=False)
-    known: dict[str, tuple[pl.Expr, pl.Expr]] = {
+    measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
         "execution": (
             pl.when(~is_backward()).then((until - pl.col("started_ns")).clip(0)),
@@ -88,7 +88,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }
-    return _each(own, known, open_="execution")
+    return _each(started, measures, open_="execution")
 
 
 def _end_source() -> pl.Expr:
@@ -99,7 +99,7 @@ def _end_source() -> pl.Expr:
 def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     """Return those of `values` that belong to an attempt."""
     seen = runs.lazy().select(*RUN, "last_seen_ns")
-    own = (
+    started = (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
         .drop("task_id", "queue", strict=False)
@@ -121,31 +121,31 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     lasted = pl.when("is_over").then("wall_ns").otherwise((pl.col("alive_ns") - pl.col("started_ns")).clip(0))
     requeue = pl.when(is_retry).then("queue_wait_ns")
     between = rank("started_source", "before_source")
-    known: dict[str, tuple[pl.Expr, pl.Expr]] = {
+    measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "attempt": (pl.when(~is_backward()).then(lasted), rank("started_source", _end_source())),
         "boot": (pl.col("started_ns") - pl.col("dequeued_ns"), rank("started_source")),
         "gap": (pl.col("gap_ns"), between),
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),
         "requeue_wait": (requeue, rank(pl.lit("measured"))),
     }
-    return _each(own, known, open_="attempt")
+    return _each(started, measures, open_="attempt")
 
 
-def _each(own: pl.LazyFrame, known: dict[str, tuple[pl.Expr, pl.Expr]], *, open_: str) -> pl.LazyFrame:
-    """Return a row for each measure that is known of each row of *own*; only *open_* may still go on."""
-    measures = [
+def _each(rows: pl.LazyFrame, measures: dict[str, tuple[pl.Expr, pl.Expr]], *, open_: str) -> pl.LazyFrame:
+    """Return a row for each measure that is known of each of *rows*; only *open_* may still go on."""
+    values = [
         pl.struct(
             value_ns=value.cast(pl.Int64),
             weakness=weakness,
             is_open=~pl.col("is_over") if name == open_ else pl.lit(False),
         ).alias(name)
-        for name, (value, weakness) in known.items()
+        for name, (value, weakness) in measures.items()
     ]
     shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
     return (
-        own.select(*shared, *measures)
-        .unpivot(list(known), index=shared, variable_name="measure", value_name="told")
-        .unnest("told")
+        rows.select(*shared, *values)
+        .unpivot(list(measures), index=shared, variable_name="measure", value_name="value")
+        .unnest("value")
         .filter(pl.col("value_ns").is_not_null())
     )
 

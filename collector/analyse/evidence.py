@@ -35,8 +35,8 @@ def exact_ns(raw: str) -> pl.Expr:
 
     That of a clock that is not set (docs/time.md) is the arrival.
     """
-    own = pl.col(raw).cast(pl.Int64, strict=False)
-    return believable.time(pl.when(pl.col("time_source") == "time").then(own).otherwise(_EFFECTIVE_NS))
+    stated = pl.col(raw).cast(pl.Int64, strict=False)
+    return believable.time(pl.when(pl.col("time_source") == "time").then(stated).otherwise(_EFFECTIVE_NS))
 
 
 def spans(raw: pl.DataFrame) -> pl.DataFrame:
@@ -82,8 +82,8 @@ def _is_far() -> pl.Expr:
 def _late_ns() -> pl.Expr:
     """Return by how much a span ends too late whose start its arrival stands in for: it had ended by then."""
     late = pl.col("end_ns") - pl.col("received_ns")
-    own = pl.col("start_time_unix_nano").cast(pl.Int64, strict=False)
-    replaced = (pl.col("start_ns") // 1000 == pl.col("received_ns") // 1000) & (pl.col("start_ns") != own).fill_null(
+    stated = pl.col("start_time_unix_nano").cast(pl.Int64, strict=False)
+    replaced = (pl.col("start_ns") // 1000 == pl.col("received_ns") // 1000) & (pl.col("start_ns") != stated).fill_null(
         True
     )
     return pl.when(replaced & (late > AHEAD_NS)).then(late)
@@ -94,7 +94,7 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
     return (
         raw.with_columns(time_ns=exact_ns("time_unix_nano"))
         .with_columns(believable.numbers("time_ns", raw.columns))
-        # Two arrivals of one record differ only in where they arrived: keep the first place.
+        # Two arrivals of one record differ only in where they arrived: keep the first arrival.
         .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", *_LOG_VALUES, "seq", "row"], nulls_last=True)
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)
     )
@@ -169,11 +169,11 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
     By the attempt span they fall into where spans exist; otherwise by counting: a new attempt begins when
     the outermost operation starts again although it has not completed. Adds `attempt_source`.
     """
-    stated = pl.col("attempt").is_not_null()
-    known = logs.filter(stated).with_columns(attempt_source=pl.lit("measured"))
-    open_ = logs.filter(~stated)
+    has_number = pl.col("attempt").is_not_null()
+    numbered = logs.filter(has_number).with_columns(attempt_source=pl.lit("measured"))
+    open_ = logs.filter(~has_number)
     if open_.is_empty():
-        return known
+        return numbered
     attempts = spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
     by_span = (
         open_.with_row_index("i")
@@ -184,11 +184,11 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
         .select("i", "number")
     )
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
-    stating = known.select(RUN).unique().with_columns(states=pl.lit(True))
+    stating = numbered.select(RUN).unique().with_columns(states=pl.lit(True))
     event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
     return pl.concat(
         [
-            known,
+            numbered,
             open_.with_row_index("i")
             .join(by_span, on="i", how="left")
             .join(with_spans, on=RUN, how="left", nulls_equal=True)
@@ -208,6 +208,6 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
                 .then("counted")
             )
             .with_columns(attempt_source=pl.when(pl.col("attempt").is_not_null()).then(pl.lit("derived")))
-            .select(*known.columns),
+            .select(*numbered.columns),
         ]
     )

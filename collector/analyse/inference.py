@@ -91,11 +91,11 @@ def _stretches(steps: pl.DataFrame) -> pl.DataFrame:
 
 def _handed_over(held: Frame, steps: pl.DataFrame, dwelt: pl.DataFrame, from_ns: int, to_ns: int) -> pl.DataFrame:
     """Return ends of slots: `QUEUE`, end_ns, start_ns (the next, if soon), is_at_top (before the end), is_followed."""
-    own = held.lazy().select(*QUEUE, "from_ns", "to_ns", "is_open").collect(engine="streaming")
-    ends = own.filter(~pl.col("is_open") & pl.col("to_ns").is_between(from_ns, to_ns, closed="left")).select(
+    slots = held.lazy().select(*QUEUE, "from_ns", "to_ns", "is_open").collect(engine="streaming")
+    ends = slots.filter(~pl.col("is_open") & pl.col("to_ns").is_between(from_ns, to_ns, closed="left")).select(
         *QUEUE, end_ns="to_ns"
     )
-    starts = own.select(*QUEUE, start_ns="from_ns").sort("start_ns")
+    starts = slots.select(*QUEUE, start_ns="from_ns").sort("start_ns")
     before = steps.select(*QUEUE, "level", end_ns="to_ns").sort("end_ns")
     ends, starts, before, top = _joinable(ends, starts, before, dwelt.rename({"level": "top"}))
     soon = starts.select("key", "start_ns")
@@ -131,7 +131,7 @@ def _joinable(*frames: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _waits(ends: pl.DataFrame, waiting: Frame, from_ns: int, to_ns: int) -> pl.DataFrame:
     """Return the median wait of attempts that took over a slot at the top, and of the others."""
-    told = (
+    waits = (
         waiting.lazy()
         .filter(pl.col("from_ns").is_not_null() & pl.col("to_ns").is_between(from_ns, to_ns, closed="left"))
         .select(*QUEUE, start_ns="to_ns", lasted_ns=pl.col("to_ns") - pl.col("from_ns"))
@@ -139,7 +139,7 @@ def _waits(ends: pl.DataFrame, waiting: Frame, from_ns: int, to_ns: int) -> pl.D
     )
     took_over = ends.filter(pl.col("is_at_top") & pl.col("is_followed")).select(*QUEUE, "start_ns").unique()
     return (
-        told.join(took_over.with_columns(over=pl.lit(True)), on=[*QUEUE, "start_ns"], how="left", nulls_equal=True)
+        waits.join(took_over.with_columns(over=pl.lit(True)), on=[*QUEUE, "start_ns"], how="left", nulls_equal=True)
         .with_columns(pl.col("over").fill_null(False))
         .group_by(QUEUE)
         .agg(
@@ -151,13 +151,13 @@ def _waits(ends: pl.DataFrame, waiting: Frame, from_ns: int, to_ns: int) -> pl.D
 
 def infer(held: Frame, waiting: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
     """Return rows of `queue_limits` for queues whose load shows a limit in [*from_ns*, *to_ns*); see the module."""
-    found = evidence(held, waiting, from_ns=from_ns, to_ns=to_ns)
+    by_queue = evidence(held, waiting, from_ns=from_ns, to_ns=to_ns)
     low, _ = wilson(pl.col("handovers"), pl.col("ends"))
     hands_over = (pl.col("handovers") >= _EPISODES) & (low >= _ABOVE_CHANCE * pl.col("chance")).fill_null(False)
     waits_rise = (
         pl.col("wait_ns") >= pl.max_horizontal(2 * pl.col("base_wait_ns"), pl.col("base_wait_ns") + _WAIT_NS)
     ).fill_null(False)
-    limits = found.filter(pl.col("episodes") >= _EPISODES).with_columns(
+    limits = by_queue.filter(pl.col("episodes") >= _EPISODES).with_columns(
         concurrency_key=pl.lit(None, pl.String),
         from_ns=pl.lit(from_ns),
         limit="level",

@@ -33,8 +33,8 @@ def queue_levels(
     buckets are whole but for one that *to_ns* ends. Cost grows with the rows given, not with the slots' length.
     """
     held, waiting, steps = held.lazy(), waiting.lazy(), limits.lazy().with_row_index("step")
-    known = [held.select(QUEUE), waiting.select(QUEUE), *([queues.lazy().select(QUEUE)] if queues is not None else [])]
-    every = pl.concat(known).unique()
+    sources = [held, waiting, *([queues.lazy()] if queues is not None else [])]
+    every = pl.concat([rows.select(QUEUE) for rows in sources]).unique()
     grid = every.join(pl.LazyFrame({"t": pl.int_range(from_ns, to_ns, bucket_ns, eager=True)}), how="cross")
     intervals = [
         _points(held, from_ns, to_ns, "d"),
@@ -62,11 +62,11 @@ def queue_levels(
         )
         .filter((pl.col("t") < to_ns) & (pl.col("ns") > 0))
         .with_columns(bucket_ns=from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns, hour_ns=hour_of("t"))
-        .join(_told(waiting), on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True)
+        .join(_waits_stated(waiting), on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True)
         .with_columns(
             is_queued=pl.when(pl.col("waits") > 0)
             .then(pl.lit(True))
-            .when(pl.col("all_told").fill_null(False))
+            .when(pl.col("all_stated").fill_null(False))
             .then(pl.lit(False))
         )
         .join(steps.select("step", "limit", limit_source="source"), on="step", how="left")
@@ -87,12 +87,12 @@ def _points(intervals: pl.LazyFrame, from_ns: int, to_ns: int, name: str) -> pl.
     )
 
 
-def _told(waiting: pl.LazyFrame) -> pl.LazyFrame:
+def _waits_stated(waiting: pl.LazyFrame) -> pl.LazyFrame:
     """Return per queue and hour whether every attempt that started in it tells how long it had waited."""
     return (
         waiting.with_columns(hour_ns=hour_of("to_ns"))
         .group_by(*QUEUE, "hour_ns")
-        .agg(all_told=pl.col("from_ns").is_not_null().all())
+        .agg(all_stated=pl.col("from_ns").is_not_null().all())
     )
 
 
@@ -120,19 +120,19 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
         .agg(pl.col("ns").sum())
     )
     inferred = pl.col("limit_source") == "inferred"
-    told = (
+    counted = (
         rows.lazy()
         .with_columns(pl.when(~inferred.fill_null(False)).then(pl.col(c)).alias(c) for c in ("limit", "limit_source"))
         .group_by(key)
-        .agg(told=pl.col("ns").sum())
+        .agg(counted=pl.col("ns").sum())
     )
     return (
-        lasting.join(told, on=key, how="left", nulls_equal=True)
+        lasting.join(counted, on=key, how="left", nulls_equal=True)
         .select(
             *key,
             level=pl.lit(0, schema["level"]),
             is_queued=pl.lit(None, pl.Boolean),
-            ns=pl.col("ns") - pl.col("told").fill_null(0),
+            ns=pl.col("ns") - pl.col("counted").fill_null(0),
         )
         .filter(pl.col("ns") > 0)
         .collect()

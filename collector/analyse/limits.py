@@ -21,16 +21,16 @@ def from_settings(project: str, limits: Mapping[str, int | Sequence[tuple[dateti
     """Return rows of `queue_limits` for `settings.queues.limits`; they hold in every environment."""
     rows = [
         {"project": project, "queue": queue, "from_ns": from_ns, "limit": limit, "source": "settings"}
-        for queue, given in limits.items()
-        for from_ns, limit in _steps_of(given)
+        for queue, stated in limits.items()
+        for from_ns, limit in _steps_of(stated)
     ]
     return shaped(pl.DataFrame(rows, schema=schema_of("queue_limits")), "queue_limits")
 
 
-def _steps_of(given: int | Sequence[tuple[datetime, int]]) -> list[tuple[int, int]]:
-    if isinstance(given, int):
-        return [(ALWAYS_NS, given)]
-    return [(round(at.timestamp() * 1e6) * 1000, limit) for at, limit in given]
+def _steps_of(stated: int | Sequence[tuple[datetime, int]]) -> list[tuple[int, int]]:
+    if isinstance(stated, int):
+        return [(ALWAYS_NS, stated)]
+    return [(round(at.timestamp() * 1e6) * 1000, limit) for at, limit in stated]
 
 
 def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
     concurrency key, because telemetry does not name the key of a run.
     """
     rows = limits.lazy().filter(pl.col("concurrency_key").is_null() & pl.col("confidence").ne_missing("low"))
-    own = rows.join(queues.lazy().select(QUEUE).unique(), on=QUEUE, how="semi", nulls_equal=True)
+    of_environment = rows.join(queues.lazy().select(QUEUE).unique(), on=QUEUE, how="semi", nulls_equal=True)
     shared = (
         rows.filter(pl.col("environment").is_null())
         .drop("environment")
@@ -50,20 +50,20 @@ def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
             on=["project", "queue"],
             nulls_equal=True,
         )
-        .select(own.collect_schema().names())
+        .select(of_environment.collect_schema().names())
     )
     ranked = (
-        pl.concat([own.with_columns(place=pl.lit(0)), shared.with_columns(place=pl.lit(1))])
-        .with_columns(place=pl.col("place") + 2 * (pl.col("source") != "settings").cast(pl.Int32))
-        .filter(pl.col("place") == pl.col("place").min().over(QUEUE))
+        pl.concat([of_environment.with_columns(precedence=pl.lit(0)), shared.with_columns(precedence=pl.lit(1))])
+        .with_columns(precedence=pl.col("precedence") + 2 * (pl.col("source") != "settings").cast(pl.Int32))
+        .filter(pl.col("precedence") == pl.col("precedence").min().over(QUEUE))
     )
     return shaped(ranked, "queue_limits", by=[*QUEUE, "from_ns"])
 
 
 def noted(numbers: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     """Say in the notes of inferred `limit` rows of *numbers* how sure *limits* (rows of `queue_limits`) are of them."""
-    found = limits.filter(pl.col("source") == "inferred").unique(QUEUE).select(*QUEUE, "confidence")
+    confidences = limits.filter(pl.col("source") == "inferred").unique(QUEUE).select(*QUEUE, "confidence")
     inferred = (pl.col("measure") == "limit") & (pl.col("provenance") == "inferred")
     sure = pl.concat_str("note", pl.lit(", confidence "), "confidence")
-    told = numbers.join(found, on=QUEUE, how="left", nulls_equal=True, maintain_order="left")
-    return told.with_columns(note=pl.coalesce(pl.when(inferred).then(sure), "note")).select(numbers.columns)
+    annotated = numbers.join(confidences, on=QUEUE, how="left", nulls_equal=True, maintain_order="left")
+    return annotated.with_columns(note=pl.coalesce(pl.when(inferred).then(sure), "note")).select(numbers.columns)

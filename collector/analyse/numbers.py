@@ -73,8 +73,8 @@ class Number:
 
     def parts(self) -> dict[str, pl.Expr]:
         """Return what differs from group to group, as `_PARTS` names it."""
-        told = (self.value, self.n, self.low, self.high, self.weakness, self.coverage, self.note)
-        return {name: part.cast(kind) for (name, kind), part in zip(_PARTS.items(), told, strict=True)}
+        values = (self.value, self.n, self.low, self.high, self.weakness, self.coverage, self.note)
+        return {name: part.cast(kind) for (name, kind), part in zip(_PARTS.items(), values, strict=True)}
 
 
 def ratio(above: pl.Expr, below: pl.Expr) -> pl.Expr:
@@ -130,11 +130,11 @@ def wilson(hits: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
 def total(measure: str, unit: str, value: pl.Expr, n: pl.Expr, *, of: pl.Expr, weakness: pl.Expr) -> list[Number]:
     """Return the sum over the *n* of *of* for which it is known, and the mean of those; it has no interval."""
-    known = pl.when(n > 0).then(value)
+    summed = pl.when(n > 0).then(value)
     note = pl.when(n == 0).then(pl.lit("not told by telemetry"))
     bare = note.otherwise(pl.lit(NO_INTERVAL))
     return [
-        Number(measure, "total", unit, known, n=n, coverage=ratio(n, of), weakness=weakness, note=note),
+        Number(measure, "total", unit, summed, n=n, coverage=ratio(n, of), weakness=weakness, note=note),
         Number(measure, "mean", unit, ratio(value, n), n=n, coverage=ratio(n, of), weakness=weakness, note=bare),
     ]
 
@@ -162,39 +162,45 @@ def mean_bounds(total: pl.Expr, squares: pl.Expr, n: pl.Expr) -> tuple[pl.Expr, 
 
 def rows(groups: pl.LazyFrame | pl.DataFrame, by: Sequence[str], numbers: Iterable[Number]) -> pl.DataFrame:
     """Return the *numbers* of each row of *groups*, sorted by *by*, in the order given."""
-    known = groups.lazy().sort(*by, nulls_last=True).collect()
+    groups = groups.lazy().sort(*by, nulls_last=True).collect()
     asked = list(numbers)
     # One wide frame whose columns are then put below one another: a frame for every number costs three times as much.
-    wide = known.select(part.alias(f"{name} {i}") for i, one in enumerate(asked) for name, part in one.parts().items())
-    row = pl.int_range(known.height * len(asked), eager=True)
+    wide = groups.select(part.alias(f"{name} {i}") for i, one in enumerate(asked) for name, part in one.parts().items())
+    row = pl.int_range(groups.height * len(asked), eager=True)
     group, number = row // len(asked), row % len(asked)
-    place = number * known.height + group
+    index = number * groups.height + group
     words = pl.DataFrame([a.words() for a in asked], schema={name: NUMBERS[name] for name in _WORDS}, orient="row")
-    told = pl.concat(
+    stacked = pl.concat(
         [
-            known.select(by)[group],
+            groups.select(by)[group],
             words[number],
-            pl.DataFrame({c: pl.concat([wide[f"{c} {i}"] for i in range(len(asked))])[place] for c in _PARTS}),
+            pl.DataFrame({c: pl.concat([wide[f"{c} {i}"] for i in range(len(asked))])[index] for c in _PARTS}),
         ],
         how="horizontal",
     )
-    given = pl.col("value").is_finite().fill_null(False)
-    return told.select(
+    is_number = pl.col("value").is_finite().fill_null(False)
+    return stacked.select(
         *by,
         *_WORDS,
-        *(pl.when(given).then(pl.col(c)).alias(c) for c in ("value", "low", "high")),
+        *(pl.when(is_number).then(pl.col(c)).alias(c) for c in ("value", "low", "high")),
         "n",
         "note",
         coverage=ratio(pl.col("coverage"), pl.lit(1)),
-        provenance=provenance(given, pl.col("weakness")),
+        provenance=provenance(is_number, pl.col("weakness")),
     ).select(*by, *NUMBERS)
 
 
-def provenance(known: pl.Expr, weak: pl.Expr) -> pl.Expr:
-    """Return the word for a weakness as `frames.rank` gives it; `unknown` for what is not *known*."""
+def provenance(is_known: pl.Expr, weak: pl.Expr) -> pl.Expr:
+    """Return the word for a weakness as `frames.rank` gives it; `unknown` where *is_known* is false."""
     measured, derived, inferred, unknown = (pl.lit(word) for word in ("measured", "derived", "inferred", "unknown"))
     return (
-        pl.when(~known).then(unknown).when(weak == 0).then(measured).when(weak == 1).then(derived).otherwise(inferred)
+        pl.when(~is_known)
+        .then(unknown)
+        .when(weak == 0)
+        .then(measured)
+        .when(weak == 1)
+        .then(derived)
+        .otherwise(inferred)
     )
 
 
@@ -202,7 +208,7 @@ def weakness(counted: str, where: pl.Expr | None = None) -> pl.Expr:
     """Return the weakness of rows that count `derived_…` and `inferred_…` of *counted*, over a group."""
 
     def some(name: str) -> pl.Expr:
-        found = pl.col(f"{name}_{counted}") > 0
-        return (found if where is None else found & where).any()
+        counts = pl.col(f"{name}_{counted}") > 0
+        return (counts if where is None else counts & where).any()
 
     return pl.when(some("inferred")).then(2).when(some("derived")).then(1).otherwise(0)

@@ -61,7 +61,7 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
     censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(key)
     if not censored.is_empty():
         ranked = _with_survival(ranked, lazy, censored, by, key, permilles)
-    return _told(groups, ranked, by, key)
+    return _with_count_mean_max(groups, ranked, by, key)
 
 
 def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> pl.DataFrame:
@@ -84,8 +84,8 @@ def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> p
     )
 
     def at(rank: str) -> pl.Expr:
-        found = pl.col("sorted").list.get(pl.col(rank) - 1, null_on_oob=True)
-        return pl.when("is_enough").then(found).cast(pl.Float64)
+        value = pl.col("sorted").list.get(pl.col(rank) - 1, null_on_oob=True)
+        return pl.when("is_enough").then(value).cast(pl.Float64)
 
     few = pl.format("fewer than {} values", pl.when(pl.col("statistic") == "p99").then(100).otherwise(ENOUGH))
     each = pl.col("sorted").list.head(ENOUGH).map_elements(_written, return_dtype=pl.String)
@@ -120,7 +120,7 @@ def _with_survival(
     )
     curves = survival.quantiles(chosen, group, permilles)
     longest = pl.col("longest").map_elements(duration, return_dtype=pl.String)
-    told = curves.select(
+    estimated = curves.select(
         *group,
         outcome=pl.lit(None, pl.String),
         statistic=pl.format("p{}", pl.col("permille") // 10),
@@ -134,12 +134,12 @@ def _with_survival(
         .otherwise(pl.format("Kaplan-Meier, {} % open or cut short", (pl.col("open_share") * 100).round(1))),
     )
     few = pl.col("note").str.starts_with("fewer")
-    told = told.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
-    rest = ranked.join(told, on=[*key, "statistic"], how="anti", nulls_equal=True)
-    return pl.concat([rest, told.select(rest.columns)])
+    estimated = estimated.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
+    rest = ranked.join(estimated, on=[*key, "statistic"], how="anti", nulls_equal=True)
+    return pl.concat([rest, estimated.select(rest.columns)])
 
 
-def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: list[str]) -> pl.DataFrame:
+def _with_count_mean_max(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: list[str]) -> pl.DataFrame:
     low, high = mean_bounds(pl.col("total"), pl.col("squares"), pl.col("n"))
     none = pl.lit(None, pl.Float64)
     plain = pl.concat(
@@ -161,12 +161,12 @@ def _told(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: li
     return finished(pl.concat([plain, ranked.select(plain.columns)]).join(about, on=key, nulls_equal=True), by)
 
 
-def finished(told: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def finished(statistics: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Return rows of `NUMBERS` from key, statistic, value, low, high, note, n, weak, coverage."""
     statistic = pl.col("statistic")
     permille = statistic.str.strip_prefix("p").cast(pl.Float64, strict=False)
     return (
-        told.with_columns(
+        statistics.with_columns(
             unit=pl.when(statistic == "count").then(pl.lit("durations")).otherwise(pl.lit("ns")),
             provenance=provenance(pl.col("value").is_not_null(), pl.col("weak")),
             order=pl.when(statistic == "count").then(-2).when(statistic == "mean").then(-1).otherwise(permille),
@@ -228,12 +228,12 @@ def estimate(
         .with_columns(coverage=pl.lit(None, pl.Float64))
         .collect()
     )
-    kept = [*key, "n", "weak", "coverage"]
+    shared = [*key, "n", "weak", "coverage"]
     no = pl.lit(None, pl.Float64)
 
-    def told(statistic: str, value: pl.Expr, low: pl.Expr = no, high: pl.Expr = no, note: pl.Expr = no) -> pl.DataFrame:
+    def rows(statistic: str, value: pl.Expr, low: pl.Expr = no, high: pl.Expr = no, note: pl.Expr = no) -> pl.DataFrame:
         return groups.select(
-            *kept,
+            *shared,
             statistic=pl.lit(statistic),
             value=value.cast(pl.Float64),
             low=low,
@@ -245,7 +245,7 @@ def estimate(
         is_enough = n >= enough(permille)
         value = pl.when(is_enough).then(bucket_ns(_name(permille)).cast(pl.Float64))
         note = pl.when(is_enough).then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
-        return told(
+        return rows(
             _name(permille),
             value,
             value * (1 - RELATIVE_ERROR),
@@ -253,5 +253,5 @@ def estimate(
             note.otherwise(pl.lit(f"fewer than {enough(permille)} values")),
         )
 
-    mean = told("mean", ratio(pl.col("total"), n), note=pl.lit(NO_INTERVAL))
-    return finished(pl.concat([told("count", n), mean, *(percentile(p) for p in permilles)]), by)
+    mean = rows("mean", ratio(pl.col("total"), n), note=pl.lit(NO_INTERVAL))
+    return finished(pl.concat([rows("count", n), mean, *(percentile(p) for p in permilles)]), by)

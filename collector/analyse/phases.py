@@ -37,7 +37,7 @@ def outermost(logs: pl.DataFrame) -> pl.DataFrame:
             nulls_last=True,
             descending=[False, False, False, True, False],
         )
-        .with_columns(place=pl.int_range(pl.len()).over(RUN))
+        .with_columns(position=pl.int_range(pl.len()).over(RUN))
     )
     others = by_operation.join(
         by_operation.select(*RUN, other="operation", other_restarts="restarts"), on=RUN, nulls_equal=True
@@ -48,10 +48,10 @@ def outermost(logs: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("ends").is_null() | pl.col("later").is_null() | (pl.col("ends") >= pl.col("later")))
         .filter(
             pl.when(pl.col("dialect") == "trigger_dev")
-            .then((pl.col("place") == 0) & pl.col("starts").is_not_null())
+            .then((pl.col("position") == 0) & pl.col("starts").is_not_null())
             .otherwise(pl.lit(True))
         )
-        .sort(*RUN, "place")
+        .sort(*RUN, "position")
         .unique(RUN, keep="first", maintain_order=True)
         .select(*RUN, outermost="operation")
     )
@@ -127,7 +127,7 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
 def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
     """Return per run and attempt how its outermost operation stands.
 
-    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_end` (completed, failed, or NULL while open). Where
+    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open). Where
     operations follow each other, the attempt started with the first of them.
     """
     first = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
@@ -146,7 +146,7 @@ def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
             *RUN,
             "attempt",
             phase_started_ns=pl.when(pl.col("phase_started_ns").is_not_null()).then("first_started_ns"),
-            phase_end=pl.when(pl.col("last") != "started").then("last"),
+            phase_outcome=pl.when(pl.col("last") != "started").then("last"),
             phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
         )
     )

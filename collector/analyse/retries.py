@@ -241,8 +241,8 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
     provenance and coverage (n among reached);
     lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
     """
-    known = cohorts.lazy().filter(pl.col("attempts").is_not_null())
-    per_n = known.group_by(*by, "attempts").agg(
+    counted = cohorts.lazy().filter(pl.col("attempts").is_not_null())
+    per_n = counted.group_by(*by, "attempts").agg(
         ended=pl.col("runs").sum(),
         weak=weakness("runs"),
         **{

@@ -135,8 +135,8 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> tuple[pl.DataFra
 
 def _named(parts: pl.DataFrame, run_rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
     """Return *parts* of runs with what their own records leave open (a log found through its span names nothing)."""
-    own = run_rows.select(*RUN, *(pl.col(c).alias(f"of_run_{c}") for c in columns))
-    return parts.join(own, on=RUN, how="left", nulls_equal=True, maintain_order="left").with_columns(
+    of_run = run_rows.select(*RUN, *(pl.col(c).alias(f"of_run_{c}") for c in columns))
+    return parts.join(of_run, on=RUN, how="left", nulls_equal=True, maintain_order="left").with_columns(
         pl.coalesce(c, f"of_run_{c}") for c in columns
     )
 
@@ -169,7 +169,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         ],
         how="vertical_relaxed",
     ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)
-    own = both.group_by(RUN, maintain_order=True).agg(
+    of_records = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
         declared_parent=pl.col("parent_run_id").drop_nulls().first(),
         stated_queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
@@ -184,13 +184,13 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         span_count=pl.col("span").sum().cast(pl.Int64),
         log_count=(~pl.col("span")).sum().cast(pl.Int64),
     )
-    told = links.select(
+    of_links = links.select(
         *RUN,
-        told_run_id="run_id",
-        told_dialect="dialect",
-        told_environment="environment",
-        told_task="task_id",
-        told_parent="parent_run_id",
+        linked_run_id="run_id",
+        linked_dialect="dialect",
+        linked_environment="environment",
+        linked_task="task_id",
+        linked_parent="parent_run_id",
         root_run_id="root_run_id",
         parent_source="source",
         link_start_ns="started_ns",
@@ -198,7 +198,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         link_waits="waits",
     )
     return (
-        own.join(told, on=RUN, how="full", coalesce=True, nulls_equal=True)
+        of_records.join(of_links, on=RUN, how="full", coalesce=True, nulls_equal=True)
         .join(outer, on=RUN, how="left", nulls_equal=True)
         .with_columns(
             coverage=pl.when((pl.col("span_count") > 0) & (pl.col("log_count") > 0))
@@ -210,18 +210,18 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
             .otherwise(pl.lit("link")),
             task_source=pl.when(pl.col("task_id").is_not_null())
             .then(pl.lit("measured"))
-            .when(pl.coalesce("told_task", "outermost").is_not_null())
+            .when(pl.coalesce("linked_task", "outermost").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
             queue_source=pl.when(pl.col("queue").is_not_null()).then(pl.lit("measured")).otherwise(pl.lit("unknown")),
             is_test=pl.when("says_test").then("is_test"),
             is_replay=pl.when("says_replay").then("is_replay"),
-            run_id=pl.coalesce("run_id", "told_run_id"),
-            dialect=pl.coalesce("dialect", "told_dialect"),
-            environment=pl.coalesce("environment", "told_environment"),
+            run_id=pl.coalesce("run_id", "linked_run_id"),
+            dialect=pl.coalesce("dialect", "linked_dialect"),
+            environment=pl.coalesce("environment", "linked_environment"),
             # A plain logger that names no task is known by the operation that encloses the run.
-            task_id=pl.coalesce("task_id", "told_task", "outermost"),
-            parent_run_id=pl.coalesce("told_parent", "declared_parent"),
+            task_id=pl.coalesce("task_id", "linked_task", "outermost"),
+            parent_run_id=pl.coalesce("linked_parent", "declared_parent"),
             first_seen_ns=pl.coalesce("first_seen_ns", "link_start_ns"),
             last_seen_ns=pl.coalesce("last_seen_ns", "link_end_ns", "link_start_ns"),
             span_count=pl.col("span_count").fill_null(0),

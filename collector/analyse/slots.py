@@ -39,7 +39,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
         .unique(_ATTEMPT)
         .lazy()
     )
-    own = (
+    held = (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
         .select(*_ATTEMPT, "dequeued_ns", "started_ns", "ended_ns", "ended_source")
@@ -67,7 +67,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
     given_back = waits.filter(~pl.col("holds_slot") & pl.col("ended_ns").is_not_null()).select(
         *RUN, number="attempt", a="started_ns", b="ended_ns"
     )
-    return own if given_back.is_empty() else _without(own, given_back.lazy())
+    return held if given_back.is_empty() else _without(held, given_back.lazy())
 
 
 def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:

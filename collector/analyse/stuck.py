@@ -203,7 +203,7 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes the run
     for failed.
     """
-    own = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
+    counted = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     last = (
         attempts.lazy()
         .sort(*RUN, "number")
@@ -213,7 +213,7 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     )
     waits = pl.col("status") == "retrying"
     return (
-        own.filter(waits | (pl.col("status").is_in(["running", "waiting"])))
+        counted.filter(waits | (pl.col("status").is_in(["running", "waiting"])))
         .join(last, on=RUN, how="inner", nulls_equal=True)
         .filter(waits | (pl.col("number") > 1))
         .join(gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
@@ -242,5 +242,5 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
 def _rank(gaps: pl.DataFrame, permille: int, *, least: int) -> pl.Series:
     """Return the nearest-rank percentile of each row's sorted list, NULL where it is shorter than *least*."""
     ranks = pl.Series([nearest_rank(n, permille) - 1 for n in gaps["n"].to_list()], dtype=pl.Int64)
-    found = gaps["sorted"].list.get(ranks)
-    return gaps.select(pl.when(pl.col("n") >= least).then(found)).to_series()
+    values = gaps["sorted"].list.get(ranks)
+    return gaps.select(pl.when(pl.col("n") >= least).then(values)).to_series()

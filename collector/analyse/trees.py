@@ -21,7 +21,7 @@ def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
     Trees of one run are left out. Runs whose parent is not among *runs* start a tree of their own. `weak`: see
     `frames.rank`.
     """
-    known = (
+    members = (
         per_run(runs, attempts)
         .filter(pl.col("run_id").is_not_null())
         .select(
@@ -31,16 +31,16 @@ def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
         .collect(engine="streaming")
     )
     same = ["project", "environment"]
-    parents = known.select(*same, parent_run_id="run_id")
-    roots = known.join(parents, on=[*same, "parent_run_id"], how="anti", nulls_equal=True)
-    own = [*same, "run_id", "n", "weakness"]
-    layer = roots.select(*own, root_run_id="run_id", root_task_id="task_id", depth=pl.lit(0))
+    parents = members.select(*same, parent_run_id="run_id")
+    roots = members.join(parents, on=[*same, "parent_run_id"], how="anti", nulls_equal=True)
+    columns = [*same, "run_id", "n", "weakness"]
+    layer = roots.select(*columns, root_run_id="run_id", root_task_id="task_id", depth=pl.lit(0))
     layers = [layer]
-    children = known.filter(pl.col("parent_run_id").is_not_null()).select(*own, "parent_run_id")
+    children = members.filter(pl.col("parent_run_id").is_not_null()).select(*columns, "parent_run_id")
     for depth in range(1, _DEEPEST):
         above = layer.select(*same, "root_run_id", "root_task_id", parent_run_id="run_id")
         layer = children.join(above, on=[*same, "parent_run_id"], nulls_equal=True).select(
-            *own, "root_run_id", "root_task_id", depth=pl.lit(depth)
+            *columns, "root_run_id", "root_task_id", depth=pl.lit(depth)
         )
         if layer.is_empty():
             break
@@ -110,24 +110,24 @@ def report(runs: Frame, attempts: Frame) -> pl.DataFrame:
     c, by = pl.col, ["project", "environment", "root_task_id", "generation"]
 
     def numbers(measure: str, value: str, most: str) -> list[Number]:
-        known = ratio(c("ended"), c("runs"))
+        coverage = ratio(c("ended"), c("runs"))
         mean = Number(
             measure,
             "mean",
             "attempts",
             c(value),
             n=c("ended"),
-            coverage=known,
+            coverage=coverage,
             weakness=c("weak"),
             low=c("low"),
             high=c("high"),
         )
-        return [mean, Number(measure, "max", "attempts", c(most), n=c("ended"), coverage=known, weakness=c("weak"))]
+        return [mean, Number(measure, "max", "attempts", c(most), n=c("ended"), coverage=coverage, weakness=c("weak"))]
 
     whole = amplification(layers).with_columns(generation=pl.lit(None, pl.Int64))
     each = layers.with_columns(generation=c("depth").cast(pl.Int64))
-    told = [
+    parts = [
         rows(whole, by, numbers("tree_amplification", "value", "worst")),
         rows(each, by, numbers("attempts_per_run", "attempts_per_run", "most_attempts")),
     ]
-    return pl.concat(told).rename({"root_task_id": "task_id"})
+    return pl.concat(parts).rename({"root_task_id": "task_id"})
