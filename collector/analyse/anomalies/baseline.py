@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.analyse.anomalies.cube import DAY_H, Bools, Clock, Cube, by_hour, windows
+from collector.analyse.anomalies.cube import DAY_H, Bools, ClockHours, Cube, by_hour, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 
@@ -29,10 +29,8 @@ class Shares:
     """Expected share, (clocks, series, 24)."""
     support: Floats
     """Weighted trials that it rests on, (clocks, series, 24)."""
-    own: Floats
-    """Share of the whole series, (series,)."""
 
-    def hourly(self, clocks: tuple[Clock, ...], values: Floats) -> Floats:
+    def hourly(self, clocks: tuple[ClockHours, ...], values: Floats) -> Floats:
         """Return *values* by hour of day as (clocks, series, hours)."""
         return np.stack([values[i][:, clock.hour_of_day] for i, clock in enumerate(clocks)])
 
@@ -47,16 +45,16 @@ def of_shares(cube: Cube, used: Bools, options: Options) -> Shares:
     """Return the baseline from the hours of history that are *used* (series, hours)."""
     weight = weights(cube, used, options)
     x, n = cube.x[:, : cube.period] * weight, cube.n[:, : cube.period] * weight
-    own = _own(x.sum(axis=1), n.sum(axis=1), cube, options)
+    overall = _overall(x.sum(axis=1), n.sum(axis=1), cube, options)
     share, support = [], []
     for clock in cube.clocks:
         hits, trials = (_smooth(by_hour(v, clock.hour_of_day[: cube.period], DAY_H)) for v in (x, n))
-        share.append((hits + options.hour_trials * own[:, None]) / (trials + options.hour_trials))
+        share.append((hits + options.hour_trials * overall[:, None]) / (trials + options.hour_trials))
         support.append(trials + options.hour_trials)
-    return Shares(np.clip(np.stack(share), _LEAST_SHARE, _MOST_SHARE), np.stack(support), own)
+    return Shares(np.clip(np.stack(share), _LEAST_SHARE, _MOST_SHARE), np.stack(support))
 
 
-def _own(hits: Floats, trials: Floats, cube: Cube, options: Options) -> Floats:
+def _overall(hits: Floats, trials: Floats, cube: Cube, options: Options) -> Floats:
     """Return each series' share, mixed with the mean of its metric over all series."""
     fleet = _of_metric(hits, cube) / np.maximum(_of_metric(trials, cube), 1.0)
     out: Floats = (hits + options.fleet_trials * fleet) / (trials + options.fleet_trials)

@@ -18,6 +18,7 @@ import polars as pl
 from collector.analyse.anomalies import baseline, levels, rows, tails, volume
 from collector.analyse.anomalies.cube import Bools, Cube, cube
 from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
+from collector.analyse.anomalies.rows import Counts
 from collector.analyse.anomalies.tails import Floats
 
 _FAMILY = ["series", "metric", "direction"]
@@ -43,8 +44,8 @@ def tests(
     """
     options = options or Options()
     rates, paces, arrivals = (
-        cube(counts.filter(own), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
-        for own in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
+        cube(counts.filter(of_kind), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
+        for of_kind in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
     )
     return pl.concat(
         [
@@ -73,13 +74,13 @@ def ranked(tests: pl.DataFrame) -> pl.DataFrame:
     """Return *tests* with within: the q of an eligible test among those of its series, metric and direction."""
     numbered = tests.with_row_index("at")
     m = pl.len().over(_FAMILY)
-    found = (
+    within = (
         numbered.filter("eligible")
         .sort("p", "at")
         .with_columns(scaled=(pl.col("p") * m / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
         .select("at", within=pl.col("scaled").reverse().cum_min().reverse().over(_FAMILY))
     )
-    return numbered.join(found, on="at", how="left", maintain_order="left").drop("at")
+    return numbered.join(within, on="at", how="left", maintain_order="left").drop("at")
 
 
 def with_q(ranked: pl.DataFrame, level: float) -> pl.DataFrame:
@@ -122,30 +123,30 @@ class _ShareLaw:
     options: Options
     is_share: ClassVar[bool] = True
 
-    def scatter(self, length: int, columns: slice) -> Floats:
-        """Return rho by (series, windows): of the hits, and of what the baseline itself rests on."""
+    def scatter(self, length: int) -> Floats:
+        """Return rho by (series, hours): of the hits, and of what the baseline itself rests on."""
         longest = max(k for k in self.rho if k <= max(length, min(self.rho)))
-        trials = self.support[:, columns] * max(1.0, min(length, 24) / 3)
+        trials = self.support * max(1.0, min(length, 24) / 3)
         return np.minimum(self.rho[longest][:, None] + 1 / (trials + 1), 0.9)
 
-    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+    def variance(self, counts: Counts) -> Floats:
         """Return n p (1 - p) (1 + (n - 1) rho)."""
-        share = _share(n, expected)
-        out: Floats = n * share * (1 - share) * (1 + np.maximum(n - 1, 0) * scatter)
+        share = _share(counts)
+        out: Floats = counts.n * share * (1 - share) * (1 + np.maximum(counts.n - 1, 0) * counts.scatter)
         return out
 
-    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+    def tails(self, counts: Counts) -> tuple[Floats, Floats]:
         """Return the beta-binomial tails."""
-        return tails.beta_binomial(x, n, _share(n, expected), scatter)
+        return tails.beta_binomial(counts.x, counts.n, _share(counts), counts.scatter)
 
-    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+    def too_few(self, counts: Counts, direction: str) -> tuple[Bools, str]:
         """Return where even all hits (or none) would not be enough to matter."""
-        most = n - expected if direction == "up" else expected
-        return (n < self.options.least_n) | (most < self.options.least_excess), "too few in the window"
+        most = counts.n - counts.expected if direction == "up" else counts.expected
+        return (counts.n < self.options.least_n) | (most < self.options.least_excess), "too few in the window"
 
 
-def _share(n: Floats, expected: Floats) -> Floats:
-    return np.clip(expected / np.maximum(n, 1), 1e-6, 1 - 1e-6)
+def _share(counts: Counts) -> Floats:
+    return np.clip(counts.expected / np.maximum(counts.n, 1), 1e-6, 1 - 1e-6)
 
 
 def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> pl.DataFrame:
@@ -155,8 +156,8 @@ def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> pl.DataF
     first = baseline.of_shares(cube, everything, options)
     expected = first.hourly(cube.clocks, first.share) * cube.n
     used, new = levels.split(cube, expected, everything, options)
-    own = baseline.of_shares(cube, used, options)
-    expected = own.hourly(cube.clocks, own.share) * cube.n
-    support = own.hourly(cube.clocks, own.support)[0]
+    second = baseline.of_shares(cube, used, options)
+    expected = second.hourly(cube.clocks, second.share) * cube.n
+    support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
     return rows.build(cube, expected, law, used, new, options, directions)

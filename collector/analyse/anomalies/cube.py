@@ -1,4 +1,4 @@
-"""Hourly counts as dense arrays, series by hours, and the hours' places in day and week on two clocks.
+"""Hourly counts as dense arrays, series by hours, and which hours of day and week they are on two clocks.
 
 A baseline by local hours is right for load that follows the wall clock, one by UTC hours for load that follows UTC.
 The two differ only for some weeks after a clock change; then both are kept and an observation must be unusual on
@@ -27,8 +27,8 @@ WEEK_H = 168
 
 
 @dataclass(frozen=True)
-class Clock:
-    """The place of each hour in local (or UTC) time: hour of day, hour of week (Monday 0), whether a weekend."""
+class ClockHours:
+    """Each hour in local (or UTC) time: its hour of the day and of the week (from Monday), whether a weekend."""
 
     hour_of_day: Ints
     hour_of_week: Ints
@@ -53,7 +53,7 @@ class Cube:
     """Index of each series' first hour with data, negative where it was seen before the cube begins."""
     is_known: Bools
     """By hour: whether telemetry was there; False in a data gap."""
-    clocks: tuple[Clock, ...]
+    clocks: tuple[ClockHours, ...]
     """One, or two (local, UTC) where the offset of the zone changed within the cube."""
     steps: tuple[tuple[int, int], ...]
     """(index of the hour, hours) where local time jumped forward (positive) or back (negative)."""
@@ -109,7 +109,7 @@ def cube(
     )
 
 
-def _clocks(hours: Ints, zone: str) -> tuple[tuple[Clock, ...], tuple[tuple[int, int], ...]]:
+def _clocks(hours: Ints, zone: str) -> tuple[tuple[ClockHours, ...], tuple[tuple[int, int], ...]]:
     """Return the clocks of *hours* (since 1970) and the steps of local time between them."""
     utc = pl.Series(hours * HOUR_NS).cast(pl.Datetime("ns", "UTC"))
     try:
@@ -118,17 +118,17 @@ def _clocks(hours: Ints, zone: str) -> tuple[tuple[Clock, ...], tuple[tuple[int,
         raise ValueError(f"zone {zone!r} is not known; give an IANA name such as Europe/Berlin") from error
     local_ns = local.to_physical().to_numpy()
     offset_ns = local_ns - hours * HOUR_NS
-    own = _clock(local_ns // HOUR_NS)
+    zoned = _clock(local_ns // HOUR_NS)
     change = np.flatnonzero(np.diff(offset_ns))
     if not change.size:
-        return (own,), ()
+        return (zoned,), ()
     jumps = [(int(i) + 1, int(offset_ns[i + 1] - offset_ns[i])) for i in change]
     steps = tuple((i, -(-abs(ns) // HOUR_NS) * (1 if ns > 0 else -1)) for i, ns in jumps)
-    return (own, _clock(hours)), steps
+    return (zoned, _clock(hours)), steps
 
 
-def _clock(hours: Ints) -> Clock:
-    return Clock(hour_of_day=hours % DAY_H, hour_of_week=(hours + _THURSDAY) % WEEK_H)
+def _clock(hours: Ints) -> ClockHours:
+    return ClockHours(hour_of_day=hours % DAY_H, hour_of_week=(hours + _THURSDAY) % WEEK_H)
 
 
 def windows(values: Floats, length: int) -> Floats:
@@ -139,11 +139,11 @@ def windows(values: Floats, length: int) -> Floats:
     return out
 
 
-def by_hour(values: Floats, place: Ints, places: int) -> Floats:
-    """Return the sums of *values* (series by hours) by the hours' *place* in the day or week: series by places."""
-    out = np.zeros((values.shape[0], places))
-    if place.size:
-        order = np.argsort(place, kind="stable")
-        found, first = np.unique(place[order], return_index=True)
-        out[:, found] = np.add.reduceat(values[:, order], first, axis=1)
+def by_hour(values: Floats, bins: Ints, size: int) -> Floats:
+    """Return the sums of *values* (series by hours) by the bin of each hour, of *size* bins: series by bins."""
+    out = np.zeros((values.shape[0], size))
+    if bins.size:
+        order = np.argsort(bins, kind="stable")
+        occupied, first = np.unique(bins[order], return_index=True)
+        out[:, occupied] = np.add.reduceat(values[:, order], first, axis=1)
     return out

@@ -92,5 +92,5 @@ def compare(histograms: Frame, spans: pl.DataFrame, *, permille: int = 500) -> p
         .filter(pl.col("hour_ns") >= pl.col("from_ns"), pl.col("hour_ns") < pl.col("to_ns"))
         .select("span", "ix", "n")
     )
-    found = from_buckets(inside, ["span"], permille).collect()
-    return keys.join(found, on="span", how="left", maintain_order="left").drop("span")
+    estimates = from_buckets(inside, ["span"], permille).collect()
+    return keys.join(estimates, on="span", how="left", maintain_order="left").drop("span")

@@ -42,18 +42,18 @@ def differences(runs: pl.DataFrame) -> pl.DataFrame:
     *runs*: affected (bool), version, queue, machine, tags (list), services (list), task_id; rows whose `affected` is
     NULL are left out. Nothing is named where fewer than 5 runs have the value and are affected, or no other run is.
     """
-    known = runs.filter(pl.col("affected").is_not_null())
-    affected, others = known.filter("affected").height, known.filter(~pl.col("affected")).height
+    compared = runs.filter(pl.col("affected").is_not_null())
+    affected, others = compared.filter("affected").height, compared.filter(~pl.col("affected")).height
     if affected < LEAST_AFFECTED or not others:
         return pl.DataFrame(schema=DIFFERENCES)
-    several_tasks = known["task_id"].n_unique() > 1
+    several_tasks = compared["task_id"].n_unique() > 1
     single = [*SINGLE, *(["task_id"] if several_tasks else [])]
     parts = [
-        known.select("affected", dimension=pl.lit(_NAMES.get(c, "task")), value=pl.col(c).cast(pl.String))
+        compared.select("affected", dimension=pl.lit(_NAMES.get(c, "task")), value=pl.col(c).cast(pl.String))
         for c in single
     ]
     parts += [
-        known.select("affected", pl.lit(name).alias("dimension"), value=pl.col(c).cast(pl.List(pl.String))).explode(
+        compared.select("affected", pl.lit(name).alias("dimension"), value=pl.col(c).cast(pl.List(pl.String))).explode(
             "value"
         )
         for c, name in MANY.items()
@@ -96,15 +96,15 @@ def commonest_error(runs: pl.DataFrame) -> tuple[str, int, int] | None:
 def examples(runs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return (the first, the middle and the last affected run; at most one healthy run, the nearest to the first)."""
     affected = runs.filter(pl.col("affected").fill_null(False)).sort("at_ns", "run_key")
-    places = sorted({0, affected.height // 2, affected.height - 1}) if affected.height else []
+    indices = sorted({0, affected.height // 2, affected.height - 1}) if affected.height else []
     healthy = runs.filter((~pl.col("affected")).fill_null(False) & (pl.col("status") == "completed"))
     if affected.height:
         healthy = healthy.sort((pl.col("at_ns") - affected["at_ns"][0]).abs(), "run_key")
-    return affected[places], healthy.head(1)
+    return affected[indices], healthy.head(1)
 
 
 def densest(hits: Sequence[float], expected: Sequence[float], window: int) -> tuple[int, int]:
-    """Return the places [first, end) of the hours that differ as the first *window* hours do together.
+    """Return the indices [first, end) of the hours that differ as the first *window* hours do together.
 
     The stretch with the greatest likelihood ratio of hits that come *ratio* times as often as expected (Poisson), the
     ratio being that of the stretch itself, found in a few rounds. Sums of what is beyond expectation alone would take
@@ -116,18 +116,18 @@ def densest(hits: Sequence[float], expected: Sequence[float], window: int) -> tu
         x, e = sum(hits[span[0] : span[1]]), sum(expected[span[0] : span[1]])
         ratio = min(max(x / e if e > 0 else _MOST_RATIO, 1 / _MOST_RATIO), _MOST_RATIO)
         scores = [h * math.log(ratio) - m * (ratio - 1) for h, m in zip(hits, expected, strict=True)]
-        found = _greatest(scores)
-        if found == (0, 0):
+        stretch = _greatest(scores)
+        if stretch == (0, 0):
             return start
-        if found == span:
+        if stretch == span:
             break
-        span = found
+        span = stretch
     goes_on = span[1] > span[0] and sum(scores[span[1] :]) > _AGAINST
     return (span[0], len(hits)) if goes_on else span
 
 
 def _greatest(scores: Sequence[float]) -> tuple[int, int]:
-    """Return the places [first, end) of the stretch of *scores* that adds up to the most."""
+    """Return the indices [first, end) of the stretch of *scores* that adds up to the most."""
     best, span, total, since = 0.0, (0, 0), 0.0, 0
     for i, value in enumerate(scores):
         if total <= 0:

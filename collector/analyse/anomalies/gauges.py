@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from collector.analyse.anomalies.cube import DAY_H, KEY, Clock, Cube, cube, windows
+from collector.analyse.anomalies.cube import DAY_H, KEY, ClockHours, Cube, cube, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.model.units import HOUR_NS
@@ -79,13 +79,13 @@ def tests(
     return pl.concat([_direction(whole, value, centre, scatter, distance, days[0], d, options) for d in ("up", "down")])
 
 
-def _usual(whole: Cube, value: Floats, clock: Clock) -> tuple[Floats, Floats, Floats]:
+def _usual(whole: Cube, value: Floats, clock: ClockHours) -> tuple[Floats, Floats, Floats]:
     """Return median, scaled MAD and number of values of the hour of the day and its neighbours, series by hours.
 
     Working days and weekends are apart.
     """
     history = slice(0, whole.period)
-    middle, scatter, known = np.zeros(value.shape), np.full(value.shape, _LEAST_SCATTER), np.zeros(value.shape)
+    middle, scatter, numbers = np.zeros(value.shape), np.full(value.shape, _LEAST_SCATTER), np.zeros(value.shape)
     for is_weekend in (False, True):
         like = clock.is_weekend == is_weekend
         for hour in range(DAY_H):
@@ -98,9 +98,9 @@ def _usual(whole: Cube, value: Floats, clock: Clock) -> tuple[Floats, Floats, Fl
                 continue
             m = np.nanmedian(filled, axis=1)
             mad = _SCALED * np.nanmedian(np.abs(filled - m[:, None]), axis=1)
-            middle[:, here], known[:, here] = m[:, None], n[:, None]
+            middle[:, here], numbers[:, here] = m[:, None], n[:, None]
             scatter[:, here] = np.maximum(mad, _LEAST_SCATTER)[:, None]
-    return middle, scatter, known
+    return middle, scatter, numbers
 
 
 def _direction(

@@ -39,14 +39,14 @@ def begin(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:
     allowed = (t >= seen[:, None] + options.level_h) & (t <= hours - options.level_h)
     ratio = np.where(allowed, ratio, 0.0) / _dispersion(x, e)[:, None]
     best = ratio.argmax(axis=1) if ratio.size else np.zeros(0, dtype=np.int64)
-    found = np.full(best.size, -1, dtype=np.int64)
+    begun = np.full(best.size, -1, dtype=np.int64)
     for row in np.flatnonzero(ratio.max(axis=1, initial=0.0) >= options.level_evidence):
         at = int(best[row]) + 1
         before = x1[row, at - 1] / max(e1[row, at - 1], 1e-9)
         after = x2[row, at - 1] / max(e2[row, at - 1], 1e-9)
         if _stays(x[row, at:], e[row, at:], before, after, options):
-            found[row] = at
-    return found
+            begun[row] = at
+    return begun
 
 
 def _term(x: Floats, e: Floats, whole: Floats) -> Floats:
@@ -95,7 +95,7 @@ def _on_each_clock(cube: Cube, expected: Floats, end: int, options: Options) -> 
     return out
 
 
-def split(cube: Cube, expected: Floats, known: Bools, options: Options) -> tuple[Bools, Ints]:
+def split(cube: Cube, expected: Floats, seen: Bools, options: Options) -> tuple[Bools, Ints]:
     """Return which hours of history the baseline is made of, and where levels began that this period first calls so.
 
     A level is new in the period by whose end, but not by whose beginning, it can be told: so reports that follow each
@@ -106,5 +106,5 @@ def split(cube: Cube, expected: Floats, known: Bools, options: Options) -> tuple
     before = _on_each_clock(cube, expected, cube.period, options)
     now = _on_each_clock(cube, expected, hour.size, options)
     is_new = (now >= 0) & ((before < 0) | (now > before + options.level_h))
-    used = known & (hour >= before[:, None]) & (~is_new[:, None] | (hour < now[:, None]))
+    used = seen & (hour >= before[:, None]) & (~is_new[:, None] | (hour < now[:, None]))
     return used, np.where(is_new, now, -1)

@@ -15,15 +15,15 @@ LEAST_BEFORE = 50
 LARGEST_P = 1e-3
 
 
-def unseen(found: pl.DataFrame, chances: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Return the rows of *found* that are new, with n_now, n_before and p; and those with too little history, p NULL.
+def unseen(seen: pl.DataFrame, chances: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Return the rows of *seen* that are new, with n_now, n_before and p; and those with too little history, p NULL.
 
-    *found*: *by*, before, now (occurrences, in runs); *chances*: *by*, n_before, n_now (runs). New: none before, at
+    *seen*: *by*, before, now (occurrences, in runs); *chances*: *by*, n_before, n_now (runs). New: none before, at
     least 3 now, and p of at most 1 in 1,000.
     """
     now, before = pl.col("n_now").cast(pl.Float64), pl.col("n_before").cast(pl.Float64)
     return (
-        found.filter((pl.col("before") == 0) & (pl.col("now") >= LEAST))
+        seen.filter((pl.col("before") == 0) & (pl.col("now") >= LEAST))
         .join(chances, on=by, how="left", nulls_equal=True)
         .with_columns(pl.col("n_before", "n_now").fill_null(0))
         .with_columns(p=pl.when(pl.col("n_before") >= LEAST_BEFORE).then((now / (now + before)) ** pl.col("now")))

@@ -58,8 +58,26 @@ class Options:
     """Fewest arrivals expected (for a drop) or seen (for a surge) in a window."""
     volume_least_ratio: float = 2.0
     volume_least_excess: float = 20.0
-    hour_of_week_weight: float = 0.05
-    """With at least how many hours of all working days (or weekends) the same hour of one day is mixed."""
+    hour_of_week_weight: tuple[float, float] = (0.05, 100.0)
+    """With how many hours of all working days (or weekends) the same hour of one day is mixed: at least, at most."""
+    hour_of_week_within: float = 1.5
+    """How many times the variance within an hour of the week counts: a mean of few is nearer to them than the truth."""
+    trend_arrivals: float = 10.0
+    """Arrivals added to what a day of the last week saw and should have seen, so that few say little of a trend."""
+    trend_most: float = 2.0
+    """How many times what was due the last week may have seen (or have seen less) to be taken for a trend."""
+    volume_alpha: tuple[float, float] = (1e-4, 20.0)
+    """Least and greatest dispersion of arrivals."""
+    volume_fleet_share: float = 0.1
+    """How much the dispersion of all series counts beside a series' own."""
+    day_off_least_arrivals: float = 10.0
+    """Fewest arrivals expected on a day, or on a Sunday, for a series to say whether it was a day off."""
+    day_off_ratio: float = 1.5
+    """Least ratio between a day and a Sunday for the same."""
+    day_off_least_series: int = 5
+    """Fewest series that have to say so."""
+    day_off_share: float = 0.7
+    """Share of them that has to be as on a Sunday."""
 
     level_h: int = 24
     """What lasts longer is a new level."""

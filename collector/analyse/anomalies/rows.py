@@ -7,9 +7,11 @@ counts scatter; the rest is here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from collector.analyse.anomalies import tails
@@ -51,23 +53,57 @@ _TOO_NEW = "too little history"
 _USUAL_VARIANCE = 1.0  # a variance below one hit says nothing about how unusual one hit is
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Trials *n* and hits *x* of windows, how many hits are expected and how they scatter; arrays (series, windows)."""
+
+    n: Floats
+    x: Floats
+    expected: Floats
+    scatter: Floats
+    """As `Law.scatter` gives it."""
+
+    def ending(self, columns: slice) -> Counts:
+        """Return the counts of the windows that end at *columns*."""
+        return Counts(*(v[:, columns] for v in (self.n, self.x, self.expected, self.scatter)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of some series, to be told as rows; arrays are (series, windows) or broadcast to it."""
+
+    series: Ints
+    """Index of each series in the cube."""
+    from_ns: Ints
+    to_ns: Ints
+    counts: Counts
+    variance: Floats
+    tails: tuple[Floats, Floats]
+    inside: Floats
+    """By how much the hits of the period alone are above expectation."""
+    usual: Floats
+    """How unusual each day of history was (see `_usual`), for every series of the cube."""
+    has_gap: Bools
+    is_level: bool = False
+
+
 class Law(Protocol):
-    """How counts scatter. Arrays are (series, windows); *scatter* is what `scatter` gave for the same windows."""
+    """How counts scatter."""
 
     @property
     def is_share(self) -> bool:
         """Return whether hits are a share of trials."""
 
-    def scatter(self, length: int, columns: slice) -> Floats:
-        """Return the overdispersion of windows of *length* hours that end at *columns*."""
+    def scatter(self, length: int) -> Floats:
+        """Return the overdispersion of windows of *length* hours by where they end: (series, hours) or (series, 1)."""
 
-    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+    def variance(self, counts: Counts) -> Floats:
         """Return the variance of the hits."""
 
-    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+    def tails(self, counts: Counts) -> tuple[Floats, Floats]:
         """Return the lower and the upper mid-p tail."""
 
-    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+    def too_few(self, counts: Counts, direction: str) -> tuple[Bools, str]:
         """Return which windows could not show anything that matters, and why."""
 
 
@@ -101,70 +137,53 @@ def _windows(
     columns = slice(cube.period, hours)
     sums, n, x = windows(expected, length), windows(cube.n, length), windows(cube.x, length)
     # Of a window that reaches back before the period, the hours of the period.
-    own = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
+    running = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
     since = np.arange(hours - cube.period) - length
-    expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in own)
-    scatter, all_scatter = law.scatter(length, columns), law.scatter(length, slice(None))
+    expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in running)
+    scatter = np.broadcast_to(law.scatter(length), n.shape)
     ends_ns = cube.hours_ns[columns] + HOUR_NS
     out: list[pl.DataFrame] = []
     for direction in directions:
         if not out or len(cube.clocks) > 1:  # on one clock what is expected is the same in both directions
-            e = _fairest(sums, direction)
-            variance = law.variance(n, e, all_scatter)
-            tail = law.tails(x[:, columns], n[:, columns], e[:, columns], scatter)
-        inside = x_inside - _fairest(expected_inside, direction)
-        out.append(
-            _frame(
-                cube,
-                law,
-                np.arange(cube.keys.height),
-                direction,
-                options,
-                from_ns=ends_ns - length * HOUR_NS,
-                to_ns=ends_ns,
-                window_h=length,
-                n=n[:, columns],
-                x=x[:, columns],
-                e=e[:, columns],
-                variance=variance[:, columns],
-                tail=tail,
-                inside=inside,
-                usual=_usual(cube, x - e, variance, used, direction),
-                has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
-                is_level=False,
-            )
+            counts = Counts(n, x, _fairest(sums, direction), scatter)
+            variance = law.variance(counts)
+            judged = counts.ending(columns)
+            tails_ = law.tails(judged)
+        tested = Windows(
+            np.arange(cube.keys.height),
+            ends_ns - length * HOUR_NS,
+            ends_ns,
+            judged,
+            variance[:, columns],
+            tails_,
+            inside=x_inside - _fairest(expected_inside, direction),
+            usual=_usual(cube, x - counts.expected, variance, used, direction),
+            has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
         )
+        out.append(_frame(cube, law, tested, direction, options))
     return out
 
 
 def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str, options: Options) -> pl.DataFrame:
     """Return a row for each of the *levels*: the window from its beginning to the end of the period."""
-    rows = np.flatnonzero(levels >= 0)
-    after = np.arange(cube.hours_ns.size) >= levels[rows, None]
-    n, x = ((v[rows] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
-    e = _fairest((expected[:, rows] * after).sum(axis=2, keepdims=True), direction)
-    from_ns = cube.hours_ns[levels[rows]][:, None]
-    end_ns = cube.hours_ns[-1:] + HOUR_NS
-    scatter = law.scatter(max(options.windows_h), slice(cube.hours_ns.size - 1, None))[rows]
-    return _frame(
-        cube,
-        law,
-        rows,
-        direction,
-        options,
-        from_ns=from_ns,
-        to_ns=end_ns,
-        window_h=(end_ns - from_ns) // HOUR_NS,
-        n=n,
-        x=x,
-        e=e,
-        variance=law.variance(n, e, scatter),
-        tail=law.tails(x, n, e, scatter),
+    series = np.flatnonzero(levels >= 0)
+    after = np.arange(cube.hours_ns.size) >= levels[series, None]
+    n, x = ((v[series] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
+    e = _fairest((expected[:, series] * after).sum(axis=2, keepdims=True), direction)
+    counts = Counts(n, x, e, np.broadcast_to(law.scatter(max(options.windows_h)), cube.n.shape)[series, -1:])
+    lasting = Windows(
+        series,
+        cube.hours_ns[levels[series]][:, None],
+        cube.hours_ns[-1:] + HOUR_NS,
+        counts,
+        law.variance(counts),
+        law.tails(counts),
         inside=x - e,
         usual=np.full((cube.keys.height, 1), -np.inf),
         has_gap=np.zeros(1, dtype=bool),
         is_level=True,
     )
+    return _frame(cube, law, lasting, direction, options)
 
 
 def _fairest(expected: Floats, direction: str) -> Floats:
@@ -188,43 +207,25 @@ def _unusual(excess: Floats, variance: Floats, direction: str) -> Floats:
     return z
 
 
-def _frame(
-    cube: Cube,
-    law: Law,
-    rows: Ints,
-    direction: str,
-    options: Options,
-    *,
-    from_ns: Ints,
-    to_ns: Ints,
-    window_h: Ints | int,
-    n: Floats,
-    x: Floats,
-    e: Floats,
-    variance: Floats,
-    tail: tuple[Floats, Floats],
-    inside: Floats,
-    usual: Floats,
-    has_gap: Bools,
-    is_level: bool,
-) -> pl.DataFrame:
-    """Return the rows of some windows of the series *rows*; arrays are (rows, windows) or broadcast to it."""
+def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Options) -> pl.DataFrame:
+    """Return rows of `TESTS` for the windows *tested*."""
     is_up = direction == "up"
-    lower, upper = tail
-    low, high = tails.count_range(e, variance)
-    few, why = law.too_few(n, e, direction)
-    is_new = (cube.period - cube.first_seen[rows] < options.least_history_days * DAY_H)[:, None]
-    z = _unusual(x - e, variance, direction)
+    n, x, e = tested.counts.n, tested.counts.x, tested.counts.expected
+    lower, upper = tested.tails
+    low, high = tails.count_range(e, tested.variance)
+    few, why = law.too_few(tested.counts, direction)
+    is_new = (cube.period - cube.first_seen[tested.series] < options.least_history_days * DAY_H)[:, None]
+    z = _unusual(x - e, tested.variance, direction)
 
-    def flat(values: Floats | Ints | Bools | int) -> Floats | Ints | Bools:
+    def flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.broadcast_to(values, x.shape).reshape(-1)
 
     frame = pl.DataFrame(
         {
-            "row": flat(rows[:, None]),
-            "window_h": flat(window_h),
-            "from_ns": flat(from_ns),
-            "to_ns": flat(to_ns),
+            "row": flat(tested.series[:, None]),
+            "window_h": flat((tested.to_ns - tested.from_ns) // HOUR_NS),
+            "from_ns": flat(tested.from_ns),
+            "to_ns": flat(tested.to_ns),
             "n": flat(n),
             "x": flat(x),
             "p0": flat(e / np.maximum(n, 1)),
@@ -232,10 +233,10 @@ def _frame(
             "low": flat(low),
             "high": flat(np.minimum(high, n) if law.is_share else high),
             "p": flat(upper if is_up else lower),
-            "excess_inside": flat(inside if is_up else -inside),
-            "usual_days": flat((usual[rows, None, :] >= z[:, :, None]).sum(axis=2)),
+            "excess_inside": flat(tested.inside if is_up else -tested.inside),
+            "usual_days": flat((tested.usual[tested.series, None, :] >= z[:, :, None]).sum(axis=2)),
             "few": flat(few),
-            "gap": flat(has_gap),
+            "gap": flat(tested.has_gap),
             "new": flat(is_new),
         }
     )
@@ -253,7 +254,7 @@ def _frame(
         .hstack(frame.drop("row"))
         .with_columns(
             direction=pl.lit(direction),
-            is_level=pl.lit(is_level),
+            is_level=pl.lit(tested.is_level),
             reason=reason,
             eligible=reason.is_null(),
             p0=pl.col("p0") if law.is_share else pl.lit(None, pl.Float64),

@@ -93,7 +93,7 @@ def _interval(arrivals: Sequence[int], gaps: list[int], every: int, zone: str) -
 
 
 def _slots(arrivals: Sequence[int], zone: str) -> Slots | None:
-    fits = [found for name in dict.fromkeys([zone, "UTC"]) if (found := _in_zone(arrivals, name)) is not None]
+    fits = [slots for name in dict.fromkeys([zone, "UTC"]) if (slots := _in_zone(arrivals, name)) is not None]
     if not fits:
         return None
     best, *others = sorted(fits, key=lambda f: (-f.n, f.grace_ns))
@@ -113,7 +113,7 @@ def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
     if len(groups) > _MOST_SLOTS:
         return None
     first, last = local[0].date(), local[-1].date()
-    times, spread, kept = [], 0, 0
+    times, spread, regular = [], 0, 0
     for group in groups:
         days = {local[i].date() for i in group}
         on = _days_of_week(days, first, last)
@@ -122,11 +122,11 @@ def _in_zone(arrivals: Sequence[int], zone: str) -> Slots | None:
         at = _rounded(median(seconds[i] for i in group))
         spread = max(spread, *(abs(seconds[i] - at) for i in group))
         times.append((at, on))
-        kept += len(group)
-    if not times or kept < REGULAR * len(arrivals) or spread > _TOGETHER_S:
+        regular += len(group)
+    if not times or regular < REGULAR * len(arrivals) or spread > _TOGETHER_S:
         return None
     grace = max(_LEAST_GRACE_NS, 3 * spread * 10**9, 5 * MINUTE_NS)
-    return Slots(tuple(times), zone, None, grace, kept)
+    return Slots(tuple(times), zone, None, grace, regular)
 
 
 def _rounded(seconds: float) -> int:
@@ -167,36 +167,36 @@ def deviations(
     A slot counts once its grace is over. Slots in *gaps* are not judged.
     """
     if isinstance(cadence, Interval):
-        found = _of_interval(cadence, arrivals, from_ns, to_ns)
+        deviating = _of_interval(cadence, arrivals, from_ns, to_ns)
     else:
         clocks = [cadence, *([cadence.also] if cadence.also else [])]
-        found = min((_of_slots(c, arrivals, from_ns, to_ns) for c in clocks), key=len)
-    return [d for d in found if not any(a - cadence.grace_ns <= d.slot_ns < b for a, b in gaps)]
+        deviating = min((_of_slots(c, arrivals, from_ns, to_ns) for c in clocks), key=len)
+    return [d for d in deviating if not any(a - cadence.grace_ns <= d.slot_ns < b for a, b in gaps)]
 
 
 def _of_interval(c: Interval, arrivals: Sequence[int], from_ns: int, to_ns: int) -> list[Deviation]:
-    found = []
-    known = [a for a in arrivals if a < to_ns]
-    for before, after in pairwise(known):
+    deviating = []
+    came = [a for a in arrivals if a < to_ns]
+    for before, after in pairwise(came):
         if after < from_ns:
             continue
         gap = _fairest(before, after, c)
         if gap < _NEAR * c.every_ns:
-            found.append(Deviation("double", before, after))
+            deviating.append(Deviation("double", before, after))
             continue
         turns = round(gap / c.every_ns)
         missed = [before + c.every_ns * k for k in range(1, turns)]
-        found += [Deviation("missed", slot, None) for slot in missed if slot >= from_ns]
+        deviating += [Deviation("missed", slot, None) for slot in missed if slot >= from_ns]
         late = gap - max(turns, 1) * c.every_ns
         if late > c.grace_ns:
-            found.append(Deviation("late", after - late, after))
-    if known:
-        slot = known[-1] + c.every_ns
+            deviating.append(Deviation("late", after - late, after))
+    if came:
+        slot = came[-1] + c.every_ns
         while slot + c.grace_ns < to_ns:
             if slot >= from_ns:
-                found.append(Deviation("missed", slot, None))
+                deviating.append(Deviation("missed", slot, None))
             slot += c.every_ns
-    return sorted(found, key=lambda d: (d.slot_ns, d.what))
+    return sorted(deviating, key=lambda d: (d.slot_ns, d.what))
 
 
 def _fairest(before: int, after: int, c: Interval) -> int:
@@ -210,7 +210,7 @@ def _fairest(before: int, after: int, c: Interval) -> int:
 
 
 def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> list[Deviation]:
-    found = []
+    deviating = []
     slots = expected(c, from_ns - DAY_NS, to_ns)
     taken: set[int] = set()
     for i, slot in enumerate(slots):
@@ -221,13 +221,13 @@ def _of_slots(c: Slots, arrivals: Sequence[int], from_ns: int, to_ns: int) -> li
         if slot < from_ns or slot + c.grace_ns >= to_ns:
             continue
         if len(near) > 1:
-            found.append(Deviation("double", slot, near[1]))
+            deviating.append(Deviation("double", slot, near[1]))
         elif not near and late:
             taken.add(late[0])
-            found.append(Deviation("late", slot, late[0]))
+            deviating.append(Deviation("late", slot, late[0]))
         elif not near:
-            found.append(Deviation("missed", slot, None))
-    return found
+            deviating.append(Deviation("missed", slot, None))
+    return deviating
 
 
 def _between(arrivals: Sequence[int], low: int, high: int, taken: set[int]) -> list[int]:
@@ -239,13 +239,13 @@ def expected(c: Slots, from_ns: int, to_ns: int) -> list[int]:
     zone = ZoneInfo(c.zone)
     day = datetime.fromtimestamp(from_ns / 1e9, zone).date() - timedelta(days=1)
     last = datetime.fromtimestamp(to_ns / 1e9, zone).date() + timedelta(days=1)
-    found = set()
+    instants = set()
     while day <= last:
         for seconds, days in c.times:
             if day.weekday() in days:
-                found.add(_instant(day, seconds, zone))
+                instants.add(_instant(day, seconds, zone))
         day += timedelta(days=1)
-    return sorted(s for s in found if from_ns <= s < to_ns)
+    return sorted(s for s in instants if from_ns <= s < to_ns)
 
 
 def _moment(ns: int) -> datetime:

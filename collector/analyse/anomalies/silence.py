@@ -41,10 +41,10 @@ def gaps(activity: pl.DataFrame, *, from_ns: int, to_ns: int, zone: str) -> list
     first = max(int(activity["hour_ns"].min()), from_ns // HOUR_NS * HOUR_NS)  # type: ignore[arg-type]
     hours = pl.DataFrame({"hour_ns": pl.int_range(first, to_ns, HOUR_NS, eager=True, dtype=pl.Int64)})
     hours = hours.filter(pl.col("hour_ns") + HOUR_NS <= to_ns)
-    known = pl.concat([hours, activity.select("hour_ns")]).unique()
+    every = pl.concat([hours, activity.select("hour_ns")]).unique()
     local = pl.from_epoch("hour_ns", "ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(ZoneInfo(zone)))
     days = (
-        known.join(activity, on="hour_ns", how="left")
+        every.join(activity, on="hour_ns", how="left")
         .with_columns(pl.col("n").fill_null(0), day=local.dt.date(), hour=local.dt.hour())
         .with_columns(is_day=(pl.col("n").sum().over("day") > 0))
     )
@@ -100,9 +100,9 @@ def silent(
     for low, high in gaps:
         grid = grid.filter((pl.col("hour_ns") + HOUR_NS <= low) | (pl.col("hour_ns") >= high))
     local = pl.from_epoch("hour_ns", "ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(ZoneInfo(zone)))
-    own = hours.group_by(by).agg(since=pl.col("hour_ns").min())
+    firsts = hours.group_by(by).agg(since=pl.col("hour_ns").min())
     all_ = (
-        own.join(grid.with_columns(hour=local.dt.hour()), how="cross")
+        firsts.join(grid.with_columns(hour=local.dt.hour()), how="cross")
         .filter(pl.col("hour_ns") >= pl.col("since"))
         .join(hours, on=[*by, "hour_ns"], how="left", nulls_equal=True)
         .with_columns(pl.col("n").fill_null(0))

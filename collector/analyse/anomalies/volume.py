@@ -17,16 +17,13 @@ import numpy as np
 import polars as pl
 
 from collector.analyse.anomalies import baseline, levels, rows, tails
-from collector.analyse.anomalies.cube import DAY_H, WEEK_H, Bools, Clock, Cube, by_hour, windows
+from collector.analyse.anomalies.cube import DAY_H, WEEK_H, Bools, ClockHours, Cube, by_hour, windows
 from collector.analyse.anomalies.options import Options
+from collector.analyse.anomalies.rows import Counts
 from collector.analyse.anomalies.tails import Floats
 
 _LEAST = 1e-3
-_LEAST_ALPHA, _MOST_ALPHA = 1e-4, 20.0
-_TREND = (0.5, 2.0)
-_TREND_ARRIVALS = 10.0
-_MOST_PRIOR = 100.0
-_LEAST_A_DAY, _DIFFERS, _LEAST_SERIES, _MOST_SERIES = 10.0, 1.5, 5, 0.7
+"""Arrivals and hours are taken for as many at least: nothing is divided by 0, and no hour expects none at all."""
 
 
 def tests(cube: Cube, options: Options) -> pl.DataFrame:
@@ -39,9 +36,8 @@ def tests(cube: Cube, options: Options) -> pl.DataFrame:
     expected = _with_days_off(cube, seen, is_off, options)
     used, new = levels.split(cube, expected, seen, options)
     expected = _with_days_off(cube, used, is_off, options)
-    return rows.build(
-        cube, expected, _VolumeLaw(_dispersions(cube, expected[0], used, options), options), used, new, options
-    )
+    law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
+    return rows.build(cube, expected, law, used, new, options)
 
 
 def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> Floats:
@@ -53,7 +49,7 @@ def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> 
     return np.where(is_off, sundays, expected)
 
 
-def _as_sunday(clock: Clock) -> Clock:
+def _as_sunday(clock: ClockHours) -> ClockHours:
     return replace(clock, hour_of_week=6 * DAY_H + clock.hour_of_day)
 
 
@@ -67,23 +63,25 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     sunday = _expected(cube, used, [_as_sunday(c) for c in cube.clocks], options)[0]
     day = np.cumsum(np.diff(clock.hour_of_day, prepend=clock.hour_of_day[:1]) < 0).astype(np.int64)
     x, e, s = (by_hour(v * cube.is_known, day, int(day[-1]) + 1) for v in (cube.x, usual, sunday))
-    differs = (np.maximum(e, s) >= _LEAST_A_DAY) & (np.abs(np.log((e + 1) / (s + 1))) >= np.log(_DIFFERS))
+    is_other = np.abs(np.log((e + 1) / (s + 1))) >= np.log(options.day_off_ratio)
+    differs = (np.maximum(e, s) >= options.day_off_least_arrivals) & is_other
     like_sunday = np.abs(np.log((x + 1) / (s + 1))) < np.abs(np.log((x + 1) / (e + 1)))
     series = differs.sum(axis=0)
     share = (differs & like_sunday).sum(axis=0) / np.maximum(series, 1)
-    out: Bools = ((series >= _LEAST_SERIES) & (share >= _MOST_SERIES))[day] & ~clock.is_weekend
+    is_off = (series >= options.day_off_least_series) & (share >= options.day_off_share)
+    out: Bools = is_off[day] & ~clock.is_weekend
     return out
 
 
-def _expected(cube: Cube, used: Bools, judged_as: Sequence[Clock], options: Options) -> Floats:
-    """Return arrivals by hour, (clocks, series, hours), each hour of a clock expected as *judged_as* places it."""
+def _expected(cube: Cube, used: Bools, judged_as: Sequence[ClockHours], options: Options) -> Floats:
+    """Return arrivals by hour, (clocks, series, hours), each hour of a clock expected as *judged_as* has it."""
     weight = baseline.weights(cube, used, options)
     x = cube.x[:, : cube.period] * weight
     out = [_of_clock(cube, clock, at, weight, x, options) for clock, at in zip(cube.clocks, judged_as, strict=True)]
     return np.maximum(np.stack(out + _shifted(cube, out[0])), _LEAST)
 
 
-def _of_clock(cube: Cube, clock: Clock, at: Clock, weight: Floats, x: Floats, options: Options) -> Floats:
+def _of_clock(cube: Cube, clock: ClockHours, at: ClockHours, weight: Floats, x: Floats, options: Options) -> Floats:
     history = slice(0, cube.period)
     sums, hours, squares = (
         by_hour(v, clock.hour_of_week[history], WEEK_H) for v in (x, weight, x * cube.x[:, history])
@@ -95,31 +93,32 @@ def _of_clock(cube: Cube, clock: Clock, at: Clock, weight: Floats, x: Floats, op
     whole = sums.sum(axis=1, keepdims=True) / np.maximum(hours.sum(axis=1, keepdims=True), _LEAST)
     mean_like = _mixed(sums_like, hours_like, squares_like, whole, options)[:, like]
     mean = _mixed(sums, hours, squares, mean_like, options)
-    out: Floats = mean[:, at.hour_of_week] * _trend(cube, mean[:, clock.hour_of_week[history]], weight)[:, None]
+    out: Floats = (
+        mean[:, at.hour_of_week] * _trend(cube, mean[:, clock.hour_of_week[history]], weight, options)[:, None]
+    )
     return out
 
 
-def _trend(cube: Cube, due: Floats, weight: Floats) -> Floats:
+def _trend(cube: Cube, due: Floats, weight: Floats, options: Options) -> Floats:
     """Return by how much the days of the last week were above or below what was due: their median."""
     last = slice(cube.period - WEEK_H, cube.period)
     used = weight[:, last] > 0
     seen, due = ((v[:, last] * used).reshape(used.shape[0], -1, DAY_H).sum(axis=2) for v in (cube.x, due))
-    out: Floats = np.median((seen + _TREND_ARRIVALS) / (due + _TREND_ARRIVALS), axis=1)
-    return np.clip(out, *_TREND)
+    out: Floats = np.median((seen + options.trend_arrivals) / (due + options.trend_arrivals), axis=1)
+    return np.clip(out, 1 / options.trend_most, options.trend_most)
 
 
 def _mixed(sums: Floats, hours: Floats, squares: Floats, prior: Floats, options: Options) -> Floats:
     """Return the means sums / hours mixed with the *prior*, the more so the less the means differ beyond chance.
 
-    Weight of the prior: the variance within a place of the week over that between places (empirical Bayes), in hours.
+    Weight of the prior: the variance within an hour of the week over that between them (empirical Bayes), in hours.
     """
     mean = sums / np.maximum(hours, _LEAST)
     total = np.maximum(hours.sum(axis=1, keepdims=True), _LEAST)
-    within = (squares - sums * mean).sum(axis=1, keepdims=True) / total
+    within = (squares - sums * mean).sum(axis=1, keepdims=True) / total * options.hour_of_week_within
     error = (hours * (mean - prior) ** 2).sum(axis=1, keepdims=True) / total
-    within = within * 1.5  # a mean of few hours is nearer to them than the truth is
     between = np.maximum(error - within * hours.shape[1] / total, 1e-9)
-    k = np.clip(within / between, options.hour_of_week_weight, _MOST_PRIOR)
+    k = np.clip(within / between, *options.hour_of_week_weight)
     out: Floats = (sums + k * prior) / (hours + k)
     return out
 
@@ -144,8 +143,8 @@ def _shifted(cube: Cube, local: Floats) -> list[Floats]:
 
 def _same_hour(cube: Cube, at: int, skipped: int) -> int:
     """Return an hour of the cube whose local hour of the week is the *skipped*-th before the one at *at*."""
-    place = (cube.clocks[0].hour_of_week[at] - 1 - skipped) % WEEK_H
-    return int(np.flatnonzero(cube.clocks[0].hour_of_week == place)[0])
+    hour_of_week = (cube.clocks[0].hour_of_week[at] - 1 - skipped) % WEEK_H
+    return int(np.flatnonzero(cube.clocks[0].hour_of_week == hour_of_week)[0])
 
 
 def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> dict[int, Floats]:
@@ -156,10 +155,11 @@ def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) ->
     for length in options.windows_h:
         xs, es = windows(x, length), windows(e, length)
         above, squares = ((xs - es) ** 2 - es).sum(axis=1), (es**2).sum(axis=1)
-        own = above / np.maximum(squares, 1e-9)
-        fleet = max(float(np.median(own)) if own.size else 0.0, _LEAST_ALPHA)
-        mixed = (above + fleet * squares * 0.1) / np.maximum(squares * 1.1, 1e-9)
-        out[length] = np.clip(mixed, _LEAST_ALPHA, _MOST_ALPHA)
+        of_series = above / np.maximum(squares, 1e-9)
+        fleet = max(float(np.median(of_series)) if of_series.size else 0.0, options.volume_alpha[0])
+        share = options.volume_fleet_share
+        mixed = (above + fleet * squares * share) / np.maximum(squares * (1 + share), 1e-9)
+        out[length] = np.clip(mixed, *options.volume_alpha)
     return out
 
 
@@ -171,21 +171,21 @@ class _VolumeLaw:
     options: Options
     is_share: ClassVar[bool] = False
 
-    def scatter(self, length: int, columns: slice) -> Floats:
+    def scatter(self, length: int) -> Floats:
         """Return alpha, (series, 1)."""
         longest = max(k for k in self.alpha if k <= max(length, min(self.alpha)))
         return self.alpha[longest][:, None]
 
-    def variance(self, n: Floats, expected: Floats, scatter: Floats) -> Floats:
+    def variance(self, counts: Counts) -> Floats:
         """Return m + alpha m^2."""
-        out: Floats = expected + scatter * expected**2
+        out: Floats = counts.expected + counts.scatter * counts.expected**2
         return out
 
-    def tails(self, x: Floats, n: Floats, expected: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+    def tails(self, counts: Counts) -> tuple[Floats, Floats]:
         """Return the negative binomial tails."""
-        return tails.negative_binomial(x, expected, scatter)
+        return tails.negative_binomial(counts.x, counts.expected, counts.scatter)
 
-    def too_few(self, n: Floats, expected: Floats, direction: str) -> tuple[Bools, str]:
+    def too_few(self, counts: Counts, direction: str) -> tuple[Bools, str]:
         """Return where even no arrival at all would not matter."""
-        few = expected < self.options.volume_least_expected if direction == "down" else np.zeros(expected.shape, bool)
+        few = (direction == "down") & (counts.expected < self.options.volume_least_expected)
         return few, "too few expected in the window"
