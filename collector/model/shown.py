@@ -51,8 +51,8 @@ def duration(ns: float | None) -> str:
     if abs(ns) < 0.5:
         return "0 s"
     size, name = unit_of(ns)
-    found = ns / size
-    return f"{found:,.0f} {name}" if abs(found) >= 100 else f"{found:.3g} {name}"
+    amount = ns / size
+    return f"{amount:,.0f} {name}" if abs(amount) >= 100 else f"{amount:.3g} {name}"
 
 
 def left_out(kind: str, stage: str) -> str:
@@ -87,7 +87,7 @@ def populations(rows: Sequence[tuple[str, int, bool]], environment: str | None) 
     """
     names = {"live": "live run", "development": "development run", "replay": "replay"}
     apart = [f"{n:,} {names[p]}{'' if n == 1 else 's'}" for p, n, is_counted in rows if not is_counted]
-    told = [f"Not counted: {' and '.join(apart)}."] if apart else []
+    sentences = [f"Not counted: {' and '.join(apart)}."] if apart else []
     if environment is None and any(p == "development" and is_counted for p, _, is_counted in rows):
-        told.insert(0, "Development runs, for the store has no live ones.")
-    return " ".join(told)
+        sentences.insert(0, "Development runs, for the store has no live ones.")
+    return " ".join(sentences)

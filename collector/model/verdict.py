@@ -45,24 +45,24 @@ def value(number: float | None, unit: str) -> str:
     return f"{number:,.0f}" if abs(number) >= 100 or number == int(number) else f"{number:,.1f}"
 
 
-def counts(found: Value) -> str:
+def counts(number: Value) -> str:
     """Return what a share rests on, such as `62 of 134`; empty when it says nothing."""
-    if found.n is None:
+    if number.n is None:
         return ""
-    return f"n {count(found.n)}" if found.hits is None else f"{count(found.hits)} of {count(found.n)}"
+    return f"n {count(number.n)}" if number.hits is None else f"{count(number.hits)} of {count(number.n)}"
 
 
-def interval(found: Value, unit: str) -> str:
+def interval(number: Value, unit: str) -> str:
     """Return the bounds of the 95 % interval in words; empty when there are none."""
-    if found.low is None or found.high is None:
+    if number.low is None or number.high is None:
         return ""
-    return f"{value(found.low, unit)} to {value(found.high, unit)}"
+    return f"{value(number.low, unit)} to {value(number.high, unit)}"
 
 
-def fact(found: Value, unit: str) -> str:
+def fact(number: Value, unit: str) -> str:
     """Return a number with its counts and interval, such as `59.0 % (124 of 210, 52.0 % to 65.0 %)`."""
-    rest = ", ".join(part for part in (counts(found), interval(found, unit)) if part)
-    return f"{value(found.value, unit)} ({rest})" if rest else value(found.value, unit)
+    rest = ", ".join(part for part in (counts(number), interval(number, unit)) if part)
+    return f"{value(number.value, unit)} ({rest})" if rest else value(number.value, unit)
 
 
 def q_value(q: float | None) -> str:
@@ -72,14 +72,14 @@ def q_value(q: float | None) -> str:
     return "q < 1e-12" if q < 1e-12 else f"q = {q:.1g}" if q < 0.001 else f"q = {q:.3f}"
 
 
-def backtest(found: Backtest | None) -> str:
+def backtest(tried: Backtest | None) -> str:
     """Return how often the same test would have fired before; empty when it was not tried."""
-    if found is None:
+    if tried is None:
         return ""
-    times = "once" if found.fired == 1 else f"{found.fired} times"
-    fired = f"have fired {times}" if found.fired else "not have fired"
-    assessed = f"{found.assessed_days:.{0 if found.assessed_days == int(found.assessed_days) else 1}f}"
-    return f"The same test would {fired} in the {found.days} days before ({assessed} of them had enough data)."
+    times = "once" if tried.fired == 1 else f"{tried.fired} times"
+    fired = f"have fired {times}" if tried.fired else "not have fired"
+    assessed = f"{tried.assessed_days:.{0 if tried.assessed_days == int(tried.assessed_days) else 1}f}"
+    return f"The same test would {fired} in the {tried.days} days before ({assessed} of them had enough data)."
 
 
 def local(ns: int, zone: str) -> dt.datetime:

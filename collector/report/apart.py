@@ -28,24 +28,26 @@ _MOST = 512
 class Apart:
     """Looks part by part, and remembers what could not be judged."""
 
-    given: Inputs
+    inputs: Inputs
     left_out: list[LeftOut] = field(default_factory=list)
 
     def look(self, part: str, act: Callable[[Inputs], Look]) -> Look:
         """Return what *act* makes of the inputs, without those names in them that it fails for."""
         try:
-            return act(self.given)
+            return act(self.inputs)
         except BaseException as e:
             if not is_of_data(e):
                 raise
             failed = e
-        known = names(self.given)
-        tried = by_halves(known, lambda some: _drop(act(only(self.given, some))), is_of_data, most=_MOST, failed=failed)
+        everyone = names(self.inputs)
+        tried = by_halves(
+            everyone, lambda some: _drop(act(only(self.inputs, some))), is_of_data, most=_MOST, failed=failed
+        )
         guilty = tried.failed
         try:
             if not guilty or tried.left:
                 raise failed
-            found = act(only(self.given, [name for name, _ in guilty], keep=False))
+            result = act(only(self.inputs, [name for name, _ in guilty], keep=False))
         except BaseException as e:
             if not is_of_data(e):
                 raise
@@ -53,7 +55,7 @@ class Apart:
             return _NONE
         for name, why in guilty:
             self.note(part, name, why)
-        return found
+        return result
 
     def tried(self, part: str, name: str, act: Callable[[], T]) -> T | None:
         """Return what *act* gives; None where it fails, and remember that *part* could not judge *name*."""
@@ -70,26 +72,26 @@ class Apart:
         self.left_out.append(LeftOut(part=part, name=name, reason=aside.reason(why)))
 
 
-def _drop(found: Look) -> None:
+def _drop(look: Look) -> None:
     """Take no notice of what was only tried."""
 
 
-def names(given: Inputs) -> list[str]:
+def names(inputs: Inputs) -> list[str]:
     """Return the tasks, queues and senders that detection looks at."""
-    found = [_name(getattr(given, frame)) for frame in _JUDGED]
-    return pl.concat(found).drop_nulls().unique().sort().to_list()
+    columns = [_name(getattr(inputs, frame)) for frame in _JUDGED]
+    return pl.concat(columns).drop_nulls().unique().sort().to_list()
 
 
-def only(given: Inputs, some: Sequence[str], *, keep: bool = True) -> Inputs:
-    """Return *given* with the rows of *some* names alone, or with all but those."""
+def only(inputs: Inputs, some: Sequence[str], *, keep: bool = True) -> Inputs:
+    """Return *inputs* with the rows of *some* names alone, or with all but those."""
     parts = {}
     for f in fields(Inputs):
         if f.name in _JUDGED:
-            rows = getattr(given, f.name)
+            rows = getattr(inputs, f.name)
             parts[f.name] = rows.filter(_name(rows).is_in(list(some)).fill_null(False) == keep)
-    return replace(given, **parts)
+    return replace(inputs, **parts)
 
 
 def _name(rows: pl.DataFrame) -> pl.Series:
-    known = [pl.col(c).cast(pl.String) for c in _NAMES if c in rows.columns]
-    return rows.select(pl.coalesce(known).alias("name"))["name"]
+    columns = [pl.col(c).cast(pl.String) for c in _NAMES if c in rows.columns]
+    return rows.select(pl.coalesce(columns).alias("name"))["name"]

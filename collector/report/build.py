@@ -65,13 +65,13 @@ class Evidence:
     codes: list[str]
 
 
-def detect(given: Inputs) -> Draft:
+def detect(inputs: Inputs) -> Draft:
     """Return what differs in the judged hours, the gravest first."""
-    silent = silence.gaps(given.activity, from_ns=_first(given), to_ns=given.to_ns, zone=given.zone)
+    silent = silence.gaps(inputs.activity, from_ns=_first(inputs), to_ns=inputs.to_ns, zone=inputs.zone)
     gaps = [(s.from_ns, s.to_ns) for s in silent]
-    if given.to_ns <= given.from_ns or given.activity.is_empty():
+    if inputs.to_ns <= inputs.from_ns or inputs.activity.is_empty():
         return Draft([], [], [], [], silent)
-    apart = Apart(given, list(given.left_out))
+    apart = Apart(inputs, list(inputs.left_out))
     learnt: list[list[watched.Scheduled]] = []
     tests: list[counted.Counted] = []
 
@@ -80,7 +80,7 @@ def detect(given: Inputs) -> Draft:
         return tests[0].look()
 
     def tasks(g: Inputs) -> list[watched.Scheduled]:
-        if g is not given:
+        if g is not inputs:
             return watched.learn(g)
         if not learnt:
             learnt.append(watched.learn(g))
@@ -95,34 +95,34 @@ def detect(given: Inputs) -> Draft:
         apart.look("conventions", lambda g: watched.violations(g, {f.series for f in first.found})),
         apart.look("silence", lambda g: watched.silent(g, tasks(g), gaps)),
     ]
-    found = [f for look in looks for f in look.found if not states.told_before(f, given)]
-    heads = fold.fold(found, given.used)
-    expected = [f for f in heads if states.keys(f) & set(given.expected)]
-    rest = sorted((f for f in heads if not states.keys(f) & set(given.expected)), key=_grave)
+    found = [f for look in looks for f in look.found if not states.was_reported(f, inputs)]
+    heads = fold.fold(found, inputs.used)
+    expected = [f for f in heads if states.keys(f) & set(inputs.expected)]
+    rest = sorted((f for f in heads if not states.keys(f) & set(inputs.expected)), key=_grave)
     sure = [f for f in rest if KINDS[f.kind].is_sure][: MOST // 2]
     others = [f for f in rest if f not in sure][: MOST - len(sure)]
     shown = sorted([*sure, *others], key=_grave)
 
     cut = [f for f in rest if f not in shown]
-    told = [*shown, *expected]
+    differing = [*shown, *expected]
     for test in tests:
-        told = apart.tried("back-tests", "everything", partial(test.backtest, told)) or told
-    checked = [_with_reason(c, given) for c in _summed(looks)]
-    return Draft(told[: len(shown)], told[len(shown) :], cut, checked, silent, apart.left_out)
+        differing = apart.tried("back-tests", "everything", partial(test.backtest, differing)) or differing
+    checked = [_with_reason(c, inputs) for c in _summed(looks)]
+    return Draft(differing[: len(shown)], differing[len(shown) :], cut, checked, silent, apart.left_out)
 
 
-def _with_reason(c: Checked, given: Inputs) -> Checked:
+def _with_reason(c: Checked, inputs: Inputs) -> Checked:
     """Return *c*, with why nothing of it could be judged where nothing was."""
     if c.assessed:
         return c
-    days = (given.from_ns - _first(given)) / DAY_NS
+    days = (inputs.from_ns - _first(inputs)) / DAY_NS
     least = KINDS[c.kind].history_days
-    told = f"less than {least:g} days of history" if days < least else "too little in each window, or before it"
-    return c.model_copy(update={"not_assessed": told})
+    reason = f"less than {least:g} days of history" if days < least else "too little in each window, or before it"
+    return c.model_copy(update={"not_assessed": reason})
 
 
-def _first(given: Inputs) -> int:
-    return int(given.activity["hour_ns"].min() or given.from_ns)  # type: ignore[arg-type]
+def _first(inputs: Inputs) -> int:
+    return int(inputs.activity["hour_ns"].min() or inputs.from_ns)  # type: ignore[arg-type]
 
 
 def _grave(f: Found) -> tuple[bool, bool, float, int, str]:
@@ -155,28 +155,31 @@ def _summed(looks: Sequence[Look]) -> list[Checked]:
     return [kinds[k] for k in Kind if k in kinds]
 
 
-def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Report:
-    """Return the report. *evidence*: of the anomalies of *draft*, by their place in shown followed by expected."""
-    several = given.used["environment"].n_unique() > 1
-    apart = Apart(given, draft.left_out)
-    told = [
-        _told(given, f, evidence.get(i), apart, several=several) for i, f in enumerate([*draft.shown, *draft.expected])
+def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Report:
+    """Return the report. *evidence*: of the anomalies of *draft*, by their index in shown followed by expected."""
+    several = inputs.used["environment"].n_unique() > 1
+    apart = Apart(inputs, draft.left_out)
+    anomalies = [
+        _try_anomaly(inputs, f, evidence.get(i), apart, several=several)
+        for i, f in enumerate([*draft.shown, *draft.expected])
     ]
-    shown, expected = ([a for a in some if a] for some in (told[: len(draft.shown)], told[len(draft.shown) :]))
-    first = _first(given)
-    gaps = [s for s in draft.gaps if s.to_ns > given.period.from_ns]
+    shown, expected = (
+        [a for a in some if a] for some in (anomalies[: len(draft.shown)], anomalies[len(draft.shown) :])
+    )
+    first = _first(inputs)
+    gaps = [s for s in draft.gaps if s.to_ns > inputs.period.from_ns]
     return Report(
-        id=report_id(given.project, given.schedule, given.period, given.as_of_ns),
-        project=given.project,
-        schedule=given.schedule,
-        zone=given.zone,
-        period=given.period,
-        as_of_ns=given.as_of_ns,
-        previous_id=given.previous.id if given.previous else None,
+        id=report_id(inputs.project, inputs.schedule, inputs.period, inputs.as_of_ns),
+        project=inputs.project,
+        schedule=inputs.schedule,
+        zone=inputs.zone,
+        period=inputs.period,
+        as_of_ns=inputs.as_of_ns,
+        previous_id=inputs.previous.id if inputs.previous else None,
         anomalies=tuple(shown),
         more=len(draft.cut),
         expected=tuple(expected),
-        resolved=tuple(states.resolved(given, [*draft.shown, *draft.expected, *draft.cut], draft.gaps)),
+        resolved=tuple(states.resolved(inputs, [*draft.shown, *draft.expected, *draft.cut], draft.gaps)),
         checked=tuple(draft.checked),
         gaps=tuple(
             Gap(
@@ -186,23 +189,23 @@ def build(given: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Repo
             for s in gaps
         ),
         left_out=tuple(apart.left_out),
-        totals=given.totals,
-        history_days=round(max(0, given.period.from_ns - first) / DAY_NS, 2),
+        totals=inputs.totals,
+        history_days=round(max(0, inputs.period.from_ns - first) / DAY_NS, 2),
     )
 
 
-def _told(given: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: bool) -> Anomaly | None:
+def _try_anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: bool) -> Anomaly | None:
     """Return the anomaly in words; without what is known of its runs, or not at all, where that fails."""
-    for known in (evidence, None) if evidence else (None,):
-        told = apart.tried("words", f.series.subject.name, partial(_anomaly, given, f, known, several=several))
-        if told is not None:
-            return told
+    for behind in (evidence, None) if evidence else (None,):
+        anomaly = apart.tried("words", f.series.subject.name, partial(_anomaly, inputs, f, behind, several=several))
+        if anomaly is not None:
+            return anomaly
     return None
 
 
-def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:
+def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:
     kind = KINDS[f.kind]
-    nearest = _nearest(given, f)
+    nearest = _nearest(inputs, f)
     differences: tuple[Difference, ...] = ()
     affected: tuple[RunRef, ...] = ()
     healthy: RunRef | None = None
@@ -222,14 +225,14 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
         direction=f.direction,
         subject=f.series.subject,
         span=f.span,
-        state=states.state(given, f),
+        state=states.state(inputs, f),
         is_level=f.is_level,
-        expected_by_you=next((given.expected[k] for k in sorted(states.keys(f)) if k in given.expected), None),
-        title=words.title(f, zone=given.zone, several=several),
+        expected_by_you=next((inputs.expected[k] for k in sorted(states.keys(f)) if k in inputs.expected), None),
+        title=words.title(f, zone=inputs.zone, several=several),
         text=words.text(
             f,
-            zone=given.zone,
-            to_ns=given.to_ns,
+            zone=inputs.zone,
+            to_ns=inputs.to_ns,
             error=error,
             differences=differences,
             nearest=nearest,
@@ -252,7 +255,7 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
                 key=states.key(t),
                 kind=t.kind,
                 subject=t.series.subject,
-                title=words.title(t, zone=given.zone, several=several),
+                title=words.title(t, zone=inputs.zone, several=several),
             )
             for t in f.together
         ),
@@ -261,25 +264,25 @@ def _anomaly(given: Inputs, f: Found, evidence: Evidence | None, *, several: boo
     )
 
 
-def _nearest(given: Inputs, f: Found) -> Change | None:
+def _nearest(inputs: Inputs, f: Found) -> Change | None:
     """Return the version or limit change nearest to the beginning, from 6 hours before to 1 hour after it."""
-    tasks = sorted(fold.tasks_of(f, given.used))
+    tasks = sorted(fold.tasks_of(f, inputs.used))
     environment = f.series.subject.environment
-    own = given.versions.filter(
+    versions = inputs.versions.filter(
         pl.col("task_id").is_in(tasks) & (pl.col("environment").eq_missing(pl.lit(environment, pl.String)))
     )
-    firsts = own.group_by("task_id", "version").agg(pl.col("first_ns").min())
+    firsts = versions.group_by("task_id", "version").agg(pl.col("first_ns").min())
     later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
     changes = [
         (int(r["first_ns"]), "version", f"first run of {r['task_id']} with version {r['version']}")
         for r in later.iter_rows(named=True)
     ]
-    queues = given.used.filter(pl.col("task_id").is_in(tasks))["queue"].unique().to_list()
+    queues = inputs.used.filter(pl.col("task_id").is_in(tasks))["queue"].unique().to_list()
     if f.series.subject.type == "queue":
         queues = [f.series.subject.name]
     changes += [
         (int(r["from_ns"]), "limit", f"limit of queue {r['queue']} from {r['before']} to {r['limit']}")
-        for r in given.limit_steps.filter(pl.col("queue").is_in(queues)).iter_rows(named=True)
+        for r in inputs.limit_steps.filter(pl.col("queue").is_in(queues)).iter_rows(named=True)
     ]
     near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
     if not near:

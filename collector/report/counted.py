@@ -35,49 +35,51 @@ def _with_weeks(rows: pl.DataFrame, from_ns: int) -> pl.DataFrame:
 class Counted:
     """Hourly counts of one report and the core's tests on them."""
 
-    def __init__(self, given: Inputs, gaps: Gaps) -> None:
-        self._given = given
+    def __init__(self, inputs: Inputs, gaps: Gaps) -> None:
+        self._inputs = inputs
         self._gaps = gaps
-        plain = busiest(given.counts).select(
+        plain = busiest(inputs.counts).select(
             named(),
             metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
             hour_ns="hour_ns",
             n="n",
             x="x",
         )
-        plain = _with_weeks(plain, given.from_ns)
-        self._histograms = busiest(given.histograms).select(named(), "hour_ns", "ix", "n")
-        self._limits = durations.thresholds(self._histograms, from_ns=given.from_ns, options=OPTIONS)
-        paces = durations.exceedances(self._histograms, from_ns=given.from_ns, options=OPTIONS)
+        plain = _with_weeks(plain, inputs.from_ns)
+        self._histograms = busiest(inputs.histograms).select(named(), "hour_ns", "ix", "n")
+        self._limits = durations.thresholds(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
+        paces = durations.exceedances(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
         self.rows = pl.concat([plain, paces])
         self._rejected = 0.0
         """Share of all series, metrics and directions that a test rejects: for back-tests."""
 
     def look(self) -> Look:
         """Test everything and return what fires."""
-        g = self._given
+        g = self._inputs
         tested = self._tests(self.rows, g.from_ns, g.to_ns, OPTIONS)
         decided = counts.decide(tested, OPTIONS)
         hypotheses = decided.filter("eligible").group_by(_HYPOTHESIS).agg(pl.col("q").min())["q"]
         self._rejected = max(int((hypotheses <= OPTIONS.q).sum()), 1) / max(hypotheses.len(), 1)
         merged = events.merge(decided, OPTIONS)
         hourly = decided.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).sort("from_ns")
-        found = [self._found(row, hourly) for row in merged.iter_rows(named=True)]
+        found = [self._event(row, hourly) for row in merged.iter_rows(named=True)]
         return Look(self._with_ranges(found), self._checked(decided))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
-        return counts.tests(rows, from_ns=from_ns, to_ns=to_ns, zone=self._given.zone, options=options, gaps=self._gaps)
+        return counts.tests(
+            rows, from_ns=from_ns, to_ns=to_ns, zone=self._inputs.zone, options=options, gaps=self._gaps
+        )
 
-    def _found(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:
+    def _event(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:
         """Return one event, narrowed down to the hours that make it up."""
         series, metric = parse(row["series"]), row["metric"]
-        own = hourly.filter(
+        hours = hourly.filter(
             (pl.col("series") == row["series"])
             & (pl.col("metric") == metric)
             & (pl.col("direction") == row["direction"])
         )
         # Up to the end of what is judged: whether it goes on is a question to the hours after the window.
-        inside = own.filter(pl.col("from_ns") >= row["from_ns"])
+        inside = hours.filter(pl.col("from_ns") >= row["from_ns"])
         window = int((inside["to_ns"] <= row["to_ns"]).sum())
         a, b = explain.densest(inside["x"].to_list(), inside["expected"].to_list(), window)
         # A level has lasted for a day; where the change came later than that, it is not known yet to be one.
@@ -105,18 +107,18 @@ class Counted:
             is_level=is_level,
             test=Test(row["series"], metric, row["direction"]),
         )
-        return replace(found, chart=self._chart(found, own))
+        return replace(found, chart=self._chart(found, hours))
 
     def _rate(self, series: str, metric: str, n: int, x: int, expected: float) -> Rate:
         """Return *x* of *n* where *expected* were, beside the history of the series."""
-        start = self._given.from_ns - HISTORY_DAYS * DAY_NS
+        start = self._inputs.from_ns - HISTORY_DAYS * DAY_NS
         before = self.rows.filter(
             (pl.col("series") == series)
             & (pl.col("metric") == metric)
-            & pl.col("hour_ns").is_between(start, self._given.from_ns, closed="left")
+            & pl.col("hour_ns").is_between(start, self._inputs.from_ns, closed="left")
         )
         first = before["hour_ns"].min()
-        days = (self._given.from_ns - int(first)) / DAY_NS if first is not None else 0.0  # type: ignore[arg-type]
+        days = (self._inputs.from_ns - int(first)) / DAY_NS if first is not None else 0.0  # type: ignore[arg-type]
         return Rate(n, x, expected, int(before["n"].sum()), int(before["x"].sum()), days)
 
     def _pace(self, rate: Rate, series: str, metric: str, from_ns: int, to_ns: int) -> Pace:
@@ -124,13 +126,13 @@ class Counted:
         spans = pl.DataFrame(
             {
                 "series": [series] * 2,
-                "from_ns": [from_ns, self._given.from_ns - HISTORY_DAYS * DAY_NS],
-                "to_ns": [to_ns, self._given.from_ns],
+                "from_ns": [from_ns, self._inputs.from_ns - HISTORY_DAYS * DAY_NS],
+                "to_ns": [to_ns, self._inputs.from_ns],
             }
         )
-        own = self._histograms.filter(pl.col("series") == series)
-        median, median_before = durations.compare(own, spans, permille=500)["estimate_ns"].to_list()
-        p90, p90_before = durations.compare(own, spans, permille=900)["estimate_ns"].to_list()
+        histogram = self._histograms.filter(pl.col("series") == series)
+        median, median_before = durations.compare(histogram, spans, permille=500)["estimate_ns"].to_list()
+        p90, p90_before = durations.compare(histogram, spans, permille=900)["estimate_ns"].to_list()
         limits = self._limits.filter(pl.col("series") == series)
         edge = limits["slow_ix"][0] if metric == SLOW else limits["fast_ix"][0] - 1  # above its bucket; below it
         return Pace(
@@ -142,20 +144,20 @@ class Counted:
             p90_before_ns=p90_before,
         )
 
-    def _chart(self, found: Found, own: pl.DataFrame) -> Chart:
+    def _chart(self, found: Found, hours: pl.DataFrame) -> Chart:
         """Return the hours of the period, observed and expected, with the range that 95 % of such hours lie in."""
         is_count = found.unit == "count"
         points = []
-        for r in own.iter_rows(named=True):
-            known = r["reason"] is None or not r["reason"].startswith("no telemetry")
+        for r in hours.iter_rows(named=True):
+            is_known = r["reason"] is None or not r["reason"].startswith("no telemetry")
             per = 1.0 if is_count else float(r["n"])
-            shown = known and (is_count or r["n"] > 0)
+            shown = is_known and (is_count or r["n"] > 0)
             values = [round(r[c] / per, 6) if shown else None for c in ("x", "expected", "low", "high")]
             points.append(
                 Point(
                     at_ns=r["from_ns"],
                     observed=values[0],
-                    n=r["n"] if known else None,
+                    n=r["n"] if is_known else None,
                     expected=values[1],
                     low=values[2],
                     high=values[3],
@@ -175,7 +177,7 @@ class Counted:
         # Each span is a window that ends within the period, if it is not a level that began before it.
         options = replace(OPTIONS, windows_h=tuple(sorted(lengths)))
         tested = self._tests(
-            self.rows.filter(pl.col("series").is_in(names)), self._given.from_ns, self._given.to_ns, options
+            self.rows.filter(pl.col("series").is_in(names)), self._inputs.from_ns, self._inputs.to_ns, options
         )
         return [_with_range(f, tested) for f in found]
 
@@ -184,8 +186,8 @@ class Counted:
         seen = (
             pl.concat(
                 [
-                    self._given.counts.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
-                    self._given.histograms.filter(pl.col("hour_ns") >= self._given.from_ns).select(named()),
+                    self._inputs.counts.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
+                    self._inputs.histograms.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
                     rows.filter("eligible").select("series"),
                 ]
             )
@@ -194,11 +196,13 @@ class Counted:
         )
         out = []
         for kind in Kind:
-            own = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))
-            series, assessed = seen.filter(pl.col("kind") == kind.value).height, own["series"].n_unique()
+            eligible = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))
+            series, assessed = seen.filter(pl.col("kind") == kind.value).height, eligible["series"].n_unique()
             if series:
                 out.append(
-                    Checked(kind=kind, series=series, assessed=assessed, too_little=series - assessed, tests=own.height)
+                    Checked(
+                        kind=kind, series=series, assessed=assessed, too_little=series - assessed, tests=eligible.height
+                    )
                 )
         return out
 
@@ -221,18 +225,18 @@ class Counted:
         Each of those days is tested as its own report would have been, with what was known then, against the p that
         this report's discovery rate came to. Days at the beginning have too little history to fire.
         """
-        own = [f.test for f in found if f.test is not None]
-        if not own:
+        tests = [f.test for f in found if f.test is not None]
+        if not tests:
             return list(found)
         keys = pl.DataFrame(
-            [astuple(test) for test in own],
+            [astuple(test) for test in tests],
             schema=dict.fromkeys(_HYPOTHESIS, pl.String),
             orient="row",
         ).unique()
         rows = self.rows.join(keys.select("series", "metric").unique(), on=["series", "metric"], how="semi")
         days = []
         for day in range(HISTORY_DAYS, 0, -1):
-            from_ns = self._given.from_ns - day * DAY_NS
+            from_ns = self._inputs.from_ns - day * DAY_NS
             tested = self._tests(_with_weeks(rows, from_ns), from_ns, from_ns + DAY_NS, OPTIONS)
             judged = self._replayed(tested.join(keys, on=_HYPOTHESIS, how="semi"))
             days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
@@ -262,17 +266,19 @@ def _is(test: Test) -> pl.Expr:
     return pl.all_horizontal(pl.col(name) == value for name, value in asdict(test).items())
 
 
-def full_queues(given: Inputs, gaps: Gaps) -> Look:
+def full_queues(inputs: Inputs, gaps: Gaps) -> Look:
     """Return the hours in which queues were full while runs waited, far beyond the usual of the hour."""
-    values = busiest(given.full_queues, "value").select(
+    values = busiest(inputs.full_queues, "value").select(
         named(), metric=pl.lit("saturation"), hour_ns="hour_ns", value="value"
     )
     if values.is_empty():
         return Look([], [])
-    tested = gauges.tests(values, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, options=OPTIONS, gaps=gaps)
+    tested = gauges.tests(
+        values, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, options=OPTIONS, gaps=gaps
+    )
     found = []
     for row in gauges.merge(tested, OPTIONS).iter_rows(named=True):
-        own = tested.filter((pl.col("series") == row["series"]) & (pl.col("direction") == row["direction"]))
+        of_queue = tested.filter((pl.col("series") == row["series"]) & (pl.col("direction") == row["direction"]))
         points = tuple(
             Point(
                 at_ns=r["hour_ns"],
@@ -281,7 +287,7 @@ def full_queues(given: Inputs, gaps: Gaps) -> Look:
                 low=round(max(0.0, r["low"]), 6),
                 high=round(min(1.0, r["high"]), 6),
             )
-            for r in own.sort("hour_ns").iter_rows(named=True)
+            for r in of_queue.sort("hour_ns").iter_rows(named=True)
         )
         hours = (row["to_ns"] - row["from_ns"]) // HOUR_NS
         found.append(

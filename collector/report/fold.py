@@ -52,7 +52,7 @@ def fold(found: Sequence[Found], used: pl.DataFrame) -> list[Found]:
 
 
 def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) -> int:
-    """Return its place among causes. A service comes first only where several of its callers are affected."""
+    """Return its rank among causes. A service comes first only where several of its callers are affected."""
     if KINDS[f.kind].part is Part.CALL:
         affected = {
             g.series.subject.name

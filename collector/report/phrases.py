@@ -46,10 +46,10 @@ def _about(expected: float) -> str:
     return value(float(round(expected)) if expected >= 10 else round(expected, 1), "count")
 
 
-def history(facts: Rate, told: str) -> str:
-    """Return what was *told* in the days before."""
+def history(facts: Rate, numbers: str) -> str:
+    """Return what was *numbers* in the days before."""
     days = max(1, round(facts.history_days))
-    return f"{told} in the {days} {'day' if days == 1 else 'days'} before, weighted by age and hour of the day"
+    return f"{numbers} in the {days} {'day' if days == 1 else 'days'} before, weighted by age and hour of the day"
 
 
 def beyond_chance(options: Options, ratio: float, difference: float) -> str:

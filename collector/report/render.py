@@ -125,13 +125,13 @@ def json(report: Report) -> str:
     """Return all numbers, and each chart as a Vega-Lite specification under `vega_lite`."""
     document = report.model_dump(mode="json")
     shown = (
-        (found, a)
+        (dumped, a)
         for name in ("anomalies", "expected", "resolved")
-        for found, a in zip(document[name], getattr(report, name), strict=True)
+        for dumped, a in zip(document[name], getattr(report, name), strict=True)
     )
-    for found, a in shown:
+    for dumped, a in shown:
         drawable = a.chart is not None and a.chart.points
-        found["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
+        dumped["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
     return json_.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -205,7 +205,7 @@ def _environment(kind: str) -> Environment:
         return text if isinstance(text, Markup) else Markup(markdown_text(text))  # noqa: S704 -- escaped just there
 
     finalize: dict[str, Callable[[object], object]] = {"html": _html_text, "markdown": into_markdown}
-    found = Environment(
+    engine = Environment(
         loader=PackageLoader("collector.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -214,6 +214,6 @@ def _environment(kind: str) -> Environment:
         keep_trailing_newline=True,
         finalize=finalize.get(kind),
     )
-    found.filters["sentence"] = _sentence
-    found.filters["url"] = Markup  # built by Links: percent-encoded, nothing of Markdown is left in it
-    return found
+    engine.filters["sentence"] = _sentence
+    engine.filters["url"] = Markup  # built by Links: percent-encoded, nothing of Markdown is left in it
+    return engine

@@ -23,45 +23,45 @@ def keys(f: Found) -> set[str]:
     return {key_of(f.series, f.direction), key(f)}
 
 
-def told_before(f: Found, given: Inputs) -> bool:
+def was_reported(f: Found, inputs: Inputs) -> bool:
     """Tell whether it was over before the period began and the last report told of it."""
-    return f.to_ns <= given.period.from_ns and bool(keys(f) & _previous_keys(given))
+    return f.to_ns <= inputs.period.from_ns and bool(keys(f) & _previous_keys(inputs))
 
 
-def _previous_keys(given: Inputs) -> set[str]:
-    if given.previous is None:
+def _previous_keys(inputs: Inputs) -> set[str]:
+    if inputs.previous is None:
         return set()
-    before = (*given.previous.anomalies, *given.previous.expected)
+    before = (*inputs.previous.anomalies, *inputs.previous.expected)
     return {a.key for a in before} | {t.key for a in before for t in a.together}
 
 
-def state(given: Inputs, f: Found) -> Literal["new", "ongoing"]:
+def state(inputs: Inputs, f: Found) -> Literal["new", "ongoing"]:
     """Return whether the last report told of it and it went on since."""
-    if given.previous is None:
+    if inputs.previous is None:
         return "new"
-    for a in (*given.previous.anomalies, *given.previous.expected):
+    for a in (*inputs.previous.anomalies, *inputs.previous.expected):
         same = {a.key, *(t.key for t in a.together)} & keys(f)
         if same and f.from_ns - a.span.to_ns <= KINDS[f.kind].again_ns:
             return "ongoing"
     return "new"
 
 
-def resolved(given: Inputs, found: Sequence[Found], gaps: Sequence[Stretch]) -> list[Anomaly]:
+def resolved(inputs: Inputs, found: Sequence[Found], gaps: Sequence[Stretch]) -> list[Anomaly]:
     """Return what the last report told of and is over; not levels, which are usual now, nor where nobody could tell.
 
     *found*: all that differs, also what is not shown.
     """
-    if given.previous is None or _is_gap(given, gaps):
+    if inputs.previous is None or _is_gap(inputs, gaps):
         return []
     everything = [g for f in found for g in (f, *f.together)]
-    goes_on = {k for g in everything if state(given, g) == "ongoing" for k in keys(g)}
+    goes_on = {k for g in everything if state(inputs, g) == "ongoing" for k in keys(g)}
     return [
         a.model_copy(update={"state": "resolved"})
-        for a in given.previous.anomalies
+        for a in inputs.previous.anomalies
         if not a.is_level and not {a.key, *(t.key for t in a.together)} & goes_on
     ]
 
 
-def _is_gap(given: Inputs, gaps: Sequence[Stretch]) -> bool:
-    silent = sum(min(s.to_ns, given.to_ns) - max(s.from_ns, given.from_ns) for s in gaps if s.to_ns > given.from_ns)
-    return given.to_ns <= given.from_ns or silent >= (given.to_ns - given.from_ns) // 2
+def _is_gap(inputs: Inputs, gaps: Sequence[Stretch]) -> bool:
+    silent = sum(min(s.to_ns, inputs.to_ns) - max(s.from_ns, inputs.from_ns) for s in gaps if s.to_ns > inputs.from_ns)
+    return inputs.to_ns <= inputs.from_ns or silent >= (inputs.to_ns - inputs.from_ns) // 2

@@ -39,8 +39,8 @@ def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
     """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry."""
     totals = rows.group_by(KEY).agg(total=pl.col(n).sum())
     rank = pl.struct(-pl.col("total"), *KEY).rank("ordinal").over("kind")
-    kept = totals.filter(rank <= MOST_SERIES).select(KEY)
-    return rows if kept.height == totals.height else rows.join(kept, on=KEY, how="semi", nulls_equal=True)
+    chosen = totals.filter(rank <= MOST_SERIES).select(KEY)
+    return rows if chosen.height == totals.height else rows.join(chosen, on=KEY, how="semi", nulls_equal=True)
 
 
 def parse(name: str) -> Series:

@@ -30,53 +30,53 @@ class Scheduled:
     run_keys: list[str]
 
 
-def learn(given: Inputs) -> list[Scheduled]:
+def learn(inputs: Inputs) -> list[Scheduled]:
     """Return the tasks that the history shows to be scheduled."""
     out = []
-    rows_ = given.regular.filter(pl.struct("task_id", "environment").rank("dense") <= MOST_SERIES)
+    rows_ = inputs.regular.filter(pl.struct("task_id", "environment").rank("dense") <= MOST_SERIES)
     tasks = rows_.sort("at_ns", "run_key").partition_by(["task_id", "environment"], as_dict=True)
     for (task, environment), rows in sorted(tasks.items(), key=lambda t: (str(t[0][0]), str(t[0][1]))):
         arrivals = [int(a) for a in rows["at_ns"]]
-        cadence = schedules.learn([a for a in arrivals if a < given.from_ns], given.zone)
+        cadence = schedules.learn([a for a in arrivals if a < inputs.from_ns], inputs.zone)
         if cadence is not None:
             subject = Subject(type="task", name=str(task), environment=environment)
             out.append(Scheduled(subject, cadence, arrivals, rows["run_key"].to_list()))
     return out
 
 
-def scheduled(given: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
+def scheduled(inputs: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
     """Return scheduled runs that did not come, came late or came twice, one of each per task."""
     found: list[Found] = []
     for task in tasks:
         arrivals, cadence, subject = task.arrivals, task.cadence, task.subject
-        history = [a for a in arrivals if a < given.from_ns]
+        history = [a for a in arrivals if a < inputs.from_ns]
         keys = dict(zip(arrivals, task.run_keys, strict=True))
-        off = schedules.deviations(cadence, arrivals, from_ns=given.from_ns, to_ns=given.to_ns, gaps=gaps)
-        past = schedules.deviations(cadence, history, from_ns=history[0] + DAY_NS, to_ns=given.from_ns, gaps=gaps)
-        days = (given.from_ns - history[0] - DAY_NS) / DAY_NS
+        off = schedules.deviations(cadence, arrivals, from_ns=inputs.from_ns, to_ns=inputs.to_ns, gaps=gaps)
+        past = schedules.deviations(cadence, history, from_ns=history[0] + DAY_NS, to_ns=inputs.from_ns, gaps=gaps)
+        days = (inputs.from_ns - history[0] - DAY_NS) / DAY_NS
         for kind in SCHEDULED:
-            own = [d for d in off if d.what == kind.deviation]
-            if not own:
+            of_kind = [d for d in off if d.what == kind.deviation]
+            if not of_kind:
                 continue
-            came = [a for a in arrivals if given.from_ns <= a < given.to_ns]
+            came = [a for a in arrivals if inputs.from_ns <= a < inputs.to_ns]
             expected = len(came) - sum(d.what == "double" for d in off) + sum(d.what == "missed" for d in off)
             found.append(
                 Found(
                     Series(kind.kind, subject),
                     None,
-                    own[0].slot_ns,
-                    _until(own, cadence, given.to_ns),
+                    of_kind[0].slot_ns,
+                    _until(of_kind, cadence, inputs.to_ns),
                     "count",
                     observed=Value(value=float(len(came))),
                     expected=Value(value=float(expected)),
-                    excess=float(len(own)),
-                    facts=Off(cadence, tuple(own), expected),
-                    run_keys=tuple(keys[d.came_ns] for d in own if d.came_ns is not None),
-                    chart=_arrivals(came, own, given),
+                    excess=float(len(of_kind)),
+                    facts=Off(cadence, tuple(of_kind), expected),
+                    run_keys=tuple(keys[d.came_ns] for d in of_kind if d.came_ns is not None),
+                    chart=_arrivals(came, of_kind, inputs),
                     backtest=Backtest(
                         days=HISTORY_DAYS,
                         assessed_days=max(0.0, round(days, 1)),
-                        fired=len({(d.slot_ns - given.from_ns) // DAY_NS for d in past if d.what == kind.deviation}),
+                        fired=len({(d.slot_ns - inputs.from_ns) // DAY_NS for d in past if d.what == kind.deviation}),
                     ),
                 )
             )
@@ -90,9 +90,9 @@ def _until(off: list[schedules.Deviation], cadence: Interval | Slots, to_ns: int
     return min(to_ns, max(last.slot_ns + cadence.grace_ns, (last.came_ns or 0) + 1))
 
 
-def _arrivals(came: list[int], off: list[schedules.Deviation], given: Inputs) -> Chart:
+def _arrivals(came: list[int], off: list[schedules.Deviation], inputs: Inputs) -> Chart:
     """Return arrivals per hour beside how many there should have been."""
-    hours = range(given.from_ns, given.to_ns, HOUR_NS)
+    hours = range(inputs.from_ns, inputs.to_ns, HOUR_NS)
     observed = dict.fromkeys(hours, 0)
     expected = dict.fromkeys(hours, 0)
     for at in came:
@@ -111,12 +111,12 @@ def _arrivals(came: list[int], off: list[schedules.Deviation], given: Inputs) ->
     return Chart(unit="count", label="runs that arrived per hour", bucket_ns=HOUR_NS, points=points)
 
 
-def stuck(given: Inputs) -> Look:
+def stuck(inputs: Inputs) -> Look:
     """Return the tasks with runs that are at work far longer than usual and have fallen silent, as of the report."""
-    rows = given.stuck
+    rows = inputs.stuck
     found = []
-    own = rows.filter(pl.col("stage") == "stuck").sort("since_ns", "run_key")
-    for (task, environment), runs in own.group_by(["task_id", "environment"], maintain_order=True):
+    judged = rows.filter(pl.col("stage") == "stuck").sort("since_ns", "run_key")
+    for (task, environment), runs in judged.group_by(["task_id", "environment"], maintain_order=True):
         if task is None:
             continue
         found.append(
@@ -124,7 +124,7 @@ def stuck(given: Inputs) -> Look:
                 Series(Kind.STUCK, Subject(type="task", name=str(task), environment=environment)),
                 None,
                 int(runs["since_ns"].min()),  # type: ignore[arg-type]
-                given.as_of_ns,
+                inputs.as_of_ns,
                 "ns",
                 observed=Value(value=float(runs["active_ns"].max()), n=runs.height),  # type: ignore[arg-type]
                 expected=Value(value=float(runs["long_ns"][0])),
@@ -143,12 +143,12 @@ def stuck(given: Inputs) -> Look:
     )
 
 
-def errors(given: Inputs) -> Look:
+def errors(inputs: Inputs) -> Look:
     """Return the errors of tasks that their history does not know."""
-    ended = _chances(given, Kind.FAILURES)
+    ended = _chances(inputs, Kind.FAILURES)
     found = []
     by = ["name", "environment"]
-    rows = novelty.unseen(given.errors, ended, by).filter(pl.col("p").is_not_null()).sort("now", *by, "error")
+    rows = novelty.unseen(inputs.errors, ended, by).filter(pl.col("p").is_not_null()).sort("now", *by, "error")
     for r in rows.iter_rows(named=True):
         subject = Subject(type="task", name=r["name"], environment=r["environment"])
         found.append(
@@ -165,21 +165,21 @@ def errors(given: Inputs) -> Look:
             )
         )
     judged = ended.filter(pl.col("n_before") >= novelty.LEAST_BEFORE)
-    known = judged.height
-    tests = given.errors.filter(pl.col("now") > 0).join(judged, on=by, how="semi", nulls_equal=True).height
+    assessed = judged.height
+    tests = inputs.errors.filter(pl.col("now") > 0).join(judged, on=by, how="semi", nulls_equal=True).height
     if not ended.height:
         return Look([], [])
     checked = Checked(
-        kind=Kind.NEW_ERROR, series=ended.height, assessed=known, too_little=ended.height - known, tests=tests
+        kind=Kind.NEW_ERROR, series=ended.height, assessed=assessed, too_little=ended.height - assessed, tests=tests
     )
     return Look(found, [checked])
 
 
-def violations(given: Inputs, told: set[Series]) -> Look:
-    """Return conventions that a task breaks for the first time, where too few runs do for the core's test (*told*)."""
+def violations(inputs: Inputs, fired: set[Series]) -> Look:
+    """Return conventions that a task breaks for the first time, where too few runs do for the core's test (*fired*)."""
     by = ["name", "environment", "detail"]
-    rows = given.counts.filter(pl.col("kind") == Kind.FINDINGS.value)
-    is_now = pl.col("hour_ns") >= given.from_ns
+    rows = inputs.counts.filter(pl.col("kind") == Kind.FINDINGS.value)
+    is_now = pl.col("hour_ns") >= inputs.from_ns
     sums = rows.group_by(by).agg(
         before=pl.col("x").filter(~is_now).sum(),
         now=pl.col("x").filter(is_now).sum(),
@@ -192,7 +192,7 @@ def violations(given: Inputs, told: set[Series]) -> Look:
     new = novelty.unseen(sums.drop("n_before", "n_now"), sums.select(*by, "n_before", "n_now"), by)
     for r in new.filter(pl.col("p").is_not_null()).sort(by).iter_rows(named=True):
         series = Series(Kind.FINDINGS, Subject(type="task", name=r["name"], environment=r["environment"]), r["detail"])
-        if series in told:
+        if series in fired:
             continue
         found.append(
             Found(
@@ -210,32 +210,32 @@ def violations(given: Inputs, told: set[Series]) -> Look:
     return Look(found, [])
 
 
-def _chances(given: Inputs, kind: Kind) -> pl.DataFrame:
-    is_now = pl.col("hour_ns") >= given.from_ns
+def _chances(inputs: Inputs, kind: Kind) -> pl.DataFrame:
+    is_now = pl.col("hour_ns") >= inputs.from_ns
     return (
-        given.counts.filter(pl.col("kind") == kind.value)
+        inputs.counts.filter(pl.col("kind") == kind.value)
         .group_by("name", "environment")
         .agg(n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum())
         .sort("name", "environment")
     )
 
 
-def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
+def silent(inputs: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
     """Return tasks and senders that reported steadily and stopped; tasks *on_schedule* are judged by their slots."""
     by = ["type", "name", "environment"]
     names = sorted({s.subject.name for s in on_schedule})
     tasks = (
-        busiest(given.counts)
+        busiest(inputs.counts)
         .filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names))
         .select(*by, "hour_ns", "n")
     )
     found = []
-    who = pl.concat([tasks, given.senders.select(*by, "hour_ns", "n")])
-    for hours in (tasks, given.senders.select(*by, "hour_ns", "n")):
-        rows = silence.silent(hours, by, from_ns=given.from_ns, to_ns=given.to_ns, zone=given.zone, gaps=gaps)
+    who = pl.concat([tasks, inputs.senders.select(*by, "hour_ns", "n")])
+    for hours in (tasks, inputs.senders.select(*by, "hour_ns", "n")):
+        rows = silence.silent(hours, by, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, gaps=gaps)
         for r in rows.iter_rows(named=True):
             subject = Subject(type=r["type"], name=r["name"], environment=r["environment"])
-            own = hours.filter(
+            heard = hours.filter(
                 (pl.col("type") == r["type"])
                 & (pl.col("name") == r["name"])
                 & pl.col("environment").eq_missing(pl.lit(r["environment"], pl.String))
@@ -251,20 +251,28 @@ def silent(given: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
                     expected=Value(value=round(r["expected"], 1)),
                     excess=r["expected"],
                     facts=Silent(r["goes_on"]),
-                    chart=_heard(own, given),
+                    chart=_heard(heard, inputs),
                 )
             )
     first = who.group_by(by).agg(since=pl.col("hour_ns").min())
-    known = first.filter(pl.col("since") <= given.from_ns - _LEAST_HISTORY_NS).height
+    assessed = first.filter(pl.col("since") <= inputs.from_ns - _LEAST_HISTORY_NS).height
     if not first.height:
         return Look([], [])
     return Look(
         found,
-        [Checked(kind=Kind.SILENCE, series=first.height, assessed=known, too_little=first.height - known, tests=known)],
+        [
+            Checked(
+                kind=Kind.SILENCE,
+                series=first.height,
+                assessed=assessed,
+                too_little=first.height - assessed,
+                tests=assessed,
+            )
+        ],
     )
 
 
-def _heard(own: pl.DataFrame, given: Inputs) -> Chart:
-    seen = dict(zip(own["hour_ns"].to_list(), own["n"].to_list(), strict=True))
-    points = tuple(Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(given.from_ns, given.to_ns, HOUR_NS))
+def _heard(hours: pl.DataFrame, inputs: Inputs) -> Chart:
+    seen = dict(zip(hours["hour_ns"].to_list(), hours["n"].to_list(), strict=True))
+    points = tuple(Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(inputs.from_ns, inputs.to_ns, HOUR_NS))
     return Chart(unit="count", label="runs (or records) per hour", bucket_ns=HOUR_NS, points=points)

@@ -34,7 +34,7 @@ class AnomalyKind(ABC):
     has_counts: bool = False
     """Whether its counts are told there."""
     rank: int = LAST
-    """Its place among causes: the lowest takes in others first."""
+    """As a cause: the lowest takes in others first."""
     explains: tuple[Kind | Part, ...] = ()
     """What it may take in."""
     part: Part | None = None

@@ -30,12 +30,12 @@ class Scheduled(AnomalyKind):
 
     def what(self, found: Found, zone: str) -> str:
         f = found.of(Off)
-        known = f"From {count(f.cadence.n)} runs before it is known to run {pace(f.cadence)}."
-        return self.kept(f, known, zone)
+        cadence = f"From {count(f.cadence.n)} runs before it is known to run {pace(f.cadence)}."
+        return self.describe(f, cadence, zone)
 
     @abstractmethod
-    def kept(self, off: Off, known: str, zone: str) -> str:
-        """Return what was *off*, beside the sentence of what is *known*."""
+    def describe(self, off: Off, cadence: str, zone: str) -> str:
+        """Return what was *off*, beside the sentence about the *cadence*."""
 
     def baseline(self, found: Found) -> str:
         return "The cadence of the task's own arrivals before the period"
@@ -57,11 +57,11 @@ class Missed(Scheduled):
             else f"{name} missed {n} of {f.slots} scheduled runs"
         )
 
-    def kept(self, off: Off, known: str, zone: str) -> str:
+    def describe(self, off: Off, cadence: str, zone: str) -> str:
         first, last = off.off[0].slot_ns, off.off[-1].slot_ns
         if len(off.off) > 1:
-            return f"Missing are {_clock(first, zone)} to {_clock(last, zone)}. {known}"
-        return f"{known} Nothing came within {duration(off.cadence.grace_ns)} of {moment(first, zone)}."
+            return f"Missing are {_clock(first, zone)} to {_clock(last, zone)}. {cadence}"
+        return f"{cadence} Nothing came within {duration(off.cadence.grace_ns)} of {moment(first, zone)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Late(Scheduled):
         most = duration(max((d.came_ns or d.slot_ns) - d.slot_ns for d in off))
         return f"{name} ran {most} late" if len(off) == 1 else f"{len(off)} runs of {name} came late, up to {most}"
 
-    def kept(self, off: Off, known: str, zone: str) -> str:
-        return f"{known} The run of {_clock(off.off[0].slot_ns, zone)} came at {_came(off.off[0], zone)}."
+    def describe(self, off: Off, cadence: str, zone: str) -> str:
+        return f"{cadence} The run of {_clock(off.off[0].slot_ns, zone)} came at {_came(off.off[0], zone)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,8 @@ class Double(Scheduled):
         off = found.of(Off).off
         return f"{name} ran twice {f'at {_clock(off[0].slot_ns, zone)}' if len(off) == 1 else f'{len(off)} times'}"
 
-    def kept(self, off: Off, known: str, zone: str) -> str:
-        return f"{known} Another run came at {_came(off.off[0], zone)}."
+    def describe(self, off: Off, cadence: str, zone: str) -> str:
+        return f"{cadence} Another run came at {_came(off.off[0], zone)}."
 
 
 def _clock(ns: int, zone: str) -> str:

@@ -24,8 +24,8 @@ class _Status(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look for the number of an HTTP status."""
-        if record.thread == self._thread and (found := re.search(r"\berror=(\d{3})\b", record.getMessage())):
-            self.number = found[1]
+        if record.thread == self._thread and (match := re.search(r"\berror=(\d{3})\b", record.getMessage())):
+            self.number = match[1]
 
 
 def plugin(url: str) -> NotifyBase:
@@ -44,8 +44,8 @@ def plugin(url: str) -> NotifyBase:
     made: Any = apprise.Apprise.instantiate(url, asset=asset)
     if made is None:
         raise NotSent("its URL is none that Apprise can use; see the page of the service in Apprise's documentation")
-    found: NotifyBase = made
-    return found
+    service: NotifyBase = made
+    return service
 
 
 def send(message: Message, to: NotifyBase) -> str:

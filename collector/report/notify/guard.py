@@ -46,8 +46,8 @@ class Target:
 
 def resolve(host: str, port: int) -> list[str]:
     """Return all addresses the system's resolver knows."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(answer[4][0]) for answer in found))
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 def vet(url: str, allowed: Sequence[str], ask: Resolve = resolve) -> Target:
@@ -56,9 +56,9 @@ def vet(url: str, allowed: Sequence[str], ask: Resolve = resolve) -> Target:
     *allowed*: hosts, addresses and networks, each with or without a port, that may be internal and need no TLS.
     """
     try:
-        given = httpx.URL(url)
-        host = given.raw_host.decode("ascii")
-        port = given.port or (443 if given.scheme == "https" else 80)
+        parsed = httpx.URL(url)
+        host = parsed.raw_host.decode("ascii")
+        port = parsed.port or (443 if parsed.scheme == "https" else 80)
         answers = [ipaddress.ip_address(a.partition("%")[0]) for a in ask(host, port)]
     except (httpx.InvalidURL, UnicodeError):
         raise NotSent("its address is not valid") from None
@@ -70,14 +70,14 @@ def vet(url: str, allowed: Sequence[str], ask: Resolve = resolve) -> Target:
     named = any(name == host.lower().rstrip(".") and wanted in (None, port) for name, wanted in rules)
     free = [(named and not _reserved(a)) or _listed(a, port, rules) for a in answers]
     if not all(free):
-        if given.scheme != "https":
+        if parsed.scheme != "https":
             raise NotSent("only https is used, but for hosts in reports.internal_hosts")
         if port != 443:
             raise NotSent("only port 443 is used, but for hosts in reports.internal_hosts")
         if any(not (ok or _public(a)) for ok, a in zip(free, answers, strict=True)):
             raise NotSent("its host has an address that is not public; reports.internal_hosts can allow it")
     literals = tuple(f"[{a}]" if a.version == 6 else str(a) for a in answers[:MOST_ADDRESSES])
-    return Target(given.scheme, literals, port, host, given.netloc.decode("ascii"), given.raw_path.decode("ascii"))
+    return Target(parsed.scheme, literals, port, host, parsed.netloc.decode("ascii"), parsed.raw_path.decode("ascii"))
 
 
 def _public(a: Address) -> bool:
@@ -98,8 +98,8 @@ def _reserved(a: Address) -> bool:
 
 
 def _parted(entry: str) -> tuple[str, int | None]:
-    found = re.fullmatch(r"(.*[^:]):(\d+)", entry)
-    host, port = (found[1], int(found[2])) if found else (entry, None)
+    match = re.fullmatch(r"(.*[^:]):(\d+)", entry)
+    host, port = (match[1], int(match[2])) if match else (entry, None)
     return host.strip("[]").lower().rstrip("."), port
 
 

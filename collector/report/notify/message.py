@@ -72,10 +72,10 @@ class Message:
     @cached_property
     def picture(self) -> bytes | None:
         """Return the first chart as PNG; None when there is none."""
-        found = render.pictured(self.report)
-        if found is None or found.chart is None:
+        anomaly = render.pictured(self.report)
+        if anomaly is None or anomaly.chart is None:
             return None
-        return charts.png(found.chart, found.span, self.report.zone, found.title)
+        return charts.png(anomaly.chart, anomaly.span, self.report.zone, anomaly.title)
 
     @cached_property
     def body(self) -> bytes:
