@@ -86,11 +86,11 @@ class Batch:
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows as Arrow, tables without rows left out."""
-        return {name: _table(WIRE[name], kept) for name, kept in self._rows.items() if kept}
+        return {name: _table(WIRE[name], records) for name, records in self._rows.items() if records}
 
 
-def _table(schema: pa.Schema, kept: list[tuple[object, ...]]) -> pa.Table:
-    columns = zip(*kept, strict=True)
+def _table(schema: pa.Schema, records: list[tuple[object, ...]]) -> pa.Table:
+    columns = zip(*records, strict=True)
     return pa.Table.from_arrays(
         [pa.array(values, field.type) for field, values in zip(schema, columns, strict=True)], schema=schema
     )

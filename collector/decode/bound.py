@@ -37,7 +37,7 @@ def check_protobuf(body: bytes, table: Table, most: int) -> None:
 
 def _count(body: bytes, table: Table, most: int) -> None:
     above: list[tuple[int, Table]] = []
-    at, end, found = 0, len(body), 0
+    at, end, parts = 0, len(body), 0
     while at < end or above:
         if at >= end:
             end, table = above.pop()
@@ -62,8 +62,8 @@ def _count(body: bytes, table: Table, most: int) -> None:
                 if inner is None:
                     at += size
                     continue
-                found += 1
-                if found > most:
+                parts += 1
+                if parts > most:
                     raise _too_many(most)
                 above.append((end, table))
                 end, table = at + size, inner

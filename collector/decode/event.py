@@ -18,8 +18,8 @@ def event(body: str) -> Event:
 
     `_calling_{service}` splits at its first occurrence: services may be called anything.
     """
-    if found := _PLAIN.match(body):
-        return found[1], found[2], None
-    if found := _CALLING.match(body):
-        return found[1], "calling", found[2]
+    if match := _PLAIN.match(body):
+        return match[1], match[2], None
+    if match := _CALLING.match(body):
+        return match[1], "calling", match[2]
     return NONE

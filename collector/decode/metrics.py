@@ -20,12 +20,12 @@ _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 def add(walk: Walk, m: Any, scope: Scope) -> None:
     """Add one row per data point of metric *m*; a metric without a kind has none."""
     w = walk.wire
-    given = [kind for kind in _KINDS if w.has(m, kind)]
-    if len(given) > 1:
-        raise BadInput(f"a metric has one kind of data, got {' and '.join(given)}")
-    if not given:
+    kinds = [kind for kind in _KINDS if w.has(m, kind)]
+    if len(kinds) > 1:
+        raise BadInput(f"a metric has one kind of data, got {' and '.join(kinds)}")
+    if not kinds:
         return
-    kind = given[0]
+    kind = kinds[0]
     series = getattr(m, kind)
     temporality = (
         _TEMPORALITY.get(code := w.enum(series.aggregation_temporality, "aggregationTemporality", walk.caps), str(code))
@@ -35,8 +35,8 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     monotonic = bool(series.is_monotonic) if kind == "sum" else None
     head = (m.name or "", m.description or None, m.unit or None, kind)
     metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
-    given_points = series.data_points or ()
-    walk.room(len(walk.records) + len(given_points), "records")
+    points = series.data_points or ()
+    walk.room(len(walk.records) + len(points), "records")
 
     def row(p: Any) -> Row:
         stated = w.u64(p.time_unix_nano, "timeUnixNano")
@@ -62,11 +62,11 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
             metadata,
             scope.resource_id,
             scope.scope_id,
-            walk.kept(w.attributes(p.attributes, walk.caps)),
+            walk.attributes_json(w.attributes(p.attributes, walk.caps)),
         )
 
     try:
-        walk.records.extend(each(row, given_points, "dataPoints"))
+        walk.records.extend(each(row, points, "dataPoints"))
     except BadInput as e:
         raise e.within(_JSON_NAMES.get(kind, kind)) from None
 

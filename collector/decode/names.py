@@ -22,31 +22,31 @@ KINDS: tuple[Kind, ...] = ("service", "operation", "task", "key")
 class Names:
     """The names of one project that are known so far."""
 
-    def __init__(self, caps: Caps, known: Iterable[tuple[str, str, str]] = ()) -> None:
+    def __init__(self, caps: Caps, names: Iterable[tuple[str, str, str]] = ()) -> None:
         self._caps: dict[str, int] = {
             "service": caps.services,
             "operation": caps.operations,
             "task": caps.tasks,
             "key": caps.attribute_keys,
         }
-        self._known: dict[str, set[tuple[str, str]]] = {kind: set() for kind in KINDS}
+        self._names: dict[str, set[tuple[str, str]]] = {kind: set() for kind in KINDS}
         self._keys: set[str] = set()
         self._fresh: list[tuple[str, str, str]] = []
-        for kind, service, name in known:
-            if kind in self._known:
+        for kind, service, name in names:
+            if kind in self._names:
                 self._add(kind, service, name)
 
     def _add(self, kind: str, service: str, name: str) -> None:
-        self._known[kind].add((service, name))
+        self._names[kind].add((service, name))
         if kind == "key":
             self._keys.add(name)
 
     def one(self, kind: Kind, service: str, name: str) -> bool:
         """Tell whether *name* is among those kept apart, taking it up while there is room."""
-        known = self._known[kind]
-        if (service, name) in known:
+        names = self._names[kind]
+        if (service, name) in names:
             return True
-        if len(known) >= self._caps[kind] or len(name) > LONGEST:
+        if len(names) >= self._caps[kind] or len(name) > LONGEST:
             return False
         self._add(kind, service, name)
         self._fresh.append((kind, service, name))
@@ -65,16 +65,16 @@ class Names:
 
     def counts(self) -> dict[str, int]:
         """Return how many names of each kind are known."""
-        return {kind: len(known) for kind, known in self._known.items()}
+        return {kind: len(names) for kind, names in self._names.items()}
 
 
 class Projects:
     """The names of every project."""
 
-    def __init__(self, caps: Caps, known: Iterable[tuple[str, str, str, str]] = ()) -> None:
+    def __init__(self, caps: Caps, stored: Iterable[tuple[str, str, str, str]] = ()) -> None:
         self._caps = caps
         rows: dict[str, list[tuple[str, str, str]]] = {}
-        for project, kind, service, name in known:
+        for project, kind, service, name in stored:
             rows.setdefault(project, []).append((kind, service, name))
         self._names = {project: Names(caps, names) for project, names in rows.items()}
 

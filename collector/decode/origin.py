@@ -41,8 +41,8 @@ class Origin:
 
 def version(text: object) -> str:
     """Return the leading numbers of a version such as `2.8.0-beta.1`, empty for anything else."""
-    found = _VERSION.match(text) if isinstance(text, str) else None
-    return found[1] if found else ""
+    match = _VERSION.match(text) if isinstance(text, str) else None
+    return match[1] if match else ""
 
 
 def sdk(resource: dict[str, Any]) -> tuple[str, str]:

@@ -279,8 +279,8 @@ def parse(signal: Signal, body: bytes, most_parts: int) -> Any:
     try:
         request = _DECODERS[signal.name].decode(body)
     except msgspec.ValidationError as e:
-        found = _AT.match(str(e))
-        what, path = (found["what"], found["path"]) if found else (str(e), "")
+        match = _AT.match(str(e))
+        what, path = (match["what"], match["path"]) if match else (str(e), "")
         raise BadInput(_lower(what)[:200], field=path[:200]) from None
     except msgspec.DecodeError as e:
         raise BadInput(f"expected OTLP/JSON: {_lower(str(e))}"[:200]) from None

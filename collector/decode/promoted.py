@@ -18,10 +18,10 @@ def _promoted(schema: pa.Schema) -> Columns:
 
 LOG = _promoted(tables.LOGS)
 SPAN = _promoted(tables.SPANS)
-AT = {name: place for place, name in enumerate(SPAN)}
-"""Column of spans → its place; a column that logs share has the same one there."""
+AT = {name: index for index, name in enumerate(SPAN)}
+"""Column of spans → its index; a column that logs share has the same one there."""
 
 
 def between(first: str, last: str) -> slice:
-    """Return the places of the columns from *first* to *last*."""
+    """Return the indices of the columns from *first* to *last*."""
     return slice(AT[first], AT[last] + 1)

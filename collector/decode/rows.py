@@ -33,12 +33,12 @@ Row = tuple[Any, ...]
 
 Add = Callable[["Walk", Any, "Scope"], None]
 
-_PLACES: dict[str, tuple[int | None, int]] = {
+_INDICES: dict[str, tuple[int | None, int]] = {
     "logs": (tables.LOGS.get_field_index("dialect"), tables.LOGS.get_field_index("time_unix_nano")),
     "traces": (tables.SPANS.get_field_index("dialect"), tables.SPANS.get_field_index("end_time_unix_nano")),
     "metrics": (None, tables.METRIC_POINTS.get_field_index("time_unix_nano")),
 }
-"""Signal → places in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
+"""Signal → indices in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
 _UNITS: dict[str, tuple[str, str, str, Add | None]] = {
     "logs": ("logs", "log_records", "logRecords", logs.add),
     "traces": ("spans", "spans", "spans", spans.add),
@@ -60,7 +60,7 @@ class Scope:
     dialect: Dialect | None
     """None where each record has to prove its own."""
     inherited: dict[Dialect, list[tuple[int, Any]]]
-    """Dialect that a record may have → (place among the promoted columns, value) that the resource states."""
+    """Dialect that a record may have → (index among the promoted columns, value) that the resource states."""
 
 
 class Walk:
@@ -86,8 +86,8 @@ class Walk:
     def message(self) -> str:
         """Return what the sender should know, empty when there is nothing."""
         parts = [f"{n} rejected: {REJECTED[why]}" for why, n in sorted(self.rejections.items())]
-        told = ((NOTED[what], n) for what, n in sorted(self.warnings.items()))
-        parts += [f"{n} {text.format(limits=self.limits)}" for text, n in told if text]
+        texts = ((NOTED[what], n) for what, n in sorted(self.warnings.items()))
+        parts += [f"{n} {text.format(limits=self.limits)}" for text, n in texts if text]
         return "; ".join(parts)
 
     def reject(self, why: str, count: int = 1) -> None:
@@ -134,7 +134,7 @@ class Walk:
     def _origin(self, signal: Signal, resource: dict[str, Any], made: list[Row]) -> None:
         """Note who made the records of a resource: the first one's dialect, the SDK, the latest time they state."""
         if made:
-            dialect_at, time_at = _PLACES[signal.name]
+            dialect_at, time_at = _INDICES[signal.name]
             stated = (row[time_at] for row in made)
             newest = max((ns for ns in stated if UNITS[-1][0] <= ns < 2**63), default=0)
             dialect = made[0][dialect_at] if dialect_at is not None else dialects.of_resource(resource)
@@ -223,9 +223,9 @@ class Walk:
         dialect = scope.dialect or dialects.of_record(attributes)
         # A clock that is not set says nothing of when: its record is judged, as its run will be told, by arrival.
         values = dialect.read(columns, attributes, ns if ns >= EARLIEST_NS else self.received_ns, self.note)
-        for place, value in scope.inherited[dialect]:
-            if values[place] is None:
-                values[place] = value
+        for index, value in scope.inherited[dialect]:
+            if values[index] is None:
+                values[index] = value
         values[_DIALECT] = dialect.name
         values[_TASK] = self.bounded("task", "", values[_TASK])
         if run_id := values[_RUN_ID]:
@@ -247,7 +247,7 @@ class Walk:
         if not self.names.all_keys(attributes):
             self.note("key_overflow")
 
-    def kept(self, attributes: dict[str, Any]) -> str:
+    def attributes_json(self, attributes: dict[str, Any]) -> str:
         """Return attributes as JSON text, cut to the number that is kept."""
         self._count_keys(attributes)
         if len(attributes) > self.limits.attributes:
@@ -257,6 +257,6 @@ class Walk:
 
 
 def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]]:
-    """Return what a resource states for its records: (place among the promoted columns, value)."""
-    found = ((place, dialect.read_resource(column, resource)) for place, column in _FROM_RESOURCE)
-    return [(place, value) for place, value in found if value is not None]
+    """Return what a resource states for its records: (index among the promoted columns, value)."""
+    values = ((index, dialect.read_resource(column, resource)) for index, column in _FROM_RESOURCE)
+    return [(index, value) for index, value in values if value is not None]

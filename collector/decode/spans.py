@@ -82,7 +82,7 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
             w.u32(r.dropped_links_count, "droppedLinksCount"),
             scope.resource_id,
             scope.scope_id,
-            walk.kept(attributes),
+            walk.attributes_json(attributes),
             *promoted,
         )
     )

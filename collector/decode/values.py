@@ -74,8 +74,8 @@ class Caps:
             return ()
         if depth == 0:
             self.left = self.nodes
-        given = len(items)
-        if given > self.left:
+        count = len(items)
+        if count > self.left:
             self.noted["elements_cut"] += 1
             items = items[: self.left]
         self.left -= len(items)
@@ -83,19 +83,19 @@ class Caps:
 
     def pairs(self, pairs: Any, read: Callable[[Any, Caps, int], Any], depth: int = 0) -> dict[str, Any]:
         """Return key-value pairs in order, their values read at *depth*; of repeated keys the last value counts."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         try:
             for kv in pairs:
                 key = kv.key or ""
                 if len(key) > self.key:
                     key = self.name(key)
-                found[key] = read(kv.value, self, depth)
+                values[key] = read(kv.value, self, depth)
         except BadInput as e:
             culprit = next(i for i, other in enumerate(pairs) if other is kv or other == kv)
             raise e.within(f"[{culprit}].value") from None
-        if len(found) != len(pairs):
-            self.noted["key_repeated"] += len(pairs) - len(found)
-        return found
+        if len(values) != len(pairs):
+            self.noted["key_repeated"] += len(pairs) - len(values)
+        return values
 
 
 def each(read: Callable[[Any], Any], items: Any, at: str) -> list[Any]:
@@ -167,13 +167,13 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
     text = v.string_value
     if text is not None and v.others == 0:
         return caps.text(text)
-    given = [name for name in _ONEOF if getattr(v, name) is not None]
-    if len(given) > 1:
-        raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in given)}")
-    if not given:
+    members = [name for name in _ONEOF if getattr(v, name) is not None]
+    if len(members) > 1:
+        raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in members)}")
+    if not members:
         return None
-    member = getattr(v, given[0])
-    match given[0]:
+    member = getattr(v, members[0])
+    match members[0]:
         case "string_value":
             return caps.text(member)
         case "bool_value":
@@ -188,11 +188,11 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
         raise BadInput(f"nested deeper than {caps.depth}; flatten the value")
     items = caps.some(member.values, depth)
     try:
-        if given[0] == "array_value":
+        if members[0] == "array_value":
             return each(lambda item: from_json(item, caps, depth + 1), items, "")
         return caps.pairs(items, from_json, depth + 1)
     except BadInput as e:
-        raise e.within(f"{_camel(given[0])}.values") from None
+        raise e.within(f"{_camel(members[0])}.values") from None
 
 
 _BEYOND = 10**40

@@ -97,11 +97,11 @@ def _refuse_other_types(signal: Signal, request: Any) -> None:
         if message is None:
             return
         kind = message.DESCRIPTOR
-        for found in UnknownFieldSet(message):  # type: ignore[attr-defined]
-            if found.field_number in kind.fields_by_number:
-                field = kind.fields_by_number[found.field_number].json_name
+        for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]
+            if unknown.field_number in kind.fields_by_number:
+                field = kind.fields_by_number[unknown.field_number].json_name
                 raise OtherSignal(
-                    f"field {found.field_number} of {kind.name} has another type; {signal.path} takes {signal.name}",
+                    f"field {unknown.field_number} of {kind.name} has another type; {signal.path} takes {signal.name}",
                     field=field,
                 )
             if not request.ListFields():

@@ -50,18 +50,18 @@ class Reader:
 
     def last_seq(self) -> int:
         """Return the newest number, 0 when there is none yet."""
-        known = files.read_head(self._directory)
+        head_seq = files.read_head(self._directory)
         db = self._open()
         if db is None:
-            return known
+            return head_seq
         try:
             row = db.execute(
                 "SELECT max((SELECT coalesce(max(seq), 0) FROM batch),"
                 " (SELECT value FROM meta WHERE name = 'forgotten'))"
             ).fetchone()
         except sqlite3.DatabaseError:  # being created just now, or damaged
-            return known
-        return max(known, int(row[0]))
+            return head_seq
+        return max(head_seq, int(row[0]))
 
     def size_bytes(self) -> int:
         """Return the bytes that groups occupy, 0 when there are none or it cannot be told."""
@@ -90,58 +90,60 @@ class Reader:
         goes by the last number passes them. What was forgotten is lost to one who has not come so far.
         """
         # Read before the rows: a group up to this number is among them, or lost.
-        known = self.last_seq()
+        head_seq = self.last_seq()
         db = self._open()
         if db is None:
             return []
         try:
             with contextlib.closing(db.execute(_ROWS, (after,))) as rows:
-                found, complete = self._all(rows, most_bytes)
+                entries, complete = self._all(rows, most_bytes)
         except sqlite3.DatabaseError as e:
             if not damage.is_damage(e):
                 return []
-            found, complete = self._one_by_one(db, after, known, most_bytes)
-        last = found[-1].seq if found else after
-        if complete and known > last:
-            found.append(Entry(known, found[-1].received_ns if found else 0, {}, lost=1))
-        befores = [after, *(entry.seq for entry in found)]
-        gaps = [entry.seq - before - 1 for before, entry in zip(befores, found, strict=False)]
-        return [replace(e, lost=e.lost + gap) if gap else e for e, gap in zip(found, gaps, strict=True)]
+            entries, complete = self._one_by_one(db, after, head_seq, most_bytes)
+        last = entries[-1].seq if entries else after
+        if complete and head_seq > last:
+            entries.append(Entry(head_seq, entries[-1].received_ns if entries else 0, {}, lost=1))
+        befores = [after, *(entry.seq for entry in entries)]
+        gaps = [entry.seq - before - 1 for before, entry in zip(befores, entries, strict=False)]
+        return [replace(e, lost=e.lost + gap) if gap else e for e, gap in zip(entries, gaps, strict=True)]
 
     def _all(self, rows: Any, most_bytes: int) -> tuple[list[Entry], bool]:
         """Return the entries of *rows* and whether they are all there is."""
-        found: list[Entry] = []
+        entries: list[Entry] = []
         taken = 0
         for row in rows:
-            found.append(self._entry(row))
+            entries.append(self._entry(row))
             taken += len(row[3]) if isinstance(row[3], bytes) else 0
             if taken >= most_bytes:
-                return found, False
-        return found, True
+                return entries, False
+        return entries, True
 
-    def _one_by_one(self, db: sqlite3.Connection, after: int, known: int, most_bytes: int) -> tuple[list[Entry], bool]:
+    def _one_by_one(
+        self, db: sqlite3.Connection, after: int, head_seq: int, most_bytes: int
+    ) -> tuple[list[Entry], bool]:
         """Return what `_all` does of a damaged file: each number is looked for by itself."""
-        found: list[Entry] = []
+        entries: list[Entry] = []
         taken = 0
         try:
             row = db.execute("SELECT min(seq), max(seq) FROM batch WHERE seq > ?", (after,)).fetchone()
         except sqlite3.DatabaseError:
-            row = (after + 1, known)
-        for seq in range(row[0] or after + 1, max(known, row[1] or 0) + 1):
+            row = (after + 1, head_seq)
+        for seq in range(row[0] or after + 1, max(head_seq, row[1] or 0) + 1):
             try:
                 here = db.execute(_ROW, (seq,)).fetchone()
             except sqlite3.DatabaseError as e:
                 if not damage.is_damage(e):
-                    return found, False
-                found.append(Entry(seq, 0, {}, damaged=True))
+                    return entries, False
+                entries.append(Entry(seq, 0, {}, damaged=True))
                 continue
             if here is None:
                 continue
-            found.append(self._entry(here))
+            entries.append(self._entry(here))
             taken += len(here[3]) if isinstance(here[3], bytes) else 0
             if taken >= most_bytes:
-                return found, False
-        return found, True
+                return entries, False
+        return entries, True
 
     @staticmethod
     def _entry(row: tuple[int, int, int, bytes]) -> Entry:

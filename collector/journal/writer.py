@@ -58,8 +58,8 @@ class Journal:
         last = int(db.execute("SELECT coalesce(max(seq), 0) FROM batch").fetchone()[0])
         last = max(last, int(db.execute("SELECT value FROM meta WHERE name = 'forgotten'").fetchone()[0]))
         head = FileIO(os.open(directory / files.HEAD, os.O_RDWR | os.O_CREAT, 0o600), "r+")
-        known = files.head_number(os.pread(head.fileno(), files.HEAD_BYTES, 0))
-        return cls(db, head, max(last, known), max(0, known - last), aside)
+        head_seq = files.head_number(os.pread(head.fileno(), files.HEAD_BYTES, 0))
+        return cls(db, head, max(last, head_seq), max(0, head_seq - last), aside)
 
     def append(self, tables: dict[str, pa.Table], digests: list[bytes], received_ns: int) -> int:
         """Write one group and return its number once it is on disk. *digests*: 16 bytes a request."""

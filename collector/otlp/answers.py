@@ -44,8 +44,8 @@ def status(
     s = status_pb2.Status(code=code, message=message[:_LONGEST])
     if violation is not None:
         path, why = violation
-        found = error_details_pb2.BadRequest.FieldViolation(field=path[:1024], description=why[:_LONGEST])
-        s.details.append(_any(error_details_pb2.BadRequest(field_violations=[found])))
+        field_violation = error_details_pb2.BadRequest.FieldViolation(field=path[:1024], description=why[:_LONGEST])
+        s.details.append(_any(error_details_pb2.BadRequest(field_violations=[field_violation])))
     if retry_after_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(retry_after_s * 1000))

@@ -20,11 +20,11 @@ Steps = Mapping[int, Callable[[sqlite3.Connection], None]]
 """Version → what brings a file of the version before to it. Runs inside a transaction; commits nothing itself."""
 
 
-def refuse_newer(path: Path, found: int | None, known: int) -> None:
-    """Raise UsageError when *found*, the version of the file *path*, is beyond the *known* one; None: it has none."""
-    if found is not None and found > known:
+def refuse_newer(path: Path, stored: int | None, readable: int) -> None:
+    """Raise UsageError when *stored*, the version of the file *path*, is beyond *readable*; None: it has none."""
+    if stored is not None and stored > readable:
         raise UsageError(
-            f"{path}: written by a newer runwell (version {found}, this one reads {known}); upgrade runwell. "
+            f"{path}: written by a newer runwell (version {stored}, this one reads {readable}); upgrade runwell. "
             "Nothing was changed."
         )
 
@@ -37,10 +37,10 @@ def untouched(path: Path) -> Iterator[sqlite3.Connection]:
     for as long as it is read.
     """
     wal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
-    kept = index.exists()
-    if not wal.exists() or (not kept and not wal.stat().st_size):
+    has_index = index.exists()
+    if not wal.exists() or (not has_index and not wal.stat().st_size):
         how, made = "immutable=1", False
-    elif kept:
+    elif has_index:
         how, made = "mode=ro&readonly_shm=1", False
     else:
         how, made = "mode=ro", True
@@ -60,7 +60,7 @@ def read(path: Path, table: str) -> int | None:
         return None
     try:
         with untouched(path) as db:
-            return _told(db, table)
+            return _version(db, table)
     except sqlite3.Error:  # damaged, or in the middle of something: whoever opens it for writing will see
         return None
 
@@ -77,13 +77,13 @@ def bring_forward(
     while True:
         # Two processes may begin at once: which step is next is decided inside its transaction.
         with _transaction(db):
-            found = _told(db, table)
-            refuse_newer(path, found, version)
-            if found in (None, version):
+            stored = _version(db, table)
+            refuse_newer(path, stored, version)
+            if stored in (None, version):
                 create()
                 db.execute(f"INSERT OR IGNORE INTO {table} (name, value) VALUES ('version', ?)", (version,))  # noqa: S608 -- our own names
                 return
-            number = (found or 0) + 1
+            number = (stored or 0) + 1
             try:
                 steps[number](db)
             except sqlite3.Error as e:
@@ -101,7 +101,7 @@ def failed(path: Path, version: int, why: str) -> UsageError:
     )
 
 
-def _told(db: sqlite3.Connection, table: str) -> int | None:
+def _version(db: sqlite3.Connection, table: str) -> int | None:
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
         return None
     row = db.execute(f"SELECT value FROM {table} WHERE name = 'version'").fetchone()  # noqa: S608 -- ditto

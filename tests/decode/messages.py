@@ -148,12 +148,12 @@ class Leaf:
             message.resource_spans.add().scope_spans.add().spans.add(trace_id=b"t" * 16, span_id=b"s" * 8)  # type: ignore[attr-defined]
         at: Any = message
         for field in self.path[:-1]:
-            found = getattr(at, field.name)
+            child = getattr(at, field.name)
             if field.is_repeated:
-                at = found[0] if len(found) else found.add()
+                at = child[0] if len(child) else child.add()
             else:
-                found.SetInParent()
-                at = found
+                child.SetInParent()
+                at = child
             if at.DESCRIPTOR.name == "KeyValue":
                 at.key = "k"
         if self.field.is_repeated:
@@ -176,12 +176,12 @@ def leaves(descriptor: Descriptor, path: tuple[FieldDescriptor, ...] = ()) -> It
 
 def texts(rows: dict[str, list[dict[str, Any]]]) -> str:
     """Return every cell of every row as text, hashes and arrival left out."""
-    own = {"resource_id", "scope_id", "received_ns", "project", "time"}
+    derived = {"resource_id", "scope_id", "received_ns", "project", "time"}
     ordered = sorted(rows, key=lambda name: name in CATALOGUES)
     return "\n".join(
         f"{name}.{column}: {value!r}"
         for name in ordered
         for row in rows[name]
         for column, value in row.items()
-        if column not in own and value is not None
+        if column not in derived and value is not None
     )

@@ -25,32 +25,32 @@ VALUES: dict[Any, tuple[Any, Any]] = {
 }
 
 
-def _value(given: Any) -> dict[str, Any]:
-    match given:
+def _value(value: Any) -> dict[str, Any]:
+    match value:
         case bool():
-            return {"boolValue": given}
+            return {"boolValue": value}
         case int():
-            return {"intValue": given}
+            return {"intValue": value}
         case list():
-            return {"arrayValue": {"values": [_value(v) for v in given]}}
-        case dict() if len(given) == 1 and next(iter(given)).endswith("Value"):
-            return given
-    return {"stringValue": given}
+            return {"arrayValue": {"values": [_value(v) for v in value]}}
+        case dict() if len(value) == 1 and next(iter(value)).endswith("Value"):
+            return value
+    return {"stringValue": value}
 
 
-def _attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in given.items()]
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in values.items()]
 
 
-def log(own: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str, Any]:
+def log(attributes: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return the row of a log record with these attributes."""
-    record = {"timeUnixNano": str(NOW), "attributes": _attributes(own), **more}
+    record = {"timeUnixNano": str(NOW), "attributes": _attributes(attributes), **more}
     block = {"resource": {"attributes": _attributes(resource)}, "scopeLogs": [{"logRecords": [record]}]}
     rows, _ = decode(BY_NAME["logs"], "json", json.dumps({"resourceLogs": [block]}).encode())
     return rows["logs"][0]
 
 
-def span(own: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str, Any]:
+def span(attributes: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return the row of a span with these attributes."""
     record = {
         "traceId": "a" * 32,
@@ -59,7 +59,7 @@ def span(own: dict[str, Any], resource: dict[str, Any], **more: Any) -> dict[str
         "kind": 1,
         "startTimeUnixNano": str(NOW),
         "endTimeUnixNano": str(NOW + 5),
-        "attributes": _attributes(own),
+        "attributes": _attributes(attributes),
         **more,
     }
     block = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"spans": [record]}]}
@@ -96,10 +96,10 @@ def test_a_resource_speaks_where_the_record_is_silent(dialect: str, column: str,
     """Environment, version and machine come from the resource, unless the record states its own."""
     d, resource = DIALECTS[dialect]
     resource = {**resource, key: "of-resource"}
-    own = {d.record[column][0]: "of-record"}
+    attributes = {d.record[column][0]: "of-record"}
     for make in (log, span):
         assert make({}, resource)[column] == "of-resource"
-        assert make(own, resource)[column] == "of-record"
+        assert make(attributes, resource)[column] == "of-record"
 
 
 def test_user_properties_of_trigger_dev_are_never_the_runs() -> None:
@@ -121,9 +121,9 @@ def test_user_properties_of_trigger_dev_are_never_the_runs() -> None:
 def test_trigger_dev_is_known_by_resource_scope_or_record(where: str) -> None:
     """Each of the three proves the dialect alone."""
     resource = TRIGGER if where == "resource" else {}
-    own = {"$metadata.ctx.run.id": "run_1"} if where == "record" else {}
+    attributes = {"$metadata.ctx.run.id": "run_1"} if where == "record" else {}
     scope = {"name": "trigger-dev-worker"} if where == "scope" else {"name": "x"}
-    record = {"timeUnixNano": str(NOW), "attributes": _attributes(own)}
+    record = {"timeUnixNano": str(NOW), "attributes": _attributes(attributes)}
     block = {
         "resource": {"attributes": _attributes(resource)},
         "scopeLogs": [{"scope": scope, "logRecords": [record]}],
@@ -146,7 +146,7 @@ def test_a_run_is_told_apart_by_environment_and_dialect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "span_type", "wait_kind"),
+    ("name", "attributes", "span_type", "wait_kind"),
     [
         ("Attempt 1", {"$span.attempt": True, "$style.icon": "attempt"}, "attempt", None),
         ("anything", {"$span.attempt": True}, "attempt", None),
@@ -165,19 +165,19 @@ def test_a_run_is_told_apart_by_environment_and_dialect() -> None:
     ],
 )
 def test_spans_of_trigger_dev_have_their_types(
-    name: str, own: dict[str, Any], span_type: str, wait_kind: str | None
+    name: str, attributes: dict[str, Any], span_type: str, wait_kind: str | None
 ) -> None:
     """What a span means follows from its marks, not from what it is called."""
-    row = span(own, TRIGGER, name=name)
+    row = span(attributes, TRIGGER, name=name)
     assert (row["span_type"], row["wait_kind"]) == (span_type, wait_kind)
 
 
 def test_a_trigger_span_names_its_child_and_others_do_not() -> None:
     """`runId` and `batchId` are links on trigger spans; on other spans they are somebody's attributes."""
-    own = {"runId": "run_2", "batchId": "batch_1", "$style.accessory.items.[0].text": "extract-text"}
-    row = span({**own, "$style.icon": "trigger"}, TRIGGER)
+    attributes = {"runId": "run_2", "batchId": "batch_1", "$style.accessory.items.[0].text": "extract-text"}
+    row = span({**attributes, "$style.icon": "trigger"}, TRIGGER)
     assert (row["child_run_id"], row["child_batch_id"], row["child_task_id"]) == ("run_2", "batch_1", "extract-text")
-    row = span(own, TRIGGER)
+    row = span(attributes, TRIGGER)
     assert (row["child_run_id"], row["child_batch_id"], row["child_task_id"]) == (None, None, None)
 
 

@@ -58,9 +58,9 @@ def test_recorded_traffic_gives_the_same_rows_in_the_other_encoding(name: str) -
     """Recorded JSON as protobuf, and recorded protobuf as JSON, give equal rows, and no record is rejected."""
 
     def rows(r: Recorded) -> Any:
-        found, said = decode(r.signal, r.encoding, r.body)
+        tables, said = decode(r.signal, r.encoding, r.body)
         assert said.rejected == 0
-        return found
+        return tables
 
     for r in recorded(name):
         assert rows(to_json(r)) == rows(to_protobuf(r))

@@ -22,13 +22,13 @@ def test_an_operation_and_a_phase_are_told_apart(operation: str, phase: str) -> 
 def test_a_call_names_its_service(operation: str, service: str) -> None:
     """`_calling_{service}` splits at its first occurrence and keeps the service whole, unless a phase ends it."""
     body = f"{operation}_calling_{service}"
-    found = event(body)
+    parts = event(body)
     if body.rsplit("_", 1)[1] in ("started", "validating", "completed", "failed"):
-        assert found == (body.rsplit("_", 1)[0], body.rsplit("_", 1)[1], None)
+        assert parts == (body.rsplit("_", 1)[0], body.rsplit("_", 1)[1], None)
     else:
-        assert found[1] == "calling"
-        assert f"{found[0]}_calling_{found[2]}" == body
-        assert "_calling_" not in str(found[0])
+        assert parts[1] == "calling"
+        assert f"{parts[0]}_calling_{parts[2]}" == body
+        assert "_calling_" not in str(parts[0])
 
 
 @given(st.text())

@@ -25,11 +25,11 @@ def pair(key: str, value: str) -> dict[str, Any]:
 
 def logs(projects: Projects, *records: tuple[str, str], **attributes: str) -> tuple[list[dict[str, Any]], Accepted]:
     """Return rows of (service, body) records, services joined in, and what their sender is told."""
-    given = [pair(k, v) for k, v in attributes.items()]
+    pairs = [pair(k, v) for k, v in attributes.items()]
     blocks = [
         {
             "resource": {"attributes": [pair("service.name", service)]},
-            "scopeLogs": [{"logRecords": [{"body": {"stringValue": body}, "attributes": given}]}],
+            "scopeLogs": [{"logRecords": [{"body": {"stringValue": body}, "attributes": pairs}]}],
         }
         for service, body in records
     ]

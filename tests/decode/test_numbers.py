@@ -75,7 +75,7 @@ def test_a_wait_that_cannot_be_is_unknown(ms: float, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "column", "kept", "lost"),
+    ("key", "column", "believed", "lost"),
     [
         ("attempt", "attempt", (0, 1, 5_000, MOST_ATTEMPTS), (-1, MOST_ATTEMPTS + 1, 2**31, 2**63 - 1)),
         ("http_status", "http_status", (0, 200, 599, MOST_STATUS), (-1, MOST_STATUS + 1, 2**32)),
@@ -83,11 +83,13 @@ def test_a_wait_that_cannot_be_is_unknown(ms: float, why: str) -> None:
         ("compute_ms", "compute_ms", (0, 4.5, 9 * DAY_MS), (-1, 1e13)),
     ],
 )
-def test_other_numbers_have_bounds_too(key: str, column: str, kept: tuple[float, ...], lost: tuple[float, ...]) -> None:
+def test_other_numbers_have_bounds_too(
+    key: str, column: str, believed: tuple[float, ...], lost: tuple[float, ...]
+) -> None:
     """Attempts, statuses, costs and computing times are kept up to their bound, and unknown below 0 or beyond."""
     make = log if column in ("attempt", "http_status") else span
-    for given_, expected in (*zip(kept, kept, strict=True), *((n, None) for n in lost)):
-        sent = {"doubleValue": given_} if isinstance(given_, float) else {"intValue": str(given_)}
+    for number, expected in (*zip(believed, believed, strict=True), *((n, None) for n in lost)):
+        sent = {"doubleValue": number} if isinstance(number, float) else {"intValue": str(number)}
         assert make({key: sent}, {})[column] == expected
 
 
@@ -101,7 +103,7 @@ def test_an_integer_beyond_64_bits_as_text_is_the_double_it_stands_for(text: str
 
 @pytest.mark.parametrize("key", ["attempt", "queue_wait_ms", "cost_cents", "http_status"])
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "believed"),
     [
         ("12", 12),
         ("12.0", 12),
@@ -118,12 +120,12 @@ def test_an_integer_beyond_64_bits_as_text_is_the_double_it_stands_for(text: str
         (" 12", ...),
     ],
 )
-def test_a_number_as_text_is_that_number(key: str, sent: str, kept: float | None) -> None:
+def test_a_number_as_text_is_that_number(key: str, sent: str, believed: float | None) -> None:
     """What cannot be is noted whatever its form; what is no number is none, and no impossible one either."""
     noted: list[str] = []
     (value,) = generic.DIALECT.read((key,), {key: sent}, NOW, noted.append)
-    assert value == (None if kept is ... else kept)
-    assert noted == (["number_impossible"] if kept is None else [])
+    assert value == (None if believed is ... else believed)
+    assert noted == (["number_impossible"] if believed is None else [])
 
 
 @pytest.mark.parametrize("sent", [-0.5, 1.5, 1e300, math.nan])
@@ -138,7 +140,7 @@ def test_a_dequeue_time_is_one_before_its_span() -> None:
     """A time of dequeuing is kept up to a year and a day before its span; one of 1970 or of next year is unknown."""
     key = "$metrics.events.dequeue.timestamp"
     ms = NOW / 1e6
-    for given_, kept in (
+    for stated, believed in (
         (ms - 1000, True),
         (ms - 300 * DAY_MS, True),
         (ms - 367 * DAY_MS, False),
@@ -147,7 +149,7 @@ def test_a_dequeue_time_is_one_before_its_span() -> None:
         (1e300, False),
         (-5.0, False),
     ):
-        assert (span({key: {"doubleValue": given_}}, TRIGGER)["dequeued_ns"] is not None) is kept
+        assert (span({key: {"doubleValue": stated}}, TRIGGER)["dequeued_ns"] is not None) is believed
 
 
 @given(st.lists(EVERY, min_size=1, max_size=50))
@@ -161,11 +163,11 @@ def test_stored_numbers_are_judged_as_sent_ones(values: list[float]) -> None:
         "dequeued_ns": whole,
         "attempt": [n for n in whole if abs(n) < 2**31],
     }
-    for column, given_ in stored.items():
+    for column, stated in stored.items():
         frame = pl.DataFrame(
-            {column: given_, "own": NOW},
-            schema={column: pl.Float64 if given_ is values else pl.Int64, "own": pl.Int64},
+            {column: stated, "own": NOW},
+            schema={column: pl.Float64 if stated is values else pl.Int64, "own": pl.Int64},
             strict=False,
         )
-        kept = frame.select(expressions.numbers("own", [column]))[column].is_not_null().to_list()
-        assert kept == [not JUDGED[column](v, NOW) for v in given_]
+        believed = frame.select(expressions.numbers("own", [column]))[column].is_not_null().to_list()
+        assert believed == [not JUDGED[column](v, NOW) for v in stated]

@@ -186,8 +186,12 @@ def test_both_encodings_agree_on_times(time: int, observed: int) -> None:
     batch = Batch(Limits())
     said = batch.add(LOGS, "json", body, project="p", received_ns=NOW)
     row, reference = log(time, observed)
-    (found,) = batch.tables()["logs"].to_pylist()
-    assert (found["time"], found["time_source"], said.warnings) == (row["time"], row["time_source"], reference.warnings)
+    (record,) = batch.tables()["logs"].to_pylist()
+    assert (record["time"], record["time_source"], said.warnings) == (
+        row["time"],
+        row["time_source"],
+        reference.warnings,
+    )
 
 
 def _points(time: int) -> Iterator[dict[str, Any]]:

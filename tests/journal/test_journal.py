@@ -126,9 +126,9 @@ def test_who_has_not_come_as_far_as_was_forgotten_is_told_how_many_are_lost(
         journal.close()
         for head in (True, False):
             seq, groups, missed = after, 0, 0
-            while found := entries(Path(directory), seq, most):
-                seq, groups = found[-1].seq, groups + sum(bool(e.tables) for e in found)
-                missed += sum(e.lost for e in found)
+            while taken := entries(Path(directory), seq, most):
+                seq, groups = taken[-1].seq, groups + sum(bool(e.tables) for e in taken)
+                missed += sum(e.lost for e in taken)
             assert (seq, groups, missed) == (count, count - max(forgotten, after), max(0, forgotten - after)), head
             (Path(directory) / HEAD).unlink(missing_ok=True)
 

@@ -33,9 +33,9 @@ def integer(value: Any) -> int | float | None:
     """Return an integer, also from its digits or an integral double; NaN for a number that is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = number(value)
-    if found is None or found.is_integer() or math.isinf(found):
-        return found if found is None or math.isinf(found) else int(found)
+    parsed = number(value)
+    if parsed is None or parsed.is_integer() or math.isinf(parsed):
+        return parsed if parsed is None or math.isinf(parsed) else int(parsed)
     return math.nan
 
 
@@ -100,7 +100,7 @@ class SpanFacts(NamedTuple):
 
 
 Plan = tuple[tuple[int, tuple[str, ...], Callable[[Any], Any], Judge | None], ...]
-"""(place, keys, conversion, judge) of the columns that a dialect knows."""
+"""(index, keys, conversion, judge) of the columns that a dialect knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,19 +126,19 @@ class Dialect:
         plan = self.plans.get(columns)
         if plan is None:
             plan = tuple(
-                (place, self.record[c], CONVERT.get(c, text), JUDGED.get(c))
-                for place, c in enumerate(columns)
+                (index, self.record[c], CONVERT.get(c, text), JUDGED.get(c))
+                for index, c in enumerate(columns)
                 if c in self.record
             )
             self.plans[columns] = plan
         values: list[Any] = [None] * len(columns)
-        for place, keys, convert, judge in plan:
+        for index, keys, convert, judge in plan:
             for key in keys:
                 if key in attributes:
                     value = convert(attributes[key])
                     if value is not None:
                         if judge is None or not judge(value, own_ns):
-                            values[place] = value
+                            values[index] = value
                             break
                         note("number_impossible")
         return values
