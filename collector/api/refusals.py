@@ -34,7 +34,7 @@ _STATUS: dict[type[Refused], int] = {
 _CLOSES = (NotHttp, HeadTooLarge, TooLarge, TooSlow, Crowded)
 
 
-def told(error: Refused) -> tuple[int, Headers, bytes]:
+def encode_refusal(error: Refused) -> tuple[int, Headers, bytes]:
     """Return status, headers and body."""
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 503)
     headers: Headers = [(b"content-type", b"application/json")]

@@ -56,7 +56,7 @@ def application(
     *strays*: notes who was meant for another port.
     """
     strays = strays or Strays()
-    api = _Api(database, settings, lambda: {**status(), "strays": strays.told()}, ready, metrics)
+    api = _Api(database, settings, lambda: {**status(), "strays": strays.list_kinds()}, ready, metrics)
     routes = [
         route("GET /healthz", api.health),
         route("GET /readyz", api.readiness),
@@ -249,7 +249,7 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    status, headers, body = refusals.told(error)
+    status, headers, body = refusals.encode_refusal(error)
     return Response(body, status, {name.decode(): value.decode() for name, value in headers})
 
 

@@ -22,7 +22,7 @@ class Strays:
     """What looked like an exporter since the store started, by kind; `runwell doctor` is told by status."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, ...], Refusal] = {}
+        self._kinds: dict[tuple[str, ...], Refusal] = {}
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return *app* with an eye on what comes to it."""
@@ -46,20 +46,20 @@ class Strays:
             self._note(_sender(headers)[1], ("none", ""), "exporter", "http2")
 
     def _note(self, came: Via, kind: tuple[Where, str], look: Look, reason: Reason) -> None:
-        if look != "exporter" or came.own:
+        if look != "exporter" or came.from_runwell:
             return
         now_ns = time.time_ns()
         new = Refusal("api", *kind, look, reason, came.agent, came.agent_version, first_ns=now_ns)
-        r = self._kept.pop(new.key, new)
+        r = self._kinds.pop(new.key, new)
         r.count += 1
         r.last_ns = now_ns
-        self._kept[r.key] = r  # at the end: the first is always the one not seen for longest
-        if len(self._kept) > _MOST:
-            del self._kept[next(iter(self._kept))]
+        self._kinds[r.key] = r  # at the end: the first is always the one not seen for longest
+        if len(self._kinds) > _MOST:
+            del self._kinds[next(iter(self._kinds))]
 
-    def told(self) -> list[dict[str, Any]]:
+    def list_kinds(self) -> list[dict[str, Any]]:
         """Return the kinds, as columns of `control.refusals.Refusal`; from any thread."""
-        return [asdict(r) for r in list(self._kept.values())]
+        return [asdict(r) for r in list(self._kinds.values())]
 
 
 def _sender(headers: Headers) -> tuple[dict[str, str], Via]:

@@ -80,15 +80,15 @@ def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
     The kernel frees it with the process, so a stale file never blocks; but a process whose supervisor was killed
     takes a moment to finish what it had begun.
     """
-    held = (directory / f"{role}.lock").open("a")
+    file = (directory / f"{role}.lock").open("a")
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return held
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
         except BlockingIOError:
             if time.monotonic() > deadline:
-                held.close()
+                file.close()
                 raise UsageError(
                     f"--data {directory}: another runwell ({role.removesuffix(SUPERVISOR)}) is using it; "
                     "end that one or choose another directory."

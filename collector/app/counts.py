@@ -22,7 +22,7 @@ class Counts:
 
     def __init__(self, names: tuple[str, ...], count: Callable[[str], int]) -> None:
         self._count = count
-        self._known: Counted = dict.fromkeys(names)
+        self._counts: Counted = dict.fromkeys(names)
         self._of: object = None
         self._at = 0.0
         self._lock = threading.Lock()
@@ -32,17 +32,17 @@ class Counts:
         """Return the counts for a store that stands at *of*; a second old, or older while counting takes long."""
         with self._lock:
             if self._of == of and time.monotonic() - self._at < _FRESH_S:
-                return self._known
+                return self._counts
             if self._going is None or not self._going.is_alive():
                 self._going = threading.Thread(target=self._renew, args=(of,), name="store-counts", daemon=True)
                 self._going.start()
             going = self._going
         going.join(_WAIT_S)
-        return self._known
+        return self._counts
 
     def _renew(self, of: object) -> None:
         try:
-            self._known = {name: self._count(name) for name in self._known}
+            self._counts = {name: self._count(name) for name in self._counts}
         except Exception as e:  # such as a store that is being closed
             structlog.get_logger().warning("store_count_failed", **cause(e))
             return

@@ -1,7 +1,7 @@
-"""Where connections of an HTTP port come in: never more than there are places, so that files are never used up.
+"""Where connections of an HTTP port come in: never more than there are seats, so that files are never used up.
 
 asyncio and uvloop accept whatever has come, all of it before anything else happens; a flood then takes every file that
-a process may open, the database's too. Those who find no place wait in the kernel's line, which costs no file.
+a process may open, the database's too. Those who find no seat wait in the kernel's line, which costs no file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import structlog
 
-from collector.receive.places import Places
+from collector.receive.seats import Seats
 from collector.telemetry.log import cause
 
 log = structlog.get_logger()
@@ -47,8 +47,8 @@ def room() -> int:
     return max(_FEWEST, (_MOST_FILES if soft == resource.RLIM_INFINITY else soft) - _OWN_FILES)
 
 
-def places(asked: int) -> Places:
-    """Return *asked* places, fewer where this process may not open so many files."""
+def seats(asked: int) -> Seats:
+    """Return *asked* seats, fewer where this process may not open so many files."""
     # Half as many more are spare, and some are accepted before the first are counted.
     most = min(asked, max(_FEWEST, (room() - _AT_ONCE) * 2 // 3))
     if most < asked:
@@ -59,15 +59,15 @@ def places(asked: int) -> Places:
             error_type="TooFewFiles",
             error_message="this process may not open as many files; raise its limit (ulimit -n)",
         )
-    return Places(most)
+    return Seats(most)
 
 
 class Door:
-    """Lets connections of *listening* in, as long as *places* has room, to what *make* gives for each."""
+    """Lets connections of *listening* in, as long as *seats* has room, to what *make* gives for each."""
 
-    def __init__(self, listening: socket.socket, places: Places, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, listening: socket.socket, seats: Seats, make: Callable[[], asyncio.Protocol]) -> None:
         self._listening = listening
-        self._places = places
+        self._places = seats
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._entering: set[asyncio.Task[None]] = set()

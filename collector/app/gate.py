@@ -16,7 +16,7 @@ _GRACE_S = 4.0
 
 async def main(settings: Settings) -> None:
     """Serve until told to stop, then finish what was begun."""
-    held = child.lock(settings.data, "gate")
+    lock = child.lock(settings.data, "gate")
     starting = log.started("gate_start")
     gate = Gate(listen.inside(settings.data), settings.limits)
     server = gate.server(door.room())
@@ -35,7 +35,7 @@ async def main(settings: Settings) -> None:
     stopping = log.started("gate_stop")
     await server.stop(_GRACE_S)
     await gate.close()
-    held.close()
+    lock.close()
     stopping.completed()
 
 

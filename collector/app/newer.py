@@ -22,9 +22,9 @@ async def refuse(directory: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "collector.store.version", str(directory), stdout=asyncio.subprocess.PIPE
     )
-    told, _ = await process.communicate()
-    if told.strip():
-        raise UsageError(told.decode().strip())
+    refusal, _ = await process.communicate()
+    if refusal.strip():
+        raise UsageError(refusal.decode().strip())
 
 
 def _holds_files(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from collector.control import Control
 from collector.receive import grpcport
 from collector.receive.admit import Admit
 from collector.receive.books import Books
-from collector.receive.errors import written
+from collector.receive.errors import encode_failure
 from collector.receive.http import HttpPort
 from collector.receive.wall import Terms
 from collector.settings import Settings
@@ -26,7 +26,7 @@ async def main(settings: Settings) -> None:
     """Serve until told to stop, then finish what was begun."""
     without("pandas")  # pyarrow would load it with the first request: 1 s of CPU and 50 MB for nothing
     child.data_directory(settings.data)
-    held = child.lock(settings.data, "receive")
+    lock = child.lock(settings.data, "receive")
     http_socket = listen.inherited() or listen.bind(settings.host, settings.http_port, "--http-port")
     starting = log.started("receive_start")
     control = Control.open(settings.data)
@@ -36,7 +36,7 @@ async def main(settings: Settings) -> None:
     grpc_server.add_insecure_port(listen.inside(settings.data))
     application = HttpPort(admit, settings.limits, settings.cors)
     terms = Terms(
-        settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", written, noted=application.walled
+        settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", encode_failure, noted=application.walled
     )
     http = UvicornChild(application, terms, _GRACE_S)
     stop = asyncio.Event()
@@ -55,7 +55,7 @@ async def main(settings: Settings) -> None:
     await serving
     admit.close()
     control.close()
-    held.close()
+    lock.close()
     stopping.completed()
     export.close()
 

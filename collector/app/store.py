@@ -317,7 +317,7 @@ async def main(settings: Settings) -> None:
             settings.api_limits,
             "api_limits",
             "HTTP/1.1",
-            lambda error, _: refusals.told(error),
+            lambda error, _: refusals.encode_refusal(error),
             body=int(settings.api_limits.body),
             always=routes.HEALTH,
             noted=strays.walled,

@@ -91,7 +91,7 @@ class Supervisor:
         openable.refuse(self._settings.data)
         await newer.refuse(self._settings.data)
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
-        held = _hold(self._settings.data, [c.role for c in self._children])
+        locks = _hold(self._settings.data, [c.role for c in self._children])
         try:
             self._tell({})
             for c in self._children:
@@ -123,7 +123,7 @@ class Supervisor:
                     await self._end(c)
             await asyncio.gather(*map(self._end, self._children))
             self._tell({})
-            for lock in held:
+            for lock in locks:
                 lock.close()
 
     def publish(self, name: str, address: Address) -> None:

@@ -9,44 +9,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from collector.app import listen
-from collector.app.door import Door, places
-from collector.receive.wall import Terms, Wall, wall
-
-
-class Line(Wall):
-    """A connection whose end is told to the request that is being answered.
-
-    uvicorn tells it to the one that was read last. Where requests came ahead of their turn that is another, and the
-    answer to a client that hung up would fail, which is no defect.
-    """
-
-    _answered: RequestResponseCycle | None = None
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that nobody hears the answer, then that there is no connection."""
-        if self._answered is not None:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
-        super().connection_lost(exc)
+from collector.app.door import Door, seats
+from collector.receive.wall import Terms, wall
 
 
 class UvicornChild(uvicorn.Server):
     """A server inside a process that has other things to start and stop."""
 
     def __init__(self, application: Any, terms: Terms, grace_s: float) -> None:
-        self._places = places(terms.limits.connections)
+        self._seats = seats(terms.limits.connections)
         super().__init__(
             uvicorn.Config(
                 application,
                 loop="none",
-                http=type("LimitedLine", (Line, wall(terms, self._places)), {}),
+                http=wall(terms, self._seats),
                 ws="none",
                 proxy_headers=False,
                 lifespan="off",
@@ -73,7 +51,7 @@ class UvicornChild(uvicorn.Server):
             )
             return made
 
-        self.servers = [Door(s, self._places, connection) for s in sockets or ()]  # type: ignore[misc]
+        self.servers = [Door(s, self._seats, connection) for s in sockets or ()]  # type: ignore[misc]
         for door in self.servers:
             door.open(listen.BACKLOG)  # type: ignore[attr-defined]
         self.started = True

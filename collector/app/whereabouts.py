@@ -22,7 +22,7 @@ NAMES = {"receive": ("http",), "gate": ("grpc",), "store": ("api", "dashboard")}
 def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) -> None:
     """Write *addresses* of *roles*, beside those of roles that another supervisor runs; none left, no file."""
     with child.lock(directory, FILE):
-        kept = {
+        others = {
             name: where
             for role, names in NAMES.items()
             if role not in roles and _runs(directory, role)
@@ -30,11 +30,11 @@ def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) ->
             if name in names
         }
         path = directory / FILE
-        if not kept and not addresses:
+        if not others and not addresses:
             path.unlink(missing_ok=True)
             return
         new = path.with_suffix(f".{os.getpid()}.new")
-        new.write_text(json.dumps({**kept, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
+        new.write_text(json.dumps({**others, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
         new.rename(path)
 
 
@@ -42,16 +42,16 @@ def running(directory: Path) -> dict[str, Any]:
     """Return what `FILE` says, without the addresses of roles that no supervisor runs; nothing where none does."""
     said = _read(directory)
     absent = {name for role, names in NAMES.items() if not (said and _runs(directory, role)) for name in names}
-    found = {name: where for name, where in said.items() if name not in absent}
-    return found if found.keys() - {"pid", "version"} else {}
+    listening = {name: where for name, where in said.items() if name not in absent}
+    return listening if listening.keys() - {"pid", "version"} else {}
 
 
 def _read(directory: Path) -> dict[str, Any]:
     try:
-        found = json.loads((directory / FILE).read_text("utf-8"))
+        content = json.loads((directory / FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _runs(directory: Path, role: str) -> bool:

@@ -60,7 +60,7 @@ class Admit:
         self._names = Projects(settings.names, control.names())
         self._senders = Senders(control, self._names)
         self.refusals = Refusals(control, clock)
-        books.held(lambda: self.held_bytes, lambda: not self.ready)
+        books.observe(lambda: self.held_bytes, lambda: not self.ready)
         self._look_after()
         decoder = Decoder(settings.limits, self._names, resends)
         self._writer = Writer(decoder, self._watch, resends, self._senders, books, self._look_after)
@@ -105,7 +105,7 @@ class Admit:
         """Look at disk and journal, and keep what was seen of senders since the last time. For the writer's thread."""
         self.refusals.save()
         self._watch.look()
-        self.books.known(self._names.counts())
+        self.books.count_names(self._names.counts())
         self._senders.save()
 
 

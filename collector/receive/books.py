@@ -125,7 +125,7 @@ class Books:
         ProcessCollector(registry=self.registry)
         self._lock = threading.Lock()
         self._pending: deque[tuple[int, Tally[Path]]] = deque()
-        self._told: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._last_logged: dict[tuple[str, str, str], tuple[float, int]] = {}
         c = self._counter
         self._gauge("info", "Version of runwell; always 1.", "version").labels(__version__).set(1)
         self.requests = c("requests", "Requests answered.", *_PATH, "encoding", "outcome")
@@ -190,17 +190,17 @@ class Books:
         if body_bytes:
             self.bytes.labels(signal, via.transport).inc(body_bytes)
         # What asks elsewhere may be anybody; `doctor` tells of it where it looks like an exporter.
-        if isinstance(result, Refused) and not via.own and signal != NO_SIGNAL:
+        if isinstance(result, Refused) and not via.from_runwell and signal != NO_SIGNAL:
             self._tell(signal, via.transport, outcome, result, body_bytes)
 
     def _tell(self, signal: str, transport: str, outcome: Outcome, error: Refused, body_bytes: int) -> None:
         key, now = (signal, transport, outcome), time.monotonic()
         with self._lock:
-            at, held_back = self._told.get(key, (-_TELL_S, 0))
+            at, held_back = self._last_logged.get(key, (-_TELL_S, 0))
             if now - at < _TELL_S:
-                self._told[key] = (at, held_back + 1)
+                self._last_logged[key] = (at, held_back + 1)
                 return
-            self._told[key] = (now, 0)
+            self._last_logged[key] = (now, 0)
         # The error's own text may quote the request; its kind is enough here, the sender got the rest.
         log.error(
             "otlp_request_failed",
@@ -216,7 +216,7 @@ class Books:
 
     def settled(self, requests: Iterable[Settled], seq: int | None) -> None:
         """Count the records of decoded requests; *seq* is the journal number of what was kept, None if nothing was."""
-        kept: Tally[Path] = Tally()
+        journaled: Tally[Path] = Tally()
         with self._lock:
             for r in requests:
                 path: Path = (r.signal, r.via.transport)
@@ -231,19 +231,19 @@ class Books:
                     continue
                 for warning, n in r.said.warnings.items():
                     self.warnings.labels(warning).inc(n)
-                kept[path] += r.said.records
+                journaled[path] += r.said.records
             if seq is not None:
                 self.groups.inc()
                 self.journal_seq.set(seq)
-                for path, n in kept.items():
+                for path, n in journaled.items():
                     self.pending.labels(*path).inc(n)
                 if len(self._pending) < self._most_groups:
-                    self._pending.append((seq, kept))
+                    self._pending.append((seq, journaled))
                 else:  # the store is far behind: coarser steps, the same sums
                     _, last = self._pending.pop()
-                    self._pending.append((seq, last + kept))
+                    self._pending.append((seq, last + journaled))
 
-    def known(self, names: dict[str, int]) -> None:
+    def count_names(self, names: dict[str, int]) -> None:
         """Show how many names of each kind are known."""
         for kind, n in names.items():
             self.names.labels(kind).set(n)
@@ -256,7 +256,7 @@ class Books:
                     self.pending.labels(*path).dec(n)
                     self.stored.labels(*path).inc(n)
 
-    def held(self, in_flight_bytes: Callable[[], float], ready: Callable[[], float]) -> None:
+    def observe(self, in_flight_bytes: Callable[[], float], ready: Callable[[], float]) -> None:
         """Read these two when asked."""
         self.in_flight.set_function(in_flight_bytes)
         self.ready.set_function(ready)

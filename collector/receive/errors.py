@@ -56,8 +56,8 @@ class NotAllowed(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How an error is told: HTTP status and headers, gRPC code, and the google.rpc.Status of both."""
+class Failure:
+    """What a client is told of an error: HTTP status and headers, gRPC code, and the google.rpc.Status of both."""
 
     http: int
     grpc: grpc.StatusCode
@@ -83,7 +83,7 @@ class Told:
         raise AssertionError("abort always raises")
 
 
-def told(error: Exception) -> Told:
+def failure_of(error: Exception) -> Failure:
     """Return what to answer to *error*. Only 503 / UNAVAILABLE invites another try; nothing transient is ever a 500."""
     retry_after_s: float | None = None
     headers: Headers = []
@@ -121,15 +121,15 @@ def told(error: Exception) -> Told:
         # Not retryable: a defect of ours, which the same input meets again.
         case _:
             http, kind = 500, code.INTERNAL
-    return Told(http, kind, _status(kind, error, retry_after_s), headers)
+    return Failure(http, kind, _status(kind, error, retry_after_s), headers)
 
 
-def written(error: Refused, content_type: str) -> tuple[int, Headers, bytes]:
+def encode_failure(error: Refused, content_type: str) -> tuple[int, Headers, bytes]:
     """Return status, headers and body of *error*, in the encoding that a request states, JSON if it states none."""
-    answer = told(error)
+    failure = failure_of(error)
     encoding = answers.encoding_of(content_type) or "json"
     stated = (b"content-type", answers.CONTENT_TYPES[encoding].encode())
-    return answer.http, [stated, *answer.headers], answers.encode_status(answer.status, encoding)
+    return failure.http, [stated, *failure.headers], answers.encode_status(failure.status, encoding)
 
 
 def _status(kind: grpc.StatusCode, error: Exception, retry_after_s: float | None) -> status_pb2.Status:

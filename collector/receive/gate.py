@@ -21,7 +21,7 @@ import grpc.aio
 
 from collector.model.errors import NotNow
 from collector.model.signals import RECEIVED, Signal
-from collector.receive.errors import STATUS_DETAILS, told
+from collector.receive.errors import STATUS_DETAILS, failure_of
 from collector.settings import Limits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -147,7 +147,9 @@ class Gate:
 
         async def export(body: bytes, context: Context) -> bytes:
             if self._held_bytes + len(body) > self._limits.in_flight:
-                await told(NotNow("more bytes are in flight than limits.in_flight allows; try again")).abort(context)
+                await failure_of(NotNow("more bytes are in flight than limits.in_flight allows; try again")).abort(
+                    context
+                )
             self._held_bytes += len(body)
             try:
                 return await self._pass(call, body, context)
@@ -180,17 +182,17 @@ class Gate:
                 if any(key == STATUS_DETAILS for key, _ in trailing):  # an answer, though not a good one
                     await context.abort(e.code(), e.details() or "", trailing_metadata=trailing)
                 if e.code() is not grpc.StatusCode.UNAVAILABLE:
-                    await told(NotNow("the receive process does not answer; try again")).abort(context)
+                    await failure_of(NotNow("the receive process does not answer; try again")).abort(context)
             await asyncio.sleep(_PAUSE_S)
 
 
 def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
     """Return the caller's metadata as it is passed on: what belongs to the connection stays out."""
     sent = tuple(context.invocation_metadata() or ())
-    own = tuple(
+    passed = tuple(
         (key, value)
         for key, value in sent
         if key not in ("user-agent", "te", "content-type", AGENT, METHOD) and not key.startswith((":", "grpc-"))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
-    return (*own, (AGENT, agent))
+    return (*passed, (AGENT, agent))

@@ -85,17 +85,17 @@ class Group:
         return min(one.received_ns for one in self.fresh.values())
 
     @property
-    def own(self) -> bool:
+    def from_runwell(self) -> bool:
         """Tell whether all of it is a runwell's own telemetry."""
-        return all(d.request.via.own for d in self.decided)
+        return all(d.request.via.from_runwell for d in self.decided)
 
     def settled(self, *, written: bool) -> Iterator[Settled]:
         """Yield the requests that were decoded; without the rows *written*, copies of them are lost too."""
         for d in self.decided:
             if isinstance(d.said, Accepted):
-                kept = written or not d.needs_rows
-                said = d.said if kept else replace(d.said, duplicate=False)
-                yield Settled(d.request.signal.name, d.request.via, said, written=kept)
+                stored = written or not d.needs_rows
+                said = d.said if stored else replace(d.said, duplicate=False)
+                yield Settled(d.request.signal.name, d.request.via, said, written=stored)
 
 
 def unpack(request: Request, most_bytes: int) -> Plain:

@@ -12,7 +12,7 @@ from collector.otlp import answers
 from collector.receive import gate, recognise
 from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
-from collector.receive.errors import NoSuchPath, told
+from collector.receive.errors import NoSuchPath, failure_of
 from collector.receive.owner import owner
 from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
@@ -37,7 +37,7 @@ def _refuse(admit: Admit) -> gate.Refuse:
         asked = sent.get(gate.METHOD, method)
         admit.books.answered(NO_SIGNAL, came, None, error, 0)
         admit.refusals.refused(came, recognise.where(asked), recognise.look_of_call(asked, came), "no_such_grpc_method")
-        await told(error).abort(context)
+        await failure_of(error).abort(context)
 
     return refuse
 
@@ -57,7 +57,7 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             result = e
             if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
-            await told(e).abort(context)
+            await failure_of(e).abort(context)
         finally:
             admit.books.answered(signal.name, came, "protobuf", result, len(body))
             if isinstance(result, Accepted):

@@ -18,7 +18,7 @@ from collector.otlp.compression import too_large
 from collector.receive import cors, recognise
 from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
-from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, told
+from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, failure_of
 from collector.receive.owner import owner
 from collector.receive.shared import Shared
 from collector.receive.via import OWN_HEADER, Via, via
@@ -132,12 +132,12 @@ class HttpPort:
             self._note(asked, e)
             if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
-            answer = told(e)
-            if not answer.closes and not await self._read_to_end(headers, body):
+            failure = failure_of(e)
+            if not failure.closes and not await self._read_to_end(headers, body):
                 extra.append((b"connection", b"close"))
             kind: Encoding = encoding or "json"
-            payload = answers.encode_status(answer.status, kind)
-            await _respond(send, answer.http, kind, payload, [*answer.headers, *extra], accept)
+            payload = answers.encode_status(failure.status, kind)
+            await _respond(send, failure.http, kind, payload, [*failure.headers, *extra], accept)
             return
         await _respond(send, 200, encoding, payload, extra, accept)
 
@@ -176,10 +176,10 @@ class HttpPort:
 
     def walled(self, error: Refused, headers: Headers) -> None:
         """Keep account of what the wall refused before it became a request, with the *headers* it has read."""
-        found = _fields(headers)
-        came = via("http", found.get("user-agent", ""), OWN_HEADER in found)
+        fields = _fields(headers)
+        came = via("http", fields.get("user-agent", ""), OWN_HEADER in fields)
         self._admit.books.answered(NO_SIGNAL, came, None, error, 0)
-        looks = recognise.look_of_bytes(error, came, found)
+        looks = recognise.look_of_bytes(error, came, fields)
         self._admit.refusals.refused(came, ("none", ""), looks, recognise.reason(error))
 
     async def _whole(self, body: _Body, hold: Hold) -> bytes:
@@ -228,11 +228,11 @@ class HttpPort:
 
 def _fields(headers: Headers) -> dict[str, str]:
     """Return headers by name, those that come again joined."""
-    found: dict[str, str] = {}
+    joined: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _other_path(path: str) -> str:

@@ -37,14 +37,14 @@ class Refusals:
         self._control = control
         self._clock = clock
         self._lock = threading.Lock()
-        known, traffic = control.refusals()
-        self._known: dict[_Key, Refusal] = {r.key: r for r in reversed(known)}
+        kinds, traffic = control.refusals()
+        self._kinds: dict[_Key, Refusal] = {r.key: r for r in reversed(kinds)}
         self._slot = traffic[0] if traffic else Traffic(0)
         self._slots: dict[int, Traffic] = {}
         """Slots that are not written yet, the present one among them."""
         self._waiting: dict[_Identity, set[_Key]] = {}
         """Kinds whose sender has not been taken since, by who that is."""
-        for r in known:
+        for r in kinds:
             if r.taken_ns < r.last_ns:
                 self._waiting.setdefault(_identity(r), set()).add(r.key)
         self._changed: set[_Key] = set()
@@ -55,13 +55,13 @@ class Refusals:
 
     def refused(self, via: Via, kind: tuple[Where, str], look: Look, reason: Reason) -> None:
         """Note a refused request; *kind*: what its path is, and the signal that it names. Our own are left out."""
-        if via.own:
+        if via.from_runwell:
             return
         now_ns = self._clock()
         key = (via.transport, *kind, look, reason, via.agent, via.agent_version)
         with self._lock:
             self._count(now_ns, look)
-            r = self._known.pop(key, None)
+            r = self._kinds.pop(key, None)
             if r is None or r.taken_ns > r.last_ns:
                 self._fresh = True
             if r is None:
@@ -71,7 +71,7 @@ class Refusals:
             r.mixed = 0 if apart else max(r.mixed, int(r.taken_ns > r.last_ns))
             r.count += 1
             r.last_ns, r.taken_ns = now_ns, 0
-            self._known[key] = r  # at the end: the first is always the one not seen for longest
+            self._kinds[key] = r  # at the end: the first is always the one not seen for longest
             self._gone.discard(key)
             self._changed.add(key)
             self._waiting.setdefault(_identity(r), set()).add(key)
@@ -81,11 +81,11 @@ class Refusals:
         now_ns = self._clock()
         with self._lock:
             self._count(now_ns, None)
-            if not self._waiting or via.own:
+            if not self._waiting or via.from_runwell:
                 return
             for identity in {(via.agent, via.agent_version, signal), (via.agent, via.agent_version, ""), ("", "", "")}:
                 for key in self._waiting.pop(identity, ()):
-                    self._known[key].taken_ns = now_ns
+                    self._kinds[key].taken_ns = now_ns
                     self._changed.add(key)
                     self._fresh = True
 
@@ -105,9 +105,9 @@ class Refusals:
 
     def _make_room(self) -> None:
         """Drop the kind that says least: a visitor before anything else, then the one not seen for longest."""
-        while len(self._known) >= MOST:
-            oldest = next((k for k, r in self._known.items() if r.look == "visitor"), next(iter(self._known)))
-            waits = self._waiting.get(_identity(self._known.pop(oldest)))
+        while len(self._kinds) >= MOST:
+            oldest = next((k for k, r in self._kinds.items() if r.look == "visitor"), next(iter(self._kinds)))
+            waits = self._waiting.get(_identity(self._kinds.pop(oldest)))
             if waits is not None:
                 waits.discard(oldest)
             self._changed.discard(oldest)
@@ -118,7 +118,7 @@ class Refusals:
         with self._lock:
             if not (self._fresh or now or time.monotonic() - self._saved >= _SAVE_S):
                 return
-            changed = [replace(self._known[key]) for key in self._changed]
+            changed = [replace(self._kinds[key]) for key in self._changed]
             gone, traffic = list(self._gone), [replace(t) for t in self._slots.values()]
             self._changed.clear()
             self._gone.clear()
@@ -131,8 +131,8 @@ class Refusals:
             self._control.save_refusals(changed, gone, traffic)
         except Exception as e:  # a table for people; tried again in a few seconds
             with self._lock:
-                self._changed |= {r.key for r in changed if r.key in self._known}
-                self._gone |= {key for key in gone if key not in self._known}
+                self._changed |= {r.key for r in changed if r.key in self._kinds}
+                self._gone |= {key for key in gone if key not in self._kinds}
                 self._slots = {t.slot_ns: t for t in traffic} | self._slots
             log.error("refusals_save_failed", **cause(e))
 

@@ -15,7 +15,7 @@ MOST = 2_000_000
 """About 350 MiB; beyond it the resend window is shorter than set."""
 _SHIFT = 24
 _UNKNOWN = 2**_SHIFT - 1
-_MOST_TOLD = 50_000
+_MOST_ANSWERS = 50_000
 
 
 class Resends:
@@ -24,7 +24,7 @@ class Resends:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._taken: dict[bytes, int] = {}
-        self._told: dict[bytes, Accepted] = {}
+        self._answers: dict[bytes, Accepted] = {}
 
     def load(self, digests: Iterable[tuple[bytes, int]]) -> None:
         """Add (digest, received_ns) pairs whose records are not known."""
@@ -38,16 +38,16 @@ class Resends:
         packed = self._taken.get(digest)
         if packed is None or now_ns - (packed >> _SHIFT) >= self._window_ns:
             return None
-        if told := self._told.get(digest):
-            return told
+        if answer := self._answers.get(digest):
+            return answer
         records = packed & _UNKNOWN
         return Accepted(-1 if records == _UNKNOWN else records, 0, "", duplicate=True)
 
     def add(self, digest: bytes, received_ns: int, said: Accepted) -> None:
         """Keep what was said to a request whose rows are on disk."""
         self._taken[digest] = received_ns << _SHIFT | min(said.total, _UNKNOWN)
-        if said.message and len(self._told) < _MOST_TOLD:
-            self._told[digest] = replace(said, duplicate=True, origins=())
+        if said.message and len(self._answers) < _MOST_ANSWERS:
+            self._answers[digest] = replace(said, duplicate=True, origins=())
 
     def learn(self, digest: bytes, said: Accepted) -> None:
         """Keep what a request held that was read back from the journal."""
@@ -62,4 +62,4 @@ class Resends:
             if packed >> _SHIFT >= oldest and len(self._taken) <= MOST:
                 break
             del self._taken[digest]
-            self._told.pop(digest, None)
+            self._answers.pop(digest, None)

@@ -28,7 +28,7 @@ class Senders:
     def __init__(self, control: Control, names: Projects) -> None:
         self._control = control
         self._names = names
-        self._known: dict[tuple[str, ...], Sender] = {s.key: s for s in reversed(control.senders())}
+        self._kinds: dict[tuple[str, ...], Sender] = {s.key: s for s in reversed(control.senders())}
         self._changed: set[tuple[str, ...]] = set()
         self._windows: dict[tuple[str, ...], tuple[int, int | None, int | None]] = {}
         self._saved = time.monotonic()
@@ -40,7 +40,7 @@ class Senders:
         for origin in origins or _NOBODY:
             path = (via.transport, signal, encoding, via.agent, via.agent_version)
             key = (*path, origin.dialect, origin.language, origin.sdk_version)
-            sender = self._known.pop(key, None)
+            sender = self._kinds.pop(key, None)
             if sender is None:
                 sender, self._fresh = Sender(*key, first_ns=received_ns), True
             sender.requests += 1
@@ -48,11 +48,11 @@ class Senders:
             sender.last_ns = received_ns
             if origin.newest_ns:
                 sender.behind_ns = self._least(key, received_ns, received_ns - origin.newest_ns)
-            self._known[key] = sender  # at the end: the first is always the one not seen for longest
+            self._kinds[key] = sender  # at the end: the first is always the one not seen for longest
             self._changed.add(key)
-            while len(self._known) > MOST:
-                oldest = next(iter(self._known))
-                del self._known[oldest]
+            while len(self._kinds) > MOST:
+                oldest = next(iter(self._kinds))
+                del self._kinds[oldest]
                 self._changed.discard(oldest)
                 self._windows.pop(oldest, None)
 
@@ -72,7 +72,7 @@ class Senders:
             return
         self._fresh = False
         try:
-            self._control.save_senders([self._known[key] for key in self._changed])
+            self._control.save_senders([self._kinds[key] for key in self._changed])
             self._changed.clear()
             if fresh := self._names.fresh():
                 self._control.save_names(fresh)

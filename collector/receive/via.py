@@ -37,20 +37,20 @@ EXPORTERS = frozenset(FAMILIES) - {"replay", "curl", "other", "none"}
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """The wire and the exporter; *own* marks a runwell's own telemetry."""
+    """The wire and the exporter; *from_runwell* marks a runwell's own telemetry."""
 
     transport: Transport
     agent: str = "none"
     agent_version: str = ""
-    own: bool = False
+    from_runwell: bool = False
 
 
 @lru_cache(maxsize=512)
-def via(transport: Transport, user_agent: str, own: bool = False) -> Via:
+def via(transport: Transport, user_agent: str, from_runwell: bool = False) -> Via:
     """Return how a request with this User-Agent came."""
     if not user_agent:
-        return Via(transport, own=own)
+        return Via(transport, from_runwell=from_runwell)
     for family, pattern in _COMPILED:
-        if found := pattern.search(user_agent[:256]):
-            return Via(transport, family, version(found[1]), own)
-    return Via(transport, "other", own=own)
+        if match := pattern.search(user_agent[:256]):
+            return Via(transport, family, version(match[1]), from_runwell)
+    return Via(transport, "other", from_runwell=from_runwell)

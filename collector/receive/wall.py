@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from collector.model.errors import Crowded, HeadTooLarge, NotHttp, Refused, TooLarge, TooSlow
 from collector.receive.greeting import other_than_http
 from collector.receive.pieces import Pieces
-from collector.receive.places import Places
+from collector.receive.seats import Seats
 from collector.settings import Connections
 
 _LINGER_S = 1.0
@@ -92,7 +92,7 @@ class Wall(HttpToolsProtocol):
     """One connection."""
 
     terms: ClassVar[Terms]
-    places: ClassVar[Places]
+    seats: ClassVar[Seats]
     pieces: ClassVar[Pieces]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -101,6 +101,7 @@ class Wall(HttpToolsProtocol):
         self.flow = self._flow = _Flow(transport, lambda: self.pieces.wait(self))
         self._limits = self.terms.limits
         self._deadline: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
         self._refused = False
         self._begun = False
         self._offer: bytes | None = None
@@ -117,17 +118,26 @@ class Wall(HttpToolsProtocol):
         self._in_line = False
         self._unread = 0
         self._look: asyncio.TimerHandle | None = None
-        self.places.wait(self)
+        self.seats.wait(self)
         self._set_deadline(self._limits.idle_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self.places.left(self)
+        """Stop the clock, and tell the request that is being answered that nobody hears it: uvicorn tells the one that
+        was read last, and the answer to a client that hung up would fail.
+        """
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        self.seats.left(self)
         self._rest = memoryview(b"")
         self._set_deadline(None)
         if self._look is not None:
             self._look.cancel()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def leave(self) -> None:
         """End at once, for others."""
@@ -283,17 +293,17 @@ class Wall(HttpToolsProtocol):
         if not self.cycle.response_complete:
             self._set_deadline(None)
             if not self._unread:
-                self.places.answer(self)
+                self.seats.answer(self)
 
     def on_response_complete(self) -> None:
         """End an answer."""
         if self.pipeline or self._rest:
             self._in_line = True
             self.flow.pause_reading()
-            self.places.follow(self, self._go_on)
+            self.seats.follow(self, self._go_on)
             return
         super().on_response_complete()
-        self.places.wait(self)
+        self.seats.wait(self)
         if not self._in_head and not self._unread and not self._refused:
             self._set_deadline(self._limits.idle_time)
 
@@ -306,7 +316,7 @@ class Wall(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for a client that does not read its answers: it is not being served meanwhile."""
         super().pause_writing()
-        self.places.wait(self)
+        self.seats.wait(self)
         if not self._in_head and not self._refused:
             self._set_deadline(None)
         self._unread = self.transport.get_write_buffer_size()
@@ -323,7 +333,7 @@ class Wall(HttpToolsProtocol):
             if not self._in_head:
                 self._set_deadline(self._limits.idle_time)
         elif not self.cycle.more_body:
-            self.places.answer(self)
+            self.seats.answer(self)
 
     def _judged(self) -> Refused | None:
         """Return why a request with this head is not served, None if it is."""
@@ -336,9 +346,9 @@ class Wall(HttpToolsProtocol):
             name == b"content-length" and int(value) > self.terms.body for name, value in self.headers
         ):
             return self._body_too_large()
-        if self.places.crowded(self):
+        if self.seats.crowded(self):
             return Crowded(
-                f"{self.places.most} requests are being answered ({self.terms.section}.connections); try again"
+                f"{self.seats.most} requests are being answered ({self.terms.section}.connections); try again"
             )
         return None
 
@@ -424,7 +434,7 @@ def _parser(wall: Wall) -> httptools.HttpRequestParser:
     return parser
 
 
-def wall(terms: Terms, places: Places) -> type[Wall]:
-    """Return the protocol class of a port that keeps *terms*; *places* are its own."""
-    made: dict[str, Any] = {"terms": terms, "places": places, "pieces": Pieces()}
+def wall(terms: Terms, seats: Seats) -> type[Wall]:
+    """Return the protocol class of a port that keeps *terms*; *seats* are its own."""
+    made: dict[str, Any] = {"terms": terms, "seats": seats, "pieces": Pieces()}
     return type("LimitedWall", (Wall,), made)

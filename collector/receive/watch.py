@@ -60,14 +60,14 @@ class Watch:
 
     def reopen(self, *, repair: bool = False) -> None:
         """Start over with the file as it is on disk; a failed fsync makes everything in memory doubtful."""
-        known = self.journal.last_seq
+        last_seq = self.journal.last_seq
         try:
             self.journal.close()
         except Exception as e:
             log.error("journal_close_failed", **cause(e))
         try:
             # A write that failed may be there all the same; its requests, refused, will be sent again.
-            self._open(known, repair=repair)
+            self._open(last_seq, repair=repair)
             self.refusal = ""
         except Exception as e:
             self.refusal = _CLOSED
@@ -77,8 +77,8 @@ class Watch:
         """Close the journal."""
         self.journal.close()
 
-    def _open(self, known: int = 0, *, repair: bool = False) -> None:
-        """Open the journal, and take up the digests of what came after group *known*."""
+    def _open(self, after: int = 0, *, repair: bool = False) -> None:
+        """Open the journal, and take up the digests of what came after group *after*."""
         journal = Journal.open(self._directory, repair=repair)
         # Numbers that the store has seen are never given out again, whatever happened to the journal's files.
         journal.last_seq = max(journal.last_seq, self._control.mark(CHECKPOINTED), self._control.mark("applied"))
@@ -87,7 +87,7 @@ class Watch:
         self._books.journal_seq.set(journal.last_seq)
         if journal.lost:
             log.error("journal_open_failed", lost_groups=journal.lost, error_type="TailLost", error_message=_LOST)
-        self._resends.load(journal.digests(self._clock() - self._window_ns, known))
+        self._resends.load(journal.digests(self._clock() - self._window_ns, after))
 
     def _room(self) -> str:
         """Return why there is no room for more, empty when there is."""

@@ -114,7 +114,7 @@ class Writer:
         tables = group.rows.tables()
         if not tables:
             return None
-        with self._books.fsync.time(), span("journal_write", when=not group.own, requests=len(group.decided)):
+        with self._books.fsync.time(), span("journal_write", when=not group.from_runwell, requests=len(group.decided)):
             return self._watch.journal.append(tables, list(group.fresh), group.received_ns)
 
     def _settle(self, group: Group, seq: int | None) -> None:

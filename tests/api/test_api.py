@@ -257,4 +257,4 @@ def test_exporters_that_stray_here_are_told_by_status(api: TestClient) -> None:
     noted.walled(SpokeTls("x"), [])
     for i in range(99):
         noted.walled(SpokeHttp2("x"), [(b"User-Agent", b"grpc-go/1.%d" % i)])
-    assert [r["agent_version"] for r in noted.told()] == [f"1.{i}" for i in range(35, 99)]
+    assert [r["agent_version"] for r in noted.list_kinds()] == [f"1.{i}" for i in range(35, 99)]

@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 
 from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
 from collector.model.signals import BY_NAME, RECEIVED, SIGNALS
-from collector.receive.errors import told
+from collector.receive.errors import failure_of
 from collector.receive.http import HttpPort
 from collector.settings import Cors, Limits
 from tests.otlp.receiver import HEAD, PATHS, Receiver, receiving, status_of, violation
@@ -81,7 +81,7 @@ def test_s4_a_warning_rejects_nothing(receiver: Receiver) -> None:
 def test_s5_overload_never_hides_in_a_success() -> None:
     """Clients do not send a partial success again, so nothing that could be taken later is told that way."""
     for error in (NotNow("full"), MemoryError()):
-        assert (told(error).http, told(error).grpc.name) == (503, "UNAVAILABLE")
+        assert (failure_of(error).http, failure_of(error).grpc.name) == (503, "UNAVAILABLE")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -248,7 +248,7 @@ def test_f3_f4_only_503_invites_another_try() -> None:
     """It says after how many seconds, in the header and in RetryInfo; no other error does, and none is a 500."""
     errors = [BadInput("x"), TooLarge("x"), Unsupported("x"), NotNow("x"), NotNow("x", retry_after_s=60)]
     for error in errors:
-        answer = told(error)
+        answer = failure_of(error)
         later = dict(answer.headers).get(b"retry-after")
         retry_info = [d for d in answer.status.details if d.type_url.endswith("RetryInfo")]
         assert (answer.http == 503) == (later is not None)
@@ -362,4 +362,4 @@ def test_every_error_class_has_an_answer() -> None:
         return [kind, *(c for sub in kind.__subclasses__() for c in classes(sub))]
 
     made = [c("x") for c in classes(BadInput)] + [NotNow("x")]
-    assert {told(error).http for error in made} == {400, 403, 404, 405, 408, 413, 415, 431, 503}
+    assert {failure_of(error).http for error in made} == {400, 403, 404, 405, 408, 413, 415, 431, 503}

@@ -416,9 +416,9 @@ def test_b9_pipelined_answers_come_in_order(receiver: Receiver) -> None:
 def test_f3_retry_after_is_spread() -> None:
     """Clients that are refused together do not come back together."""
     from collector.model.errors import NotNow
-    from collector.receive.errors import told as outcome
+    from collector.receive.errors import failure_of
 
-    delays = [d.status.details[0].value for d in (outcome(NotNow("x")) for _ in range(20))]
+    delays = [d.status.details[0].value for d in (failure_of(NotNow("x")) for _ in range(20))]
     assert any(a != b for a, b in pairwise(delays))
 
 

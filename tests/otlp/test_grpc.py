@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from collector.model.errors import BadInput, NotNow, TooLarge, Unsupported
 from collector.model.signals import BY_NAME, RECEIVED, Signal
-from collector.receive.errors import HeadTooLarge, NoSuchPath, TooSlow, WrongMethod, told
+from collector.receive.errors import HeadTooLarge, NoSuchPath, TooSlow, WrongMethod, failure_of
 from tests.otlp.receiver import Receiver, receiving, running
 from tests.otlp.telemetry import MAKE, encode, logs, points, spans
 from tests.otlp.test_answers import UNDECODABLE
@@ -215,8 +215,8 @@ def test_g6_codes_are_a_closed_set() -> None:
         TooSlow("x"),
         HeadTooLarge("x"),
     ]
-    assert {told(e).grpc.name for e in errors} <= CLOSED_SET
-    assert {told(e).grpc.name for e in errors if told(e).http == 503} == {"UNAVAILABLE"}
+    assert {failure_of(e).grpc.name for e in errors} <= CLOSED_SET
+    assert {failure_of(e).grpc.name for e in errors if failure_of(e).http == 503} == {"UNAVAILABLE"}
 
 
 @pytest.mark.parametrize(
@@ -330,8 +330,8 @@ def test_g9_a_port_is_not_shared(receiver: Receiver, tmp_path: Any) -> None:
 )
 def test_g10_both_wires_read_one_table(error: Exception, http: int, code: str) -> None:
     """HTTP status and gRPC code of an error belong together."""
-    assert (told(error).http, told(error).grpc.name, told(error).status.code) == (
+    assert (failure_of(error).http, failure_of(error).grpc.name, failure_of(error).status.code) == (
         http,
         code,
-        told(error).grpc.value[0],
+        failure_of(error).grpc.value[0],
     )

@@ -49,9 +49,9 @@ def value(books: Books, name: str, **labels: str) -> float:
 
 def total(samples: list[Any], name: str, **labels: str) -> float:
     """Return the sum of the samples of a metric with these labels; there is at least one."""
-    found = [s.value for s in samples if s.name == f"runwell_receive_{name}" and labels.items() <= s.labels.items()]
-    assert found
-    return sum(found)
+    values = [s.value for s in samples if s.name == f"runwell_receive_{name}" and labels.items() <= s.labels.items()]
+    assert values
+    return sum(values)
 
 
 @settings(deadline=None, max_examples=examples(60))
@@ -64,10 +64,10 @@ def test_books_balance_after_any_history(history: list[Any]) -> None:
         if isinstance(step, int):
             books.taken_up(step)
             continue
-        kept = [r for r in step if r.written and not r.said.duplicate and r.said.records]
-        seq += bool(kept)
-        books.settled(step, seq if kept else None)
-        seen["stored"] += sum(r.said.records for r in kept)
+        journaled = [r for r in step if r.written and not r.said.duplicate and r.said.records]
+        seq += bool(journaled)
+        books.settled(step, seq if journaled else None)
+        seen["stored"] += sum(r.said.records for r in journaled)
         seen["duplicate"] += sum(r.said.total for r in step if r.said.duplicate)
         samples = [
             s
@@ -99,8 +99,8 @@ def test_senders_are_bounded(control: Control, tmp_path: Path) -> None:
     for i in range(MOST + 50):
         senders.seen(Via("http", "python", f"1.{i}"), "logs", "json", (), NOW + i)
     senders.save(now=True)
-    kept = read(tmp_path / "control.sqlite")
-    assert [s.agent_version for s in kept] == [f"1.{i}" for i in range(MOST + 49, 49, -1)]
+    rows = read(tmp_path / "control.sqlite")
+    assert [s.agent_version for s in rows] == [f"1.{i}" for i in range(MOST + 49, 49, -1)]
 
 
 def test_senders_go_on_after_a_restart(control: Control) -> None:
@@ -150,9 +150,9 @@ def test_families_of_exporters(header: str, family: str, number: str) -> None:
 @given(st.text())
 def test_no_header_text_is_kept(header: str) -> None:
     """Of any User-Agent only a word of a closed set and digits with dots remain."""
-    found = via("http", header)
-    assert found.agent in FAMILIES
-    assert set(found.agent_version) <= set("0123456789.")
+    came = via("http", header)
+    assert came.agent in FAMILIES
+    assert set(came.agent_version) <= set("0123456789.")
 
 
 @given(st.one_of(st.text(), st.integers(), st.none()))

@@ -25,10 +25,12 @@ HOUR = 3_600 * 10**9
 
 
 def request(
-    body: bytes, *, compression: str = "", project: str = "p", signal: Signal = LOGS, own: bool = False
+    body: bytes, *, compression: str = "", project: str = "p", signal: Signal = LOGS, from_runwell: bool = False
 ) -> Request:
     """Return a request in OTLP/JSON whose answer nobody hears."""
-    return Request(project, signal, "json", compression, body, NOW, Via("http", own=own), lambda said: None)
+    return Request(
+        project, signal, "json", compression, body, NOW, Via("http", from_runwell=from_runwell), lambda said: None
+    )
 
 
 def logs(*messages: str) -> bytes:
@@ -114,10 +116,10 @@ def test_a_request_without_records_needs_nothing() -> None:
 def test_without_its_rows_a_group_settles_as_lost_what_needed_them() -> None:
     """A copy is lost with the first; what was kept before is not; what could not be decoded is in no books."""
     body = logs("a")
-    known = logs("known")
+    before = logs("known")
     resends = Resends(HOUR)
-    resends.add(unpack(request(known), 2**20).digest, NOW - 1, Accepted(1, 0, ""))
-    made = decided(request(body), request(body), request(known), request(b"{"), resends=resends)
+    resends.add(unpack(request(before), 2**20).digest, NOW - 1, Accepted(1, 0, ""))
+    made = decided(request(body), request(body), request(before), request(b"{"), resends=resends)
     settled = [(s.said.duplicate, s.written) for s in made.settled(written=True)]
     assert settled == [(False, True), (True, True), (True, True)]
     settled = [(s.said.duplicate, s.written) for s in made.settled(written=False)]
@@ -149,8 +151,8 @@ def test_a_plain_body_has_a_size() -> None:
 
 def test_a_group_is_its_own_only_when_all_of_it_is() -> None:
     """Only then does writing it make no telemetry in turn."""
-    assert decided(request(logs("a"), own=True)).own
-    assert not decided(request(logs("a"), own=True), request(logs("b"))).own
+    assert decided(request(logs("a"), from_runwell=True)).from_runwell
+    assert not decided(request(logs("a"), from_runwell=True), request(logs("b"))).from_runwell
 
 
 def _said(d: Decided) -> Accepted:

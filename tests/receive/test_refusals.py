@@ -49,91 +49,91 @@ def control(tmp_path: Path) -> Control:
 
 def only(control: Control) -> Refusal:
     """Return the one kind of refusal that is kept."""
-    (found,) = control.refusals()[0]
-    return found
+    (refusal,) = control.refusals()[0]
+    return refusal
 
 
 def test_refusals_are_bounded_and_visitors_make_room_first(control: Control, tmp_path: Path, clock: Clock) -> None:
     """However many kinds there are, 256 are kept in memory and in the file, and no visitor displaces an exporter."""
-    kept = Refusals(control, clock)
-    kept.refused(PYTHON, LOGS, "exporter", "bad_input")
+    refusals = Refusals(control, clock)
+    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
     for i in range(MOST + 50):
         clock.now_ns += 1
-        kept.refused(Via("http", "curl", f"1.{i}"), ("other", ""), "visitor", "no_such_path")
+        refusals.refused(Via("http", "curl", f"1.{i}"), ("other", ""), "visitor", "no_such_path")
         if i % 40 == 0:
-            kept.save(now=True)
-    kept.save(now=True)
-    found = read(tmp_path / "control.sqlite")[0]
-    assert len(found) == MOST
-    assert [r.agent_version for r in found if r.look == "visitor"] == [f"1.{i}" for i in range(MOST + 49, 50, -1)]
-    assert [r.agent for r in found if r.look == "exporter"] == ["python"]
+            refusals.save(now=True)
+    refusals.save(now=True)
+    rows = read(tmp_path / "control.sqlite")[0]
+    assert len(rows) == MOST
+    assert [r.agent_version for r in rows if r.look == "visitor"] == [f"1.{i}" for i in range(MOST + 49, 50, -1)]
+    assert [r.agent for r in rows if r.look == "exporter"] == ["python"]
 
 
 def test_it_ends_when_its_sender_is_taken(control: Control, clock: Clock) -> None:
     """A kind ends with the first request of the same exporter and signal that is taken after it, and no other's."""
-    kept = Refusals(control, clock)
-    kept.refused(PYTHON, LOGS, "exporter", "bad_input")
+    refusals = Refusals(control, clock)
+    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
     for other, signal in (
         (Via("http", "js", "1.45"), "logs"),
         (Via("http", "python", "1.46"), "logs"),
         (PYTHON, "traces"),
     ):
-        kept.taken(other, signal)
-    kept.save(now=True)
+        refusals.taken(other, signal)
+    refusals.save(now=True)
     assert only(control).taken_ns == 0
     clock.now_ns += MINUTE
-    kept.taken(Via("grpc", "python", "1.45"), "logs")
+    refusals.taken(Via("grpc", "python", "1.45"), "logs")
     clock.now_ns += MINUTE
-    kept.taken(PYTHON, "logs")
-    kept.save(now=True)
+    refusals.taken(PYTHON, "logs")
+    refusals.save(now=True)
     assert (only(control).taken_ns, only(control).mixed) == (NOW + MINUTE, 0)
 
 
 def test_taken_between_refusals_is_remembered(control: Control, clock: Clock) -> None:
     """Where requests of a kind are refused, taken and refused again it is mixed, until it rests for a quarter."""
-    kept = Refusals(control, clock)
+    refusals = Refusals(control, clock)
     for taken in (True, False):
-        kept.refused(PYTHON, LOGS, "exporter", "bad_input")
+        refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
         clock.now_ns += MINUTE
         if taken:
-            kept.taken(PYTHON, "logs")
-    kept.save(now=True)
+            refusals.taken(PYTHON, "logs")
+    refusals.save(now=True)
     assert (only(control).mixed, only(control).taken_ns, only(control).count) == (1, 0, 2)
     clock.now_ns += 20 * MINUTE
-    kept = Refusals(control, clock)
-    kept.refused(PYTHON, LOGS, "exporter", "bad_input")
-    kept.save(now=True)
+    refusals = Refusals(control, clock)
+    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+    refusals.save(now=True)
     assert (only(control).mixed, only(control).count, only(control).first_ns) == (0, 3, NOW)
 
 
 def test_a_nameless_one_ends_with_anybody(control: Control, clock: Clock) -> None:
     """Of bytes that never came to be a request nothing is known, so whoever is taken next ends them."""
-    kept = Refusals(control, clock)
-    kept.refused(Via("http"), ("none", ""), "exporter", "tls")
-    kept.taken(PYTHON, "logs")
-    kept.save(now=True)
+    refusals = Refusals(control, clock)
+    refusals.refused(Via("http"), ("none", ""), "exporter", "tls")
+    refusals.taken(PYTHON, "logs")
+    refusals.save(now=True)
     assert only(control).taken_ns == NOW
 
 
 def test_what_has_begun_is_seen_at_once(control: Control, clock: Clock) -> None:
     """A kind that begins, and one that ends, is written when asked to save; a count alone waits."""
-    kept = Refusals(control, clock)
-    kept.refused(PYTHON, LOGS, "exporter", "bad_input")
-    kept.save()
+    refusals = Refusals(control, clock)
+    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+    refusals.save()
     assert only(control).count == 1
-    kept.refused(PYTHON, LOGS, "exporter", "bad_input")
-    kept.save()
+    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+    refusals.save()
     assert only(control).count == 1
-    kept.taken(PYTHON, "logs")
-    kept.save()
+    refusals.taken(PYTHON, "logs")
+    refusals.save()
     assert (only(control).count, only(control).taken_ns) == (2, NOW)
 
 
 def test_runwells_own_are_no_refusals(control: Control, clock: Clock) -> None:
     """Telemetry of runwell itself is not told as an exporter's mistake."""
-    kept = Refusals(control, clock)
-    kept.refused(Via("http", "python", "1.45", own=True), LOGS, "exporter", "unavailable")
-    kept.save(now=True)
+    refusals = Refusals(control, clock)
+    refusals.refused(Via("http", "python", "1.45", from_runwell=True), LOGS, "exporter", "unavailable")
+    refusals.save(now=True)
     assert control.refusals() == ([], [])
 
 
@@ -151,7 +151,7 @@ step = st.one_of(
 def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]) -> None:
     """After any history, restarts included, the file counts each refusal under its kind and each answer in its slot."""
     control, clock = Control.open(tmp_path_factory.mktemp("refusals")), Clock()
-    kept = Refusals(control, clock)
+    refusals = Refusals(control, clock)
     kinds: Counter[tuple[str, ...]] = Counter()
     slots: Counter[int] = Counter()
     for what, *rest in steps:
@@ -159,23 +159,23 @@ def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory
         match what:
             case "refused":
                 agent, look, reason = rest
-                kept.refused(Via("http", agent), LOGS, look, reason)  # type: ignore[arg-type]
+                refusals.refused(Via("http", agent), LOGS, look, reason)  # type: ignore[arg-type]
                 kinds[agent, look, reason] += 1
                 slots[slot] += 1
             case "taken":
-                kept.taken(Via("http", rest[0]), "logs")
+                refusals.taken(Via("http", rest[0]), "logs")
                 slots[slot] += 1
             case "wait":
                 clock.now_ns += int(rest[0])
             case "save":
-                kept.save()
+                refusals.save()
             case "restart":
-                kept.save(now=True)
-                kept = Refusals(control, clock)
-    kept.save(now=True)
-    found, traffic = control.refusals()
+                refusals.save(now=True)
+                refusals = Refusals(control, clock)
+    refusals.save(now=True)
+    rows, traffic = control.refusals()
     control.close()
-    assert {(r.agent, r.look, r.reason): r.count for r in found} == kinds
+    assert {(r.agent, r.look, r.reason): r.count for r in rows} == kinds
     assert {t.slot_ns // (5 * MINUTE): t.answered for t in traffic} == slots
     assert sum(t.exporter + t.sender + t.visitor for t in traffic) == kinds.total()
 
@@ -293,7 +293,7 @@ def test_every_error_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins", "told"),
+    ("begins", "reason"),
     [
         (b"PRI", "http2"),
         (b"PRI * HTTP/2.0\r\n\r\n", "http2"),
@@ -305,7 +305,7 @@ def test_every_error_has_a_reason() -> None:
         (b"POST /v1/logs HTTP/1.1\r\n", None),
     ],
 )
-def test_a_greeting_is_known_by_how_it_begins(begins: bytes, told: str | None) -> None:
+def test_a_greeting_is_known_by_how_it_begins(begins: bytes, reason: str | None) -> None:
     """A greeting of HTTP/2 or TLS is known where no more than its first bytes have come; what may be HTTP is not."""
     error = other_than_http(begins, "another port")
-    assert (recognise.reason(error) if error else None) == told
+    assert (recognise.reason(error) if error else None) == reason

@@ -14,9 +14,9 @@ def test_a_crowd_costs_no_more_than_a_few_and_everybody_reads_what_is_true_after
     async def make() -> int:
         nonlocal written
         written += 1
-        told = now
+        at = now
         await asyncio.sleep(0)
-        return told
+        return at
 
     async def crowd() -> None:
         nonlocal now

@@ -2,7 +2,7 @@
 
 A connection waits from the moment it came, or its last answer was given, until a request of it is complete, however
 many bytes it sends meanwhile. So neither idle connections nor half heads nor slow bodies keep anybody out. Requests
-that a connection sent ahead are answered a few connections at a time, and hold no place: it waits.
+that a connection sent ahead are answered a few connections at a time, and hold no seat: it waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 _PATIENCE_S = 1.0
-"""How long one that just came may wait before it makes room where the spare places still suffice."""
+"""How long one that just came may wait before it makes room where the spare seats still suffice."""
 _SETTLE_S = 0.005
 """Nobody makes room sooner: what it sent as it came has been read by then."""
 _ABREAST = 16
@@ -27,8 +27,8 @@ class Guest(Protocol):
         ...
 
 
-class Places:
-    """The places of one port: *most*, and some spare ones for those who just came."""
+class Seats:
+    """The seats of one port: *most*, and some spare ones for those who just came."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.most = most
@@ -74,12 +74,12 @@ class Places:
             self._ahead.pop(following)()
 
     def crowded(self, guest: Guest) -> bool:
-        """Tell whether as many others are being answered as there are places."""
+        """Tell whether as many others are being answered as there are seats."""
         return guest not in self._answered and len(self._answered) >= self.most
 
     @property
     def full(self) -> bool:
-        """Tell whether nobody can be let in now, not even in somebody's place."""
+        """Tell whether nobody can be let in now, not even in somebody's seat."""
         return self._over >= self._spare and self._longest_s < _SETTLE_S
 
     def make_room(self) -> None:
