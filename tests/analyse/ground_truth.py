@@ -79,7 +79,7 @@ def load(name: str) -> Both:
 
 def _synthetic() -> list[Truth]:
     with gzip.open(SAMPLES / f"{SYNTHETIC}.truth.jsonl.gz", "rt", encoding="utf-8") as lines:
-        told = [json.loads(line) for line in lines]
+        simulated = [json.loads(line) for line in lines]
     return [
         Truth(
             t["run_id"],
@@ -93,12 +93,12 @@ def _synthetic() -> list[Truth]:
             t["status"],
             t["attempts"],
         )
-        for t in told
+        for t in simulated
     ]
 
 
 def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
-    told = [json.loads(line) for line in (TRIGGER_DEV / f"{name}.truth.jsonl").read_text().splitlines()]
+    stated = [json.loads(line) for line in (TRIGGER_DEV / f"{name}.truth.jsonl").read_text().splitlines()]
     silent_file = TRIGGER_DEV / f"{name}.silent.json"
     silent = set(json.loads(silent_file.read_text())) if silent_file.exists() else set()
     spans = any(r.signal.name == "traces" for r in requests)
@@ -119,7 +119,7 @@ def _recorded(name: str, requests: list[Recorded]) -> list[Truth]:
                 for a in t["attempts"]
             ],
         )
-        for t in told
+        for t in stated
         if t["runId"] not in silent
     ]
 
@@ -133,10 +133,10 @@ def attempts_beside(both: Both) -> list[tuple[Truth, dict[str, Any], dict[str, A
     keys = dict(both.runs.select("run_id", "run_key").rows())
     ours = {(a["run_key"], a["number"]): a for a in both.attempts.rows(named=True)}
     return [
-        (t, a, found)
+        (t, a, shown)
         for t in both.truth
         for a in t.attempts
-        if (found := ours.get((keys.get(t.run_id), a["number"]))) is not None
+        if (shown := ours.get((keys.get(t.run_id), a["number"]))) is not None
     ]
 
 
@@ -194,11 +194,11 @@ def numbers_beside(both: Both) -> dict[str, tuple[float | None, float | None, fl
 
 def attempts_failed(both: Both) -> float:
     """Return the share of failed ones among attempts whose outcome telemetry can show: of proved runs, and retried."""
-    known = [
+    outcomes = [
         a["ok"] for t in both.truth if not t.is_test for a in t.attempts if t.is_proved or a["number"] < len(t.attempts)
     ]
     canceled = sum(t.status == "CANCELED" for t in both.truth if not t.is_test and t.is_proved)
-    return (known.count(False) - canceled) / len(known)
+    return (outcomes.count(False) - canceled) / len(outcomes)
 
 
 def funnel_beside(both: Both) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
@@ -207,14 +207,14 @@ def funnel_beside(both: Both) -> list[tuple[int, tuple[int, ...], tuple[int, ...
     Reached counts every run; the others those that are proved.
     """
     counted = [t for t in both.truth if not t.is_test]
-    found = retries.funnel(cohorts.run_cohorts(both.runs, both.attempts), ["project"])
+    funnel = retries.funnel(cohorts.run_cohorts(both.runs, both.attempts), ["project"])
     names = ("reached", "succeeded", "retried", "failed")
     true = []
     for k in range(1, max(len(t.attempts) for t in counted) + 1):
         reached = [t for t in counted if len(t.attempts) >= k]
         last = [t.ok for t in reached if t.is_proved and len(t.attempts) == k]
         true.append((len(reached), last.count(True), sum(len(t.attempts) > k for t in reached), last.count(False)))
-    ours = {r["attempt"]: tuple(r[n] for n in names) for r in found.rows(named=True)}
+    ours = {r["attempt"]: tuple(r[n] for n in names) for r in funnel.rows(named=True)}
     return [(k, t, ours.get(k, (0,) * 4)) for k, t in enumerate(true, start=1)]
 
 
@@ -224,30 +224,30 @@ def durations_beside(both: Both) -> dict[str, list[tuple[int, int]]]:
     Left out: runs that are not proved or whose first attempt does not tell when it began, and gaps next to such.
     """
     by_run = {r["run_id"]: r for r in both.runs.rows(named=True)}
-    told: dict[tuple[str, int], dict[str, Any]] = {
+    attempts: dict[tuple[str, int], dict[str, Any]] = {
         (t.run_id, a["number"]): o for t, a, o in attempts_beside(both) if is_shown(both, o)
     }
-    found: dict[str, list[tuple[int, int]]] = {
+    pairs: dict[str, list[tuple[int, int]]] = {
         name: [] for name in ("queue_wait", "execution", "end_to_end", "attempt", "gap")
     }
     for t in both.truth:
         run, n = by_run[t.run_id], len(t.attempts)
-        first, last = told.get((t.run_id, 1)), told.get((t.run_id, n))
+        first, last = attempts.get((t.run_id, 1)), attempts.get((t.run_id, n))
         for a in t.attempts:
-            one, before = told.get((t.run_id, a["number"])), told.get((t.run_id, a["number"] - 1))
+            one, before = attempts.get((t.run_id, a["number"])), attempts.get((t.run_id, a["number"] - 1))
             if one:
-                found["attempt"].append((a["ended_ns"] - a["started_ns"], one["ended_ns"] - taken(one)))
+                pairs["attempt"].append((a["ended_ns"] - a["started_ns"], one["ended_ns"] - taken(one)))
             if one and before:
                 ended = t.attempts[a["number"] - 2]["ended_ns"]
-                found["gap"].append((a["started_ns"] - ended, taken(one) - before["ended_ns"]))
+                pairs["gap"].append((a["started_ns"] - ended, taken(one) - before["ended_ns"]))
         if first and run["queued_ns"] is not None:
-            found["queue_wait"].append((t.attempts[0]["started_ns"] - t.queued_ns, taken(first) - run["queued_ns"]))
+            pairs["queue_wait"].append((t.attempts[0]["started_ns"] - t.queued_ns, taken(first) - run["queued_ns"]))
         if first and last and t.is_proved:
             end = t.attempts[-1]["ended_ns"]
-            found["execution"].append((end - t.attempts[0]["started_ns"], run["ended_ns"] - taken(first)))
+            pairs["execution"].append((end - t.attempts[0]["started_ns"], run["ended_ns"] - taken(first)))
             if run["end_to_end_ns"] is not None:
-                found["end_to_end"].append((end - t.queued_ns, run["end_to_end_ns"]))
-    return found
+                pairs["end_to_end"].append((end - t.queued_ns, run["end_to_end_ns"]))
+    return pairs
 
 
 def percentile_beside(pairs: list[tuple[int, int]], permille: int) -> tuple[int, int]:
@@ -260,10 +260,10 @@ def percentile_beside(pairs: list[tuple[int, int]], permille: int) -> tuple[int,
 def levels_beside(both: Both) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the level tables of truth and of telemetry over the same hours, of attempts that telemetry shows whole."""
     shown = [(t, a, o) for t, a, o in attempts_beside(both) if is_shown(both, o)]
-    place = {"project": "default", "environment": both.runs["environment"][0]}
+    scope = {"project": "default", "environment": both.runs["environment"][0]}
     true = pl.DataFrame(
-        [{**place, "queue": t.queue, "from_ns": a["started_ns"], "to_ns": a["ended_ns"]} for t, a, _ in shown],
-        schema=[*place, "queue", "from_ns", "to_ns"],
+        [{**scope, "queue": t.queue, "from_ns": a["started_ns"], "to_ns": a["ended_ns"]} for t, a, _ in shown],
+        schema=[*scope, "queue", "from_ns", "to_ns"],
     )
     if not shown:
         empty = pl.DataFrame(schema=schema_of("queue_levels"))

@@ -103,9 +103,9 @@ def flow_beside(both: Both) -> dict[tuple[str, int], tuple[int, int]]:
 
 def lines(both: Both) -> list[str]:
     """Return rows of a table: queue numbers, slot time by task, flow."""
-    told = [f"| {q} {m} {s} | {a:.6f} | {b:.6f} | |" for (q, m, s), (a, b) in queues_beside(both).items()]
+    rows = [f"| {q} {m} {s} | {a:.6f} | {b:.6f} | |" for (q, m, s), (a, b) in queues_beside(both).items()]
     shares, flow = shares_beside(both), flow_beside(both)
     apart = max(abs(a - b) for a, b in shares.values())
-    told.append(f"| slot time of {len(shares)} tasks, largest distance, ns | 0 | {apart} | |")
+    rows.append(f"| slot time of {len(shares)} tasks, largest distance, ns | 0 | {apart} | |")
     wrong = sum(a != b for a, b in flow.values())
-    return [*told, f"| arrivals, starts, ends: hours that differ, of {len(flow)} | 0 | {wrong} | |"]
+    return [*rows, f"| arrivals, starts, ends: hours that differ, of {len(flow)} | 0 | {wrong} | |"]

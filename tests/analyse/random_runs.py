@@ -80,14 +80,14 @@ def histories(most: int = 12, minutes: float = 150) -> st.SearchStrategy[History
 
 def make(dice: random.Random, n: int, span_ms: int) -> History:
     """Return a history of *n* runs whose first attempts start within *span_ms* of `T0`."""
-    told = History(as_of_ns=T0 + (span_ms + dice.choice([0, 1, span_ms])) * MS)
+    history = History(as_of_ns=T0 + (span_ms + dice.choice([0, 1, span_ms])) * MS)
     grain = dice.choice([1, 1_000, 60_000])
     for i in range(n):
-        _run(told, dice, i, span_ms, grain)
-    return told
+        _run(history, dice, i, span_ms, grain)
+    return history
 
 
-def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -> None:
+def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int) -> None:
     queue = dice.choice(["mail", "mail", "pay", None])
     about = {
         "project": "default",
@@ -100,7 +100,7 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
     first = now
     count = dice.choice([1, 1, 1, 2, 3, 4])
     last = dice.choice(["completed", "completed", "failed", "canceled", "running", "unknown", "none"])
-    own: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = []
     for number in range(1, count + 1):
         is_last = number == count
         if is_last and last == "none":
@@ -110,7 +110,7 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
         end = now + dice.choice([0, dice.randrange(1, 100_000), dice.randrange(1, 5_000_000)]) // grain * grain * MS
         wait = dice.choice([None, 0, 5_000 * MS])
         wall = end - now if ends else None
-        own.append(
+        attempts.append(
             {
                 **about,
                 "number": number,
@@ -129,30 +129,30 @@ def _run(told: History, dice: random.Random, i: int, span_ms: int, grain: int) -
                 "error_type": "Timeout" if status == "failed" else None,
             }
         )
-        _waits(told, dice, about, number, now, end)
-        _phases(told, dice, about, number, now, end if ends else None, status)
+        _waits(history, dice, about, number, now, end)
+        _phases(history, dice, about, number, now, end if ends else None, status)
         now = end + dice.choice([0, dice.randrange(0, 60_000)]) // grain * grain * MS
-    if len(own) > 1 and dice.random() < 0.1:
-        del own[dice.randrange(0, len(own) - 1)]  # an attempt whose records were lost
-    told.attempts += own
-    told.runs.append(_summary(told, dice, about, own, first))
+    if len(attempts) > 1 and dice.random() < 0.1:
+        del attempts[dice.randrange(0, len(attempts) - 1)]  # an attempt whose records were lost
+    history.attempts += attempts
+    history.runs.append(_summary(history, dice, about, attempts, first))
 
 
 def _summary(
-    told: History, dice: random.Random, about: dict[str, Any], own: list[dict[str, Any]], first: int
+    history: History, dice: random.Random, about: dict[str, Any], attempts: list[dict[str, Any]], first: int
 ) -> dict[str, Any]:
-    end = own[-1]["ended_ns"] if own else None
-    status = own[-1]["status"] if own else dice.choice(["queued", "unknown", "expired"])
+    end = attempts[-1]["ended_ns"] if attempts else None
+    status = attempts[-1]["status"] if attempts else dice.choice(["queued", "unknown", "expired"])
     if status == "failed" and dice.random() < 0.2:
         status = "retrying"
     over = status in ("completed", "failed", "canceled")
-    starts = [a["started_ns"] for a in own]
-    whole = bool(own) and own[-1]["number"] == len(own)
-    gaps = [max(0, b["started_ns"] - a["ended_ns"]) for a, b in pairwise(own)]
-    queued = dice.choice([None, (starts[0] if own else first) - dice.randrange(0, 20_000) * MS])
+    starts = [a["started_ns"] for a in attempts]
+    whole = bool(attempts) and attempts[-1]["number"] == len(attempts)
+    gaps = [max(0, b["started_ns"] - a["ended_ns"]) for a, b in pairwise(attempts)]
+    queued = dice.choice([None, (starts[0] if attempts else first) - dice.randrange(0, 20_000) * MS])
     ended = end if over else None
-    walls = [a["active_ns"] for a in own]
-    costs = [a["cost_cents"] for a in own if a["cost_cents"] is not None]
+    walls = [a["active_ns"] for a in attempts]
+    costs = [a["cost_cents"] for a in attempts if a["cost_cents"] is not None]
     return {
         **about,
         "environment": dice.choice(["PRODUCTION", "PRODUCTION", "DEVELOPMENT", None]),
@@ -165,28 +165,28 @@ def _summary(
         "attempt_count_source": dice.choice(SOURCES),
         "queued_ns": queued,
         "queued_source": "derived" if queued is not None else "unknown",
-        "started_ns": starts[0] if own else None,
-        "started_source": dice.choice(SOURCES) if own else "unknown",
+        "started_ns": starts[0] if attempts else None,
+        "started_source": dice.choice(SOURCES) if attempts else "unknown",
         "ended_ns": ended,
         "ended_source": dice.choice(SOURCES) if ended is not None else "unknown",
-        "queue_wait_ns": starts[0] - queued if own and queued is not None else None,
-        "queue_wait_source": "derived" if own and queued is not None else "unknown",
+        "queue_wait_ns": starts[0] - queued if attempts and queued is not None else None,
+        "queue_wait_source": "derived" if attempts and queued is not None else "unknown",
         "active_ns": sum(walls) if whole and None not in walls else None,
         "wait_ns": dice.choice([None, 0, 7 * MS]),
         "backoff_ns": sum(gaps) if whole else None,
         "end_to_end_ns": ended - queued if ended is not None and queued is not None else None,
         "cost_cents": sum(costs) if costs else None,
-        "first_seen_ns": starts[0] if own else first,
-        "last_seen_ns": max([*(t for a in own for t in (a["started_ns"], a["ended_ns"]) if t is not None), first]),
+        "first_seen_ns": starts[0] if attempts else first,
+        "last_seen_ns": max([*(t for a in attempts for t in (a["started_ns"], a["ended_ns"]) if t is not None), first]),
         "log_count": 3,
-        "due_ns": told.as_of_ns + 1 if status == "retrying" else None,
+        "due_ns": history.as_of_ns + 1 if status == "retrying" else None,
     }
 
 
-def _waits(told: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int) -> None:
+def _waits(history: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int) -> None:
     for _ in range(dice.choice([0, 0, 1, 2])):
         begins = start + dice.randrange(0, max(1, (end - start) // MS)) * MS
-        told.waits.append(
+        history.waits.append(
             {
                 **{k: about[k] for k in ("project", "run_key", "run_id")},
                 "attempt": number,
@@ -199,12 +199,12 @@ def _waits(told: History, dice: random.Random, about: dict[str, Any], number: in
 
 
 def _phases(
-    told: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int | None, status: str
+    history: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int | None, status: str
 ) -> None:
-    told_end = end if end is not None and dice.random() < 0.9 else None
+    stated_end = end if end is not None and dice.random() < 0.9 else None
     for service in dice.choice([[], ["bank"], ["bank", "bank", "mailer"]]):
-        begins = start + (0 if told_end is None else dice.randrange(0, (told_end - start) // MS + 1) * MS)
-        told.phases.append(
+        begins = start + (0 if stated_end is None else dice.randrange(0, (stated_end - start) // MS + 1) * MS)
+        history.phases.append(
             {
                 **{k: about[k] for k in ("project", "run_key", "run_id")},
                 "attempt": number,
@@ -212,8 +212,8 @@ def _phases(
                 "phase": "calling",
                 "called_service": service,
                 "started_ns": begins,
-                "ended_ns": told_end,
-                "duration_ns": None if told_end is None else told_end - begins,
-                "outcome": "unknown" if told_end is None else "failed" if status == "failed" else "completed",
+                "ended_ns": stated_end,
+                "duration_ns": None if stated_end is None else stated_end - begins,
+                "outcome": "unknown" if stated_end is None else "failed" if status == "failed" else "completed",
             }
         )

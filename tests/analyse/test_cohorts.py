@@ -23,10 +23,10 @@ FAILED = ("failed", "timed_out", "crashed")
 ENDED = ("completed", "failed", "canceled", "timed_out", "crashed")
 
 
-def counts(told: History) -> dict[str, pl.DataFrame]:
+def counts(history: History) -> dict[str, pl.DataFrame]:
     """Return all additive tables of a history."""
-    runs, attempts, phases = told.frame("runs"), told.frame("attempts"), told.frame("phases")
-    held = slots.slots(runs, attempts, told.frame("waits"), as_of_ns=told.as_of_ns, lease_ns=60_000 * MS)
+    runs, attempts, phases = history.frame("runs"), history.frame("attempts"), history.frame("phases")
+    held = slots.slots(runs, attempts, history.frame("waits"), as_of_ns=history.as_of_ns, lease_ns=60_000 * MS)
     return {
         "run_cohorts": cohorts.run_cohorts(runs, attempts),
         "attempt_hours": cohorts.attempt_hours(runs, attempts),
@@ -62,11 +62,11 @@ def _sums(frame: pl.DataFrame) -> list[str]:
 
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(), st.sets(st.integers(0, 11)))
-def test_counts_of_parts_add_up_to_the_counts_of_all(told: History, chosen: set[int]) -> None:
+def test_counts_of_parts_add_up_to_the_counts_of_all(history: History, chosen: set[int]) -> None:
     """However whole runs are dealt out, the sum is the same, so jobs may count what is new alone."""
-    keys = {r["run_key"] for r in told.runs}
+    keys = {r["run_key"] for r in history.runs}
     some = {f"k{i}" for i in chosen} & keys
-    whole, left, right = counts(told), counts(told.part(some)), counts(told.part(keys - some))
+    whole, left, right = counts(history), counts(history.part(some)), counts(history.part(keys - some))
     for name, frame in whole.items():
         assert frame.schema == schema_of(name)
         assert added([left[name], right[name]]).equals(added([frame])), name
@@ -77,13 +77,13 @@ def test_counts_of_parts_add_up_to_the_counts_of_all(told: History, chosen: set[
 def test_counts_of_changed_runs_are_replaced_exactly(before: History, after: History) -> None:
     """New rows of changed runs less the old ones give what counting everything again gives."""
     changed = {r["run_key"] for r in after.runs}
-    kept = before.part({r["run_key"] for r in before.runs} - changed)
+    unchanged = before.part({r["run_key"] for r in before.runs} - changed)
     now = History(
         before.as_of_ns,
-        kept.runs + after.runs,
-        kept.attempts + after.attempts,
-        kept.waits + after.waits,
-        kept.phases + after.phases,
+        unchanged.runs + after.runs,
+        unchanged.attempts + after.attempts,
+        unchanged.waits + after.waits,
+        unchanged.phases + after.phases,
     )
     after = History(before.as_of_ns, after.runs, after.attempts, after.waits, after.phases)
     old, gone, new, again = counts(before), counts(before.part(changed)), counts(after), counts(now)
@@ -94,9 +94,9 @@ def test_counts_of_changed_runs_are_replaced_exactly(before: History, after: His
 class Naive:
     """The definitions of retry numbers, run by run."""
 
-    def __init__(self, told: History) -> None:
-        self.counted = [r for r in told.runs if r["started_ns"] is not None and population(r) != "test"]
-        self.attempts = {r["run_key"]: told.of(r) for r in self.counted}
+    def __init__(self, history: History) -> None:
+        self.counted = [r for r in history.runs if r["started_ns"] is not None and population(r) != "test"]
+        self.attempts = {r["run_key"]: history.of(r) for r in self.counted}
         # A second attempt proves that the first ended, even if its records were lost.
         self.ended = [
             r for r in self.counted if any(a["status"] in ENDED or a["number"] > 1 for a in self.attempts[r["run_key"]])
@@ -159,12 +159,12 @@ class Naive:
         return weakest(*(r[c] for r in runs for c in ("status_source", "attempt_count_source")))
 
     def wasted(self, run: dict[str, Any]) -> float | None:
-        own = self.attempts[run["run_key"]]
-        if own[-1]["number"] != len(own) or own[-1]["status"] == "unknown":
+        attempts = self.attempts[run["run_key"]]
+        if attempts[-1]["number"] != len(attempts) or attempts[-1]["status"] == "unknown":
             return None
-        spent = [a["wall_ns"] for a in own[:-1]]
-        if own[-1]["status"] in FAILED:
-            spent.append(own[-1]["wall_ns"])
+        spent = [a["wall_ns"] for a in attempts[:-1]]
+        if attempts[-1]["status"] in FAILED:
+            spent.append(attempts[-1]["wall_ns"])
         return None if None in spent else sum(spent)
 
     def backoff(self, run: dict[str, Any]) -> float | None:
@@ -174,21 +174,21 @@ class Naive:
         return max(0, run["backoff_ns"] - again)
 
     def latency(self, run: dict[str, Any]) -> float | None:
-        own = self.attempts[run["run_key"]]
-        if own[0]["number"] != 1:
+        attempts = self.attempts[run["run_key"]]
+        if attempts[0]["number"] != 1:
             return None
-        return max(0, own[-1]["ended_ns"] - own[0]["ended_ns"])
+        return max(0, attempts[-1]["ended_ns"] - attempts[0]["ended_ns"])
 
 
 @settings(max_examples=examples(40), deadline=None)
 @given(histories(most=20))
-def test_retry_numbers_equal_a_naive_count(told: History) -> None:
+def test_retry_numbers_equal_a_naive_count(history: History) -> None:
     """Every rate, sum and mean of runs is its definition, test runs are out, unknown is no zero, and what is known is
     known as well as the weakest of the runs it rests on.
     """
-    made = cohorts.run_cohorts(told.frame("runs"), told.frame("attempts"))
-    report = retries.report(made, ["project"], as_of_ns=told.as_of_ns, horizons=0)
-    naive = Naive(told)
+    made = cohorts.run_cohorts(history.frame("runs"), history.frame("attempts"))
+    report = retries.report(made, ["project"], as_of_ns=history.as_of_ns, horizons=0)
+    naive = Naive(history)
     if not naive.counted:
         assert report.is_empty()
         return
@@ -208,19 +208,19 @@ def test_retry_numbers_equal_a_naive_count(told: History) -> None:
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=20))
-def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> None:
+def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) -> None:
     """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run."""
-    runs, attempts = told.frame("runs"), told.frame("attempts")
-    naive = Naive(told)
-    every = [a for own in naive.attempts.values() for a in own]
+    runs, attempts = history.frame("runs"), history.frame("attempts")
+    naive = Naive(history)
+    every = [a for of_run in naive.attempts.values() for a in of_run]
     hours = cohorts.attempt_hours(runs, attempts)
     value = {r["measure"]: r for r in retries.attempts(hours, ["project"]).rows(named=True)}
     ended = [a for a in every if a["status"] in ENDED]
     if every:
         for measure, some in (("attempt_failure_rate", ended), ("load_amplification", every)):
-            known = value[measure]["value"] is not None
+            is_known = value[measure]["value"] is not None
             sources = [a["status_source"] for a in some]
-            assert value[measure]["provenance"] == (weakest(*sources) if known else "unknown")
+            assert value[measure]["provenance"] == (weakest(*sources) if is_known else "unknown")
     if ended:
         failed = sum(a["status"] in FAILED for a in ended)
         assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
@@ -252,38 +252,40 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(told: History) -> No
 
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20), st.integers(0, 200))
-def test_young_runs_are_left_out_whether_they_ended_or_not(told: History, minutes: int) -> None:
+def test_young_runs_are_left_out_whether_they_ended_or_not(history: History, minutes: int) -> None:
     """Hours that a retry may still reach are not counted at all, and how many runs that leaves out is said."""
-    made = cohorts.run_cohorts(told.frame("runs"), told.frame("attempts"))
+    made = cohorts.run_cohorts(history.frame("runs"), history.frame("attempts"))
     horizon = minutes * 60_000 * MS
-    report = retries.report(made, ["project"], as_of_ns=told.as_of_ns, horizons=horizon)
-    naive = Naive(told)
+    report = retries.report(made, ["project"], as_of_ns=history.as_of_ns, horizons=horizon)
+    naive = Naive(history)
     old = [
         r
         for r in naive.counted
-        if r["started_ns"] // HOUR_NS * HOUR_NS + HOUR_NS + horizon <= told.as_of_ns or horizon == 0
+        if r["started_ns"] // HOUR_NS * HOUR_NS + HOUR_NS + horizon <= history.as_of_ns or horizon == 0
     ]
     value = {r["measure"]: r for r in report.rows(named=True)}
     if naive.counted:
         assert value["immature_runs"]["value"] == len(naive.counted) - len(old)
         assert value["run_retry_rate"]["n"] == len([r for r in old if r in naive.ended])
-    mature = retries.mature(told.frame("runs"), horizon, as_of_ns=told.as_of_ns).collect()
+    mature = retries.mature(history.frame("runs"), horizon, as_of_ns=history.as_of_ns).collect()
     assert set(mature["run_key"]) == {
-        r["run_key"] for r in told.runs if r["started_ns"] is not None and r["started_ns"] + horizon <= told.as_of_ns
+        r["run_key"]
+        for r in history.runs
+        if r["started_ns"] is not None and r["started_ns"] + horizon <= history.as_of_ns
     }
 
 
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
-def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: History) -> None:
+def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(history: History) -> None:
     """All ends drain a queue, as well known as the weakest of them; tasks are ranked by the lower bound of their
     failure rate, the same as with retries.
     """
-    runs = told.frame("runs")
+    runs = history.frame("runs")
     report = throughput.report(cohorts.flow_hours(runs), ["project"], over_ns=10 * HOUR_NS)
-    live = [r for r in told.runs if population(r) != "test"]
+    live = [r for r in history.runs if population(r) != "test"]
     value = {(r["measure"], r["statistic"]): r["value"] for r in report.rows(named=True)}
-    known = {r["measure"]: r["provenance"] for r in report.rows(named=True)}
+    provenance = {r["measure"]: r["provenance"] for r in report.rows(named=True)}
     arrived = [r for r in live if r["queued_ns"] is not None or r["started_ns"] is not None]
     over = [r for r in live if r["status"] in ("completed", "failed", "canceled", "expired")]
     if not report.is_empty():
@@ -294,26 +296,26 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
         since = [r["queued_source"] if r["queued_ns"] is not None else "inferred" for r in arrived]
         ends = [s for r in over for s in (r["status_source"], r["ended_source"] if r["ended_ns"] else "inferred")]
         starts = [r["started_source"] for r in live if r["started_ns"] is not None]
-        assert known == {
+        assert provenance == {
             "arrivals": weakest(*since),
             "starts": weakest(*starts),
             "throughput": weakest(*ends),
             "net_arrivals": weakest(*since, *ends),
         }
-    by, rows = ["project", "task_id"], cohorts.run_cohorts(runs, told.frame("attempts"))
-    ranked = throughput.failures(rows, by, as_of_ns=told.as_of_ns, horizons=0)
+    by, rows = ["project", "task_id"], cohorts.run_cohorts(runs, history.frame("attempts"))
+    ranked = throughput.failures(rows, by, as_of_ns=history.as_of_ns, horizons=0)
     lows = [x for x in ranked["low"].to_list() if x is not None]
     assert lows == sorted(lows, reverse=True)
-    naive = Naive(told)
+    naive = Naive(history)
     for row in ranked.rows(named=True):
-        own = [r for r in naive.over if r["task_id"] == row["task_id"]]
+        of_task = [r for r in naive.over if r["task_id"] == row["task_id"]]
         others = [r for r in naive.over if r["task_id"] != row["task_id"]]
-        failed = sum(r["status"] == "failed" for r in own)
-        assert (row["failed"], row["n"]) == (failed, len(own))
-        if own and others:
+        failed = sum(r["status"] == "failed" for r in of_task)
+        assert (row["failed"], row["n"]) == (failed, len(of_task))
+        if of_task and others:
             base = sum(r["status"] == "failed" for r in others) / len(others)
-            assert row["excess"] == pytest.approx(failed - len(own) * base)
-    some = {"as_of_ns": told.as_of_ns, "horizons": 20 * 60_000 * MS}
+            assert row["excess"] == pytest.approx(failed - len(of_task) * base)
+    some = {"as_of_ns": history.as_of_ns, "horizons": 20 * 60_000 * MS}
     rates = retries.report(rows, by, **some).filter(pl.col("measure") == "run_failure_rate")
     same = throughput.failures(rows, by, **some).sort("task_id", nulls_last=True)
     names = {
@@ -331,11 +333,11 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(told: Histor
 
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
-def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> None:
+def test_calls_are_counted_against_what_one_attempt_needed(history: History) -> None:
     """A dependency's failure rate and amplification follow from the phases of each run, one by one."""
-    report = calls.report(calls.phase_hours(told.frame("runs"), told.frame("phases")), ["project"])
-    live = {r["run_key"] for r in told.runs if population(r) != "test"}
-    mine = [p for p in told.phases if p["run_key"] in live]
+    report = calls.report(calls.phase_hours(history.frame("runs"), history.frame("phases")), ["project"])
+    live = {r["run_key"] for r in history.runs if population(r) != "test"}
+    mine = [p for p in history.phases if p["run_key"] in live]
     for service in {p["called_service"] for p in mine}:
         value = {r["measure"]: r for r in report.filter(pl.col("called_service") == service).rows(named=True)}
         made = [p for p in mine if p["called_service"] == service]
@@ -348,8 +350,8 @@ def test_calls_are_counted_against_what_one_attempt_needed(told: History) -> Non
         assert value["call_failure_rate"]["value"] == (pytest.approx(failed / len(ended)) if ended else None)
 
 
-@pytest.mark.parametrize(("backward", "known"), [(None, 1), (1, 0), (2, 0)])
-def test_retry_latency_is_known_where_both_ends_are(backward: int | None, known: int) -> None:
+@pytest.mark.parametrize(("backward", "runs"), [(None, 1), (1, 0), (2, 0)])
+def test_retry_latency_is_known_where_both_ends_are(backward: int | None, runs: int) -> None:
     """It is the time from the end of the first attempt to that of the last; an end before its start is none."""
     about = {"project": "default", "run_key": "k", "task_id": "a", "status_source": "measured"}
     run = {**about, "status": "completed", "attempt_count_source": "measured", "started_ns": T0}
@@ -358,7 +360,7 @@ def test_retry_latency_is_known_where_both_ends_are(backward: int | None, known:
         for n, status in ((1, "failed"), (2, "completed"))
     ]
     rows = cohorts.run_cohorts(table("runs", [run]), table("attempts", attempts))
-    assert rows.select("latency_runs", "latency_ns").rows() == [(known, known * MS)]
+    assert rows.select("latency_runs", "latency_ns").rows() == [(runs, runs * MS)]
 
 
 def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
@@ -376,37 +378,37 @@ def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
         [{**about, "measure": m, "ix": ix, "n": 1} for m, ix in lengths.select("measure", "ix").rows()],
     )
     horizons = retries.horizon(runs, hours, floor_ns=5)
-    found = horizons["horizon_ns"][0]
-    assert found == pytest.approx(2 * 120_000 * MS, rel=durations.RELATIVE_ERROR)
+    longest = horizons["horizon_ns"][0]
+    assert longest == pytest.approx(2 * 120_000 * MS, rel=durations.RELATIVE_ERROR)
     assert retries.horizon(runs, hours.clear(), floor_ns=5)["horizon_ns"][0] == 5
     both = pl.concat([runs, runs.with_columns(task_id=pl.lit("new"))])
     for late, tasks in ((-1, []), (0, ["a", "new"])):
-        ripe = retries.ripe(both, horizons, as_of_ns=T0 + HOUR_NS + found + late).collect()
+        ripe = retries.ripe(both, horizons, as_of_ns=T0 + HOUR_NS + longest + late).collect()
         assert ripe["task_id"].to_list() == tasks
 
 
 @settings(max_examples=examples(20), deadline=None)
 @given(histories(most=20))
-def test_trees_equal_a_walk_from_every_root(told: History) -> None:
+def test_trees_equal_a_walk_from_every_root(history: History) -> None:
     """Attempts per run of each generation, worst case and product, by task of the root; a circle is no tree."""
-    naive = Naive(told)
-    known = {(r["environment"], r["run_id"]): r for r in naive.counted}
+    naive = Naive(history)
+    by_id = {(r["environment"], r["run_id"]): r for r in naive.counted}
     children: dict[Any, list[dict[str, Any]]] = {}
     for r in naive.counted:
         children.setdefault((r["environment"], r["parent_run_id"]), []).append(r)
     generations: dict[tuple[Any, ...], list[list[dict[str, Any]]]] = {}
     for root in naive.counted:
-        if (root["environment"], root["parent_run_id"]) in known:
+        if (root["environment"], root["parent_run_id"]) in by_id:
             continue
         layers = [[root]]
         while below := [c for r in layers[-1] for c in children.get((r["environment"], r["run_id"]), [])]:
             layers.append(below)
         if len(layers) > 1:
-            own = generations.setdefault((root["environment"], root["task_id"]), [])
+            tree = generations.setdefault((root["environment"], root["task_id"]), [])
             for depth, layer in enumerate(layers):
-                own[depth:] = [(own[depth] if depth < len(own) else []) + layer, *own[depth + 1 :]]
-    found = trees.report(told.frame("runs"), told.frame("attempts"))
-    actual = {(r["environment"], r["task_id"], r["generation"], r["statistic"]): r for r in found.rows(named=True)}
+                tree[depth:] = [(tree[depth] if depth < len(tree) else []) + layer, *tree[depth + 1 :]]
+    report = trees.report(history.frame("runs"), history.frame("attempts"))
+    actual = {(r["environment"], r["task_id"], r["generation"], r["statistic"]): r for r in report.rows(named=True)}
     expected = set()
     for (environment, task), layers in generations.items():
         means, most = [], []

@@ -55,10 +55,10 @@ def test_what_became_of_each_attempt_is_what_happened(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in SETS if "old-exporter" not in n] + [SYNTHETIC])
 def test_durations_and_their_percentiles_are_those_of_what_happened(name: str) -> None:
     """Waits, execution, attempts, gaps and end to end within two clocks' precision; the synthetic ones exactly."""
-    found = ground_truth.durations_beside(both(name))
+    beside = ground_truth.durations_beside(both(name))
     # The workload's logs state waits in tenths of a ms.
     stated = {"queue_wait": 0.051, "end_to_end": 0.051}
-    for measure, pairs in found.items():
+    for measure, pairs in beside.items():
         assert pairs or (measure == "gap" and name in ("long-wait", "platform-internal")), measure
         most = stated.get(measure, 0) if name == SYNTHETIC else 2 * PRECISION_MS
         for true, ours in [*pairs, *(ground_truth.percentile_beside(pairs, p) for p in (500, 950) if pairs)]:
@@ -68,25 +68,25 @@ def test_durations_and_their_percentiles_are_those_of_what_happened(name: str) -
 @pytest.mark.parametrize("name", [*SETS, SYNTHETIC])
 def test_every_attempt_that_left_a_record_is_found_at_its_time(name: str) -> None:
     """Attempt counts agree, and times within the clocks' precision wherever telemetry states them."""
-    told = both(name)
-    beside = ground_truth.attempts_beside(told)
-    assert len(beside) == told.attempts.height == sum(len(t.attempts) for t in told.truth)
+    sides = both(name)
+    beside = ground_truth.attempts_beside(sides)
+    assert len(beside) == sides.attempts.height == sum(len(t.attempts) for t in sides.truth)
     for _, true, ours in beside:
         if ours["ended_source"] in ("measured", "derived"):
             assert abs(ours["ended_ns"] - true["ended_ns"]) <= PRECISION_MS * MS
         late = ground_truth.taken(ours) - true["started_ns"]
         # What does not tell of the time its process took to start is late by that, never early.
         assert late >= -PRECISION_MS * MS
-        if ground_truth.is_told(told, ours):
+        if ground_truth.is_told(sides, ours):
             assert late <= PRECISION_MS * MS
 
 
 @pytest.mark.parametrize("name", [n for n in SETS if "old-exporter" not in n] + [SYNTHETIC])
 def test_overlap_in_each_queue_is_that_of_what_happened(name: str) -> None:
     """As many slots were held at once, and for as long, start-up of processes included."""
-    found = ground_truth.overlap_beside(both(name))
-    assert found
-    for queue, n, true_peak, our_peak, true_s, our_s in found:
+    overlaps = ground_truth.overlap_beside(both(name))
+    assert overlaps
+    for queue, n, true_peak, our_peak, true_s, our_s in overlaps:
         assert our_peak == true_peak, queue
         assert our_s == pytest.approx(true_s, abs=n * PRECISION_MS / 1000)
 
@@ -103,9 +103,9 @@ def test_the_synthetic_levels_are_exact_to_the_nanosecond() -> None:
 
 def test_synthetic_durations_and_their_percentiles_are_exact() -> None:
     """Execution, active time, gaps and waste are the simulation's, queue waits to the tenth of a ms that logs state."""
-    told = _synthetic()
-    found = durations.values(told.runs, told.attempts, as_of_ns=told.as_of_ns).collect()
-    closed = [t for t in told.truth if not t.is_open]
+    sides = _synthetic()
+    values = durations.values(sides.runs, sides.attempts, as_of_ns=sides.as_of_ns).collect()
+    closed = [t for t in sides.truth if not t.is_open]
     true: dict[tuple[str, str], list[int]] = {}
     for t in closed:
         a = t.attempts
@@ -114,18 +114,18 @@ def test_synthetic_durations_and_their_percentiles_are_exact() -> None:
             true.setdefault((t.task, "attempt"), []).append(one["ended_ns"] - one["started_ns"])
         for before, after in pairwise(a):
             true.setdefault((t.task, "gap"), []).append(after["started_ns"] - before["ended_ns"])
-    report = percentiles.exact(found, ["project", "task_id"]).filter(pl.col("outcome").is_null())
+    report = percentiles.exact(values, ["project", "task_id"]).filter(pl.col("outcome").is_null())
     value = {(r["task_id"], r["measure"], r["statistic"]): r["value"] for r in report.rows(named=True)}
     for (task, measure), lengths in true.items():
         assert value[task, measure, "count"] == len(lengths)
         assert value[task, measure, "max"] == max(lengths)
         if len(lengths) >= 20:
             assert value[task, measure, "p95"] == sorted(lengths)[nearest_rank(len(lengths), 950) - 1]
-    wasted = ground_truth.numbers_beside(told)["wasted_time"]
+    wasted = ground_truth.numbers_beside(sides)["wasted_time"]
     assert wasted[1] == wasted[0]
-    assert found.filter(pl.col("measure") == "unexplained")["value_ns"].max() == 0
-    waited = {t.run_id: [a["started_ns"] - a["queued_ns"] for a in t.attempts] for t in told.truth}
-    for run_id, number, ns in told.attempts.select("run_id", "number", "queue_wait_ns").rows():
+    assert values.filter(pl.col("measure") == "unexplained")["value_ns"].max() == 0
+    waited = {t.run_id: [a["started_ns"] - a["queued_ns"] for a in t.attempts] for t in sides.truth}
+    for run_id, number, ns in sides.attempts.select("run_id", "number", "queue_wait_ns").rows():
         assert abs(ns - waited[run_id][number - 1]) <= 0.05 * MS + 1
 
 
@@ -159,15 +159,15 @@ def test_the_synthetic_flow_of_every_hour_is_exact() -> None:
 
 def test_the_synthetic_limits_are_found_where_queues_filled_up() -> None:
     """A limit that is inferred with more than low confidence is the simulation's; queues that never filled get none."""
-    told = _synthetic()
+    sides = _synthetic()
     limits = ground_truth_queues.LIMITS
     held = slots.slots(
-        told.runs, told.attempts, told.waits, as_of_ns=told.as_of_ns, lease_ns=ground_truth.LEASE_NS
+        sides.runs, sides.attempts, sides.waits, as_of_ns=sides.as_of_ns, lease_ns=ground_truth.LEASE_NS
     ).collect()
-    waiting = slots.queued(told.runs, told.attempts, as_of_ns=told.as_of_ns)
+    waiting = slots.queued(sides.runs, sides.attempts, as_of_ns=sides.as_of_ns)
     low = int(held["from_ns"].min())  # type: ignore[arg-type]
-    found = inference.infer(held, waiting, from_ns=low, to_ns=told.as_of_ns)
-    sure = found.filter(pl.col("confidence") != "low")
+    inferred = inference.infer(held, waiting, from_ns=low, to_ns=sides.as_of_ns)
+    sure = inferred.filter(pl.col("confidence") != "low")
     assert {q: limits[q] for q in sure["queue"]} == dict(sure.select("queue", "limit").rows())
     assert set(sure["queue"]) == {"mail", "media", "payments", "reports"}
-    assert all(limit <= limits[q] for q, limit in found.select("queue", "limit").rows())
+    assert all(limit <= limits[q] for q, limit in inferred.select("queue", "limit").rows())

@@ -16,7 +16,7 @@ from random_runs import HOUR_MS, MS, T0
 from collector.analyse import inference, levels, limits, slots
 from tests.length import examples
 
-PLACE = {"project": "default", "queue": "q", "environment": None}
+OF_QUEUE = {"project": "default", "queue": "q", "environment": None}
 HOURS = 6
 
 
@@ -43,11 +43,11 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
             waiting.append(now)
     ns = [tuple(T0 + round(t * 1000) * MS for t in row) for row in rows]
     held = pl.DataFrame(
-        [{**PLACE, "from_ns": s, "to_ns": e, "is_open": False} for _, s, e in ns],
+        [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for _, s, e in ns],
         schema_overrides={"environment": pl.String},
     )
     waits = pl.DataFrame(
-        [{**PLACE, "from_ns": d, "to_ns": s} for d, s, _ in ns], schema_overrides={"environment": pl.String}
+        [{**OF_QUEUE, "from_ns": d, "to_ns": s} for d, s, _ in ns], schema_overrides={"environment": pl.String}
     )
     return held, waits
 
@@ -57,8 +57,8 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
 def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
     """With load near the limit the plateau, the hand-overs and the waits behind them show it, with high confidence."""
     held, waits = simulate(seed, limit, per_minute=0.9 * limit * 60 / 30, mean_s=30)
-    found = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
-    assert found.select("limit", "source", "confidence").rows() == [(limit, "inferred", "high")]
+    inferred = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert inferred.select("limit", "source", "confidence").rows() == [(limit, "inferred", "high")]
 
 
 @settings(max_examples=examples(6), deadline=None)
@@ -68,16 +68,16 @@ def test_a_busy_limited_queue_shows_its_limit(seed: int, limit: int) -> None:
 def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_minute: float) -> None:
     """Being busy looks like a plateau now and then, but nothing is handed over there."""
     held, waits = simulate(seed, None, per_minute=per_minute, mean_s=30)
-    found = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
-    assert set(found["confidence"]) <= {"low"}
+    inferred = inference.infer(held, waits, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert set(inferred["confidence"]) <= {"low"}
 
 
 def test_without_told_waits_confidence_is_medium() -> None:
     """Hand-overs alone are not as sure as hand-overs to runs that had waited."""
     held, waits = simulate(3, 2, per_minute=3.6, mean_s=30)
     unknown = waits.with_columns(from_ns=pl.lit(None, pl.Int64))
-    found = inference.infer(held, unknown, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
-    assert found.select("limit", "confidence").rows() == [(2, "medium")]
+    inferred = inference.infer(held, unknown, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+    assert inferred.select("limit", "confidence").rows() == [(2, "medium")]
 
 
 @settings(max_examples=examples(15), deadline=None)
@@ -85,19 +85,19 @@ def test_without_told_waits_confidence_is_medium() -> None:
 def test_segments_are_the_level_step_by_step(intervals: list[tuple[int, int]]) -> None:
     """Segments follow each other without gap, neighbours differ, and each has the level a count gives."""
     held = pl.DataFrame(
-        [{**PLACE, "from_ns": s, "to_ns": s + n} for s, n in intervals],
+        [{**OF_QUEUE, "from_ns": s, "to_ns": s + n} for s, n in intervals],
         schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64},
     )
-    found = levels.segments(held, from_ns=10, to_ns=40).select("from_ns", "to_ns", "level").rows()
+    segments = levels.segments(held, from_ns=10, to_ns=40).select("from_ns", "to_ns", "level").rows()
     if not intervals:
-        assert found == []
+        assert segments == []
         return
-    assert found[0][0] == 10
-    assert found[-1][1] == 40
-    for before, after in pairwise(found):
+    assert segments[0][0] == 10
+    assert segments[-1][1] == 40
+    for before, after in pairwise(segments):
         assert before[1] == after[0]
         assert before[2] != after[2]
-    for start, end, level in found:
+    for start, end, level in segments:
         for t in range(start, end):
             assert level == sum(s <= t < s + n for s, n in intervals)
 
@@ -109,32 +109,32 @@ def test_evidence_counts_what_it_claims() -> None:
         base = T0 + k * 600_000 * MS
         rows += [(base, base + 10_000 * MS), (base + 10_050 * MS, base + 20_000 * MS)]
     held = pl.DataFrame(
-        [{**PLACE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
+        [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
         schema_overrides={"environment": pl.String},
     )
     waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
-    found = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + HOUR_MS * MS).row(0, named=True)
-    assert (found["level"], found["episodes"], found["ends"], found["handovers"]) == (1, 3, 6, 3)
-    assert found["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
-    assert found["wait_ns"] is None
+    evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + HOUR_MS * MS).row(0, named=True)
+    assert (evidence["level"], evidence["episodes"], evidence["ends"], evidence["handovers"]) == (1, 3, 6, 3)
+    assert evidence["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
+    assert evidence["wait_ns"] is None
 
 
 def test_an_inferred_limit_says_how_sure_it_is() -> None:
     """The note of a limit that was inferred has its confidence; a stated one and other numbers keep theirs."""
     numbers = pl.DataFrame(
         [
-            {**PLACE, "measure": "limit", "provenance": "inferred", "note": "inferred from load"},
-            {**PLACE, "measure": "saturation", "provenance": "inferred", "note": None},
-            {**PLACE, "queue": "r", "measure": "limit", "provenance": "measured", "note": "from settings"},
+            {**OF_QUEUE, "measure": "limit", "provenance": "inferred", "note": "inferred from load"},
+            {**OF_QUEUE, "measure": "saturation", "provenance": "inferred", "note": None},
+            {**OF_QUEUE, "queue": "r", "measure": "limit", "provenance": "measured", "note": "from settings"},
         ],
         schema_overrides={"environment": pl.String, "note": pl.String},
     )
-    found = pl.DataFrame(
+    steps = pl.DataFrame(
         [
-            {**PLACE, "source": "inferred", "confidence": "high"},
-            {**PLACE, "queue": "r", "source": "settings", "confidence": None},
+            {**OF_QUEUE, "source": "inferred", "confidence": "high"},
+            {**OF_QUEUE, "queue": "r", "source": "settings", "confidence": None},
         ],
         schema_overrides={"environment": pl.String, "confidence": pl.String},
     )
-    told = limits.noted(numbers, found)["note"].to_list()
-    assert told == ["inferred from load, confidence high", None, "from settings"]
+    notes = limits.noted(numbers, steps)["note"].to_list()
+    assert notes == ["inferred from load, confidence high", None, "from settings"]

@@ -22,19 +22,19 @@ WINDOW_MS = 15_000
 QUEUES = [("mail", "PRODUCTION"), ("pay", "PRODUCTION"), ("mail", None)]
 
 
-def held_of(told: History) -> pl.DataFrame:
-    found = slots.slots(
-        told.frame("runs"),
-        told.frame("attempts"),
-        told.frame("waits"),
-        as_of_ns=told.as_of_ns,
+def held_of(history: History) -> pl.DataFrame:
+    held = slots.slots(
+        history.frame("runs"),
+        history.frame("attempts"),
+        history.frame("waits"),
+        as_of_ns=history.as_of_ns,
         lease_ns=LEASE_MS * MS,
     ).collect()
-    return found
+    return held
 
 
-def waiting_of(told: History) -> pl.DataFrame:
-    return slots.queued(told.frame("runs"), told.frame("attempts"), as_of_ns=told.as_of_ns).collect()
+def waiting_of(history: History) -> pl.DataFrame:
+    return slots.queued(history.frame("runs"), history.frame("attempts"), as_of_ns=history.as_of_ns).collect()
 
 
 def taken(attempt: dict[str, Any]) -> int:
@@ -42,30 +42,30 @@ def taken(attempt: dict[str, Any]) -> int:
     return attempt["started_ns"] if attempt["dequeued_ns"] is None else attempt["dequeued_ns"]
 
 
-def end_of(told: History, run: dict[str, Any], attempt: dict[str, Any]) -> int:
+def end_of(history: History, run: dict[str, Any], attempt: dict[str, Any]) -> int:
     """Return until when an attempt may hold its slot."""
     if attempt["ended_ns"] is not None:
         end = attempt["ended_ns"]
-    elif told.as_of_ns - run["last_seen_ns"] > LEASE_MS * MS:
+    elif history.as_of_ns - run["last_seen_ns"] > LEASE_MS * MS:
         end = run["last_seen_ns"]
     else:
-        end = told.as_of_ns
+        end = history.as_of_ns
     return max(end, attempt["started_ns"])
 
 
-def clock(told: History, queue: str, environment: str | None, start_ms: int, length_ms: int) -> np.ndarray:
+def clock(history: History, queue: str, environment: str | None, start_ms: int, length_ms: int) -> np.ndarray:
     """Return how many slots are held in each millisecond, looked up one attempt and one wait at a time."""
     count = np.zeros(length_ms, dtype=np.int64)
     base = T0 // MS + start_ms
-    for run in told.runs:
+    for run in history.runs:
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
-        for a in told.of(run):
-            if taken(a) >= told.as_of_ns:
+        for a in history.of(run):
+            if taken(a) >= history.as_of_ns:
                 continue
             holds = np.zeros(length_ms, dtype=bool)
-            holds[max(0, taken(a) // MS - base) : max(0, end_of(told, run, a) // MS - base)] = True
-            for w in told.waits:
+            holds[max(0, taken(a) // MS - base) : max(0, end_of(history, run, a) // MS - base)] = True
+            for w in history.waits:
                 mine = (w["run_key"], w["attempt"]) == (run["run_key"], a["number"])
                 if mine and w["holds_slot"] is False and w["ended_ns"] is not None:
                     holds[max(0, w["started_ns"] // MS - base) : max(0, w["ended_ns"] // MS - base)] = False
@@ -73,34 +73,34 @@ def clock(told: History, queue: str, environment: str | None, start_ms: int, len
     return count
 
 
-def backlog_clock(told: History, queue: str, environment: str | None) -> tuple[np.ndarray, bool | None]:
+def backlog_clock(history: History, queue: str, environment: str | None) -> tuple[np.ndarray, bool | None]:
     """Return in which milliseconds of the window a run is known to wait, and whether all starts in it tell."""
     waits = np.zeros(WINDOW_MS, dtype=bool)
-    told_all: list[bool] = []
+    stated: list[bool] = []
     base = T0 // MS
 
     def mark(start: int | None, end: int) -> None:
-        if (end if start is None else start) >= told.as_of_ns:
+        if (end if start is None else start) >= history.as_of_ns:
             return
         if 0 <= end // MS - base < HOUR_MS:
-            told_all.append(start is not None)
+            stated.append(start is not None)
         if start is not None:
             waits[max(0, start // MS - base) : max(0, end // MS - base)] = True
 
-    for run in told.runs:
+    for run in history.runs:
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
-        first = next((a for a in told.of(run) if a["number"] == 1), None)
+        first = next((a for a in history.of(run) if a["number"] == 1), None)
         if run["started_ns"] is not None:
-            is_lost = first is None and bool(told.of(run))
+            is_lost = first is None and bool(history.of(run))
             mark(None if is_lost else run["queued_ns"], run["started_ns"] if first is None else taken(first))
         elif run["status"] == "queued":
-            mark(run["queued_ns"], told.as_of_ns)
-        for a in told.of(run):
+            mark(run["queued_ns"], history.as_of_ns)
+        for a in history.of(run):
             if a["number"] > 1:
                 since = None if a["queue_wait_ns"] is None else a["started_ns"] - a["queue_wait_ns"]
                 mark(since, taken(a))
-    return waits, (all(told_all) if told_all else None)
+    return waits, (all(stated) if stated else None)
 
 
 limit_steps = st.lists(
@@ -128,8 +128,8 @@ def limit_rows(steps: list[tuple[tuple[str, str | None], int, int]]) -> pl.DataF
 def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list[int | None]:
     """Return the limit in force in each millisecond of the window."""
     in_force: list[int | None] = [None] * WINDOW_MS
-    own = rows.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
-    for at, limit in own.sort("from_ns", maintain_order=True).select("from_ns", "limit").rows():
+    steps = rows.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+    for at, limit in steps.sort("from_ns", maintain_order=True).select("from_ns", "limit").rows():
         start = max(0, (at - T0) // MS)
         in_force[start:] = [limit] * max(0, WINDOW_MS - start)
     return in_force
@@ -137,12 +137,12 @@ def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list
 
 @settings(max_examples=examples(50), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
-def test_the_level_table_equals_a_count_in_every_millisecond(told: History, steps: list[Any]) -> None:
+def test_the_level_table_equals_a_count_in_every_millisecond(history: History, steps: list[Any]) -> None:
     """Level, limit and waiting are exact to the millisecond, and the rows of a bucket add up to its length."""
     rows = limit_rows(steps)
-    found = levels.queue_levels(
-        held_of(told),
-        waiting_of(told),
+    table_ = levels.queue_levels(
+        held_of(history),
+        waiting_of(history),
         rows,
         from_ns=T0,
         to_ns=T0 + WINDOW_MS * MS,
@@ -150,50 +150,53 @@ def test_the_level_table_equals_a_count_in_every_millisecond(told: History, step
         queues=pl.DataFrame([("default", "pay", "PRODUCTION")], schema=slots.QUEUE, orient="row"),
     )
     for queue, environment in QUEUES:
-        own = found.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
-        if own.is_empty():
+        of_queue = table_.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        if of_queue.is_empty():
             assert (queue, environment) != ("pay", "PRODUCTION")
-            assert not clock(told, queue, environment, 0, WINDOW_MS).any()
+            assert not clock(history, queue, environment, 0, WINDOW_MS).any()
             continue
-        count, (waits, told_all) = (
-            clock(told, queue, environment, 0, WINDOW_MS),
-            backlog_clock(told, queue, environment),
+        count, (waits, all_stated) = (
+            clock(history, queue, environment, 0, WINDOW_MS),
+            backlog_clock(history, queue, environment),
         )
         in_force = limit_clock(rows, queue, environment)
         expected: Counter[tuple[Any, ...]] = Counter()
         for at, level, limit, waits_now in zip(range(WINDOW_MS), count.tolist(), in_force, waits.tolist(), strict=True):
-            is_queued = True if waits_now else (False if told_all else None)
+            is_queued = True if waits_now else (False if all_stated else None)
             expected[at // BUCKET_MS, level, limit, is_queued] += 1
-        rows_ = own.with_columns(bucket=(pl.col("bucket_ns") - T0) // (BUCKET_MS * MS), ms=pl.col("ns") // MS)
+        rows_ = of_queue.with_columns(bucket=(pl.col("bucket_ns") - T0) // (BUCKET_MS * MS), ms=pl.col("ns") // MS)
         actual = {r[:4]: r[4] for r in rows_.select("bucket", "level", "limit", "is_queued", "ms").rows()}
         assert actual == expected
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
-def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[Any]) -> None:
+def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: list[Any]) -> None:
     """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions."""
     rows = limit_rows(steps)
     table_ = levels.queue_levels(
-        held_of(told), waiting_of(told), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS
+        held_of(history), waiting_of(history), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS
     )
     numbers = concurrency.report(table_)
     for queue, environment in QUEUES:
-        own = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
-        if own.is_empty():
+        of_queue = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        if of_queue.is_empty():
             continue
-        value = {(m, s): v for m, s, v in own.select("measure", "statistic", "value").rows()}
-        n, (waits, told_all) = clock(told, queue, environment, 0, WINDOW_MS), backlog_clock(told, queue, environment)
+        value = {(m, s): v for m, s, v in of_queue.select("measure", "statistic", "value").rows()}
+        n, (waits, all_stated) = (
+            clock(history, queue, environment, 0, WINDOW_MS),
+            backlog_clock(history, queue, environment),
+        )
         limit = limit_clock(rows, queue, environment)
         assert value["level", "mean"] == pytest.approx(n.mean())
         assert value["level", "p95"] == sorted(n)[math.ceil(0.95 * WINDOW_MS) - 1]
         assert value["level", "peak"] == n.max()
         assert value["limit", "max"] == max((most for most in limit if most is not None), default=None)
         open_ = [(int(n[i]), limit[i], bool(waits[i])) for i in range(WINDOW_MS) if limit[i]]
-        known = [x for x in limit if x is not None]
+        stated = [x for x in limit if x is not None]
         if not open_:
             assert value["saturation", "share"] is None
-            assert value["paused", "share"] == (1.0 if known else None)
+            assert value["paused", "share"] == (1.0 if stated else None)
             continue
         assert value["saturation", "share"] == pytest.approx(
             sum(min(c, most) for c, most, _ in open_) / sum(most for _, most, _ in open_)
@@ -201,23 +204,23 @@ def test_saturation_numbers_equal_those_of_the_clock(told: History, steps: list[
         full = [(c, waiting) for c, most, waiting in open_ if c >= most]
         assert value["time_at_limit", "share"] == pytest.approx(len(full) / len(open_))
         assert value["over_limit", "share"] == pytest.approx(sum(c > most for c, most, _ in open_) / len(open_))
-        assert value["paused", "share"] == pytest.approx(known.count(0) / len(known))
-        told_full = [waiting for _, waiting in full if waiting or told_all]
-        if full and not told_full:
+        assert value["paused", "share"] == pytest.approx(stated.count(0) / len(stated))
+        stated_full = [waiting for _, waiting in full if waiting or all_stated]
+        if full and not stated_full:
             assert value["throttled", "share"] is None
         else:
             assert value["throttled", "share"] == pytest.approx(
-                sum(told_full) / (len(open_) - len(full) + len(told_full))
+                sum(stated_full) / (len(open_) - len(full) + len(stated_full))
             )
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=10, minutes=90))
-def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
+def test_slot_time_per_hour_adds_up_to_the_slots(history: History) -> None:
     """Cutting slots at hours loses nothing, neither what is assumed nor whose it is, and the level table over the same
     hours holds the same slot time.
     """
-    held = held_of(told)
+    held = held_of(history)
     hours = slots.slot_hours(held)
     by_queue = {r[:2]: r[2] for r in hours.group_by("queue", "environment").agg(pl.col("slot_ns").sum()).rows()}
     lasted = held.with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
@@ -235,18 +238,18 @@ def test_slot_time_per_hour_adds_up_to_the_slots(told: History) -> None:
         return
     end = int(held["to_ns"].max()) + 1  # type: ignore[arg-type]
     swept = levels.queue_levels(
-        held, waiting_of(told), table("queue_limits", []), from_ns=T0, to_ns=end, bucket_ns=levels.BUCKET_NS
+        held, waiting_of(history), table("queue_limits", []), from_ns=T0, to_ns=end, bucket_ns=levels.BUCKET_NS
     )
     for (queue, environment), ns in by_queue.items():
-        own = swept.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
-        assert (own["level"] * own["ns"]).sum() == ns
+        of_queue = swept.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        assert (of_queue["level"] * of_queue["ns"]).sum() == ns
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=1), st.integers(1, 8))
-def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
+def test_windows_put_together_equal_the_whole(history: History, cut: int) -> None:
     """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives."""
-    held, waiting, none = held_of(told), waiting_of(told), table("queue_limits", [])
+    held, waiting, none = held_of(history), waiting_of(history), table("queue_limits", [])
     edges = [T0, T0 + cut * BUCKET_MS * MS, T0 + 9 * BUCKET_MS * MS]
     queues = pl.concat([held.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
     bucket = {"bucket_ns": BUCKET_MS * MS, "queues": queues}
@@ -260,14 +263,14 @@ def test_windows_put_together_equal_the_whole(told: History, cut: int) -> None:
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=12, minutes=150), st.integers(0, 1), st.integers(1, 3))
-def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int, long: int) -> None:
+def test_littles_law_differs_by_what_crosses_the_edges(history: History, first: int, long: int) -> None:
     """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""
-    held = held_of(told)
+    held = held_of(history)
     low, high = (T0 + hours * HOUR_MS * MS for hours in (first, first + long))
     hours = slots.slot_hours(held).filter(pl.col("hour_ns").is_between(low, high, closed="left"))
     numbers = concurrency.little(hours, held, from_ns=low, to_ns=high)
     for queue, environment in QUEUES:
-        own = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        of_queue = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         mine = held.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         inside, lasting, starts, crossing = 0, 0, 0, 0
         for start, end in mine.select("from_ns", "to_ns").rows():
@@ -275,16 +278,16 @@ def test_littles_law_differs_by_what_crosses_the_edges(told: History, first: int
             begins = low <= start < high
             inside, starts, lasting = inside + part, starts + begins, lasting + (end - start) * begins
             crossing += (start < low and part > 0) or (begins and end > high)
-        if own.is_empty():
+        if of_queue.is_empty():
             assert (inside, starts) == (0, 0)
             continue
-        found = {m: (v, n) for m, v, n in own.select("measure", "value", "n").rows()}
+        value = {m: (v, n) for m, v, n in of_queue.select("measure", "value", "n").rows()}
         window = high - low
-        assert found["level"] == (pytest.approx(inside / window), starts)
-        assert found["little_level"] == (pytest.approx(lasting / window, abs=1e-9), starts)
-        assert found["little_difference"] == (pytest.approx((inside - lasting) / window, abs=1e-9), crossing)
+        assert value["level"] == (pytest.approx(inside / window), starts)
+        assert value["little_level"] == (pytest.approx(lasting / window, abs=1e-9), starts)
+        assert value["little_difference"] == (pytest.approx((inside - lasting) / window, abs=1e-9), crossing)
         needed = max(1, math.ceil(round(lasting / window / concurrency.UTILISATION, 9))) if starts else None
-        assert found["needed_limit"] == (needed, starts)
+        assert value["needed_limit"] == (needed, starts)
 
 
 def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environment() -> None:
@@ -351,8 +354,8 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
             ),
         ],
     )
-    known = [*QUEUES, ("bulk", "PRODUCTION")]
-    queues = pl.DataFrame([("default", q, e) for q, e in known], schema=slots.QUEUE, orient="row")
+    every = [*QUEUES, ("bulk", "PRODUCTION")]
+    queues = pl.DataFrame([("default", q, e) for q, e in every], schema=slots.QUEUE, orient="row")
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
         ("bulk", "PRODUCTION", 6, "settings"),
         ("mail", "PRODUCTION", 4, "settings"),
@@ -364,22 +367,22 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
 def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> None:
     """Without this a single lost end would add a slot for ever; given back for a while, only what follows is open."""
     about = {"project": "default", "run_key": "k", "task_id": "a", "queue": "mail", "environment": "PRODUCTION"}
-    told = History(T0 + 60_000 * MS)
-    told.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
-    told.attempts = [{**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}]
-    del told.attempts[0]["environment"]
-    held = held_of(told)
+    history = History(T0 + 60_000 * MS)
+    history.runs = [{**about, "status": "running", "started_ns": T0, "last_seen_ns": T0 + 20_000 * MS}]
+    history.attempts = [{**about, "number": 1, "status": "running", "started_ns": T0, "ended_source": "unknown"}]
+    del history.attempts[0]["environment"]
+    held = held_of(history)
     assert held.select("to_ns", "is_orphan").rows() == [(T0 + 20_000 * MS, True)]
-    holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
+    holding = concurrency.holders(held, as_of_ns=history.as_of_ns)
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 20_000 * MS, True)]
-    told.as_of_ns = T0 + 50_000 * MS
-    held = held_of(told)
+    history.as_of_ns = T0 + 50_000 * MS
+    held = held_of(history)
     assert held.select("to_ns", "is_orphan").rows() == [(T0 + 50_000 * MS, False)]
-    holding = concurrency.holders(held, as_of_ns=told.as_of_ns)
+    holding = concurrency.holders(held, as_of_ns=history.as_of_ns)
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
     wait = {"project": "default", "run_key": "k", "attempt": 1, "kind": "for", "holds_slot": False}
-    told.waits = [{**wait, "started_ns": T0 + 10_000 * MS, "ended_ns": T0 + 15_000 * MS}]
-    parts = held_of(told).select("from_ns", "to_ns", "is_open", "is_assumed").sort("from_ns").rows()
+    history.waits = [{**wait, "started_ns": T0 + 10_000 * MS, "ended_ns": T0 + 15_000 * MS}]
+    parts = held_of(history).select("from_ns", "to_ns", "is_open", "is_assumed").sort("from_ns").rows()
     assert parts == [
         (T0, T0 + 10_000 * MS, False, True),
         (T0 + 15_000 * MS, T0 + 50_000 * MS, True, True),
@@ -388,23 +391,23 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=1), st.sampled_from(["", "started_ns", "ended_ns"]))
-def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(told: History, moment: str) -> None:
+def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(history: History, moment: str) -> None:
     """Assumed is a slot whose end is inferred or missing, or that a wait may have given back; of the parts of one the
     last alone is open or an orphan; one that begins at `as_of` is not held yet, and one that ends then no more.
     """
-    told.as_of_ns = max((a[moment] for a in told.attempts if moment and a[moment]), default=told.as_of_ns)
-    runs = {run["run_key"]: run for run in told.runs}
-    attempts = {(a["run_key"], a["number"]): a for a in told.attempts if taken(a) < told.as_of_ns and a["queue"]}
-    rows = held_of(told)
+    history.as_of_ns = max((a[moment] for a in history.attempts if moment and a[moment]), default=history.as_of_ns)
+    runs = {run["run_key"]: run for run in history.runs}
+    attempts = {(a["run_key"], a["number"]): a for a in history.attempts if taken(a) < history.as_of_ns and a["queue"]}
+    rows = held_of(history)
     held = rows.sort("from_ns", "to_ns").partition_by("run_key", "number", as_dict=True)
     assert set(held) == set(attempts)
-    holding = concurrency.holders(rows, as_of_ns=told.as_of_ns).select("run_key", "number").rows()
-    is_held = pl.col("is_open") | ((pl.col("from_ns") <= told.as_of_ns) & (told.as_of_ns < pl.col("to_ns")))
+    holding = concurrency.holders(rows, as_of_ns=history.as_of_ns).select("run_key", "number").rows()
+    is_held = pl.col("is_open") | ((pl.col("from_ns") <= history.as_of_ns) & (history.as_of_ns < pl.col("to_ns")))
     assert Counter(holding) == Counter(rows.filter(is_held).select("run_key", "number").rows())
     for key, parts in held.items():
         is_open = attempts[key]["ended_ns"] is None
-        is_orphan = is_open and told.as_of_ns - runs[key[0]]["last_seen_ns"] > LEASE_MS * MS
-        doubts = [w for w in told.waits if (w["run_key"], w["attempt"]) == key and w["holds_slot"] is None]
+        is_orphan = is_open and history.as_of_ns - runs[key[0]]["last_seen_ns"] > LEASE_MS * MS
+        doubts = [w for w in history.waits if (w["run_key"], w["attempt"]) == key and w["holds_slot"] is None]
         is_assumed = is_open or attempts[key]["ended_source"] == "inferred" or bool(doubts)
         flags = parts.select("is_assumed", "is_open", "is_orphan").rows()
         assert flags[-1] == (is_assumed, is_open, is_orphan)
@@ -417,8 +420,8 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 
     def p95(held_ns: int) -> float:
         rows = [{**about, "level": 0, "ns": 1000 - held_ns}, {**about, "level": 1, "ns": held_ns}]
-        found = concurrency.report(table("queue_levels", rows)).filter(pl.col("statistic") == "p95")
-        return float(found["value"].item())
+        row = concurrency.report(table("queue_levels", rows)).filter(pl.col("statistic") == "p95")
+        return float(row["value"].item())
 
     assert (p95(50), p95(51)) == (0, 1)
 
@@ -434,13 +437,13 @@ def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     )
 
     def drain(arrived: int, ended: int) -> tuple[Any, ...]:
-        found = concurrency.backlog(
+        backlog = concurrency.backlog(
             waiting,
             as_of_ns=T0,
             arrivals=pl.DataFrame([{**queue, "arrived": arrived, "ended": ended}]),
             over_ns=HOUR_MS * MS,
         )
-        rows = {r["measure"]: r for r in found.rows(named=True)}
+        rows = {r["measure"]: r for r in backlog.rows(named=True)}
         assert (rows["backlog"]["value"], rows["backlog_age"]["value"], rows["backlog_age"]["n"]) == (2, 5_000 * MS, 1)
         assert rows["backlog"]["provenance"] == "inferred"
         drain_ = rows["drain_time"]
@@ -459,10 +462,10 @@ def test_histories_reach_the_cases_that_matter() -> None:
     """The generator makes ties, zero lengths, open ends, waits that give the slot back, and lost attempts."""
     import random
 
-    told = make(random.Random(7), 300, 3 * HOUR_MS)
-    starts = [a["started_ns"] for a in told.attempts]
+    history = make(random.Random(7), 300, 3 * HOUR_MS)
+    starts = [a["started_ns"] for a in history.attempts]
     assert len(set(starts)) < len(starts)
-    assert any(a["ended_ns"] == a["started_ns"] for a in told.attempts)
-    assert any(a["ended_ns"] is None for a in told.attempts)
-    assert any(w["holds_slot"] is False and w["ended_ns"] for w in told.waits)
-    assert any(max(a["number"] for a in own) != len(own) for r in told.runs if (own := told.of(r)))
+    assert any(a["ended_ns"] == a["started_ns"] for a in history.attempts)
+    assert any(a["ended_ns"] is None for a in history.attempts)
+    assert any(w["holds_slot"] is False and w["ended_ns"] for w in history.waits)
+    assert any(max(a["number"] for a in attempts) != len(attempts) for r in history.runs if (attempts := history.of(r)))

@@ -42,16 +42,28 @@ def one_by_one(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     odd = row["odd"] if row["odd"] is not None and math.isfinite(row["odd"]) else None
     nothing, untold = (None, None) if n else ("nothing to count", "not told by telemetry")
 
-    def known(value: float | None, provenance: str = word) -> str:
-        return "unknown" if value is None else provenance
+    def provenance(value: float | None, if_known: str = word) -> str:
+        return "unknown" if value is None else if_known
 
     rate = row["hits"] / n if n else None
     return [
-        ("rate", "share", "failed", "share", rate, n, low, high, known(rate), covered, nothing),
-        ("time", "total", None, "ns", total, n, None, None, known(total), covered, untold),
-        ("time", "mean", None, "ns", mean, n, None, None, known(mean), covered, untold or numbers.NO_INTERVAL),
+        ("rate", "share", "failed", "share", rate, n, low, high, provenance(rate), covered, nothing),
+        ("time", "total", None, "ns", total, n, None, None, provenance(total), covered, untold),
+        ("time", "mean", None, "ns", mean, n, None, None, provenance(mean), covered, untold or numbers.NO_INTERVAL),
         ("all", "count", None, "runs", of, of, None, None, "measured", 1.0, None),
-        ("odd", "mean", None, "ns", odd, of, None if odd is None else odd - 1, None, known(odd, "derived"), None, None),
+        (
+            "odd",
+            "mean",
+            None,
+            "ns",
+            odd,
+            of,
+            None if odd is None else odd - 1,
+            None,
+            provenance(odd, "derived"),
+            None,
+            None,
+        ),
     ]
 
 
@@ -67,7 +79,7 @@ def test_every_group_has_the_same_numbers_in_the_same_order(
     c = pl.col
     n = c("hits") + c("more")
     of = n + c("unknown")
-    found = numbers.rows(
+    stacked = numbers.rows(
         frame,
         ["task_id"],
         [
@@ -80,6 +92,6 @@ def test_every_group_has_the_same_numbers_in_the_same_order(
         ],
     )
     ordered = sorted(rows, key=lambda row: (row["task_id"] is None, row["task_id"]))
-    expected = [(row["task_id"], *told) for row in ordered for told in one_by_one(row)]
+    expected = [(row["task_id"], *number) for row in ordered for number in one_by_one(row)]
     schema = {"task_id": pl.String, **numbers.NUMBERS}
-    assert_frame_equal(found, pl.DataFrame(expected, schema=schema, orient="row"), abs_tol=1e-15, rel_tol=1e-12)
+    assert_frame_equal(stacked, pl.DataFrame(expected, schema=schema, orient="row"), abs_tol=1e-15, rel_tol=1e-12)

@@ -30,17 +30,17 @@ def values(ended: list[int], open_: list[int] = (), outcome: str = "completed") 
     return pl.DataFrame(rows, schema=schema).with_columns(**about)
 
 
-def told(report: pl.DataFrame, outcome: str | None = None) -> dict[str, dict[str, Any]]:
+def by_statistic(report: pl.DataFrame, outcome: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the rows of one outcome by statistic."""
-    own = report.filter(pl.col("outcome").eq_missing(pl.lit(outcome)))
-    return {r["statistic"]: r for r in own.rows(named=True)}
+    of_outcome = report.filter(pl.col("outcome").eq_missing(pl.lit(outcome)))
+    return {r["statistic"]: r for r in of_outcome.rows(named=True)}
 
 
 @settings(max_examples=examples(50), deadline=None)
 @given(st.lists(lengths, min_size=1, max_size=300))
 def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
     """The least value with at least that share at or below; none under 20, which are listed, no 99th under 100."""
-    report = told(percentiles.exact(values(ended), ["project"]))
+    report = by_statistic(percentiles.exact(values(ended), ["project"]))
     ordered = sorted(ended)
     for statistic, p in (("p50", Fraction(1, 2)), ("p95", Fraction(95, 100)), ("p99", Fraction(99, 100))):
         row = report[statistic]
@@ -131,9 +131,9 @@ def test_what_has_not_ended_still_counts(ended: list[int], running: list[int], c
     report = percentiles.exact(every, ["project"])
     open_ = running + canceled
     curve = kaplan_meier(ended, open_)
-    row = told(report)["p50"]
-    known = len(ended) + len(canceled)
-    assert (row["n"], row["coverage"]) == (known, pytest.approx(known / (known + len(running))))
+    row = by_statistic(report)["p50"]
+    over = len(ended) + len(canceled)
+    assert (row["n"], row["coverage"]) == (over, pytest.approx(over / (over + len(running))))
     if len(ended) < 20:
         assert row["value"] is None
     else:
@@ -146,19 +146,19 @@ def test_what_has_not_ended_still_counts(ended: list[int], running: list[int], c
     points = survival.curve(values(ended, open_), ["project"]).collect()
     assert points["t"].to_list() == [t for t, _ in curve]
     assert points["survival"].to_list() == pytest.approx([float(s) for _, s in curve])
-    assert told(report, "completed")["max"]["value"] == max(ended)
+    assert by_statistic(report, "completed")["max"]["value"] == max(ended)
     waits = percentiles.exact(every.filter(~pl.col("is_open")).with_columns(measure=pl.lit("queue_wait")), ["project"])
     ordered = sorted(ended + canceled)
     if len(ordered) >= 20:
         # The wait of a run that was canceled later is as long as any.
-        assert told(waits)["p50"]["value"] == ordered[statistics.nearest_rank(len(ordered), 500) - 1]
+        assert by_statistic(waits)["p50"]["value"] == ordered[statistics.nearest_rank(len(ordered), 500) - 1]
 
 
 def test_finished_runs_alone_flatter_the_median() -> None:
     """Sixty quick runs that ended and forty slow ones that have not: the median is theirs, not the quick ones'."""
     quick, slow = [SECOND * i for i in range(1, 61)], [SECOND * 1000] * 40
-    assert told(percentiles.exact(values(quick), ["project"]))["p50"]["value"] == 30 * SECOND
-    row = told(percentiles.exact(values(quick, slow), ["project"]))["p50"]
+    assert by_statistic(percentiles.exact(values(quick), ["project"]))["p50"]["value"] == 30 * SECOND
+    row = by_statistic(percentiles.exact(values(quick, slow), ["project"]))["p50"]
     assert row["value"] == 50 * SECOND
     assert row["low"] < row["value"] < row["high"]
 
@@ -189,7 +189,7 @@ def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: 
     buckets = frame.group_by("project", "measure", "outcome", "hour", "ix").agg(
         n=pl.len(), total_ns=pl.col("value_ns").sum(), derived_n=pl.lit(0), inferred_n=pl.lit(0)
     )
-    report = told(percentiles.estimate(buckets, ["project"]))
+    report = by_statistic(percentiles.estimate(buckets, ["project"]))
     ordered = sorted(ended)
     for permille in (500, 950, 990):
         row = report[f"p{permille / 10:g}"]
@@ -228,16 +228,22 @@ def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple
         "derived_n": pl.Int64,
         "inferred_n": pl.Int64,
     }
-    found = percentiles.estimate(pl.DataFrame(rows, schema=schema, orient="row"), ["task_id"], outcomes=outcomes)
+    estimates = percentiles.estimate(pl.DataFrame(rows, schema=schema, orient="row"), ["task_id"], outcomes=outcomes)
     expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for task, measure in {row[:2] for row in rows}:
         for outcome in {None, *(row[2] for row in rows if outcomes and row[:2] == (task, measure))}:
-            own = [row[3:] for row in rows if row[:2] == (task, measure) and outcome in (None, row[2])]
-            each = sorted(ix for ix, n, *_ in own for _ in range(n))
-            word = "inferred" if any(row[4] for row in own) else "derived" if any(row[3] for row in own) else "measured"
+            buckets = [row[3:] for row in rows if row[:2] == (task, measure) and outcome in (None, row[2])]
+            each = sorted(ix for ix, n, *_ in buckets for _ in range(n))
+            word = (
+                "inferred"
+                if any(row[4] for row in buckets)
+                else "derived"
+                if any(row[3] for row in buckets)
+                else "measured"
+            )
             key = (task, measure, outcome)
             expected[*key, "count"] = (len(each), len(each), word)
-            expected[*key, "mean"] = (pytest.approx(sum(row[2] for row in own) / len(each)), len(each), word)
+            expected[*key, "mean"] = (pytest.approx(sum(row[2] for row in buckets) / len(each)), len(each), word)
             for permille in (500, 950, 990):
                 value = None
                 if len(each) >= statistics.enough(permille):
@@ -246,10 +252,10 @@ def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple
                 expected[*key, f"p{permille / 10:g}"] = (value, len(each), word if value is not None else "unknown")
     columns = ("value", "n", "provenance")
     keys = ["task_id", "measure", "outcome", "statistic"]
-    assert {tuple(r[k] for k in keys): tuple(r[c] for c in columns) for r in found.rows(named=True)} == expected
-    assert len(found) == len(expected)
+    assert {tuple(r[k] for k in keys): tuple(r[c] for c in columns) for r in estimates.rows(named=True)} == expected
+    assert len(estimates) == len(expected)
     order = {"count": 0, "mean": 1, "p50": 2, "p95": 3, "p99": 4}
-    ranked = [(*((v is None, v or "") for v in row[:3]), order[row[3]]) for row in found.select(keys).rows()]
+    ranked = [(*((v is None, v or "") for v in row[:3]), order[row[3]]) for row in estimates.select(keys).rows()]
     assert ranked == sorted(ranked)
 
 
@@ -264,13 +270,15 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
     for run, is_turned in zip(story.runs, turned, strict=False):
         if is_turned and run["ended_ns"] is not None:
             run |= {"ended_ns": run["started_ns"] - MS, "end_to_end_ns": None}
-    found = durations.values(story.frame("runs"), story.frame("attempts"), as_of_ns=story.as_of_ns).collect()
-    actual = {(r["run_key"], r["number"], r["measure"]): (r["value_ns"], r["is_open"]) for r in found.rows(named=True)}
+    lasting = durations.values(story.frame("runs"), story.frame("attempts"), as_of_ns=story.as_of_ns).collect()
+    actual = {
+        (r["run_key"], r["number"], r["measure"]): (r["value_ns"], r["is_open"]) for r in lasting.rows(named=True)
+    }
     expected: dict[tuple[Any, ...], tuple[int, bool]] = {}
     for run in story.runs:
         if population(run) == "test":
             continue
-        key, own = run["run_key"], story.of(run)
+        key, attempts = run["run_key"], story.of(run)
         if run["started_ns"] is not None:
             over = run["status"] in ("completed", "failed", "canceled", "expired") and run["ended_ns"] is not None
             alive = run["last_seen_ns"] if run["status"] == "unknown" else story.as_of_ns
@@ -280,11 +288,11 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
             for name in ("queue_wait", "active", "wait", "end_to_end"):
                 if run[f"{name}_ns"] is not None:
                     expected[key, None, name] = (run[f"{name}_ns"], False)
-            walls = [a["wall_ns"] for a in own]
-            known = [run["end_to_end_ns"], run["queue_wait_ns"], *walls, run["backoff_ns"] if len(own) > 1 else 0]
-            if None not in known and own and own[-1]["number"] == len(own):
-                expected[key, None, "unexplained"] = (abs(known[0] - sum(known[1:])), False)
-        for before, a in zip([None, *own], own, strict=False):
+            walls = [a["wall_ns"] for a in attempts]
+            parts = [run["end_to_end_ns"], run["queue_wait_ns"], *walls, run["backoff_ns"] if len(attempts) > 1 else 0]
+            if None not in parts and attempts and attempts[-1]["number"] == len(attempts):
+                expected[key, None, "unexplained"] = (abs(parts[0] - sum(parts[1:])), False)
+        for before, a in zip([None, *attempts], attempts, strict=False):
             over = a["wall_ns"] is not None
             alive = story.as_of_ns if a["status"] == "running" else run["last_seen_ns"]
             lasted = a["wall_ns"] if over else max(0, alive - a["started_ns"])

@@ -68,20 +68,20 @@ def test_a_failed_last_attempt_is_retrying_until_the_grace_has_passed(at: float,
 FINAL = [("trigger_dev", ("failed", "measured")), ("generic", ("retrying", "inferred"))]
 
 
-@pytest.mark.parametrize(("dialect", "told"), FINAL)
-def test_an_abort_is_final_at_once(dialect: str, told: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("dialect", "judged"), FINAL)
+def test_an_abort_is_final_at_once(dialect: str, judged: tuple[str, str]) -> None:
     """AbortTaskRunError means that nobody will retry; without the platform an error of that name means nothing."""
     aborted = attempt("r", 1, 0, 2, failed=True, error_type="AbortTaskRunError", dialect=dialect)
     run = one(build([aborted], [], at=3))
-    assert (run["status"], run["status_source"]) == told
+    assert (run["status"], run["status_source"]) == judged
 
 
-@pytest.mark.parametrize(("dialect", "told"), FINAL)
-def test_the_failure_hook_makes_a_failure_final_at_once(dialect: str, told: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("dialect", "judged"), FINAL)
+def test_the_failure_hook_makes_a_failure_final_at_once(dialect: str, judged: tuple[str, str]) -> None:
     """The platform calls onFailure() only after the last attempt; without it a span of that name means nothing."""
     hook = span("r", "onFailure()", 2, 2.1, span_type="hook", attempt=1, dialect=dialect)
     run = one(build([attempt("r", 1, 0, 2, failed=True, dialect=dialect), hook], [], at=3))
-    assert (run["status"], run["status_source"]) == told
+    assert (run["status"], run["status_source"]) == judged
 
 
 @pytest.mark.parametrize("spans", [[], [attempt("r", 1, 0, 3, failed=True)]], ids=["no span", "its span failed"])
@@ -364,10 +364,10 @@ def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
 def test_a_failed_child_is_final_once_its_waiting_parent_went_on() -> None:
     """A parent that waits sees only the end of all attempts."""
     child = attempt("run_child", 1, 2, 4, failed=True)
-    for ended, told in ((5, ("failed", "derived")), (4, ("failed", "derived")), (3, ("retrying", "inferred"))):
+    for ended, judged in ((5, ("failed", "derived")), (4, ("failed", "derived")), (3, ("retrying", "inferred"))):
         link = _link(run_key=child["run_key"], ended_ns=T0 + ended * SECOND, waits=True)
         run = one(build([child], [], link, at=6))
-        assert (run["status"], run["status_source"]) == told
+        assert (run["status"], run["status_source"]) == judged
 
 
 def test_clocks_that_run_backwards_never_give_negative_durations() -> None:
@@ -384,14 +384,14 @@ def test_clocks_that_run_backwards_never_give_negative_durations() -> None:
     assert one(build([backwards], []))["active_ns"] in (0, None)
 
 
-@pytest.mark.parametrize(("beyond", "known"), [(0, ("derived", "inferred")), (1, ("unknown", "unknown"))])
-def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, known: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("beyond", "sources"), [(0, ("derived", "inferred")), (1, ("unknown", "unknown"))])
+def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, sources: tuple[str, str]) -> None:
     """A year and a day before the run was last seen an attempt may have begun and ended, a second more it has not."""
     last = LONGEST_NS // SECOND + beyond
     again = trigger_log("r", last, "a_run_started", attempt=2, received_ns=T0 + last * SECOND)
     tables = build([], [trigger_log("r", 0, "a_run_started"), again], at=last)
     first = tables.attempts.row(0, named=True)
-    assert (first["started_source"], first["ended_source"]) == known
+    assert (first["started_source"], first["ended_source"]) == sources
     assert {first["started_ns"], first["ended_ns"]} == ({T0} if beyond == 0 else {None})
 
 
@@ -399,8 +399,8 @@ def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, known: tuple[str
 def test_a_span_that_began_by_no_clock_had_ended_when_it_arrived(took: int, late: int) -> None:
     """Its arrival stands in for its start, but for what clocks may differ no later than for its end."""
     unset = attempt("r", 1, 0, took, start_time_unix_nano=5, end_time_unix_nano=5 + took * SECOND)
-    (found,) = build([unset], []).attempts.select("started_ns", "ended_ns").rows()
-    assert found == (T0 - late * SECOND, T0 + (took - late) * SECOND)
+    (times,) = build([unset], []).attempts.select("started_ns", "ended_ns").rows()
+    assert times == (T0 - late * SECOND, T0 + (took - late) * SECOND)
 
 
 def test_logs_alone_leave_waits_unknown_not_zero() -> None:
@@ -411,11 +411,11 @@ def test_logs_alone_leave_waits_unknown_not_zero() -> None:
 
 def test_parts_of_a_run_name_it_although_their_own_records_do_not() -> None:
     """A log found through its span states neither run id nor task, yet its attempt and phase belong to a named run."""
-    known = attempt("r", 1, 0, 2, task_id="charge", queue="payments")
+    named = attempt("r", 1, 0, 2, task_id="charge", queue="payments")
     adopted = trigger_log("r", 1, "order_process_started", run_id=None)
     alone = log("g", 1, "order_process_started")
-    tables = build([known], [adopted, alone])
-    assert dict(tables.phases.select("run_key", "run_id").rows()) == {known["run_key"]: "r", alone["run_key"]: "g"}
+    tables = build([named], [adopted, alone])
+    assert dict(tables.phases.select("run_key", "run_id").rows()) == {named["run_key"]: "r", alone["run_key"]: "g"}
     assert set(tables.attempts.select("run_id", "task_id", "queue").rows()) == {
         ("r", "charge", "payments"),
         ("g", "order_process", None),

@@ -83,8 +83,8 @@ def staged(n: int, *now: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, str
         table("phases", phases),
     )
     usual = stuck.usual(*frames, as_of_ns=NOW)
-    found = stuck.stages(frames[0], frames[1], usual, as_of_ns=NOW)
-    return dict(found.select("run_key", "stage").rows())
+    listed = stuck.stages(frames[0], frames[1], usual, as_of_ns=NOW)
+    return dict(listed.select("run_key", "stage").rows())
 
 
 def test_what_is_long_is_three_slow_attempts_and_what_is_quiet_is_usual_silence() -> None:
@@ -164,10 +164,10 @@ def test_runs_that_retry_now_say_when_the_next_attempt_is_expected() -> None:
         attempt("first", 1, 70, None, "running"),
         attempt("test", 1, 50, 60, "failed"),
     ]
-    told = table("runs", runs), table("attempts", attempts)
-    found = stuck.retrying(*told, stuck.usual_gaps(*told))
+    frames = table("runs", runs), table("attempts", attempts)
+    retrying = stuck.retrying(*frames, stuck.usual_gaps(*frames))
     seconds = [(pl.col(c) - T0) // SECOND for c in ("failed_ns", "expected_ns", "late_ns", "given_up_ns")]
-    assert found.select("run_key", "state", "number", "error_type", *seconds, "n").rows() == [
+    assert retrying.select("run_key", "state", "number", "error_type", *seconds, "n").rows() == [
         ("runs", "running", 2, "Refused", 50, None, None, None, None),
         ("waits", "waiting", 1, "Timeout", 60, 64, 70, 240, 21),
     ]
@@ -175,27 +175,27 @@ def test_runs_that_retry_now_say_when_the_next_attempt_is_expected() -> None:
 
 def _usual(dice: random.Random) -> dict[tuple[Any, Any], tuple[int | None, int | None]]:
     """Return what is usual for some tasks: (task, environment) → (long_ns, quiet_ns), either unknown at times."""
-    known = [None, 0, 60 * SECOND, 1_000 * SECOND]
+    lengths = [None, 0, 60 * SECOND, 1_000 * SECOND]
     keys = [(task, where) for task in ("a", "b") for where in ("PRODUCTION", "DEVELOPMENT", None)]
-    return {key: (dice.choice(known), dice.choice(known)) for key in keys if dice.random() < 0.8}
+    return {key: (dice.choice(lengths), dice.choice(lengths)) for key in keys if dice.random() < 0.8}
 
 
 def _stage(
-    told: History, row: dict[str, Any], long_ns: int | None, quiet_ns: int | None
+    past: History, row: dict[str, Any], long_ns: int | None, quiet_ns: int | None
 ) -> tuple[str | None, int] | None:
     """Return stage and working time of one run, None if nothing is to be said of it."""
-    own = told.of(row)
-    if not own or own[-1]["ended_ns"] is not None:
+    attempts = past.of(row)
+    if not attempts or attempts[-1]["ended_ns"] is not None:
         return None
     is_lost = row["status"] == "unknown" and row["log_count"] > 0
     if row["status"] != "running" and not is_lost:
         return None
-    until = row["last_seen_ns"] if is_lost else told.as_of_ns
-    active = max(0, until - own[-1]["started_ns"] - (own[-1]["wait_ns"] or 0))
+    until = row["last_seen_ns"] if is_lost else past.as_of_ns
+    active = max(0, until - attempts[-1]["started_ns"] - (attempts[-1]["wait_ns"] or 0))
     if is_lost:
         return "lost", active
     is_long = None if long_ns is None else active > long_ns
-    is_silent = None if quiet_ns is None else told.as_of_ns - row["last_seen_ns"] > quiet_ns
+    is_silent = None if quiet_ns is None else past.as_of_ns - row["last_seen_ns"] > quiet_ns
     names = {
         (True, True): "stuck",
         (True, False): "long",
@@ -210,7 +210,7 @@ def _stage(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(histories(most=15), st.randoms(use_true_random=False))
-def test_a_stage_follows_from_one_run_and_what_is_usual(told: History, dice: random.Random) -> None:
+def test_a_stage_follows_from_one_run_and_what_is_usual(past: History, dice: random.Random) -> None:
     """Lost, stuck, long, silent or nobody can tell: each run alone tells, and those that go as usual are not listed."""
     usual = _usual(dice)
     schema = {
@@ -223,48 +223,48 @@ def test_a_stage_follows_from_one_run_and_what_is_usual(told: History, dice: ran
     }
     rows = [("default", *key, 30, quiet, long) for key, (long, quiet) in usual.items()]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    found = stuck.stages(told.frame("runs"), told.frame("attempts"), frame, as_of_ns=told.as_of_ns)
+    listed = stuck.stages(past.frame("runs"), past.frame("attempts"), frame, as_of_ns=past.as_of_ns)
     expected = {}
-    for row in told.runs:
-        judged = _stage(told, row, *usual.get((row["task_id"], row["environment"]), (None, None)))
+    for row in past.runs:
+        judged = _stage(past, row, *usual.get((row["task_id"], row["environment"]), (None, None)))
         if population(row) != "test" and judged is not None:
             expected[row["run_key"]] = judged
-    assert {r["run_key"]: (r["stage"], r["active_ns"]) for r in found.rows(named=True)} == expected
-    times = found["active_ns"].to_list()
+    assert {r["run_key"]: (r["stage"], r["active_ns"]) for r in listed.rows(named=True)} == expected
+    times = listed["active_ns"].to_list()
     assert times == sorted(times, reverse=True)
 
 
 @settings(max_examples=examples(40), deadline=None)
 @given(histories(most=150))
-def test_what_retries_now_follows_from_one_run_and_the_gaps_of_its_task(told: History) -> None:
+def test_what_retries_now_follows_from_one_run_and_the_gaps_of_its_task(past: History) -> None:
     """A run waits for a retry or is in one; when it should begin follows from the task's earlier gaps after as many."""
-    for row in told.runs:  # few tasks, so that some have enough gaps to tell
+    for row in past.runs:  # few tasks, so that some have enough gaps to tell
         row["environment"] = "PRODUCTION"
-    runs, attempts = told.frame("runs"), told.frame("attempts")
-    found = stuck.retrying(runs, attempts, stuck.usual_gaps(runs, attempts))
-    counted = [r for r in told.runs if population(r) != "test"]
+    runs, attempts = past.frame("runs"), past.frame("attempts")
+    retrying = stuck.retrying(runs, attempts, stuck.usual_gaps(runs, attempts))
+    counted = [r for r in past.runs if population(r) != "test"]
 
     def of(row: dict[str, Any]) -> tuple[Any, ...]:
         return row["task_id"], row["environment"]
 
     gaps: dict[tuple[Any, ...], list[int]] = {}
     for row in counted:
-        for a, b in pairwise(told.of(row)):
+        for a, b in pairwise(past.of(row)):
             if b["number"] == a["number"] + 1:
                 gaps.setdefault((*of(row), a["number"]), []).append(max(0, b["started_ns"] - a["ended_ns"]))
     expected = {}
     for row in counted:
-        own = told.of(row)
+        tries = past.of(row)
         waits = row["status"] == "retrying"
-        if not own or not (waits or (row["status"] in ("running", "waiting") and own[-1]["number"] > 1)):
+        if not tries or not (waits or (row["status"] in ("running", "waiting") and tries[-1]["number"] > 1)):
             continue
-        before = own[-1]["ended_ns"] if waits else own[-2]["ended_ns"] if len(own) > 1 else None
-        known = sorted(gaps.get((*of(row), own[-1]["number"]), []))
+        before = tries[-1]["ended_ns"] if waits else tries[-2]["ended_ns"] if len(tries) > 1 else None
+        earlier = sorted(gaps.get((*of(row), tries[-1]["number"]), []))
         half, most = (
-            before + known[nearest_rank(len(known), p) - 1] if waits and len(known) >= least else None
+            before + earlier[nearest_rank(len(earlier), p) - 1] if waits and len(earlier) >= least else None
             for p, least in ((500, 5), (950, 20))
         )
         state = "waiting" if waits else "running"
-        expected[row["run_key"]] = (state, own[-1]["number"], before, half, most, len(known) if waits else None)
+        expected[row["run_key"]] = (state, tries[-1]["number"], before, half, most, len(earlier) if waits else None)
     columns = ("state", "number", "failed_ns", "expected_ns", "late_ns", "n")
-    assert {r["run_key"]: tuple(r[c] for c in columns) for r in found.rows(named=True)} == expected
+    assert {r["run_key"]: tuple(r[c] for c in columns) for r in retrying.rows(named=True)} == expected

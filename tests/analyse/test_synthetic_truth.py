@@ -41,8 +41,8 @@ def test_plain_records_give_every_run_its_task_queue_parent_and_end(
     assert set(runs) == {t["run_id"] for t in truth}
     for t in truth:
         run = runs[t["run_id"]]
-        told = (run["task_id"], run["queue"], run["parent_run_id"])
-        assert told == (t["task"], t["queue"], t["parent_run_id"])
+        named = (run["task_id"], run["queue"], run["parent_run_id"])
+        assert named == (t["task"], t["queue"], t["parent_run_id"])
         assert run["status"] == {"open": "unknown"}.get(t["status"], t["status"])
 
 

@@ -35,7 +35,7 @@ Shape = Callable[[list[Recorded]], list[Recorded]]
 
 def _other_names(text: str) -> str:
     """Give tasks and queues names that nobody tuned anything to."""
-    for known, other in (
+    for name, other in (
         ("process-document", "påmelding:sync.v2"),
         ("extract-text", "Attempt 7"),
         ("task/", "task/_"),
@@ -43,7 +43,7 @@ def _other_names(text: str) -> str:
         ("crashy", "onCancel()"),
         ("run_c", "run_x"),
     ):
-        text = text.replace(known, other)
+        text = text.replace(name, other)
     return text
 
 

@@ -1,6 +1,6 @@
 """The raw tables: what arrived, a row a record, in OTLP's names, and the columns that are read out of it at once.
 
-`store` adds the place in the journal (`PLACE`) as it applies a record; `decode` and the journal know nothing of it.
+`store` adds the position in the journal (`POSITION`) as it applies a record; `decode` and journal know nothing of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collector.model.tables.column import (
 )
 
 # fmt: off
-PLACE = (
+POSITION = (
     bigint("seq", "Number of the journal group that the record came in; ascends in the order of arrival."),
     bigint("row", "Place among the rows that its group has in this table, from 0."),
 )
@@ -134,7 +134,7 @@ LOGS = Table(
     ("seq", "row"),
     (
         PROJECT,
-        *PLACE,
+        *POSITION,
         _ARRIVAL,
         ubigint("time_unix_nano", "OTLP `LogRecord.timeUnixNano` as sent; 0 when not sent."),
         ubigint("observed_time_unix_nano", "OTLP `LogRecord.observedTimeUnixNano` as sent; 0 when not sent."),
@@ -173,7 +173,7 @@ SPANS = Table(
     ("seq", "row"),
     (
         PROJECT,
-        *PLACE,
+        *POSITION,
         _ARRIVAL,
         varchar("trace_id", "OTLP `Span.traceId`, 32 hex digits."),
         varchar("span_id", "OTLP `Span.spanId`, 16 hex digits."),
@@ -238,7 +238,7 @@ METRIC_POINTS = Table(
     ("seq", "row"),
     (
         PROJECT,
-        *PLACE,
+        *POSITION,
         _ARRIVAL,
         varchar("name", "OTLP `Metric.name`; empty when not sent."),
         varchar("description", "OTLP `Metric.description`; NULL when empty."),

@@ -35,8 +35,8 @@ def changes(zone: str, year: int) -> list[datetime]:
     first = datetime(year, 1, 1, tzinfo=UTC)
     hours = [first + timedelta(hours=h) for h in range(366 * 24)]
     offsets = [h.astimezone(ZoneInfo(zone)).utcoffset() for h in hours]
-    found = [hours[k] for k in range(1, len(hours)) if offsets[k] != offsets[k - 1]]
-    return found or [datetime(year, 3, 29, 1, tzinfo=UTC), datetime(year, 10, 25, 1, tzinfo=UTC)]
+    changed = [hours[k] for k in range(1, len(hours)) if offsets[k] != offsets[k - 1]]
+    return changed or [datetime(year, 3, 29, 1, tzinfo=UTC), datetime(year, 10, 25, 1, tzinfo=UTC)]
 
 
 def load(zone: str, around: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -84,8 +84,8 @@ def test_a_clock_change_alone_raises_nothing(zone: str) -> None:
             from_ns = int(begin.timestamp()) * 10**9
             span = {"from_ns": from_ns, "to_ns": from_ns + 24 * HOUR_NS, "zone": zone}
             seen = rows.filter(pl.col("hour_ns") < span["to_ns"])
-            found = events.merge(counts.decide(counts.tests(seen, **span)))  # type: ignore[arg-type]
-            assert found.is_empty(), (change, day, found.rows(named=True))
+            raised = events.merge(counts.decide(counts.tests(seen, **span)))  # type: ignore[arg-type]
+            assert raised.is_empty(), (change, day, raised.rows(named=True))
             assert gauges.merge(gauges.tests(full, **span)).is_empty()  # type: ignore[arg-type]
 
 
@@ -96,7 +96,7 @@ def test_a_drop_on_the_day_of_a_change_is_found() -> None:
     rows, _ = load(zone, change)
     from_ns = int(change.timestamp()) * 10**9
     gone = pl.col("hour_ns").is_between(from_ns + 8 * HOUR_NS, from_ns + 20 * HOUR_NS)
-    found = events.merge(
+    raised = events.merge(
         counts.decide(
             counts.tests(
                 rows.filter(~(gone & (pl.col("series") == f"by {zone}"))),
@@ -106,4 +106,4 @@ def test_a_drop_on_the_day_of_a_change_is_found() -> None:
             )
         )
     )
-    assert found.select("series", "metric", "direction").rows() == [(f"by {zone}", "volume", "down")]
+    assert raised.select("series", "metric", "direction").rows() == [(f"by {zone}", "volume", "down")]

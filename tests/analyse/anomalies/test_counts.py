@@ -19,7 +19,7 @@ from collector.model.units import HOUR_NS
 from tests.length import examples
 
 KEY = ["series", "metric", "direction", "window_h", "from_ns", "is_level"]
-PLACE = ["direction", "window_h", "from_ns"]
+WINDOW = ["direction", "window_h", "from_ns"]
 
 
 def judged(frame: pl.DataFrame, **options: object) -> pl.DataFrame:
@@ -40,9 +40,9 @@ def some(seed: int) -> pl.DataFrame:
 
 def test_a_burst_is_found_where_it_is_and_nothing_else_is() -> None:
     """Half of three hours' runs failing, of 5 % before, is one event of its series that lies over these hours."""
-    found = events.merge(judged(some(3)))
-    assert found.select("series", "metric", "direction").rows() == [("burst", "failures", "up")]
-    event = found.row(0, named=True)
+    raised = events.merge(judged(some(3)))
+    assert raised.select("series", "metric", "direction").rows() == [("burst", "failures", "up")]
+    event = raised.row(0, named=True)
     assert event["from_ns"] < FROM_NS + 10 * HOUR_NS
     assert event["to_ns"] > FROM_NS + 7 * HOUR_NS
     assert event["x"] > event["high"] >= event["expected"] >= event["low"]
@@ -91,8 +91,8 @@ def test_both_directions_are_symmetric(seed: int, changed: int) -> None:
     hits = judged(rows("a", "failures", n, x))
     misses = judged(rows("a", "failures", n, n - x))
     for one, other in (("up", "down"), ("down", "up")):
-        left = hits.filter(pl.col("direction") == one, ~pl.col("is_level")).sort(PLACE)
-        right = misses.filter(pl.col("direction") == other, ~pl.col("is_level")).sort(PLACE)
+        left = hits.filter(pl.col("direction") == one, ~pl.col("is_level")).sort(WINDOW)
+        right = misses.filter(pl.col("direction") == other, ~pl.col("is_level")).sort(WINDOW)
         assert np.allclose(left["p"], right["p"], rtol=1e-6, atol=1e-12)
         assert left["eligible"].to_list() == right["eligible"].to_list()
 
@@ -105,7 +105,7 @@ def test_more_hits_are_never_less_unusual(seed: int, hour: int, metric: str) -> 
     more = x.copy()
     more[HISTORY + hour] += 1
     frames = [rows("a", metric, v if metric == "volume" else n + 1, v) for v in (x, more)]
-    before, after = (judged(f, level_evidence=1e9).sort(PLACE) for f in frames)
+    before, after = (judged(f, level_evidence=1e9).sort(WINDOW) for f in frames)
     up = (before["direction"] == "up").to_numpy()
     change = (after["p"] - before["p"]).to_numpy()
     assert (change[up] <= 1e-12).all()
@@ -189,8 +189,8 @@ def test_late_records_are_judged_once() -> None:
         return events.merge(counts.decide(counts.tests(seen, from_ns=from_ns, to_ns=to_ns, zone="UTC")))
 
     assert report(frame.filter(~late), FROM_NS, FROM_NS + day).is_empty()
-    found = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
-    assert found.select("series", "direction").rows() == [("a", "up")]
+    raised = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
+    assert raised.select("series", "direction").rows() == [("a", "up")]
     assert report(frame, FROM_NS + 2 * day, FROM_NS + 3 * day).is_empty()
 
 

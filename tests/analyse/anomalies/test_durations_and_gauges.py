@@ -29,9 +29,9 @@ def histogram(seed: int, factor: np.ndarray | float = 1.0, per_hour: int = 30, s
 
 def fired(rows: pl.DataFrame) -> list[tuple[str, int, int]]:
     """Return (metric, first hour, end hour in the period) of the events."""
-    found = events.merge(counts.decide(counts.tests(rows, **SPAN)))  # type: ignore[arg-type]
+    raised = events.merge(counts.decide(counts.tests(rows, **SPAN)))  # type: ignore[arg-type]
     hour = [((pl.col(c) - FROM_NS) // HOUR_NS) for c in ("from_ns", "to_ns")]
-    return list(found.select("metric", *hour).rows())
+    return list(raised.select("metric", *hour).rows())
 
 
 @settings(max_examples=examples(12), deadline=None)
@@ -46,10 +46,10 @@ def test_exceedances_are_counted_by_their_definition(seed: int, sd: float) -> No
     slow, fast = p90 + margin, p10 - margin
     made = durations.exceedances(frame, from_ns=FROM_NS)
     for metric, is_out in (("slow", pl.col("ix") > slow), ("fast", pl.col("ix") < fast)):
-        own = made.filter(pl.col("metric") == metric)
-        assert own["x"].sum() == frame.filter(is_out)["n"].sum()
-        assert own["n"].sum() == frame["n"].sum()
-        assert own["hour_ns"].n_unique() == own.height == frame["hour_ns"].n_unique()
+        of_metric = made.filter(pl.col("metric") == metric)
+        assert of_metric["x"].sum() == frame.filter(is_out)["n"].sum()
+        assert of_metric["n"].sum() == frame["n"].sum()
+        assert of_metric["hour_ns"].n_unique() == of_metric.height == frame["hour_ns"].n_unique()
 
 
 def test_a_slow_down_and_a_speed_up_are_found_and_compared() -> None:
@@ -58,14 +58,14 @@ def test_a_slow_down_and_a_speed_up_are_found_and_compared() -> None:
         times = np.ones(HOURS)
         times[HISTORY + 8 : HISTORY + 12] = factor
         frame = histogram(5, times)
-        found = fired(durations.exceedances(frame, from_ns=FROM_NS))
-        assert [m for m, _, _ in found] == [metric]
-        assert found[0][1] <= 8 and found[0][2] >= 12
+        spans_fired = fired(durations.exceedances(frame, from_ns=FROM_NS))
+        assert [m for m, _, _ in spans_fired] == [metric]
+        assert spans_fired[0][1] <= 8 and spans_fired[0][2] >= 12
         span = [{"series": "a", "from_ns": FROM_NS + 8 * HOUR_NS, "to_ns": FROM_NS + 12 * HOUR_NS}]
         spans = pl.DataFrame([*span, {"series": "b", "from_ns": FROM_NS, "to_ns": TO_NS}])
-        told = durations.compare(frame, spans)
-        assert abs(told["estimate_ns"][0] / (2e9 * factor) - 1) < 0.15
-        assert told.row(1, named=True)["n"] is None, "nothing is known of a series without durations"
+        medians = durations.compare(frame, spans)
+        assert abs(medians["estimate_ns"][0] / (2e9 * factor) - 1) < 0.15
+        assert medians.row(1, named=True)["n"] is None, "nothing is known of a series without durations"
 
 
 def test_no_slow_down_is_made_of_what_nobody_would_notice() -> None:
@@ -91,9 +91,9 @@ def test_a_queue_that_is_full_for_hours_is_found_and_for_one_is_not() -> None:
     once[HISTORY + 10] = 1.0
     long[HISTORY + 10 : HISTORY + 14] = 1.0
     assert gauges.merge(gauges.tests(saturation(once), **SPAN)).is_empty()  # type: ignore[arg-type]
-    found = gauges.merge(gauges.tests(saturation(long), **SPAN))  # type: ignore[arg-type]
-    assert found.select("direction", "hours", (pl.col("from_ns") - FROM_NS) // HOUR_NS).rows() == [("up", 4, 10)]
-    assert found["value"][0] > found["high"][0] > found["expected"][0] > found["low"][0]
+    merged = gauges.merge(gauges.tests(saturation(long), **SPAN))  # type: ignore[arg-type]
+    assert merged.select("direction", "hours", (pl.col("from_ns") - FROM_NS) // HOUR_NS).rows() == [("up", 4, 10)]
+    assert merged["value"][0] > merged["high"][0] > merged["expected"][0] > merged["low"][0]
 
 
 def test_a_gauge_with_too_little_history_is_not_judged() -> None:

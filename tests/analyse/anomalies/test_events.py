@@ -37,10 +37,10 @@ def firing(*windows: tuple[int, int, int], **change: object) -> pl.DataFrame:
     return pl.DataFrame(made)
 
 
-def spans(found: pl.DataFrame) -> list[tuple[int, int, int]]:
+def spans(raised: pl.DataFrame) -> list[tuple[int, int, int]]:
     """Return (first hour, hours, hits) of events."""
     hour = (pl.col("from_ns") - FROM_NS) // HOUR_NS
-    return found.select(hour, "window_h", "x").sort("from_ns").rows()
+    return raised.select(hour, "window_h", "x").sort("from_ns").rows()
 
 
 def test_windows_close_to_each_other_are_one_event() -> None:
@@ -53,9 +53,9 @@ def test_windows_close_to_each_other_are_one_event() -> None:
 
 def test_an_event_shows_the_shortest_window_that_holds_nearly_all_of_it() -> None:
     """Of windows with at least nine tenths of the greatest excess the shortest is shown, with its own numbers."""
-    found = events.merge(firing((0, 24, 105), (10, 6, 100), (12, 1, 40)))
-    assert spans(found) == [(10, 6, 100)]
-    assert found["excess"].to_list() == [95.0]
+    raised = events.merge(firing((0, 24, 105), (10, 6, 100), (12, 1, 40)))
+    assert spans(raised) == [(10, 6, 100)]
+    assert raised["excess"].to_list() == [95.0]
 
 
 def test_series_metrics_and_directions_are_apart() -> None:
@@ -67,8 +67,8 @@ def test_series_metrics_and_directions_are_apart() -> None:
 
 def test_a_new_level_stands_for_what_overlaps_it() -> None:
     """The window since a level began goes before any other of its event."""
-    found = events.merge(pl.concat([firing((0, 24, 200)), firing((3, 30, 150), is_level=True)]))
-    assert found.select("window_h", "is_level").rows() == [(30, True)]
+    raised = events.merge(pl.concat([firing((0, 24, 200)), firing((3, 30, 150), is_level=True)]))
+    assert raised.select("window_h", "is_level").rows() == [(30, True)]
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -82,9 +82,9 @@ def test_events_of_a_series_never_touch_and_cover_every_test_that_fires(windows:
             stretches[-1][1] = max(stretches[-1][1], first + length)
         else:
             stretches.append([first, first + length])
-    found = events.merge(firing(*windows))
-    assert found.height == len(stretches)
-    for (first, length, hits), (begin, end) in zip(spans(found), stretches, strict=True):
+    raised = events.merge(firing(*windows))
+    assert raised.height == len(stretches)
+    for (first, length, hits), (begin, end) in zip(spans(raised), stretches, strict=True):
         assert begin <= first and first + length <= end
         assert (first, length, hits) in windows
-    assert spans(events.merge(firing(*reversed(windows)))) == spans(found)
+    assert spans(events.merge(firing(*reversed(windows)))) == spans(raised)

@@ -34,10 +34,15 @@ def test_a_value_is_named_where_it_makes_up_half_of_the_excess() -> None:
     """What eight of ten affected and one of ten others share is named, with both shares; what all share is not."""
     rows = [{"affected": True, "machine": "m1" if i < 8 else "m2", "version": "v2"} for i in range(10)]
     rows += [{"machine": "m1" if i < 1 else "m2", "version": "v2"} for i in range(10)]
-    (found,) = differences(runs(rows)).iter_rows(named=True)
-    assert (found["dimension"], found["value"]) == ("machine", "m1")
-    assert (found["affected_hits"], found["affected"], found["other_hits"], found["others"]) == (8, 10, 1, 10)
-    assert abs(found["excess_share"] - 0.7) < 1e-9
+    (difference,) = differences(runs(rows)).iter_rows(named=True)
+    assert (difference["dimension"], difference["value"]) == ("machine", "m1")
+    assert (difference["affected_hits"], difference["affected"], difference["other_hits"], difference["others"]) == (
+        8,
+        10,
+        1,
+        10,
+    )
+    assert abs(difference["excess_share"] - 0.7) < 1e-9
 
 
 def test_nothing_is_named_below_half_with_few_runs_or_without_others() -> None:
@@ -53,8 +58,8 @@ def test_tags_and_called_services_are_dimensions() -> None:
     """A run with several tags or calls counts for each of them."""
     rows = [{"affected": True, "tags": ["gold", "eu"], "services": ["ledger"]}] * 9
     rows += [{"tags": ["eu"], "services": ["mail", "crm"]}] * 9
-    found = {(r["dimension"], r["value"]) for r in differences(runs(rows)).iter_rows(named=True)}
-    assert found == {("tag", "gold"), ("called service", "ledger")}
+    named = {(r["dimension"], r["value"]) for r in differences(runs(rows)).iter_rows(named=True)}
+    assert named == {("tag", "gold"), ("called service", "ledger")}
 
 
 @given(seed=st.integers(0, 1000))

@@ -15,13 +15,13 @@ BY = ["name"]
 
 
 def hours(name: str, count: int, *, without: range = range(0), n: int = 30) -> pl.DataFrame:
-    """Return *count* hours with *n* records each, but those of the places *without*."""
-    kept = [i for i in range(count) if i not in without]
+    """Return *count* hours with *n* records each, but those at the indices *without*."""
+    indices = [i for i in range(count) if i not in without]
     return pl.DataFrame(
         {
-            "name": [name] * len(kept),
-            "hour_ns": [START + i * HOUR_NS for i in kept],
-            "n": [n] * len(kept),
+            "name": [name] * len(indices),
+            "hour_ns": [START + i * HOUR_NS for i in indices],
+            "n": [n] * len(indices),
         }
     )
 
@@ -47,10 +47,10 @@ def test_who_stops_while_others_go_on_fell_silent() -> None:
     """A sender that reported every hour and stops is silent from then on; the others are not."""
     rows = pl.concat([hours("a", 480), hours("b", 480, without=range(470, 480))])
     period = {"from_ns": START + 456 * HOUR_NS, "to_ns": START + 480 * HOUR_NS}
-    (found,) = silence.silent(rows, BY, **period, zone="Europe/Berlin").iter_rows(named=True)
-    assert (found["name"], found["from_ns"], found["goes_on"]) == ("b", START + 470 * HOUR_NS, True)
-    assert found["expected"] == pytest.approx(300)
-    assert found["p"] < 1e-7
+    (row,) = silence.silent(rows, BY, **period, zone="Europe/Berlin").iter_rows(named=True)
+    assert (row["name"], row["from_ns"], row["goes_on"]) == ("b", START + 470 * HOUR_NS, True)
+    assert row["expected"] == pytest.approx(300)
+    assert row["p"] < 1e-7
 
 
 def test_hours_in_a_gap_are_nobodys_silence() -> None:
@@ -64,15 +64,15 @@ def test_hours_in_a_gap_are_nobodys_silence() -> None:
 def test_who_is_often_silent_or_new_is_not_told() -> None:
     """Nights without a record are usual after some days; a sender of two days is not judged."""
     nights = {i for day in range(20) for i in range(day * 24, day * 24 + 8)}
-    own = hours("night", 480).filter(~((pl.col("hour_ns") - START) // HOUR_NS).is_in(list(nights)))
+    often = hours("night", 480).filter(~((pl.col("hour_ns") - START) // HOUR_NS).is_in(list(nights)))
     new = hours("new", 480, without=range(0, 420)).filter(pl.col("hour_ns") < START + 465 * HOUR_NS)
-    rows = pl.concat([own, new, hours("a", 480)])
+    rows = pl.concat([often, new, hours("a", 480)])
     period = {"from_ns": START + 456 * HOUR_NS, "to_ns": START + 480 * HOUR_NS}
     assert silence.silent(rows, BY, **period, zone="UTC").is_empty()
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "n_before", "n_now", "is_told"),
+    ("before", "now", "n_before", "n_now", "is_new"),
     [
         (0, 3, 2000, 100, True),
         (0, 2, 2000, 100, False),  # two may be chance
@@ -81,19 +81,19 @@ def test_who_is_often_silent_or_new_is_not_told() -> None:
     ],
 )
 def test_new_is_what_the_history_would_have_shown(
-    before: int, now: int, n_before: int, n_now: int, is_told: bool
+    before: int, now: int, n_before: int, n_now: int, is_new: bool
 ) -> None:
     """Something is new when three runs show it, none did before, and the history is long enough to tell."""
-    found = pl.DataFrame({"name": ["t"], "before": [before], "now": [now]})
+    seen = pl.DataFrame({"name": ["t"], "before": [before], "now": [now]})
     chances = pl.DataFrame({"name": ["t"], "n_before": [n_before], "n_now": [n_now]})
-    rows = novelty.unseen(found, chances, BY).filter(pl.col("p").is_not_null())
-    assert rows.height == int(is_told)
-    if is_told:
+    rows = novelty.unseen(seen, chances, BY).filter(pl.col("p").is_not_null())
+    assert rows.height == int(is_new)
+    if is_new:
         assert math.isclose(rows["p"][0], (n_now / (n_now + n_before)) ** now)
 
 
 def test_too_little_history_is_said() -> None:
     """With fewer than 50 runs before, nobody can tell: p is NULL."""
-    found = pl.DataFrame({"name": ["t"], "before": [0], "now": [9]})
+    seen = pl.DataFrame({"name": ["t"], "before": [0], "now": [9]})
     chances = pl.DataFrame({"name": ["t"], "n_before": [49], "n_now": [10]})
-    assert novelty.unseen(found, chances, BY)["p"].to_list() == [None]
+    assert novelty.unseen(seen, chances, BY)["p"].to_list() == [None]

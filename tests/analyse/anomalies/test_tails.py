@@ -25,8 +25,10 @@ def test_beta_binomial_tails_are_those_of_scipy(data: st.DataObject, n: int, p: 
     lower, upper = tails.beta_binomial(*(np.array([float(v)]) for v in (x, n, p, rho)))
     assert lower[0] == pytest.approx(masses[:x].sum() + masses[x] / 2, rel=1e-6, abs=1e-9)
     assert upper[0] == pytest.approx(masses[x + 1 :].sum() + masses[x] / 2, rel=1e-6, abs=1e-9)
-    tail, own = (lower[0], masses[:x]) if x < n * p else (upper[0], masses[x + 1 :])
-    assert tail == pytest.approx(own.sum() + masses[x] / 2, rel=1e-6), "far out the tail keeps its relative precision"
+    tail, beyond = (lower[0], masses[:x]) if x < n * p else (upper[0], masses[x + 1 :])
+    assert tail == pytest.approx(beyond.sum() + masses[x] / 2, rel=1e-6), (
+        "far out the tail keeps its relative precision"
+    )
 
 
 @settings(max_examples=examples(200), deadline=None)
@@ -60,4 +62,4 @@ def test_benjamini_hochberg_rejects_what_its_definition_rejects(p: list[float], 
     k = max((i for i in range(1, m + 1) if ordered[i - 1] * m / i <= level), default=0)
     rejected = [v for v in p if k and v <= ordered[k - 1]]
     q = tails.benjamini_hochberg(np.array(p))
-    assert sorted(v for v, own in zip(p, q, strict=True) if own <= level) == sorted(rejected)
+    assert sorted(v for v, rate in zip(p, q, strict=True) if rate <= level) == sorted(rejected)
