@@ -64,7 +64,7 @@ def run(name: str, status: str, task: str = "charge-order") -> RunRef:
 
 def failures(key: str = "a1b2c3d4e5f60718", task: str = "charge-order", **more: object) -> Anomaly:
     """Return a task that failed for five hours of the night."""
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "key": key,
         "kind": Kind.FAILURES,
         "direction": "up",
@@ -104,7 +104,7 @@ def failures(key: str = "a1b2c3d4e5f60718", task: str = "charge-order", **more: 
         "backtest": Backtest(days=28, fired=1, assessed_days=26),
         "chart": chart(mark="26.11.3"),
     }
-    return Anomaly(**{**given, **more})  # type: ignore[arg-type]
+    return Anomaly(**{**fields, **more})  # type: ignore[arg-type]
 
 
 def slower() -> Anomaly:
@@ -168,7 +168,7 @@ CHECKED = (
 
 def report(*anomalies: Anomaly, **more: object) -> Report:
     """Return a morning report."""
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "id": "0f1e2d3c4b5a6978",
         "project": "default",
         "schedule": "morning",
@@ -192,19 +192,19 @@ def report(*anomalies: Anomaly, **more: object) -> Report:
         ),
         "history_days": 41.0,
     }
-    return Report(**{**given, **more})  # type: ignore[arg-type]
+    return Report(**{**fields, **more})  # type: ignore[arg-type]
 
 
 def night() -> Report:
     """Return the report of a night with three incidents, one of them going on, and two that are over or expected."""
     done = failures("d1b2c3d4e5f60718", "send-receipt", state="resolved", title="send-receipt retried more than usual")
-    known = failures(
+    called_expected = failures(
         "e1b2c3d4e5f60718",
         "import-catalog",
         expected_by_you="Monthly import, Ana",
         title="import-catalog had 4 times the usual runs",
     )
-    return report(failures(), missed(), slower(), resolved=(done,), expected=(known,))
+    return report(failures(), missed(), slower(), resolved=(done,), expected=(called_expected,))
 
 
 def hostile() -> Report:

@@ -80,7 +80,7 @@ def hourly(
         for hour in range(until):
             failed = sum(dice.random() < share(task, hour) for _ in range(n))
             if hour >= since:
-                own = {
+                about = {
                     "type": "task",
                     "name": task,
                     "task_id": None,
@@ -89,11 +89,11 @@ def hourly(
                     "hour_ns": START + hour * HOUR_NS,
                     "n": n,
                 }
-                rows += [{"kind": "failures", **own, "x": failed}, {"kind": "volume", **own, "x": n}]
+                rows += [{"kind": "failures", **about, "x": failed}, {"kind": "volume", **about, "x": n}]
     return pl.DataFrame(rows, schema={**KEY, "hour_ns": pl.Int64, "n": pl.Int64, "x": pl.Int64})
 
 
-def inputs(counts: pl.DataFrame, hour: int, **given: Any) -> Inputs:
+def inputs(counts: pl.DataFrame, hour: int, **changed: Any) -> Inputs:
     """Return the inputs of the report of the 24 hours that end *hour* hours after `START`, made an hour later."""
     period = Span(from_ns=START + (hour - 24) * HOUR_NS, to_ns=START + hour * HOUR_NS)
     from_ns, to_ns = judged(period, period.to_ns + HOUR_NS)
@@ -135,14 +135,14 @@ def inputs(counts: pl.DataFrame, hour: int, **given: Any) -> Inputs:
         "expected": {},
         **frames,
     }
-    return Inputs(**{**plain, **given})
+    return Inputs(**{**plain, **changed})
 
 
-def made(given: Inputs, evidence: Mapping[int, Evidence] | None = None) -> Report:
-    """Return the report of *given*."""
-    return build(given, detect(given), evidence or {})
+def made(inputs_: Inputs, evidence: Mapping[int, Evidence] | None = None) -> Report:
+    """Return the report of *inputs_*."""
+    return build(inputs_, detect(inputs_), evidence or {})
 
 
-def drafted(given: Inputs) -> Draft:
-    """Return what differs in *given*."""
-    return detect(given)
+def drafted(inputs_: Inputs) -> Draft:
+    """Return what differs in *inputs_*."""
+    return detect(inputs_)

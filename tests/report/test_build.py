@@ -29,7 +29,7 @@ def burst() -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def told(burst: Inputs) -> Report:
+def report(burst: Inputs) -> Report:
     """Return its report."""
     return made(burst)
 
@@ -44,13 +44,13 @@ def test_a_calm_month_gives_a_report_of_what_was_checked() -> None:
     assert report.history_days == pytest.approx(28, abs=0.1)
 
 
-def test_a_burst_is_told_with_its_hours_and_counts(burst: Inputs, told: Report) -> None:
+def test_a_burst_is_told_with_its_hours_and_counts(burst: Inputs, report: Report) -> None:
     """The hours that make it up, failures of runs, the Wilson interval, and what was to be expected."""
-    (anomaly,) = told.anomalies
+    (anomaly,) = report.anomalies
     assert (anomaly.kind, anomaly.subject.name, anomaly.direction) == (Kind.FAILURES, "task-3", "up")
     assert (anomaly.span.from_ns, anomaly.span.to_ns) == tuple(START + h * HOUR_NS for h in BURST)
-    own = burst.counts.filter((pl.col("name") == "task-3") & (pl.col("kind") == "failures"))
-    inside = own.filter(pl.col("hour_ns").is_between(anomaly.span.from_ns, anomaly.span.to_ns, closed="left"))
+    failures = burst.counts.filter((pl.col("name") == "task-3") & (pl.col("kind") == "failures"))
+    inside = failures.filter(pl.col("hour_ns").is_between(anomaly.span.from_ns, anomaly.span.to_ns, closed="left"))
     hits, n = inside["x"].sum(), inside["n"].sum()
     assert (anomaly.observed.hits, anomaly.observed.n) == (hits, n)
     assert (anomaly.observed.low, anomaly.observed.high) == pytest.approx(wilson(hits, n), abs=1e-6)
@@ -60,9 +60,9 @@ def test_a_burst_is_told_with_its_hours_and_counts(burst: Inputs, told: Report) 
     assert anomaly.q <= 0.01
 
 
-def test_text_and_chart_say_the_same_numbers(told: Report) -> None:
+def test_text_and_chart_say_the_same_numbers(report: Report) -> None:
     """The hits and trials of the title are the sums of the chart's hours in the span, and so is what was expected."""
-    (anomaly,) = told.anomalies
+    (anomaly,) = report.anomalies
     assert anomaly.chart is not None
     inside = [p for p in anomaly.chart.points if anomaly.span.from_ns <= p.at_ns < anomaly.span.to_ns]
     hits = sum(round(p.observed * p.n) for p in inside if p.observed is not None and p.n is not None)
@@ -74,9 +74,9 @@ def test_text_and_chart_say_the_same_numbers(told: Report) -> None:
     assert all(p.low <= p.expected <= p.high for p in inside if p.low is not None)
 
 
-def test_it_would_not_have_fired_before(told: Report) -> None:
+def test_it_would_not_have_fired_before(report: Report) -> None:
     """The back-test replays the days before with what was known then; the first three have too little history."""
-    (anomaly,) = told.anomalies
+    (anomaly,) = report.anomalies
     assert anomaly.backtest is not None
     assert (anomaly.backtest.days, anomaly.backtest.fired) == (28, 0)
     assert anomaly.backtest.assessed_days == 25
@@ -94,14 +94,14 @@ def test_a_burst_like_one_before_is_counted_by_the_backtest() -> None:
 
 @settings(max_examples=examples(5), deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_the_order_of_rows_changes_no_byte(burst: Inputs, told: Report, seed: int) -> None:
+def test_the_order_of_rows_changes_no_byte(burst: Inputs, report: Report, seed: int) -> None:
     """The same inputs give the same report to the byte, however their rows are ordered."""
     frames = {
         f.name: frame.sample(fraction=1.0, shuffle=True, seed=seed)
         for f in dataclasses.fields(burst)
         if isinstance(frame := getattr(burst, f.name), pl.DataFrame) and frame.height
     }
-    assert made(dataclasses.replace(burst, **frames)).model_dump_json() == told.model_dump_json()
+    assert made(dataclasses.replace(burst, **frames)).model_dump_json() == report.model_dump_json()
 
 
 def test_without_history_there_is_no_drama() -> None:
@@ -205,12 +205,12 @@ def test_a_new_level_is_told_once_with_the_version_nearest_to_it() -> None:
         assert abs(anomaly.span.from_ns - (START + began * HOUR_NS)) <= 2 * HOUR_NS
 
 
-def test_what_somebody_called_expected_is_listed_apart(burst: Inputs, told: Report) -> None:
+def test_what_somebody_called_expected_is_listed_apart(burst: Inputs, report: Report) -> None:
     """Feedback on an anomaly's key takes it out of what is new, with the note that was given."""
-    key = told.anomalies[0].key
-    report = made(dataclasses.replace(burst, expected={key: "load test"}))
-    assert report.anomalies == ()
-    assert [(a.key, a.expected_by_you) for a in report.expected] == [(key, "load test")]
+    key = report.anomalies[0].key
+    again = made(dataclasses.replace(burst, expected={key: "load test"}))
+    assert again.anomalies == ()
+    assert [(a.key, a.expected_by_you) for a in again.expected] == [(key, "load test")]
 
 
 def test_callers_of_a_failing_service_are_told_with_it() -> None:

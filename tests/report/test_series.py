@@ -51,10 +51,10 @@ def test_counts_are_those_of_the_runs(store: Store, whole: Range) -> None:
     attempts = store.pipeline.table("attempts").join(runs.select("run_key"), on="run_key", how="semi")
     expected = {}
     for task in runs["task_id"].drop_nulls().unique():
-        own = runs.filter(pl.col("task_id") == task)
-        ended = own.filter(pl.col("status").is_in(["completed", *FAILED]))["status"]
+        of_task = runs.filter(pl.col("task_id") == task)
+        ended = of_task.filter(pl.col("status").is_in(["completed", *FAILED]))["status"]
         expected["failures", task] = (ended.len(), ended.is_in(FAILED).sum())
-        arrived = own.filter(pl.coalesce("queued_ns", "started_ns").is_not_null()).height
+        arrived = of_task.filter(pl.coalesce("queued_ns", "started_ns").is_not_null()).height
         expected["volume", task] = (arrived, arrived)
         tries = attempts.filter((pl.col("task_id") == task) & pl.col("started_ns").is_not_null())["number"]
         expected["retries", task] = (tries.len(), (tries > 1).sum())
@@ -79,11 +79,11 @@ def test_affected_runs_are_those_that_failed(store: Store, whole: Range) -> None
     runs = live(store)
     task = runs.filter(pl.col("status").is_in(FAILED))["task_id"].sort()[0]
     asked = Asked(Kind.FAILURES, task, None, None, "", whole.from_ns, whole.to_ns)
-    found = store.pipeline.database.reading(lambda h: anomaly_runs.runs(h, "default", asked))
-    own = runs.filter((pl.col("task_id") == task) & pl.col("status").is_in(["completed", *FAILED]))
-    assert set(found["run_key"]) == set(own["run_key"])
-    assert found.filter("affected")["status"].is_in(FAILED).all()
-    assert not found.filter(~pl.col("affected"))["status"].is_in(FAILED).any()
+    behind = store.pipeline.database.reading(lambda h: anomaly_runs.runs(h, "default", asked))
+    ended = runs.filter((pl.col("task_id") == task) & pl.col("status").is_in(["completed", *FAILED]))
+    assert set(behind["run_key"]) == set(ended["run_key"])
+    assert behind.filter("affected")["status"].is_in(FAILED).all()
+    assert not behind.filter(~pl.col("affected"))["status"].is_in(FAILED).any()
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -92,16 +92,16 @@ def test_every_kind_can_be_asked_for_its_runs(store: Store, whole: Range, kind: 
     asked = Asked(kind, "no such name", "no such task", None, "", whole.from_ns, whole.to_ns, threshold_ns=10**6)
     assert store.pipeline.database.reading(lambda h: anomaly_runs.runs(h, "default", asked)).is_empty()
     for name in live(store)["task_id"].drop_nulls().unique().sort():
-        own = Asked(kind, name, name, None, "MSG001", whole.from_ns, whole.to_ns, threshold_ns=10**6)
-        found = store.pipeline.database.reading(lambda h, own=own: anomaly_runs.runs(h, "default", own))
-        assert found["run_key"].n_unique() == found.height
-        assert set(found["run_key"]) <= set(live(store)["run_key"])
+        of_task = Asked(kind, name, name, None, "MSG001", whole.from_ns, whole.to_ns, threshold_ns=10**6)
+        behind = store.pipeline.database.reading(lambda h, of_task=of_task: anomaly_runs.runs(h, "default", of_task))
+        assert behind["run_key"].n_unique() == behind.height
+        assert set(behind["run_key"]) <= set(live(store)["run_key"])
 
 
 def test_conventions_of_runs(store: Store) -> None:
     """The codes that some runs break are those that are kept for these runs, notes left out; of no run none."""
-    kept = store.pipeline.table("run_findings").filter(pl.col("run_key").is_not_null())
-    keys = kept["run_key"].unique().sort().to_list()
+    findings = store.pipeline.table("run_findings").filter(pl.col("run_key").is_not_null())
+    keys = findings["run_key"].unique().sort().to_list()
     codes = store.pipeline.database.reading(lambda h: anomaly_runs.broken(h, "default", keys))
-    assert set(codes) == set(kept.filter(pl.col("severity") != "info")["code"])
+    assert set(codes) == set(findings.filter(pl.col("severity") != "info")["code"])
     assert store.pipeline.database.reading(lambda h: anomaly_runs.broken(h, "default", [])) == []

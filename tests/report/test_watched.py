@@ -35,9 +35,9 @@ def test_a_run_that_is_stuck_is_told_with_how_long_is_usual(counts: pl.DataFrame
     (anomaly,) = made(inputs(counts, NOW, stuck=stuck)).anomalies
     assert anomaly.title == "2 runs of task-1 are stuck: at work for 3 h, usually at most 6 min"
     assert "It goes on." in anomaly.text
-    given = inputs(counts, NOW, stuck=stuck.with_columns(since_ns=START + NOW * HOUR_NS + MINUTE_NS))
-    (anomaly,) = made(given).anomalies  # which began after the last hour that is judged
-    assert (anomaly.span.from_ns, anomaly.span.to_ns) == (START + NOW * HOUR_NS + MINUTE_NS, given.as_of_ns)
+    late = inputs(counts, NOW, stuck=stuck.with_columns(since_ns=START + NOW * HOUR_NS + MINUTE_NS))
+    (anomaly,) = made(late).anomalies  # which began after the last hour that is judged
+    assert (anomaly.span.from_ns, anomaly.span.to_ns) == (START + NOW * HOUR_NS + MINUTE_NS, late.as_of_ns)
 
 
 def test_a_queue_that_is_full_while_runs_wait_is_told(counts: pl.DataFrame) -> None:
@@ -66,9 +66,9 @@ def test_a_queue_that_is_full_while_runs_wait_is_told(counts: pl.DataFrame) -> N
 
 def test_a_convention_broken_for_the_first_time_is_told(counts: pl.DataFrame) -> None:
     """Four of sixty runs that break what none of thousands broke are told, though a test of shares needs more."""
-    own = counts.filter((pl.col("kind") == "failures") & (pl.col("name") == "task-4"))
+    failures = counts.filter((pl.col("kind") == "failures") & (pl.col("name") == "task-4"))
     late = pl.col("hour_ns") >= START + (NOW - 4) * HOUR_NS
-    broken = own.with_columns(kind=pl.lit("findings"), detail=pl.lit("KEY001"), x=late.cast(pl.Int64))
+    broken = failures.with_columns(kind=pl.lit("findings"), detail=pl.lit("KEY001"), x=late.cast(pl.Int64))
     (anomaly,) = made(inputs(pl.concat([counts, broken]), NOW)).anomalies
     assert anomaly.kind is Kind.FINDINGS
     assert anomaly.title.startswith("task-4 breaks KEY001 now: 4 of ")
@@ -103,8 +103,8 @@ def test_late_runs_are_told_and_small_delays_are_not(
 ) -> None:
     """A run that comes twenty minutes after its time is late, one twenty seconds early is on time."""
     times = [START + h * HOUR_NS + 5 * MINUTE_NS for h in range(NOW)]
-    places = {len(times) - back: by for back, by in moved.items()}
-    shifted = [t + places.get(i, 0) for i, t in enumerate(times)]
+    moves = {len(times) - back: by for back, by in moved.items()}
+    shifted = [t + moves.get(i, 0) for i, t in enumerate(times)]
     report = made(inputs(counts, NOW, regular=_regular("hourly", shifted)))
     assert [(a.kind, a.title) for a in report.anomalies] == ([(kind, title)] if kind else [])
 

@@ -158,10 +158,10 @@ def smtp(certificate: Path | None = None, login: tuple[bytes, bytes] | None = No
         more |= {"tls_context": context, "require_starttls": True}
     if login is not None:
 
-        def known(server: Any, session: Any, envelope: Any, mechanism: str, given: Any) -> AuthResult:
-            return AuthResult(success=(given.login, given.password) == login, handled=False)
+        def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, credentials: Any) -> AuthResult:
+            return AuthResult(success=(credentials.login, credentials.password) == login, handled=False)
 
-        more |= {"authenticator": known, "auth_required": True}
+        more |= {"authenticator": authenticate, "auth_required": True}
     controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), **more)
     controller.start()
     try:

@@ -24,9 +24,9 @@ CANARY = "canary6f1c0b77d2"
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     """Serve HTTP on loopback."""
-    with endpoints.http() as found:
-        found.status = 200
-        yield found
+    with endpoints.http() as served:
+        served.status = 200
+        yield served
 
 
 def channel(url: str) -> Channel:

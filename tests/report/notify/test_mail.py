@@ -44,12 +44,12 @@ def server() -> Iterator[Server]:
 
 def parts(mail: EmailMessage) -> dict[str, EmailMessage]:
     """Return the parts by type and disposition."""
-    found: dict[str, EmailMessage] = {}
+    by_type: dict[str, EmailMessage] = {}
     for part in mail.walk():
         if not part.is_multipart():
             assert isinstance(part, EmailMessage)
-            found[f"{part.get_content_type()} {part.get_content_disposition() or ''}".strip()] = part
-    return found
+            by_type[f"{part.get_content_type()} {part.get_content_disposition() or ''}".strip()] = part
+    return by_type
 
 
 def test_a_mail_has_text_page_picture_and_the_whole_report(server: Server) -> None:
@@ -58,16 +58,16 @@ def test_a_mail_has_text_page_picture_and_the_whole_report(server: Server) -> No
     (mail,) = server.mailbox.mails
     assert (mail["From"], mail["To"]) == ("runwell <runs@example.org>", "a@example.com")
     assert str(mail["Subject"]) == MESSAGE.subject
-    found = parts(mail)
-    assert list(found) == ["text/plain", "text/html", "image/png inline", "text/html attachment"]
-    assert found["text/plain"].get_content().replace("\r\n", "\n").strip() == MESSAGE.text.strip()
-    assert 'src="cid:chart"' in found["text/html"].get_content()
-    assert found["image/png inline"]["Content-ID"] == "<chart>"
-    assert found["image/png inline"].get_content() == MESSAGE.picture
+    by_type = parts(mail)
+    assert list(by_type) == ["text/plain", "text/html", "image/png inline", "text/html attachment"]
+    assert by_type["text/plain"].get_content().replace("\r\n", "\n").strip() == MESSAGE.text.strip()
+    assert 'src="cid:chart"' in by_type["text/html"].get_content()
+    assert by_type["image/png inline"]["Content-ID"] == "<chart>"
+    assert by_type["image/png inline"].get_content() == MESSAGE.picture
     assert MESSAGE.picture is not None
     assert MESSAGE.picture.startswith(b"\x89PNG")
-    assert found["text/html attachment"].get_filename() == f"runwell-morning-{MESSAGE.report.id}.html"
-    assert b"<svg" in found["text/html attachment"].get_content().encode()
+    assert by_type["text/html attachment"].get_filename() == f"runwell-morning-{MESSAGE.report.id}.html"
+    assert b"<svg" in by_type["text/html attachment"].get_content().encode()
 
 
 def test_sent_again_a_mail_has_the_same_id(server: Server) -> None:
@@ -82,9 +82,9 @@ def test_sent_again_a_mail_has_the_same_id(server: Server) -> None:
 def test_a_report_without_a_chart_has_no_picture(server: Server) -> None:
     """The page then refers to none."""
     server.send(Message(a_report.nothing(), KEY))
-    found = parts(server.mailbox.mails[0])
-    assert list(found) == ["text/plain", "text/html", "text/html attachment"]
-    assert "<img" not in found["text/html"].get_content()
+    by_type = parts(server.mailbox.mails[0])
+    assert list(by_type) == ["text/plain", "text/html", "text/html attachment"]
+    assert "<img" not in by_type["text/html"].get_content()
 
 
 def test_everybody_the_url_names_gets_it_and_bcc_is_not_told(server: Server) -> None:
@@ -151,9 +151,9 @@ def test_login_and_tls_are_those_of_the_url(tmp_path: Path, more: str, password:
         if why is None:
             assert channels.send(channel, MESSAGE, (), NOW) == ""
         else:
-            with pytest.raises(NotSent) as told:
+            with pytest.raises(NotSent) as raised:
                 channels.send(channel, MESSAGE, (), NOW)
-            assert told.value.reason == why
+            assert raised.value.reason == why
         assert len(mailbox.mails) == (why is None)
 
 

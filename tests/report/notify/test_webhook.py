@@ -33,8 +33,8 @@ MESSAGE = Message(a_report.night(), "0123456789abcdef0123456789abcdef", "http://
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     """Serve HTTP on loopback."""
-    with endpoints.http() as found:
-        yield found
+    with endpoints.http() as served:
+        yield served
 
 
 def send(endpoint: Endpoint, *, secret: str = SECRET, now_s: int = NOW, host: str = "127.0.0.1") -> str:
@@ -85,11 +85,11 @@ def test_sent_again_it_has_the_same_key_and_body_and_a_time_of_its_own(endpoint:
     assert second.headers["webhook-signature"] == expected(SECRET.encode(), second.headers, second.body)
 
 
-@pytest.mark.parametrize("place", ["http://169.254.169.254/latest/meta-data/", "/elsewhere"])
+@pytest.mark.parametrize("location", ["http://169.254.169.254/latest/meta-data/", "/elsewhere"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(endpoint: Endpoint, status: int, place: str) -> None:
+def test_a_redirect_is_not_followed(endpoint: Endpoint, status: int, location: str) -> None:
     """Wherever it leads, it counts as a failure."""
-    endpoint.status, endpoint.headers = status, {"location": place}
+    endpoint.status, endpoint.headers = status, {"location": location}
     assert refused(endpoint).reason == f"it answered {status}; redirects are not followed"
     assert len(endpoint.arrived) == 1
 
@@ -206,8 +206,8 @@ def test_a_name_that_resolves_anew_is_not_asked_again(endpoint: Endpoint) -> Non
 def test_the_second_address_is_tried_where_the_first_does_not_answer(endpoint: Endpoint) -> None:
     """All addresses were judged, so any of them will do."""
     url = f"http://two.example:{endpoint.port}/"
-    given = ["127.0.0.2", "127.0.0.1"]
-    webhook.send(MESSAGE, url, SECRET, allowed=["two.example"], now_s=NOW, ask=lambda h, p: given)
+    addresses = ["127.0.0.2", "127.0.0.1"]
+    webhook.send(MESSAGE, url, SECRET, allowed=["two.example"], now_s=NOW, ask=lambda h, p: addresses)
     assert len(endpoint.arrived) == 1
 
 
@@ -247,8 +247,8 @@ DOCS = Path(__file__).parents[3] / "docs" / "reports.md"
 
 def snippet(language: str) -> str:
     """Return the code in *language* that docs/reports.md gives to verify a webhook."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    return str(found)
+    (code,) = re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    return str(code)
 
 
 @pytest.mark.parametrize("secret", [SECRET, "whsec_" + base64.b64encode(b"k" * 24).decode()])
