@@ -29,7 +29,7 @@ SEEDS = range(8)
 """Settings were chosen on the first half and are reported on the second."""
 METRICS = {"failures": "up", "retries": "up", "slow": "up", "fast": "up", "volume": "both", "saturation": "up"}
 CONTRARY = {"slow": "fast", "fast": "slow"}
-KEPT = 0.02
+MOST_WITHIN = 0.02
 
 
 def judge(made: World, options: Options) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, float]]:
@@ -53,8 +53,8 @@ def judge(made: World, options: Options) -> tuple[pl.DataFrame, pl.DataFrame, di
         ranked = counts.ranked(made_tests)
         best = pl.col("within").min().over("series", "metric", "direction")
         # Of every hypothesis its best test, and all that could ever fire.
-        kept = ranked.filter((pl.col("within") <= KEPT) | (pl.col("within") == best))
-        decided.append(kept.with_columns(report=pl.lit(day)))
+        best_tests = ranked.filter((pl.col("within") <= MOST_WITHIN) | (pl.col("within") == best))
+        decided.append(best_tests.with_columns(report=pl.lit(day)))
         of = gauges.tests(read["gauges"].filter(span), from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
         full.append(of.filter("fires"))
     reports = (HOURS - FIRST) // 24
@@ -73,14 +73,14 @@ def merged(decided: pl.DataFrame, options: Options) -> pl.DataFrame:
     return pl.concat(events.merge(report, options) for report in judged)
 
 
-def scores(made: World, found: pl.DataFrame, full: pl.DataFrame, options: Options) -> dict[str, Score]:
+def scores(made: World, events_: pl.DataFrame, full: pl.DataFrame, options: Options) -> dict[str, Score]:
     """Return the score of each metric."""
     out = {}
     for metric in METRICS:
         incidents = [i for i in made.incidents if i.metric == metric]
-        own = gauges.merge(full, options) if metric == "saturation" else found.filter(pl.col("metric") == metric)
+        alarms = gauges.merge(full, options) if metric == "saturation" else events_.filter(pl.col("metric") == metric)
         contrary = [i for i in made.incidents if i.metric == CONTRARY.get(metric)]
-        out[metric] = score(of_events(own), incidents, contrary)
+        out[metric] = score(of_events(alarms), incidents, contrary)
     return out
 
 
@@ -95,10 +95,10 @@ def cached(seed: int, options: Options, cache: Path, name: str) -> tuple[World, 
 def world_of(seed: int, cache: Path) -> World:
     """Return the world of *seed*, from the cache where it is there."""
     cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"world-{seed}.pickle"
-    if not kept.exists():
-        kept.write_bytes(pickle.dumps(world(seed)))
-    made: World = pickle.loads(kept.read_bytes())
+    file = cache / f"world-{seed}.pickle"
+    if not file.exists():
+        file.write_bytes(pickle.dumps(world(seed)))
+    made: World = pickle.loads(file.read_bytes())
     return made
 
 
@@ -125,12 +125,12 @@ def table(rows: dict[str, Score]) -> str:
 def choose(runs: list[tuple[World, Any]], options: Options) -> None:
     """Print what combinations of gates do."""
     gates = {"usual_days": [0, 1]}
-    own: dict[str, dict[str, list[float]]] = {
+    grids: dict[str, dict[str, list[float]]] = {
         "failures": {"q": [0.05, 0.02, 0.01], "least_excess": [5, 7], "least_difference": [0.01, 0.03]},
         "slow": {"q": [0.02, 0.01], "pace_ratio": [1.5, 2.0], "pace_difference": [0.05, 0.1]},
         "volume": {"volume_q": [1e-3, 1e-4, 1e-5], "volume_least_ratio": [2.0, 3.0]},
     }
-    for metric, grid in own.items():
+    for metric, grid in grids.items():
         print(metric, *gates, *grid, "recall, 10 or more; precision; false a week", sep="  ")
         metrics = {"failures": ("failures", "retries"), "slow": ("slow", "fast"), "volume": ("volume",)}[metric]
         for values in itertools.product(*gates.values(), *grid.values()):
@@ -160,10 +160,10 @@ def main() -> None:
     print(table(total(runs, options)))
     kinds: dict[str, Score] = defaultdict(Score)
     for made, (decided, full, cost) in runs:
-        found = merged(decided, options)
+        events_ = merged(decided, options)
         for metric in METRICS:
-            own = of_events(gauges.merge(full, options) if metric == "saturation" else found.filter(metric=metric))
-            for kind, one in by_kind(own, [i for i in made.incidents if i.metric == metric]).items():
+            alarms = of_events(gauges.merge(full, options) if metric == "saturation" else events_.filter(metric=metric))
+            for kind, one in by_kind(alarms, [i for i in made.incidents if i.metric == metric]).items():
                 kinds[f"{metric}: {kind}"] += one
         print({name: round(value, 3) for name, value in cost.items()})
     for kind, one in kinds.items():

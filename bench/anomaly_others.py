@@ -26,8 +26,8 @@ THRESHOLDS = [3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0]
 
 def rolling(value: Floats) -> Floats:
     """Return the distance from the mean of the week before, in its standard deviations."""
-    known = np.isfinite(value)
-    filled = np.where(known, value, 0.0)
+    is_known = np.isfinite(value)
+    filled = np.where(is_known, value, 0.0)
 
     def before(v: Floats) -> Floats:
         total = np.cumsum(v, axis=1)
@@ -36,10 +36,10 @@ def rolling(value: Floats) -> Floats:
         out[:, WEEK + 1 :] -= total[:, : -WEEK - 1]
         return out
 
-    n = np.maximum(before(known.astype(np.float64)), 1)
+    n = np.maximum(before(is_known.astype(np.float64)), 1)
     mean = before(filled) / n
     deviation = np.sqrt(np.maximum(before(filled**2) / n - mean**2, 1e-8))
-    out: Floats = np.where(known & (n >= 24), (value - mean) / deviation, 0.0)
+    out: Floats = np.where(is_known & (n >= 24), (value - mean) / deviation, 0.0)
     return out
 
 
@@ -63,13 +63,13 @@ def stl(value: Floats) -> Floats:
 
     out = np.zeros_like(value)
     for s in range(value.shape[0]):
-        known = np.isfinite(value[s])
-        if known.sum() < WEEK:
+        is_known = np.isfinite(value[s])
+        if is_known.sum() < WEEK:
             continue
-        filled = np.where(known, value[s], np.nanmedian(value[s]))
+        filled = np.where(is_known, value[s], np.nanmedian(value[s]))
         residual = STL(filled, period=24, trend_jump=24, seasonal_jump=7, low_pass_jump=24).fit(inner_iter=1).resid
-        mad = 1.4826 * np.median(np.abs(residual[:FIRST][known[:FIRST]])) if known[:FIRST].any() else 0.0
-        out[s] = np.where(known, residual / max(mad, 1e-3), 0.0)
+        mad = 1.4826 * np.median(np.abs(residual[:FIRST][is_known[:FIRST]])) if is_known[:FIRST].any() else 0.0
+        out[s] = np.where(is_known, residual / max(mad, 1e-3), 0.0)
     return out
 
 

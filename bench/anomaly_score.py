@@ -81,7 +81,7 @@ def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[In
 
     *contrary*: incidents of the metric that says the opposite (slow and fast): alarms may tell of their end.
     """
-    found = [False] * len(incidents)
+    is_found = [False] * len(incidents)
     right = wrong = 0
     for s, direction, begin, to in alarms.select(ALARM.names()).iter_rows():
         touched = returned = False
@@ -89,7 +89,7 @@ def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[In
             if one.series != s:
                 continue
             if one.direction == direction and begin < one.to + PAD_H and to > one.begin:
-                found[k] = touched = True
+                is_found[k] = touched = True
             elif one.direction != direction and one.to - one.begin >= 24:
                 returned |= begin < one.to + RETURN_H and to > one.to
         for one in contrary:
@@ -102,9 +102,9 @@ def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[In
     large = [one.excess >= LARGE for one in incidents]
     return Score(
         len(incidents),
-        sum(found),
+        sum(is_found),
         sum(large),
-        sum(f and b for f, b in zip(found, large, strict=True)),
+        sum(f and b for f, b in zip(is_found, large, strict=True)),
         right,
         wrong,
         (HOURS - FIRST) / 168,

@@ -69,7 +69,7 @@ class _Planter:
         self.rng = rng
         self.taken: dict[tuple[str, int], list[tuple[int, int]]] = {}
 
-    def place(self, metric: str, length: int, n: Floats, least: float, series: int | None = None) -> Any:
+    def choose(self, metric: str, length: int, n: Floats, least: float, series: int | None = None) -> Any:
         """Return (series, begin) with at least *least* trials in the span, None where none is found."""
         for _ in range(60):
             s = int(self.rng.integers(n.shape[0])) if series is None else series
@@ -155,10 +155,10 @@ def _arrivals(
     runs = np.where(burst[:, None], children.round(), normal).astype(np.float64)
     for kind in ["drop"] * 14 + ["surge"] * 10 + ["stop"] * 3:
         length = int(rng.choice([3, 6, 12, 24])) if kind != "stop" else int(rng.integers(96, 200))
-        found = planter.place("volume", length, rate, 20)
-        if found is None:
+        chosen = planter.choose("volume", length, rate, 20)
+        if chosen is None:
             continue
-        s, at = found
+        s, at = chosen
         span = slice(at, at + length)
         was = runs[s, span].copy()
         if kind == "surge":
@@ -222,10 +222,10 @@ def _fail_more(rng: np.random.Generator, n: Floats, x: Floats, planter: _Planter
             "level": int(rng.integers(72, 240)),
             "fixed": int(rng.integers(120, 240)),
         }[kind]
-        found = planter.place("failures", length, n, 8)
-        if found is None:
+        chosen = planter.choose("failures", length, n, 8)
+        if chosen is None:
             continue
-        s, at = found
+        s, at = chosen
         share = max(x[s, :FIRST].sum() / max(n[s, :FIRST].sum(), 1), 0.002)
         if kind == "fixed":
             before = x[s, at : at + length].copy()
@@ -264,10 +264,10 @@ def _retry_more(
     extra = again.copy()
     for _ in range(22):
         length = int(rng.choice([1, 2, 3, 6, 12]))
-        found = planter.place("retries", length, runs, 10)
-        if found is None:
+        chosen = planter.choose("retries", length, runs, 10)
+        if chosen is None:
             continue
-        s, at = found
+        s, at = chosen
         span = slice(at, at + length)
         hit = rng.binomial(runs[s, span].astype(int), rng.uniform(0.05, 0.5))
         storm = np.array([np.minimum(rng.zipf(2.2, int(k)), 4).sum() for k in hit], dtype=np.float64)
@@ -292,40 +292,42 @@ def _durations(
     planted = []
     for kind in ["slow"] * 24 + ["slow level"] * 4 + ["fast"] * 8:
         length = int(rng.choice([2, 3, 6, 12, 24])) if kind != "slow level" else int(rng.integers(72, 200))
-        found = planter.place("pace", length, n.astype(np.float64), 20)
-        if found is None:
+        chosen = planter.choose("pace", length, n.astype(np.float64), 20)
+        if chosen is None:
             continue
-        s, at = found
+        s, at = chosen
         by = rng.uniform(0.15, 0.5) if kind == "fast" else rng.uniform(1.5, 4.0)
         part[s, at : at + length], times[s, at : at + length] = rng.uniform(0.4, 1.0), by
         planted.append((kind, s, at, length))
     flat = n.reshape(-1)
-    place = np.repeat(np.arange(flat.size), flat)
-    s_of = place // HOURS
-    value = np.log(median[s_of]) + sd[s_of] * rng.standard_normal(place.size)
-    tail = rng.random(place.size) < 0.04
+    hour_index = np.repeat(np.arange(flat.size), flat)
+    s_of = hour_index // HOURS
+    value = np.log(median[s_of]) + sd[s_of] * rng.standard_normal(hour_index.size)
+    tail = rng.random(hour_index.size) < 0.04
     value[tail] += np.minimum(rng.exponential(1 / 1.8, int(tail.sum())) + 0.7, 5)  # Pareto of index 1.8
-    value += np.log(factor).reshape(-1)[place]
-    affected = rng.random(place.size) < part.reshape(-1)[place]
-    value += np.where(affected, np.log(times).reshape(-1)[place], 0)
+    value += np.log(factor).reshape(-1)[hour_index]
+    affected = rng.random(hour_index.size) < part.reshape(-1)[hour_index]
+    value += np.where(affected, np.log(times).reshape(-1)[hour_index], 0)
     usual = np.full((2, SERIES), np.nan)
     for s in range(SERIES):
-        own = value[(s_of == s) & (place % HOURS < FIRST)] if flat[s * HOURS : (s + 1) * HOURS].sum() else value[:0]
-        if own.size:
-            usual[:, s] = np.quantile(own, [0.1, 0.9])
+        usual_values = (
+            value[(s_of == s) & (hour_index % HOURS < FIRST)] if flat[s * HOURS : (s + 1) * HOURS].sum() else value[:0]
+        )
+        if usual_values.size:
+            usual[:, s] = np.quantile(usual_values, [0.1, 0.9])
     for kind, s, at, length in planted:
-        inside = value[(place >= s * HOURS + at) & (place < s * HOURS + at + length)]
+        inside = value[(hour_index >= s * HOURS + at) & (hour_index < s * HOURS + at + length)]
         beyond = (inside < usual[0, s]) if kind == "fast" else (inside > usual[1, s])
         size = float(beyond.sum() - 0.1 * inside.size)
         metric = "fast" if kind == "fast" else "slow"
         incidents.append(Incident(metric, "up", kind, s, at, at + length, size))
     ix = np.ceil(np.log2(np.exp(value)) * SCALE).astype(np.int64)
-    frame = pl.DataFrame({"place": place, "value": value, "ix": ix})
-    rows = frame.group_by("place", "ix").len("n").sort("place", "ix")
-    histogram = rows.select(series=pl.col("place") // HOURS, hour=pl.col("place") % HOURS, ix="ix", n="n")
+    frame = pl.DataFrame({"hour_index": hour_index, "value": value, "ix": ix})
+    rows = frame.group_by("hour_index", "ix").len("n").sort("hour_index", "ix")
+    histogram = rows.select(series=pl.col("hour_index") // HOURS, hour=pl.col("hour_index") % HOURS, ix="ix", n="n")
     p95 = np.full(flat.size, np.nan)
-    top = frame.group_by("place").agg(pl.col("value").quantile(0.95, "higher"))
-    p95[top["place"].to_numpy()] = top["value"].to_numpy()
+    top = frame.group_by("hour_index").agg(pl.col("value").quantile(0.95, "higher"))
+    p95[top["hour_index"].to_numpy()] = top["value"].to_numpy()
     return histogram, p95.reshape(SERIES, HOURS), n.astype(np.float64)
 
 
@@ -340,10 +342,10 @@ def _saturations(rng: np.random.Generator, planter: _Planter, incidents: list[In
     load = load + np.where(spikes, rng.pareto(1.5, (QUEUES, HOURS)), 0)
     for _ in range(10):
         length = int(rng.choice([3, 4, 6, 12]))
-        found = planter.place("saturation", length, np.ones((QUEUES, HOURS)), 1)
-        if found is None:
+        chosen = planter.choose("saturation", length, np.ones((QUEUES, HOURS)), 1)
+        if chosen is None:
             continue
-        s, at = found
+        s, at = chosen
         load[s, at : at + length] += rng.uniform(2, 5)
         incidents.append(Incident("saturation", "up", "full", s, at, at + length, float(length)))
     return 1 / (1 + np.exp(-load))

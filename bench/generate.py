@@ -165,12 +165,12 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--attempts", type=int, default=1_000_000)
     parser.add_argument("--logs", type=int, default=10_000_000)
-    given = parser.parse_args()
-    settings = Settings(data=given.directory, store=Store(memory="4GiB"), queues=LIMITS)  # type: ignore[arg-type]
-    database = Database.open(given.directory, settings.store)
-    database.writing(lambda h: generate(h, given.attempts, given.logs))
+    args = parser.parse_args()
+    settings = Settings(data=args.directory, store=Store(memory="4GiB"), queues=LIMITS)  # type: ignore[arg-type]
+    database = Database.open(args.directory, settings.store)
+    database.writing(lambda h: generate(h, args.attempts, args.logs))
     database.checkpoint()
-    control = Control.open(given.directory)
+    control = Control.open(args.directory)
     runner = Runner(database, control, Memory(), settings)
     _step("statistics from nothing", lambda: _settle(runner))
     database.reading(_check)
@@ -184,9 +184,9 @@ def _check(h: Handle) -> None:
     runs = h.value("SELECT count(*) FROM runs")
     for table, kind in (("run_cohorts", "true"), ("flow_hours", "event = 'started'"), ("duration_hours", _EXECUTION)):
         counted = "n" if table == "duration_hours" else "runs"
-        found = h.value(f"SELECT sum({counted})::BIGINT FROM {table} WHERE {kind}")
-        if found != runs:
-            raise SystemExit(f"{table} counts {found} of {runs} runs")
+        counts = h.value(f"SELECT sum({counted})::BIGINT FROM {table} WHERE {kind}")
+        if counts != runs:
+            raise SystemExit(f"{table} counts {counts} of {runs} runs")
 
 
 _EXECUTION = "measure = 'execution'"

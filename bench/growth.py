@@ -69,10 +69,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("svg", type=Path)
-    given = parser.parse_args()
-    lines = [json.loads(line) for line in given.file.read_text("utf-8").splitlines()]
+    args = parser.parse_args()
+    lines = [json.loads(line) for line in args.file.read_text("utf-8").splitlines()]
     chart = spec(sorted(lines, key=lambda line: int(line["attempts"])))
-    given.svg.write_text(vl_convert.vegalite_to_svg(chart), "utf-8")
+    args.svg.write_text(vl_convert.vegalite_to_svg(chart), "utf-8")
 
 
 if __name__ == "__main__":

@@ -84,8 +84,8 @@ def refresh(
             "statistics and rules": spent(lambda n=now: runner.run(n)),  # type: ignore[misc]
         }
         if number > done:  # the first one reads what a started process keeps in memory
-            told = {shared: _added(took)} if busy else {**took, "all": _added(took)}
-            for name, pair in told.items():
+            timed = {shared: _added(took)} if busy else {**took, "all": _added(took)}
+            for name, pair in timed.items():
                 steps[name].append(pair)
         else:
             wall, cpu = _added(took)
@@ -139,11 +139,11 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
             slowest[kind][f"{what}, {span}" if span else what] = p95
 
     for name, q in queries().items():
-        known = {p.name for p in q.parameters}
+        names = {p.name for p in q.parameters}
         for span, hours, bucket in (("24 h", 24, 900), ("7 d", 168, 3600)):
             if (name.endswith("_hours") and hours < 168) or (f"{name}_hours" in queries() and hours >= 168):
                 continue  # pages ask the one of days, the other of a day
-            given = {
+            values = {
                 "from_ns": now - hours * HOUR_NS,
                 "to_ns": now,
                 "bucket_ns": bucket * 10**9,
@@ -152,16 +152,16 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
             }
             # What a query of one task, queue or kind must be told.
             words = {p.name: f"{p.name}-3" for p in q.parameters if p.required and p.type == "varchar"}
-            extra = {k: w for k, w in words.items() if k not in given}
-            text = {k: str(v) for k, v in {**given, **extra}.items() if k in known}
+            extra = {k: w for k, w in words.items() if k not in values}
+            text = {k: str(v) for k, v in {**values, **extra}.items() if k in names}
             bound = endpoints.bound(q, text) | ({"project": "default"} if "$project" in q.sql else {})
-            label, over = f"query `{name}`" + " (doctor)" * (name in DOCTOR), span if "from_ns" in known else "all"
+            label, over = f"query `{name}`" + " (doctor)" * (name in DOCTOR), span if "from_ns" in names else "all"
             show(label, over, lambda h, q=q, b=bound: h.arrow(q.sql, b))  # type: ignore[misc]
-            if "from_ns" not in known:
+            if "from_ns" not in names:
                 break
             if name == "run_list":
-                found = bound | {"q": "task-17"}
-                show(f"query `{name}` with a text", span, lambda h, q=q, b=found: h.arrow(q.sql, b))  # type: ignore[misc]
+                filtered = bound | {"q": "task-17"}
+                show(f"query `{name}` with a text", span, lambda h, q=q, b=filtered: h.arrow(q.sql, b))  # type: ignore[misc]
     show("one run's page", "", lambda h: run_page.find(h, "default", run, key))
     for name in stats.STATISTICS:
         for span in ("24h", "7d"):
@@ -181,26 +181,26 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--runs", type=int, default=0, help="runs a minute; as many as the month before has")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    settings = Settings(data=given.directory, store=Store(), queues=LIMITS)
+    args = parser.parse_args()
+    settings = Settings(data=args.directory, store=Store(), queues=LIMITS)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}\n")
-    database = Database.open(given.directory, settings.store)
-    control = Control.open(given.directory)
+    database = Database.open(args.directory, settings.store)
+    control = Control.open(args.directory)
     counts = "SELECT (SELECT count(*) FROM attempts) AS attempts, (SELECT count(*) FROM logs) AS logs"
     size = database.reading(lambda h: h.frame(counts)).row(0, named=True)
-    size["mib"] = (given.directory / "runwell.duckdb").stat().st_size / 2**20
+    size["mib"] = (args.directory / "runwell.duckdb").stat().st_size / 2**20
     print(f"{size['attempts']:,} attempts, {size['logs']:,} logs, {size['mib']:,.0f} MiB\n")
-    slowest = asked(database, given.times)
+    slowest = asked(database, args.times)
     print()
     beside = peers.compare(database)
     peers.show(beside)
     print()
-    refresh_ms = refresh(database, control, settings, given.minutes, size, given.runs)
-    if given.json:
+    refresh_ms = refresh(database, control, settings, args.minutes, size, args.runs)
+    if args.json:
         kinds = {kind: max(of.items(), key=lambda one: one[1]) for kind, of in slowest.items()}
-        told = {**size, "refresh_ms": refresh_ms, "slowest": kinds, "peers": beside, "resident_mib": _resident_mib()}
-        with given.json.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(told) + "\n")
+        result = {**size, "refresh_ms": refresh_ms, "slowest": kinds, "peers": beside, "resident_mib": _resident_mib()}
+        with args.json.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(result) + "\n")
     database.close()
     control.close()
 

@@ -68,7 +68,7 @@ def minute(number: int, runs: int, logs: int) -> list[Entry]:
             at = a + k * 10**9
             phase = "started" if k == 0 else "calling" if k < logs - 1 else "completed"
             service = f"service-{k % 7}" if phase == "calling" else None
-            told = {
+            attributes = {
                 "correlation_id": correlation,
                 "request_id": f"req-{number}-{i}",
                 "run_id": run_id,
@@ -92,16 +92,16 @@ def minute(number: int, runs: int, logs: int) -> list[Entry]:
                     "called_service": service,
                     "source": "logger",
                     "correlation_id": correlation,
-                    "request_id": told["request_id"],
-                    "attributes": json.dumps(told, separators=(",", ":")),
+                    "request_id": attributes["request_id"],
+                    "attributes": json.dumps(attributes, separators=(",", ":")),
                 }
             )
     groups = []
     for part in range(12):  # one every five seconds
         seq = LAST_SEQ + number * 12 + part + 1
         rows = {**CATALOGUES, "spans": spans[part::12], "logs": lines[part::12]}
-        found = {name: _table(name, own) for name, own in rows.items()}
-        groups.append(Entry(seq, begin + part * SEQ_NS, {k: v for k, v in found.items() if v.num_rows}))
+        tables = {name: _table(name, rows_) for name, rows_ in rows.items()}
+        groups.append(Entry(seq, begin + part * SEQ_NS, {k: v for k, v in tables.items() if v.num_rows}))
     return groups
 
 

@@ -62,11 +62,11 @@ def _execution(h: Handle) -> pl.DataFrame:
 
 
 def _saturation(h: Handle) -> pl.DataFrame:
-    given = {"from": str(_FROM_NS), "to": str(_TO_NS), "as_of": str(_TO_NS)}
-    asked = endpoints.read("GET /api/v1/stats/{name}", given, _TO_NS)
+    parameters = {"from": str(_FROM_NS), "to": str(_TO_NS), "as_of": str(_TO_NS)}
+    asked = endpoints.read("GET /api/v1/stats/{name}", parameters, _TO_NS)
     numbers = queue_stats.queue(h, stats.question("queues", asked, "default", Basis(0, HOUR_NS)))
-    kept = pl.col("statistic").is_in(["mean", "share"]) & pl.col("measure").is_in(["level", "time_at_limit"])
-    wide = numbers.filter(kept).pivot("measure", index="queue", values="value")
+    compared = pl.col("statistic").is_in(["mean", "share"]) & pl.col("measure").is_in(["level", "time_at_limit"])
+    wide = numbers.filter(compared).pivot("measure", index="queue", values="value")
     return wide.filter(pl.col("queue").is_in(list(LIMITS.limits))).sort("queue")
 
 
@@ -155,7 +155,7 @@ RESULTS = (
 
 def compare(database: Database) -> list[dict[str, float | str]]:
     """Return per result how many ms each way takes (median), and how much memory polars' rows take in MiB."""
-    told: list[dict[str, float | str]] = []
+    compared: list[dict[str, float | str]] = []
     for r in RESULTS:
         frame = database.reading(lambda h, r=r: h.frame(r.source))  # type: ignore[misc]
         ways: dict[str, Callable[[], pl.DataFrame]] = {
@@ -163,22 +163,22 @@ def compare(database: Database) -> list[dict[str, float | str]]:
             "sql": lambda r=r: database.reading(lambda h: h.frame(r.sql)),  # type: ignore[misc]
             "polars": lambda r=r, f=frame: r.polars(f),  # type: ignore[misc]
         }
-        found = {name: way() for name, way in ways.items()}
+        frames = {name: way() for name, way in ways.items()}
         for name in ("sql", "polars"):
-            other = found[name].select(found["ours"].columns)
+            other = frames[name].select(frames["ours"].columns)
             # Tolerances hold for floats only.
-            both = (frame.with_columns(cs.integer().cast(pl.Float64)) for frame in (found["ours"], other))
+            both = (frame.with_columns(cs.integer().cast(pl.Float64)) for frame in (frames["ours"], other))
             assert_frame_equal(*both, rel_tol=r.within, abs_tol=1e-12)
         took = {name: many(way, _TIMES)[0] for name, way in ways.items()}
-        told.append({"name": r.name, **took, "mib": frame.estimated_size() / 2**20})
-    return told
+        compared.append({"name": r.name, **took, "mib": frame.estimated_size() / 2**20})
+    return compared
 
 
-def show(told: list[dict[str, float | str]]) -> None:
-    """Print what `compare` told."""
+def show(compared: list[dict[str, float | str]]) -> None:
+    """Print what `compare` returned."""
     print("| result | ours ms | plain DuckDB SQL | ms | polars in memory | ms | its rows MiB |")
     print("|---|---|---|---|---|---|---|")
-    for row in told:
+    for row in compared:
         ours, sql, frames = (float(row[k]) for k in ("ours", "sql", "polars"))
         print(
             f"| {row['name']} | {ours:.0f} | {sql / ours:.1f} | {sql:.0f} | {frames / ours:.1f} | {frames:.0f} "

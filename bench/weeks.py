@@ -60,13 +60,13 @@ def story(hours: float) -> Story:
     )
 
 
-def play(directory: Path, days: int, *, end_ns: int = END_NS, told: Story | None = None) -> tuple[Database, Control]:
+def play(directory: Path, days: int, *, end_ns: int = END_NS, planned: Story | None = None) -> tuple[Database, Control]:
     """Fill *directory* with *days* of telemetry that end at *end_ns*, and return its store after all jobs."""
     # Like the sample, it begins at 14:00 UTC, and ends at 08:00.
     hours = days * 24.0 - 6.0
     start_ns = end_ns - round(hours * HOUR_NS)
     dice = random.Random(SEED)
-    said = told or story(hours)
+    said = planned or story(hours)
     runs = simulate(hours, dice, said)
     directory.mkdir(parents=True, exist_ok=True)
     settings = _settings(directory)
@@ -146,20 +146,20 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--days", type=int, default=31)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    settings = _settings(given.directory)
-    if (given.directory / "runwell.duckdb").exists():
-        database, control = Database.open(given.directory, settings.store), Control.open(given.directory)
+    args = parser.parse_args()
+    settings = _settings(args.directory)
+    if (args.directory / "runwell.duckdb").exists():
+        database, control = Database.open(args.directory, settings.store), Control.open(args.directory)
     else:
         began = time.process_time()
-        database, control = play(given.directory, given.days)
+        database, control = play(args.directory, args.days)
         print(f"store made with {time.process_time() - began:.0f} s of CPU")
     began, cpu = time.perf_counter(), time.process_time()
     made = morning(database, control, settings)
     print(f"report made in {time.perf_counter() - began:.2f} s, {time.process_time() - cpu:.2f} s of CPU")
     print(render.markdown(made))
-    if given.out is not None:
-        write(made, given.out)
+    if args.out is not None:
+        write(made, args.out)
     database.close()
     control.close()
 

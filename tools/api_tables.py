@@ -7,12 +7,12 @@ import re
 from collector.api.endpoints import ENDPOINTS, NOW
 from collector.api.parameters import Parameter
 
-_PLACE = re.compile(r"(<!-- parameters: (?P<names>[^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- parameters: (?P<names>[^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str) -> str:
     """Return *page* with the tables it asks for: `<!-- parameters: GET /path, POST /path -->`, then `<!-- end -->`."""
-    return _PLACE.sub(lambda found: f"{found[1]}\n{_tables(found['names'].split(', '))}\n{found[3]}", page)
+    return _MARKED.sub(lambda match: f"{match[1]}\n{_tables(match['names'].split(', '))}\n{match[3]}", page)
 
 
 def plain(name: str) -> str:

@@ -95,8 +95,10 @@ def query_table() -> str:
         "| query | returns | parameters |\n|---|---|---|",
     ]
     for q in queries().values():
-        given = ", ".join(f"`{p.name}` {p.type}{'' if p.required else ' (optional)'}" for p in q.parameters) or "none"
-        parts.append(f"| `{q.name}` | {_one_line(q.description)} | {given} |")
+        parameters = (
+            ", ".join(f"`{p.name}` {p.type}{'' if p.required else ' (optional)'}" for p in q.parameters) or "none"
+        )
+        parts.append(f"| `{q.name}` | {_one_line(q.description)} | {parameters} |")
     return "\n".join([*parts, ""])
 
 
@@ -129,8 +131,8 @@ def _labels(family: Metric) -> str:
         for label, value in sample.labels.items():
             if label != "le":
                 values.setdefault(label, {})[value] = None
-    told = (f"`{label}`: {', '.join(found)}" for label, found in values.items() if label != "version")
-    return "; ".join(told)
+    labels = (f"`{label}`: {', '.join(seen)}" for label, seen in values.items() if label != "version")
+    return "; ".join(labels)
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -33,8 +33,8 @@ def check_recording(path: Path) -> tuple[pl.DataFrame, str]:
 
 
 def _keys(sample: Mapping[str, Any]) -> str:
-    own = [f"`{key}`" for key in sample["attributes"] if not key.startswith("$")]
-    return ", ".join(own[:_SHOWN]) + (" and more" if len(own) > _SHOWN else "") if own else "no keys"
+    keys = [f"`{key}`" for key in sample["attributes"] if not key.startswith("$")]
+    return ", ".join(keys[:_SHOWN]) + (" and more" if len(keys) > _SHOWN else "") if keys else "no keys"
 
 
 def _value(sample: Mapping[str, Any], key: str) -> str:
@@ -104,8 +104,8 @@ def page() -> str:
             rule = catalogue.RULES[code]
             parts.append(f"### {code} {rule.slug} ({severity})\n")
             parts.append("| task | operation | key | times | runs | what shows it |\n|---|---|---|---|---|---|")
-            own = findings.filter((pl.col("code") == code) & (pl.col("severity") == severity))
-            for f in own.iter_rows(named=True):
+            same = findings.filter((pl.col("code") == code) & (pl.col("severity") == severity))
+            for f in same.iter_rows(named=True):
                 cells = (f["task_id"], f["operation"], f["key"], f["count"], f["runs"], reason(f))
                 parts.append("| " + " | ".join("" if c is None else str(c).replace("|", "\\|") for c in cells) + " |")
             parts.append("")

@@ -62,10 +62,10 @@ def main() -> None:
     """Write every picture."""
     parser = argparse.ArgumentParser(description="Make the pictures of docs/screens.")
     parser.add_argument("--url", help="URL of a running dashboard with the demo's data")
-    given = parser.parse_args()
+    args = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
-        url = given.url or stack.enter_context(demo())
+        url = args.url or stack.enter_context(demo())
         browser = stack.enter_context(sync_playwright()).chromium.launch(
             executable_path="/usr/bin/chromium", args=ARGUMENTS
         )
