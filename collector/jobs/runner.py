@@ -305,7 +305,7 @@ class Runner:
             places = changes.positions(h)
             at = {name: places[name][0] for name in NAMES}
             changes.forget(h, self._memory, min(at.values()))
-            if min(at.values()) < places[run_tables.NAME][0] and changes.kept(h) > _MOST_BEHIND:
+            if min(at.values()) < places[run_tables.NAME][0] and changes.unsettled(h) > _MOST_BEHIND:
                 changes.move(h, [name for name, tick in at.items() if tick == min(at.values())], 0, 0)
             return any(hour < as_of_ns for hour in held.marked(h))
 

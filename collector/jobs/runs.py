@@ -74,7 +74,7 @@ class RunsJob:
         done, upto = run_tables.pending(h, _MOST_ROWS)
         places = Places(h, self._memory, upto)
         dirty = run_tables.advance(
-            h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns, known=self._memory.aside
+            h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns, set_aside=self._memory.aside
         )
         if (known := self._known()) is not None:
             asides.owe(h, known.join(dirty, on=_RUN, how="semi"), as_of_ns)
@@ -134,7 +134,7 @@ class RunsJob:
         """Try runs again that are set aside and due, for a short time; return how many that were."""
         if (known := self._known()) is None:
             return 0
-        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, known, of_known=True))
+        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, known, only_those=True))
         if due.is_empty():
             return 0
         enough = patience(_PATIENCE_S / 2)

@@ -42,11 +42,11 @@ def fill(h: Handle, keys: dict[str, list[str]], parts: Iterable[dict[str, pl.Dat
         for table, rows in part.items():
             sums[table].add(rows)
     written = 0
-    for table, kept in sums.items():
+    for table, sum_ in sums.items():
         h.run(f"DELETE FROM {table}")  # noqa: S608 -- our own names
-        if (found := kept.rows()) is not None:
-            h.run(f"INSERT INTO {table} BY NAME SELECT * FROM found", found=found)  # noqa: S608 -- ditto
-            written += found.height
+        if (summed := sum_.rows()) is not None:
+            h.run(f"INSERT INTO {table} BY NAME SELECT * FROM summed", summed=summed)  # noqa: S608 -- ditto
+            written += summed.height
     return written
 
 

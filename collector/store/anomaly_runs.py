@@ -41,7 +41,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     NULL where it is not known.
     """
     who = KNOWN if asked.run_keys else SOURCES[asked.kind].runs
-    found = h.frame(
+    rows = h.frame(
         f"""
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
                       AND ($environment IS NULL OR environment = $environment)
@@ -53,7 +53,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         """,
         _parameters(project, asked, who),
     )
-    keys = found.select("run_key")
+    keys = rows.select("run_key")
     called = h.frame(
         "SELECT run_key, list_sort(list(DISTINCT called_service)) AS services FROM phases "
         "SEMI JOIN keys USING (run_key) WHERE project = $project AND called_service IS NOT NULL "
@@ -61,11 +61,11 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         {"project": project, "from": asked.from_ns - DAY_NS},
         keys=keys,
     )
-    return found.join(called, on="run_key", how="left", maintain_order="left")
+    return rows.join(called, on="run_key", how="left", maintain_order="left")
 
 
 def _parameters(project: str, asked: Asked, sql: str) -> dict[str, object]:
-    known: dict[str, object] = {
+    choices: dict[str, object] = {
         "threshold": asked.threshold_ns if asked.threshold_ns is not None else 10**9,
         "is_faster": asked.is_faster,
         "name": asked.name,
@@ -74,7 +74,7 @@ def _parameters(project: str, asked: Asked, sql: str) -> dict[str, object]:
         "keys": list(asked.run_keys),
     }
     fixed = {"project": project, "environment": asked.environment, "from": asked.from_ns, "to": asked.to_ns}
-    return {**fixed, **{name: value for name, value in known.items() if f"${name}" in sql}}
+    return {**fixed, **{name: value for name, value in choices.items() if f"${name}" in sql}}
 
 
 def broken(h: Handle, project: str, keys: list[str]) -> list[str]:
@@ -82,10 +82,10 @@ def broken(h: Handle, project: str, keys: list[str]) -> list[str]:
     if not keys:
         return []
     wanted = pl.DataFrame({"run_key": keys})
-    found = h.frame(
+    codes = h.frame(
         "SELECT code, count(DISTINCT run_key) AS n FROM run_findings SEMI JOIN wanted USING (run_key) "
         "WHERE project = $project AND severity <> 'info' GROUP BY code ORDER BY n DESC, code",
         {"project": project},
         wanted=wanted,
     )
-    return found["code"].to_list()
+    return codes["code"].to_list()

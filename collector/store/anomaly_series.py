@@ -35,13 +35,13 @@ class Range:
 
     def parameters(self, *names: str) -> dict[str, str | int]:
         """Return the values of the parameters *names*."""
-        known: dict[str, str | int] = {
+        values: dict[str, str | int] = {
             "project": self.project,
             "from": self.from_ns,
             "period": self.period_ns,
             "to": self.to_ns,
         }
-        return {name: known[name] for name in names}
+        return {name: values[name] for name in names}
 
 
 def activity(h: Handle, r: Range) -> pl.DataFrame:
@@ -92,8 +92,8 @@ def counts(h: Handle, r: Range) -> pl.DataFrame:
 
 def histograms(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `ix`, `n`: durations of attempts that succeeded, waits in queues, calls, steps."""
-    found = _hourly(h, r, histograms=True)
-    return found.select(*KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
+    rows = _hourly(h, r, histograms=True)
+    return rows.select(*KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
 
 
 def _hourly(h: Handle, r: Range, *, histograms: bool) -> pl.DataFrame:
@@ -114,8 +114,8 @@ def _several(h: Handle, r: Range) -> pl.DataFrame:
     )
 
 
-def _whole(found: pl.DataFrame) -> pl.DataFrame:
-    return found.select(
+def _whole(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
         *KEY, pl.col("hour_ns").cast(pl.Int64), pl.col("n").cast(pl.Int64), pl.col("x").fill_null(0).cast(pl.Int64)
     )
 
@@ -125,7 +125,7 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
 
     Rows begin with the first run that was judged at all. Notes (severity info) are left out.
     """
-    found = h.frame(
+    rows = h.frame(
         f"""
         WITH judged AS (SELECT min(first_seen_ns) // {HOUR_NS} * {HOUR_NS} AS since FROM run_findings
                         WHERE project = $project AND run_key IS NOT NULL),
@@ -150,7 +150,7 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
         """,
         r.parameters("project", "from", "to"),
     )
-    return _whole(found)
+    return _whole(rows)
 
 
 def full_queues(h: Handle, r: Range) -> pl.DataFrame:

@@ -33,8 +33,8 @@ GONE = ("damaged_groups", "lost_groups")
 """What is counted of the groups up to the watermark that are not in this file: those that could not be read, and those
 that were not there any more. Rows of `meta`."""
 
-Place = tuple[str, int, int]
-"""A record: its table, the number of its group, its place among the group's rows of that table."""
+Address = tuple[str, int, int]
+"""Where a record is: its table, the number of its group, its index among the group's rows of that table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,15 @@ class Only:
     others: bool = False
 
     @classmethod
-    def of(cls, places: Iterable[Place], *, others: bool = False) -> Only:
-        """Return what means *places*."""
+    def of(cls, addresses: Iterable[Address], *, others: bool = False) -> Only:
+        """Return what means the rows at *addresses*."""
         rows: dict[tuple[str, int], list[int]] = {}
-        for name, seq, row in places:
+        for name, seq, row in addresses:
             rows.setdefault((name, seq), []).append(row)
         return cls(rows, others)
 
     def pick(self, name: str, seq: int, height: int) -> pa.Array:
-        """Return the places of the rows that are meant, of the *height* rows of a table of a group."""
+        """Return the indices of the rows that are meant, of the *height* rows of a table of a group."""
         named = self.rows.get((name, seq), [])
         if not self.others:
             return pa.array(named, pa.int64())
@@ -104,7 +104,7 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
             raise
         failed = e
     done = applied(database)
-    places = [
+    addresses = [
         (name, entry.seq, row)
         for entry in entries
         if entry.seq > done
@@ -114,22 +114,24 @@ def apply(database: Database, entries: list[Entry], directory: Path | None = Non
     if len(entries) > 1:  # by groups first: those that can be written are
         middle = len(entries) // 2
         return apply(database, entries[:middle], directory) + apply(database, entries[middle:], directory)
-    tried = by_halves(places, lambda some: _try(database, entries, some), is_of_data, most=_MOST_TRIES, failed=failed)
+    tried = by_halves(
+        addresses, lambda some: _try(database, entries, some), is_of_data, most=_MOST_TRIES, failed=failed
+    )
     # A group of which nothing can be told in time, or that only fails as a whole, is kept whole.
-    why = dict(tried.failed) | dict.fromkeys(tried.rest if tried.failed else places, failed)
+    why = dict(tried.failed) | dict.fromkeys(tried.rest if tried.failed else addresses, failed)
     if directory is not None:
         _keep(directory, entries, Only.of(why))
 
     def without(h: Handle) -> int:
         written = _write(h, entries, Only.of(why, others=True))
-        aside.note(h, (_aside(place, error, entries[-1].received_ns) for place, error in why.items()))
+        aside.note(h, (_aside(address, error, entries[-1].received_ns) for address, error in why.items()))
         return written
 
     return database.writing(without)
 
 
-def _try(database: Database, entries: list[Entry], some: list[Place]) -> None:
-    """Write the rows of *some* places alone, and undo it."""
+def _try(database: Database, entries: list[Entry], some: list[Address]) -> None:
+    """Write the rows at *some* addresses alone, and undo it."""
 
     def undone(h: Handle) -> None:
         _write(h, entries, Only.of(some))
@@ -143,8 +145,8 @@ def _try(database: Database, entries: list[Entry], some: list[Place]) -> None:
 
 def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
     """Write the rows of *only* to a file, on disk before the database says that they are left out."""
-    found = {name: _rows(name, entries, only, as_sent=True) for name in RAW}
-    rows = {name: table for name, table in found.items() if table is not None and table.num_rows}
+    tables = {name: _rows(name, entries, only, as_sent=True) for name in RAW}
+    rows = {name: table for name, table in tables.items() if table is not None and table.num_rows}
     if rows:
         folder = directory / ASIDE
         folder.mkdir(exist_ok=True)
@@ -154,8 +156,8 @@ def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
             os.fsync(file.fileno())
 
 
-def _aside(place: Place, why: BaseException, now_ns: int) -> Aside:
-    name, seq, row = place
+def _aside(address: Address, why: BaseException, now_ns: int) -> Aside:
+    name, seq, row = address
     return Aside(PROJECT, NAME, "record", name, aside.reason(why), now_ns, first_seq=seq, last_seq=seq, row=row)
 
 
@@ -202,15 +204,15 @@ def _rows(name: str, entries: list[Entry], only: Only = _ALL, *, as_sent: bool =
         table = entry.tables.get(name)
         if table is None:
             continue
-        places = pa.array(range(table.num_rows), pa.int64())
+        indices = pa.array(range(table.num_rows), pa.int64())
         if only is not _ALL:
-            places = only.pick(name, entry.seq, table.num_rows)
-            table = table.take(places)
+            indices = only.pick(name, entry.seq, table.num_rows)
+            table = table.take(indices)
         if not as_sent and not table.schema.equals(WIRE[name]):
             table = _of_ours(name, table)
         if name not in CATALOGUES:
             seqs = pa.repeat(pa.scalar(entry.seq, pa.int64()), table.num_rows)
-            table = table.append_column("seq", seqs).append_column("row", places)
+            table = table.append_column("seq", seqs).append_column("row", indices)
         tables.append(table)
     return pa.concat_tables(tables, promote_options="permissive" if as_sent else "default") if tables else None
 

@@ -60,15 +60,15 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:_LONGEST]
 
 
-def note(h: Handle, found: Iterable[Aside]) -> None:
-    """Note *found*, in place of what was noted of the same things; since when is kept. A run is noted at one stage."""
-    rows = pl.DataFrame([asdict(a) for a in found], schema=_SCHEMA)
+def note(h: Handle, asides: Iterable[Aside]) -> None:
+    """Note *asides*, in place of what was noted of the same things; since when is kept. A run is noted at one stage."""
+    rows = pl.DataFrame([asdict(a) for a in asides], schema=_SCHEMA)
     if rows.is_empty():
         return
-    known = f"FROM set_aside s WHERE {_SAME}"
-    facts = f"{known} AND s.stage = 'facts' AND r.stage = 'facts'"
+    same = f"FROM set_aside s WHERE {_SAME}"
+    facts = f"{same} AND s.stage = 'facts' AND r.stage = 'facts'"
     rows = h.frame(
-        f"SELECT r.* REPLACE (coalesce((SELECT min(s.since_ns) {known}), r.since_ns) AS since_ns, "  # noqa: S608 -- our own words
+        f"SELECT r.* REPLACE (coalesce((SELECT min(s.since_ns) {same}), r.since_ns) AS since_ns, "  # noqa: S608 -- our own words
         # Facts are taken up again between those numbers.
         f"least(first_seq, (SELECT min(s.first_seq) {facts})) AS first_seq, "
         f"greatest(last_seq, (SELECT max(s.last_seq) {facts})) AS last_seq) FROM rows r",
@@ -121,11 +121,11 @@ def runs(h: Handle) -> pl.DataFrame:
 
 def windows(h: Handle, stage: str, kind: Kind) -> list[tuple[str, str, int, int]]:
     """Return (project, key, first, last) of what *stage* has left out: between which journal numbers."""
-    found = h.rows(
+    rows = h.rows(
         "SELECT project, key, first_seq, last_seq FROM set_aside WHERE stage = $stage AND kind = $kind ORDER BY ALL",
         {"stage": stage, "kind": kind},
     )
-    return found
+    return rows
 
 
 def forget_record(h: Handle, stage: str, project: str, key: str, last_seq: int) -> None:
@@ -147,8 +147,8 @@ def judged(h: Handle) -> pl.DataFrame:
 
 def series(h: Handle, stage: str) -> list[str]:
     """Return the tasks or queues that *stage* leaves out."""
-    found = h.rows("SELECT DISTINCT key FROM set_aside WHERE kind = 'series' AND stage = $stage", {"stage": stage})
-    return [name for (name,) in found]
+    rows = h.rows("SELECT DISTINCT key FROM set_aside WHERE kind = 'series' AND stage = $stage", {"stage": stage})
+    return [name for (name,) in rows]
 
 
 def counts(h: Handle) -> dict[str, int]:
@@ -158,8 +158,8 @@ def counts(h: Handle) -> dict[str, int]:
 
 def newest(h: Handle, most: int) -> list[dict[str, Any]]:
     """Return the *most* things left out last."""
-    found = h.frame("SELECT * FROM set_aside ORDER BY since_ns DESC, stage, kind, key LIMIT $most", {"most": most})
-    return found.to_dicts()
+    rows = h.frame("SELECT * FROM set_aside ORDER BY since_ns DESC, stage, kind, key LIMIT $most", {"most": most})
+    return rows.to_dicts()
 
 
 def bare(
@@ -183,20 +183,20 @@ def bare(
         [f"arg_min({c}, (seq, row)) AS {c}" for c in texts] + [f"bool_or({c}) AS {c}" for c in ("is_test", "is_replay")]
     )
     for table in () if unread else ("logs", "spans"):
-        (told,) = h.frame(
+        (stated,) = h.frame(
             f"SELECT {picked}, count(*) AS n, min(seq) AS first_seq, max(seq) AS last_seq, "  # noqa: S608 -- names and numbers of ours
             f"min(received_ns) AS first_seen_ns, max(received_ns) AS last_seen_ns FROM {table} t "
             f"SEMI JOIN run USING (project, run_key) WHERE {within('t.seq', ranges)}",
             run=run,
         ).to_dicts()
-        if not told["n"]:
+        if not stated["n"]:
             continue
-        row[f"{table[:-1]}_count"] = told["n"]
+        row[f"{table[:-1]}_count"] = stated["n"]
         row["coverage"] = table if row["coverage"] == "link" else "spans+logs"
         for column in (*texts, "is_test", "is_replay"):
-            row[column] = row.get(column) or told[column]
+            row[column] = row.get(column) or stated[column]
         for column, pick in (("first_seq", min), ("last_seq", max), ("first_seen_ns", min), ("last_seen_ns", max)):
-            row[column] = pick(row.get(column) or told[column], told[column])
+            row[column] = pick(row.get(column) or stated[column], stated[column])
     if "run_id" not in row and not unread:  # known only from its parent
         row |= h.frame(
             f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto

@@ -57,8 +57,8 @@ def keep(h: Handle, tick: int, upto: int, dirty: pl.DataFrame, built: str, after
 
 def since(h: Handle, memory: Memory, tick: int, newest: int, most_runs: int) -> Changes | None:
     """Return what changed after *tick* up to *newest*, about *most_runs* runs of it; None when nothing did."""
-    if (found := memory.recent.since(tick, newest)) is not None:
-        return found
+    if (recent := memory.recent.since(tick, newest)) is not None:
+        return recent
     ticks = h.frame(
         "SELECT tick, max(seq) AS seq, count(*) AS n FROM run_changes WHERE tick > $tick GROUP BY tick ORDER BY tick",
         {"tick": tick},
@@ -108,7 +108,7 @@ def _columns(table: str, alias: str = "t") -> str:
     return ", ".join(f'{alias}."{column}"' for column in BEFORE[table])
 
 
-def kept(h: Handle) -> int:
+def unsettled(h: Handle) -> int:
     """Return how many rewrites of runs are kept for jobs that have not settled them."""
     return int(h.value("SELECT count(*) FROM run_changes"))
 

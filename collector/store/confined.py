@@ -27,24 +27,24 @@ _SETTINGS = frozenset({"current_setting", "getenv", "getvariable", "write_log", 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Selection:
     """Rows of a query; *truncated* names the limit that cut them short: rows, bytes, or nothing."""
 
     table: pa.Table
     truncated: str
 
 
-def select(database: Database, sql: str, *, project: str, limits: Store) -> Answer:
+def select(database: Database, sql: str, *, project: str, limits: Store) -> Selection:
     """Return the rows of *sql*, or raise BadInput (not one SELECT) or QueryFailed (wrong or too slow)."""
 
     def prepare(h: Handle) -> None:
-        _check(h, sql)
+        _require_one_select(h, sql)
         owner = project.replace("'", "''")
         for name in PUBLIC:
             columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
             h.run(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
 
-    def ask(h: Handle) -> Answer:
+    def ask(h: Handle) -> Selection:
         batches: list[pa.RecordBatch] = []
         rows = size = 0
         truncated = ""
@@ -68,7 +68,7 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Answ
             raise QueryFailed(
                 f"the first row is larger than {limits.query_size} bytes; select less, or raise store.query_size."
             )
-        return Answer(pa.Table.from_batches(batches, reader.schema), truncated)
+        return Selection(pa.Table.from_batches(batches, reader.schema), truncated)
 
     return database.limited(ask, seconds=seconds(limits.query_time), prepare=prepare)
 
@@ -81,7 +81,7 @@ def _fitting(batch: pa.RecordBatch, size: int) -> int:
     return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
-def _check(h: Handle, sql: str) -> None:
+def _require_one_select(h: Handle, sql: str) -> None:
     """Raise BadInput unless *sql* is one SELECT over public tables."""
     types = h.statements(sql)
     if len(types) != 1 or types[0] != "SELECT":
@@ -93,37 +93,38 @@ def _check(h: Handle, sql: str) -> None:
         raise BadInput("nested too deeply; use fewer subqueries", field="sql") from None
     if tree.get("error"):
         raise BadInput(f"expected one SELECT statement: {tree.get('error_message', 'not readable')}", field="sql")
-    names = _names(tree)
+    ctes = _cte_names(tree)
     # Where a WITH name is not in scope yet, the same word means the table: no name may be both.
-    own = names - set(PUBLIC)
-    if own and (taken := own & _tables(h)):
+    added = ctes - set(PUBLIC)
+    if added and (taken := added & _table_names(h)):
         raise BadInput(f"WITH {min(taken)[:60]}: this name is taken; choose another", field="sql")
-    _walk(tree, names)
+    _require_public(tree, ctes)
 
 
-def _tables(h: Handle) -> set[str]:
+def _table_names(h: Handle) -> set[str]:
     """Return the names of all tables and views there are, in lower case."""
-    found = h.frame("SELECT table_name AS name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")
-    return {str(name).lower() for name in found["name"]}
+    rows = h.frame("SELECT table_name AS name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")
+    return {str(name).lower() for name in rows["name"]}
 
 
-def _names(node: Any) -> frozenset[str]:
+def _cte_names(node: Any) -> frozenset[str]:
     """Return the names of all common table expressions of a syntax tree."""
-    found: set[str] = set()
+    names: set[str] = set()
     stack = [node]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             entries = item.get("cte_map", {})
             if isinstance(entries, dict):
-                found.update(str(e["key"]).lower() for e in entries.get("map", []))
+                names.update(str(e["key"]).lower() for e in entries.get("map", []))
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
-    return frozenset(found)
+    return frozenset(names)
 
 
-def _walk(node: Any, ctes: frozenset[str]) -> None:
+def _require_public(node: Any, ctes: frozenset[str]) -> None:
+    """Raise BadInput where a syntax tree names a table or a function that is neither public nor one of *ctes*."""
     stack = [node]
     while stack:
         item = stack.pop()

@@ -86,9 +86,9 @@ class Handle:
 
     def frame(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pl.DataFrame:
         """Return the rows of a query as a polars frame."""
-        found = pl.from_arrow(self.arrow(sql, params, **frames))
-        assert isinstance(found, pl.DataFrame)
-        return found
+        frame = pl.from_arrow(self.arrow(sql, params, **frames))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
 
     def arrow(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pa.Table:
         """Return the rows of a query as an Arrow table."""
@@ -100,22 +100,22 @@ class Handle:
         Columns of types that Arrow's readers do not share (intervals, maps, bits, …) come as their text, and of
         columns with the same name the later ones are numbered.
         """
-        found = self._cursor.sql(sql, params=params or {})
+        relation = self._cursor.sql(sql, params=params or {})
         columns: list[str] = []
         names: set[str] = set()
-        for i, (name, kind) in enumerate(zip(found.columns, found.types, strict=True), 1):
-            n, own = 1, name
-            while own.lower() in names:
-                own, n = f"{name}_{n}", n + 1
-            names.add(own.lower())
+        for i, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), 1):
+            n, unique = 1, name
+            while unique.lower() in names:
+                unique, n = f"{name}_{n}", n + 1
+            names.add(unique.lower())
             value = f"CAST(#{i} AS VARCHAR)" if _UNSHARED.search(str(kind)) else f"#{i}"
-            columns.append(f'{value} AS "{own.replace(chr(34), chr(34) * 2)}"')
-        plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(found.columns, 1)]
+            columns.append(f'{value} AS "{unique.replace(chr(34), chr(34) * 2)}"')
+        plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(relation.columns, 1)]
         if columns != plain:
             # Written anew by DuckDB: without comments and semicolon it can stand in another statement.
             alone = self.value("SELECT json_deserialize_sql(json_serialize_sql($sql::VARCHAR))", {"sql": sql})
-            found = self._cursor.sql(alone, params=params or {}).project(", ".join(columns))
-        return found.to_arrow_reader(2048)
+            relation = self._cursor.sql(alone, params=params or {}).project(", ".join(columns))
+        return relation.to_arrow_reader(2048)
 
     def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
         """Return the one value of a query, None when it has no row."""
@@ -324,15 +324,15 @@ def _is_out_of_reach(e: Exception) -> bool:
 
 def _define(h: Handle) -> None:
     """Create views and macros where they differ from those of the file; a full disk still opens one that has them."""
-    told = content_id(*(f"{name} {sql}" for name, sql in (*ddl.VIEWS.items(), *ddl.MACROS.items())))
-    if h.value("SELECT value FROM meta WHERE name = 'views'") == told:
+    definitions = content_id(*(f"{name} {sql}" for name, sql in (*ddl.VIEWS.items(), *ddl.MACROS.items())))
+    if h.value("SELECT value FROM meta WHERE name = 'views'") == definitions:
         return
     for name, sql in ddl.VIEWS.items():
         h.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     for name, sql in ddl.MACROS.items():
         h.run(f"CREATE OR REPLACE MACRO {name} AS {sql}")
     h.run("DELETE FROM meta WHERE name = 'views'")
-    h.run("INSERT INTO meta VALUES ('views', $told)", {"told": told})
+    h.run("INSERT INTO meta VALUES ('views', $definitions)", {"definitions": definitions})
 
 
 def damage_note(directory: Path) -> Path:

@@ -110,7 +110,7 @@ KEPT_BY = {
     "phase_hours": "calls",
     **dict.fromkeys(("queue_levels", "slot_hours"), "concurrency"),
 }
-"""Statistics table → the job that makes it anew from all runs when it has no place (`store/changes`)."""
+"""Statistics table → the job that makes it anew from all runs when it has no position (`store/changes`)."""
 
 BEFORE: dict[str, list[str]] = {
     name: [c for c in PUBLIC[name].names if c not in (*_LONG_TEXT, "tags", "machine", "task_file", "set_aside")]

@@ -53,10 +53,8 @@ def begin(h: Handle, derived: Derived) -> None:
 
 def waiting(h: Handle) -> dict[str, tuple[int, int]]:
     """Return what is not done yet: name → (journal number it has come to, the one it goes to)."""
-    found = h.rows(
-        'SELECT name, seq, "row" FROM watermark WHERE starts_with(name, $d) ORDER BY name', {"d": _WATERMARK}
-    )
-    return {name.removeprefix(_WATERMARK): (done, upto) for name, done, upto in found}
+    rows = h.rows('SELECT name, seq, "row" FROM watermark WHERE starts_with(name, $d) ORDER BY name', {"d": _WATERMARK})
+    return {name.removeprefix(_WATERMARK): (done, upto) for name, done, upto in rows}
 
 
 def part(h: Handle) -> bool:
@@ -94,11 +92,11 @@ def _update(h: Handle, derived: Derived, window: dict[str, int]) -> None:
     rows = h.arrow(f"SELECT {columns} FROM {derived.table} WHERE {within}")  # noqa: S608 -- our own names, numbers
     if not rows.num_rows:
         return
-    found = rows.select(["seq", "row"]).append_column("value", derived.of(rows))
+    computed = rows.select(["seq", "row"]).append_column("value", derived.of(rows))
     h.run(
-        f'UPDATE {derived.table} AS t SET "{derived.column}" = f.value FROM found f '  # noqa: S608 -- ditto
+        f'UPDATE {derived.table} AS t SET "{derived.column}" = f.value FROM computed f '  # noqa: S608 -- ditto
         f'WHERE t.{within.replace("AND seq", "AND t.seq")} AND f.seq = t.seq AND f."row" = t."row"',
-        found=found,
+        computed=computed,
     )
     for table in (derived.table, "log_runs") if derived.table == "logs" else (derived.table,):
         rebuild(h, f"SELECT project, run_key FROM {table} WHERE {within}")  # noqa: S608 -- ditto

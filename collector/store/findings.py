@@ -28,7 +28,7 @@ def family(h: Handle, memory: Memory, keys: pl.DataFrame) -> tuple[pl.DataFrame,
     links = [tables["links"] for tables in recent]
     if not rest.is_empty():
         links.append(run_links.parents(h, places, rest))
-    parents = [found.select("project", run_key="parent_run_key").drop_nulls() for found in links]
+    parents = [rows.select("project", run_key="parent_run_key").drop_nulls() for rows in links]
     judged = pl.concat([keys.select(_KEYS), *parents]).unique()
     return judged, pl.concat([judged, run_links.children(h, places, judged)]).unique()
 
@@ -41,7 +41,7 @@ def whole(h: Handle, memory: Memory | None, keys: pl.DataFrame) -> dict[str, pl.
     recent, rest = memory.recent.tables(keys) if memory else ([], keys)
     if not recent or not rest.is_empty():
         recent.append(_stored(h, Places(h, memory), rest))
-    tables = {name: pl.concat(found[name] for found in recent) for name in ("spans", "logs", *BUILT)}
+    tables = {name: pl.concat(part[name] for part in recent) for name in ("spans", "logs", *BUILT)}
     return {**tables, "scopes": h.frame("SELECT * FROM scopes"), "resources": _resources(h, tables)}
 
 
@@ -62,15 +62,15 @@ def some_of(tables: dict[str, pl.DataFrame], runs: list[tuple[str, str]]) -> dic
 
 def _stored(h: Handle, places: Places, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Return raw `spans` and `logs` and the run tables of *keys*, from the store."""
-    found = run_tables.records(h, places, keys)
+    tables = run_tables.records(h, places, keys)
     built = within("t.built_seq", places.built(keys.select(key())))
     for name in BUILT:
         columns = ", ".join(f't."{column}"' for column in PUBLIC[name].names)
-        found[name] = h.frame(
+        tables[name] = h.frame(
             f"SELECT {columns} FROM {name} t SEMI JOIN keys USING (project, run_key) WHERE {built}",  # noqa: S608 -- names and numbers of ours
             keys=keys,
         )
-    return found
+    return tables
 
 
 def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
@@ -80,13 +80,13 @@ def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
         "WHERE l.run_key IS NULL AND l.received_ns >= $since ORDER BY l.seq DESC, l.row DESC LIMIT $most",
         {"since": since_ns, "most": most},
     )
-    found = {"spans": h.frame("SELECT * FROM spans LIMIT 0"), "logs": logs}
-    return {**found, "resources": _resources(h, found)}
+    tables = {"spans": h.frame("SELECT * FROM spans LIMIT 0"), "logs": logs}
+    return {**tables, "resources": _resources(h, tables)}
 
 
 def loose(h: Handle, project: str) -> dict[str, pl.DataFrame]:
     """Return raw `spans` and `logs` of *project* that no run has, and the `resources` they stand on."""
-    found = {
+    tables = {
         "spans": h.frame("SELECT * FROM spans WHERE project = $project AND run_key IS NULL", {"project": project}),
         "logs": h.frame(
             "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
@@ -94,7 +94,7 @@ def loose(h: Handle, project: str) -> dict[str, pl.DataFrame]:
             {"project": project},
         ),
     }
-    return {**found, "resources": _resources(h, found)}
+    return {**tables, "resources": _resources(h, tables)}
 
 
 def newest_ns(h: Handle, project: str) -> int:
@@ -146,12 +146,12 @@ def replace_window(h: Handle, rows: pl.DataFrame) -> None:
 def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
     if rows.is_empty():
         return
-    places = pl.element().struct
+    record = pl.element().struct
     written = rows.with_columns(
         pl.col("places").list.eval(
             pl.concat_str(
                 [
-                    places.field(name).cast(pl.String).fill_null("0")
+                    record.field(name).cast(pl.String).fill_null("0")
                     for name in ("time_ns", "said", "table", "seq", "row")
                 ],
                 separator="/",
@@ -176,7 +176,7 @@ def grouped(
     Columns as `rules.findings.describe` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
     runs of that one add; what belongs to no run has none.
     """
-    found = h.frame(
+    rows = h.frame(
         """
         WITH own AS (
             SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
@@ -216,35 +216,35 @@ def grouped(
             "most": MOST_GROUPS,
         },
     )
-    return found.with_columns(samples=pl.Series(_samples(h, project, found["places"].to_list()), dtype=pl.Object))
+    return rows.with_columns(samples=pl.Series(_samples(h, project, rows["places"].to_list()), dtype=pl.Object))
 
 
-def _samples(h: Handle, project: str, places: list[list[str]]) -> list[list[dict[str, Any]]]:
-    """Return the raw records at *places*, each with its own `time_ns`."""
+def _samples(h: Handle, project: str, addresses: list[list[str]]) -> list[list[dict[str, Any]]]:
+    """Return the raw records at *addresses*, each with its own `time_ns`."""
     wanted = pl.DataFrame(
-        [(*_place(text), i, nth) for i, texts in enumerate(places) for nth, text in enumerate(texts)],
+        [(*_address(text), i, nth) for i, texts in enumerate(addresses) for nth, text in enumerate(texts)],
         schema={"table": pl.String, "seq": pl.Int64, "row": pl.Int64, "finding": pl.Int64, "nth": pl.Int64},
         orient="row",
     )
-    found: list[list[dict[str, Any]]] = [[] for _ in places]
+    samples: list[list[dict[str, Any]]] = [[] for _ in addresses]
     for table, own_time in (("logs", "time_unix_nano"), ("spans", "start_time_unix_nano")):
-        own = wanted.filter(pl.col("table") == table)
-        if own.is_empty():
+        records = wanted.filter(pl.col("table") == table)
+        if records.is_empty():
             continue
-        seqs = ", ".join(str(n) for n in sorted(set(own["seq"].to_list())))
+        seqs = ", ".join(str(n) for n in sorted(set(records["seq"].to_list())))
         rows = h.frame(
             f"SELECT w.finding, exact_ns(t.time_source, t.{own_time}, t.time, t.received_ns) AS time_ns, t.* "  # noqa: S608 -- names and numbers of ours
-            f"FROM {table} t JOIN own w USING (seq, row) "
+            f"FROM {table} t JOIN records w USING (seq, row) "
             f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.nth",
             {"project": project},
-            own=own,
+            records=records,
         )
         for row in rows.iter_rows(named=True):
-            found[row["finding"]].append(row)
-    return found
+            samples[row["finding"]].append(row)
+    return samples
 
 
-def _place(text: str) -> tuple[str, int, int]:
+def _address(text: str) -> tuple[str, int, int]:
     table, seq, row = text.split("/")[-3:]
     return table, int(seq), int(row)
 
@@ -261,7 +261,7 @@ def totals(h: Handle, project: str, since_ns: int, environment: str | None = Non
 
 def compliance(h: Handle, project: str, since_ns: int, environment: str | None = None) -> tuple[int, int]:
     """Return how many runs were seen since *since_ns*, and how many of them break no rule at level error."""
-    found = h.frame(
+    counts = h.frame(
         """
         WITH broken AS (
             SELECT DISTINCT run_key FROM run_findings
@@ -274,7 +274,7 @@ def compliance(h: Handle, project: str, since_ns: int, environment: str | None =
         """,
         {"project": project, "since": since_ns, "environment": environment},
     )
-    runs, clean = found.row(0)
+    runs, clean = counts.row(0)
     return int(runs), int(clean)
 
 

@@ -148,9 +148,9 @@ def limits(h: Handle) -> pl.DataFrame:
 
 def set_limits(h: Handle, source: str, rows: pl.DataFrame) -> bool:
     """Make *rows* the limits known from *source*; tell whether that changed anything."""
-    known = h.frame("SELECT * FROM queue_limits WHERE source = $source", {"source": source})
+    before = h.frame("SELECT * FROM queue_limits WHERE source = $source", {"source": source})
     order = rows.columns
-    if known.select(order).sort(order, nulls_last=True).equals(rows.sort(order, nulls_last=True)):
+    if before.select(order).sort(order, nulls_last=True).equals(rows.sort(order, nulls_last=True)):
         return False
     h.run("DELETE FROM queue_limits WHERE source = $source", {"source": source})
     h.run("INSERT INTO queue_limits BY NAME SELECT * FROM rows", rows=rows)
@@ -162,11 +162,11 @@ def enough_from(h: Handle, first_ns: int, last_ns: int, *, most: int) -> int:
 
     Both are starts of hours; *last_ns* is the hour that counts whatever started in it.
     """
-    found = h.value(
+    hour_ns = h.value(
         "SELECT min(hour_ns) FROM (SELECT hour_ns, sum(runs) OVER (ORDER BY hour_ns DESC) AS started FROM "
         "(SELECT hour_ns, sum(runs) AS runs FROM (SELECT hour_ns, runs FROM flow_hours WHERE event = 'started' "
         "AND hour_ns BETWEEN $first AND $last UNION ALL SELECT unnest([$first, $last]), 0) GROUP BY hour_ns)) "
         "WHERE started <= $most OR hour_ns = $last",
         {"first": first_ns, "last": last_ns, "most": most},
     )
-    return int(found)
+    return int(hour_ns)

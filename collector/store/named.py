@@ -37,8 +37,8 @@ class Query:
 def queries() -> dict[str, Query]:
     """Return every named query."""
     files = (f for f in resources.files("collector.store.queries").iterdir() if f.name.endswith(".sql"))
-    found = (_read(f.name.removesuffix(".sql"), f.read_text("utf-8")) for f in files)
-    return {q.name: q for q in sorted(found, key=lambda q: q.name)}
+    parsed = (_read(f.name.removesuffix(".sql"), f.read_text("utf-8")) for f in files)
+    return {q.name: q for q in sorted(parsed, key=lambda q: q.name)}
 
 
 def _read(name: str, text: str) -> Query:
@@ -47,8 +47,8 @@ def _read(name: str, text: str) -> Query:
     for line in text.splitlines():
         if not line.startswith("--"):
             break
-        if found := _PARAMETER.match(line):
-            parameters.append(Parameter(found["name"], found["type"], bool(found["required"])))
+        if match := _PARAMETER.match(line):
+            parameters.append(Parameter(match["name"], match["type"], bool(match["required"])))
         else:
             words.append(line.removeprefix("--").strip())
     return Query(name, " ".join(words), tuple(parameters), text)

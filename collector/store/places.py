@@ -34,9 +34,9 @@ def key(column: str = "run_key") -> pl.Expr:
     return pl.col(column).str.slice(0, 15).str.to_integer(base=16, dtype=pl.Int64).alias("key")
 
 
-def clusters(found: pl.DataFrame, low: str = "low", high: str = "high") -> Ranges:
-    """Return at most a few ranges that cover all of *found*, ascending and apart."""
-    spans = found.select(low=low, high=high).drop_nulls().unique().sort("low", "high")
+def clusters(rows: pl.DataFrame, low: str = "low", high: str = "high") -> Ranges:
+    """Return at most a few ranges that cover all of *rows*, ascending and apart."""
+    spans = rows.select(low=low, high=high).drop_nulls().unique().sort("low", "high")
     if spans.is_empty():
         return []
     spans = spans.with_columns(gap=pl.col("low") - pl.col("high").cum_max().shift(1))
@@ -53,7 +53,7 @@ def within(column: str, ranges: Ranges) -> str:
     return "(" + " OR ".join(f"{column} BETWEEN {a} AND {b}" for a, b in ranges) + ")" if ranges else "false"
 
 
-class Known:
+class Keys:
     """Which keys were ever noted, in memory, 8 bytes each: most runs of a tick are new, and only this tells at once."""
 
     _MOST_LOOSE = 250_000
@@ -75,10 +75,10 @@ class Known:
         """Tell for each of *keys* whether it was noted."""
         at = np.searchsorted(self._sorted, keys)
         inside = at < len(self._sorted)
-        found = inside.copy()
-        found[inside] = self._sorted[at[inside]] == keys[inside]
-        loose: npt.NDArray[np.bool_] = np.fromiter((k in self._loose for k in keys.tolist()), bool, len(keys))
-        both: npt.NDArray[np.bool_] = found | loose
+        in_sorted = inside.copy()
+        in_sorted[inside] = self._sorted[at[inside]] == keys[inside]
+        in_loose: npt.NDArray[np.bool_] = np.fromiter((k in self._loose for k in keys.tolist()), bool, len(keys))
+        both: npt.NDArray[np.bool_] = in_sorted | in_loose
         return both
 
 
@@ -89,15 +89,15 @@ class Memory:
         self.recent = Recent()
         self.aside: pl.DataFrame | None = None
         """Runs that are set aside: project, run_key. None until the first tick, which tries them all again."""
-        self._known: Known | None = None
+        self._keys: Keys | None = None
         self._written: deque[tuple[int, int]] = deque()
         self._rows = 0
         self.recent_seq = 0
 
-    def known(self, h: Handle) -> Known:
+    def keys(self, h: Handle) -> Keys:
         """Return which keys there are, read from the store the first time."""
-        if self._known is None:
-            self._known = Known(h.frame("SELECT key FROM places")["key"].to_numpy())
+        if self._keys is None:
+            self._keys = Keys(h.frame("SELECT key FROM places")["key"].to_numpy())
             self.recent_seq = int(
                 h.value(
                     "SELECT min(written_seq) FROM (SELECT written_seq FROM places ORDER BY written_seq DESC LIMIT $n)",
@@ -105,11 +105,11 @@ class Memory:
                 )
                 or 0
             )
-        return self._known
+        return self._keys
 
     def wrote(self, h: Handle, keys: npt.NDArray[np.int64], seq: int) -> None:
         """Note rows of *keys* written at journal number *seq*."""
-        self.known(h).add(keys)
+        self.keys(h).add(keys)
         self._written.append((seq, len(keys)))
         self._rows += len(keys)
         while len(self._written) > 1 and self._rows - self._written[0][1] > _RECENT_ROWS:
@@ -180,10 +180,10 @@ class Places:
             if self._memory is None:
                 self._stored = pl.concat([self._stored, self._rows("true", new)])
                 return self._stored.join(wanted, on="key", how="semi")
-            noted = new.filter(pl.Series(self._memory.known(self._h).has(new["key"].to_numpy())))
-            found = self._rows(f"written_seq >= {self._memory.recent_seq}", noted)
-            older = noted.join(found, on="key", how="anti")
-            self._stored = pl.concat([self._stored, found, self._rows("true", older)])
+            noted = new.filter(pl.Series(self._memory.keys(self._h).has(new["key"].to_numpy())))
+            recent = self._rows(f"written_seq >= {self._memory.recent_seq}", noted)
+            older = noted.join(recent, on="key", how="anti")
+            self._stored = pl.concat([self._stored, recent, self._rows("true", older)])
         return self._stored.join(wanted, on="key", how="semi")
 
     def _rows(self, where: str, keys: pl.DataFrame) -> pl.DataFrame:

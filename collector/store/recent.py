@@ -67,66 +67,66 @@ class Recent:
     """The last rewrites, one a tick, without gaps."""
 
     def __init__(self) -> None:
-        self._kept: deque[Rewrite] = deque()
+        self._rewrites: deque[Rewrite] = deque()
         self._rows = 0
 
     def add(self, rewrite: Rewrite) -> None:
         """Keep *rewrite*, which is committed; drop old ones beyond what memory is given."""
-        if self._kept and rewrite.changes.tick != self._kept[-1].changes.tick + 1:
+        if self._rewrites and rewrite.changes.tick != self._rewrites[-1].changes.tick + 1:
             self.clear()
-        self._kept.append(rewrite)
+        self._rewrites.append(rewrite)
         self._rows += _size(rewrite)
         while self._rows > _MOST_ROWS:
-            self._rows -= _size(self._kept.popleft())
+            self._rows -= _size(self._rewrites.popleft())
 
     def clear(self) -> None:
         """Forget all: runs were written that are not here."""
-        self._kept.clear()
+        self._rewrites.clear()
         self._rows = 0
 
     def drop(self, tick: int) -> None:
         """Drop rewrites that every job has settled: everything up to *tick*."""
-        while self._kept and self._kept[0].changes.tick <= tick:
-            self._rows -= _size(self._kept.popleft())
+        while self._rewrites and self._rewrites[0].changes.tick <= tick:
+            self._rows -= _size(self._rewrites.popleft())
 
     def tables(self, keys: pl.DataFrame) -> tuple[list[Tables], pl.DataFrame]:
         """Return the tables of the runs *keys* as they were last written, and the keys of those that are not here."""
-        rest, found = keys.select(_KEY), []
-        for rewrite in reversed(self._kept):
-            own = rest.join(rewrite.changes.keys, on=_KEY, how="semi")
-            if not own.is_empty():
-                found.append(
+        rest, tables = keys.select(_KEY), []
+        for rewrite in reversed(self._rewrites):
+            here = rest.join(rewrite.changes.keys, on=_KEY, how="semi")
+            if not here.is_empty():
+                tables.append(
                     {
-                        name: frame.join(own, on=_KEY, how="semi", maintain_order="left")
+                        name: frame.join(here, on=_KEY, how="semi", maintain_order="left")
                         for name, frame in rewrite.tables.items()
                     }
                 )
-                rest = rest.join(own, on=_KEY, how="anti")
-        return found, rest
+                rest = rest.join(here, on=_KEY, how="anti")
+        return tables, rest
 
     def since(self, tick: int, upto: int) -> Changes | None:
         """Return what changed after *tick* up to *upto*, None unless all of it is here."""
-        found = [r.changes for r in self._kept if tick < r.changes.tick <= upto]
-        if len(found) != upto - tick or not found:
+        steps = [r.changes for r in self._rewrites if tick < r.changes.tick <= upto]
+        if len(steps) != upto - tick or not steps:
             return None
-        if len(found) == 1:
-            return found[0]
-        first, last = found[0], found[-1]
+        if len(steps) == 1:
+            return steps[0]
+        first, last = steps[0], steps[-1]
         seen = first.keys
         before = {name: [frame] for name, frame in first.before.tables()}
-        for changes in found[1:]:
+        for changes in steps[1:]:
             for name, frame in changes.before.tables():
                 before[name].append(frame.join(seen, on=_KEY, how="anti"))
             seen = pl.concat([seen, changes.keys]).unique()
         after = {name: [frame] for name, frame in last.after.tables()}
         seen = last.keys
-        for changes in reversed(found[:-1]):
+        for changes in reversed(steps[:-1]):
             for name, frame in changes.after.tables():
                 after[name].append(frame.join(seen, on=_KEY, how="anti"))
             seen = pl.concat([seen, changes.keys]).unique()
         return Changes(
             tick=last.tick,
-            seq=max(changes.seq for changes in found),
+            seq=max(changes.seq for changes in steps),
             keys=seen,
             before=Version(**{name: pl.concat(parts) for name, parts in before.items()}),
             after=Version(**{name: pl.concat(parts) for name, parts in after.items()}),

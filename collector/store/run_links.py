@@ -19,7 +19,7 @@ _DEEPEST = 64
 
 def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
     """Append links and batch membership of new records; return the children that old and new links now reach."""
-    links = _told(h, window)
+    links = _new_links(h, window)
     members = _members(h, places, window)
     batches = pl.concat(
         [links.select("project", "seq", batch_id="child_batch_id"), members.select("project", "seq", "batch_id")]
@@ -50,9 +50,9 @@ def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
     return pl.concat([direct, through]).unique()
 
 
-def _told(h: Handle, window: dict[str, int]) -> pl.DataFrame:
+def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
     """Return the links that new records tell of: a parent by its trigger span, a child by naming its parent."""
-    told = h.frame(
+    triggered = h.frame(
         """
         SELECT project, min(seq) AS seq, dialect, environment, child_run_id, child_batch_id,
                child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
@@ -84,14 +84,14 @@ def _told(h: Handle, window: dict[str, int]) -> pl.DataFrame:
         """,
         window,
     ).with_columns(parent_run_key=_run_keys("parent_run_id"), source=pl.lit("measured"))
-    return pl.concat([told, declared], how="diagonal_relaxed").filter(
+    return pl.concat([triggered, declared], how="diagonal_relaxed").filter(
         pl.col("child_run_key").is_null() | (pl.col("child_run_key") != pl.col("parent_run_key"))
     )
 
 
 def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
     """Return which runs new records put into which batch, those already known left out."""
-    found = h.frame(
+    members = h.frame(
         """
         SELECT project, min(seq) AS seq, batch_id, run_key FROM (
             SELECT project, seq, batch_id, run_key FROM spans WHERE seq > $done AND seq <= $upto
@@ -101,15 +101,16 @@ def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
         """,
         window,
     )
-    if found.is_empty():
-        return found
-    ranges = places.ranges(found.select(key()))
+    if members.is_empty():
+        return members
+    ranges = places.ranges(members.select(key()))
     return h.frame(
         f"""
-        SELECT * FROM found ANTI JOIN (SELECT project, batch_id, run_key FROM run_batches WHERE {within("seq", ranges)})
+        SELECT * FROM members
+        ANTI JOIN (SELECT project, batch_id, run_key FROM run_batches WHERE {within("seq", ranges)})
         USING (project, batch_id, run_key)
         """,  # noqa: S608 -- ranges of numbers
-        found=found,
+        members=members,
     )
 
 
@@ -176,13 +177,15 @@ def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
 
 def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     """Return the links to the children *keys*: the one that made each child first."""
-    own = places.ranges(keys.select(key()))
+    direct = places.ranges(keys.select(key()))
     through = h.frame(
         f"SELECT DISTINCT project, batch_id FROM run_batches SEMI JOIN keys USING (project, run_key) "  # noqa: S608 -- ditto
-        f"WHERE {within('seq', own)}",
+        f"WHERE {within('seq', direct)}",
         keys=keys,
     )
-    ranges = own if through.is_empty() else places.ranges(pl.concat([keys.select(key()), through.select(_batch_key())]))
+    ranges = (
+        direct if through.is_empty() else places.ranges(pl.concat([keys.select(key()), through.select(_batch_key())]))
+    )
     return h.frame(
         f"""
         WITH links AS (SELECT * FROM run_links WHERE {within("seq", ranges)}),

@@ -54,16 +54,16 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     keys = same["run_key"].to_pylist()
     if not keys or (run_key is not None and run_key not in keys):
         return None
-    place = keys.index(run_key) if run_key else 0
-    run = same.slice(place, 1)
+    index = keys.index(run_key) if run_key else 0
+    run = same.slice(index, 1)
     row: dict[str, Any] = run.to_pylist()[0]
-    known: dict[str, Any] = {"project": project, "key": row["run_key"]}
-    window = {**known, "low": row["first_seq"] or 0, "high": row["last_seq"] or 0, "most": MOST_RECORDS}
+    of_run: dict[str, Any] = {"project": project, "key": row["run_key"]}
+    window = {**of_run, "low": row["first_seq"] or 0, "high": row["last_seq"] or 0, "most": MOST_RECORDS}
     parts = {
         name: h.arrow(
             f"SELECT * EXCLUDE (built_seq) FROM {name} "  # noqa: S608 -- our own names
             f"WHERE built_seq = $built AND project = $project AND run_key = $key ORDER BY {order}",
-            {**known, "built": row["built_seq"]},
+            {**of_run, "built": row["built_seq"]},
         )
         for name, order in _PARTS.items()
     }
@@ -97,9 +97,9 @@ def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | 
     if run_key and _KEY.fullmatch(run_key):
         keys.append(run_key)
     built = within("built_seq", places.built(pl.DataFrame({"run_key": keys}).select(key())))
-    found = _runs(h, built, project, run_id)
-    if found.num_rows and run_key in (None, *found["run_key"].to_pylist()):
-        return found
+    runs = _runs(h, built, project, run_id)
+    if runs.num_rows and run_key in (None, *runs["run_key"].to_pylist()):
+        return runs
     return _runs(h, "true", project, run_id)
 
 

@@ -57,20 +57,20 @@ def reached(h: Handle) -> int:
     return watermark(h, NAME)
 
 
-def due(h: Handle, as_of_ns: int, known: pl.DataFrame | None = None, *, of_known: bool = False) -> pl.DataFrame:
+def due(h: Handle, as_of_ns: int, set_aside: pl.DataFrame | None = None, *, only_those: bool = False) -> pl.DataFrame:
     """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*.
 
-    *known* (`project`, `run_key`): without those, or with *of_known* only those.
+    *set_aside* (`project`, `run_key`): runs that are left out, or with *only_those* those alone.
     """
-    some = known is not None and not known.is_empty()
-    join = "SEMI" if of_known else "ANTI"
+    some = set_aside is not None and not set_aside.is_empty()
+    join = "SEMI" if only_those else "ANTI"
     return h.frame(
         # What the clock says first: an upgrade may have every run built again.
         "SELECT project, run_key, max(due_ns) AS due_ns FROM run_due "  # noqa: S608 -- our own words
         f"{f'{join} JOIN known USING (project, run_key) ' if some else ''}WHERE due_ns <= $as_of "
         "GROUP BY ALL ORDER BY due_ns DESC, run_key LIMIT $most",
         {"as_of": as_of_ns, "most": _MOST_DUE},
-        **({"known": known} if some else {}),
+        **({"known": set_aside} if some else {}),
     ).select(KEYS.names())
 
 
@@ -113,18 +113,18 @@ def advance(
     *,
     as_of_ns: int,
     adopt_ns: int,
-    known: pl.DataFrame | None = None,
+    set_aside: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Append the facts of batches (*done*, *upto*] and return the runs to recompute: project, run_key.
 
-    *adopt_ns*: for how long a log that names no run and the span it stands in may arrive apart. *known*: runs that are
-    set aside, which are not told for being due.
+    *adopt_ns*: for how long a log that names no run and the span it stands in may arrive apart. *set_aside*: runs that
+    are not returned for being due.
     """
-    dirty_now = due(h, as_of_ns, known)
+    dirty_now = due(h, as_of_ns, set_aside)
     if upto <= done:
         return dirty_now
     window = {"done": done, "upto": upto}
-    own = h.frame(
+    named = h.frame(
         """
         SELECT project, run_key, min(seq) AS low, max(seq) AS high FROM (
             SELECT project, run_key, seq FROM spans WHERE seq > $done AND seq <= $upto
@@ -133,13 +133,13 @@ def advance(
         """,
         window,
     )
-    places.note(own.with_columns(key()))
+    places.note(named.with_columns(key()))
     adopted = _adopt_orphans(h, window, adopt_ns)
     places.note(adopted.with_columns(key(), low="seq", high="seq"))
     linked = run_links.append(h, places, window)
     names = KEYS.names()
     return pl.concat(
-        [dirty_now, own.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
+        [dirty_now, named.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
     ).unique()
 
 
@@ -166,7 +166,7 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
         """,
         window,
     )
-    found = h.frame(
+    adopted = h.frame(
         """
         WITH fresh AS (SELECT * FROM log_orphans WHERE seq > $done),
         told AS (
@@ -187,19 +187,19 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
         """,
         {**window, **since},
     )
-    if not found.is_empty():
-        low, high = found["seq"].min(), found["seq"].max()
+    if not adopted.is_empty():
+        low, high = adopted["seq"].min(), adopted["seq"].max()
         h.run(
             """
-            INSERT INTO log_runs BY NAME SELECT f.project, f.seq, f.row, f.run_key, f.attempt FROM found f
+            INSERT INTO log_runs BY NAME SELECT f.project, f.seq, f.row, f.run_key, f.attempt FROM adopted f
             ANTI JOIN (SELECT * FROM log_runs WHERE seq BETWEEN $low AND $high) l
                 ON l.project = f.project AND l.seq = f.seq AND l.row = f.row
                 AND l.run_key = f.run_key AND l.attempt IS NOT DISTINCT FROM f.attempt
             """,
             {"low": low, "high": high},
-            found=found,
+            adopted=adopted,
         )
-    return found
+    return adopted
 
 
 def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Tables:
@@ -239,10 +239,10 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
                 dirty=dirty,
             )
         if not frame.is_empty():
-            own = "" if table != "runs" else f", {_HELD}"
+            held = "" if table != "runs" else f", {_HELD}"
             joined = "" if table != "runs" else " LEFT JOIN taken USING (project, run_key)"
             h.run(
-                f"INSERT INTO {table} BY NAME SELECT frame.*, {upto} AS built_seq{own} FROM frame{joined}",  # noqa: S608 -- ditto
+                f"INSERT INTO {table} BY NAME SELECT frame.*, {upto} AS built_seq{held} FROM frame{joined}",  # noqa: S608 -- ditto
                 frame=frame,
                 taken=taken,
             )

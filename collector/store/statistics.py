@@ -100,16 +100,16 @@ class Choice:
         """Return SQL conditions on those of task, queue, environment, version, population that are *columns*."""
         assert self.population != COUNTED or "population" not in columns, "not told which population counts"
         named = {"task_id": "task", "queue": "queue", "environment": "environment", "version": "version"}
-        given = {**named, "population": "population"}
-        chosen = [f"{c} = ${p}" for c, p in given.items() if c in columns and getattr(self, p) is not None]
+        names = {**named, "population": "population"}
+        chosen = [f"{c} = ${p}" for c, p in names.items() if c in columns and getattr(self, p) is not None]
         return " AND ".join(["project = $project", *chosen])
 
     def parameters(self, columns: list[str]) -> dict[str, Any]:
         """Return the values of what `where` names, and of the range."""
-        given = {"task_id": self.task, "queue": self.queue, "environment": self.environment, "version": self.version}
-        given |= {"population": self.population}
+        values = {"task_id": self.task, "queue": self.queue, "environment": self.environment, "version": self.version}
+        values |= {"population": self.population}
         named = {"task_id": "task"}
-        chosen = {named.get(c, c): v for c, v in given.items() if c in columns and v is not None}
+        chosen = {named.get(c, c): v for c, v in values.items() if c in columns and v is not None}
         return {"project": self.project, "from_ns": self.from_ns, "to_ns": self.to_ns, **chosen}
 
 
@@ -133,12 +133,12 @@ def summed(
     hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
     named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
     added = ", ".join(f'sum("{s}") AS "{s}"' for s in sums)
-    found = h.frame(
+    rows = h.frame(
         f"SELECT {named}, {added} FROM {table} "  # noqa: S608 -- our own names; values are parameters
         f"WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns AND {also} GROUP BY ALL",
         wide.parameters(columns),
     )
-    return whole(found, table)
+    return whole(rows, table)
 
 
 def whole(rows: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -168,7 +168,7 @@ def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
     Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
     task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
     """
-    found = h.frame(
+    runs = h.frame(
         "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
         "r.queue IS NULL AS is_assumed FROM runs r LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
@@ -179,8 +179,8 @@ def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
     ).filter(pl.col("queue").is_not_null())
     for column, wanted in (("queue", past.queue), ("environment", past.environment)):
         if wanted is not None:
-            found = found.filter(pl.col(column) == wanted)
-    return found
+            runs = runs.filter(pl.col(column) == wanted)
+    return runs
 
 
 def levels_known(h: Handle) -> int:
@@ -197,11 +197,11 @@ def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
     """Return the rows of `slot_hours` in *choice*'s hours."""
     wide = choice.hours()
     columns = ["task_id", "queue", "environment"]
-    found = h.frame(
+    rows = h.frame(
         f"SELECT * FROM slot_hours WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns",  # noqa: S608 -- ditto
         wide.parameters(columns),
     )
-    return whole(found, "slot_hours")
+    return whole(rows, "slot_hours")
 
 
 def limits(h: Handle) -> pl.DataFrame:
@@ -237,14 +237,14 @@ def related(h: Handle, choice: Choice, *, most: int) -> Timing:
 
     Of any task: that of *choice* is the root's.
     """
-    own = replace(choice, task=None)
+    any_task = replace(choice, task=None)
     columns = ["task_id", "queue", "environment", "version"]
-    inside = f"{own.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns"
+    inside = f"{any_task.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns"
     return _rows(
         h,
         f"{inside} AND (parent_run_id IS NOT NULL OR run_id IN (SELECT parent_run_id FROM runs WHERE {inside} "  # noqa: S608 -- ditto
         "AND parent_run_id IS NOT NULL)) ORDER BY at_ns DESC, run_key LIMIT $most",
-        {**own.parameters(columns), "most": most},
+        {**any_task.parameters(columns), "most": most},
         more=("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents"),
     )
 
@@ -252,12 +252,12 @@ def related(h: Handle, choice: Choice, *, most: int) -> Timing:
 def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     """Return the rows of runs that have not ended, and of those that fell silent after *lost_since_ns*."""
     columns = ["task_id", "queue", "environment", "version"]
-    given = {k: v for k, v in choice.parameters(columns).items() if k not in ("from_ns", "to_ns")}
+    parameters = {k: v for k, v in choice.parameters(columns).items() if k not in ("from_ns", "to_ns")}
     return _rows(
         h,
         f"{choice.where(columns)} AND held_until_ns >= $since "
         "AND (due_ns IS NOT NULL OR (status = 'unknown' AND last_seen_ns >= $since))",
-        {**given, "since": lost_since_ns},
+        {**parameters, "since": lost_since_ns},
     )
 
 

@@ -43,19 +43,19 @@ STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3}
 def begin(h: Handle) -> list[int]:
     """Make the tables that are not there; return the versions that an older file is to be brought to, one by one."""
     h.run(ddl.create("meta"))
-    found = h.value("SELECT value FROM meta WHERE name = 'version'")
-    if found is not None and not str(found).isdigit():
+    stored = h.value("SELECT value FROM meta WHERE name = 'version'")
+    if stored is not None and not str(stored).isdigit():
         raise UsageError(
-            f"{version.FILE}: its version is {str(found)[:20]!r}, which no runwell wrote; move the file away."
+            f"{version.FILE}: its version is {str(stored)[:20]!r}, which no runwell wrote; move the file away."
         )
-    if found is not None and int(found) > version.VERSION:
-        raise UsageError(f"{version.FILE}: written by a newer runwell (version {found}); upgrade runwell.")
-    if found is None or int(found) == version.VERSION:
+    if stored is not None and int(stored) > version.VERSION:
+        raise UsageError(f"{version.FILE}: written by a newer runwell (version {stored}); upgrade runwell.")
+    if stored is None or int(stored) == version.VERSION:
         for name in ddl.TABLES:
             h.run(ddl.create(name))
-    if found is None:
+    if stored is None:
         h.run("INSERT INTO meta BY NAME SELECT 'version' AS name, $v AS value", {"v": str(version.VERSION)})
-    return [*range(int(found) + 1, version.VERSION + 1)] if found is not None else []
+    return [*range(int(stored) + 1, version.VERSION + 1)] if stored is not None else []
 
 
 def step(h: Handle, number: int) -> None:
@@ -70,17 +70,17 @@ def step(h: Handle, number: int) -> None:
 
 def columns(h: Handle, table: str) -> dict[str, str]:
     """Return the columns that *table* has in the file: name → SQL type."""
-    found = h.rows(
+    rows = h.rows(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE NOT internal AND schema_name = 'main' "
         "AND table_name = $table ORDER BY column_index",
         {"table": table},
     )
-    return dict(found)
+    return dict(rows)
 
 
 def add_columns(h: Handle, table: str) -> None:
-    """Add the columns that *table* has now and the file lacks, NULL in every row. They stand last, whatever their
-    place in the schema: nothing goes by places."""
+    """Add the columns that *table* has now and the file lacks, NULL in every row. They stand last, wherever
+    they are in the schema: nothing goes by position."""
     there = columns(h, table)
     for field in ddl.TABLES[table]:
         if field.name not in there:

@@ -30,10 +30,10 @@ def check(directory: Path) -> None:
     """
     path = directory / FILE
     if path.is_file():
-        refuse_newer(path, _found(path), VERSION)
+        refuse_newer(path, _stored_version(path), VERSION)
 
 
-def _found(path: Path) -> int | None:
+def _stored_version(path: Path) -> int | None:
     try:
         with duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false", "threads": 1}) as con:
             row = con.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()

@@ -67,10 +67,10 @@ def arranged(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort([pl.col(c).list.join(",") if isinstance(t, pl.List) else c for c, t in frame.schema.items()])
 
 
-def replayed(kept: Path, directory: Path) -> Opened:
-    """Return an empty store over a copy of the journal of *kept*."""
+def replayed(source: Path, directory: Path) -> Opened:
+    """Return an empty store over a copy of the journal of *source*."""
     directory.mkdir()
-    for path in kept.glob("journal.*"):
+    for path in source.glob("journal.*"):
         shutil.copy(path, directory)
     return Opened(directory)
 

@@ -24,8 +24,8 @@ def part(first: int, rows: int) -> pl.DataFrame:
     n = pl.int_range(first, first + rows, eager=True)
     words = {c: pl.lit(c) for c in KEYS if c not in ("hour_ns", "task_id")}
     sums = {c: n % 3 - 1 for c in PUBLIC[TABLE].names if c not in KEYS}
-    told = pl.select(hour_ns=n * 3_600_000_000_000, task_id=pl.format("task-{}", n % 7), **words, **sums)
-    return told.select(PUBLIC[TABLE].names)
+    frame = pl.select(hour_ns=n * 3_600_000_000_000, task_id=pl.format("task-{}", n % 7), **words, **sums)
+    return frame.select(PUBLIC[TABLE].names)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -35,9 +35,9 @@ def test_a_table_is_filled_with_what_large_parts_add_up_to(tmp_path: Path, threa
     parts = [part(0, MANY), part(MANY // 2, MANY), part(MANY * 3, 10)]
     for _ in range(2):  # what was there before is replaced
         written = database.writing(lambda h: additive.fill(h, {TABLE: KEYS}, ({TABLE: p} for p in parts)))
-    found = database.reading(lambda h: h.frame(f"SELECT * FROM {TABLE}"))
-    sums = [c for c in found.columns if c not in KEYS]
+    table = database.reading(lambda h: h.frame(f"SELECT * FROM {TABLE}"))
+    sums = [c for c in table.columns if c not in KEYS]
     expected = pl.concat(parts).group_by(KEYS).agg(pl.col(sums).sum()).filter(pl.any_horizontal(pl.col(sums) != 0))
     assert written == expected.height
-    assert_frame_equal(found, expected.select(found.columns), check_row_order=False)
+    assert_frame_equal(table, expected.select(table.columns), check_row_order=False)
     database.close()

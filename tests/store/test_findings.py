@@ -68,8 +68,8 @@ def summed(rows: list[Row], since_ns: int) -> list[Row]:
         def often(name: tuple[Any, Any], names: dict[tuple[Any, Any], list[Row]] = names) -> tuple[Any, ...]:
             return -sum(r["count"] for r in names[name]), *((n is None, n or "") for n in name)
 
-        for place, name in enumerate(sorted(names, key=often)):
-            key = (code, task, *(name if place < MOST else (None, None)))
+        for rank, name in enumerate(sorted(names, key=often)):
+            key = (code, task, *(name if rank < MOST else (None, None)))
             recent = [r for r in names[name] if r["last_seen_ns"] >= since_ns]
             if recent:
                 groups.setdefault(key, []).extend(recent)
@@ -82,17 +82,22 @@ def summed(rows: list[Row], since_ns: int) -> list[Row]:
             "task_id": task,
             "operation": operation,
             "key": key,
-            "count": sum(r["count"] for r in own),
-            "runs": len({r["run_key"] for r in own} - {None}),
-            "first_seen_ns": min(r["first_seen_ns"] for r in own),
-            "last_seen_ns": max(r["last_seen_ns"] for r in own),
+            "count": sum(r["count"] for r in contributions),
+            "runs": len({r["run_key"] for r in contributions} - {None}),
+            "first_seen_ns": min(r["first_seen_ns"] for r in contributions),
+            "last_seen_ns": max(r["last_seen_ns"] for r in contributions),
             "since_version": next(
-                (r["since_version"] for r in sorted(own, key=lambda r: r["first_seen_ns"]) if r["since_version"]), None
+                (
+                    r["since_version"]
+                    for r in sorted(contributions, key=lambda r: r["first_seen_ns"])
+                    if r["since_version"]
+                ),
+                None,
             ),
-            "details": sorted({d for r in own for d in r["details"]})[:3],
+            "details": sorted({d for r in contributions for d in r["details"]})[:3],
             "ever_ns": ever[code, task, operation, key],
         }
-        for (code, task, operation, key), own in groups.items()
+        for (code, task, operation, key), contributions in groups.items()
     ]
 
 
@@ -105,6 +110,6 @@ def test_findings_are_what_runs_add_up_to(database: Database, rows: list[Row], s
         findings.replace_window(h, pl.DataFrame(rows, schema=CONTRIBUTION))
         return findings.grouped(h, "default", since_ns)
 
-    found = database.writing(act).drop("samples", "places").sort(IDENTITY, nulls_last=True)
-    expected = pl.DataFrame(summed(rows, since_ns), schema=found.schema).sort(IDENTITY, nulls_last=True)
-    assert found.to_dicts() == expected.to_dicts()
+    table = database.writing(act).drop("samples", "places").sort(IDENTITY, nulls_last=True)
+    expected = pl.DataFrame(summed(rows, since_ns), schema=table.schema).sort(IDENTITY, nulls_last=True)
+    assert table.to_dicts() == expected.to_dicts()

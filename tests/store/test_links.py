@@ -31,7 +31,7 @@ ALL_CHILDREN = """
 """
 
 
-def kept(groups: list[list[Recorded]], at: int) -> tuple[list[Link], list[Link]]:
+def both_links(groups: list[list[Recorded]], at: int) -> tuple[list[Link], list[Link]]:
     """Return the links of the store that got *groups* one by one, and those that its raw rows tell of.
 
     Looked up run by run, the store's children must be those that a read of all its links leads to.
@@ -44,18 +44,18 @@ def kept(groups: list[list[Recorded]], at: int) -> tuple[list[Link], list[Link]]
         keys = pipeline.table("runs").select("project", "run_key")
 
         def stored(h: Any) -> pl.DataFrame:
-            found = [
+            children = [
                 run_links.children(h, Places(h), one).with_columns(parent=pl.lit(one["run_key"][0]))
                 for one in keys.iter_slices(1)
             ]
             expected = {row for row in h.rows(ALL_CHILDREN) if row[0] in keys["run_key"]}
-            assert set(pl.concat(found).select("parent", "project", "run_key").rows()) == expected
+            assert set(pl.concat(children).select("parent", "project", "run_key").rows()) == expected
             places = Places(h)
             return run_links.with_roots(h, places, run_links.parents(h, places, keys))
 
-        found = pipeline.database.reading(stored).select(Link._fields)
-        told = links(pipeline.table("spans").to_dicts(), pipeline.table("logs").to_dicts())
-    return sorted(map(Link._make, found.rows())), sorted(link for link in told if link.run_key in keys["run_key"])
+        rows = pipeline.database.reading(stored).select(Link._fields)
+        expected = links(pipeline.table("spans").to_dicts(), pipeline.table("logs").to_dicts())
+    return sorted(map(Link._make, rows.rows())), sorted(link for link in expected if link.run_key in keys["run_key"])
 
 
 class Link(NamedTuple):
@@ -100,21 +100,21 @@ def links(spans: list[dict[str, Any]], logs: list[dict[str, Any]]) -> list[Link]
             if row["child_batch_id"] and member["batch_id"] == row["child_batch_id"]:
                 edge(member["run_key"], link)
     first: dict[str, Link] = {}
-    for (child, _), told in edges.items():
-        link = told[0]._replace(
-            source=max(link.source for link in told),
-            waits=any(link.waits for link in told),
-            started_ns=min((link.started_ns for link in told if link.started_ns is not None), default=None),
-            ended_ns=max((link.ended_ns for link in told if link.ended_ns is not None), default=None),
+    for (child, _), parts in edges.items():
+        link = parts[0]._replace(
+            source=max(link.source for link in parts),
+            waits=any(link.waits for link in parts),
+            started_ns=min((link.started_ns for link in parts if link.started_ns is not None), default=None),
+            ended_ns=max((link.ended_ns for link in parts if link.ended_ns is not None), default=None),
         )
         first[child] = min(first.get(child, link), link, key=_earliest)
-    found = []
+    ended = []
     for link in first.values():
         top = link
         for _ in range(64):
             top = first.get(top.parent_run_key, top)
-        found.append(link._replace(root_run_id=top.parent_run_id))
-    return found
+        ended.append(link._replace(root_run_id=top.parent_run_id))
+    return ended
 
 
 def _earliest(link: Link) -> tuple[bool, int, str]:
@@ -154,13 +154,13 @@ def trees(draw: st.DrawFn) -> list[Recorded]:
 def test_the_store_tells_the_links_that_its_records_tell(records: list[Recorded], parts: int) -> None:
     """Whatever triggers what, in whatever order it arrives: parent, root, times and waiting are what all rows say."""
     size = -(-len(records) // parts)
-    found, told = kept([records[at : at + size] for at in range(0, len(records), size)], AFTER)
-    assert found == told
+    stored, expected = both_links([records[at : at + size] for at in range(0, len(records), size)], AFTER)
+    assert stored == expected
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_links_of_a_recorded_set_are_what_its_records_tell(name: str) -> None:
     """Where spans are recorded, some; without spans nothing tells of any."""
-    found, told = kept([recorded(name)], 1_795_900_000 * SECOND)
-    assert found == told
-    assert bool(found) == (name != "old-exporter-0.57.2-json")
+    stored, expected = both_links([recorded(name)], 1_795_900_000 * SECOND)
+    assert stored == expected
+    assert bool(stored) == (name != "old-exporter-0.57.2-json")

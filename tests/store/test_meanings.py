@@ -50,8 +50,8 @@ def test_a_meaning_is_a_sentence_that_says_more_than_the_name(name: str) -> None
         words = {w.lower() for w in re.findall(r"\w+", meaning)}
         assert len(words - set(column.split("_")) - {"the", "of", "a", "run", "id"}) >= 3, column
         assert all(re.search(unit, meaning) for suffix, unit in UNITS.items() if column.endswith(suffix)), column
-        for place, what in re.findall(r"`(\w+)\.(\w+)`", meaning):
-            assert what in NAMES.get(place, {what}), f"{place}.{what}"
+        for table, what in re.findall(r"`(\w+)\.(\w+)`", meaning):
+            assert what in NAMES.get(table, {what}), f"{table}.{what}"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -67,6 +67,6 @@ def test_the_key_tells_rows_apart(filled: Opened, name: str) -> None:
 
 def test_sums_are_kept_by_the_key() -> None:
     """What the hourly jobs add up by is what the schema calls the key."""
-    for kept in CONTRIBUTIONS.values():
-        for contribution in kept:
+    for contributions in CONTRIBUTIONS.values():
+        for contribution in contributions:
             assert tuple(contribution.keys) == LAYERS["analytics"][contribution.table].key

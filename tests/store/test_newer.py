@@ -49,9 +49,9 @@ def _sqlite(name: str, table: str, *, index: bool) -> Callable[[Path], None]:
         db = sqlite3.connect(directory / name)
         with db:
             db.execute(f"UPDATE {table} SET value = 99 WHERE name = 'version'")
-        kept = {suffix: (directory / f"{name}{suffix}").read_bytes() for suffix in ("", "-wal", "-shm")}
+        contents = {suffix: (directory / f"{name}{suffix}").read_bytes() for suffix in ("", "-wal", "-shm")}
         db.close()
-        for suffix, raw in kept.items():
+        for suffix, raw in contents.items():
             (directory / f"{name}{suffix}").write_bytes(raw)
         if not index:
             (directory / f"{name}-shm").unlink()
@@ -83,10 +83,10 @@ def test_a_newer_file_is_refused_and_nothing_changes(which: str, tmp_path: Path)
     with pytest.raises(UsageError, match=rf"{name}: written by a newer runwell.*upgrade runwell"):
         OPENED[name](data)
     assert content(data) == before
-    told = subprocess.run([RUNWELL, "serve", "--data", data], capture_output=True, text=True, check=False)
-    assert (told.returncode, told.stdout) == (2, "")
-    assert f"{name}: written by a newer runwell" in told.stderr.splitlines()[-1]
-    assert "Traceback" not in told.stderr
+    run = subprocess.run([RUNWELL, "serve", "--data", data], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert f"{name}: written by a newer runwell" in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
     (problem,) = [
         c for c in examine(Settings(data=data, http_port=0, grpc_port=0, api_port=0)).checks if c.state == "problem"
     ]
@@ -113,10 +113,10 @@ def test_an_older_journal_or_control_file_is_brought_forward_step_by_step(
     monkeypatch.setattr(module, "STEPS", steps)
     with pytest.raises(UsageError, match=rf"{name}: cannot be brought to version 3 \(no such column: absent\)"):
         OPENED[name](tmp_path)
-    for found, columns in ((2, {"first"}), (3, {"first", "second"})):
+    for reached, columns in ((2, {"first"}), (3, {"first", "second"})):
         with sqlite3.connect(tmp_path / name) as db:
             meta = "meta" if name == files.NAME else "mark"
-            assert db.execute(f"SELECT value FROM {meta} WHERE name = 'version'").fetchone() == (found,)
+            assert db.execute(f"SELECT value FROM {meta} WHERE name = 'version'").fetchone() == (reached,)
             names = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
             assert names & {"first", "second"} == columns
         if left:

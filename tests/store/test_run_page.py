@@ -22,7 +22,7 @@ from tests.jobs.invented import store
 ENVIRONMENTS = ("PRODUCTION", "STAGING", None)
 
 
-def told(run: str, environment: str | None, dialect: str, start: float, **more: Any) -> tuple[str, dict[str, Any]]:
+def run_span(run: str, environment: str | None, dialect: str, start: float, **more: Any) -> tuple[str, dict[str, Any]]:
     """Return the span of a run of one attempt in *environment*."""
     key = run_key("default", dialect, environment, "", run)
     about = {"environment": environment, "dialect": dialect, "run_key": key, "task_id": "send"}
@@ -43,8 +43,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             opened,
             seq * 100,
             [
-                told("shared", environment, dialect, at, **also),
-                told(f"run_{seq}", environment, dialect, at + 1),
+                run_span("shared", environment, dialect, at, **also),
+                run_span(f"run_{seq}", environment, dialect, at + 1),
             ],
             T0 + round(at + 10) * SECOND,
         )
@@ -61,11 +61,11 @@ def test_every_run_that_shares_an_id_is_found_and_the_newest_is_meant(database: 
     )
     assert all_.height == 6
     for key in (None, *all_["run_key"]):
-        found = database.reading(lambda h, k=key: run_page.find(h, "default", "shared", k))  # type: ignore[misc]
-        assert found is not None
-        assert found["same_id"]["run_key"].to_pylist() == all_["run_key"].to_list()
-        assert found["run"]["run_key"].to_pylist() == [key or all_["run_key"][0]]
-        assert found["spans"].num_rows == 1
+        page = database.reading(lambda h, k=key: run_page.find(h, "default", "shared", k))  # type: ignore[misc]
+        assert page is not None
+        assert page["same_id"]["run_key"].to_pylist() == all_["run_key"].to_list()
+        assert page["run"]["run_key"].to_pylist() == [key or all_["run_key"][0]]
+        assert page["spans"].num_rows == 1
 
 
 @pytest.mark.parametrize("key", ["0" * 32, "no key", run_key("default", "trigger_dev", "STAGING", "", "run_1")])
@@ -94,13 +94,13 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(tmp_pat
         ],
     )
     RunsJob(opened, Settings(data=tmp_path).runs).tick(T0 + 100 * SECOND)
-    told = {}
+    bodies = {}
     for run in ("r", "other"):
-        found = opened.reading(lambda h, r=run: run_page.find(h, "default", r, None))  # type: ignore[misc]
-        assert found is not None
-        told[run] = found["logs"]["body"].to_pylist()
+        page = opened.reading(lambda h, r=run: run_page.find(h, "default", r, None))  # type: ignore[misc]
+        assert page is not None
+        bodies[run] = page["logs"]["body"].to_pylist()
     opened.close()
-    assert told == {"r": ["first", "second", "third", "fourth"], "other": ["not its own"]}
+    assert bodies == {"r": ["first", "second", "third", "fourth"], "other": ["not its own"]}
 
 
 def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database) -> None:
@@ -111,15 +111,15 @@ def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database
         h.run(
             "INSERT INTO runs BY NAME SELECT * REPLACE ($k AS run_key, 'odd' AS run_id) FROM runs LIMIT 1", {"k": key}
         )
-        found = run_page.find(h, "default", "odd", None)
+        page = run_page.find(h, "default", "odd", None)
         h.run("DELETE FROM runs WHERE run_id = 'odd'")
-        return found
+        return page
 
     assert database.writing(alone)["run"]["run_key"].to_pylist() == [key]
 
 
 @pytest.mark.parametrize(
-    "given",
+    "parameters",
     [
         {},
         {"q": "ORDER-3"},
@@ -134,12 +134,12 @@ def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database
         {"retried": "true"},
     ],
 )
-def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given: dict[str, str]) -> None:
+def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, parameters: dict[str, str]) -> None:
     """Filters, search, order, pages and total are what the same conditions select from all runs."""
     wanted = database.reading(lambda h: h.frame("SELECT * FROM runs ORDER BY at_ns DESC, run_key"))
     text = pl.concat_str("run_id", "task_id", "correlation_id", separator="\n", ignore_nulls=True).str.to_lowercase()
     columns = {"task": "task_id", "queue": "queue", "environment": "environment"}
-    for name, value in given.items():
+    for name, value in parameters.items():
         wanted = wanted.filter(
             text.str.contains(value.lower(), literal=True)
             if name == "q"
@@ -152,7 +152,7 @@ def test_pages_of_runs_are_those_of_a_read_of_all_runs(database: Database, given
     query = queries()["run_list"]
     for limit, offset in ((50, 0), (2, 0), (2, 2), (2, 100)):
         window = {"from_ns": "0", "to_ns": str(2**62), "limit": str(limit), "offset": str(offset)}
-        bound = {**endpoints.bound(query, window | given), "project": "default"}
-        found = database.reading(lambda h, b=bound: h.frame(query.sql, b))  # type: ignore[misc]
-        assert found["run_key"].to_list() == wanted["run_key"].slice(offset, limit).to_list()
-        assert set(found["total"]) <= {wanted.height}
+        bound = {**endpoints.bound(query, window | parameters), "project": "default"}
+        page = database.reading(lambda h, b=bound: h.frame(query.sql, b))  # type: ignore[misc]
+        assert page["run_key"].to_list() == wanted["run_key"].slice(offset, limit).to_list()
+        assert set(page["total"]) <= {wanted.height}

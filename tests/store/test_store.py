@@ -35,10 +35,10 @@ def entries(directory: Path, name: str = "long-wait") -> list[Entry]:
 
 def rows(database: Database) -> dict[str, pl.DataFrame]:
     """Return every table, rows in an order of their own and lists as text."""
-    found = {name: database.reading(lambda h, n=name: h.frame(f'SELECT * FROM "{n}"')) for name in ddl.TABLES}  # type: ignore[misc]
+    tables = {name: database.reading(lambda h, n=name: h.frame(f'SELECT * FROM "{n}"')) for name in ddl.TABLES}  # type: ignore[misc]
     return {
         name: frame.with_columns(pl.col(pl.List(pl.String)).list.join("\n")).sort(pl.all().cast(pl.String))
-        for name, frame in found.items()
+        for name, frame in tables.items()
     }
 
 
@@ -141,9 +141,9 @@ def test_every_table_has_its_project_and_the_types_of_its_schema(tmp_path: Path)
     for name, schema in PUBLIC.items():
         columns = database.reading(lambda h, n=name: h.frame(f"DESCRIBE {n}")).rows()  # type: ignore[misc]
         assert columns[0][0] == "project"
-        found = {column[0]: column[1] for column in columns}
+        types = {column[0]: column[1] for column in columns}
         for field in schema:
-            assert found[field.name] == ddl.sql_type(field.type)
+            assert types[field.name] == ddl.sql_type(field.type)
     database.close()
 
 
@@ -160,8 +160,8 @@ def test_statements_know_the_statuses_as_words_have_them(tmp_path: Path) -> None
     every = pl.DataFrame({"status": [*RunStatus, None]})
     database = Database.open(tmp_path, Store(), no_exit)
     for macro, of in expected.items():
-        found = database.reading(lambda h, m=macro: h.frame(f"SELECT status FROM e WHERE {m}(status)", e=every))  # type: ignore[misc]
-        assert set(found["status"]) == of, macro
+        statuses = database.reading(lambda h, m=macro: h.frame(f"SELECT status FROM e WHERE {m}(status)", e=every))  # type: ignore[misc]
+        assert set(statuses["status"]) == of, macro
     assert expected["is_open"] | expected["is_over"] | {"unknown"} == set(RunStatus)
     database.close()
 

@@ -34,11 +34,11 @@ def opened(directory: Path) -> Database:
     return Database.open(directory, Store(threads=1), on_fatal=lambda: None)
 
 
-@pytest.mark.parametrize("kept", VERSIONS)
-def test_a_kept_store_becomes_what_a_replay_of_its_journal_gives_and_goes_on(kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stored", VERSIONS)
+def test_a_kept_store_becomes_what_a_replay_of_its_journal_gives_and_goes_on(stored: int, tmp_path: Path) -> None:
     """Run tables and statistics are to the last value those of an empty store that reads the whole journal, also after
     both took in more of the same; and the columns of every table are those of a new file."""
-    old = Opened(unpack(kept, tmp_path / "old"))
+    old = Opened(unpack(stored, tmp_path / "old"))
     fresh = replayed(tmp_path / "old", tmp_path / "fresh")
     late_ns = newest() + DAY_NS
     for more in ([], requests(first=100, count=3)):
@@ -46,9 +46,9 @@ def test_a_kept_store_becomes_what_a_replay_of_its_journal_gives_and_goes_on(kep
             for n, some in enumerate(more):
                 store.group(some, late_ns + n)
         after_ns = late_ns + (DAY_NS if more else 0)
-        found, expected = old.rest(after_ns), fresh.rest(after_ns)
+        upgraded, expected = old.rest(after_ns), fresh.rest(after_ns)
         for name, table in expected.items():
-            assert_frame_equal(found[name], table)
+            assert_frame_equal(upgraded[name], table)
     assert old.table("runs").height >= 30
     assert old.database.reading(upgrade.rebuilding) == 0
     for name in ddl.TABLES:
@@ -76,11 +76,11 @@ def test_a_change_of_a_table_comes_with_a_version_a_step_and_a_kept_store(tmp_pa
     Journal.open(tmp_path).close()
     control.Control.open(tmp_path).close()
     for name in (files.NAME, control.FILE):
-        found = [
+        definitions = [
             sqlite3.connect(d / name).execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
             for d in (tmp_path / "kept", tmp_path)
         ]
-        assert found[0] == found[1], f"{name}: {_HOW}"
+        assert definitions[0] == definitions[1], f"{name}: {_HOW}"
 
 
 _KILLED = """
@@ -118,24 +118,24 @@ def test_an_upgrade_that_is_killed_anywhere_is_done_by_the_next_start(tmp_path: 
     backs = [0, 0, defined, *(defined + n for n in range(1, 8, 2)), 200]
     directories = [unpack(OLDEST, tmp_path / str(i)) for i in range(len(backs))]
     named = [str(word) for pair in zip(directories, backs, strict=True) for word in pair]
-    told = subprocess.run([sys.executable, "-c", _KILLED, *named], capture_output=True, text=True, check=True)
-    assert [*map(int, told.stdout.split())][1:] == [-signal.SIGKILL] * (len(backs) - 1)
+    output = subprocess.run([sys.executable, "-c", _KILLED, *named], capture_output=True, text=True, check=True)
+    assert [*map(int, output.stdout.split())][1:] == [-signal.SIGKILL] * (len(backs) - 1)
     expected = _everything(directories[0])
     for directory in directories[1:]:
-        found = _everything(directory)
-        assert found.keys() == expected.keys()
+        tables = _everything(directory)
+        assert tables.keys() == expected.keys()
         for name, table in expected.items():
-            assert_frame_equal(found[name], table, check_row_order=False)
+            assert_frame_equal(tables[name], table, check_row_order=False)
 
 
 def _everything(directory: Path) -> dict[str, pl.DataFrame]:
     """Return all that is in the tables, each row as text."""
     database = opened(directory)
-    found = database.reading(
+    tables = database.reading(
         lambda h: {name: h.frame(f'SELECT t::VARCHAR AS row FROM "{name}" t') for name in ddl.TABLES}
     )
     database.close()
-    return found
+    return tables
 
 
 def test_a_step_that_the_data_does_not_allow_says_so_and_leaves_the_file(
@@ -231,12 +231,12 @@ def test_a_column_is_worked_out_from_raw_rows_in_parts_and_for_groups_that_came_
     logs = group.tables["logs"].drop_columns(["severity_text", "event_name"])
     logs = logs.append_column("newer", logs["body"])
     apply.apply(store.database, [Entry(group.seq, group.received_ns, {"logs": logs})])
-    told = store.table("logs")
-    assert told["severity_text"].to_list() == told["severity_number"].cast(pl.String).to_list()
-    assert told.filter(seq=group.seq)["event_name"].null_count() == logs.num_rows > 0
-    changed = told.filter(pl.col("seq") < group.seq)["run_key"].drop_nulls().unique()
-    known = changed.filter(changed.is_in(store.table("runs")["run_key"].to_list()))
-    assert store.database.reading(upgrade.rebuilding) == known.len() > 0
+    logs_after = store.table("logs")
+    assert logs_after["severity_text"].to_list() == logs_after["severity_number"].cast(pl.String).to_list()
+    assert logs_after.filter(seq=group.seq)["event_name"].null_count() == logs.num_rows > 0
+    changed = logs_after.filter(pl.col("seq") < group.seq)["run_key"].drop_nulls().unique()
+    runs = changed.filter(changed.is_in(store.table("runs")["run_key"].to_list()))
+    assert store.database.reading(upgrade.rebuilding) == runs.len() > 0
     with pytest.raises(ValueError, match="rows of logs without received_ns"):
         apply.apply(store.database, [Entry(group.seq + 1, 0, {"logs": group.tables["resources"]})])
     store.close()
