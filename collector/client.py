@@ -56,7 +56,7 @@ def address(data: Path) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class StatisticRows:
     """Rows of a statistic, and the time range that was asked for, ns."""
 
     rows: pl.DataFrame
@@ -81,12 +81,12 @@ class Client:
         """Return the rows of a statistic; filters as in docs/api.md, with `from_` for `from`."""
         return self.statistic(name, **filters).rows
 
-    def statistic(self, name: str, **filters: object) -> Statistic:
+    def statistic(self, name: str, **filters: object) -> StatisticRows:
         """Return the rows of a statistic and the range they are of; filters as in `stats`."""
         params = {key.rstrip("_"): value for key, value in filters.items()}
         response = self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)
         from_ns, to_ns = map(int, response.headers["x-runwell-window"].split("/"))
-        return Statistic(_frame(_table(response)), from_ns, to_ns)
+        return StatisticRows(_frame(_table(response)), from_ns, to_ns)
 
     def runs(self, **filters: object) -> Page:
         """Return a page of runs; filters as in docs/api.md, with `from_` for `from`."""
@@ -96,8 +96,8 @@ class Client:
 
     def run(self, run_id: str, run_key: str | None = None) -> dict[str, Any]:
         """Return one run with attempts, phases, waits, logs, spans and children; ApiError when unknown."""
-        found: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", {"run_key": run_key}).json()
-        return found
+        body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", {"run_key": run_key}).json()
+        return body
 
     def sql(self, text: str) -> Answer:
         """Return the rows of one SELECT."""
@@ -106,33 +106,33 @@ class Client:
 
     def schema(self) -> list[dict[str, Any]]:
         """Return the tables that SQL sees, with what their rows and columns mean."""
-        found: list[dict[str, Any]] = self._get("/api/v1/schema", {}).json()
-        return found
+        body: list[dict[str, Any]] = self._get("/api/v1/schema", {}).json()
+        return body
 
     def findings(self, **filters: object) -> dict[str, Any]:
         """Return `findings` since a time, a `transform` that renames keys, and what is `not_observable`."""
-        found: dict[str, Any] = self._get("/api/v1/findings", dict(filters)).json()
-        return found
+        body: dict[str, Any] = self._get("/api/v1/findings", dict(filters)).json()
+        return body
 
     def rules(self) -> dict[str, Any]:
         """Return every rule, and the guideline's sentences with what telemetry can say of them."""
-        found: dict[str, Any] = self._get("/api/v1/rules", {}).json()
-        return found
+        body: dict[str, Any] = self._get("/api/v1/rules", {}).json()
+        return body
 
     def reports(self, schedule: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """Return the newest reports: id, schedule, zone, period, as_of and counts of anomalies."""
-        found: list[dict[str, Any]] = self._get("/api/v1/reports", {"schedule": schedule, "limit": limit}).json()
-        return found
+        body: list[dict[str, Any]] = self._get("/api/v1/reports", {"schedule": schedule, "limit": limit}).json()
+        return body
 
     def report(self, report_id: str) -> Report:
         """Return a report; ApiError when unknown."""
         from collector.model.report import Report
 
-        found = self._get(f"/api/v1/reports/{_quoted(report_id)}", {}).json()
+        body = self._get(f"/api/v1/reports/{_quoted(report_id)}", {}).json()
         for name in ("anomalies", "expected", "resolved"):
-            for anomaly in found[name]:
+            for anomaly in body[name]:
                 anomaly.pop("vega_lite", None)  # drawn from the numbers that are there as well
-        return Report.model_validate_json(json.dumps(found))
+        return Report.model_validate_json(json.dumps(body))
 
     def report_text(self, report_id: str, form: str, dashboard: str | None = None) -> str:
         """Return a report as json, html or md, with links to *dashboard*; ApiError when unknown."""
@@ -140,48 +140,48 @@ class Client:
 
     def make_report(self, **asked: object) -> dict[str, Any]:
         """Make a report now; fields as in docs/api.md. Return `report`, `rendered`, `deliveries` and `saved`."""
-        given = {k: v for k, v in asked.items() if v is not None}
-        found: dict[str, Any] = self._send("POST", "/api/v1/reports", json=given).json()
-        return found
+        fields = {k: v for k, v in asked.items() if v is not None}
+        body: dict[str, Any] = self._send("POST", "/api/v1/reports", json=fields).json()
+        return body
 
     def next_reports(self, n: int = 3) -> list[dict[str, Any]]:
         """Return by schedule its next *n* firings, with the period each covers."""
-        found: list[dict[str, Any]] = self._get("/api/v1/reports/next", {"n": n}).json()
-        return found
+        body: list[dict[str, Any]] = self._get("/api/v1/reports/next", {"n": n}).json()
+        return body
 
     def deliveries(self, report_id: str | None = None) -> list[dict[str, Any]]:
         """Return where a report went, or the latest of all."""
-        found: list[dict[str, Any]] = self._get("/api/v1/reports/deliveries", {"report": report_id}).json()
-        return found
+        body: list[dict[str, Any]] = self._get("/api/v1/reports/deliveries", {"report": report_id}).json()
+        return body
 
     def firings(self, schedule: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return the latest firings of *schedule*, or of all: made, skipped, failed or due."""
-        given: dict[str, object] = {"schedule": schedule, "limit": limit}
-        found: list[dict[str, Any]] = self._get("/api/v1/reports/firings", given).json()
-        return found
+        params: dict[str, object] = {"schedule": schedule, "limit": limit}
+        body: list[dict[str, Any]] = self._get("/api/v1/reports/firings", params).json()
+        return body
 
     def feedback(self) -> list[dict[str, Any]]:
         """Return which anomalies were called expected."""
-        found: list[dict[str, Any]] = self._get("/api/v1/reports/feedback", {}).json()
-        return found
+        body: list[dict[str, Any]] = self._get("/api/v1/reports/feedback", {}).json()
+        return body
 
     def say_expected(self, key: str, *, expected: bool = True, note: str = "", until: str | None = None) -> None:
         """Call the anomaly *key* expected, for good or until a time; or take that back."""
-        given = {"key": key, "expected": expected, "note": note, **({"until": until} if until else {})}
-        self._send("POST", "/api/v1/reports/feedback", again=True, json=given)
+        fields = {"key": key, "expected": expected, "note": note, **({"until": until} if until else {})}
+        self._send("POST", "/api/v1/reports/feedback", again=True, json=fields)
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
-        found: dict[str, Any] = self._get("/api/v1/status", {}).json()
-        return found
+        body: dict[str, Any] = self._get("/api/v1/status", {}).json()
+        return body
 
     def close(self) -> None:
         """Close connections."""
         self._http.close()
 
     def _get(self, path: str, params: dict[str, object], accept: str = "application/json") -> httpx.Response:
-        given = {k: _text(v) for k, v in params.items() if v is not None}
-        return self._send("GET", path, again=True, params=given, headers={"accept": accept})
+        texts = {k: _text(v) for k, v in params.items() if v is not None}
+        return self._send("GET", path, again=True, params=texts, headers={"accept": accept})
 
     def _connections(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False)

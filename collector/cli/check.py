@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 from collector.model.project import PROJECT
@@ -38,7 +38,7 @@ def check(
     profile: Annotated[str | None, Parameter(help="guideline or trigger-v4-current [default].")] = None,
     strict: Annotated[bool | None, Parameter(help="Ask for the three ids on every record.", negative=())] = None,
     fail_on: Annotated[FailOn, Parameter(help="Least severity that makes the exit code 1.")] = "warning",
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Check the conventions on telemetry.
 
@@ -47,36 +47,36 @@ def check(
     from collector.rules import catalogue, render
     from collector.rules.profiles import choose
 
-    settings = place.settings()
-    given = {
+    settings = common.settings()
+    overrides = {
         "profile": profile,
         "strict": strict,
         "select": _listed(select) or None,
         "ignore": _listed(ignore) or None,
     }
-    rules = settings.rules.model_copy(update={k: v for k, v in given.items() if v is not None})
+    rules = settings.rules.model_copy(update={k: v for k, v in overrides.items() if v is not None})
     chosen = choose(catalogue.RULES, rules)
     if input and (since or url):
         raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
     if input:
-        found, looked_at = findings(input, settings, chosen)
+        rows, looked_at = findings(input, settings, chosen)
     else:
         if profile or strict:
             option = "--profile" if profile else "--strict"
             raise UsageError(
                 f"{option}: the collector judges by its own settings; set rules.{option[2:]} there, or give --input."
             )
-        found = _stored(settings, url, since or "24h", {c.rule.code for c in chosen})
+        rows = _stored(settings, url, since or "24h", {c.rule.code for c in chosen})
         looked_at = f"what the collector received since {since or '24h'}"
     if format == "json":
-        report = render.document(found, catalogue.RULES, catalogue.not_observable())
+        report = render.document(rows, catalogue.RULES, catalogue.not_observable())
     elif format == "markdown":
-        report = render.markdown(found, looked_at)
+        report = render.markdown(rows, looked_at)
     else:
-        report = render.text(found, looked_at)
+        report = render.text(rows, looked_at)
     sys.stdout.write(report)
     sys.stdout.flush()
-    return 1 if render.reaches(found, fail_on) else 0
+    return 1 if render.reaches(rows, fail_on) else 0
 
 
 def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
@@ -96,11 +96,11 @@ def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -
     with recording(settings) as of_files:
         read(files, settings, of_files)
         frames = of_files.frames(PROJECT)
-        found = spared(evaluate, frames, chosen)
-        for code, piece, why in found.left:
+        judged = spared(evaluate, frames, chosen)
+        for code, piece, why in judged.left:
             what = f"run {piece[1]}" if piece else "these records"
             print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
-        rows = pl.concat(found.rows or [pl.DataFrame(schema=CONTRIBUTION)])
+        rows = pl.concat(judged.rows or [pl.DataFrame(schema=CONTRIBUTION)])
         return of_files.findings(rows, PROJECT), render.looked_at(frames)
 
 
@@ -118,12 +118,12 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) ->
         rows = Client(where).findings(since=since)["findings"]
     except ApiError as e:
         raise UsageError(f"--since {since}: {e.message}.") from None
-    kept = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in rows]
-    return pl.DataFrame([row for row in kept if row["code"] in codes], schema=SCHEMA)
+    stored = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in rows]
+    return pl.DataFrame([row for row in stored if row["code"] in codes], schema=SCHEMA)
 
 
-def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name.strip() for part in given for name in part.split(",") if name.strip())
+def _listed(options: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for part in options for name in part.split(",") if name.strip())
 
 
 def read(files: tuple[str, ...], settings: Settings, into: Recording) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -29,7 +29,7 @@ _START_S = 60.0
 def dashboard(
     *,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
-    place: Place = DEFAULT,
+    place: CommonOptions = DEFAULT,
 ) -> int:
     """Show the dashboard of a collector that runs elsewhere or on --data."""
     from collector.client import address

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import Refused, UsageError
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
-
-if TYPE_CHECKING:
     from collector.app.supervisor import Supervisor
+    from collector.settings import Settings
 
 _APPLY_S = 180.0
 
@@ -28,7 +26,7 @@ def demo(
     *,
     once: Annotated[bool, Parameter(help="Check that everything shows what was sent, then end.")] = False,
     samples: Annotated[Path | None, Parameter(help="Folder of recordings [default: sample_data].")] = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Start collector and dashboard and fill them with the sample data, moved to end now.
 
@@ -43,10 +41,10 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="runwell-demo-") as temporary:
         # A check must not fail because somebody listens on the usual ports.
         free = {"http_port": 0, "grpc_port": 0, "api_port": 0, "dashboard_port": 0} if once else {}
-        more = {name: port for name, port in free.items() if getattr(place, name) is None}
-        known = folder / "runwell.toml"
-        place = place if place.config or not known.exists() else replace(place, config=known)
-        settings = place.settings(**more, **({} if place.data else {"data": Path(temporary)}))
+        more = {name: port for name, port in free.items() if getattr(common, name) is None}
+        config = folder / "runwell.toml"
+        common = common if common.config or not config.exists() else replace(common, config=config)
+        settings = common.settings(**more, **({} if common.data else {"data": Path(temporary)}))
         return asyncio.run(_run(settings, files, folder, once=once))
 
 
@@ -145,11 +143,8 @@ def _check(api: str, folder: Path, sent: int) -> list[str]:
     seen = set(client.sql("SELECT DISTINCT run_id FROM runs").table["run_id"].to_pylist())
     lines = []
     for path in sorted(folder.rglob("*.truth.jsonl*")):
-        silent = (
-            json.loads(path.with_name(path.name.split(".truth")[0] + ".silent.json").read_text())
-            if (path.with_name(path.name.split(".truth")[0] + ".silent.json").exists())
-            else []
-        )
+        named_silent = path.with_name(path.name.split(".truth")[0] + ".silent.json")
+        silent = json.loads(named_silent.read_text()) if named_silent.exists() else []
         runs = {_run_id(json.loads(line)) for line in _lines(path)} - set(silent)
         missing = runs - seen
         if missing:

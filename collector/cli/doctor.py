@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 
 if TYPE_CHECKING:
     from collector.doctor.checks import Report
@@ -25,7 +25,7 @@ def doctor(
         Literal["trigger-dev", "python", "js", "collector", "otlp"] | None,
         Parameter(help="Show the settings of this exporter [default: those seen lately]."),
     ] = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Look at ports, data, disk, versions, both processes, what was refused or set aside, clocks and exporters.
 
@@ -33,7 +33,7 @@ def doctor(
     """
     from collector.doctor.checks import examine
 
-    report = examine(place.settings())
+    report = examine(common.settings())
     chosen = [exporter] if exporter else report.exporters
     written = _json(report, chosen) if format == "json" else _text(report, chosen)
     sys.stdout.write(written)
@@ -48,13 +48,13 @@ def _settings(report: Report, chosen: list[Exporter]) -> dict[str, str]:
 
 
 def _json(report: Report, chosen: list[Exporter]) -> str:
-    told = {
+    document = {
         "problems": report.problems,
         "checks": [asdict(check) for check in report.checks],
         "senders": [asdict(sender) for sender in report.senders],
         "settings": _settings(report, chosen),
     }
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _text(report: Report, chosen: list[Exporter]) -> str:
@@ -72,7 +72,7 @@ def _text(report: Report, chosen: list[Exporter]) -> str:
     for kind, paste in _settings(report, chosen).items():
         lines.append(f"\nSettings for {kind}:\n")
         lines.append(paste.rstrip())
-    found = f"{report.problems} problems" if report.problems != 1 else "1 problem"
-    lines.append(f"\n{found if report.problems else 'No problem'} found.")
+    problems = f"{report.problems} problems" if report.problems != 1 else "1 problem"
+    lines.append(f"\n{problems if report.problems else 'No problem'} found.")
     # A service's name is a sender's text, and must not steer the terminal.
     return shown.lines("\n".join(lines)) + "\n"

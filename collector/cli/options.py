@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Place:
+class CommonOptions:
     """Where a runwell keeps its data and listens. Every option is also a `RUNWELL_…` variable and a TOML key."""
 
     data: Annotated[Path | None, Parameter(help="Data directory [default: .runwell].")] = None
@@ -30,13 +30,13 @@ class Place:
         """Return the settings these options ask for."""
         from collector.settings import load  # a third of a second that `--help` has no need of
 
-        given = {
+        options = {
             name: getattr(self, name)
             for name in ("data", "host", "http_port", "grpc_port", "api_port", "dashboard_port")
         }
-        return load({**given, **more}, config=self.config, old=OLD)
+        return load({**options, **more}, config=self.config, old=OLD)
 
 
 OLD: list[Moved] = []
 """Options that this command line gave under old names."""
-DEFAULT = Place()
+DEFAULT = CommonOptions()

@@ -85,27 +85,27 @@ def _open(path: str) -> IO[bytes]:
 
 
 def _request(line: bytes) -> Recorded:
-    found = json.loads(line)
-    if not isinstance(found, dict):
+    record = json.loads(line)
+    if not isinstance(record, dict):
         raise BadInput("not a JSON object")
     for root, name in _ROOTS.items():
-        if root in found:
+        if root in record:
             return Recorded(BY_NAME[name], "json", line.strip())
-    missing = [key for key in ("signal", "content_type", "body") if not isinstance(found.get(key), str)]
+    missing = [key for key in ("signal", "content_type", "body") if not isinstance(record.get(key), str)]
     if missing:
         raise BadInput(f"{missing[0]} is missing")
-    signal = BY_NAME.get(found["signal"])
+    signal = BY_NAME.get(record["signal"])
     if signal is None:
         raise BadInput(f"signal must be one of {', '.join(s.name for s in SIGNALS)}")
     # A gRPC message is the same protobuf that HTTP carries.
-    encoding = "protobuf" if found.get("transport") == "grpc" else encoding_of(found["content_type"])
+    encoding = "protobuf" if record.get("transport") == "grpc" else encoding_of(record["content_type"])
     if encoding is None:
         raise BadInput("content_type must be application/json or application/x-protobuf")
     try:
-        body = base64.b64decode(found["body"], validate=True)
+        body = base64.b64decode(record["body"], validate=True)
     except (binascii.Error, ValueError):
         raise BadInput("body must be base64") from None
-    return Recorded(signal, encoding, decompress(body, found.get("content_encoding") or "", _CAP))
+    return Recorded(signal, encoding, decompress(body, record.get("content_encoding") or "", _CAP))
 
 
 def newest_ns(request: Recorded) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -22,7 +22,7 @@ def replay(
     *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
     endpoint: Annotated[str | None, Parameter(help="OTLP/HTTP endpoint [default: the one on --data].")] = None,
     shift_to_now: Annotated[bool, Parameter(help="Move all times so that the last is now.")] = False,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Send recorded telemetry to a collector.
 
@@ -39,7 +39,7 @@ def replay(
     for name in files:
         if name.startswith("-") and name != "-":
             raise UsageError(f"{name}: no such option of replay; `runwell replay --help` lists what there is.")
-    settings = place.settings()
+    settings = common.settings()
     requests = [request for path in files for request in recordings.read(path)]
     if not requests:
         raise UsageError(f"{', '.join(files)}: no requests in it; give a recording.")

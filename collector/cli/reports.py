@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -29,22 +29,22 @@ def list_(
     limit: Annotated[int, Parameter(help="Most rows.")] = 20,
     format: Annotated[Literal["text", "json"], Parameter(help="Form of the rows.")] = "text",
     url: Url = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """List the newest reports, with what is new, goes on and is resolved."""
-    rows = _client(url, place).reports(schedule, limit)
+    rows = _client(url, common).reports(schedule, limit)
     if format == "json":
         return _json(rows)
     from collector.model.report import Span
     from collector.model.verdict import stretch
 
-    told = [
+    cells = [
         [r["id"], r["schedule"], stretch(Span(from_ns=r["from_ns"], to_ns=r["to_ns"]), r["zone"], year=True), r["zone"]]
         + [str(r[name]) for name in ("new", "ongoing", "resolved")]
         for r in rows
     ]
     head = ["id", "schedule", "period", "zone", "new", "ongoing", "resolved"]
-    return _say(_table(head, told) if told else "No reports yet; `runwell reports run` makes one.")
+    return _say(_table(head, cells) if cells else "No reports yet; `runwell reports run` makes one.")
 
 
 @app.command
@@ -60,12 +60,12 @@ def run(
     format: Annotated[Form, Parameter(help="Form of the report.")] = "text",
     output: Output = None,
     url: Url = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Make a report now, of the last 24 hours unless something else is asked for, and show it."""
     from collector.model.report import Report
 
-    made = _client(url, place).make_report(
+    made = _client(url, common).make_report(
         since=since,
         until=until,
         schedule=schedule,
@@ -76,11 +76,11 @@ def run(
     report = Report.model_validate(made["report"])
     text = made["rendered"] if format in ("md", "html") else _json_text(made) if format == "json" else _text(report)
     _write(text, output)
-    told = [] if not made["saved"] else [f"Kept as {report.id}."]
-    told += [_delivery(d, dry_run=not made["saved"]) for d in made["deliveries"]]
+    lines = [] if not made["saved"] else [f"Kept as {report.id}."]
+    lines += [_delivery(d, dry_run=not made["saved"]) for d in made["deliveries"]]
     if dry_run and schedule is not None and not made["deliveries"]:
-        told.append("Would go nowhere: the schedule names no channel.")
-    sys.stderr.write("".join(f"{_plain(line)}\n" for line in told))
+        lines.append("Would go nowhere: the schedule names no channel.")
+    sys.stderr.write("".join(f"{_plain(line)}\n" for line in lines))
     return 0
 
 
@@ -92,7 +92,7 @@ def show(
     format: Annotated[Form, Parameter(help="Form of the report.")] = "text",
     output: Output = None,
     url: Url = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Show a report.
 
@@ -101,7 +101,7 @@ def show(
     report
         Its id, as `runwell reports list` has it; `latest` for the newest.
     """
-    client = _client(url, place)
+    client = _client(url, common)
     if report == "latest":
         newest = client.reports(limit=1)
         if not newest:
@@ -123,12 +123,12 @@ def upcoming(
     n: Annotated[int, Parameter(name=["--count", "-n"], help="How many of each schedule.")] = 3,
     format: Annotated[Literal["text", "json"], Parameter(help="Form of the rows.")] = "text",
     url: Url = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Tell when each schedule comes round next, in its zone, and which period its report covers."""
-    found = _client(url, place).next_reports(n)
+    schedules = _client(url, common).next_reports(n)
     if format == "json":
-        return _json(found)
+        return _json(schedules)
     from collector.model.report import Span
     from collector.model.shown import NONE
     from collector.model.verdict import moment, stretch
@@ -142,7 +142,7 @@ def upcoming(
             s["cron"],
             ", ".join(s["deliver"]) or NONE,
         ]
-        for s in found
+        for s in schedules
         for f in s["firings"]
     ]
     head = ["schedule", "fires", "zone", "covers", "cron", "goes to"]
@@ -151,10 +151,10 @@ def upcoming(
     )
 
 
-def _client(url: str | None, place: Place) -> Client:
+def _client(url: str | None, common: CommonOptions) -> Client:
     from collector.client import Client, address
 
-    settings = place.settings()
+    settings = common.settings()
     return Client(url or address(settings.data) or http_url(settings.host, settings.api_port), timeout_s=120.0)
 
 

@@ -54,11 +54,11 @@ def _called(arguments: list[str]) -> object:
     except CycloptsError:
         from collector.settings import replaced
 
-        kept, found = replaced.options(arguments)
-        if not found:
+        rest, moved = replaced.options(arguments)
+        if not moved:
             raise
-        options.OLD.extend(found)
-        return app(kept, exit_on_error=False, print_error=False, result_action="return_value")
+        options.OLD.extend(moved)
+        return app(rest, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _say(sentence: str, code: int) -> int:

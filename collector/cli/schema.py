@@ -20,13 +20,13 @@ def schema(table: str | None = None) -> int:
     """
     from collector.store import meanings
 
-    known = {t["name"]: t for t in meanings.tables()}
+    tables = {t["name"]: t for t in meanings.tables()}
     if table is None:
-        sys.stdout.write(_list((name, t["layer"], t["row"]) for name, t in known.items()))
+        sys.stdout.write(_list((name, t["layer"], t["row"]) for name, t in tables.items()))
         return 0
-    if table not in known:
+    if table not in tables:
         raise UsageError(f"{table}: no such table; `runwell schema` lists them.")
-    asked = known[table]
+    asked = tables[table]
     key = f" Key: {', '.join(asked['key'])}." if asked["key"] else ""
     sys.stdout.write(_wrapped(asked["row"] + key) + "\n\n")
     sys.stdout.write(_list((c["name"], c["type"], c["meaning"]) for c in asked["columns"]))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 
 
-def serve(*, only: Literal["receive", "store"] | None = None, place: Place = DEFAULT) -> int:
+def serve(*, only: Literal["receive", "store"] | None = None, place: CommonOptions = DEFAULT) -> int:
     """Run the collector: receive OTLP and keep it.
 
     Parameters
@@ -18,12 +18,12 @@ def serve(*, only: Literal["receive", "store"] | None = None, place: Place = DEF
     return _supervise(place, only, with_dashboard=False)
 
 
-def up(*, place: Place = DEFAULT) -> int:
+def up(*, place: CommonOptions = DEFAULT) -> int:
     """Run the collector and the dashboard."""
     return _supervise(place, None, with_dashboard=True)
 
 
-def _supervise(place: Place, only: str | None, *, with_dashboard: bool) -> int:
+def _supervise(place: CommonOptions, only: str | None, *, with_dashboard: bool) -> int:
     import asyncio
 
     from collector.app.supervisor import Supervisor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -25,12 +25,12 @@ def sql(
     format: Annotated[Format, Parameter(help="Form of the rows.")] = "table",
     output: Annotated[Path | None, Parameter(help="File to write to instead of stdout.")] = None,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects."""
     from collector.client import Client, address
 
-    settings = place.settings()
+    settings = common.settings()
     where = url or address(settings.data)
     if where is None:
         where = http_url(settings.host, settings.api_port)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from collector.cli.options import DEFAULT, Place
+from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -55,7 +55,7 @@ def stats(
         bool, Parameter(help="In a table every number, a row each; so it is for one task or queue.", negative=())
     ] = False,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
-    place: Place = DEFAULT,
+    common: CommonOptions = DEFAULT,
 ) -> int:
     """Show numbers of runs, tasks and queues.
 
@@ -73,10 +73,10 @@ def stats(
     from collector.client import ApiError, Client, address
     from collector.model.shown import populations
 
-    for option, given in (("--since", since), ("--until", until)):
-        if given is not None and not given.strip():
+    for option, text in (("--since", since), ("--until", until)):
+        if text is not None and not text.strip():
             raise UsageError(f"{option}: is empty; give a span such as 24h, or a time such as 2026-11-23T08:00:00Z.")
-    settings = place.settings()
+    settings = common.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     client = Client(where)
     try:
@@ -101,9 +101,9 @@ def stats(
     apart = ""
     if population is None and name not in _ANY:
         asked = {"task": task, "queue": queue, "environment": environment, "version": version}
-        found = client.query("populations", from_ns=answer.from_ns, to_ns=answer.to_ns, **asked)
-        if told := populations(found.rows(), environment):
-            apart = f"{told} Choose with --population.\n"
+        counts = client.query("populations", from_ns=answer.from_ns, to_ns=answer.to_ns, **asked)
+        if others := populations(counts.rows(), environment):
+            apart = f"{others} Choose with --population.\n"
     if format != "table":
         sys.stdout.buffer.write(write(rows.to_arrow(), format))
         sys.stdout.flush()
@@ -131,8 +131,8 @@ _OPTIONS = {"from": "--since", "to": "--until"}
 def _as_option(message: str) -> str | None:
     """Return what the API says of a parameter, said of the option; None if it says it of none."""
     field, colon, rest = message.partition(": ")
-    known = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
-    if not colon or field not in known:
+    parameters = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
+    if not colon or field not in parameters:
         return None
     return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
 

@@ -6,13 +6,15 @@ Everything telemetry wrote is shown as text with nothing hidden in it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from collector.analyse.measures import MEASURES
-from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, Number, Section, titled
+from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, ListColumn, Section, titled
 from collector.model.shown import duration, visible
 from collector.model.units import HOUR_NS
 
@@ -68,58 +70,60 @@ def _parts(name: str, rows: pl.DataFrame, *, narrow: bool, every: bool) -> Itera
         yield from _listed(LISTS[name], rows, narrow=narrow)
         return
     keys = [c for c in rows.columns if c not in _NUMBERS]
-    own = [k for k in keys if k not in ("operation", "phase", "called_service")]
-    groups = rows.select(own).unique(maintain_order=True)
+    by = [k for k in keys if k not in ("operation", "phase", "called_service")]
+    groups = rows.select(by).unique(maintain_order=True)
     if every or (groups.height == 1 and name != "calls"):
-        yield from _numbers(rows, own)
+        yield from _numbers(rows, by)
         return
     for section in SECTIONS[name]:
         yield from _wide(section, rows, keys, narrow=narrow)
 
 
-def _table(columns: Sequence[tuple[str, bool]]) -> Table:
-    """Return an empty table of (title, whether it is a number)."""
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """A column of a table: its head, whether it stands to the right as numbers do, and its cell of a row."""
+
+    head: str
+    to_right: bool
+    of: Callable[[dict[str, Any]], str]
+
+
+def _table(columns: Sequence[_Cells], rows: pl.DataFrame) -> Table:
+    """Return the table of *rows*."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True, show_edge=False)
-    for i, (title, is_number) in enumerate(columns):
-        made.add_column(title, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number and i > 0)
+    for i, c in enumerate(columns):
+        made.add_column(
+            c.head, justify="right" if c.to_right else "left", overflow="fold", no_wrap=c.to_right and i > 0
+        )
+    for row in rows.iter_rows(named=True):
+        made.add_row(*(c.of(row) for c in columns))
     return made
 
 
 def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool) -> Iterator[Table | str]:
     """Yield a row a task or queue."""
-    found = rows.filter(pl.col("measure").is_in(section.measures) & pl.col("outcome").is_null())
-    if found.is_empty():
+    rows = rows.filter(pl.col("measure").is_in(section.measures) & pl.col("outcome").is_null())
+    if rows.is_empty():
         return
-    several = found.select(keys).n_unique() > 1
-    keys = [k for k in keys if found[k].null_count() < found.height]
-    fixed = [k for k in keys if several and found[k].n_unique() == 1 and k not in ("task_id", "queue", *_TIMES)]
-    shown = [k for k in keys if k not in fixed]
-    numbers = [n for n in section.numbers if not (narrow and n.roomy)]
-    numbers = [n for n in numbers if found.filter(pl.col("measure") == n.measure).height]
-    wide = _pivoted(found, keys, section, numbers)
-    joined = narrow and len(shown) > 1 and shown[1] == "environment"  # one column of both is narrower
-    heads = [(KEYS.get(k, k), False) for k in shown if not (joined and k == "environment")]
-    for n in numbers:
-        heads.append((_head(n.title, narrow=narrow), True))
-        if n.interval and not narrow:
-            heads.append(("95 %", True))
-    table = _table([*heads, ("" if narrow else "Known", False)])
-    for row in wide.head(MOST).iter_rows(named=True):
-        cells = [_key(k, row[k]) for k in shown]
-        if joined:
-            cells[:2] = [" · ".join(cells[:2])]
-        for i, n in enumerate(numbers):
-            cells.append(written(row[f"value_{i}"], row[f"unit_{i}"] or ""))
-            if n.interval and not narrow:
-                cells.append(_interval(row[f"low_{i}"], row[f"high_{i}"], row[f"unit_{i}"] or ""))
-        table.add_row(*cells, _MARKS[row["known"]] if narrow else row["known"])
+    several = rows.select(keys).n_unique() > 1
+    keys = [k for k in keys if rows[k].null_count() < rows.height]
+    fixed = [k for k in keys if several and rows[k].n_unique() == 1 and k not in ("task_id", "queue", *_TIMES)]
+    measures = set(rows["measure"])
+    columns = [c for c in section.columns if c.measure in measures and not (narrow and c.roomy)]
+    wide = _pivoted(rows, keys, section, columns)
+    cells = _of_keys([k for k in keys if k not in fixed], narrow=narrow)
+    for i, c in enumerate(columns):
+        cells += _of_number(i, c, narrow=narrow)
+    cells.append(
+        _Cells("", False, lambda r: _MARKS[r["known"]]) if narrow else _Cells("Known", False, itemgetter("known"))
+    )
     if section.title:
         yield section.title
-    yield table
-    same = ", ".join(f"{KEYS.get(k, k).lower()} {_key(k, found[k][0])}" for k in fixed if k != "project")
+    yield _table(cells, wide.head(MOST))
+    same = ", ".join(f"{KEYS.get(k, k).lower()} {_key(k, rows[k][0])}" for k in fixed if k != "project")
     about = f" ({same})" if same else ""
     sorted_by = "" if set(keys) & set(_TIMES) else f", sorted by {section.order}"
     yield _count(wide.height, about) + sorted_by
@@ -128,23 +132,41 @@ def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool
     yield ""
 
 
-def _pivoted(found: pl.DataFrame, keys: list[str], section: Section, numbers: list[Number]) -> pl.DataFrame:
-    """Return a row a group: *keys*, value_i, low_i, high_i, unit_i of *numbers*, known; most of the order first."""
+def _of_keys(keys: list[str], *, narrow: bool) -> list[_Cells]:
+    """Return the columns of *keys*; where it is narrow the environment stands in the column of what it is of."""
+    cells = [_Cells(KEYS.get(k, k), False, lambda r, k=k: _key(k, r[k])) for k in keys]  # type: ignore[misc]
+    if not narrow or keys[1:2] != ["environment"]:
+        return cells
+    first, second, *others = cells
+    return [_Cells(first.head, False, lambda r: f"{first.of(r)} · {second.of(r)}"), *others]
 
-    def of(n: Number, what: str) -> pl.Expr:
-        mine = (pl.col("measure") == n.measure) & (pl.col("statistic") == n.statistic)
+
+def _of_number(i: int, column: Column, *, narrow: bool) -> list[_Cells]:
+    """Return the column of number *i* of `_pivoted`, and the one of its interval where there is room."""
+    value, low, high, unit = (f"{what}_{i}" for what in ("value", "low", "high", "unit"))
+    cells = [_Cells(_head(column.title, narrow=narrow), True, lambda r: written(r[value], r[unit] or ""))]
+    if column.interval and not narrow:
+        cells.append(_Cells("95 %", True, lambda r: _interval(r[low], r[high], r[unit] or "")))
+    return cells
+
+
+def _pivoted(rows: pl.DataFrame, keys: list[str], section: Section, columns: list[Column]) -> pl.DataFrame:
+    """Return a row a group: *keys*, value_i, low_i, high_i, unit_i of *columns*, known; most of the order first."""
+
+    def of(c: Column, what: str) -> pl.Expr:
+        mine = (pl.col("measure") == c.measure) & (pl.col("statistic") == c.statistic)
         return pl.col(what).filter(mine).first()
 
     weak = pl.col("provenance").replace_strict({w: i for i, w in enumerate(_WEAKEST)}, default=3, return_dtype=pl.Int8)
     shown = (
-        pl.any_horizontal((pl.col("measure") == n.measure) & (pl.col("statistic") == n.statistic) for n in numbers)
+        pl.any_horizontal((pl.col("measure") == c.measure) & (pl.col("statistic") == c.statistic) for c in columns)
         & pl.col("value").is_not_null()
     )
-    grouped = found.group_by(keys, maintain_order=True).agg(
-        *(of(n, what).alias(f"{what}_{i}") for i, n in enumerate(numbers) for what in ("value", "low", "high", "unit")),
+    grouped = rows.group_by(keys, maintain_order=True).agg(
+        *(of(c, what).alias(f"{what}_{i}") for i, c in enumerate(columns) for what in ("value", "low", "high", "unit")),
         known=weak.filter(shown).max().fill_null(3),
     )
-    order = next((i for i, n in enumerate(numbers) if n.title == section.order), 0)
+    order = next((i for i, c in enumerate(columns) if c.title == section.order), 0)
     times = [k for k in keys if k in _TIMES]
     others = [k for k in keys if k not in times]
     if times:
@@ -161,59 +183,53 @@ def _numbers(rows: pl.DataFrame, keys: list[str]) -> Iterator[Table | str]:
         if left <= 0:
             yield _count(rows.height, "", shown=MOST)
             return
-        within = [k for k in ("operation", "phase", "called_service") if k in group.columns]
         about = [f"{KEYS.get(k, k)} {_key(k, v)}" for k, v in zip(keys, of, strict=True) if k != "project"]
         yield " · ".join(about) or "All together"
-        table = _table(
+        some = group.head(left)
+        left -= some.height
+        notes = {note: i for i, note in enumerate(filter(None, some["note"].unique(maintain_order=True)), 1)}
+        yield _table(
             [
-                ("Number", False),
-                ("Value", True),
-                ("95 %", True),
-                ("n", True),
-                ("Known", False),
-                ("Coverage", True),
-                ("Note", True),
-            ]
+                _Cells("Number", False, _number_name),
+                _Cells("Value", True, lambda r: written(r["value"], r["unit"])),
+                _Cells("95 %", True, lambda r: _interval(r["low"], r["high"], r["unit"])),
+                _Cells("n", True, lambda r: written(r["n"], "")),
+                _Cells("Known", False, itemgetter("provenance")),
+                _Cells("Coverage", True, lambda r: "" if r["coverage"] is None else written(r["coverage"], "share")),
+                _Cells("Note", True, lambda r, notes=notes: f"[{notes[r['note']]}]" if r["note"] else ""),  # type: ignore[misc]
+            ],
+            some,
         )
-        notes: dict[str, int] = {}
-        for r in group.head(left).iter_rows(named=True):
-            title = titled(r["measure"], r["statistic"], r["unit"])
-            title = " ".join([*(visible(r[k]) for k in within if r[k] is not None), title])
-            note = f"[{notes.setdefault(r['note'], len(notes) + 1)}]" if r["note"] else ""
-            table.add_row(
-                f"{title} ({r['outcome']})" if r["outcome"] else title,
-                written(r["value"], r["unit"]),
-                _interval(r["low"], r["high"], r["unit"]),
-                written(r["n"], ""),
-                r["provenance"],
-                "" if r["coverage"] is None else written(r["coverage"], "share"),
-                note,
-            )
-        left -= group.height
-        yield table
-        for told, i in notes.items():
-            yield f"[{i}] {told}"
+        for note, i in notes.items():
+            yield f"[{i}] {note}"
         yield ""
 
 
-def _listed(columns: Sequence[Column], rows: pl.DataFrame, *, narrow: bool) -> Iterator[Table | str]:
+def _number_name(r: dict[str, Any]) -> str:
+    """Return what a row's number is: of which step or call, its title, and the outcome it is of."""
+    within = [visible(r[k]) for k in ("operation", "phase", "called_service") if r.get(k) is not None]
+    name = " ".join([*within, titled(r["measure"], r["statistic"], r["unit"])])
+    return f"{name} ({r['outcome']})" if r["outcome"] else name
+
+
+def _listed(columns: Sequence[ListColumn], rows: pl.DataFrame, *, narrow: bool) -> Iterator[Table | str]:
     """Yield a list; optional columns of which nothing is known are left out."""
     if rows.is_empty():
         return
-    kept = [c for c in columns if c.name in rows.columns and not (narrow and c.roomy)]
-    shown = [c for c in kept if not c.optional or any(v not in (None, False) for v in rows[c.name])]
+    present = [c for c in columns if c.name in rows.columns and not (narrow and c.roomy)]
+    shown = [c for c in present if not c.optional or any(v not in (None, False) for v in rows[c.name])]
     listed = {c.name for c in columns} | {"project", "population"}
     several = [k for k in rows.columns if k in KEYS and k not in listed and rows[k].n_unique() > 1]
-    if "task_id" in rows.columns:
-        shown[1:1] = [Column(k, KEYS[k], "time" if k in _TIMES else "text", "") for k in several]
-    else:
-        shown = [*(Column(k, KEYS[k], "time" if k in _TIMES else "text", "") for k in several), *shown]
-    table = _table([(_head(c.title, narrow=narrow), c.kind != "text" or c.name == "run_id") for c in shown])
-    for row in rows.head(MOST).iter_rows(named=True):
-        table.add_row(*(_cell(row[c.name], c) for c in shown))
-    yield table
+    at = 1 if "task_id" in rows.columns else 0
+    shown[at:at] = [ListColumn(k, KEYS[k], "time" if k in _TIMES else "text", "") for k in several]
+    yield _table([_of_list(c, narrow=narrow) for c in shown], rows.head(MOST))
     yield _count(rows.height, "")
     yield ""
+
+
+def _of_list(column: ListColumn, *, narrow: bool) -> _Cells:
+    to_right = column.kind != "text" or column.name == "run_id"
+    return _Cells(_head(column.title, narrow=narrow), to_right, lambda r: _cell(r[column.name], column))
 
 
 def _head(title: str, *, narrow: bool) -> str:
@@ -232,7 +248,7 @@ def _key(name: str, value: Any) -> str:
     return _moment(value) if name in _TIMES else visible(str(value))
 
 
-def _cell(value: Any, column: Column) -> str:
+def _cell(value: Any, column: ListColumn) -> str:
     if value is None:
         return UNKNOWN
     match column.kind:
@@ -280,19 +296,19 @@ def written(value: float | None, unit: str) -> str:
 
 def explain(name: str, rows: pl.DataFrame, *, width: int | None) -> str:
     """Return what each number or column means, and what holds for all of them."""
-    told: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     if name in LISTS:
-        told = {c.title: c.text for c in LISTS[name] if c.text}
+        meanings = {c.title: c.text for c in LISTS[name] if c.text}
     else:
         asked = dict.fromkeys([m for s in SECTIONS[name] for m in s.measures] + rows["measure"].to_list())
         for measure in asked:
-            shown = [n.title for s in SECTIONS[name] for n in s.numbers if n.measure == measure]
+            shown = [n.title for s in SECTIONS[name] for n in s.columns if n.measure == measure]
             title = MEASURES[measure].title
             heads = ", ".join(t for t in dict.fromkeys(shown) if t.lower() != title.lower())
-            told[f"{title} ({measure}{heads and '; column '}{heads})"] = MEASURES[measure].text
+            meanings[f"{title} ({measure}{heads and '; column '}{heads})"] = MEASURES[measure].text
     lines = ["What the numbers mean", ""]
     rest = {"?": FOOT["?"]} if name in LISTS else FOOT
-    for title, meaning in {**told, **rest}.items():
+    for title, meaning in {**meanings, **rest}.items():
         lines += textwrap.wrap(
             f"{visible(title)}: {meaning}",
             width=max(40, width or 120),

@@ -174,11 +174,11 @@ class Queues(Section):
 
     @field_validator("limits", mode="wrap")
     @classmethod
-    def _steps(cls, given: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         """Say in one sentence what a limit may be, and that steps ascend."""
         expected = "give per queue a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending"
         try:
-            limits = read(given)
+            limits = read(value)
         except ValidationError:
             raise ValueError(expected) from None
         for steps in limits.values():

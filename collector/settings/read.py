@@ -35,19 +35,19 @@ def load(
     *overrides* come from the command line (None values are ignored), *config* is the TOML file; *old* names that the
     command line gave too. What is read under an old name is told to *tell*, a line each.
     """
-    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    arguments = {k: v for k, v in (overrides or {}).items() if v is not None}
     moved = [*old, *replaced.variables()]
     try:
-        settings = Settings(**given)
-        by_old, _ = replaced.place(moved, _explicit(settings))
+        settings = Settings(**arguments)
+        by_old, _ = replaced.rename(moved, _explicit(settings))
         path = config or Path(by_old.get("data", settings.data)) / "runwell.toml"
         if config is not None and not path.is_file():
             raise UsageError(f"--config {path}: no such file; give the path of a TOML file or leave it out.")
         if path.is_file() or moved:
             file, more = replaced.take(_read(path) if path.is_file() else {}, str(path))
             merged = _merge(file, _explicit(settings))
-            by_old, told = replaced.place([*moved, *more], merged)
-            for m, used in told:
+            by_old, lines = replaced.rename([*moved, *more], merged)
+            for m, used in lines:
                 tell(m.said(used=used, shown=_may_be_shown(m.new, m.value)))
             settings = Settings(**_merge(by_old, merged))
     except ValidationError as e:
@@ -88,11 +88,11 @@ def _sentence(e: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{name}: no such setting; `runwell --help` and docs/settings.md list them."
     option = name.replace("_", "-") if "." not in name else name
-    given = f", got {first['input']!r}" if _may_be_shown(name, first["input"]) else ""
-    told = f"{first['msg'].removeprefix('Value error, ')}{given}."
+    value = f", got {first['input']!r}" if _may_be_shown(name, first["input"]) else ""
+    what = f"{first['msg'].removeprefix('Value error, ')}{value}."
     if name.startswith("reports"):  # tables, which the file has
-        return f"{name}: {told}"
-    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {told}"
+        return f"{name}: {what}"
+    return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {what}"
 
 
 def _may_be_shown(name: str, value: object) -> bool:
@@ -105,5 +105,5 @@ def _may_be_shown(name: str, value: object) -> bool:
 
 def _variable(e: SettingsError) -> str:
     """Return the variable, or the section it belongs to, that is not JSON."""
-    found = re.search(r'field "(\w+)"', str(e))
-    return f"RUNWELL_{found[1].upper()}" if found else "a RUNWELL_… variable"
+    match = re.search(r'field "(\w+)"', str(e))
+    return f"RUNWELL_{match[1].upper()}" if match else "a RUNWELL_… variable"

@@ -22,7 +22,7 @@ class Moved:
     """An old name that was given: where, and with which value."""
 
     old: str
-    place: str
+    source: str
     """`--option`, a variable, or the file's path."""
     value: Any
 
@@ -33,15 +33,15 @@ class Moved:
 
     def said(self, *, used: bool, shown: bool) -> str:
         """Return the line to tell; *used*: no new name is given, *shown*: the value is no secret."""
-        own = (option(self.old), variable(self.old))
-        here = self.place if self.place.upper() in map(str.upper, own) else f"{self.place}: {self.old}"
+        spellings = (option(self.old), variable(self.old))
+        here = self.source if self.source.upper() in map(str.upper, spellings) else f"{self.source}: {self.old}"
         if not used:
             return f"{here} is not read, since {self.new}, which replaces it, is given too; take it out."
         section, _, name = self.new.rpartition(".")
         text = self.value if isinstance(self.value, str) else json.dumps(self.value)
-        if self.place.startswith("--"):
+        if self.source.startswith("--"):
             line = f"{option(self.new)} {text if shown else '…'}"
-        elif self.place.upper().startswith(PREFIX):
+        elif self.source.upper().startswith(PREFIX):
             line = f"{variable(self.new)}={text if shown else '…'}"
         else:
             where = f"in [{section}]" if section else "before the first section"
@@ -59,71 +59,71 @@ def variable(name: str) -> str:
     return PREFIX + name.upper().replace(".", "__")
 
 
-def take(given: dict[str, Any], place: str) -> tuple[dict[str, Any], list[Moved]]:
-    """Return *given*, nested tables, without old names, and those that were in it."""
-    found: list[Moved] = []
+def take(tables: dict[str, Any], source: str) -> tuple[dict[str, Any], list[Moved]]:
+    """Return *tables*, nested tables, without old names, and those that were in it."""
+    moved: list[Moved] = []
     for old in REPLACED:
         *sections, name = old.split(".")
-        inside: Any = given
+        inside: Any = tables
         for section in sections:
             inside = inside.get(section) if isinstance(inside, dict) else None
         if isinstance(inside, dict) and name in inside:
-            found.append(Moved(old, place, inside[name]))
-            given = _without(given, old.split("."))
-    return given, found
+            moved.append(Moved(old, source, inside[name]))
+            tables = _without(tables, old.split("."))
+    return tables, moved
 
 
 def options(arguments: list[str]) -> tuple[list[str], list[Moved]]:
     """Return *arguments* without old options of the command line, and those that were among them."""
     words = {option(old): old for old in REPLACED if "." not in old}
-    kept: list[str] = []
-    found: list[Moved] = []
+    others: list[str] = []
+    moved: list[Moved] = []
     rest = iter(arguments)
     for argument in rest:
         word, joined, value = argument.partition("=")
         if word not in words:
-            kept.append(argument)
+            others.append(argument)
             continue
-        found.append(Moved(words[word], word, value if joined else next(rest, "")))
-    return kept, found
+        moved.append(Moved(words[word], word, value if joined else next(rest, "")))
+    return others, moved
 
 
 def variables() -> list[Moved]:
     """Return the old names that variables of the environment give, by themselves or inside a section's JSON."""
-    found: list[Moved] = []
+    moved: list[Moved] = []
     for name, text in os.environ.items():
         for old in REPLACED:
             if name.upper() == variable(old):
-                found.append(Moved(old, name, _parsed(text)))
+                moved.append(Moved(old, name, _parsed(text)))
             elif variable(old).startswith(f"{name.upper()}__") and isinstance(value := _parsed(text), dict):
                 table = {old.split(".")[0]: value}
-                found += [m for m in take(table, name)[1] if m.old == old]
-    return found
+                moved += [m for m in take(table, name)[1] if m.old == old]
+    return moved
 
 
-def place(moved: Iterable[Moved], given: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Moved, bool]]]:
+def rename(moved: Iterable[Moved], explicit: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[Moved, bool]]]:
     """Return nested tables of the new names, and whether each of *moved* counts: the first of a name that is not
-    among those *given*."""
-    found: dict[str, Any] = {}
-    told: list[tuple[Moved, bool]] = []
+    among those *explicit*."""
+    renamed: dict[str, Any] = {}
+    counted: list[tuple[Moved, bool]] = []
     for m in moved:
         *sections, name = m.new.split(".")
-        inside, there = found, given
+        inside, there = renamed, explicit
         for section in sections:
             inside, there = inside.setdefault(section, {}), there.get(section, {}) if isinstance(there, dict) else {}
         used = name not in inside and not (isinstance(there, dict) and name in there)
         if used:
             inside[name] = m.value
-        told.append((m, used))
-    return found, told
+        counted.append((m, used))
+    return renamed, counted
 
 
-def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
+def _without(table: dict[str, Any], path: list[str]) -> dict[str, Any]:
     first, rest = path[0], path[1:]
     if not rest:
-        return {name: value for name, value in given.items() if name != first}
-    inside = _without(given[first], rest)
-    return {name: inside if name == first else value for name, value in given.items() if name != first or inside}
+        return {name: value for name, value in table.items() if name != first}
+    inside = _without(table[first], rest)
+    return {name: inside if name == first else value for name, value in table.items() if name != first or inside}
 
 
 def _parsed(text: str) -> Any:

@@ -172,7 +172,7 @@ class Reports(Section):
     internal as they are, over http too."""
 
     @model_validator(mode="after")
-    def _known(self) -> Reports:
+    def _check_names(self) -> Reports:
         """Hold that names are unique, and that schedules name channels there are."""
         channels = [c.name for c in self.channels]
         for what, names in (("channels", channels), ("schedules", [s.name for s in self.schedules])):
@@ -207,8 +207,8 @@ def _resolved(c: Channel) -> Channel:
 def _read(channel: str, field: str, value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
 
-    def one(found: re.Match[str]) -> str:
-        kind, name = found.groups()
+    def one(match: re.Match[str]) -> str:
+        kind, name = match.groups()
         where = f"reports.channels: channel {channel}: {field}: ${{{kind}:{name}}}"
         if kind == "env":
             if not os.environ.get(name):
@@ -218,11 +218,11 @@ def _read(channel: str, field: str, value: SecretStr) -> SecretStr:
             try:
                 read = Path(name).read_text("utf-8").strip()
             except (OSError, ValueError) as e:
-                told = e.strerror if isinstance(e, OSError) else "it is not text"
-                raise UsageError(f"{where}: cannot be read ({told}); correct the path or the file.") from None
+                why = e.strerror if isinstance(e, OSError) else "it is not text"
+                raise UsageError(f"{where}: cannot be read ({why}); correct the path or the file.") from None
             if not read:
                 raise UsageError(f"{where}: is empty; write the secret into it.")
         # As a part of a URL it must not be taken for the URL's own marks.
-        return read if found[0] == text else quote(read, safe="")
+        return read if match[0] == text else quote(read, safe="")
 
     return SecretStr(_REFERENCE.sub(one, text))

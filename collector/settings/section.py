@@ -14,12 +14,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def _kept(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-    told = isinstance(info.context, dict) and info.context.get("secrets")
-    return None if value is None else value.get_secret_value() if told else str(value)
+def _serialize(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+    with_secrets = isinstance(info.context, dict) and info.context.get("secrets")
+    return None if value is None else value.get_secret_value() if with_secrets else str(value)
 
 
-Secret = Annotated[SecretStr, PlainSerializer(_kept, when_used="json")]
+Secret = Annotated[SecretStr, PlainSerializer(_serialize, when_used="json")]
 """Text that is shown to a child process alone (`context={"secrets": True}`), and as stars to everybody else."""
 
 

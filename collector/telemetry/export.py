@@ -52,7 +52,7 @@ class Export:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         base = str(settings.endpoint).rstrip("/")
-        given: dict[str, Any] = {
+        options: dict[str, Any] = {
             "headers": {**settings.header_fields(), OWN_HEADER: "1"},
             "timeout": 5,
             "compression": Compression.Gzip,
@@ -68,11 +68,11 @@ class Export:
         interval_ms = settings.interval.total_seconds() * 1000
 
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces", **given)))
+        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces", **options)))
         loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{base}/v1/logs", **given)))
+        loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{base}/v1/logs", **options)))
         reader = PeriodicExportingMetricReader(
-            OTLPMetricExporter(f"{base}/v1/metrics", **given), export_interval_millis=interval_ms
+            OTLPMetricExporter(f"{base}/v1/metrics", **options), export_interval_millis=interval_ms
         )
         meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         _observe(meters.get_meter("runwell"), registry)

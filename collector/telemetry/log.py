@@ -166,15 +166,15 @@ class _Libraries(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        place, now = (record.filename, record.lineno), time.monotonic()
-        if now - self._said.get(place, -_QUIET_S) < _QUIET_S:
+        line, now = (record.filename, record.lineno), time.monotonic()
+        if now - self._said.get(line, -_QUIET_S) < _QUIET_S:
             return
-        self._said[place] = now
+        self._said[line] = now
         error = record.exc_info[1] if record.exc_info else None
-        told = (
+        fields = (
             cause(error) if error else {"error_type": record.levelname.capitalize(), "error_message": _template(record)}
         )
-        log.error("library_call_failed", library=record.name, line=f"{record.filename}:{record.lineno}", **told)
+        log.error("library_call_failed", library=record.name, line=f"{record.filename}:{record.lineno}", **fields)
 
 
 def _template(record: logging.LogRecord) -> str:

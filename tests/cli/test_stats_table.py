@@ -104,7 +104,7 @@ def test_what_is_shown_is_explained() -> None:
     """Every column of every table has a meaning in words."""
     for name, sections in SECTIONS.items():
         told = stats_table.explain(name, frame(), width=80)
-        for number in (n for section in sections for n in section.numbers):
+        for number in (c for section in sections for c in section.columns):
             assert MEASURES[number.measure].title in told
     for name, columns in LISTS.items():
         told = " ".join(stats_table.explain(name, frame(), width=80).split())

@@ -107,15 +107,15 @@ def crowd(port: int, n: int, first: bytes = b"") -> Iterator[list[socket.socket]
     """Hold *n* connections that send *first* and then nothing, as long as the server lets them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8_192)), hard))
-    held: list[socket.socket] = []
+    connections: list[socket.socket] = []
     try:
         for _ in range(n):
-            held.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            connections.append(socket.create_connection(("127.0.0.1", port), timeout=30))
             with suppress(ConnectionError):  # closed again, to make room for the next
-                held[-1].sendall(first)
-        yield held
+                connections[-1].sendall(first)
+        yield connections
     finally:
-        for connection in held:
+        for connection in connections:
             connection.close()
 
 
@@ -163,13 +163,13 @@ class Receiver:
         """Return what the journal holds of *table*, groups after number *after*."""
         reader = Reader(self.data)
         try:
-            found: list[dict[str, Any]] = []
+            rows: list[dict[str, Any]] = []
             while entries := reader.entries(after, 64 * 2**20):
                 for entry in entries:
                     if table in entry.tables:
-                        found += entry.tables[table].to_pylist()
+                        rows += entry.tables[table].to_pylist()
                 after = entries[-1].seq
-            return found
+            return rows
         finally:
             reader.close()
 
@@ -253,7 +253,7 @@ def violation(status: status_pb2.Status) -> error_details_pb2.BadRequest.FieldVi
     return None
 
 
-def told(response: httpx.Response | Answer | None, code: int) -> str:
+def message_of(response: httpx.Response | Answer | None, code: int) -> str:
     """Return the message of an error of status *code*; its body is a Status in the encoding its header states."""
     assert response is not None
     status, body = (
@@ -261,8 +261,8 @@ def told(response: httpx.Response | Answer | None, code: int) -> str:
     )
     assert status == code, body
     stated = response.headers["content-type"]
-    found = status_of(body, "protobuf" if stated == "application/x-protobuf" else "json")
+    decoded = status_of(body, "protobuf" if stated == "application/x-protobuf" else "json")
     assert stated in ("application/x-protobuf", "application/json")
-    assert found.code
-    assert found.message
-    return found.message
+    assert decoded.code
+    assert decoded.message
+    return decoded.message

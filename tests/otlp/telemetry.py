@@ -124,9 +124,9 @@ def decoded(
 ) -> tuple[dict[str, list[dict[str, Any]]], Accepted]:
     """Return the rows of a body by table, and what its sender is told."""
     batch = Batch(Limits(**limits))
-    found = BY_NAME[signal] if isinstance(signal, str) else signal
+    kind = BY_NAME[signal] if isinstance(signal, str) else signal
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    accepted = batch.add(found, encoding, raw, project="p", received_ns=received_ns)
+    accepted = batch.add(kind, encoding, raw, project="p", received_ns=received_ns)
     return {name: table.to_pylist() for name, table in batch.tables().items()}, accepted
 
 

@@ -132,9 +132,9 @@ def test_f1_what_cannot_be_decoded_is_400_with_the_reason(receiver: Receiver, en
     """INVALID_ARGUMENT with a BadRequest detail, and nothing stored."""
     before = receiver.seq
     response = receiver.post("/v1/logs", body, encoding)
-    found = status_of(response.content, encoding)  # type: ignore[arg-type]
-    detail = violation(found)
-    assert (response.status_code, found.code, receiver.seq) == (400, 3, before)
+    status = status_of(response.content, encoding)  # type: ignore[arg-type]
+    detail = violation(status)
+    assert (response.status_code, status.code, receiver.seq) == (400, 3, before)
     assert detail is not None
     assert detail.description
 
@@ -176,11 +176,11 @@ def test_f1_errors_say_which_field(receiver: Receiver, body: dict[str, Any], pat
     """The path of the culprit stands in the message and in the BadRequest detail."""
     kind = {"resourceLogs": "logs", "resourceSpans": "traces", "resourceMetrics": "metrics"}[next(iter(body))]
     response = receiver.post(PATHS[kind], json.dumps(body).encode())
-    found = status_of(response.content, "json")
-    detail = violation(found)
+    status = status_of(response.content, "json")
+    detail = violation(status)
     assert detail is not None
     assert (response.status_code, detail.field) == (400, path)
-    assert found.message.startswith(f"{path}: ")
+    assert status.message.startswith(f"{path}: ")
 
 
 LONG = "SECRET" * 200
@@ -239,9 +239,9 @@ def test_f2_a_defect_of_ours_is_a_status_too() -> None:
     scope = {"type": "http", "raw_path": b"/v1/logs", "method": "POST", "headers": headers, "state": {}}
     asyncio.run(port(scope, receive, send))
     assert sent[0]["status"] == 500
-    found = status_of(sent[1]["body"], "protobuf")
-    assert found.code == 13
-    assert "inner" not in found.message
+    status = status_of(sent[1]["body"], "protobuf")
+    assert status.code == 13
+    assert "inner" not in status.message
 
 
 def test_f3_f4_only_503_invites_another_try() -> None:
@@ -264,8 +264,8 @@ def test_f3_f4_a_full_disk_is_503(tmp_path: Any) -> None:
         response = full.post("/v1/logs", encode(logs(), "protobuf"), "protobuf")
         assert response.status_code == 503
         assert 1 <= int(response.headers["retry-after"]) <= 5
-        found = status_of(response.content, "protobuf")
-        assert (found.code, "disk" in found.message) == (14, True)
+        status = status_of(response.content, "protobuf")
+        assert (status.code, "disk" in status.message) == (14, True)
         assert httpx.get(full.url + "/readyz", trust_env=False).status_code == 503
         assert httpx.get(full.url + "/healthz", trust_env=False).status_code == 200
 

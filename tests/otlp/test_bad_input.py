@@ -212,8 +212,8 @@ def test_b5_what_is_long_is_cut_and_said() -> None:
     assert attributes["k" * 256] == "v" * 262_144
     assert [len(inner) for inner in attributes["wide"]] == [600, 421, 0]
     assert len(attributes["wider"]) == 1_024
-    told = {"body_cut": 1, "key_cut": 1, "value_cut": 1, "elements_cut": 3, "attributes_cut": 1}
-    assert told.items() <= accepted.warnings.items()
+    cuts = {"body_cut": 1, "key_cut": 1, "value_cut": 1, "elements_cut": 3, "attributes_cut": 1}
+    assert cuts.items() <= accepted.warnings.items()
     assert all(what in accepted.message for what in ("log bodies cut", "keys cut", "values cut", "2048 attributes"))
 
 

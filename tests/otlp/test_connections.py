@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.otlp.conftest import ORIGIN
-from tests.otlp.receiver import HEAD, OK, Receiver, crowd, receiving, told
+from tests.otlp.receiver import HEAD, OK, Receiver, crowd, message_of, receiving
 from tests.otlp.telemetry import encode, logs, spans
 
 MIB = 2**20
@@ -72,15 +72,15 @@ def test_h14_concurrent_requests_are_each_counted_once(receiver: Receiver) -> No
 
     with ThreadPoolExecutor(256) as pool:
         sent = [nonce for some in pool.map(client, range(256)) for nonce in some]
-    kept = [json.loads(row["attributes"])["nonce"] for row in receiver.rows("logs", before)]
-    assert sorted(kept) == sorted(sent)
+    stored = [json.loads(row["attributes"])["nonce"] for row in receiver.rows("logs", before)]
+    assert sorted(stored) == sorted(sent)
 
 
 def test_h15_http2_is_refused_in_words(receiver: Receiver) -> None:
     """Prior knowledge gets a Status in HTTP/1.1 and the end of the connection."""
     connection = receiver.connect()
     connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
-    assert "HTTP/1.1" in told(connection.answer(), 400)
+    assert "HTTP/1.1" in message_of(connection.answer(), 400)
     assert connection.ended()
 
 
@@ -118,8 +118,8 @@ def test_h15_an_upgrade_is_not_taken_up_and_nothing_is_lost_by_it(receiver: Rece
     taken(plain + offer() + offer(chunked=True) + offer(), answers=4)
     taken(*(bytes([byte]) for byte in offer(chunked=True)))
     connection.close()
-    kept = [json.loads(row["attributes"])["nonce"] for row in receiver.rows("logs", before)]
-    assert sorted(kept) == sorted(sent[1:])
+    stored = [json.loads(row["attributes"])["nonce"] for row in receiver.rows("logs", before)]
+    assert sorted(stored) == sorted(sent[1:])
 
 
 @pytest.mark.parametrize("more", [b"0\r\nX-T: ", b"5;ext=", b"0\r\n"], ids=["one line", "a chunk's size", "many lines"])
@@ -130,7 +130,7 @@ def test_h15_what_frames_a_body_is_bounded_as_a_head_is(small: Receiver, more: b
     piece = b"X-T: a\r\n" * 8_192 if more == b"0\r\n" else b"a" * 65_536
     for _ in range(64):
         connection.send(piece)
-    assert "limited to" in told(connection.answer(), 431)
+    assert "limited to" in message_of(connection.answer(), 431)
     assert connection.ended()
 
 
@@ -180,7 +180,7 @@ def preflight(receiver: Receiver, origin: str) -> httpx.Response:
 
 def test_h17_no_origin_is_allowed_by_default(receiver: Receiver) -> None:
     """A preflight is 405, and no answer says that a page may read it."""
-    assert told(preflight(receiver, ORIGIN), 405)
+    assert message_of(preflight(receiver, ORIGIN), 405)
     response = receiver.post("/v1/logs", b"{}", origin=ORIGIN)
     assert response.status_code == 200
     assert not [name for name in response.headers if name.startswith("access-control")]
@@ -206,7 +206,7 @@ def test_h17_listed_origins_may_send(small: Receiver) -> None:
 def test_h17_other_origins_may_not(small: Receiver, origin: str) -> None:
     """403 with a Status that names the setting, and Vary so that no cache mixes them up."""
     asked = preflight(small, origin)
-    assert "cors.origins" in told(asked, 403)
+    assert "cors.origins" in message_of(asked, 403)
     assert "access-control-allow-origin" not in asked.headers
     sent = small.post("/v1/traces", b"{}", origin=origin)
     assert "access-control-allow-origin" not in sent.headers
@@ -234,7 +234,7 @@ def test_h18_who_asks_first_is_told_before_sending(receiver: Receiver) -> None:
     """A body over the limit is refused without having been sent."""
     connection = receiver.connect()
     connection.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 999999999\r\n\r\n")
-    assert told(connection.answer(), 413)
+    assert message_of(connection.answer(), 413)
     assert connection.ended()
 
 
@@ -263,7 +263,7 @@ def test_h18_b9_requests_that_can_be_read_in_two_ways_end_the_connection(receive
     """Smuggling: 400 with a Status, and nothing behind it is read."""
     connection = receiver.connect()
     connection.send(HEAD + TWO_WAYS[case] + OK.replace(b"/v1/logs", b"/smuggled"))
-    assert told(connection.answer(), 400)
+    assert message_of(connection.answer(), 400)
     assert connection.ended()
     connection.close()
 
@@ -284,7 +284,7 @@ def test_f2_b9_what_is_no_http_gets_a_status_too(receiver: Receiver, case: str) 
     """The web server's own refusals have the same form."""
     connection = receiver.connect()
     connection.send(NOT_HTTP[case])
-    assert told(connection.answer(), 400)
+    assert message_of(connection.answer(), 400)
     assert connection.ended()
 
 
@@ -317,12 +317,12 @@ def test_b5_f2_heads_have_a_size(receiver: Receiver) -> None:
     ):
         connection = receiver.connect()
         connection.send(HEAD + extra + b"Content-Length: 2\r\n\r\n{}")
-        assert "limits.header_size" in told(connection.answer(), 431)
+        assert "limits.header_size" in message_of(connection.answer(), 431)
         connection.close()
-    assert told(receiver.ask(b"POST /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"), 431)
+    assert message_of(receiver.ask(b"POST /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"), 431)
     fits = HEAD + b"".join(b"h%d: x\r\n" % i for i in range(97)) + b"Content-Length: 2\r\n\r\n{}"
-    given = len("/v1/logs") + len(HEAD.partition(b"\r\n")[2]) + len(b"Content-Length: 2\r\n")
-    long = [b"h: " + b"x" * (32_768 + over - given - len(b"h: \r\n")) + b"\r\n" for over in (0, 1)]
+    rest = len("/v1/logs") + len(HEAD.partition(b"\r\n")[2]) + len(b"Content-Length: 2\r\n")
+    long = [b"h: " + b"x" * (32_768 + over - rest - len(b"h: \r\n")) + b"\r\n" for over in (0, 1)]
     answers = [receiver.ask(fits), *(receiver.ask(HEAD + h + b"Content-Length: 2\r\n\r\n{}") for h in long)]
     assert [answer and answer.status for answer in answers] == [200, 200, 431]
     assert receiver.memory - before < 32 * MIB
@@ -334,7 +334,7 @@ def test_h19_slow_heads_are_cut_and_slow_bodies_told(small: Receiver) -> None:
     head.send(HEAD[:20])
     body.send(HEAD + b"Content-Length: 500\r\n\r\n{")
     assert head.ended()
-    assert "limits.body_time" in told(body.answer(), 408)
+    assert "limits.body_time" in message_of(body.answer(), 408)
     assert body.ended()
 
 
@@ -431,7 +431,7 @@ def test_h15_chunks_may_be_small_but_not_mostly_frame(receiver: Receiver) -> Non
     answer = connection.answer()
     assert answer and answer.status == 200
     connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000)
-    assert "send larger chunks" in told(connection.answer(), 431)
+    assert "send larger chunks" in message_of(connection.answer(), 431)
 
 
 @pytest.mark.parametrize("what", ["requests", "chunks"])

@@ -29,12 +29,12 @@ def test_every_row_is_documented_once() -> None:
 
 def test_named_tests_exist_and_choices_too() -> None:
     """A row that is met names a test or a file that is there; a choice has its number below."""
-    known = defined()
+    names_of_tests = defined()
     for ident, _, state, tests in ROW.findall(PAGE):
         names = re.findall(r"`(test_\w+)`", tests)
         files = re.findall(r"tests/\S+\.py", tests)
         assert names or files, ident
-        assert set(names) <= known, ident
+        assert set(names) <= names_of_tests, ident
         assert all((HERE.parents[1] / file).is_file() for file in files), ident
         for choice in re.findall(r"choice (\d+)", state):
             assert re.search(rf"^{choice}\. ", PAGE, re.M), ident
@@ -44,8 +44,8 @@ def test_tests_that_name_a_row_are_listed_there() -> None:
     """The page is complete in the other direction as well."""
     listed = {ident: set(re.findall(r"`(test_\w+)`", tests)) for ident, _, _, tests in ROW.findall(PAGE)}
     for name in defined():
-        if found := re.match(r"test_((?:[hsfgjb]\d+_)+)", name):
-            for ident in found[1].strip("_").upper().split("_"):
+        if match := re.match(r"test_((?:[hsfgjb]\d+_)+)", name):
+            for ident in match[1].strip("_").upper().split("_"):
                 assert name in listed[ident], (ident, name)
 
 

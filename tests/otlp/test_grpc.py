@@ -36,8 +36,8 @@ CLOSED_SET = {
 
 def channel(receiver: Receiver, **options: int) -> grpc.Channel:
     """Return a channel that limits nothing itself."""
-    given = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, **options}
-    return grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}", options=list(given.items()))
+    arguments = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, **options}
+    return grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}", options=list(arguments.items()))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import zstandard
 
-from tests.otlp.receiver import HEAD, OK, PATHS, Receiver, told
+from tests.otlp.receiver import HEAD, OK, PATHS, Receiver, message_of
 from tests.otlp.telemetry import ENCODINGS, MAKE, encode, from_otlp_json, logs, spans
 
 MIB = 2**20
@@ -58,8 +58,8 @@ def test_h1_profiles_are_rejected_in_a_partial_success(receiver: Receiver) -> No
     assert (response.status_code, said["rejectedProfiles"]) == (200, "3")
     assert "profiles are not stored" in said["errorMessage"]
     assert receiver.post("/v1development/profiles", b"", "protobuf").content == b""
-    assert told(receiver.post("/v1development/profiles", b"\xff", "protobuf"), 400)
-    assert told(receiver.post("/v1/profiles", b"", "protobuf"), 404)
+    assert message_of(receiver.post("/v1development/profiles", b"\xff", "protobuf"), 400)
+    assert message_of(receiver.post("/v1/profiles", b"", "protobuf"), 404)
 
 
 def test_h2_only_loopback_is_bound(receiver: Receiver) -> None:
@@ -114,15 +114,15 @@ def test_h4_content_types_have_parameters_and_any_case(receiver: Receiver, state
 def test_h5_other_content_types_are_refused(receiver: Receiver, stated: str) -> None:
     """415 with a Status, in JSON, and what would be taken."""
     response = receiver.post("/v1/logs", b"{}", stated)
-    assert "application/x-protobuf" in told(response, 415)
-    assert told(receiver.ask(OK.replace(b"Content-Type: application/json\r\n", b"")), 415)
+    assert "application/x-protobuf" in message_of(response, 415)
+    assert message_of(receiver.ask(OK.replace(b"Content-Type: application/json\r\n", b"")), 415)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 def test_h6_other_methods_are_refused(receiver: Receiver, method: str) -> None:
     """405 with Allow: POST; OPTIONS too while no origin is allowed."""
     response = httpx.request(method, receiver.url + "/v1/logs", trust_env=False)
-    assert "POST" in told(response, 405)
+    assert "POST" in message_of(response, 405)
     assert response.headers["allow"] == "POST"
 
 
@@ -157,7 +157,7 @@ def test_h6_h18_head_is_refused_without_a_body(receiver: Receiver) -> None:
 )
 def test_h7_a_path_has_one_spelling(receiver: Receiver, path: str, hint: str) -> None:
     """Anything else is 404 and says what was probably meant; nothing is redirected."""
-    assert hint in told(receiver.ask(OK.replace(b"/v1/logs", path.encode(), 1)), 404)
+    assert hint in message_of(receiver.ask(OK.replace(b"/v1/logs", path.encode(), 1)), 404)
 
 
 def test_h7_a_query_string_is_ignored(receiver: Receiver) -> None:
@@ -195,7 +195,7 @@ def test_h8_b9_damaged_gzip_is_refused(receiver: Receiver, encoding: str, damage
     }[damage]
     before = receiver.seq
     response = receiver.post("/v1/logs", body, encoding, content_encoding="gzip")
-    assert "gzip" in told(response, 400)
+    assert "gzip" in message_of(response, 400)
     assert receiver.seq == before
 
 
@@ -207,10 +207,10 @@ def test_h9_zstd_is_read_and_others_refused(receiver: Receiver) -> None:
     assert receiver.post("/v1/logs", two, "protobuf", content_encoding="zstd").status_code == 200
     for name in ("deflate", "br", "snappy", "lz4", "gzip, gzip", "zlib"):
         response = receiver.post("/v1/logs", body, "protobuf", content_encoding=name)
-        assert told(response, 415)
+        assert message_of(response, 415)
         assert response.headers["accept-encoding"] == "gzip, zstd"
     for broken in (zstandard.compress(body)[:-3], body):
-        assert "zstd" in told(receiver.post("/v1/logs", broken, "protobuf", content_encoding="zstd"), 400)
+        assert "zstd" in message_of(receiver.post("/v1/logs", broken, "protobuf", content_encoding="zstd"), 400)
 
 
 def padded(size: int) -> bytes:
@@ -228,7 +228,7 @@ def test_h10_the_limit_counts_plain_bytes(small: Receiver, packing: str, over: i
     response = small.post("/v1/logs", packed, "json", content_encoding=packing or "identity")
     assert response.status_code == code
     if code == 413:
-        assert "1048576 bytes" in told(response, 413)
+        assert "1048576 bytes" in message_of(response, 413)
 
 
 def test_h10_a_chunked_body_without_length_has_the_same_limit(small: Receiver) -> None:

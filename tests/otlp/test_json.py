@@ -187,10 +187,10 @@ def test_j5_attribute_keys_may_be_in_snake_case() -> None:
     assert accepted.message == ""
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("1", 1), (1, 1), (str(NOW), NOW), (NOW, NOW), (10**18, 10**18)])
-def test_j6_64_bit_integers_come_as_text_or_number(sent: Any, kept: int) -> None:
+@pytest.mark.parametrize(("sent", "stored"), [("1", 1), (1, 1), (str(NOW), NOW), (NOW, NOW), (10**18, 10**18)])
+def test_j6_64_bit_integers_come_as_text_or_number(sent: Any, stored: int) -> None:
     """Both are exact, beyond 2^53 too."""
-    assert one_log({"timeUnixNano": sent})[0]["time_unix_nano"] == kept
+    assert one_log({"timeUnixNano": sent})[0]["time_unix_nano"] == stored
 
 
 def test_j6_integral_floats_are_integers() -> None:
@@ -244,10 +244,10 @@ def test_j7_other_spellings_of_doubles_are_refused(literal: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_j8_bytes_are_base64_of_either_alphabet(value: bytes) -> None:
     """Standard and URL-safe, padded or not, are the same bytes."""
-    kept = {"bytesValue": base64.b64encode(value).decode()}
+    stored = {"bytesValue": base64.b64encode(value).decode()}
     for text in (base64.b64encode(value).decode(), base64.urlsafe_b64encode(value).decode()):
         for sent in (text, text.rstrip("=")):
-            assert json.loads(one_log({"body": {"bytesValue": sent}})[0]["body"]) == kept
+            assert json.loads(one_log({"body": {"bytesValue": sent}})[0]["body"]) == stored
 
 
 @pytest.mark.parametrize("sent", ["a", "ab!d", "====a", "é", "a b="])

@@ -160,13 +160,13 @@ def test_b2_texts_come_back_as_they_were_sent(flooded: Receiver, signal: str, tr
 
 def test_b2_lone_surrogates_are_no_text() -> None:
     """JSON can spell them, UTF-8 cannot: refused in text, wherever it stands."""
-    for place in (
+    for member in (
         b'"body":{"stringValue":"\\ud800"}',
         b'"attributes":[{"key":"\\udc00"}]',
         b'"severityText":"a\\ud83d"',
     ):
         with pytest.raises(BadInput):
-            decoded("logs", "json", b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{' + place + b"}]}]}]}")
+            decoded("logs", "json", b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{' + member + b"}]}]}]}")
     with pytest.raises(BadInput):
         decoded("logs", "protobuf", b"\x0a\x0b\x12\x09\x12\x07\x2a\x05\x0a\x03\xed\xa0\x80")
 
