@@ -33,7 +33,8 @@ Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 _UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
 
-_DAMAGE = "Corrupt database file"
+_DAMAGE = ("Corrupt database file", "Could not read enough bytes from file")
+"""What DuckDB says of a file with a block that is not what it was, and of one that is shorter than it was."""
 """How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
@@ -265,7 +266,7 @@ class Database:
         try:
             return act()
         except duckdb.Error as e:
-            damaged = _DAMAGE in str(e)
+            damaged = _is_damage(e)
             if damaged and self._noted is not None and not self._noted.exists():
                 self._noted.touch()
             if damaged or isinstance(e, (duckdb.FatalException, duckdb.InternalException)):
@@ -313,9 +314,13 @@ def _step(cursor: duckdb.DuckDBPyConnection, path: Path, number: int) -> None:
     try:
         _transact(cursor, lambda h: upgrade.step(h, number), "BEGIN TRANSACTION")
     except Exception as e:
-        if _DAMAGE in str(e) or _is_out_of_reach(e):
+        if _is_damage(e) or _is_out_of_reach(e):
             raise
         raise failed(path, number, str(e).splitlines()[0][:300]) from None
+
+
+def _is_damage(e: Exception) -> bool:
+    return any(words in str(e) for words in _DAMAGE)
 
 
 def _is_out_of_reach(e: Exception) -> bool:
