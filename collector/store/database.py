@@ -33,7 +33,7 @@ Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
 _UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
 
-_DAMAGE = ("Corrupt database file", "Could not read enough bytes from file")
+_DAMAGE = re.compile(rf'Corrupt database file|Could not read enough bytes from file "[^"]*{re.escape(FILE)}"')
 """What DuckDB says of a file with a block that is not what it was, and of one that is shorter than it was."""
 """How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -320,7 +320,7 @@ def _step(cursor: duckdb.DuckDBPyConnection, path: Path, number: int) -> None:
 
 
 def _is_damage(e: Exception) -> bool:
-    return any(words in str(e) for words in _DAMAGE)
+    return _DAMAGE.search(str(e)) is not None
 
 
 def _is_out_of_reach(e: Exception) -> bool:
