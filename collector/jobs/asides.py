@@ -33,9 +33,9 @@ def patience(seconds: float) -> Callable[[], bool]:
 
 def begin(h: Handle) -> pl.DataFrame:
     """Make every run due that is set aside, or left out by a rule: an upgrade may have mended it. Return the former."""
-    found = aside.runs(h)
-    run_tables.owe(h, pl.concat([found.select("project", "run_key"), aside.judged(h)]).unique(), 0)
-    return found
+    runs = aside.runs(h)
+    run_tables.owe(h, pl.concat([runs.select("project", "run_key"), aside.judged(h)]).unique(), 0)
+    return runs
 
 
 def owe(h: Handle, runs: pl.DataFrame, as_of_ns: int) -> None:

@@ -48,8 +48,8 @@ class Beside:
 
         It is of this turn, so it does not wait for rare things.
         """
-        found = self._ahead.submit(self._database.reading, read)
-        return lambda _: found.result()
+        future = self._ahead.submit(self._database.reading, read)
+        return lambda _: future.result()
 
     def begin(self, due: Iterable[Rare]) -> None:
         """Take up what is *due*, but for what is still being worked out from the last time."""
@@ -59,15 +59,15 @@ class Beside:
 
     def ended(self) -> Iterator[tuple[Rare, Callable[[Handle], int]]]:
         """Yield what is worked out, with what writes it, or raises why it could not be worked out."""
-        for name, (rare, found) in list(self._begun.items()):
-            if found.done():
+        for name, (rare, future) in list(self._begun.items()):
+            if future.done():
                 del self._begun[name]
-                yield rare, partial(_write, rare, found)
+                yield rare, partial(_write, rare, future)
 
     @property
     def busy(self) -> bool:
         """Tell whether something is being worked out."""
-        return any(not found.done() for _, found in self._begun.values())
+        return any(not future.done() for _, future in self._begun.values())
 
     def close(self) -> None:
         """End the thread once it is through with what it works at."""
@@ -75,5 +75,5 @@ class Beside:
             pool.shutdown(cancel_futures=True)
 
 
-def _write(rare: Rare, found: Future[pl.DataFrame], h: Handle) -> int:
-    return rare.write(h, found.result())
+def _write(rare: Rare, future: Future[pl.DataFrame], h: Handle) -> int:
+    return rare.write(h, future.result())

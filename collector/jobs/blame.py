@@ -70,15 +70,15 @@ class Blame:
             return []
         runs = [*looked_at.select(RUN).unique().sort(RUN).iter_rows()]
         tried = self._halves(runs, lambda some: pl.DataFrame(some, schema=_RUN, orient="row"), suspects)
-        known = self.database.reading(aside.counts).get(stage, 0)
-        if (len(tried.failed) > _ALL and not tried.worked) or known + len(tried.failed) > _MOST:
+        earlier = self.database.reading(aside.counts).get(stage, 0)
+        if (len(tried.failed) > _ALL and not tried.worked) or earlier + len(tried.failed) > _MOST:
             return []
         asides.set_aside(self.database, self.memory, tried.failed, stage, as_of_ns)
         if tried.failed or tried.left:
             return [run_key for (_, run_key), _ in tried.failed]
         names = looked_at[suspects.by].drop_nulls().unique().sort().to_list()
         series = self._halves(names, lambda some: looked_at.filter(pl.col(suspects.by).is_in(some)), suspects)
-        if not series.worked or known + len(series.failed) > _MOST:
+        if not series.worked or earlier + len(series.failed) > _MOST:
             return []
         for name, why in series.failed:
             self.database.writing(lambda h, name=name, why=why: _leave_out(h, stage, suspects, name, why, as_of_ns))  # type: ignore[misc]

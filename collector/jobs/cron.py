@@ -32,8 +32,8 @@ class Times:
     def after(self, at_ns: int) -> Iterator[int]:
         """Return the times later than *at_ns*, one after the other."""
         start = _EPOCH + timedelta(seconds=max(0, min(at_ns, _LAST_NS)) // SECOND_NS)
-        for found in CronSim(self._cron, start.astimezone(self._zone)):
-            ns = round((found - _EPOCH) / timedelta(seconds=1)) * SECOND_NS
+        for local in CronSim(self._cron, start.astimezone(self._zone)):
+            ns = round((local - _EPOCH) / timedelta(seconds=1)) * SECOND_NS
             if ns > at_ns:
                 yield ns
 
@@ -45,11 +45,11 @@ class Times:
         """Return the last time earlier than *at_ns*; None when there is none since 1970."""
         back_ns = HOUR_NS
         while True:
-            found = None
+            last_ns = None
             for ns in self.after(at_ns - back_ns):
                 if ns >= at_ns:
                     break
-                found = ns
-            if found is not None or back_ns > _FARTHEST_NS or back_ns > at_ns:
-                return found
+                last_ns = ns
+            if last_ns is not None or back_ns > _FARTHEST_NS or back_ns > at_ns:
+                return last_ns
             back_ns *= 8

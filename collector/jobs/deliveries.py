@@ -146,16 +146,16 @@ class Postman(threading.Thread):
             note = self._send(self._channel, Message(report, d.key, self._dashboard))
         except NotSent as e:
             reason, wait_s = e.reason, e.retry_after_s
-            told = {"error_type": "NotSent", "error_message": reason}
+            error = {"error_type": "NotSent", "error_message": reason}
         except Exception as e:  # what is ours or a library's must not end the thread, nor the others' turn
-            reason, told = f"{type(e).__name__}; the store's log says more", cause(e)
+            reason, error = f"{type(e).__name__}; the store's log says more", cause(e)
         else:
             log.info("report_deliver_completed", **fields)
             return replace(d, state="sent", attempts=d.attempts + 1, ended_ns=self._clock(), note=note[:_MOST_NOTE])
         now_ns = self._clock()
         tried = replace(d, attempts=d.attempts + 1, note=reason[:_MOST_NOTE])
         given_up = now_ns - d.created_ns >= self._give_up_ns and tried.attempts >= _LEAST_ATTEMPTS
-        log.error("report_deliver_failed", **fields, given_up=given_up, **told)
+        log.error("report_deliver_failed", **fields, given_up=given_up, **error)
         if given_up:
             return replace(tried, state="given_up", ended_ns=now_ns)
         pause_s = max(min(_FIRST_S * 2.0 ** min(d.attempts, 20), _LONGEST_S), wait_s or 0.0)

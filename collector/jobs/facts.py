@@ -66,27 +66,27 @@ class Facts:
                 break
             most_rows = max(most_rows // _FEWER, 1)
         structlog.get_logger().error("run_facts_failed", **cause(failed))
-        found = self.database.reading(self._new)
-        tried = by_halves(found, self._try, is_of_data, most=4 * len(found), failed=failed)
+        whose = self.database.reading(self._new)
+        tried = by_halves(whose, self._try, is_of_data, most=4 * len(whose), failed=failed)
         self.database.writing(partial(self._next, 1, hidden=tried.failed))
 
     def again(self, runs: list[Whose], enough: Callable[[], bool]) -> Again:
         """Take up the facts of *runs* that were left out before, each in a transaction, until it is *enough*."""
-        known = {(p, k): (a, b) for p, k, a, b in self.database.reading(lambda h: aside.windows(h, STAGE, "run"))}
-        found = Again()
+        windows = {(p, k): (a, b) for p, k, a, b in self.database.reading(lambda h: aside.windows(h, STAGE, "run"))}
+        outcome = Again()
         for run in runs:
             if enough():
                 break
             try:
-                if run in known:
-                    first, last = known[run]
+                if run in windows:
+                    first, last = windows[run]
                     self.database.writing(partial(self._window, whose=[run], first=first, last=last))
-                found.done.append(run)
+                outcome.done.append(run)
             except Exception as e:
                 if not is_of_data(e):
                     raise
-                found.failed.append((run, e))
-        return found
+                outcome.failed.append((run, e))
+        return outcome
 
     def loose_again(self) -> None:
         """Take up the facts of records of no run that were left out before; what fails again stays noted."""
@@ -105,14 +105,14 @@ class Facts:
     def _new(self, h: Handle) -> list[Whose]:
         """Return whose records are in the next group."""
         done, upto = run_tables.pending(h, 1)
-        found = h.rows(
+        rows = h.rows(
             f"SELECT DISTINCT project, {run_tables.WHOSE} AS whose FROM ("  # noqa: S608 -- our own words
             "SELECT project, run_key, trace_id, seq FROM logs "
             "UNION ALL SELECT project, run_key, trace_id, seq FROM spans"
             ") WHERE seq > $done AND seq <= $upto ORDER BY ALL",
             {"done": done, "upto": upto},
         )
-        return found
+        return rows
 
     def _try(self, some: list[Whose]) -> None:
         """Take up the facts of the records of *some* in the next group alone, and undo it."""

@@ -87,20 +87,20 @@ class Findings:
         """Return what the runs *keys* and their parents add to findings; only reads."""
         judged, seen = stored.family(h, self._memory, keys)
         frames, unread = self._whole(h, self._memory, seen, as_of_ns)
-        found = spared(engine.judge_each, frames, self._each)
-        rows = pl.concat(found.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
+        outcome = spared(engine.judge_each, frames, self._each)
+        rows = pl.concat(outcome.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
         since = frames.runs.join(judged, on=RUN, how="semi")["first_seen_ns"].min()
-        left = [*unread, *found.asides(NAME, frames.runs, as_of_ns)]
+        left = [*unread, *outcome.asides(NAME, frames.runs, as_of_ns)]
         return Judged(judged, rows, int(since or 0), left)  # type: ignore[arg-type]
 
-    def keep(self, h: Handle, found: Judged) -> int:
+    def keep(self, h: Handle, judged: Judged) -> int:
         """Write what was judged in place of what those runs added before; return how many rows that wrote."""
-        stored.replace(h, found.keys, found.rows, found.since_ns)
-        if self._noted or found.left:
-            aside.forget_rules(h, found.keys)
-            aside.note(h, found.left)
+        stored.replace(h, judged.keys, judged.rows, judged.since_ns)
+        if self._noted or judged.left:
+            aside.forget_rules(h, judged.keys)
+            aside.note(h, judged.left)
             self._noted = NAME in aside.counts(h)
-        return found.rows.height
+        return judged.rows.height
 
     def due(self, as_of_ns: int) -> Iterator[Rare]:
         """Yield what it is time for: to judge a window again, and then to write the public table."""
@@ -117,15 +117,15 @@ class Findings:
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = seen.of_no_run(frames, stored.loose_logs(h, since, _MOST_LOOSE))
-        found = spared(engine.judge_across, frames, self._across)
+        outcome = spared(engine.judge_across, frames, self._across)
         of_none = spared(engine.judge_each, loose, self._records, by=["seq", "row"])
         self._left = [
             *unread,
-            *found.asides(WINDOW, frames.runs, as_of_ns),
+            *outcome.asides(WINDOW, frames.runs, as_of_ns),
             *of_none.asides(WINDOW, loose.runs, as_of_ns),
         ]
         self._spent_s = time.monotonic() - began
-        return pl.concat([*found.rows, *of_none.rows] or [_NOTHING])
+        return pl.concat([*outcome.rows, *of_none.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
         stored.replace_window(h, rows)
@@ -137,10 +137,10 @@ class Findings:
     def _summed(self, h: Handle, *, as_of_ns: int) -> pl.DataFrame:
         """Return the public table."""
         began = time.monotonic()
-        found = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
+        rows = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
         spent_s = self._spent_s + time.monotonic() - began
         self._due = time.monotonic() + max(_EVERY_S, _LEAST_PAUSE * spent_s)
-        return found
+        return rows
 
     def _whole(self, h: Handle, memory: Memory | None, keys: pl.DataFrame, as_of_ns: int) -> tuple[Frames, list[Aside]]:
         """Return what rules look at of the runs *keys*, without those whose records cannot be read as evidence."""
@@ -159,11 +159,11 @@ class Findings:
         bad = {run for run, _ in left}
         frames = self._frames(some_of([run for run in runs_ if run not in bad]), as_of_ns)
         names = dict(tables["runs"].select("run_key", "run_id").iter_rows())
-        told = [
+        asides = [
             Aside(p, NAME, "rule", f"every {k}", aside.reason(why), as_of_ns, run_id=names.get(k) or k)
             for (p, k), why in left
         ]
-        return frames, told
+        return frames, asides
 
     def _try(self, tables: dict[str, pl.DataFrame], as_of_ns: int) -> None:
         self._frames(tables, as_of_ns)

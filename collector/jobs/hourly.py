@@ -94,12 +94,12 @@ def drop_task(h: Handle, task: str, *, name: str) -> None:
         h.run(f"DELETE FROM {c.table} WHERE task_id = $task", {"task": task})  # noqa: S608 -- our own names
 
 
-def suspects(name: str, found: Changes) -> Suspects:
-    """Return what job *name* may fail for in the changes *found*."""
-    keys = pl.concat([v.runs.select(*RUN, "task_id") for v in (found.before, found.after)])
+def suspects(name: str, changes: Changes) -> Suspects:
+    """Return what job *name* may fail for in *changes*."""
+    keys = pl.concat([v.runs.select(*RUN, "task_id") for v in (changes.before, changes.after)])
 
     def act(h: Handle, some: pl.DataFrame) -> None:
-        settle(h, name, both_of(only(found, some)))
+        settle(h, name, both_of(only(changes, some)))
 
     return Suspects(lambda h: keys.unique(), act, "task_id", partial(drop_task, name=name))
 
@@ -109,9 +109,9 @@ def suspects_of_all(name: str) -> Suspects:
 
     def act(h: Handle, some: pl.DataFrame) -> None:
         for part in history.parts(h):
-            own = Version(**{table: rows.join(some, on=RUN, how="semi") for table, rows in part.tables()})
+            version = Version(**{table: rows.join(some, on=RUN, how="semi") for table, rows in part.tables()})
             for c in CONTRIBUTIONS[name]:
-                c.of(own)
+                c.of(version)
 
     return Suspects(lambda h: h.frame("SELECT project, run_key, task_id FROM runs"), act, "task_id")
 
@@ -123,5 +123,7 @@ def settle(h: Handle, name: str, both: Version) -> int:
 
 def fill(h: Handle, name: str, parts: Iterable[Version]) -> int:
     """Make the tables of job *name* what whole runs, in *parts*, add up to; return how many rows they have."""
-    kept = CONTRIBUTIONS[name]
-    return additive.fill(h, {c.table: c.keys for c in kept}, ({c.table: c.of(part) for c in kept} for part in parts))
+    contributions = CONTRIBUTIONS[name]
+    return additive.fill(
+        h, {c.table: c.keys for c in contributions}, ({c.table: c.of(part) for c in contributions} for part in parts)
+    )

@@ -39,11 +39,11 @@ class Spared:
         names = {
             (p, k): (i, a, b) for p, k, i, a, b in runs.select(*RUN, "run_id", "first_seq", "last_seq").iter_rows()
         }
-        found = []
+        asides = []
         for code, piece, why in self.left:
             run_id, first, last = names.get(piece, (None, None, None)) if piece else (None, None, None)
             key = f"{code} {piece[1]}" if run_id and piece else code
-            found.append(
+            asides.append(
                 Aside(
                     PROJECT,
                     stage,
@@ -56,7 +56,7 @@ class Spared:
                     last_seq=last,
                 )
             )
-        return found
+        return asides
 
 
 def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[str] | None = None) -> Spared:
@@ -65,10 +65,10 @@ def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[s
     *by*: what tells apart what is judged, columns of logs and, where they are `RUN`, of every frame.
     """
     by = by or RUN
-    found = Spared()
+    outcome = Spared()
 
     def of_rules(some: list[Chosen]) -> None:
-        found.rows.append(judge(frames, some))
+        outcome.rows.append(judge(frames, some))
 
     tried = by_halves(chosen, of_rules, is_of_data, most=_MOST_RULES)
     groups = [([rule], why) for rule, why in tried.failed]
@@ -82,13 +82,13 @@ def spared(judge: Judge, frames: Frames, chosen: Sequence[Chosen], *, by: list[s
         try:
             if not guilty:
                 raise why
-            found.rows.append(judge(_of(frames, [piece for piece, _ in guilty], by, keep=False), rules))
-            found.left += [(code, piece, error) for piece, error in guilty]
+            outcome.rows.append(judge(_of(frames, [piece for piece, _ in guilty], by, keep=False), rules))
+            outcome.left += [(code, piece, error) for piece, error in guilty]
         except BaseException as e:
             if not is_of_data(e):
                 raise
-            found.left.append((code, None, e))
-    return found
+            outcome.left.append((code, None, e))
+    return outcome
 
 
 def _tried(judge: Judge, frames: Frames, by: list[str], rules: list[Chosen], some: list[Piece]) -> None:

@@ -39,16 +39,16 @@ _MOST_STARTED = 25_000
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """The times levels depend on. *lease_ns*: how long an attempt without a sign of life keeps its slot."""
+class Moment:
+    """When levels are looked at, and how long an attempt without a sign of life keeps its slot (*lease_ns*)."""
 
     as_of_ns: int
     lease_ns: int
 
 
-def _intervals(v: Version | Holding, clock: Clock) -> list[pl.DataFrame]:
-    slots_ = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=clock.as_of_ns, lease_ns=clock.lease_ns)
-    waiting = slots.queued(v.runs, v.attempts, as_of_ns=clock.as_of_ns)
+def _intervals(v: Version | Holding, moment: Moment) -> list[pl.DataFrame]:
+    slots_ = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=moment.as_of_ns, lease_ns=moment.lease_ns)
+    waiting = slots.queued(v.runs, v.attempts, as_of_ns=moment.as_of_ns)
     return pl.collect_all([slots_, waiting])
 
 
@@ -71,7 +71,7 @@ def _early(v: Version, ns: int) -> pl.DataFrame:
     return pl.concat([v.runs.filter(first < ns).select(RUN), v.attempts.filter(again < ns).select(RUN)])
 
 
-def touched(changes: Changes, before: Clock, now: Clock) -> list[int]:
+def touched(changes: Changes, before: Moment, now: Moment) -> list[int]:
     """Return the hours before that of *before* in which *changes* or the clock since then move a level."""
     first_ns = before.as_of_ns // HOUR_NS * HOUR_NS
     early = pl.concat([_early(changes.before, first_ns), _early(changes.after, first_ns)]).unique()
@@ -101,14 +101,14 @@ def _covered(hours: pl.DataFrame) -> list[int]:
     return [hour * HOUR_NS for a, b in joined.select("a", "b").iter_rows() for hour in range(a, b + 1)]
 
 
-def passed(h: Handle, since_ns: int, now: Clock) -> list[int]:
+def passed(h: Handle, since_ns: int, now: Moment) -> list[int]:
     """Return the hours from *since_ns* to now in which a slot may have been held or a run waited."""
     first = since_ns // HOUR_NS * HOUR_NS
     last = min(held.last_ns(h, since_ns), now.as_of_ns - 1)
     return list(range(first, last + 1, HOUR_NS))
 
 
-def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collection[str] = ()) -> int:
+def compute(h: Handle, now: Moment, moved: Iterable[int] = (), *, without: Collection[str] = ()) -> int:
     """Compute marked and *moved* hours again, some of them if there are many; return how many rows that wrote.
 
     *without*: queues that are left out.
@@ -119,40 +119,40 @@ def compute(h: Handle, now: Clock, moved: Iterable[int] = (), *, without: Collec
     chosen = {hour for sweep in sweeps for hour in sweep}
     held.mark(h, sorted({*due} - chosen - marked))
     held.unmark(h, sorted(chosen & marked))
-    known = held.limits(h).filter(pl.col("source") == "settings")
+    stated = held.limits(h).filter(pl.col("source") == "settings")
     for sweep in sweeps:
         from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
         holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
         if without:
             holding = _only(holding, holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False)))
-        rows, time = _levels(holding, known, from_ns, to_ns, now)
+        rows, time = _levels(holding, stated, from_ns, to_ns, now)
         held.replace(h, from_ns, to_ns, rows, time)
         written += rows.height + time.height
     return written
 
 
-def suspects(found: Changes | None, before: Clock, now: Clock) -> Suspects:
-    """Return what this job may fail for in the changes *found* and what the clock moved since *before*."""
+def suspects(changes: Changes | None, before: Moment, now: Moment) -> Suspects:
+    """Return what this job may fail for in *changes* and what the clock moved since *before*."""
 
     def runs(h: Handle) -> pl.DataFrame:
         moved = passed(h, before.as_of_ns, now)
         try:
-            moved += touched(found, before, now) if found else []
+            moved += touched(changes, before, now) if changes else []
         except Exception as e:  # then what changed is to blame
             if not is_of_data(e):
                 raise
         seen = runs_of(h, now, moved)
-        changed = [v.runs.select(seen.columns) for v in (found.before, found.after)] if found else []
+        changed = [v.runs.select(seen.columns) for v in (changes.before, changes.after)] if changes else []
         return pl.concat([seen, *changed]).unique()
 
     def act(h: Handle, keys: pl.DataFrame) -> None:
         moved = passed(h, before.as_of_ns, now)
-        try_out(h, now, moved + (touched(only(found, keys), before, now) if found else []), keys)
+        try_out(h, now, moved + (touched(only(changes, keys), before, now) if changes else []), keys)
 
     return Suspects(runs, act, "queue")
 
 
-def suspects_of_all(now: Clock) -> Suspects:
+def suspects_of_all(now: Moment) -> Suspects:
     """Return what this job may fail for where it starts from all runs."""
 
     def act(h: Handle, keys: pl.DataFrame) -> None:
@@ -162,23 +162,23 @@ def suspects_of_all(now: Clock) -> Suspects:
     return Suspects(lambda h: h.frame("SELECT project, run_key, queue FROM runs"), act, "queue")
 
 
-def try_out(h: Handle, now: Clock, moved: Iterable[int], keys: pl.DataFrame) -> None:
+def try_out(h: Handle, now: Moment, moved: Iterable[int], keys: pl.DataFrame) -> None:
     """Compute what `compute` would, of the runs *keys* (`project`, `run_key`) alone; write nothing."""
-    known = held.limits(h).filter(pl.col("source") == "settings")
+    stated = held.limits(h).filter(pl.col("source") == "settings")
     for sweep in _plan(h, {*held.marked(h)}, moved, now)[1]:
         from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
         holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
-        _levels(_only(holding, holding.runs.join(keys, on=RUN, how="semi")), known, from_ns, to_ns, now)
+        _levels(_only(holding, holding.runs.join(keys, on=RUN, how="semi")), stated, from_ns, to_ns, now)
 
 
-def runs_of(h: Handle, now: Clock, moved: Iterable[int]) -> pl.DataFrame:
+def runs_of(h: Handle, now: Moment, moved: Iterable[int]) -> pl.DataFrame:
     """Return the runs that `compute` would look at: project, run_key, queue."""
     sweeps = _plan(h, {*held.marked(h)}, moved, now)[1]
     parts = [held.touching(h, s[0], min(s[-1] + HOUR_NS, now.as_of_ns)).runs.select(*RUN, "queue") for s in sweeps]
     return pl.concat(parts).unique() if parts else pl.DataFrame(schema=dict.fromkeys((*RUN, "queue"), pl.String))
 
 
-def _plan(h: Handle, marked: set[int], moved: Iterable[int], now: Clock) -> tuple[list[int], list[list[int]]]:
+def _plan(h: Handle, marked: set[int], moved: Iterable[int], now: Moment) -> tuple[list[int], list[list[int]]]:
     """Return the hours that are due, the newest first, and those of them that are computed now, sweep by sweep."""
     due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
     newest, older = due[:_MOST_HOURS], due[_MOST_HOURS : _FEW_TIMES * _MOST_HOURS]
@@ -208,13 +208,13 @@ def _only(holding: Holding, runs: pl.DataFrame) -> Holding:
 
 
 def _levels(
-    holding: Holding, known: pl.DataFrame, from_ns: int, to_ns: int, now: Clock
+    holding: Holding, stated: pl.DataFrame, from_ns: int, to_ns: int, now: Moment
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows of `queue_levels` and `slot_hours` of [*from_ns*, *to_ns*), whole hours."""
     slots_, waiting = _intervals(holding, now)
     queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
     rows = levels.queue_levels(
-        slots_, waiting, limits.steps(known, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
+        slots_, waiting, limits.steps(stated, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
     )
     time = slots.slot_hours(slots_, from_ns=from_ns, to_ns=to_ns)
     return busy(rows), time
@@ -231,7 +231,7 @@ class Inference:
     """Limits of queues that the last day or less (`_MOST_STARTED`) tells; a queue that it fails for is left out."""
 
     name: str
-    now: Clock
+    now: Moment
     left: list[Aside] = field(default_factory=list)
 
     def infer(self, h: Handle) -> pl.DataFrame:
@@ -241,12 +241,12 @@ class Inference:
         )
         from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
         holding = held.touching(h, from_ns, self.now.as_of_ns)
-        found: list[pl.DataFrame] = []
+        parts: list[pl.DataFrame] = []
 
         def of_queues(some: list[str | None]) -> None:
             runs = holding.runs.filter(pl.col("queue").is_in(some, nulls_equal=True))
             slots_, waiting = _intervals(_only(holding, runs), self.now)
-            found.append(inference.infer(slots_, waiting, from_ns=from_ns, to_ns=self.now.as_of_ns))
+            parts.append(inference.infer(slots_, waiting, from_ns=from_ns, to_ns=self.now.as_of_ns))
 
         of_queues([])
         tried = by_halves(holding.runs["queue"].unique().sort().to_list(), of_queues, is_of_data)
@@ -255,11 +255,11 @@ class Inference:
             Aside(PROJECT, self.name, "series", str(queue), aside.reason(why), self.now.as_of_ns)
             for queue, why in failed
         ]
-        return pl.concat(found)
+        return pl.concat(parts)
 
-    def keep(self, h: Handle, found: pl.DataFrame) -> int:
-        """Make *found* the limits that are inferred, note what was left out; return how many there are."""
-        held.set_limits(h, "inferred", found)
+    def keep(self, h: Handle, inferred: pl.DataFrame) -> int:
+        """Make *inferred* the limits of that source, note what was left out; return how many there are."""
+        held.set_limits(h, "inferred", inferred)
         aside.forget(h, self.name, "series")
         aside.note(h, self.left)
-        return found.height
+        return inferred.height

@@ -60,11 +60,11 @@ class Recording:
     def findings(self, rows: pl.DataFrame, project: str) -> pl.DataFrame:
         """Return the findings (`rules.findings.SCHEMA`) that *rows* (`CONTRIBUTION`) of *project* add up to."""
 
-        def told(h: Handle) -> pl.DataFrame:
+        def replace_and_sum(h: Handle) -> pl.DataFrame:
             stored.replace_window(h, rows)
             return conventions.all_of(h, project)
 
-        return self._database.writing(told)
+        return self._database.writing(replace_and_sum)
 
 
 @contextmanager

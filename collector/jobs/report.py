@@ -45,9 +45,9 @@ def make(
     expected = {f.key: f.note for f in control.feedback() if f.until_ns is None or f.until_ns > as_of_ns}
 
     def read(h: Handle) -> Report:
-        given = _inputs(h, schedule, period, zone, as_of_ns, previous, expected)
-        draft = detect(given)
-        return build(given, draft, _evidence(h, draft))
+        inputs = _inputs(h, schedule, period, zone, as_of_ns, previous, expected)
+        draft = detect(inputs)
+        return build(inputs, draft, _evidence(h, draft))
 
     return database.reading(read)
 
@@ -73,7 +73,7 @@ def _inputs(
     r = Range(PROJECT, from_ns - HISTORY_DAYS * DAY_NS, from_ns, max(to_ns, from_ns))
     activity = anomaly_series.activity(h, r)
     first = activity["hour_ns"].min()
-    known = first is not None and int(first) <= 2 * period.from_ns - period.to_ns  # type: ignore[arg-type]
+    is_known = first is not None and int(first) <= 2 * period.from_ns - period.to_ns  # type: ignore[arg-type]
     stuck_, left_out = _stuck(h, period, as_of_ns)
     counts = pl.concat([anomaly_series.counts(h, r), anomaly_series.violations(h, r)])
     return Inputs(
@@ -84,7 +84,7 @@ def _inputs(
         as_of_ns=as_of_ns,
         from_ns=from_ns,
         to_ns=to_ns,
-        totals=anomaly_series.totals(h, PROJECT, period.from_ns, period.to_ns, before=known),
+        totals=anomaly_series.totals(h, PROJECT, period.from_ns, period.to_ns, before=is_known),
         activity=activity,
         counts=counts,
         histograms=anomaly_series.histograms(h, r),
@@ -109,16 +109,16 @@ def _stuck(h: Handle, period: Span, as_of_ns: int) -> tuple[pl.DataFrame, list[L
     """
     # Of any population, since that is a condition on `runs` and no column of it.
     past = Choice(PROJECT, as_of_ns - _LEARN_NS, as_of_ns, population=None)
-    known = statistics.started(h, past, most=_MOST_LEARNT, also="is_live(environment, is_test, is_replay)")
+    history = statistics.started(h, past, most=_MOST_LEARNT, also="is_live(environment, is_test, is_replay)")
     now = statistics.open_runs(h, past, lost_since_ns=as_of_ns)
-    tasks = pl.concat([known.runs["task_id"], now.runs["task_id"]]).unique().sort().to_list()
+    tasks = pl.concat([history.runs["task_id"], now.runs["task_id"]]).unique().sort().to_list()
     parts: list[pl.DataFrame] = []
 
     def of_tasks(some: list[str | None]) -> None:
         before, open_ = (
-            rows.filter(pl.col("task_id").is_in(some, nulls_equal=True)) for rows in (known.runs, now.runs)
+            rows.filter(pl.col("task_id").is_in(some, nulls_equal=True)) for rows in (history.runs, now.runs)
         )
-        usual = stuck.usual(before, known.attempts, known.phases, as_of_ns=as_of_ns)
+        usual = stuck.usual(before, history.attempts, history.phases, as_of_ns=as_of_ns)
         live = open_.filter(population() == "live")
         parts.append(stuck.stages(live, now.attempts, usual, as_of_ns=as_of_ns, lost_since_ns=as_of_ns))
 
@@ -126,8 +126,8 @@ def _stuck(h: Handle, period: Span, as_of_ns: int) -> tuple[pl.DataFrame, list[L
     tried = by_halves(tasks, of_tasks, is_of_data)
     left = [(task, aside.reason(why)) for task, why in tried.failed]
     left += [(task, "too many tasks fail to tell them apart") for some in tried.left for task in some]
-    told = [LeftOut(part="stuck runs", name=str(task), reason=why) for task, why in left]
-    return pl.concat(parts).filter(pl.col("since_ns") < period.to_ns), told
+    left_out = [LeftOut(part="stuck runs", name=str(task), reason=why) for task, why in left]
+    return pl.concat(parts).filter(pl.col("since_ns") < period.to_ns), left_out
 
 
 def _evidence(h: Handle, draft: Draft) -> dict[int, Evidence]:

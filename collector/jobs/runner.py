@@ -1,8 +1,8 @@
 """The statistics jobs, one after the other: each from where it stopped to where the run model is, and a ledger row.
 
-A job that fails stays where it was and is tried again the next time; the others go on. Its rows and its place are one
-transaction, which jobs share that keep up. A job without a place, be it new or long behind, starts from all runs.
-What is due now and then and takes long is worked out beside them (`beside`).
+A job that fails stays where it was and is tried again the next time; the others go on. Its rows and its position are
+one transaction, which jobs share that keep up. A job without a position, be it new or long behind, starts from all
+runs. What is due now and then and takes long is worked out beside them (`beside`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
 from collector.jobs.beside import Beside, Rare
 from collector.jobs.blame import Blame, Suspects
-from collector.jobs.levels import Clock
+from collector.jobs.levels import Moment
 from collector.model.project import PROJECT
 from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings
@@ -48,7 +48,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 10.0, 600.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one job has to do: from which journal number to which, and its place (tick, seq) once it is done."""
+    """What one job has to do: from which journal number to which, and its position (tick, seq) once it is done."""
 
     name: str
     seqs: tuple[int, int]
@@ -96,31 +96,31 @@ class Runner:
 
     def run(self, as_of_ns: int) -> bool:
         """Do what there is to do at *as_of_ns*; tell whether more is waiting."""
-        now = Clock(as_of_ns, self._lease_ns)
+        now = Moment(as_of_ns, self._lease_ns)
         if self._left_out is None:
             self._database.writing(_try_left_out_again)
             self._left_out = {}
-        places = self._database.reading(changes.positions)
-        newest, newest_seq = places[run_tables.NAME]
+        positions = self._database.reading(changes.positions)
+        newest, newest_seq = positions[run_tables.NAME]
         if not newest:
             return False
         behind: dict[int, list[str]] = {}
         for name in NAMES:
-            behind.setdefault(places[name][0], []).append(name)
+            behind.setdefault(positions[name][0], []).append(name)
         entries: list[Entry] = []
         self._set_apart = False
         for name in behind.pop(0, []):
             act = partial(self._start, name=name, now=now)
             job = Job(name, (0, newest_seq), act, (newest, newest_seq), suspects=_of_all(name, now))
             entries += self._each([job], now)
-            if self._set_apart:  # the others would start from rows newer than their place says
+            if self._set_apart:  # the others would start from rows newer than their position says
                 break
         more = False
         for tick, names in behind.items():
-            found = self._changes(tick, newest) if tick < newest else None
-            more = more or (found is not None and found.tick < newest)
-            before = Clock(places[held.LEVELS_AS_OF][1], now.lease_ns)
-            entries += self._together([*self._jobs(names, places, found, before, now)], now)
+            changed = self._changes(tick, newest) if tick < newest else None
+            more = more or (changed is not None and changed.tick < newest)
+            before = Moment(positions[held.LEVELS_AS_OF][1], now.lease_ns)
+            entries += self._together([*self._jobs(names, positions, changed, before, now)], now)
         entries += self._each(self._rare(now, newest_seq), now)
         more = self._forget(as_of_ns) or more
         if entries:
@@ -128,33 +128,42 @@ class Runner:
         return (more or self._set_apart) and not self.errors
 
     def _jobs(
-        self, names: list[str], places: dict[str, tuple[int, int]], found: Changes | None, before: Clock, now: Clock
+        self,
+        names: list[str],
+        positions: dict[str, tuple[int, int]],
+        changed: Changes | None,
+        before: Moment,
+        now: Moment,
     ) -> Iterator[Job]:
         """Yield what the jobs *names*, all at one tick, have to do."""
-        both = hourly.both_of(found) if found else None
-        at = (found.tick, found.seq) if found else None
+        both = hourly.both_of(changed) if changed else None
+        at = (changed.tick, changed.seq) if changed else None
         for name in names:
-            done = places[name][1]
-            seqs = (done, found.seq if found else done)
+            done = positions[name][1]
+            seqs = (done, changed.seq if changed else done)
             if name == LEVELS:
-                act = partial(self._levels, found=found, before=before, now=now)
-                yield Job(name, seqs, act, at, quiet=not found, suspects=levels.suspects(found, before, now))
-            elif found and both and name == findings.NAME:
-                keys = found.after.runs.select("project", "run_key")
+                act = partial(self._levels, changed=changed, before=before, now=now)
+                yield Job(name, seqs, act, at, quiet=not changed, suspects=levels.suspects(changed, before, now))
+            elif changed and both and name == findings.NAME:
+                keys = changed.after.runs.select("project", "run_key")
                 judge = partial(self._findings.judge, keys=keys, as_of_ns=now.as_of_ns)
                 meanwhile = self._beside.ahead(judge) if self._beside else judge
                 yield Job(name, seqs, partial(self._keep_judged, judged=meanwhile), at)
-            elif found and both:
+            elif changed and both:
                 tasks = self._without(name)
-                own = hourly.without(both, tasks)
+                rest = hourly.without(both, tasks)
                 yield Job(
-                    name, seqs, partial(hourly.settle, name=name, both=own), at, suspects=hourly.suspects(name, found)
+                    name,
+                    seqs,
+                    partial(hourly.settle, name=name, both=rest),
+                    at,
+                    suspects=hourly.suspects(name, changed),
                 )
 
     def _keep_judged(self, h: Handle, *, judged: Callable[[Handle], findings.Judged]) -> int:
         return self._findings.keep(h, judged(h))
 
-    def _rare(self, now: Clock, seq: int) -> Iterator[Job]:
+    def _rare(self, now: Moment, seq: int) -> Iterator[Job]:
         """Yield what does not depend on what is new and is due, or was and is worked out by now."""
         if self._beside is None:
             for rare in self._due(now):
@@ -164,7 +173,7 @@ class Runner:
         for rare, write in self._beside.ended():
             yield Job(rare.name, (seq, seq), write, began_ns=rare.began_ns)
 
-    def _due(self, now: Clock) -> Iterator[Rare]:
+    def _due(self, now: Moment) -> Iterator[Rare]:
         if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = now.as_of_ns
             self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
@@ -182,7 +191,7 @@ class Runner:
         if self._beside is not None:
             self._beside.close()
 
-    def _together(self, jobs: list[Job], now: Clock) -> list[Entry]:
+    def _together(self, jobs: list[Job], now: Moment) -> list[Entry]:
         """Do *jobs* in one transaction, where one of them fails each in its own; return what came of them."""
         try:
             done = self._database.writing(lambda h: self._done(h, jobs, now))
@@ -193,7 +202,7 @@ class Runner:
             self.errors.pop(job.name, None)
         return done
 
-    def _each(self, jobs: Iterable[Job], now: Clock) -> list[Entry]:
+    def _each(self, jobs: Iterable[Job], now: Moment) -> list[Entry]:
         """Do *jobs* in a transaction each and return what came of them."""
         entries: list[Entry] = []
         for job in jobs:
@@ -212,24 +221,24 @@ class Runner:
                 entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), 0, error))
         return entries
 
-    def _set_aside(self, job: Job, error: BaseException, now: Clock) -> bool:
+    def _set_aside(self, job: Job, error: BaseException, now: Moment) -> bool:
         """Set aside what *job* failed for; tell whether that is found, so that the job can go on without it."""
         if job.suspects is None or not is_of_data(error):
             return False
         pause_s, after = self._searched.get(job.name, (_PAUSE_S, 0.0))
         if time.monotonic() < after:
             return False
-        found = self._blame.find(job.name, job.suspects, now.as_of_ns)
-        if not found:
+        names = self._blame.find(job.name, job.suspects, now.as_of_ns)
+        if not names:
             self._searched[job.name] = min(2 * pause_s, _LONGEST_PAUSE_S), time.monotonic() + pause_s
             return False
-        known = self._blamed.setdefault(job.name, set())
-        if known.issuperset(found):  # it fails for what they were before: what they added cannot be taken back
+        earlier = self._blamed.setdefault(job.name, set())
+        if earlier.issuperset(names):  # it fails for what they were before: what they added cannot be taken back
             if job.name in self._restarted:
                 return False
             self._restarted.add(job.name)
             self._database.writing(lambda h: changes.move(h, [job.name], 0, 0))
-        known.update(found)
+        earlier.update(names)
         self._left_out = {}
         self._set_apart = True
         return True
@@ -241,18 +250,18 @@ class Runner:
             self._left_out[name] = self._database.reading(lambda h: aside.series(h, name))
         return self._left_out[name]
 
-    def _done(self, h: Handle, jobs: list[Job], now: Clock) -> list[Entry]:
-        """Do *jobs*, note their places, and return what came of them."""
+    def _done(self, h: Handle, jobs: list[Job], now: Moment) -> list[Entry]:
+        """Do *jobs*, note their positions, and return what came of them."""
         entries: list[Entry] = []
-        places: dict[tuple[int, int], list[str]] = {}
+        positions: dict[tuple[int, int], list[str]] = {}
         for job in jobs:
             started = job.began_ns or time.time_ns()
             rows = job.act(h)
             if not job.quiet:
                 entries.append(Entry(job.name, *job.seqs, now.as_of_ns, started, time.time_ns(), rows, ""))
             if job.at:
-                places.setdefault(job.at, []).append(job.name)
-        for at, names in places.items():
+                positions.setdefault(job.at, []).append(job.name)
+        for at, names in positions.items():
             changes.move(h, names, *at)
             for name in names:
                 self._blamed.pop(name, None)
@@ -263,12 +272,12 @@ class Runner:
     def _changes(self, tick: int, newest: int) -> Changes | None:
         return self._database.reading(lambda h: changes.since(h, self._memory, tick, newest, _MOST_RUNS))
 
-    def _levels(self, h: Handle, *, found: Changes | None, before: Clock, now: Clock) -> int:
+    def _levels(self, h: Handle, *, changed: Changes | None, before: Moment, now: Moment) -> int:
         """Compute the levels that changes and the clock touch, and remember the time they are for."""
         self._set_limits(h)
         hours = levels.passed(h, before.as_of_ns, now)
-        if found is not None:
-            hours += levels.touched(found, before, now)
+        if changed is not None:
+            hours += levels.touched(changed, before, now)
         changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
         return levels.compute(h, now, hours, without=self._without(LEVELS))
 
@@ -278,7 +287,7 @@ class Runner:
             held.mark_all(h)
         self._limits_set = True
 
-    def _start(self, h: Handle, *, name: str, now: Clock) -> int:
+    def _start(self, h: Handle, *, name: str, now: Moment) -> int:
         """Make the tables of job *name* from all runs, findings from those they sum up."""
         if name == LEVELS:
             self._set_limits(h)
@@ -302,17 +311,17 @@ class Runner:
         """
 
         def work(h: Handle) -> bool:
-            places = changes.positions(h)
-            at = {name: places[name][0] for name in NAMES}
+            positions = changes.positions(h)
+            at = {name: positions[name][0] for name in NAMES}
             changes.forget(h, self._memory, min(at.values()))
-            if min(at.values()) < places[run_tables.NAME][0] and changes.unsettled(h) > _MOST_BEHIND:
+            if min(at.values()) < positions[run_tables.NAME][0] and changes.unsettled(h) > _MOST_BEHIND:
                 changes.move(h, [name for name, tick in at.items() if tick == min(at.values())], 0, 0)
             return any(hour < as_of_ns for hour in held.marked(h))
 
         return self._database.writing(work)
 
 
-def _of_all(name: str, now: Clock) -> Suspects | None:
+def _of_all(name: str, now: Moment) -> Suspects | None:
     """Return what job *name* may fail for where it starts from all runs."""
     if name in hourly.CONTRIBUTIONS:
         return hourly.suspects_of_all(name)

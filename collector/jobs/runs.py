@@ -76,26 +76,26 @@ class RunsJob:
         dirty = run_tables.advance(
             h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns, set_aside=self._memory.aside
         )
-        if (known := self._known()) is not None:
-            asides.owe(h, known.join(dirty, on=_RUN, how="semi"), as_of_ns)
-            dirty = dirty.join(known, on=_RUN, how="anti")
+        if (set_aside := self._runs_aside()) is not None:
+            asides.owe(h, set_aside.join(dirty, on=_RUN, how="semi"), as_of_ns)
+            dirty = dirty.join(set_aside, on=_RUN, how="anti")
         if dirty.is_empty() and upto == done:
             return None
         return self._rebuilt(h, places, dirty, upto, as_of_ns)
 
     def _rebuilt(self, h: Handle, places: Places, dirty: pl.DataFrame, upto: int, as_of_ns: int) -> Rewrite:
-        known = run_tables.records(h, places, dirty)
+        records = run_tables.records(h, places, dirty)
         links = run_links.with_roots(h, places, run_links.parents(h, places, dirty))
         rows = runs.build(
-            known["spans"],
-            known["logs"],
+            records["spans"],
+            records["logs"],
             links,
             as_of_ns=as_of_ns,
             grace_ns=self._grace_ns,
             stale_ns=self._stale_ns,
         )
         changes = run_tables.replace(h, places, dirty, rows.items(), upto)
-        return Rewrite(changes, {**known, "links": links, **dict(rows.items())})
+        return Rewrite(changes, {**records, "links": links, **dict(rows.items())})
 
     def _added(self, rewrite: Rewrite) -> int:
         self._memory.recent.add(rewrite)
@@ -105,10 +105,10 @@ class RunsJob:
 
     # -- what fails ------------------------------------------------------------------------------------------
 
-    def _known(self) -> pl.DataFrame | None:
+    def _runs_aside(self) -> pl.DataFrame | None:
         """Return the runs that are set aside, None when there are none."""
-        known = self._memory.aside
-        return None if known is None or known.is_empty() else known
+        runs_aside = self._memory.aside
+        return None if runs_aside is None or runs_aside.is_empty() else runs_aside
 
     def _facts(self, as_of_ns: int) -> facts.Facts:
         return facts.Facts(self._database, self._memory, self._adopt_ns, as_of_ns, _MOST_ROWS)
@@ -120,30 +120,30 @@ class RunsJob:
         """
         self._facts(as_of_ns).take_up()
         self._memory.aside = self._database.reading(aside.runs)
-        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._known()))
+        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._runs_aside()))
         before = self.recomputed
         tried = by_halves(
             [*due.iter_rows()], partial(self._again, as_of_ns=as_of_ns), is_of_data, enough=patience(_PATIENCE_S)
         )
         asides.set_aside(self._database, self._memory, tried.failed, STAGE, as_of_ns)
-        left = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._known()))
+        left = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._runs_aside()))
         self.is_behind = not left.is_empty()
         return max(self.recomputed - before + len(tried.failed), 1)
 
     def _try_again(self, as_of_ns: int) -> int:
         """Try runs again that are set aside and due, for a short time; return how many that were."""
-        if (known := self._known()) is None:
+        if (set_aside := self._runs_aside()) is None:
             return 0
-        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, known, only_those=True))
+        due = self._database.reading(lambda h: run_tables.due(h, as_of_ns, set_aside, only_those=True))
         if due.is_empty():
             return 0
         enough = patience(_PATIENCE_S / 2)
-        told = self._facts(as_of_ns).again([*due.iter_rows()], enough)
-        tried = by_halves(told.done, partial(self._again, as_of_ns=as_of_ns), is_of_data, enough=enough)
-        asides.set_aside(self._database, self._memory, told.failed, facts.STAGE, as_of_ns)
+        outcome = self._facts(as_of_ns).again([*due.iter_rows()], enough)
+        tried = by_halves(outcome.done, partial(self._again, as_of_ns=as_of_ns), is_of_data, enough=enough)
+        asides.set_aside(self._database, self._memory, outcome.failed, facts.STAGE, as_of_ns)
         asides.set_aside(self._database, self._memory, tried.failed, STAGE, as_of_ns)
         self._memory.aside = self._database.reading(aside.runs)
-        return max(tried.worked + len(tried.failed) + len(told.failed), 1)
+        return max(tried.worked + len(tried.failed) + len(outcome.failed), 1)
 
     def _again(self, keys: list[asides.Run], as_of_ns: int) -> None:
         """Recompute the due runs *keys* in one transaction."""

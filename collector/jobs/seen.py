@@ -48,7 +48,7 @@ def beside(whole: Frames, loose: Tables) -> Frames:
 def of_no_run(whole: Frames, loose: Tables) -> Frames:
     """Return the logs of *loose* alone, given to the run of *whole* that has their correlation id, if one does."""
     both = beside(whole, loose)
-    own = loose["logs"].select("seq", "row")
+    ids = loose["logs"].select("seq", "row")
     none = {name: getattr(whole, name).clear() for name in ("spans", "runs", "attempts", "phases", "waits", "repeats")}
-    logs = engine.adopt(both.logs).join(own, on=["seq", "row"], how="semi", maintain_order="left")
+    logs = engine.adopt(both.logs).join(ids, on=["seq", "row"], how="semi", maintain_order="left")
     return replace(both, logs=logs, **none)

@@ -35,7 +35,6 @@ _UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARI
 
 _DAMAGE = re.compile(rf'Corrupt database file|Could not read enough bytes from file "[^"]*{re.escape(FILE)}"')
 """What DuckDB says of a file with a block that is not what it was, and of one that is shorter than it was."""
-"""How DuckDB begins to say that a block does not have its checksum."""
 _OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
 _NOT_OF_DATA = (

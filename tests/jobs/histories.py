@@ -40,7 +40,7 @@ _BODY = st.sampled_from(
 )
 
 
-class Told(Recorded):
+class OneLine(Recorded):
     """A request that hypothesis shows in one line."""
 
     def __repr__(self) -> str:
@@ -48,8 +48,8 @@ class Told(Recorded):
         (block,) = next(iter(json.loads(self.body).values()))
         (group,) = next(value for key, value in block.items() if key != "resource")
         (record,) = next(value for key, value in group.items() if key != "scope")
-        own = {a["key"]: next(iter(a["value"].values())) for a in record.pop("attributes")}
-        return f"{group['scope']['name']}: {record} {own}"
+        attributes = {a["key"]: next(iter(a["value"].values())) for a in record.pop("attributes")}
+        return f"{group['scope']['name']}: {record} {attributes}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -67,18 +67,18 @@ def _attribute(key: str, value: Any) -> dict[str, Any]:
     return {"key": key, "value": {"stringValue": value}}
 
 
-def _attributes(given: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_attribute(key, value) for key, value in given.items() if value is not None]
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_attribute(key, value) for key, value in values.items() if value is not None]
 
 
 def _request(signal: str, record: dict[str, Any], *, trigger: bool, machine: str) -> Recorded:
     words = {"logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans")}
     outer, middle, inner = words[signal]
-    own = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
-    resource = own if trigger else {"service.name": "worker", "host.name": machine}
+    attributes = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
+    resource = attributes if trigger else {"service.name": "worker", "host.name": machine}
     scope = {"name": "trigger-dev-worker" if trigger else "tasks"}
     block = {"resource": {"attributes": _attributes(resource)}, middle: [{"scope": scope, inner: [record]}]}
-    return Told(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
+    return OneLine(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
 
 
 def _context(run: str | None, attempt: int | None, **more: Any) -> dict[str, Any]:
@@ -93,30 +93,30 @@ def _span(draw: st.DrawFn) -> Recorded:
     start, length = draw(_TIMES), draw(st.integers(-1, 6)) * SECOND
     run, attempt = draw(_MAYBE_RUN), draw(_MAYBE_ATTEMPT)
     kind = draw(st.sampled_from(["attempt", "wait", "trigger", "batch", "hook", "user"]))
-    own: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     name = "work"
     match kind:
         case "attempt":
-            name, own = (
+            name, attributes = (
                 f"Attempt {attempt}",
                 {"$span.attempt": True, "$usage.durationMs": draw(st.sampled_from([1, 7]))},
             )
-            own["ctx.run.tags"] = draw(st.none() | st.lists(st.sampled_from(["x", "y"]), max_size=2))
+            attributes["ctx.run.tags"] = draw(st.none() | st.lists(st.sampled_from(["x", "y"]), max_size=2))
         case "wait":
-            name, own = draw(st.sampled_from(["wait.for()", "wait.forToken()"])), {"$style.icon": "wait"}
+            name, attributes = draw(st.sampled_from(["wait.for()", "wait.forToken()"])), {"$style.icon": "wait"}
         case "trigger":
             name = draw(st.sampled_from(["trigger()", "triggerAndWait()"]))
-            own = {"$style.icon": "trigger", "runId": draw(_RUN)}
-            own["$style.accessory.items.[0].text"] = draw(st.none() | st.sampled_from(["told-1", "told-2"]))
+            attributes = {"$style.icon": "trigger", "runId": draw(_RUN)}
+            attributes["$style.accessory.items.[0].text"] = draw(st.none() | st.sampled_from(["told-1", "told-2"]))
         case "batch":
-            name, own = "batchTriggerAndWait()", {"$style.icon": "trigger", "batchId": draw(_BATCH)}
+            name, attributes = "batchTriggerAndWait()", {"$style.icon": "trigger", "batchId": draw(_BATCH)}
         case "hook":
-            name, own = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
+            name, attributes = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
     context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH)})
     ident = draw(_SPAN_ID)
     partial = draw(st.booleans())
     if partial:
-        own |= {"$span.partial": True, "$span.span_id": ident}
+        attributes |= {"$span.partial": True, "$span.span_id": ident}
     failed = draw(st.booleans())
     record = {
         "traceId": draw(_TRACE_ID),
@@ -125,7 +125,7 @@ def _span(draw: st.DrawFn) -> Recorded:
         "kind": 1,
         "startTimeUnixNano": str(start),
         "endTimeUnixNano": str(start if partial else start + length),
-        "attributes": _attributes({**own, **context}),
+        "attributes": _attributes({**attributes, **context}),
         "status": {"code": 2 if failed else 0},
         "events": [
             {
@@ -159,7 +159,7 @@ def _log(draw: st.DrawFn) -> Recorded:
 def _plain(draw: st.DrawFn) -> Recorded:
     """A record of the guideline's own format: no platform, parents declared."""
     at = draw(_TIMES)
-    own = _attributes(
+    attributes = _attributes(
         {
             "run_id": draw(_RUN),
             "attempt": draw(_MAYBE_ATTEMPT),
@@ -171,7 +171,11 @@ def _plain(draw: st.DrawFn) -> Recorded:
     )
     machine = draw(st.sampled_from(["small", "large"]))
     if draw(st.booleans()):
-        record: dict[str, Any] = {"timeUnixNano": str(at), "body": {"stringValue": draw(_BODY)}, "attributes": own}
+        record: dict[str, Any] = {
+            "timeUnixNano": str(at),
+            "body": {"stringValue": draw(_BODY)},
+            "attributes": attributes,
+        }
         return _request("logs", record, trigger=False, machine=machine)
     record = {
         "traceId": draw(_TRACE_ID),
@@ -180,7 +184,7 @@ def _plain(draw: st.DrawFn) -> Recorded:
         "kind": draw(st.sampled_from([1, 5])),
         "startTimeUnixNano": str(at),
         "endTimeUnixNano": str(at + draw(st.integers(0, 6)) * SECOND),
-        "attributes": own,
+        "attributes": attributes,
         "status": {"code": draw(st.sampled_from([0, 2])), "message": draw(st.sampled_from(["", "no"]))},
     }
     return _request("traces", record, trigger=False, machine=machine)

@@ -54,7 +54,7 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
             waits = span(name, "wait.for()", start + 1, start + 1 + lasts, wait_kind="for", attempt=number, **about)
             records.append(("spans", waits))
         if draw(st.booleans()):
-            told = {
+            attributes = {
                 **{k: v for k, v in about.items() if k != "dequeued_ns"},
                 "attempt": number,
                 "dialect": "trigger_dev",
@@ -62,7 +62,7 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
             waited, ending = draw(st.none() | st.just(2e6)), draw(st.sampled_from(["failed", "completed"]))
             for after, body in ((0.0, "started"), (0.2, "calling_stripe"), (0.4, ending)):
                 records.append(
-                    ("logs", log(name, start + after, f"order_process_{body}", queue_wait_ms=waited, **told))
+                    ("logs", log(name, start + after, f"order_process_{body}", queue_wait_ms=waited, **attributes))
                 )
         start = (end if end is not None else start) + draw(st.sampled_from([0.0, 2.0, 3600.0]))
     if draw(st.booleans()):

@@ -104,12 +104,12 @@ def check(replays: Replays, requests: list[Recorded], as_of_ns: int, how: Arriva
     groups = [sent[i : i + size] for i in range(0, len(sent), size)]
     clock = [as_of_ns - (len(groups) - i) * 600 * SECOND for i in range(1, len(groups))]
     ticks = [at if dice.random() < how.works else 0 for at in clock]
-    kept = replays.play(groups, [*ticks, as_of_ns], how.apart)
+    in_order = replays.play(groups, [*ticks, as_of_ns], how.apart)
     afresh = replays.play(groups, [*(0 for _ in clock), as_of_ns], how.apart)
     at_once = replays.play([requests], [as_of_ns])
     for name in KEPT:
-        assert_frame_equal(canonical(kept[name]), canonical(at_once[name]))
-        assert_frame_equal(_all(kept[name]), _all(afresh[name]))
+        assert_frame_equal(canonical(in_order[name]), canonical(at_once[name]))
+        assert_frame_equal(_all(in_order[name]), _all(afresh[name]))
 
 
 def _all(frame: pl.DataFrame) -> pl.DataFrame:

@@ -28,9 +28,9 @@ def marks(h: Handle) -> pl.DataFrame:
     return h.frame("SELECT name, seq FROM watermark ORDER BY name")
 
 
-def keep(h: Handle, found: pl.DataFrame) -> int:
-    h.run("INSERT INTO watermark (name, seq) SELECT 'seen', count(*) FROM found", found=found)
-    return found.height
+def keep(h: Handle, rows: pl.DataFrame) -> int:
+    h.run("INSERT INTO watermark (name, seq) SELECT 'seen', count(*) FROM rows", rows=rows)
+    return rows.height
 
 
 def mark(database: Database, name: str) -> None:
@@ -71,10 +71,10 @@ def test_what_cannot_be_worked_out_says_so_when_it_is_its_turn(database: Databas
     beside = Beside(database)
     for _ in range(2):
         beside.begin([Rare("fails", fails, keep)])
-        while not (found := list(beside.ended())):
+        while not (ended := list(beside.ended())):
             pass
         with pytest.raises(ValueError, match="too hot"):
-            database.writing(found[0][1])
+            database.writing(ended[0][1])
     beside.close()
     assert database.reading(marks).is_empty()
 
@@ -90,7 +90,7 @@ def test_what_belongs_to_this_turn_does_not_wait_for_what_takes_long(database: D
     beside = Beside(database)
     beside.begin([Rare("slow", slow, keep)])
     mark(database, "first")
-    found = beside.ahead(marks)
-    assert database.writing(lambda h: keep(h, found(h))) == 1
+    wait_for = beside.ahead(marks)
+    assert database.writing(lambda h: keep(h, wait_for(h))) == 1
     go_on.set()
     beside.close()

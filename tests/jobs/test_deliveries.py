@@ -47,11 +47,11 @@ def settings(*urls: str, **more: Any) -> Reports:
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[Control]:
     """Open a control file with a report that is owed to a and b."""
-    found = Control.open(tmp_path)
-    found.save_report(a_report.night())
-    found.owe_deliveries(a_report.night().id, ["a", "b"], NOW)
-    yield found
-    found.close()
+    opened = Control.open(tmp_path)
+    opened.save_report(a_report.night())
+    opened.owe_deliveries(a_report.night().id, ["a", "b"], NOW)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def clock() -> Clock:
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     """Serve HTTP on loopback."""
-    with endpoints.http() as found:
-        yield found
+    with endpoints.http() as server:
+        yield server
 
 
-def turn(control: Control, given: Reports, clock: Clock, send: Send | None = None, channel: str = "a") -> None:
+def turn(control: Control, reports: Reports, clock: Clock, send: Send | None = None, channel: str = "a") -> None:
     """Let a process that has just started look once after *channel*."""
-    Deliveries(control, given, send, clock).postmen[channel].turn()
+    Deliveries(control, reports, send, clock).postmen[channel].turn()
 
 
 def states(control: Control) -> dict[str, tuple[str, int]]:
@@ -88,9 +88,9 @@ def failing(reason: str = "no", after_s: float | None = None) -> Send:
 
 def test_what_is_owed_is_sent_once_and_crossed_out(control: Control, clock: Clock, endpoint: Endpoint) -> None:
     """The ledger says so; nothing is sent a second time by anybody."""
-    given = settings(f"http://127.0.0.1:{endpoint.port}/", "https://b.example/")
+    reports = settings(f"http://127.0.0.1:{endpoint.port}/", "https://b.example/")
     for _ in range(3):
-        turn(control, given, clock)
+        turn(control, reports, clock)
     assert states(control) == {"a": ("sent", 1), "b": ("waiting", 0)}
     (got,) = endpoint.arrived
     assert json.loads(got.body)["data"]["report"]["id"] == a_report.night().id
@@ -100,12 +100,12 @@ def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
     control: Control, clock: Clock, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The receiver gets the same body under the same key twice: at least once, and it can tell."""
-    given = settings(f"http://127.0.0.1:{endpoint.port}/")
+    reports = settings(f"http://127.0.0.1:{endpoint.port}/")
     with monkeypatch.context() as m:
         m.setattr(control, "update_delivery", lambda d: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            turn(control, given, clock)
-    turn(control, given, clock)
+            turn(control, reports, clock)
+    turn(control, reports, clock)
     first, second = endpoint.arrived
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
     assert first.body == second.body
@@ -116,34 +116,34 @@ def test_a_channel_that_is_down_is_tried_again_until_it_is_up(
     control: Control, clock: Clock, endpoint: Endpoint
 ) -> None:
     """Pauses double from ten seconds to half an hour, restarts keep them, and what waited arrives with its key."""
-    given = settings(f"http://127.0.0.1:{endpoint.port}/")
+    reports = settings(f"http://127.0.0.1:{endpoint.port}/")
     endpoint.status = 503
     pauses = []
     for _ in range(11):
-        turn(control, given, clock)
+        turn(control, reports, clock)
         (d,) = [d for d in control.waiting_deliveries() if d.channel == "a"]
         assert d.note == "it answered 503"
         pauses.append((d.due_ns - clock.now) // S)
         clock.now = d.due_ns - 1
-        turn(control, given, clock)
+        turn(control, reports, clock)
         clock.now = d.due_ns
     assert pauses == [10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800, 1800]
     assert len(endpoint.arrived) == 11
     endpoint.status = 200
-    turn(control, given, clock)
+    turn(control, reports, clock)
     assert states(control)["a"] == ("sent", 12)
     assert len({got.headers["idempotency-key"] for got in endpoint.arrived}) == 1
 
 
 def test_a_channel_that_is_down_for_long_is_given_up_and_says_so(control: Control, clock: Clock) -> None:
     """After `reports.give_up` the ledger keeps the reason; a clock that jumps alone gives nothing up."""
-    given = settings("https://a.example/", give_up=3600)
+    reports = settings("https://a.example/", give_up=3600)
     clock.now += 10 * HOUR
     for attempt in range(1, 6):
-        turn(control, given, clock, failing("nothing answers there"))
+        turn(control, reports, clock, failing("nothing answers there"))
         assert states(control)["a"] == ("waiting" if attempt < 5 else "given_up", attempt)
         clock.now += HOUR
-    turn(control, given, clock, failing())
+    turn(control, reports, clock, failing())
     (d,) = [d for d in control.deliveries() if d.channel == "a"]
     assert (d.attempts, d.note) == (5, "nothing answers there")
     assert d.ended_ns is not None
@@ -158,10 +158,10 @@ def test_an_answer_may_ask_for_a_longer_pause(control: Control, clock: Clock, as
 
 def test_a_clock_that_went_back_puts_nothing_off(control: Control, clock: Clock) -> None:
     """A pause that is longer than any is over."""
-    given = settings("https://a.example/")
-    turn(control, given, clock, failing())
+    reports = settings("https://a.example/")
+    turn(control, reports, clock, failing())
     clock.now -= 24 * HOUR
-    turn(control, given, clock, failing())
+    turn(control, reports, clock, failing())
     assert states(control)["a"] == ("waiting", 2)
 
 
@@ -210,8 +210,8 @@ def test_a_slow_channel_holds_up_no_other(
             handler.end_headers()
 
         slow.act = act
-        given = settings(f"http://127.0.0.1:{slow.port}/", f"http://127.0.0.1:{endpoint.port}/")
-        run(Deliveries(control, given))
+        reports = settings(f"http://127.0.0.1:{slow.port}/", f"http://127.0.0.1:{endpoint.port}/")
+        run(Deliveries(control, reports))
         endpoints.until(lambda: states(control)["b"] == ("sent", 1))
         assert states(control)["a"] == ("waiting", 0)
         over.set()
@@ -227,8 +227,8 @@ def test_mail_and_webhooks_go_out_from_threads(
             {"name": "a", "type": "apprise", "url": f"mailto://127.0.0.1:{port}?from=r@example.org&to=a@example.com"},
             {"name": "b", "type": "webhook", "url": f"http://127.0.0.1:{endpoint.port}/", "secret": "s" * 20},
         ]
-        given = Reports.model_validate({"channels": channels, "internal_hosts": ["127.0.0.1"]})
-        deliveries = Deliveries(control, given)
+        reports = Reports.model_validate({"channels": channels, "internal_hosts": ["127.0.0.1"]})
+        deliveries = Deliveries(control, reports)
         run(deliveries)
         endpoints.until(lambda: states(control) == {"a": ("sent", 1), "b": ("sent", 1)})
         other = a_report.nothing().model_copy(update={"id": "0" * 16})

@@ -36,12 +36,12 @@ def _calm() -> Iterator[Any]:
     """Yield runs with waits, costs, retries and calls: of a task and queue of their own, and of those of odd runs."""
     for n, (task, queue) in enumerate([(ALONE, "calm-queue"), (BESIDE, extremes.QUEUE)] * 4):
         at = BEFORE + n * 10 * SECOND
-        own = context(f"{task}-{n}", trigger=True, task=task, queue=queue, **{"$usage.costInCents": 0.25 * n})
+        attributes = context(f"{task}-{n}", trigger=True, task=task, queue=queue, **{"$usage.costInCents": 0.25 * n})
         yield request(
             "traces",
             [
-                span(n * 2, at, at + 3 * SECOND, own, status={"code": 2}),
-                span(n * 2 + 1, at + 5 * SECOND, at + 9 * SECOND, {**own, "$metadata.ctx.attempt.number": 2}),
+                span(n * 2, at, at + 3 * SECOND, attributes, status={"code": 2}),
+                span(n * 2 + 1, at + 5 * SECOND, at + 9 * SECOND, {**attributes, "$metadata.ctx.attempt.number": 2}),
             ],
             trigger=True,
         )
@@ -74,12 +74,14 @@ def _older_rows() -> list[tuple[str, dict[str, Any]]]:
     at = (BEFORE - story.T0) / 1e9
     for column, values in columns.items():
         for i, value in enumerate(values):
-            run, given = f"older-{column}-{i}", {**about, "attempt": 1, column: value, "received_ns": NOW}
+            run, attributes = f"older-{column}-{i}", {**about, "attempt": 1, column: value, "received_ns": NOW}
             if column in LOGS.names:
-                rows += [("logs", story.log(run, at, f"job_do_{word}", **given)) for word in ("started", "completed")]
+                rows += [
+                    ("logs", story.log(run, at, f"job_do_{word}", **attributes)) for word in ("started", "completed")
+                ]
             if column in SPANS.names:
-                rows.append(("spans", story.span(run, "Attempt", at, at + 1, span_type="attempt", **given)))
-                rows.append(("spans", story.span(run, "wait", at, at + 1, wait_kind="for", **given)))
+                rows.append(("spans", story.span(run, "Attempt", at, at + 1, span_type="attempt", **attributes)))
+                rows.append(("spans", story.span(run, "wait", at, at + 1, wait_kind="for", **attributes)))
     return rows
 
 
@@ -123,8 +125,8 @@ class Worked:
 
     def answer(self, name: str, **more: str) -> pl.DataFrame:
         """Return a statistic over the last two days."""
-        given = {"from": str(NOW - DAY), "to": str(NOW + DAY), **more}
-        asked = endpoints.read("GET /api/v1/stats/{name}", given, NOW + DAY)
+        parameters = {"from": str(NOW - DAY), "to": str(NOW + DAY), **more}
+        asked = endpoints.read("GET /api/v1/stats/{name}", parameters, NOW + DAY)
         question = stats.question(name, asked, "default", Basis(180 * SECOND, 3600 * SECOND))
         return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, question))
 
@@ -167,8 +169,12 @@ def test_statistics_of_other_tasks_and_queues_are_untouched(odd: Worked, calm: W
         expected = calm.rows(table, where)
         assert not expected.is_empty()
         assert_frame_equal(odd.rows(table, where), expected)
-    for name, known in stats.STATISTICS.items():
-        more = {"queue": "calm-queue"} if "queue" in known.groups and "task_id" not in known.groups else {"task": ALONE}
+    for name, statistic in stats.STATISTICS.items():
+        more = (
+            {"queue": "calm-queue"}
+            if "queue" in statistic.groups and "task_id" not in statistic.groups
+            else {"task": ALONE}
+        )
         assert_frame_equal(odd.answer(name, **more), calm.answer(name, **more))
         odd.answer(name)
 
@@ -187,11 +193,11 @@ def test_numbers_of_odd_runs_are_within_bounds(odd: Worked) -> None:
 
 def test_pages_and_reports_of_extremes_are_answered(odd: Worked) -> None:
     """Every named query and a report over a store of extremes give an answer."""
-    known = {"from_ns": NOW - DAY, "to_ns": NOW, "bucket_ns": 3600 * SECOND, "task": BESIDE, "queue": extremes.QUEUE}
+    values = {"from_ns": NOW - DAY, "to_ns": NOW, "bucket_ns": 3600 * SECOND, "task": BESIDE, "queue": extremes.QUEUE}
     for query in queries().values():
         for bounds in ({}, {"from_ns": 0, "to_ns": NOW + DAY, "bucket_ns": 7 * DAY}):
-            given = {p.name: str({**known, **bounds}.get(p.name, "1")) for p in query.parameters if p.required}
-            bound = endpoints.bound(query, given)
+            parameters = {p.name: str({**values, **bounds}.get(p.name, "1")) for p in query.parameters if p.required}
+            bound = endpoints.bound(query, parameters)
             odd.pipeline.database.reading(
                 lambda h, q=query, b=bound: h.frame(q.sql, {**b, "project": "default"})  # type: ignore[misc]
             )
@@ -206,11 +212,11 @@ def test_a_wait_that_cannot_be_is_unknown_and_its_run_told(tmp_path: Path, wait:
     After runs/wrapped-wait and runs/wait-since-1970 of the collected field cases (HangfireIO/Hangfire#1788).
     """
     with Pipeline(tmp_path) as p:
-        for run, own in (("w1", {"queue_wait_ms": wait}), ("w2", {})):
-            given = context(run, trigger=False)
+        for run, more in (("w1", {"queue_wait_ms": wait}), ("w2", {})):
+            about = context(run, trigger=False)
             records = [
-                log("import_file_started", NOW - 60 * SECOND, {**given, **own}),
-                log("import_file_completed", NOW - 50 * SECOND, given),
+                log("import_file_started", NOW - 60 * SECOND, {**about, **more}),
+                log("import_file_completed", NOW - 50 * SECOND, about),
             ]
             p.group([request("logs", records)], NOW)
             p.apply()
@@ -242,5 +248,5 @@ def test_a_wait_between_two_clocks_is_0_within_ten_minutes(tmp_path: Path, early
         assert row["end_to_end_ns"] == (None if wait_s is None else (wait_s + 1000) * SECOND)
         bound = endpoints.bound(queries()["time_quality"], {})
         quality = p.database.reading(lambda h: h.frame(queries()["time_quality"].sql, {**bound, "project": "default"}))
-        told = quality.filter(pl.col("kind") == "runs").select("clamped_queue_waits", "unknown_queue_waits").row(0)
-        assert told == (int(wait_s == 0), int(wait_s is None and early_s > 0))
+        counts = quality.filter(pl.col("kind") == "runs").select("clamped_queue_waits", "unknown_queue_waits").row(0)
+        assert counts == (int(wait_s == 0), int(wait_s is None and early_s > 0))

@@ -36,7 +36,7 @@ SET = "http-json-batch"
 _ADDED = ["code", "severity", "task_id", "operation", "key", "count", "runs", "first_seen_ns", "last_seen_ns"]
 
 
-def kept(
+def both_findings(
     groups: Sequence[Sequence[Recorded]], *, each: int, at: int = LATER, beside: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Store *groups* in turn, with the jobs after every *each* of them; return (what runs add, public findings)."""
@@ -66,7 +66,7 @@ def kept(
 
 
 REQUESTS = recorded(SET)
-WHOLE, PUBLIC = kept([REQUESTS], each=1)
+WHOLE, PUBLIC = both_findings([REQUESTS], each=1)
 
 
 @settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -75,30 +75,30 @@ def test_findings_do_not_depend_on_how_records_arrive(order: list[int], size: in
     """Any order, any grouping and any number of passes in between leave the same findings."""
     groups = [[REQUESTS[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
     assert WHOLE.height > 0
-    assert kept(groups, each=each)[0].equals(WHOLE)
+    assert both_findings(groups, each=each)[0].equals(WHOLE)
 
 
 def test_what_is_judged_beside_the_writer_is_the_same() -> None:
     """Runs are judged on another thread while their statistics are kept, with the same result."""
     half = len(REQUESTS) // 2
-    assert kept([REQUESTS[:half], REQUESTS[half:]], each=1, beside=True)[0].equals(WHOLE)
+    assert both_findings([REQUESTS[:half], REQUESTS[half:]], each=1, beside=True)[0].equals(WHOLE)
 
 
 def test_records_sent_twice_are_found_once() -> None:
     """A finding counts records, not arrivals; that they came twice is a finding of its own."""
-    found = kept([REQUESTS, REQUESTS], each=1)[0]
-    assert found.filter(pl.col("code") != "TEL005").equals(WHOLE)
-    assert "TEL005" in found["code"]
+    findings = both_findings([REQUESTS, REQUESTS], each=1)[0]
+    assert findings.filter(pl.col("code") != "TEL005").equals(WHOLE)
+    assert "TEL005" in findings["code"]
 
 
 def agree(requests: Sequence[Recorded], path: Path) -> pl.DataFrame:
     """Return the findings of the job on *requests*, looked at live, which are those of `check` on the file *path*."""
-    given = Settings()
+    defaults = Settings()
     last = max(newest_ns(r) for r in requests)
-    _, public = kept([requests], each=1, at=last + int(given.runs.stale.total_seconds()) * SECOND + SECOND)
-    checked, _ = check.findings((str(path),), given, choose(catalogue.RULES, given.rules))
-    told = [*_ADDED, "message", "remedy"]
-    assert_frame_equal(public.select(told), checked.select(told), check_row_order=False)
+    _, public = both_findings([requests], each=1, at=last + int(defaults.runs.stale.total_seconds()) * SECOND + SECOND)
+    checked, _ = check.findings((str(path),), defaults, choose(catalogue.RULES, defaults.rules))
+    columns = [*_ADDED, "message", "remedy"]
+    assert_frame_equal(public.select(columns), checked.select(columns), check_row_order=False)
     return public
 
 
@@ -135,8 +135,8 @@ def test_a_log_that_names_no_run_is_given_to_the_only_one_with_its_correlation_i
     path = tmp_path / "logs.jsonl"
     path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
     public = agree([*recordings(str(path))], path)
-    (found,) = public.filter(pl.col("code") == "KEY001").to_dicts()
-    assert (found["runs"], found["task_id"]) == (1, "charge-order")
+    (finding,) = public.filter(pl.col("code") == "KEY001").to_dicts()
+    assert (finding["runs"], finding["task_id"]) == (1, "charge-order")
 
 
 def test_findings_and_clean_runs_are_those_of_an_environment(tmp_path: Path) -> None:
@@ -161,15 +161,15 @@ def test_findings_and_clean_runs_are_those_of_an_environment(tmp_path: Path) -> 
         while runner.run(at):
             pass
 
-        def told(environment: str | None) -> tuple[list[str], tuple[int, int]]:
+        def of_environment(environment: str | None) -> tuple[list[str], tuple[int, int]]:
             def look(h: Handle) -> tuple[list[str], tuple[int, int]]:
-                found = conventions.findings(h, "default", 0, at, environment=environment)
-                return found["code"].to_list(), stored.compliance(h, "default", 0, environment)
+                findings = conventions.findings(h, "default", 0, at, environment=environment)
+                return findings["code"].to_list(), stored.compliance(h, "default", 0, environment)
 
             return pipeline.database.reading(look)
 
-        assert told(None) == (["KEY001"], (3, 2))
-        assert told("production") == (["KEY001"], (2, 1))
-        assert told("staging") == ([], (1, 1))
-        assert told("nowhere") == ([], (0, 0))
+        assert of_environment(None) == (["KEY001"], (3, 2))
+        assert of_environment("production") == (["KEY001"], (2, 1))
+        assert of_environment("staging") == ([], (1, 1))
+        assert of_environment("nowhere") == ([], (0, 0))
         control.close()

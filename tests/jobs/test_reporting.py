@@ -70,9 +70,9 @@ def clock() -> Clock:
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[Control]:
     """Open the control file."""
-    found = Control.open(tmp_path)
-    yield found
-    found.close()
+    opened = Control.open(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def noon_before(zone: str, day: str) -> int:
 def nominal(cron: str, zone: str, from_ns: int, to_ns: int) -> list[int]:
     """Return cronsim's own times in (from, to], asked from a day before, when no clock changes."""
     start = datetime.fromtimestamp((from_ns - 24 * HOUR) / S, ZoneInfo(zone))
-    found = takewhile(lambda t: t <= to_ns, map(ns, CronSim(cron, start)))
-    return [t for t in found if t > from_ns]
+    times = takewhile(lambda t: t <= to_ns, map(ns, CronSim(cron, start)))
+    return [t for t in times if t > from_ns]
 
 
 def reports(cron: str = "0 9 * * *", zone: str = "UTC", **more: Any) -> Reports:
@@ -83,34 +83,34 @@ def ledger() -> Iterator[Control]:
 
 
 crons = st.builds(lambda m, h: f"{m} {h} * * *", st.sampled_from(MINUTES), st.sampled_from(HOURS))
-places = st.sampled_from(CHANGES)
+zone_changes = st.sampled_from(CHANGES)
 
 
 @settings(max_examples=examples(300))
-@given(places, crons, st.integers(0, 48 * 3600), st.integers(0, S - 1))
+@given(zone_changes, crons, st.integers(0, 48 * 3600), st.integers(0, S - 1))
 def test_the_time_after_and_the_time_before_are_of_the_same_times(
-    place: tuple[str, str], cron: str, seconds: int, rest: int
+    change: tuple[str, str], cron: str, seconds: int, rest: int
 ) -> None:
     """Wherever one asks from, within a skipped or a repeated hour too, the neighbours are those cronsim passes by."""
-    zone, day = place
+    zone, day = change
     begin = noon_before(zone, day)
     at = begin + seconds * S + rest
-    known = nominal(cron, zone, begin - 24 * HOUR, begin + 96 * HOUR)
+    expected = nominal(cron, zone, begin - 24 * HOUR, begin + 96 * HOUR)
     times = Times(cron, zone)
-    assert times.next(at) == min(t for t in known if t > at)
-    assert times.before(at) == max(t for t in known if t < at)
+    assert times.next(at) == min(t for t in expected if t > at)
+    assert times.before(at) == max(t for t in expected if t < at)
 
 
 @settings(max_examples=examples(60))
-@given(places, crons, st.lists(st.tuples(st.integers(1, 4 * 3600), st.booleans()), max_size=40))
+@given(zone_changes, crons, st.lists(st.tuples(st.integers(1, 4 * 3600), st.booleans()), max_size=40))
 def test_every_nominal_firing_is_in_the_ledger_once(
-    place: tuple[str, str], cron: str, steps: list[tuple[int, bool]]
+    change: tuple[str, str], cron: str, steps: list[tuple[int, bool]]
 ) -> None:
     """However long the steps of the clock through the day, and with restarts anywhere: one row each, none made up.
 
     Of those that fall into one step the latest is due and the others are skipped; periods meet without a gap.
     """
-    zone, day = place
+    zone, day = change
     given_settings = reports(cron, zone)
     begin = now = noon_before(zone, day)
     due: list[int] = []
@@ -130,9 +130,9 @@ def test_every_nominal_firing_is_in_the_ledger_once(
     assert [f.fire_ns for f in rows] == noted
     assert [f.fire_ns for f in rows if f.state == "due"] == due
     assert {f.state for f in rows} <= {"due", "skipped"}
-    known = nominal(cron, zone, begin - 24 * HOUR, now)
+    expected = nominal(cron, zone, begin - 24 * HOUR, now)
     for f in rows:
-        assert (f.from_ns, f.to_ns) == (max(t for t in known if t < f.fire_ns), f.fire_ns)
+        assert (f.from_ns, f.to_ns) == (max(t for t in expected if t < f.fire_ns), f.fire_ns)
 
 
 @settings(max_examples=examples(40))

@@ -44,7 +44,7 @@ TIMED = ("attempt_hours", "duration_hours", "phase_hours", "queue_levels", "slot
 """Statistics in which a run with status unknown and nothing else leaves no row."""
 
 
-def told(run: str, start: float) -> list[tuple[str, dict[str, Any]]]:
+def two_attempts(run: str, start: float) -> list[tuple[str, dict[str, Any]]]:
     """Return the records of a run of two attempts, the first of which fails."""
     about = {"task_id": "send", "queue": "mail", "dialect": "generic", "version": "1"}
     return [
@@ -80,7 +80,7 @@ class World:
         self.settings = Settings(data=self.directory)
         self.again()
         self.seq = 0
-        self.arrive(*(r for i, name in enumerate(ALL) if name in self.names for r in told(name, 60.0 * i)))
+        self.arrive(*(r for i, name in enumerate(ALL) if name in self.names for r in two_attempts(name, 60.0 * i)))
 
     def again(self) -> None:
         """Let jobs begin anew, as after a restart."""
@@ -109,10 +109,10 @@ class World:
 
     def table(self, name: str) -> pl.DataFrame:
         """Return the public rows of a table, those of the poison left out."""
-        found = self.database.reading(lambda h: h.frame(f"SELECT * FROM {name}"))
-        if "run_id" in found.columns:
-            found = found.filter(pl.col("run_id") != POISON)
-        return canonical(found.drop("held_from_ns", "held_until_ns", strict=False))
+        rows = self.database.reading(lambda h: h.frame(f"SELECT * FROM {name}"))
+        if "run_id" in rows.columns:
+            rows = rows.filter(pl.col("run_id") != POISON)
+        return canonical(rows.drop("held_from_ns", "held_until_ns", strict=False))
 
     def asides(self) -> list[tuple[str, str, str | None]]:
         """Return (stage, kind, run id) of what is set aside."""
@@ -130,29 +130,31 @@ class World:
         self.database.close()
 
 
-def holds(value: Any, *, known: bool) -> bool:
-    """Tell whether *value* has rows of the poison; with *known* only those of a run that was worked out."""
+def holds(value: Any, *, worked_out: bool) -> bool:
+    """Tell whether *value* has rows of the poison; with *worked_out* only those of a run that was worked out."""
     if isinstance(value, pl.LazyFrame):
         value = value.collect()
     if isinstance(value, pl.DataFrame):
         if "run_key" not in value.columns:
             return False
         rows = value.filter(pl.col("run_key") == KEY)
-        if known and "status" in rows.columns:
+        if worked_out and "status" in rows.columns:
             rows = rows.filter(pl.col("status") != "unknown")
         return rows.height > 0
     if is_dataclass(value):
-        return any(holds(getattr(value, f.name), known=known) for f in fields(value))
-    return isinstance(value, (tuple, list)) and any(holds(v, known=known) for v in value)
+        return any(holds(getattr(value, f.name), worked_out=worked_out) for f in fields(value))
+    return isinstance(value, (tuple, list)) and any(holds(v, worked_out=worked_out) for v in value)
 
 
 @contextmanager
-def failing(module: Any, name: str, *, known: bool = False, error: type[BaseException] = ValueError) -> Iterator[None]:
+def failing(
+    module: Any, name: str, *, worked_out: bool = False, error: type[BaseException] = ValueError
+) -> Iterator[None]:
     """Let the function *name* of *module* fail whenever it is given rows of the poison."""
     original: Callable[..., Any] = getattr(module, name)
 
     def trap(*args: Any, **named: Any) -> Any:
-        if holds((args, [*named.values()]), known=known):
+        if holds((args, [*named.values()]), worked_out=worked_out):
             raise error("cannot be")
         return original(*args, **named)
 
@@ -212,12 +214,12 @@ BRIEFLY = [
 ]
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "known"), BRIEFLY)
+@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), BRIEFLY)
 def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
-    stage: str, module: Any, name: str, known: bool, world: World, without: World, healthy: World
+    stage: str, module: Any, name: str, worked_out: bool, world: World, without: World, healthy: World
 ) -> None:
     """Its row says unknown and why, others are untouched, the watermark goes on, and a restart makes it right again."""
-    with failing(module, name, known=known):
+    with failing(module, name, worked_out=worked_out):
         world.work()
         assert world.asides() == [(stage, "run", POISON)]
         row = world.poison()
@@ -237,19 +239,19 @@ def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
         assert world.table(table).equals(healthy.table(table)), table
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "known"), BRIEFLY)
+@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), BRIEFLY)
 def test_a_run_that_comes_late_is_set_aside_while_others_go_on(
-    stage: str, module: Any, name: str, known: bool, tmp_path: Path, without: World
+    stage: str, module: Any, name: str, worked_out: bool, tmp_path: Path, without: World
 ) -> None:
     """What was counted before stays, what comes after is counted, and the run is tried again when it changes."""
     world = World(tmp_path / "early", ALL[1:])
     world.work()
-    world.arrive(*told(POISON, 0.0))
-    with failing(module, name, known=known):
+    world.arrive(*two_attempts(POISON, 0.0))
+    with failing(module, name, worked_out=worked_out):
         world.work()
         assert world.asides() == [(stage, "run", POISON)]
         same_but_for_it(world, without)
-        world.arrive(*told("run_9", 600.0))
+        world.arrive(*two_attempts("run_9", 600.0))
         world.arrive(("logs", log(POISON, 700.0, "more", task_id="send")))
         world.work()
         assert world.table("runs").height == 6
@@ -391,12 +393,12 @@ def test_a_run_that_is_set_aside_is_tried_again_while_others_keep_coming(world: 
         world.work()
     world.again()
     for i in range(3):
-        world.arrive(*told(f"new_{i}", 700.0 + i))
+        world.arrive(*two_attempts(f"new_{i}", 700.0 + i))
         world.runs.tick(NOW)
     assert world.poison()["status"] == "completed"
     with failing(runs, "build"):
         for i in range(4):
-            world.arrive(("logs", log(POISON, 800.0 + i, "more", task_id="send")), *told(f"more_{i}", 800.0))
+            world.arrive(("logs", log(POISON, 800.0 + i, "more", task_id="send")), *two_attempts(f"more_{i}", 800.0))
             world.runs.tick(NOW + i)
         owed = "SELECT count(*) FROM run_due WHERE run_key = $key"
         assert world.database.reading(lambda h: h.value(owed, {"key": KEY})) <= 1
@@ -421,24 +423,24 @@ def test_a_job_that_fails_for_many_sets_them_aside_and_goes_on(tmp_path: Path) -
         while world.runs.tick(NOW) or world.runner.run(NOW):
             pass
     assert world.runner.errors == {}
-    found = world.table("runs")
-    assert sorted(found.filter(pl.col("set_aside").is_not_null())["run_id"]) == sorted(
+    table = world.table("runs")
+    assert sorted(table.filter(pl.col("set_aside").is_not_null())["run_id"]) == sorted(
         f"r{i}" for i in range(60) if i % 10 in (1, 2, 3)
     )
     started = world.table("flow_hours").filter(pl.col("event") == "started")
-    assert started["runs"].sum() == found["started_ns"].is_not_null().sum() == 42
+    assert started["runs"].sum() == table["started_ns"].is_not_null().sum() == 42
     world.close()
 
 
 def test_a_record_that_cannot_be_written_is_left_out_alone_and_kept(world: World, without: World) -> None:
     """The group's other records are stored, the number goes on, and the record lies in a file as it came."""
-    entry = world.entry(*told("run_9", 600.0))
+    entry = world.entry(*two_attempts("run_9", 600.0))
     texts = entry.tables["logs"].column("body").to_pylist()
     damaged = [text.encode() if i != 1 else b"\xff\xfe\xfd" for i, text in enumerate(texts)]
     bad = pa.array(damaged, pa.binary()).view(pa.string()) if hasattr(pa.Array, "view") else None
     assert bad is not None
-    place = entry.tables["logs"].schema.get_field_index("body")
-    entry.tables["logs"] = entry.tables["logs"].set_column(place, "body", bad)
+    index = entry.tables["logs"].schema.get_field_index("body")
+    entry.tables["logs"] = entry.tables["logs"].set_column(index, "body", bad)
     apply.apply(world.database, [entry], world.directory)
     assert apply.applied(world.database) == entry.seq
     assert world.asides() == [("applied", "record", None)]
@@ -454,13 +456,13 @@ def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: Wor
     original = engine._frame_hits
 
     def trap(frames: Any, chosen: list[Any], parts: Any) -> Any:
-        if any(c.rule.code == rule for c in chosen) and holds(frames.runs, known=False):
+        if any(c.rule.code == rule for c in chosen) and holds(frames.runs, worked_out=False):
             raise ValueError("cannot be")
         return original(frames, chosen, parts)
 
     findings = "SELECT * EXCLUDE (places) FROM run_findings WHERE run_key IS DISTINCT FROM $key"
 
-    def found(of: World) -> pl.DataFrame:
+    def findings_of(of: World) -> pl.DataFrame:
         return of.database.reading(lambda h: h.frame(findings, {"key": KEY})).filter(~pl.col("window"))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -468,9 +470,9 @@ def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: Wor
         world.work()
         assert ("rules", "rule", POISON) in world.asides()
         assert world.poison()["status"] == "completed"
-        keys = found(without).columns
-        assert found(without).height > 0
-        assert found(world).sort(keys).equals(found(without).sort(keys))
+        keys = findings_of(without).columns
+        assert findings_of(without).height > 0
+        assert findings_of(world).sort(keys).equals(findings_of(without).sort(keys))
     same_but_for_it(world, without, statistics=False)
     world.again()
     world.work()
@@ -540,22 +542,22 @@ def test_a_report_leaves_out_alone_what_it_fails_for_and_says_so(module: Any, na
     assert whole.left_out == ()
     original = getattr(module, name)
 
-    def trap(given: Any, *args: Any, **named: Any) -> Any:
-        names = given["task_id"].to_list() if isinstance(given, pl.DataFrame) else _tasks(given)
+    def trap(first: Any, *args: Any, **named: Any) -> Any:
+        names = first["task_id"].to_list() if isinstance(first, pl.DataFrame) else _tasks(first)
         if "send" in names:
             raise ValueError("`cannot` be")
-        return original(given, *args, **named)
+        return original(first, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, trap)
-        found = made()
-    assert {left.name for left in found.left_out} == {"send"}
-    assert {left.reason for left in found.left_out} == {"ValueError: 'cannot' be"}
-    assert found.totals == whole.totals
+        shown = made()
+    assert {left.name for left in shown.left_out} == {"send"}
+    assert {left.reason for left in shown.left_out} == {"ValueError: 'cannot' be"}
+    assert shown.totals == whole.totals
 
 
-def _tasks(given: Any) -> list[str]:
-    return [*given.errors["name"].to_list(), *given.stuck["task_id"].to_list(), *given.regular["task_id"].to_list()]
+def _tasks(inputs: Any) -> list[str]:
+    return [*inputs.errors["name"].to_list(), *inputs.stuck["task_id"].to_list(), *inputs.regular["task_id"].to_list()]
 
 
 def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -567,14 +569,14 @@ def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.Capture
         check.read(files, Settings(), of_files)
         run = of_files.frames(PROJECT).runs["run_key"].min()
 
-    def trap(given: Any, some: list[Any], parts: Any) -> Any:
-        if any(c.rule.code == "PHA002" for c in some) and run in given.runs["run_key"]:
+    def trap(frames: Any, some: list[Any], parts: Any) -> Any:
+        if any(c.rule.code == "PHA002" for c in some) and run in frames.runs["run_key"]:
             raise ValueError("cannot be")
-        return original(given, some, parts)
+        return original(frames, some, parts)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_frame_hits", trap)
-        found, _ = check.findings(files, Settings(), chosen)
+        findings, _ = check.findings(files, Settings(), chosen)
     assert capsys.readouterr().err == f"runwell: PHA002: run {run} could not be judged (ValueError: cannot be)\n"
     others = pl.col("code") != "PHA002"
-    assert found.filter(others).equals(whole.filter(others))
+    assert findings.filter(others).equals(whole.filter(others))

@@ -64,8 +64,8 @@ class Jobs:
 
     def table(self, name: str) -> pl.DataFrame:
         """Return the public columns of a table."""
-        found = self.database.reading(lambda h: h.frame(f"SELECT * FROM {name}"))
-        return found.drop("built_seq", "held_from_ns", "held_until_ns", strict=False)
+        rows = self.database.reading(lambda h: h.frame(f"SELECT * FROM {name}"))
+        return rows.drop("built_seq", "held_from_ns", "held_until_ns", strict=False)
 
     def statistics(self) -> dict[str, pl.DataFrame]:
         """Return all tables of the statistics jobs, sorted."""
@@ -85,16 +85,16 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     """Return the statistics computed from all rows of the run tables at once."""
     runs, attempts, phases, waits = (jobs.table(name) for name in ("runs", "attempts", "phases", "waits"))
     lease_ns = 3600 * SECOND
-    held = slots.slots(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
+    slots_ = slots.slots(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
     waiting = slots.queued(runs, attempts, as_of_ns=as_of_ns).collect()
-    queues = pl.concat([held.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
+    queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
     steps = limits.steps(limits.from_settings("default", LIMITS.limits), queues)
-    begins = [*held["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
-    ends = [*held["to_ns"], *waiting["to_ns"], min(begins)]
+    begins = [*slots_["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
+    ends = [*slots_["to_ns"], *waiting["to_ns"], min(begins)]
     last = min(as_of_ns, max(ends) // HOUR_NS * HOUR_NS + HOUR_NS)
     first = min(min(begins), last) // HOUR_NS * HOUR_NS
-    level = levels.queue_levels(held, waiting, steps, from_ns=first, to_ns=last)
-    hours = slots.slot_hours(held)
+    level = levels.queue_levels(slots_, waiting, steps, from_ns=first, to_ns=last)
+    hours = slots.slot_hours(slots_)
     return {
         "run_cohorts": _sorted(cohorts.run_cohorts(runs, attempts)),
         "attempt_hours": _sorted(cohorts.attempt_hours(runs, attempts)),
@@ -106,29 +106,29 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     }
 
 
-def same(found: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> None:
+def same(tables: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> None:
     """Assert that every table is the same to the last row."""
     for name, table in expected.items():
-        assert_frame_equal(found[name], table)
+        assert_frame_equal(tables[name], table)
 
 
 def remembered(jobs: Jobs) -> None:
     """Assert that what memory tells of the changes that statistics have not seen is what the store tells."""
 
     def both(h: Handle) -> list[Changes | None]:
-        places = changes.positions(h)
-        tick, newest = places[runner.NAMES[0]][0], places["runs"][0]
+        positions = changes.positions(h)
+        tick, newest = positions[runner.NAMES[0]][0], positions["runs"][0]
         return [changes.since(h, memory, tick, newest, 1000) for memory in (jobs.memory, Memory())] if tick else []
 
-    known = jobs.database.reading(both)
-    if not known or known == [None, None]:
+    both_ways = jobs.database.reading(both)
+    if not both_ways or both_ways == [None, None]:
         return
-    found, expected = known
-    assert found is not None
+    changed, expected = both_ways
+    assert changed is not None
     assert expected is not None
-    assert (found.tick, found.seq) == (expected.tick, expected.seq)
-    assert_frame_equal(_sorted(found.keys), _sorted(expected.keys))
-    for mine, other in ((found.before, expected.before), (found.after, expected.after)):
+    assert (changed.tick, changed.seq) == (expected.tick, expected.seq)
+    assert_frame_equal(_sorted(changed.keys), _sorted(expected.keys))
+    for mine, other in ((changed.before, expected.before), (changed.after, expected.after)):
         for (_, rows), (_, stored) in zip(mine.tables(), other.tables(), strict=True):
             assert_frame_equal(_sorted(rows), _sorted(stored))
 
@@ -149,17 +149,17 @@ def pages_agree(jobs: Jobs) -> None:
     is_live = not jobs.table("runs").filter(kind == "live").is_empty()
     for where in ({}, {"environment": "PRODUCTION"}, {"environment": "DEVELOPMENT"}):
         counts = "live" if (is_live and not where) or "PRODUCTION" in where.values() else "development"
-        own = runs.filter(kind == counts, *(pl.col(name) == value for name, value in where.items()))
-        assert rows("page_totals", **where)["runs"].item() == own.height
-        started = own["started_ns"].count()
-        given = {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where}
-        asked = stats.question("throughput", endpoints.read(STATS, given, LATE), "default", Basis(0, 0))
+        chosen = runs.filter(kind == counts, *(pl.col(name) == value for name, value in where.items()))
+        assert rows("page_totals", **where)["runs"].item() == chosen.height
+        started = chosen["started_ns"].count()
+        parameters = {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where}
+        asked = stats.question("throughput", endpoints.read(STATS, parameters, LATE), "default", Basis(0, 0))
         flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
-        told = rows("populations", **where)
-        assert set(told.filter("is_counted")["population"]) == ({counts} if started else set())
-        assert told.filter("is_counted")["runs"].sum() == started
+        counted = rows("populations", **where)
+        assert set(counted.filter("is_counted")["population"]) == ({counts} if started else set())
+        assert counted.filter("is_counted")["runs"].sum() == started
     of_task = {"task": "send"}
     queries_ = (
         ("page_totals", 0, {}),
@@ -170,13 +170,13 @@ def pages_agree(jobs: Jobs) -> None:
         ("page_task_durations", 1, of_task | {"environment": "PRODUCTION"}),
         ("page_totals", 0, {"environment": "DEVELOPMENT"}),
     )
-    for name, hours, given_ in queries_:
-        more = given_ | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
-        found, expected = rows(f"{name}_hours", **more), rows(name, **more)
+    for name, hours, filters in queries_:
+        more = filters | ({"bucket_ns": str(hours * HOUR_NS)} if hours else {})
+        of_hours, expected = rows(f"{name}_hours", **more), rows(name, **more)
         estimates = [c for c in expected.columns if re.fullmatch(r"(.*_)?p[0-9]+(_before)?_ns", c)]
-        assert_frame_equal(found.drop(estimates), expected.drop(estimates))
+        assert_frame_equal(of_hours.drop(estimates), expected.drop(estimates))
         for c in estimates:
-            mine, exact = found[c].cast(pl.Float64), expected[c].cast(pl.Float64)
+            mine, exact = of_hours[c].cast(pl.Float64), expected[c].cast(pl.Float64)
             assert_series_equal(mine, exact, rel_tol=durations.RELATIVE_ERROR, abs_tol=1000.0)
 
 
@@ -186,20 +186,20 @@ def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
     question = stats.question(
         "little", endpoints.read(STATS, asked, as_of_ns), "default", Basis(180 * SECOND, 3600 * SECOND)
     )
-    found = jobs.database.reading(lambda h: queue_stats.little(h, question))
+    numbers = jobs.database.reading(lambda h: queue_stats.little(h, question))
     low = max(question.choice.hours().from_ns, jobs.table("queue_levels")["bucket_ns"].min() or 0)
     high = min(question.choice.hours().to_ns, as_of_ns)
-    held = slots.slots(
+    slots_ = slots.slots(
         *(jobs.table(name) for name in ("runs", "attempts", "waits")), as_of_ns=as_of_ns, lease_ns=3600 * SECOND
     )
     lasting = (
-        held.filter(pl.col("from_ns").is_between(low, high, closed="left"))
+        slots_.filter(pl.col("from_ns").is_between(low, high, closed="left"))
         .group_by(slots.QUEUE)
         .agg(value=(pl.col("to_ns") - pl.col("from_ns")).sum() / (high - low), n=pl.len().cast(pl.Int64))
         .sort(slots.QUEUE, nulls_last=True)
         .collect()
     )
-    mine = found.filter((pl.col("measure") == "little_level") & (pl.col("n") > 0)).sort(slots.QUEUE, nulls_last=True)
+    mine = numbers.filter((pl.col("measure") == "little_level") & (pl.col("n") > 0)).sort(slots.QUEUE, nulls_last=True)
     assert_frame_equal(mine.select(lasting.columns), lasting, abs_tol=1e-9)
 
 
@@ -260,9 +260,9 @@ def test_statistics_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
     old = Jobs(tmp_path)
     _two_runs(old)
     old.work(T0 + 60 * SECOND)
-    assert {table: job for job, kept in hourly.CONTRIBUTIONS.items() for table in (c.table for c in kept)} == {
-        table: job for table, job in ddl.KEPT_BY.items() if job != runner.LEVELS
-    }
+    assert {
+        table: job for job, contributions in hourly.CONTRIBUTIONS.items() for table in (c.table for c in contributions)
+    } == {table: job for table, job in ddl.KEPT_BY.items() if job != runner.LEVELS}
     old.database.writing(lambda h: h.run("ALTER TABLE slot_hours DROP COLUMN starts"))
     old.database.writing(lambda h: h.run("UPDATE meta SET value = '1' WHERE name = 'version'"))
     old.close()
