@@ -25,14 +25,14 @@ from collector.store.database import Database, Handle
 def routes(database: Database, project: str) -> list[Route]:
     """Return the routes, answering from *database* for *project*."""
 
-    async def findings(request: Request, given: dict[str, Any]) -> Response:
+    async def findings(request: Request, params: dict[str, Any]) -> Response:
         """Answer the findings since a time, the most severe and frequent first."""
         now_ns = time.time_ns()
-        if given["since"] is None:
-            given["since"] = 0 if given["run_key"] else now_ns - DAY_NS
-        return form.answer(await run_in_threadpool(lambda: _findings(database, project, now_ns, **given)))
+        if params["since"] is None:
+            params["since"] = 0 if params["run_key"] else now_ns - DAY_NS
+        return form.answer(await run_in_threadpool(lambda: _findings(database, project, now_ns, **params)))
 
-    async def rules(request: Request, given: dict[str, Any]) -> Response:
+    async def rules(request: Request, params: dict[str, Any]) -> Response:
         """Answer every rule, and every sentence of the guideline with what telemetry can say of it."""
         return form.answer(_catalogue())
 
@@ -52,14 +52,14 @@ def _findings(
     environment: str | None,
 ) -> dict[str, Any]:
     def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int]]:
-        own = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, environment=environment)
-        return own, stored.compliance(h, project, since, environment)
+        findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, environment=environment)
+        return findings, stored.compliance(h, project, since, environment)
 
-    found, (runs, clean) = database.reading(look)
+    findings, (runs, clean) = database.reading(look)
     for column, wanted in (("task_id", task), ("severity", severity)):
         if wanted is not None:
-            found = found.filter(found[column] == wanted)
-    rows = found.drop("project").to_dicts()
+            findings = findings.filter(findings[column] == wanted)
+    rows = findings.drop("project").to_dicts()
     for row in rows:
         row["samples"] = json.loads(row["samples"])
     return {
@@ -68,7 +68,7 @@ def _findings(
         "runs": runs,
         "runs_without_errors": clean,
         "findings": rows,
-        "transform": remedies.transform(found),
+        "transform": remedies.transform(findings),
         "not_observable": catalogue.not_observable(),
     }
 

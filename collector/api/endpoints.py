@@ -167,39 +167,39 @@ def route(name: str, handler: Handler) -> Route:
     method, _, path = name.partition(" ")
 
     async def asked(request: Request) -> Response:
-        return await handler(request, await _given(request, name))
+        return await handler(request, await _read_request(request, name))
 
     return Route(path, asked, methods=[method])
 
 
-def read(name: str, given: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
+def read(name: str, raw: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
     """Return values for the parameters of the endpoint of that *name*; raise BadInput naming the one that is wrong."""
-    known = ENDPOINTS[name].parameters
-    return {} if known is None else parameters.read(known, given, now_ns)
+    expected = ENDPOINTS[name].parameters
+    return {} if expected is None else parameters.read(expected, raw, now_ns)
 
 
-async def _given(request: Request, name: str) -> dict[str, Any]:
+async def _read_request(request: Request, name: str) -> dict[str, Any]:
     endpoint = ENDPOINTS[name]
     if endpoint.parameters is None:
         return {}
-    given = parameters.of_address(request)
+    raw = parameters.of_address(request)
     if endpoint.most_bytes:
-        parameters.read((), given, 0)
+        parameters.read((), raw, 0)
         if endpoint.changes and _content_type(request) != "application/json":
             raise BadInput("expected application/json", field="content-type")
-        given = await parameters.of_body(request, [p.name for p in endpoint.parameters], endpoint.most_bytes)
-    return read(name, given, time.time_ns())
+        raw = await parameters.of_body(request, [p.name for p in endpoint.parameters], endpoint.most_bytes)
+    return read(name, raw, time.time_ns())
 
 
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def bound(query: Query, given: Mapping[str, Any]) -> dict[str, Any]:
+def bound(query: Query, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return values for the parameters of a named query; raise BadInput naming the one that is wrong."""
-    known = [Parameter(p.name, _KINDS.get(p.name) or _TYPES[p.type], required=p.required) for p in query.parameters]
-    found = parameters.read(known, given, 0)
-    bucket_ns, from_ns, to_ns = (found.get(name) for name in ("bucket_ns", "from_ns", "to_ns"))
+    expected = [Parameter(p.name, _KINDS.get(p.name) or _TYPES[p.type], required=p.required) for p in query.parameters]
+    values = parameters.read(expected, raw, 0)
+    bucket_ns, from_ns, to_ns = (values.get(name) for name in ("bucket_ns", "from_ns", "to_ns"))
     if bucket_ns and from_ns is not None and to_ns is not None and (to_ns - from_ns) // bucket_ns > _MOST_BUCKETS:
         raise BadInput(f"expected wider ones: the time range may have {_MOST_BUCKETS} of them", field="bucket_ns")
-    return found
+    return values

@@ -48,10 +48,10 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
         if field.name in times:
             table = table.set_column(i, field.name, table.column(i).cast(pa.timestamp("us"), safe=False))
     try:
-        found: list[dict[str, Any]] = table.to_pylist()
+        objects: list[dict[str, Any]] = table.to_pylist()
     except (ValueError, OverflowError):
         raise BadInput("a date is outside the years 1 to 9999; cast it to VARCHAR") from None
-    for row in found:
+    for row in objects:
         for name in times:
             if row[name] is not None:
                 row[name] = row[name].isoformat(timespec="microseconds") + "Z"
@@ -60,4 +60,4 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
                 row[name] = str(value)
             elif isinstance(value, Decimal):
                 row[name] = int(value) if value == value.to_integral_value() else float(value)
-    return found
+    return objects

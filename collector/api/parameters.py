@@ -46,24 +46,24 @@ class Parameter:
     required: bool = False
 
 
-def read(parameters: Sequence[Parameter], given: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
+def read(parameters: Sequence[Parameter], raw: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
     """Return a value for every one of *parameters*; raise BadInput naming the one that is wrong."""
-    if unknown := sorted(set(given) - {p.name for p in parameters}):
+    if unknown := sorted(set(raw) - {p.name for p in parameters}):
         there = ", ".join(p.name for p in parameters) or "none"
         raise BadInput(f"no such parameter; there are {there}", field=unknown[0][:40])
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for p in parameters:
-        value = given.get(p.name)
+        value = raw.get(p.name)
         if value is None or (value == "" and not p.kind.empty):
             value = p.default
         if value is None and p.required:
             raise BadInput(f"expected {p.kind.expected}; it is required", field=p.name)
-        base_ns = found.get(p.back_from)
+        base_ns = values.get(p.back_from)
         try:
-            found[p.name] = None if value is None else p.kind.read(value, now_ns if base_ns is None else base_ns)
+            values[p.name] = None if value is None else p.kind.read(value, now_ns if base_ns is None else base_ns)
         except (ValueError, KeyError):
             raise BadInput(f"expected {p.kind.expected}, got {str(value)[:40]!r}", field=p.name) from None
-    return found
+    return values
 
 
 def of_address(request: Request) -> dict[str, Any]:
@@ -77,21 +77,21 @@ async def of_body(request: Request, names: Sequence[str], most_bytes: int) -> di
     if len(sent) > most_bytes:
         raise BadInput(f"longer than {most_bytes} bytes", field="body")
     try:
-        given = json.loads(sent or b"{}", object_pairs_hook=_once)
+        fields = json.loads(sent or b"{}", object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+        fields = None
+    if not isinstance(fields, dict):
         raise BadInput(f"expected a JSON object with {', '.join(names)}", field="body")
-    return given
+    return fields
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in values:
             raise BadInput("given more than once; give it once", field=name[:40])
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def whole(least: int = _ANY_NS[0], most: int = _ANY_NS[1]) -> Kind:
@@ -118,14 +118,15 @@ def text(expected: str = "a text", pattern: str = r".*") -> Kind:
 
 def one_of(words: Iterable[str]) -> Kind:
     """Return the kind that is one of *words*."""
-    known = {word: word for word in words}
-    return Kind(f"one of {', '.join(known)}", lambda value, _: known[str(value)], ", ".join(f"`{w}`" for w in known))
+    choices = {word: word for word in words}
+    short = ", ".join(f"`{word}`" for word in choices)
+    return Kind(f"one of {', '.join(choices)}", lambda value, _: choices[str(value)], short)
 
 
 def some_of(words: Iterable[str], short: str) -> Kind:
     """Return the kind that is one or more of *words* with commas between them."""
-    known = {word: word for word in words}
-    return Kind(f"some of {', '.join(known)}", lambda value, _: [known[w] for w in listed(value)], short)
+    choices = {word: word for word in words}
+    return Kind(f"some of {', '.join(choices)}", lambda value, _: [choices[w] for w in listed(value)], short)
 
 
 def listed(value: str) -> list[str]:
@@ -136,8 +137,8 @@ def listed(value: str) -> list[str]:
 def _moment(value: Any, base_ns: int) -> int:
     """Return nanoseconds since 1970 of `24h` (ago), an ISO-8601 time (UTC unless it says otherwise) or a number."""
     written = str(value).strip()
-    if found := re.fullmatch(r"(\d{1,9})([smhdw])", written):
-        at_ns = base_ns - int(found[1]) * _UNITS[found[2]] * 10**9
+    if span := re.fullmatch(r"(\d{1,9})([smhdw])", written):
+        at_ns = base_ns - int(span[1]) * _UNITS[span[2]] * 10**9
     elif re.fullmatch(r"-?\d{1,19}", written):
         at_ns = int(written)
     else:

@@ -28,18 +28,18 @@ class Basis:
     def __init__(self, grace_ns: int, lease_ns: int) -> None:
         self.grace_ns = grace_ns
         self.lease_ns = lease_ns
-        self._known: dict[tuple[str, str, int], pl.DataFrame] = {}
+        self._learned: dict[tuple[str, str, int], pl.DataFrame] = {}
         self._lock = threading.Lock()
 
     def learned(self, name: str, project: str, as_of_ns: int, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """Return what *make* returned for the five minutes that *as_of_ns* is in."""
         key = (name, project, as_of_ns // _LEARN_NS)
         with self._lock:
-            if key not in self._known:
-                while len(self._known) >= _MOST_LEARNT:
-                    self._known.pop(next(iter(self._known)))
-                self._known[key] = make()
-            return self._known[key]
+            if key not in self._learned:
+                while len(self._learned) >= _MOST_LEARNT:
+                    self._learned.pop(next(iter(self._learned)))
+                self._learned[key] = make()
+            return self._learned[key]
 
 
 @dataclass(frozen=True, slots=True)

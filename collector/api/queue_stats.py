@@ -22,8 +22,8 @@ def queue(h: Handle, q: Question) -> pl.DataFrame:
 
 def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of queues in which the task held slots; levels are of a whole queue, whoever holds them."""
-    own = statistics.slot_hours(h, q.choice) if q.choice.task else rows
-    return rows.join(own, on=slots.QUEUE, how="semi", nulls_equal=True)
+    of_task = statistics.slot_hours(h, q.choice) if q.choice.task else rows
+    return rows.join(of_task, on=slots.QUEUE, how="semi", nulls_equal=True)
 
 
 def _queues(h: Handle, q: Question) -> pl.DataFrame:
@@ -35,8 +35,8 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
     rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
     rows = limits.noted(rows, statistics.limits(h))
-    own = {"queue": q.choice.queue, "environment": q.choice.environment}
-    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **own)
+    same = {"queue": q.choice.queue, "environment": q.choice.environment}
+    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
     waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
@@ -75,10 +75,11 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
     else:
         idle = levels_.idle(rows, stated, queues, **window)
     # Where a limit is inferred none is stated, so it holds throughout.
-    inferred = rows.filter(pl.col("limit_source") == "inferred").group_by(slots.QUEUE).agg(own=pl.col("limit").first())
+    of_load = rows.filter(pl.col("limit_source") == "inferred")
+    inferred = of_load.group_by(slots.QUEUE).agg(inferred=pl.col("limit").first())
     idle = idle.join(inferred, on=slots.QUEUE, how="left", nulls_equal=True).with_columns(
-        limit=pl.coalesce("limit", "own"),
-        limit_source=pl.coalesce("limit_source", pl.when(pl.col("own").is_not_null()).then(pl.lit("inferred"))),
+        limit=pl.coalesce("limit", "inferred"),
+        limit_source=pl.coalesce("limit_source", pl.when(pl.col("inferred").is_not_null()).then(pl.lit("inferred"))),
     )
     return pl.concat([rows, idle.select(rows.columns)])
 
@@ -88,13 +89,13 @@ def slot_share(h: Handle, q: Question) -> pl.DataFrame:
     return concurrency.slot_share(statistics.slot_hours(h, q.choice))
 
 
-def _held(h: Handle, q: Question) -> pl.LazyFrame:
+def _slots(h: Handle, q: Question) -> pl.LazyFrame:
     v = held.touching(h, q.choice.from_ns, min(q.choice.to_ns, q.as_of_ns))
     return _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=q.as_of_ns, lease_ns=q.basis.lease_ns))
 
 
-def _chosen(q: Question, held_: pl.LazyFrame) -> pl.LazyFrame:
-    chosen = held_.filter(pl.col("project") == q.choice.project)
+def _chosen(q: Question, rows: pl.LazyFrame) -> pl.LazyFrame:
+    chosen = rows.filter(pl.col("project") == q.choice.project)
     for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
         if wanted is not None:
             chosen = chosen.filter(pl.col(column) == wanted)
@@ -103,8 +104,8 @@ def _chosen(q: Question, held_: pl.LazyFrame) -> pl.LazyFrame:
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
     """Who holds slots now, the longest first, and slots nobody ended."""
-    found = concurrency.holders(_held(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
-    return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
+    rows = concurrency.holders(_slots(h, replace(q, choice=_at(q.choice, q.as_of_ns))), as_of_ns=q.as_of_ns)
+    return rows if q.choice.task is None else rows.filter(pl.col("task_id") == q.choice.task)
 
 
 def _at(choice: Choice, ns: int) -> Choice:
@@ -113,13 +114,13 @@ def _at(choice: Choice, ns: int) -> Choice:
 
 def little(h: Handle, q: Question) -> pl.DataFrame:
     """Whether the level of each queue is what starts and durations give, and the limit that follows; whole hours."""
-    known = statistics.levels_known(h)
+    counted_ns = statistics.levels_known(h)
     asked = q.choice.hours()
     from_ns = max(asked.from_ns, statistics.levels_since(h, asked.project))
-    to_ns = min(asked.to_ns, known)
+    to_ns = min(asked.to_ns, counted_ns)
     if to_ns > q.as_of_ns:  # asked for a time long ago, and that hour's levels go on
         to_ns = q.as_of_ns // HOUR_NS * HOUR_NS
     v = held.across(h, from_ns, to_ns)
-    edges = _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=known, lease_ns=q.basis.lease_ns))
+    edges = _chosen(q, slots.slots(v.runs, v.attempts, v.waits, as_of_ns=counted_ns, lease_ns=q.basis.lease_ns))
     hours = statistics.slot_hours(h, replace(asked, task=None, from_ns=from_ns, to_ns=to_ns))
     return _of_task(h, q, concurrency.little(hours, edges, from_ns=from_ns, to_ns=to_ns))

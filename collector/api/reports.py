@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TYPES = {"json": "application/json", "html": "text/html; charset=utf-8", "md": "text/markdown; charset=utf-8"}
 
 
-class Desk(Protocol):
+class Maker(Protocol):
     """Who makes reports."""
 
     def make(self, ask: Ask) -> tuple[Report, list[Preview]]:
@@ -36,15 +36,15 @@ class Desk(Protocol):
         ...
 
 
-def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
+def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]:
     """Return the routes. *dashboard*: where links in reports lead, unless a request names another."""
 
-    async def listed(request: Request, given: dict[str, Any]) -> Response:
+    async def listed(request: Request, params: dict[str, Any]) -> Response:
         """Answer the newest reports."""
-        rows = await run_in_threadpool(lambda: control.reports(given["schedule"], given["limit"]))
+        rows = await run_in_threadpool(lambda: control.reports(params["schedule"], params["limit"]))
         return form.answer([asdict(row) for row in rows])
 
-    async def one(request: Request, given: dict[str, Any]) -> Response:
+    async def one(request: Request, params: dict[str, Any]) -> Response:
         """Answer one report in a form."""
         report_id, kind = request.path_params["id"], request.path_params.get("format", "json")
         if kind not in FORMATS:
@@ -52,17 +52,17 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
         report = await run_in_threadpool(lambda: control.report(report_id))
         if report is None:
             raise NotFound(f"no report {report_id[:60]!r} is kept here, or it is of another version's shape")
-        text = await run_in_threadpool(lambda: rendered(report, kind, given["dashboard"] or dashboard))
+        text = await run_in_threadpool(lambda: rendered(report, kind, params["dashboard"] or dashboard))
         return _page(text, kind)
 
-    async def upcoming(request: Request, given: dict[str, Any]) -> Response:
+    async def upcoming(request: Request, params: dict[str, Any]) -> Response:
         """Answer when each schedule comes round next."""
-        return form.answer(await run_in_threadpool(lambda: desk.upcoming(time.time_ns(), given["n"])))
+        return form.answer(await run_in_threadpool(lambda: maker.upcoming(time.time_ns(), params["n"])))
 
-    async def make(request: Request, given: dict[str, Any]) -> Response:
+    async def make(request: Request, params: dict[str, Any]) -> Response:
         """Make a report now."""
-        kind, ask = given["format"], _ask(given, time.time_ns())
-        report, previews = await run_in_threadpool(lambda: desk.make(ask))
+        kind, ask = params["format"], _ask(params, time.time_ns())
+        report, previews = await run_in_threadpool(lambda: maker.make(ask))
         text = await run_in_threadpool(lambda: rendered(report, kind, dashboard)) if kind != "json" else None
         answer = {
             "saved": not ask.dry_run,
@@ -72,31 +72,31 @@ def routes(control: Control, desk: Desk, dashboard: str | None) -> list[Route]:
         }
         return form.answer(answer, 200 if ask.dry_run else 201)
 
-    async def deliveries(request: Request, given: dict[str, Any]) -> Response:
+    async def deliveries(request: Request, params: dict[str, Any]) -> Response:
         """Answer where reports went, the latest first."""
-        found = await run_in_threadpool(lambda: control.deliveries(given["report"], given["limit"]))
-        return form.answer([asdict(d) for d in found])
+        rows = await run_in_threadpool(lambda: control.deliveries(params["report"], params["limit"]))
+        return form.answer([asdict(d) for d in rows])
 
-    async def firings(request: Request, given: dict[str, Any]) -> Response:
+    async def firings(request: Request, params: dict[str, Any]) -> Response:
         """Answer which firings were made, skipped or failed, the latest first."""
-        found = await run_in_threadpool(lambda: control.firings(given["schedule"], limit=given["limit"]))
-        return form.answer([asdict(f) for f in found])
+        rows = await run_in_threadpool(lambda: control.firings(params["schedule"], limit=params["limit"]))
+        return form.answer([asdict(f) for f in rows])
 
-    async def feedback(request: Request, given: dict[str, Any]) -> Response:
+    async def feedback(request: Request, params: dict[str, Any]) -> Response:
         """Answer what was said of anomalies."""
         return form.answer([asdict(f) for f in await run_in_threadpool(control.feedback)])
 
-    async def say(request: Request, given: dict[str, Any]) -> Response:
+    async def say(request: Request, params: dict[str, Any]) -> Response:
         """Remember that an anomaly is expected, or take that back."""
 
         def act() -> None:
-            if given["expected"]:
-                control.save_feedback(given["key"], given["note"], given["until"], time.time_ns())
+            if params["expected"]:
+                control.save_feedback(params["key"], params["note"], params["until"], time.time_ns())
             else:
-                control.forget_feedback(given["key"])
+                control.forget_feedback(params["key"])
 
         await run_in_threadpool(act)
-        return await feedback(request, given)
+        return await feedback(request, params)
 
     base = "/api/v1/reports"
     return [
@@ -121,8 +121,8 @@ def rendered(report: Report, kind: str, dashboard: str | None) -> str:
     return render.markdown(report, dashboard) if kind == "md" else render.json(report)
 
 
-def _ask(given: dict[str, Any], now_ns: int) -> Ask:
-    schedule, from_ns, to_ns = given["schedule"], given["since"], given["until"]
+def _ask(params: dict[str, Any], now_ns: int) -> Ask:
+    schedule, from_ns, to_ns = params["schedule"], params["since"], params["until"]
     period = None
     if schedule is None or from_ns is not None or to_ns is not None:
         to_ns = now_ns if to_ns is None else to_ns
@@ -132,9 +132,9 @@ def _ask(given: dict[str, Any], now_ns: int) -> Ask:
         if to_ns - from_ns > 31 * DAY_NS:
             raise BadInput("expected a period of 31 days at most", field="since")
         period = (from_ns, to_ns)
-    if given["deliver"] and schedule is None:
+    if params["deliver"] and schedule is None:
         raise BadInput("a report goes to the channels of its schedule; name one", field="deliver")
-    return Ask(schedule, period, given["deliver"], given["dry_run"])
+    return Ask(schedule, period, params["deliver"], params["dry_run"])
 
 
 def _page(text: str, kind: str) -> Response:

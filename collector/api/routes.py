@@ -106,20 +106,20 @@ class _Api:
         self._pages = Turns(_MOST_PAGES, wait_s)
         self._analysts = Turns(_MOST_SQL, wait_s)
 
-    async def health(self, request: Request, given: dict[str, Any]) -> Response:
+    async def health(self, request: Request, params: dict[str, Any]) -> Response:
         return PlainTextResponse("ok")
 
-    async def readiness(self, request: Request, given: dict[str, Any]) -> Response:
+    async def readiness(self, request: Request, params: dict[str, Any]) -> Response:
         reason = await self._ready.get()
         return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
 
-    async def metrics(self, request: Request, given: dict[str, Any]) -> Response:
+    async def metrics(self, request: Request, params: dict[str, Any]) -> Response:
         return Response(await self._metrics.get(), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(self, request: Request, given: dict[str, Any]) -> Response:
+    async def status(self, request: Request, params: dict[str, Any]) -> Response:
         return Response(await self._status.get(), media_type="application/json")
 
-    async def catalogue(self, request: Request, given: dict[str, Any]) -> Response:
+    async def catalogue(self, request: Request, params: dict[str, Any]) -> Response:
         """List the named queries."""
         return form.answer(
             [
@@ -132,7 +132,7 @@ class _Api:
             ]
         )
 
-    async def query(self, request: Request, given: dict[str, Any]) -> Response:
+    async def query(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer a named query."""
         name = request.path_params["name"]
         if name not in queries():
@@ -140,7 +140,7 @@ class _Api:
         ask = self._asking(name, bound(queries()[name], of_address(request)))
         return await self._pages.run(lambda: _table(request, ask()))
 
-    async def statistics(self, request: Request, given: dict[str, Any]) -> Response:
+    async def statistics(self, request: Request, params: dict[str, Any]) -> Response:
         """List the statistics."""
         return form.answer(
             [
@@ -149,54 +149,54 @@ class _Api:
             ]
         )
 
-    async def statistic(self, request: Request, given: dict[str, Any]) -> Response:
+    async def statistic(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer a statistic: rows of numbers with n, interval, provenance and coverage, or a list of runs."""
         name = request.path_params["name"]
         if name not in stats.STATISTICS:
             raise NotFound(f"no statistic {name[:60]!r}; there are {', '.join(stats.STATISTICS)}")
-        question = stats.question(name, given, PROJECT, self._basis)
+        question = stats.question(name, params, PROJECT, self._basis)
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
-            found = self._database.limited(
+            rows = self._database.limited(
                 lambda h: answer(h, question), seconds=seconds(self._limits.query_time), prepare=lambda h: None
             )
-            return _table(request, found.to_arrow())
+            return _table(request, rows.to_arrow())
 
         response = await self._pages.run(ask)
         response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
         return response
 
-    async def runs(self, request: Request, given: dict[str, Any]) -> Response:
+    async def runs(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer a page of runs."""
-        page = {name: given[name] for name in ("limit", "offset")}
-        given["from_ns"], given["to_ns"] = given.pop("from"), given.pop("to")
-        given["status"] = ",".join(given["status"] or ()) or None
-        table = await self._ask("run_list", given)
-        total = table["total"][0].as_py() if table.num_rows else await self._total(given)
-        found = table.drop_columns(["total"])
+        page = {name: params[name] for name in ("limit", "offset")}
+        params["from_ns"], params["to_ns"] = params.pop("from"), params.pop("to")
+        params["status"] = ",".join(params["status"] or ()) or None
+        table = await self._ask("run_list", params)
+        total = table["total"][0].as_py() if table.num_rows else await self._total(params)
+        rows = table.drop_columns(["total"])
         if _wants_arrow(request):
-            response = _table(request, found)
+            response = _table(request, rows)
             response.headers["x-runwell-total"] = str(total)
             return response
-        return await self._pages.run(lambda: form.answer({"runs": form.rows(found), "total": total, **page}))
+        return await self._pages.run(lambda: form.answer({"runs": form.rows(rows), "total": total, **page}))
 
-    async def _total(self, given: dict[str, Any]) -> int:
+    async def _total(self, params: dict[str, Any]) -> int:
         """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""
-        if given["limit"] and not given["offset"]:
+        if params["limit"] and not params["offset"]:
             return 0
-        table = await self._ask("run_list", {**given, "limit": 1, "offset": 0})
+        table = await self._ask("run_list", {**params, "limit": 1, "offset": 0})
         return int(table["total"][0].as_py()) if table.num_rows else 0
 
-    async def run(self, request: Request, given: dict[str, Any]) -> Response:
+    async def run(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer one run with all its records."""
-        run_id, run_key = request.path_params["run_id"], given["run_key"]
+        run_id, run_key = request.path_params["run_id"], params["run_key"]
 
         def ask() -> Response:
-            found = self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
-            if found is None:
+            tables = self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
+            if tables is None:
                 raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
-            parts: dict[str, Any] = {name: form.rows(table) for name, table in found.items()}
+            parts: dict[str, Any] = {name: form.rows(table) for name, table in tables.items()}
             parts["run"] = parts["run"][0]
             parts["truncated"] = [
                 name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
@@ -205,15 +205,15 @@ class _Api:
 
         return await self._pages.run(ask)
 
-    async def schema(self, request: Request, given: dict[str, Any]) -> Response:
+    async def schema(self, request: Request, params: dict[str, Any]) -> Response:
         """List the tables that SQL sees, with what their rows and columns mean."""
         return form.answer(meanings.tables())
 
-    async def sql(self, request: Request, given: dict[str, Any]) -> Response:
+    async def sql(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer analysts' SQL."""
 
         def ask() -> Response:
-            answer = confined.select(self._database, given["sql"], project=PROJECT, limits=self._limits)
+            answer = confined.select(self._database, params["sql"], project=PROJECT, limits=self._limits)
             response = _table(request, answer.table)
             if answer.truncated:
                 response.headers["x-runwell-truncated"] = answer.truncated

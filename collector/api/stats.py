@@ -74,10 +74,10 @@ def question(name: str, asked: dict[str, Any], project: str, basis: Basis) -> Qu
 
 def _groups(name: str, asked: list[str] | None) -> tuple[str, ...]:
     """Return what to group by; raise BadInput naming what may be."""
-    known = STATISTICS[name]
+    statistic = STATISTICS[name]
     if asked is None:
-        return known.by
-    wrong = [part for part in asked if part not in known.groups]
+        return statistic.by
+    wrong = [part for part in asked if part not in statistic.groups]
     if wrong:
-        raise BadInput(f"cannot group {name} by {wrong[0][:40]!r}; there are {', '.join(known.groups)}", field="by")
+        raise BadInput(f"cannot group {name} by {wrong[0][:40]!r}; there are {', '.join(statistic.groups)}", field="by")
     return tuple(dict.fromkeys(asked)) or ("project",)

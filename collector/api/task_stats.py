@@ -77,8 +77,8 @@ def tree(h: Handle, q: Question) -> pl.DataFrame:
     v = statistics.related(h, q.choice, most=_MOST_RELATED)
     old = retries.mature(v.runs, _horizon(h, q), as_of_ns=q.as_of_ns)
     wanted = q.choice.population
-    found = trees.report(old if wanted is None else old.filter(population() == wanted), v.attempts)
-    return found if q.choice.task is None else found.filter(pl.col("task_id") == q.choice.task)
+    rows = trees.report(old if wanted is None else old.filter(population() == wanted), v.attempts)
+    return rows if q.choice.task is None else rows.filter(pl.col("task_id") == q.choice.task)
 
 
 def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
@@ -144,8 +144,8 @@ def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _learn_usual(h: Handle, q: Question) -> pl.DataFrame:
-    known = statistics.started(h, past(q), most=_MOST_USUAL, phases=True)
-    return stuck.usual(known.runs, known.attempts, known.phases, as_of_ns=q.as_of_ns)
+    runs = statistics.started(h, past(q), most=_MOST_USUAL, phases=True)
+    return stuck.usual(runs.runs, runs.attempts, runs.phases, as_of_ns=q.as_of_ns)
 
 
 def retrying(h: Handle, q: Question) -> pl.DataFrame:
@@ -156,5 +156,5 @@ def retrying(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _learn_gaps(h: Handle, q: Question) -> pl.DataFrame:
-    known = statistics.started(h, past(q), most=_MOST_RETRIED, also="attempt_count > 1")
-    return stuck.usual_gaps(known.runs, known.attempts)
+    runs = statistics.started(h, past(q), most=_MOST_RETRIED, also="attempt_count > 1")
+    return stuck.usual_gaps(runs.runs, runs.attempts)

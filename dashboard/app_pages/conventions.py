@@ -17,18 +17,18 @@ chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB)
 start, end = chosen.window()
 here = {"environment": st.session_state.get("environment")}
 answer = data.findings(since=start, **here)
-found: list[dict[str, Any]] = answer["findings"]
+findings: list[dict[str, Any]] = answer["findings"]
 catalogue = data.rules()
 trend = data.query("findings_trend", to_ns=end, **here)
 rules = {r["code"]: r for r in catalogue["rules"]}
 states = [s["state"] for s in catalogue["guideline"]]
 
 per_day = trend.group_by("day_ns").agg(pl.col("count").sum()).sort("day_ns")["count"].to_list()
-broken = {f["code"] for f in found}
-new = sum(f["state"] == "new" for f in found)
-errors = sum(f["severity"] == "error" for f in found)
+broken = {f["code"] for f in findings}
+new = sum(f["state"] == "new" for f in findings)
+errors = sum(f["severity"] == "error" for f in findings)
 runs, clean = answer["runs"], answer["runs_without_errors"]
-records = sum(f["count"] for f in found)
+records = sum(f["count"] for f in findings)
 
 
 def card(name: str, value: str, raw: int, change: str, against: str, tone: str, series: list[float | None]) -> Kpi:
@@ -50,7 +50,13 @@ look.kpi_row(
         ),
         card("violations", count(records), records, "", strings.IN_RANGE, "flat", per_day),
         card(
-            "findings", count(len(found)), len(found), f"{errors}", strings.ARE_ERRORS, "bad" if errors else "flat", []
+            "findings",
+            count(len(findings)),
+            len(findings),
+            str(errors),
+            strings.ARE_ERRORS,
+            "bad" if errors else "flat",
+            [],
         ),
         card(
             "rules",
@@ -76,7 +82,7 @@ look.kpi_row(
 
 with look.card(strings.RULES, strings.RULES_SUB, key="rules"):
     every = st.toggle(strings.RULES_EVERY, key="every", bind="query-params")
-    table = parts.by_rule(catalogue["rules"], found, trend, end, every=every)
+    table = parts.by_rule(catalogue["rules"], findings, trend, end, every=every)
     if table.is_empty():
         st.caption(strings.RULES_NONE)
         row = None
@@ -88,21 +94,21 @@ code = wanted if wanted in codes else next(iter(codes), None)
 
 if code:
     rule = rules[code]
-    own = [f for f in found if f["code"] == code]
+    of_rule = [f for f in findings if f["code"] == code]
     grid = st.grid(3, min_column_width=320, gap="small")
-    picked: dict[str, Any] | None = own[0] if own else None
+    picked: dict[str, Any] | None = of_rule[0] if of_rule else None
     transform = str(data.findings(since=start, code=code, **here)["transform"])
     with grid.cell(column_span=2):
         title = f"{code} · {rule['summary']}"
-        sub = strings.FINDINGS_SUB.format(records=count(sum(f["count"] for f in own)), findings=count(len(own)))
+        sub = strings.FINDINGS_SUB.format(records=count(sum(f["count"] for f in of_rule)), findings=count(len(of_rule)))
         with look.card(title, sub, key="findings"):
-            if not own:
+            if not of_rule:
                 st.caption(strings.FINDINGS_NONE)
             else:
                 at = look.table(
-                    parts.of_rule(own), title, parts.FINDING_COLUMNS, row=30, most=8, key=f"findings_{code}"
+                    parts.of_rule(of_rule), title, parts.FINDING_COLUMNS, row=30, most=8, key=f"findings_{code}"
                 )
-                picked = own[at] if at is not None and at < len(own) else own[0]
+                picked = of_rule[at] if at is not None and at < len(of_rule) else of_rule[0]
                 st.text(visible(picked["message"]))
                 st.caption(strings.EVIDENCE.format(n=len(picked["samples"])))
                 for i, sample in enumerate(picked["samples"]):

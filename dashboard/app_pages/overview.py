@@ -98,8 +98,8 @@ with (
 with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=376):
     # Reports are of all environments; where one is chosen they are left to their page.
     made = [] if where["environment"] else [r for r in data.reports() if start <= r["as_of_ns"] < end]
-    known = max(start, levels["since_ns"][0]) if levels.height else start
-    over_ns = min(end, time.time_ns()) - known
+    since = max(start, levels["since_ns"][0]) if levels.height else start
+    over_ns = min(end, time.time_ns()) - since
     attention.show(attention.items(now, tasks, levels, findings, over_ns, made, troubles))
 
 hours = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * SECOND_NS

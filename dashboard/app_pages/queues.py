@@ -21,11 +21,11 @@ window = {"from_ns": start, "to_ns": end}
 colors = look.palette()
 now_ns = min(end, time.time_ns())
 
-found = data.query("page_queue_levels", **window, environment=environment, bucket_ns=bucket_ns)
-if found.is_empty():
+levels = data.query("page_queue_levels", **window, environment=environment, bucket_ns=bucket_ns)
+if levels.is_empty():
     look.notice(strings.NO_QUEUES, icon="inbox")
     st.stop()
-frame = queue_frames.filled(queue_frames.labelled(found), (start, end, bucket_ns), now_ns)
+frame = queue_frames.filled(queue_frames.labelled(levels), (start, end, bucket_ns), now_ns)
 limited = frame.filter(pl.col("limit").is_not_null())
 without = sorted(set(frame["label"]) - set(limited["label"]))
 with look.card(strings.SATURATION, strings.SATURATION_SUB, key="saturation"):
@@ -129,17 +129,17 @@ with grid.cell(column_span=2), look.card(strings.HOLDERS, strings.HOLDERS_SUB, k
         st.caption(strings.HOLDERS_NONE)
     else:
         ids = data.query("run_ids", keys=",".join(holders["run_key"].head(200).to_list()))
-        held = holders.head(200).join(ids, on="run_key", how="left", maintain_order="left")
+        holding = holders.head(200).join(ids, on="run_key", how="left", maintain_order="left")
         row = look.table(
-            queue_frames.holders(held),
+            queue_frames.holders(holding),
             strings.HOLDERS,
             queue_frames.HOLDER_COLUMNS,
             row=30,
             most=8,
             key="holders_table",
         )
-        if row is not None and held["run_id"][row] is not None:
+        if row is not None and holding["run_id"][row] is not None:
             st.switch_page(
-                "app_pages/run.py", query_params={"run_id": held["run_id"][row], "run_key": held["run_key"][row]}
+                "app_pages/run.py", query_params={"run_id": holding["run_id"][row], "run_key": holding["run_key"][row]}
             )
 st.caption(strings.PROVENANCE_LEGEND)

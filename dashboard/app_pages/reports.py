@@ -169,14 +169,14 @@ def examples(report: Report, a: Anomaly) -> None:
 
 def feedback(report: Report, a: Anomaly) -> None:
     """Draw what was said of an anomaly, or the form to say it."""
-    told = data.feedback().get(a.key)
-    if told:
+    said_before = data.feedback().get(a.key)
+    if said_before:
         until = (
             ""
-            if told["until_ns"] is None
-            else strings.SAID_UNTIL.format(at=said.moment(told["until_ns"], report.zone, year=True))
+            if said_before["until_ns"] is None
+            else strings.SAID_UNTIL.format(at=said.moment(said_before["until_ns"], report.zone, year=True))
         )
-        st.text(strings.SAID.format(until=until, note=visible(told["note"]) or strings.NO_NOTE))
+        st.text(strings.SAID.format(until=until, note=visible(said_before["note"]) or strings.NO_NOTE))
         if st.button(strings.SAY_BACK, key=f"back_{a.key}"):
             data.say_expected(a.key, expected=False)
             st.rerun()
@@ -218,14 +218,14 @@ except ApiError as e:
     look.notice(strings.REPORT_UNKNOWN, icon="search_off")
 else:
     head(report)
-    found = view.ordered(report)
-    if found:
+    anomalies = view.ordered(report)
+    if anomalies:
         with look.card(strings.ANOMALIES, strings.ANOMALIES_SUB, key="anomalies"):
-            table = view.anomalies(found, report.zone)
+            table = view.anomalies(anomalies, report.zone)
             picked = look.table(table, strings.ANOMALIES, view.anomaly_columns(), key=f"anomalies_{report.id}")
             if report.more:
                 st.caption(strings.ANOMALY_MORE.format(n=count(report.more)))
-        evidence(report, found[picked if picked is not None and picked < len(found) else 0][0])
+        evidence(report, anomalies[picked if picked is not None and picked < len(anomalies) else 0][0])
     basis(report)
 
 

@@ -19,22 +19,22 @@ if not run_id:
     look.notice(strings.CHOOSE_RUN, icon="list_alt")
     st.stop()
 try:
-    found = data.run(run_id, st.query_params.get("run_key"))
+    parts = data.run(run_id, st.query_params.get("run_key"))
 except ApiError as e:
     if not e.unknown:
         raise
     look.notice(strings.NO_RUN, icon="search_off")
     st.text(visible(run_id))
     st.stop()
-run = found["run"]
+run = parts["run"]
 
 if run.get("set_aside"):
     look.notice(strings.RUN_SET_ASIDE.format(reason=safe(run["set_aside"], 500)), icon="rule")
 run_view.FACTS(data=run_view.facts(run), key="facts")
-if len(found["same_id"]) > 1 and not st.query_params.get("run_key"):
-    st.caption(strings.SEVERAL.format(n=len(found["same_id"])))
+if len(parts["same_id"]) > 1 and not st.query_params.get("run_key"):
+    st.caption(strings.SEVERAL.format(n=len(parts["same_id"])))
 
-bars = run_view.bars(found)
+bars = run_view.bars(parts)
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     mode = st.segmented_control(
         "Time axis",
@@ -51,8 +51,8 @@ with st.container(horizontal=True, gap="small", vertical_alignment="center"):
 placed, total_ms = run_view.on_axis(bars, work_only=mode == strings.WORK)
 state: Any = st.session_state.get("waterfall")
 selected = state.get("selected") if state else None
-known = len(found["attempts"])
-attempts = f"{known} attempt{'' if known == 1 else 's'} known"
+n = len(parts["attempts"])
+attempts = f"{n} attempt{'' if n == 1 else 's'} known"
 with look.card(
     strings.WATERFALL,
     strings.WATERFALL_SUB.format(attempts=attempts, total=duration(total_ms * 1e6)),
@@ -70,7 +70,7 @@ with look.card(
 
 zero = min((bar["start"] for bar in bars), default=run["first_seen_ns"] or 0)
 bar = next((b for b in bars if b["id"] == selected), None)
-logs = records.within(found["logs"], bar["start"], bar["end"]) if bar else found["logs"]
+logs = records.within(parts["logs"], bar["start"], bar["end"]) if bar else parts["logs"]
 
 
 def pick(rows: pl.DataFrame, source: list[dict[str, Any]], key: str, alt: str, columns: dict[str, Any]) -> Any:
@@ -94,9 +94,9 @@ number = st.column_config.NumberColumn
 offset = {"Offset": number(format="+%.3f s", width=95), "Attempt": number(width=70)}
 picked: dict[str, Any] | None = None
 with grid.cell(column_span=2):
-    within = strings.LOGS_WITHIN.format(n=len(found["logs"])) if bar else ""
+    within = strings.LOGS_WITHIN.format(n=len(parts["logs"])) if bar else ""
     with look.card(strings.LOGS, strings.LOGS_SUB.format(n=len(logs), within=within), key="logs_card"):
-        if not found["logs"]:
+        if not parts["logs"]:
             st.caption(strings.LOGS_NONE)
         elif not logs:
             st.caption(strings.LOGS_NONE_WITHIN)
@@ -108,16 +108,16 @@ with grid.cell(column_span=2):
                 "Attributes": st.column_config.TextColumn(width=420),
             }
             picked = pick(records.log_rows(logs, zero), logs, f"logs_{selected}", strings.LOGS, columns)
-    if found["spans"]:
-        with look.card(strings.SPANS, strings.SPANS_SUB.format(n=len(found["spans"])), key="spans_card"):
+    if parts["spans"]:
+        with look.card(strings.SPANS, strings.SPANS_SUB.format(n=len(parts["spans"])), key="spans_card"):
             columns = {
                 **offset,
                 "Duration": number(format="%,.1f ms", width=100),
                 "Status": records.span_status_column(),
                 "Name": st.column_config.TextColumn(width=240),
             }
-            rows = records.span_rows(found["spans"], zero)
-            picked = pick(rows, found["spans"], "spans_table", strings.SPANS, columns) or picked
+            rows = records.span_rows(parts["spans"], zero)
+            picked = pick(rows, parts["spans"], "spans_table", strings.SPANS, columns) or picked
     broken = data.findings(run_key=run["run_key"])["findings"]
     sub = strings.RUN_FINDINGS_SUB.format(n=len(broken), rules=len({f["code"] for f in broken})) if broken else ""
     with look.card(strings.RUN_FINDINGS, sub, key="run_findings"):
@@ -125,11 +125,11 @@ with grid.cell(column_span=2):
             look.table(findings.of_run(broken), strings.RUN_FINDINGS, findings.RUN_COLUMNS, row=30, most=8)
         else:
             st.caption(strings.RUN_FINDINGS_NONE)
-    for what in found["truncated"]:
-        st.caption(strings.TRUNCATED.format(most=f"{len(found[what]):,}", what=what))
+    for what in parts["truncated"]:
+        st.caption(strings.TRUNCATED.format(most=f"{len(parts[what]):,}", what=what))
 
 with grid.cell():
-    shown, why = (picked, strings.RECORD_PICKED) if picked else records.telling(logs or found["spans"])
+    shown, why = (picked, strings.RECORD_PICKED) if picked else records.telling(logs or parts["spans"])
     with look.card(strings.RECORD, why, key="record_card"):
         if shown is None:
             st.caption(strings.RECORD_NONE)
@@ -141,9 +141,9 @@ with grid.cell():
                 st.json(visible_json(record), expanded=1)
             with st.expander(strings.RECORD_RESOURCE):
                 st.json(visible_json(resource), expanded=True)
-    if found["children"]:
+    if parts["children"]:
         with look.card(strings.CHILDREN, strings.CHILDREN_SUB, key="children_card"):
-            children = found["children"]
+            children = parts["children"]
             rows = pl.DataFrame(
                 {
                     "Task": [visible(c["task_id"] or strings.UNKNOWN) for c in children],

@@ -74,7 +74,7 @@ signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k n
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
 number = int(st.session_state.get(page_key, 1))
-found, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
+page, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
 st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE}")
 
 
@@ -106,10 +106,10 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-if found.is_empty():
+if page.is_empty():
     look.notice(strings.NO_MATCH, icon="search_off")
 else:
-    rows = table(found)
+    rows = table(page)
     column = st.column_config
     longest = float(rows["Duration"].drop_nulls().max() or 1.0)  # type: ignore[arg-type]
     event = st.dataframe(
@@ -140,5 +140,5 @@ else:
         st.pagination(max(1, -(-total // data.PAGE)), key=page_key, persist_state="session")
     selected = event.selection.rows
     if selected:
-        row = found.row(selected[0], named=True)
+        row = page.row(selected[0], named=True)
         st.switch_page("app_pages/run.py", query_params={"run_id": row["run_id"], "run_key": row["run_key"]})

@@ -61,14 +61,14 @@ grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
     runs = figures.value(figures.pick(of_task, "starts", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * SECOND_NS
-    told = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
-    sub = told.format(bucket=duration(width_ns))
+    subtitle = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
+    sub = subtitle.format(bucket=duration(width_ns))
     with look.card(strings.ATTEMPT_DURATION, sub, key="durations"):
-        found = data.query(f"page_task_durations{chosen.tables}", **window, task=task, bucket_ns=width_ns)
-        if found.is_empty():
+        durations = data.query(f"page_task_durations{chosen.tables}", **window, task=task, bucket_ns=width_ns)
+        if durations.is_empty():
             st.caption(strings.ATTEMPT_DURATION_NONE)
         else:
-            buckets = charts.every_bucket(found, (start, end, width_ns))
+            buckets = charts.every_bucket(durations, (start, end, width_ns))
             versions = data.query("page_task_versions", **window, task=task)
             st.echarts_chart(
                 task_charts.percentiles(buckets, versions, colors),

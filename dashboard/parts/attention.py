@@ -58,7 +58,7 @@ def items(
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
-    found: list[Item] = []
+    made: list[Item] = []
     for t in tasks.iter_rows(named=True):
         name, here = safe(t["task"] or strings.UNKNOWN), {"task": t["task"]} if t["task"] else {}
         ended = t["completed"] + t["failed"]
@@ -70,23 +70,23 @@ def items(
                 n=count(t["failed"]), ended=count(ended), rate=percent(t["failed"] / ended), before=before
             )
             title = strings.TASK_FAILS.format(task=name)
-            found.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": [*FAILED]}))
+            made.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": [*FAILED]}))
         enough = t["took_n"] >= ENOUGH and t["took_n_before"] >= ENOUGH
         if enough and t["took_p95_ns"] > SLOWER * t["took_p95_before_ns"] and t["took_p95_ns"] > 1e9:
             detail = strings.SLOWER.format(
                 before=duration(t["took_p95_before_ns"]), now=duration(t["took_p95_ns"]), n=count(t["took_n"])
             )
             title = strings.TASK_SLOWER.format(task=name)
-            found.append(Item("trending_up", "orange", title, detail, (3, -t["took_n"]), "tasks", here))
+            made.append(Item("trending_up", "orange", title, detail, (3, -t["took_n"]), "tasks", here))
     if now["retrying"]:
         detail = strings.RETRYING.format(n=count(now["retrying"]))
         state = {"status": ["retrying"]}
-        found.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state))
+        made.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state))
     if now["unknown"]:
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
         state = {"status": ["unknown"]}
-        found.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
-    return some_of_each([*trouble, *found, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
+        made.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
+    return some_of_each([*trouble, *made, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
 
 
 def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
@@ -97,13 +97,13 @@ def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
         .agg(pl.col("limit").last(), pl.col("at_limit_ns", "queued_ns").sum())
         .filter((pl.col("queued_ns") > 0) & (pl.col("at_limit_ns") >= FULL * over_ns))
     )
-    found = []
+    full = []
     for r in rows.iter_rows(named=True):
         detail = strings.QUEUE_FULL_DETAIL.format(limit=r["limit"], share=percent(r["at_limit_ns"] / over_ns, 0))
         title = strings.QUEUE_FULL.format(queue=safe(r["queue"]))
         rank = (2, -r["at_limit_ns"] / over_ns)
-        found.append(Item("hourglass_top", "orange", title, detail, rank, "queues", {"queue": r["queue"]}))
-    return found
+        full.append(Item("hourglass_top", "orange", title, detail, rank, "queues", {"queue": r["queue"]}))
+    return full
 
 
 def _new(findings: list[dict[str, Any]]) -> list[Item]:
@@ -128,22 +128,22 @@ def _reported(reports: list[dict[str, Any]]) -> list[Item]:
     return [Item("troubleshoot", "red", title, detail, (-1, 0), "reports", {}, {"report": latest["id"]})]
 
 
-def some_of_each(found: list[Item]) -> list[Item]:
+def some_of_each(items: list[Item]) -> list[Item]:
     """Return the first of each kind, then more of the kinds as there is room, in order."""
-    ranked = sorted(found, key=lambda i: i.rank)
-    place: dict[int, int] = {}
+    ranked = sorted(items, key=lambda i: i.rank)
+    seen: dict[int, int] = {}
     order = []
     for item in ranked:
-        place[item.rank[0]] = place.get(item.rank[0], 0) + 1
-        order.append((place[item.rank[0]] > 1, item.rank, item))
+        seen[item.rank[0]] = seen.get(item.rank[0], 0) + 1
+        order.append((seen[item.rank[0]] > 1, item.rank, item))
     return sorted((i for *_, i in sorted(order, key=lambda o: o[:2])[:MOST]), key=lambda i: i.rank)
 
 
-def show(found: list[Item]) -> None:
+def show(items: list[Item]) -> None:
     """Draw the list; a title opens the page that shows it."""
-    if not found:
+    if not items:
         st.caption(strings.ATTENTION_NONE)
-    for i, item in enumerate(found):
+    for i, item in enumerate(items):
         with st.container(horizontal=True, gap="small", vertical_alignment="top", wrap=False):
             st.badge(" ", icon=f":material/{item.icon}:", color=item.color)
             with st.container(gap=None, key=f"attention_{i}"):

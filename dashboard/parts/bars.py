@@ -22,7 +22,7 @@ BARS = st.components.v2.component(
 
 def funnel(rows: pl.DataFrame) -> list[dict[str, Any]]:
     """Return what came of attempt 1, 2, …: *rows* of the statistic `funnel` of one task, in order."""
-    found: list[dict[str, Any]] = []
+    bars: list[dict[str, Any]] = []
     first = max([1, *rows["reached"].to_list()])
     for r in rows.sort("attempt").iter_rows(named=True):
         ended = r["yield"] is not None
@@ -36,7 +36,7 @@ def funnel(rows: pl.DataFrame) -> list[dict[str, Any]]:
             if ended
             else strings.FUNNEL_NONE
         )
-        found.append(
+        bars.append(
             {
                 "label": strings.ATTEMPT.format(number=r["attempt"]),
                 "value": count(r["reached"]),
@@ -49,10 +49,10 @@ def funnel(rows: pl.DataFrame) -> list[dict[str, Any]]:
                 "note": note,
             }
         )
-    if found:
+    if bars:
         lost = int(rows["failed"].sum())
-        found.append({"label": strings.GAVE_UP, "value": count(lost), "more": percent(lost / first), "total": True})
-    return found
+        bars.append({"label": strings.GAVE_UP, "value": count(lost), "more": percent(lost / first), "total": True})
+    return bars
 
 
 def shares(rows: list[tuple[str, float, str]]) -> list[dict[str, Any]]:

@@ -28,10 +28,10 @@ class Figure:
 
 def pick(rows: pl.DataFrame, measure: str, statistic: str) -> Row | None:
     """Return the row of one number over all outcomes, None when it was not computed."""
-    found = rows.filter(
+    matching = rows.filter(
         (pl.col("measure") == measure) & (pl.col("statistic") == statistic) & pl.col("outcome").is_null()
     )
-    return found.row(0, named=True) if found.height else None
+    return matching.row(0, named=True) if matching.height else None
 
 
 def value(row: Row | None) -> float | None:

@@ -62,7 +62,7 @@ COVERAGE_COLUMNS = {
 
 
 def by_rule(
-    rules: list[dict[str, Any]], found: list[Finding], trend: pl.DataFrame, now_ns: int, *, every: bool
+    rules: list[dict[str, Any]], findings: list[Finding], trend: pl.DataFrame, now_ns: int, *, every: bool
 ) -> pl.DataFrame:
     """Return one row a rule, the worst first, as a report of `runwell check`; *every* adds those that nothing violates.
 
@@ -75,25 +75,25 @@ def by_rule(
     }
     rows = []
     for rule in rules:
-        own = [f for f in found if f["code"] == rule["code"]]
-        if not own and not (every and rule["on"]):
+        of_rule = [f for f in findings if f["code"] == rule["code"]]
+        if not of_rule and not (every and rule["on"]):
             continue
-        severity = min((f["severity"] for f in own), key=list(SEVERITIES).index, default=rule["severity"])
+        severity = min((f["severity"] for f in of_rule), key=list(SEVERITIES).index, default=rule["severity"])
         rows.append(
             {
                 "Rule": rule["code"],
                 "Requirement": rule["summary"],
                 "Severity": [severity],
-                "Records": sum(f["count"] for f in own),
-                "Runs": max((f["runs"] for f in own), default=0),
-                "Tasks": len({f["task_id"] for f in own}),
-                "New": sum(f["state"] == "new" for f in own),
+                "Records": sum(f["count"] for f in of_rule),
+                "Runs": max((f["runs"] for f in of_rule), default=0),
+                "Tasks": len({f["task_id"] for f in of_rule}),
+                "New": sum(f["state"] == "new" for f in of_rule),
                 "10 days": [per_day.get((rule["code"], day), 0) for day in days],
                 "rank": (
-                    not own,
+                    not of_rule,
                     list(SEVERITIES).index(severity),
                     rule["matter"],
-                    -sum(f["count"] for f in own),
+                    -sum(f["count"] for f in of_rule),
                     rule["code"],
                 ),
             }
@@ -102,7 +102,7 @@ def by_rule(
     return pl.DataFrame([{k: v for k, v in r.items() if k != "rank"} for r in rows], infer_schema_length=None)
 
 
-def of_rule(found: list[Finding]) -> pl.DataFrame:
+def of_rule(findings: list[Finding]) -> pl.DataFrame:
     """Return one row a finding of one rule."""
 
     def at(ns: int | None) -> int | None:
@@ -113,15 +113,15 @@ def of_rule(found: list[Finding]) -> pl.DataFrame:
 
     return pl.DataFrame(
         {
-            "Task": [text(f["task_id"]) or strings.UNKNOWN for f in found],
-            "State": [[f["state"]] for f in found],
-            "Operation": [text(f["operation"]) for f in found],
-            "Key": [text(f["key"]) for f in found],
-            "Records": [f["count"] for f in found],
-            "Runs affected": [None if f["share"] is None else 100 * f["share"] for f in found],
-            "First seen": [at(f["first_seen_ns"]) for f in found],
-            "Last seen": [at(f["last_seen_ns"]) for f in found],
-            "Since version": [text(f["since_version"]) for f in found],
+            "Task": [text(f["task_id"]) or strings.UNKNOWN for f in findings],
+            "State": [[f["state"]] for f in findings],
+            "Operation": [text(f["operation"]) for f in findings],
+            "Key": [text(f["key"]) for f in findings],
+            "Records": [f["count"] for f in findings],
+            "Runs affected": [None if f["share"] is None else 100 * f["share"] for f in findings],
+            "First seen": [at(f["first_seen_ns"]) for f in findings],
+            "Last seen": [at(f["last_seen_ns"]) for f in findings],
+            "Since version": [text(f["since_version"]) for f in findings],
         },
         schema={
             "Task": pl.String,
@@ -137,14 +137,14 @@ def of_rule(found: list[Finding]) -> pl.DataFrame:
     )
 
 
-def of_run(found: list[Finding]) -> pl.DataFrame:
+def of_run(findings: list[Finding]) -> pl.DataFrame:
     """Return one row a finding of one run."""
     return pl.DataFrame(
         {
-            "Severity": [[f["severity"]] for f in found],
-            "Rule": [f["code"] for f in found],
-            "Records": [f["count"] for f in found],
-            "What": [visible(f["message"]) for f in found],
+            "Severity": [[f["severity"]] for f in findings],
+            "Rule": [f["code"] for f in findings],
+            "Records": [f["count"] for f in findings],
+            "What": [visible(f["message"]) for f in findings],
         }
     )
 
@@ -182,12 +182,12 @@ def renamed(sample: dict[str, Any], transform: str) -> str:
 
 def _renames(transform: str) -> list[tuple[str, str]]:
     """Return (old, new) of every `set(log.attributes["new"], log.attributes["old"])`."""
-    found = []
+    renames = []
     for line in transform.splitlines():
         parts = line.split('log.attributes["')
         if "set(" in line and len(parts) > 2:
             new, old = (
                 p.split('"]')[0].replace('\\"', '"').replace("\\\\", "\\").replace("''", "'") for p in parts[1:3]
             )
-            found.append((old, new))
-    return found
+            renames.append((old, new))
+    return renames

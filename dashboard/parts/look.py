@@ -125,9 +125,9 @@ def statuses() -> list[str]:
 
 def apart(window: tuple[int, int], environment: str | None) -> None:
     """Say which runs count, if not simply live ones, and how many do not; nothing where all do."""
-    found = data.query("populations", from_ns=window[0], to_ns=window[1], environment=environment)
-    if told := populations(found.rows(), environment):
-        st.caption(told)
+    counts = data.query("populations", from_ns=window[0], to_ns=window[1], environment=environment)
+    if sentence := populations(counts.rows(), environment):
+        st.caption(sentence)
 
 
 def plain_header() -> None:
@@ -228,10 +228,10 @@ def _spark(series: Sequence[float | None], color: str, width: int = 160, height:
     """Return a sparkline with the area below it as an image; gaps where nothing is known."""
     if not series:
         return ""
-    known = [v for v in series if v is not None]
-    if len(known) < 2:
+    values = [v for v in series if v is not None]
+    if len(values) < 2:
         return f'<div style="height:{height}px"></div>'
-    low, high = min(known), max(known)
+    low, high = min(values), max(values)
     span = (high - low) or 1.0
     low -= 0.0 if high > low else 0.5  # a constant lies in the middle, not at the bottom
     step = width / max(1, len(series) - 1)

@@ -7,19 +7,19 @@ from dashboard import strings
 GLYPHS = {"measured": "●", "phase": "◐", "derived": "◐", "inferred": "○", "unknown": "?"}
 
 
-def known(source: str | None) -> str:
+def _word(source: str | None) -> str:
     """Return *source* if it is one of ours, else unknown."""
     return source if source in GLYPHS else "unknown"
 
 
 def glyph(source: str | None) -> str:
     """Return the mark as text, for table cells and components."""
-    return GLYPHS[known(source)]
+    return GLYPHS[_word(source)]
 
 
 def explain(source: str | None) -> str:
     """Return the sentence behind the mark."""
-    return strings.PROVENANCE[known(source)]
+    return strings.PROVENANCE[_word(source)]
 
 
 def html(source: str | None) -> str:

@@ -116,11 +116,11 @@ def levels(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
                 "lineStyle": {"width": 1.5, "type": "dashed"},
             }
         )
-    found = base(p)
+    spec = base(p)
     top = max(float(frame[c].max() or 0) for c in ("peak", "limit"))  # type: ignore[arg-type]
     # Room above, so that a line at the limit is no edge of the chart.
-    found["yAxis"] = {**found["yAxis"], "min": 0, "max": max(top + 1, math.ceil(top * 1.1))}
-    return {**found, "dataset": {"source": source.to_dicts()}, "series": series}
+    spec["yAxis"] = {**spec["yAxis"], "min": 0, "max": max(top + 1, math.ceil(top * 1.1))}
+    return {**spec, "dataset": {"source": source.to_dicts()}, "series": series}
 
 
 def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict[str, Any]:
@@ -138,11 +138,11 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
         }
         for level, ns in rows.select("level", "ns").iter_rows()
     ]
-    found = base(p)
+    spec = base(p)
     return {
-        **found,
+        **spec,
         "legend": {"show": False},
-        "grid": {**found["grid"], "top": 14, "bottom": 26},
+        "grid": {**spec["grid"], "top": 14, "bottom": 26},
         "tooltip": {"trigger": "item", "confine": True, "valueFormatter": "%.2f %%"},
         "xAxis": {
             "type": "category",
@@ -156,9 +156,9 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
             "axisLabel": {"color": p["mute"], "fontSize": 11},
         },
         "yAxis": {
-            **found["yAxis"],
+            **spec["yAxis"],
             "minInterval": 0,
-            "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": "{value} %"},
+            "axisLabel": {**spec["yAxis"]["axisLabel"], "formatter": "{value} %"},
         },
         "series": [{"type": "bar", "name": "share of time", "data": bars, "barCategoryGap": "18%"}],
     }
@@ -166,9 +166,9 @@ def histogram(frame: pl.DataFrame, limit: int | None, p: dict[str, Any]) -> dict
 
 def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
     """Return p50 and p95 of the queue wait, p95 only where there are enough."""
-    known = frame.select("bucket_ns", "p50_ns", p95_ns=pl.when(pl.col("n") >= ENOUGH).then("p95_ns"))
-    size, unit = axis_unit(known["p50_ns"], known["p95_ns"])
-    source = known.select(
+    enough = frame.select("bucket_ns", "p50_ns", p95_ns=pl.when(pl.col("n") >= ENOUGH).then("p95_ns"))
+    size, unit = axis_unit(enough["p50_ns"], enough["p95_ns"])
+    source = enough.select(
         at=pl.col("bucket_ns") // 1_000_000,
         p50=(pl.col("p50_ns") / size).round(4),
         p95=(pl.col("p95_ns") / size).round(4),
@@ -187,10 +187,10 @@ def waits(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
         }
         for name, color in (("p50", p["primary"]), ("p95", p["recovered"]))
     ]
-    found = base(p)
-    found["yAxis"] = {
-        **found["yAxis"],
+    spec = base(p)
+    spec["yAxis"] = {
+        **spec["yAxis"],
         "minInterval": 0,
-        "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
+        "axisLabel": {**spec["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
     }
-    return {**found, "dataset": {"source": source.to_dicts()}, "series": series}
+    return {**spec, "dataset": {"source": source.to_dicts()}, "series": series}

@@ -47,14 +47,13 @@ def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> p
     lasted = pl.min_horizontal(pl.col("bucket_ns") + width, pl.lit(now_ns)) - pl.max_horizontal(
         "bucket_ns", pl.lit(since)
     )
-    known = pl.col("bucket_ns") + width > since
+    seen = pl.col("bucket_ns") + width > since
     return (
         queues.join(edges, how="cross")
         .join(levels.drop("queue", "environment", "since_ns"), on=["label", "bucket_ns"], how="left")
         .sort("label", "bucket_ns")
         .with_columns(
-            pl.when(known).then(pl.col(c).fill_null(0)).alias(c)
-            for c in ("slot_ns", "peak", "at_limit_ns", "queued_ns")
+            pl.when(seen).then(pl.col(c).fill_null(0)).alias(c) for c in ("slot_ns", "peak", "at_limit_ns", "queued_ns")
         )
         .with_columns(
             pl.col("limit", "limit_source").forward_fill().backward_fill().over("label"),
@@ -66,24 +65,24 @@ def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> p
 
 def busiest(frame: pl.DataFrame) -> list[str]:
     """Return the labels, the fullest queue first, those without a limit by slots held."""
-    ranked = frame.group_by("label").agg(full=pl.col("saturation").mean(), held=pl.col("mean").mean())
-    found: list[str] = ranked.sort("full", "held", "label", descending=[True, True, False], nulls_last=True)[
+    ranked = frame.group_by("label").agg(full=pl.col("saturation").mean(), mean_slots=pl.col("mean").mean())
+    labels: list[str] = ranked.sort("full", "mean_slots", "label", descending=[True, True, False], nulls_last=True)[
         "label"
     ].to_list()
-    return found
+    return labels
 
 
 def latest_limit(queue: pl.DataFrame) -> tuple[int, str] | None:
     """Return the limit that held last and how it is known."""
-    known = queue.filter(pl.col("limit").is_not_null())
-    return None if known.is_empty() else (int(known["limit"][-1]), str(known["limit_source"][-1]))
+    limited = queue.filter(pl.col("limit").is_not_null())
+    return None if limited.is_empty() else (int(limited["limit"][-1]), str(limited["limit_source"][-1]))
 
 
 def with_idle(levels: pl.DataFrame, start_ns: int, now_ns: int) -> pl.DataFrame:
     """Return level and ns with the time that no row tells of as level 0; *levels* may hold `since_ns`."""
     since = levels["since_ns"][0] if levels.height else start_ns
-    told = int(levels["ns"].sum() or 0)
-    rest = max(0, now_ns - max(start_ns, since or start_ns) - told)
+    counted_ns = int(levels["ns"].sum() or 0)
+    rest = max(0, now_ns - max(start_ns, since or start_ns) - counted_ns)
     idle = pl.DataFrame({"level": [0], "ns": [rest]}, schema={"level": pl.Int64, "ns": pl.Int64})
     rows = pl.concat([levels.select(pl.col("level").cast(pl.Int64), pl.col("ns").cast(pl.Int64)), idle])
     most = int(rows["level"].max() or 0)  # type: ignore[arg-type]
@@ -107,13 +106,13 @@ def shares(slots: pl.DataFrame) -> list[tuple[str, float, int]]:
     return [(task, share, int(ns)) for task, share, ns in rows.head(12).rows()]
 
 
-def holders(held: pl.DataFrame) -> pl.DataFrame:
+def holders(rows: pl.DataFrame) -> pl.DataFrame:
     """Return what the table of holders shows: rows of the statistic `holders` with their run ids."""
 
     def text(name: str) -> pl.Expr:
         return pl.col(name).map_elements(visible, return_dtype=pl.String).fill_null(strings.UNKNOWN)
 
-    return held.select(
+    return rows.select(
         text("task_id").alias("Task"),
         text("run_id").alias("Run"),
         pl.col("number").alias("Attempt"),

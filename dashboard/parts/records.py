@@ -123,5 +123,5 @@ def as_received(record: Record) -> tuple[Any, Record, Any]:
 
 def _brief(record: Record) -> str:
     """Return a record's own attributes on one line, the platform's left out."""
-    own = {k: v for k, v in json.loads(record["attributes"] or "{}").items() if not k.startswith("$")}
-    return visible(" ".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in own.items()))[:400]
+    attributes = {k: v for k, v in json.loads(record["attributes"] or "{}").items() if not k.startswith("$")}
+    return visible(" ".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in attributes.items()))[:400]

@@ -19,15 +19,15 @@ def observed(chart: Chart, span: Span, zone: str, p: dict[str, Any]) -> dict[str
     """
     factor, unit = scale(chart)
     first = min(point.at_ns for point in chart.points)
-    by_place = {(point.at_ns - first) // chart.bucket_ns: point for point in chart.points}
-    places = range(max(by_place) + 1)
+    by_index = {(point.at_ns - first) // chart.bucket_ns: point for point in chart.points}
+    indices = range(max(by_index) + 1)
 
-    def place(ns: int) -> int:
-        return max(0, min(places[-1], (ns - first) // chart.bucket_ns))
+    def index(ns: int) -> int:
+        return max(0, min(indices[-1], (ns - first) // chart.bucket_ns))
 
     def values(name: str) -> list[float | None]:
-        found = [getattr(by_place.get(i), name, None) for i in places]
-        return [None if v is None else round(v * factor, 4) for v in found]
+        points = [getattr(by_index.get(i), name, None) for i in indices]
+        return [None if v is None else round(v * factor, 4) for v in points]
 
     low, high = values("low"), values("high")
     width = [None if a is None or b is None else round(b - a, 4) for a, b in zip(low, high, strict=True)]
@@ -41,9 +41,9 @@ def observed(chart: Chart, span: Span, zone: str, p: dict[str, Any]) -> dict[str
             "type": "category",
             "boundaryGap": False,
             "axisTick": {"show": False},
-            "data": [f"{(at := local(first + i * chart.bucket_ns, zone)).day} {at:%b %H:%M}" for i in places],
+            "data": [f"{(at := local(first + i * chart.bucket_ns, zone)).day} {at:%b %H:%M}" for i in indices],
             "axisLine": base["xAxis"]["axisLine"],
-            "axisLabel": {**base["xAxis"]["axisLabel"], "interval": max(0, len(places) // 8 - 1)},
+            "axisLabel": {**base["xAxis"]["axisLabel"], "interval": max(0, len(indices) // 8 - 1)},
         },
         "yAxis": {
             **base["yAxis"],
@@ -78,14 +78,14 @@ def observed(chart: Chart, span: Span, zone: str, p: dict[str, Any]) -> dict[str
                 "markArea": {
                     "silent": True,
                     "itemStyle": {"color": p["failed"], "opacity": 0.1},
-                    "data": [[{"xAxis": place(span.from_ns)}, {"xAxis": place(span.to_ns)}]],
+                    "data": [[{"xAxis": index(span.from_ns)}, {"xAxis": index(span.to_ns)}]],
                 },
                 "markLine": {
                     "silent": True,
                     "symbol": "none",
                     "lineStyle": {"color": p["mute"], "type": "dashed"},
                     "label": {"formatter": "{b}", "color": p["mute"], "fontSize": 11, "rotate": 0},
-                    "data": [{"name": visible(m.label)[:60], "xAxis": place(m.at_ns)} for m in chart.marks],
+                    "data": [{"name": visible(m.label)[:60], "xAxis": index(m.at_ns)} for m in chart.marks],
                 },
             },
         ],

@@ -35,17 +35,17 @@ def anomaly_columns() -> dict[str, Any]:
     }
 
 
-def anomalies(found: Sequence[tuple[Anomaly, str]], zone: str) -> pl.DataFrame:
+def anomalies(listed: Sequence[tuple[Anomaly, str]], zone: str) -> pl.DataFrame:
     """Return one row an anomaly, beside its state."""
     return pl.DataFrame(
         {
-            "State": [[state] for _, state in found],
-            "What": [visible(a.title) for a, _ in found],
-            "Check of": [a.kind.label for a, _ in found],
-            "When": [said.stretch(a.span, zone) for a, _ in found],
-            "Observed": [said.value(a.observed.value, a.unit) for a, _ in found],
-            "Expected": [said.value(a.expected.value, a.unit) for a, _ in found],
-            "Beyond": [said.value(a.excess, "count") for a, _ in found],
+            "State": [[state] for _, state in listed],
+            "What": [visible(a.title) for a, _ in listed],
+            "Check of": [a.kind.label for a, _ in listed],
+            "When": [said.stretch(a.span, zone) for a, _ in listed],
+            "Observed": [said.value(a.observed.value, a.unit) for a, _ in listed],
+            "Expected": [said.value(a.expected.value, a.unit) for a, _ in listed],
+            "Beyond": [said.value(a.excess, "count") for a, _ in listed],
         },
         schema_overrides={"State": pl.List(pl.String)},
     )
@@ -96,15 +96,15 @@ def examples(a: Anomaly) -> list[RunRef]:
 
 def runs(a: Anomaly, zone: str) -> pl.DataFrame:
     """Return one row a run to look at."""
-    found = examples(a)
-    healthy = [r is a.healthy_run for r in found]
+    shown = examples(a)
+    healthy = [r is a.healthy_run for r in shown]
     table = pl.DataFrame(
         {
-            "Run": [visible(r.run_id) for r in found],
+            "Run": [visible(r.run_id) for r in shown],
             "As": [strings.EXAMPLE_HEALTHY if h else strings.EXAMPLE_AFFECTED for h in healthy],
-            "Status": [[r.status] for r in found],
-            "When": [said.moment(r.at_ns, zone) for r in found],
-            "Task": [visible(r.task_id) if r.task_id else strings.UNKNOWN for r in found],
+            "Status": [[r.status] for r in shown],
+            "When": [said.moment(r.at_ns, zone) for r in shown],
+            "Task": [visible(r.task_id) if r.task_id else strings.UNKNOWN for r in shown],
         },
         schema_overrides={"Status": pl.List(pl.String)},
     )

@@ -104,18 +104,18 @@ def facts(run: Run) -> dict[str, Any]:
     }
 
 
-def bars(found: dict[str, Any]) -> list[Bar]:
+def bars(parts: dict[str, Any]) -> list[Bar]:
     """Return the bars of a run in the order of time, nanoseconds absolute: queue wait, attempts with phases and
     waits in them, backoff between. A bar that nothing ended reaches to the end of its attempt or else to the last
     sign of life, and is open."""
-    run: Run = found["run"]
+    run: Run = parts["run"]
     last = run["last_seen_ns"] or run["started_ns"] or run["queued_ns"] or 0
     rows: list[Bar] = []
     if run["queued_ns"] is not None and run["started_ns"] is not None and run["started_ns"] >= run["queued_ns"]:
         rows.append(
             _bar("queue", "queue wait", run["queued_ns"], run["started_ns"], "idle", "waiting", run["queued_source"])
         )
-    attempts = [a for a in found["attempts"] if a["started_ns"] is not None]
+    attempts = [a for a in parts["attempts"] if a["started_ns"] is not None]
     for i, a in enumerate(attempts):
         end = a["ended_ns"] if a["ended_ns"] is not None else max(last, a["started_ns"])
         tone = _TONES.get(a["status"], "vague")
@@ -131,22 +131,22 @@ def bars(found: dict[str, Any]) -> list[Bar]:
                 is_open=a["ended_ns"] is None,
             )
         )
-        rows += _inner(found, a["number"], end)
+        rows += _inner(parts, a["number"], end)
         if i + 1 < len(attempts) and a["ended_ns"] is not None:
             following = attempts[i + 1]
             if following["started_ns"] > a["ended_ns"] and following["number"] == a["number"] + 1:
                 name = f"b{a['number']}"
                 rows.append(_bar(name, "backoff", a["ended_ns"], following["started_ns"], "idle", "waiting", "derived"))
-    known = {a["number"] for a in attempts}
-    for number in sorted({p["attempt"] for p in found["phases"]} - known, key=lambda n: (n is not None, n)):
-        rows += _inner(found, number, last)
+    numbers = {a["number"] for a in attempts}
+    for number in sorted({p["attempt"] for p in parts["phases"]} - numbers, key=lambda n: (n is not None, n)):
+        rows += _inner(parts, number, last)
     return rows
 
 
-def _inner(found: dict[str, Any], number: int | None, until: int) -> list[Bar]:
+def _inner(parts: dict[str, Any], number: int | None, until: int) -> list[Bar]:
     """Return the phases and waits of one attempt in the order of time, each one deeper than the one it lies in."""
     rows: list[Bar] = []
-    for i, p in enumerate(found["phases"]):
+    for i, p in enumerate(parts["phases"]):
         if p["attempt"] != number:
             continue
         name = p["operation"]
@@ -161,7 +161,7 @@ def _inner(found: dict[str, Any], number: int | None, until: int) -> list[Bar]:
         if p["started_ns"] is None or p["ended_ns"] is None:
             bar["length"] = None
         rows.append(bar)
-    for i, w in enumerate(found["waits"]):
+    for i, w in enumerate(parts["waits"]):
         if w["attempt"] == number:
             end = w["ended_ns"] if w["ended_ns"] is not None else max(until, w["started_ns"])
             name = strings.WAITS.get(w["kind"], visible(w["kind"]))

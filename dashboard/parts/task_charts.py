@@ -69,15 +69,15 @@ def percentiles(frame: pl.DataFrame, versions: pl.DataFrame, p: dict[str, Any]) 
         }
         for name, opacity in (("floor", 0.0), ("to_p95", 0.13), ("to_p99", 0.06))
     ]
-    found = base(p)
-    found["legend"] = {**found["legend"], "data": [name for name in colors if source[name].count()]}
-    found["yAxis"] = {
-        **found["yAxis"],
+    spec = base(p)
+    spec["legend"] = {**spec["legend"], "data": [name for name in colors if source[name].count()]}
+    spec["yAxis"] = {
+        **spec["yAxis"],
         "minInterval": 0,
         "min": 0,
-        "axisLabel": {**found["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
+        "axisLabel": {**spec["yAxis"]["axisLabel"], "formatter": f"{{value}} {unit}"},
     }
-    return {**found, "dataset": {"source": source.to_dicts()}, "series": [*lines, *bands]}
+    return {**spec, "dataset": {"source": source.to_dicts()}, "series": [*lines, *bands]}
 
 
 def _markers(versions: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:

@@ -38,24 +38,24 @@ def _jobs(status: dict[str, Any]) -> list[Item]:
             "red",
             strings.JOB_FAILS.format(job=safe(job)),
             strings.JOB_FAILS_DETAIL.format(reason=safe(str(why), LONGEST)),
-            (-4, place),
+            (-4, rank),
             "",
             {},
         )
-        for place, (job, why) in enumerate((status.get("failing_jobs") or {}).items())
+        for rank, (job, why) in enumerate((status.get("failing_jobs") or {}).items())
     ]
 
 
 def _set_aside(status: dict[str, Any]) -> list[Item]:
     """Return an item for each thing that was set aside, the newest first; a run leads to its page."""
-    found = status.get("set_aside_items") or []
-    n = max(status.get("set_aside_count") or 0, len(found))
-    if n and not found:
+    asides = status.get("set_aside_items") or []
+    n = max(status.get("set_aside_count") or 0, len(asides))
+    if n and not asides:
         return [
             Item("rule", "orange", strings.SET_ASIDE_COUNT.format(n=count(n)), strings.SET_ASIDE_ASK, (-3, 0), "", {})
         ]
     made = []
-    for place, item in enumerate(found):
+    for rank, item in enumerate(asides):
         run_id = item.get("run_id") if item["kind"] == "run" else None
         name = safe(str(run_id or item.get("key") or strings.UNKNOWN))
         stage = str(item["stage"])
@@ -68,5 +68,5 @@ def _set_aside(status: dict[str, Any]) -> list[Item]:
             page, params = "run", {"run_id": run_id, **({"run_key": item["key"]} if item.get("key") else {})}
         kind = safe(left_out(str(item["kind"]), stage).capitalize())
         title = strings.SET_ASIDE.format(kind=kind, name=name)
-        made.append(Item("rule", "orange", title, detail, (-3, place), page, {}, params))
+        made.append(Item("rule", "orange", title, detail, (-3, rank), page, {}, params))
     return made

@@ -57,7 +57,8 @@ def test_every_source_has_a_mark() -> None:
     """Every word for how a value is known has a glyph and a sentence of its own."""
     assert set(words.Source) <= set(provenance.GLYPHS)
     assert len({provenance.explain(s) for s in words.Source}) == len(words.Source)
-    assert provenance.known("hearsay") == provenance.known(None) == "unknown"
+    for say in (provenance.glyph, provenance.explain):
+        assert say("hearsay") == say(None) == say("unknown")
 
 
 TIME = st.integers(0, 50)
