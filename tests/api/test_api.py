@@ -25,8 +25,8 @@ from tests.inprocess import SECOND, Pipeline, later, recorded
 REQUESTS = recorded("http-json-batch")
 END = later(REQUESTS)
 WINDOW = {"from_ns": str(END - 7 * 86_400 * SECOND), "to_ns": str(END)}
-GIVEN = {**WINDOW, "bucket_ns": str(3_600 * SECOND), "limit": "50", "offset": "0"}
-GIVEN |= {"task": "extract-text", "queue": "task/extract-text", "keys": "none"}
+REQUIRED = {**WINDOW, "bucket_ns": str(3_600 * SECOND), "limit": "50", "offset": "0"}
+REQUIRED |= {"task": "extract-text", "queue": "task/extract-text", "keys": "none"}
 """A value for each required parameter that named queries have."""
 
 
@@ -82,11 +82,11 @@ def test_every_named_query_answers_alike_in_json_and_arrow(
     stores: dict[str, TestClient], store: str, name: str
 ) -> None:
     """Every query in the catalogue runs on an empty and a filled store, and both forms have the same rows."""
-    given = {p.name: GIVEN[p.name] for p in queries()[name].parameters if p.required}
+    params = {p.name: REQUIRED[p.name] for p in queries()[name].parameters if p.required}
     url = f"/api/v1/query/{name}"
-    answer = stores[store].get(url, params=given)
+    answer = stores[store].get(url, params=params)
     assert answer.status_code == 200, answer.text
-    rows = table(stores[store].get(url, params=given, headers={"accept": ARROW}))
+    rows = table(stores[store].get(url, params=params, headers={"accept": ARROW}))
     written = [
         {k: f"{v.isoformat(timespec='microseconds')}Z" if isinstance(v, datetime) else v for k, v in row.items()}
         for row in rows.to_pylist()
@@ -105,9 +105,9 @@ def test_the_catalogue_lists_every_query_with_its_parameters(api: TestClient) ->
 def test_the_schema_is_what_its_page_says(api: TestClient) -> None:
     """Every table and column, with type and meaning, stands on docs/schema.md as the API tells it, and nothing else."""
     parts = (Path(__file__).parents[2] / "docs/schema.md").read_text("utf-8").split("\n## `")[1:]
-    told = api.get("/api/v1/schema").json()
-    assert [part.split("`")[0] for part in parts] == [t["name"] for t in told]
-    for part, t in zip(parts, told, strict=True):
+    tables = api.get("/api/v1/schema").json()
+    assert [part.split("`")[0] for part in parts] == [t["name"] for t in tables]
+    for part, t in zip(parts, tables, strict=True):
         assert t["row"] in part
         rows = [line for line in part.splitlines() if line.startswith("| `")]
         assert rows == [f"| `{c['name']}` | {c['type']} | {c['meaning']} |" for c in t["columns"]]
@@ -185,14 +185,14 @@ def test_text_of_any_kind_is_a_filters_value_not_sql(api: TestClient) -> None:
 def test_a_run_is_shown_with_all_its_records(api: TestClient) -> None:
     """One run has its row, attempts, phases, waits, children, and its records as they were received."""
     retried = api.get("/api/v1/runs", params={"retried": "true", "status": "failed"}).json()["runs"][0]
-    found = api.get(f"/api/v1/runs/{retried['run_id']}").json()
-    assert found["run"]["run_id"] == retried["run_id"]
-    assert [a["number"] for a in found["attempts"]] == [1, 2, 3]
-    assert len(found["children"]) == 3
-    assert (len(found["spans"]), len(found["logs"])) == (retried["span_count"], retried["log_count"])
-    assert json.loads(found["spans"][0]["attributes"])
-    assert json.loads(found["logs"][0]["resource_attributes"])["$trigger"] is True
-    assert (found["truncated"], [s["run_id"] for s in found["same_id"]]) == ([], [retried["run_id"]])
+    parts = api.get(f"/api/v1/runs/{retried['run_id']}").json()
+    assert parts["run"]["run_id"] == retried["run_id"]
+    assert [a["number"] for a in parts["attempts"]] == [1, 2, 3]
+    assert len(parts["children"]) == 3
+    assert (len(parts["spans"]), len(parts["logs"])) == (retried["span_count"], retried["log_count"])
+    assert json.loads(parts["spans"][0]["attributes"])
+    assert json.loads(parts["logs"][0]["resource_attributes"])["$trigger"] is True
+    assert (parts["truncated"], [s["run_id"] for s in parts["same_id"]]) == ([], [retried["run_id"]])
     assert api.get(f"/api/v1/runs/{retried['run_id']}", params={"run_key": "other"}).status_code == 404
 
 

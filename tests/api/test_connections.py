@@ -57,17 +57,17 @@ class Store:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
-    """A store with the defaults but for the time of queries, and a hasty one with few places, all of it short."""
+    """A store with the defaults but for the time of queries, and a hasty one with few seats, all of it short."""
     hasty = {"connections": 4, "header_time": "PT1S", "body_time": "PT1S", "idle_time": "PT2S"}
     with ExitStack() as stack:
-        found = {}
-        for name, given in {"usual": {}, "hasty": {"api_limits": hasty}}.items():
+        stores = {}
+        for name, more in {"usual": {}, "hasty": {"api_limits": hasty}}.items():
             data = tmp_path_factory.mktemp(name) / "data"
-            made = Settings.model_validate({"data": data, "api_port": 0, "store": {"query_time": "PT3S"}, **given})
+            made = Settings.model_validate({"data": data, "api_port": 0, "store": {"query_time": "PT3S"}, **more})
             # Few files: a flood must leave enough of them for the database.
             process, where = stack.enter_context(running("store", made, files=0 if name == "usual" else 400))
-            found[name] = Store(process.pid, where["api"]["port"], data.parent / "data.log")
-        yield found
+            stores[name] = Store(process.pid, where["api"]["port"], data.parent / "data.log")
+        yield stores
 
 
 @pytest.fixture

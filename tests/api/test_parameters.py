@@ -42,34 +42,34 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return a client of the whole API over an empty store."""
     data = tmp_path_factory.mktemp("data")
     database = Database.open(data, Store(threads=1), on_fatal=lambda: None)
-    found = Reports(Settings(data=data), database, lambda: 0)
-    app = routes.application(database, Settings(data=data), dict, str, bytes, found.routes(), Unwatched())
+    reports = Reports(Settings(data=data), database, lambda: 0)
+    app = routes.application(database, Settings(data=data), dict, str, bytes, reports.routes(), Unwatched())
     yield TestClient(app, raise_server_exceptions=False)
-    found.close()
+    reports.close()
     database.close()
 
 
-def ask(api: TestClient, name: str, given: list[tuple[str, str]]) -> tuple[int, str]:
+def ask(api: TestClient, name: str, params: list[tuple[str, str]]) -> tuple[int, str]:
     """Return status and error of a request with these parameters where they belong."""
     method, _, path = name.partition(" ")
     path = re.sub(r"\{name\}", "tasks" if "stats" in path else "page_choices", path)
     path = re.sub(r"\{format.*\}", "md", re.sub(r"\{(run_)?id.*?\}", "one", path))
     if method == "POST":
-        body = "{" + ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in given) + "}"
+        body = "{" + ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in params) + "}"
         answer = api.post(path, content=body, headers={"content-type": "application/json"})
     else:
-        answer = api.get(path, params=given)
+        answer = api.get(path, params=params)
     return answer.status_code, answer.text if answer.status_code == 400 else ""
 
 
 @pytest.mark.parametrize("name", sorted(set(ENDPOINTS) - HARMLESS))
 def test_what_is_not_known_or_given_twice_is_refused_alike_everywhere(api: TestClient, name: str) -> None:
     """Every endpoint answers 400 and one sentence that names the parameter and says which there are."""
-    status, told = ask(api, name, [("colour", "red")])
-    own = ", ".join(p.name for p in ENDPOINTS[name].parameters or ()) or "none"
-    assert (status, json.loads(told)) == (400, {"error": f"colour: no such parameter; there are {own}"})
-    status, told = ask(api, name, [("colour", "red"), ("colour", "red")])
-    assert (status, json.loads(told)) == (400, {"error": "colour: given more than once; give it once"})
+    status, body = ask(api, name, [("colour", "red")])
+    there = ", ".join(p.name for p in ENDPOINTS[name].parameters or ()) or "none"
+    assert (status, json.loads(body)) == (400, {"error": f"colour: no such parameter; there are {there}"})
+    status, body = ask(api, name, [("colour", "red"), ("colour", "red")])
+    assert (status, json.loads(body)) == (400, {"error": "colour: given more than once; give it once"})
 
 
 @pytest.mark.parametrize("name", sorted(HARMLESS))
@@ -95,19 +95,19 @@ def test_any_value_is_read_or_refused_by_name(name: str, parameter: str, data: s
     )
     value = data.draw(OF_BODY if name.startswith("POST") else OF_ADDRESS)
     try:
-        found = endpoints.read(name, needed | {parameter: value}, 10**18)
+        values = endpoints.read(name, needed | {parameter: value}, 10**18)
     except BadInput as e:
         assert e.message.startswith(f"{parameter}: expected {about.kind.expected}")
     else:
-        assert list(found) == [p.name for p in ENDPOINTS[name].parameters or ()]
+        assert list(values) == [p.name for p in ENDPOINTS[name].parameters or ()]
 
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_an_empty_value_is_as_good_as_none(name: str) -> None:
     """Every parameter that is empty has its default, but for columns to group by: there none is a choice of its own."""
-    known = [p for p in ENDPOINTS[name].parameters or () if not p.required]
+    optional = [p for p in ENDPOINTS[name].parameters or () if not p.required]
     needed = {p.name: "a" for p in ENDPOINTS[name].parameters or () if p.required}
-    empty = endpoints.read(name, needed | {p.name: "" for p in known if p.name != "by"}, 10**18)
+    empty = endpoints.read(name, needed | {p.name: "" for p in optional if p.name != "by"}, 10**18)
     assert empty == endpoints.read(name, needed, 10**18)
     if "by" in empty:
         assert (empty["by"], endpoints.read(name, {"by": ""}, 10**18)["by"]) == (None, [])

@@ -45,10 +45,10 @@ SETTINGS = {
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[Control]:
     """Open the control file, with one report."""
-    found = Control.open(tmp_path)
-    found.save_report(NIGHT)
-    yield found
-    found.close()
+    control_ = Control.open(tmp_path)
+    control_.save_report(NIGHT)
+    yield control_
+    control_.close()
 
 
 @pytest.fixture
@@ -56,19 +56,19 @@ def api(tmp_path: Path, control: Control) -> Iterator[TestClient]:
     """Return a client of an API over a store without telemetry; no thread sends anything."""
     database = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
     settings = Settings.model_validate({"data": tmp_path, "reports": SETTINGS})
-    found = Reports(settings, database, lambda: 2**62)
-    app = routes.application(database, settings, dict, str, bytes, found.routes())
+    reports = Reports(settings, database, lambda: 2**62)
+    app = routes.application(database, settings, dict, str, bytes, reports.routes())
     yield TestClient(app, raise_server_exceptions=False)
-    found.close()
+    reports.close()
     database.close()
 
 
 @pytest.fixture
 def client(api: TestClient) -> Client:
     """Return our own client, over the same API."""
-    found = Client("http://store")
-    found._http = api
-    return found
+    client_ = Client("http://store")
+    client_._http = api
+    return client_
 
 
 def test_a_report_is_listed_and_read_in_every_form(api: TestClient, client: Client) -> None:
@@ -117,8 +117,8 @@ def test_a_report_of_a_schedule_covers_its_latest_nominal_period(client: Client,
 def test_a_dry_run_shows_what_would_be_sent_where_and_keeps_nothing(client: Client, control: Control) -> None:
     """Channels, subject and picture; a channel that wants none says so, one that cannot be used says why."""
     made = client.make_report(schedule="morning", dry_run=True)
-    told = {d["channel"]: (d["where"], d["wanted"], d["picture"]) for d in made["deliveries"]}
-    assert told == {
+    previews = {d["channel"]: (d["where"], d["wanted"], d["picture"]) for d in made["deliveries"]}
+    assert previews == {
         "hook": ("https://hooks.example.com/…", True, False),
         "news": ("json://me:****@localhost/", False, False),
         "wrong": ("", True, False),
@@ -217,9 +217,9 @@ def test_no_foreign_web_page_can_make_or_send_a_report(api: TestClient, path: st
 
 def test_the_client_tells_what_is_unknown(client: Client) -> None:
     """A report that is not there is an error that says so."""
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as error:
         client.report("nothing")
-    assert told.value.unknown
+    assert error.value.unknown
 
 
 def test_the_doctor_names_channels_and_schedules_that_fail(client: Client, control: Control) -> None:

@@ -111,8 +111,8 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
 @pytest.mark.parametrize("by", ["task_id,environment", "version", "hour_ns,queue", ""])
 def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: Database, by: str) -> None:
     """What is read is added up before, and only in columns the numbers are made of: every cell stays the same."""
-    given = endpoints.read("GET /api/v1/stats/{name}", {"from": "3h", "by": by}, AS_OF)
-    asked = stats.question("tasks", given, "default", Basis(0, 3600 * SECOND))
+    params = endpoints.read("GET /api/v1/stats/{name}", {"from": "3h", "by": by}, AS_OF)
+    asked = stats.question("tasks", params, "default", Basis(0, 3600 * SECOND))
     keys = list(asked.by)
 
     def both(h: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -132,9 +132,9 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
         )
         return stats.STATISTICS["tasks"].answer(h, asked), plain
 
-    found, plain = database.reading(both)
-    assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(found["measure"])
-    assert_frame_equal(found, plain)
+    rows, plain = database.reading(both)
+    assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(rows["measure"])
+    assert_frame_equal(rows, plain)
 
 
 def test_retries_above_and_below_multiply(api: TestClient) -> None:
@@ -187,8 +187,8 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
     with _stored(tmp_path, spans) as database:
         app = routes.application(database, Settings(data=tmp_path), dict, str, bytes)
         api = TestClient(app, raise_server_exceptions=False)
-        found = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
-        rows = {(r["queue"], r["measure"]): r for r in found if r["measure"] in ("backlog", "backlog_age")}
+        answer = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
+        rows = {(r["queue"], r["measure"]): r for r in answer if r["measure"] in ("backlog", "backlog_age")}
         assert set(rows) == {("mail", "backlog"), ("mail", "backlog_age")}
         assert (rows["mail", "backlog"]["value"], rows["mail", "backlog"]["provenance"]) == (1, "inferred")
         assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
@@ -250,7 +250,7 @@ def test_levels_begin_with_the_telemetry(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environments", "params", "names", "told"),
+    ("environments", "params", "names", "note"),
     [
         (("PRODUCTION", "dev"), {}, {"live"}, "Not counted: 1 development run and 1 replay."),
         (("PRODUCTION", "dev"), {"environment": "dev"}, {"dev"}, "Not counted: 1 replay."),
@@ -261,7 +261,7 @@ def test_levels_begin_with_the_telemetry(api: TestClient) -> None:
     ],
 )
 def test_development_runs_count_where_they_were_chosen_or_are_all_there_is(
-    tmp_path: Path, environments: tuple[str, ...], params: dict[str, str], names: set[str], told: str
+    tmp_path: Path, environments: tuple[str, ...], params: dict[str, str], names: set[str], note: str
 ) -> None:
     """Live runs count; development runs in a development environment or a store without live ones; replays never do."""
     spans = [attempt("t", 1, 0, 10, task_id="test", is_test=True)]
@@ -278,7 +278,7 @@ def test_development_runs_count_where_they_were_chosen_or_are_all_there_is(
         if "population" not in params:
             window = {"from_ns": str(T0), "to_ns": str(AS_OF)}
             rows = api.get("/api/v1/query/populations", params={**window, **params}).json()
-            assert populations([tuple(r.values()) for r in rows], params.get("environment")) == told
+            assert populations([tuple(r.values()) for r in rows], params.get("environment")) == note
 
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -289,14 +289,14 @@ def cli(
     api: TestClient, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Cli:
     """Return a function that runs `runwell stats` over the time of the runs: exit code, stdout, stderr."""
-    monkeypatch.setattr(client.httpx, "Client", lambda **given: api)
+    monkeypatch.setattr(client.httpx, "Client", lambda **_: api)
     window = {"--since": str(T0 - 3600 * SECOND), "--until": str(AS_OF), "--data": str(tmp_path)}
 
     def stats_(*words: str, **options: str) -> tuple[int, str, str]:
-        given = {**window, **{f"--{name}": value for name, value in options.items()}}
-        code = run(["stats", *words, *(part for pair in given.items() for part in pair)])
-        told = capfdbinary.readouterr()
-        return code, told.out.decode(), told.err.decode()
+        options_ = {**window, **{f"--{name}": value for name, value in options.items()}}
+        code = run(["stats", *words, *(part for pair in options_.items() for part in pair)])
+        written = capfdbinary.readouterr()
+        return code, written.out.decode(), written.err.decode()
 
     return stats_
 
@@ -366,16 +366,16 @@ def test_the_command_line_says_which_runs_count(
     ]
     with _stored(tmp_path, spans) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
-        monkeypatch.setattr(client.httpx, "Client", lambda **given: api)
+        monkeypatch.setattr(client.httpx, "Client", lambda **_: api)
         words = ["stats", "tasks", "--since", str(T0), "--until", str(AS_OF), "--data", str(tmp_path)]
-        told = "Development runs, for the store has no live ones. Not counted: 1 replay. Choose with --population.\n"
+        note = "Development runs, for the store has no live ones. Not counted: 1 replay. Choose with --population.\n"
         assert run(words) == 0
         out = capfdbinary.readouterr().out.decode()
-        assert told in out
+        assert note in out
         assert "Nothing in this range" not in out
         assert run([*words, "--format", "json"]) == 0
         both = capfdbinary.readouterr()
-        assert both.err.decode() == told
+        assert both.err.decode() == note
         starts = {r["measure"]: r["value"] for r in json.loads(both.out) if r["statistic"] == "count"}
         assert starts["starts"] == 1
         assert run([*words, "--population", "replay"]) == 0

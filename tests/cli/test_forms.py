@@ -45,9 +45,9 @@ def test_json_is_a_list_of_objects() -> None:
 def test_arrow_and_parquet_keep_types(form: Format) -> None:
     """The binary forms hold the same rows and types."""
     written = io.BytesIO(write(TABLE, form))
-    found = pl.read_ipc_stream(written) if form == "arrow" else pl.read_parquet(written)
-    assert found.equals(pl.DataFrame(TABLE), null_equal=True)
-    assert found.schema == pl.DataFrame(TABLE).schema
+    frame = pl.read_ipc_stream(written) if form == "arrow" else pl.read_parquet(written)
+    assert frame.equals(pl.DataFrame(TABLE), null_equal=True)
+    assert frame.schema == pl.DataFrame(TABLE).schema
 
 
 def test_csv_has_a_header_and_flat_cells() -> None:

@@ -34,8 +34,8 @@ def values(item: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from values(part, name)
     elif isinstance(item, dict):
         for key, value in item.items():
-            own = name if key == "intValue" else item.get("key", key) if key == "value" else key
-            yield from values(value, own)
+            name_ = name if key == "intValue" else item.get("key", key) if key == "value" else key
+            yield from values(value, name_)
     else:
         yield name, item
 

@@ -92,43 +92,43 @@ def test_a_wrong_report_setting_is_one_sentence_that_names_it(old: str, new: str
     assert CANARY not in str(wrong.value)
 
 
-@pytest.mark.parametrize("place", ["channels", "channels.0", "channels.0.url", "channels.1.secret"])
-def test_a_secret_in_a_value_of_the_wrong_form_is_not_quoted(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+@pytest.mark.parametrize("path", ["channels", "channels.0", "channels.0.url", "channels.1.secret"])
+def test_a_secret_in_a_value_of_the_wrong_form_is_not_quoted(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Where a table, a list or a text was expected and something else stands there, the sentence does not repeat it."""
     channels: list[object] = [
         {"name": "chat", "type": "apprise", "url": "slack://a/b"},
         {"name": "hook", "type": "webhook", "url": "https://a.example/", "secret": CANARY},
     ]
     wrong: object = channels
-    if place == "channels":
+    if path == "channels":
         wrong = CANARY
-    elif place == "channels.0":
+    elif path == "channels.0":
         channels[0] = CANARY
     else:
-        channel = channels[int(place.split(".")[1])]
+        channel = channels[int(path.split(".")[1])]
         assert isinstance(channel, dict)
-        channel[place.rpartition(".")[2]] = [CANARY]
+        channel[path.rpartition(".")[2]] = [CANARY]
     monkeypatch.setenv("RUNWELL_REPORTS", json.dumps({"channels": wrong}))
-    with pytest.raises(UsageError, match=f"reports.{place}") as told:
+    with pytest.raises(UsageError, match=f"reports.{path}") as error:
         settings.load()
-    assert CANARY not in str(told.value)
+    assert CANARY not in str(error.value)
 
 
 def test_a_variable_that_is_no_json_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence names the variable and does not repeat its value."""
     monkeypatch.setenv("RUNWELL_REPORTS__CHANNELS", f"[{CANARY}")
-    with pytest.raises(UsageError, match="RUNWELL_REPORTS") as told:
+    with pytest.raises(UsageError, match="RUNWELL_REPORTS") as error:
         settings.load()
-    assert CANARY not in str(told.value)
+    assert CANARY not in str(error.value)
 
 
 def test_secrets_are_shown_to_a_child_process_alone() -> None:
     """Neither text nor JSON of the settings holds one, unless a child is told; what it reads is the same again."""
-    found = load(GOOD)
-    assert CANARY not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
-    told = found.model_dump_json(context={"secrets": True})
-    assert settings.Settings.model_validate_json(told) == found
-    assert told.count(CANARY) == 4
+    loaded = load(GOOD)
+    assert CANARY not in f"{loaded!r} {loaded} {loaded.model_dump()} {loaded.model_dump_json()}"
+    text = loaded.model_dump_json(context={"secrets": True})
+    assert settings.Settings.model_validate_json(text) == loaded
+    assert text.count(CANARY) == 4
 
 
 def test_a_reference_stands_for_a_file_or_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ def test_a_reference_stands_for_a_file_or_a_variable(monkeypatch: pytest.MonkeyP
     (tmp_path / "password").write_text("p@ss/w:rd?\n")
     monkeypatch.setenv("SIGN", "s" * 20)
     text = GOOD.replace(f"slack://{CANARY}/b/c", f"mailtos://me:${{file:{tmp_path}/password}}@mail.example.com")
-    found = load(text.replace(f"{CANARY}-{CANARY}", "${env:SIGN}")).reports.resolved()
-    assert found.channels[0].url.get_secret_value() == "mailtos://me:p%40ss%2Fw%3Ard%3F@mail.example.com"
-    assert found.channels[1].secret is not None
-    assert found.channels[1].secret.get_secret_value() == "s" * 20
+    reports = load(text.replace(f"{CANARY}-{CANARY}", "${env:SIGN}")).reports.resolved()
+    assert reports.channels[0].url.get_secret_value() == "mailtos://me:p%40ss%2Fw%3Ard%3F@mail.example.com"
+    assert reports.channels[1].secret is not None
+    assert reports.channels[1].secret.get_secret_value() == "s" * 20
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_a_reference_that_leads_nowhere_is_one_sentence(reference: str, content:
     """It names the channel and the field, and what to do."""
     if content is not None:
         Path("there").write_text(content)
-    found = load(GOOD.replace(f"{CANARY}-{CANARY}", reference))
+    loaded = load(GOOD.replace(f"{CANARY}-{CANARY}", reference))
     with pytest.raises(UsageError) as wrong:
-        found.reports.resolved()
+        loaded.reports.resolved()
     assert names in str(wrong.value)
     assert "channel hook: secret" in str(wrong.value)
 
@@ -169,6 +169,6 @@ def test_the_documented_example_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (tmp_path / name).write_text(CANARY)
         text = text.replace(f"/run/secrets/{name}", str(tmp_path / name))
     monkeypatch.setenv("SLACK_URL", "slack://a/b/c")
-    found = load(text).reports.resolved()
-    assert [c.name for c in found.channels] == list(found.schedules[0].deliver)
-    assert f"runs:{CANARY}@mail" in found.channels[0].url.get_secret_value()
+    reports = load(text).reports.resolved()
+    assert [c.name for c in reports.channels] == list(reports.schedules[0].deliver)
+    assert f"runs:{CANARY}@mail" in reports.channels[0].url.get_secret_value()

@@ -24,8 +24,8 @@ CANARY = "canary6f1c0b77d2"
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
     """Serve HTTP on loopback."""
-    with endpoints.http() as found:
-        yield found
+    with endpoints.http() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ type = "webhook"
 url = "http://127.0.0.1:{endpoint.port}/{CANARY}"
 secret = "${{file:{directory}/key}}"
 """)
-    with running(directory / "data", "--config", str(config)) as found:
-        yield found
+    with running(directory / "data", "--config", str(config)) as made:
+        yield made
 
 
 class Shell:
@@ -95,8 +95,8 @@ def test_next_tells_when_each_schedule_comes_round(shell: Shell) -> None:
     lines = shell("next", "-n", "2")[0].splitlines()
     assert [line.split()[0] for line in lines] == ["schedule", "morning", "morning"]
     assert all(re.search(r", 09:00 +Europe/Berlin  .*hook$", line) for line in lines[1:])
-    (found,) = json.loads(shell("next", "--format", "json")[0])
-    assert len(found["firings"]) == 3
+    (schedule,) = json.loads(shell("next", "--format", "json")[0])
+    assert len(schedule["firings"]) == 3
 
 
 def test_a_dry_run_says_what_would_go_where_and_sends_nothing(shell: Shell, endpoint: Endpoint) -> None:
@@ -161,9 +161,9 @@ def test_no_secret_is_in_what_the_collector_writes(stack: Stack, endpoint: Endpo
     """Neither log, data directory nor process list holds the key or the path of a channel."""
     assert endpoint.arrived, "something was delivered"
     files = [p for p in stack.data.rglob("*") if p.is_file()]
-    found = [
+    names = [
         p.name for p in [*files, stack.data.parent / f"{stack.data.name}.log"] if CANARY.encode() in p.read_bytes()
     ]
-    assert found == []
+    assert names == []
     assert CANARY not in " ".join(part for role in ("receive", "store") for part in stack.child(role).cmdline())
     assert CANARY not in json.dumps(stack.client.status()) + json.dumps(stack.client.deliveries())

@@ -28,8 +28,8 @@ COUNT = "select count(*) as n from runs"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run a collector."""
-    with running(tmp_path_factory.mktemp("verbs") / "data") as found:
-        yield found
+    with running(tmp_path_factory.mktemp("verbs") / "data") as made:
+        yield made
 
 
 class Shell:
@@ -80,8 +80,8 @@ def test_replay_takes_recordings_lines_compressed_ones_and_stdin(stack: Stack, s
         assert (done.returncode, b" 0 records in them rejected" in done.stdout) == (0, True), done.stderr.decode()
     stack.applied()
     truth = [json.loads(line) for name in SETS for line in (TRIGGER_DEV / f"{name}.truth.jsonl").open()]
-    known = {r["run_id"] for r in stack.client.sql("select run_id from runs").table.to_pylist()}
-    missing = {t["runId"] for t in truth} - known
+    stored = {r["run_id"] for r in stack.client.sql("select run_id from runs").table.to_pylist()}
+    missing = {t["runId"] for t in truth} - stored
     assert missing == set(json.loads((TRIGGER_DEV / "http-json-batch.silent.json").read_text()))
 
 
@@ -122,11 +122,11 @@ def test_sql_writes_files_and_tells_mistakes(stack: Stack, shell: Shell, tmp_pat
 
 def test_the_data_directory_says_where_everything_listens(stack: Stack) -> None:
     """`runwell.json` holds the picked ports, the supervisor's pid and the version; every port answers."""
-    found = json.loads((stack.data / "runwell.json").read_text())
-    assert (found["pid"], found["version"]) == (stack.process.pid, __version__)
+    where = json.loads((stack.data / "runwell.json").read_text())
+    assert (where["pid"], where["version"]) == (stack.process.pid, __version__)
     for name in ("http", "grpc", "api"):
-        with socket.create_connection((found[name]["host"], found[name]["port"]), timeout=10):
-            assert found[name]["host"] == "127.0.0.1"
+        with socket.create_connection((where[name]["host"], where[name]["port"]), timeout=10):
+            assert where[name]["host"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("option", ["--http-port", "--grpc-port", "--api-port"])
@@ -139,10 +139,10 @@ def test_a_port_in_use_is_one_sentence_that_names_its_option(tmp_path: Path, opt
         others = [o for o in ("--http-port", "--grpc-port", "--api-port") if o != option]
         free = [part for o in others for part in (o, "0")]
         done = runwell("serve", "--data", str(tmp_path / "data"), option, port, *free)
-    told = done.stderr.decode()
+    error = done.stderr.decode()
     assert done.returncode == 2
-    assert f"runwell: {option} {port}: already in use on 127.0.0.1" in told
-    assert "Traceback" not in told
+    assert f"runwell: {option} {port}: already in use on 127.0.0.1" in error
+    assert "Traceback" not in error
 
 
 def test_a_second_collector_on_the_same_data_is_refused(stack: Stack) -> None:
@@ -163,9 +163,9 @@ def test_a_damaged_recording_is_one_sentence_that_names_it(
     path = tmp_path / "damaged"
     path.write_bytes(whole[:1000] + bytes(64) + whole[1064:])
     done = shell("replay", str(path), "--endpoint", "http://127.0.0.1:9")
-    told = done.stderr.decode()
+    error = done.stderr.decode()
     assert done.returncode == 2
-    assert told.startswith(f"runwell: {path}") and told.count("\n") == 1
+    assert error.startswith(f"runwell: {path}") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("below", ["", "data"])
@@ -173,10 +173,10 @@ def test_a_directory_of_no_use_is_one_sentence_that_names_it(tmp_path: Path, bel
     """A data directory that is a file, or lies below one, is refused with what to do."""
     (tmp_path / "file").write_text("not a directory")
     done = runwell("serve", "--data", str(tmp_path / "file" / below))
-    told = done.stderr.decode()
+    error = done.stderr.decode()
     assert done.returncode == 2
-    assert f"--data {tmp_path / 'file' / below}" in told
-    assert told.count("\n") == 1
+    assert f"--data {tmp_path / 'file' / below}" in error
+    assert error.count("\n") == 1
 
 
 def test_replay_finds_a_collector_on_an_ipv6_address(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_an_option_wins_over_a_variable_over_a_file_over_the_default(
     (tmp_path / "runwell.toml").write_text('http_port = 1\ngrpc_port = 1\napi_port = 1\n[store]\nmemory = "1GiB"\n')
     monkeypatch.setenv("RUNWELL_HTTP_PORT", "2")
     monkeypatch.setenv("RUNWELL_GRPC_PORT", "2")
-    found = settings.load({"data": tmp_path, "http_port": 3})
-    assert (found.http_port, found.grpc_port, found.api_port, found.dashboard_port) == (3, 2, 1, 8501)
+    loaded = settings.load({"data": tmp_path, "http_port": 3})
+    assert (loaded.http_port, loaded.grpc_port, loaded.api_port, loaded.dashboard_port) == (3, 2, 1, 8501)
 
 
 def test_sections_are_merged_setting_by_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_a_wrong_command_line_is_told_in_one_sentence(
     (tmp_path / "wrong.jsonl").write_text('{"resourceLogs": []}\n{"signal": "smoke"}\n')
     (tmp_path / "directory").mkdir()
     assert root.run(line.split()) in (1, 2)
-    told = capsys.readouterr()
-    assert names in told.err
-    assert told.err.startswith("runwell: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    written = capsys.readouterr()
+    assert names in written.err
+    assert written.err.startswith("runwell: ")
+    assert written.err.count("\n") == 1
+    assert written.out == ""
 
 
 def test_help_lists_the_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,10 +151,10 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaced, "REPLACED", table)
 
 
-def told_of(capsys: pytest.CaptureFixture[str], **given: object) -> tuple[settings.Settings, list[str]]:
+def load(capsys: pytest.CaptureFixture[str], **options: object) -> tuple[settings.Settings, list[str]]:
     """Return the settings, and the lines that were told."""
-    found = settings.load(given)
-    return found, capsys.readouterr().err.splitlines()
+    loaded = settings.load(options)
+    return loaded, capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.usefixtures("renamed")
@@ -168,10 +168,10 @@ def test_an_old_name_is_read_as_the_new_one_and_the_line_to_write_is_told(
     monkeypatch.setenv("RUNWELL_STORE", '{"cache": "1GiB", "threads": 1}')
     monkeypatch.setenv("runwell_exporter__key", "a=secret")
     monkeypatch.setenv("RUNWELL_CORS__ALLOWED", '["https://app.example.com"]')
-    found, lines = told_of(capsys, data=tmp_path)
-    assert (found.store.memory, found.store.threads, found.journal.full_size) == (2**30, 1, 3 * 2**30)
-    assert (found.http_port, found.telemetry.header_fields()) == (7, {"a": "secret"})
-    assert found.cors.origins == ("https://app.example.com",)
+    loaded, lines = load(capsys, data=tmp_path)
+    assert (loaded.store.memory, loaded.store.threads, loaded.journal.full_size) == (2**30, 1, 3 * 2**30)
+    assert (loaded.http_port, loaded.telemetry.header_fields()) == (7, {"a": "secret"})
+    assert loaded.cors.origins == ("https://app.example.com",)
     assert sorted(lines) == sorted(
         [
             "runwell: RUNWELL_STORE: store.cache is read as store.memory; write instead: RUNWELL_STORE__MEMORY=1GiB",
@@ -196,9 +196,9 @@ def test_a_new_name_wins_over_the_old_one_wherever_either_is_given(
     monkeypatch.setenv("RUNWELL_STORE__CACHE", "2GiB")
     monkeypatch.setenv("RUNWELL_LIMITS__HELD", "5GiB")
     monkeypatch.setenv("RUNWELL_PLACE", str(tmp_path))
-    found, lines = told_of(capsys, http_port=9)
-    assert (found.data, found.http_port) == (tmp_path, 9)
-    assert (found.store.memory, found.journal.full_size) == (2**30, 5 * 2**30)
+    loaded, lines = load(capsys, http_port=9)
+    assert (loaded.data, loaded.http_port) == (tmp_path, 9)
+    assert (loaded.store.memory, loaded.journal.full_size) == (2**30, 5 * 2**30)
     not_read = [line.split(" is not read, since ")[0] for line in lines if "take it out" in line]
     file = tmp_path / "runwell.toml"
     assert sorted(not_read) == sorted(
@@ -252,9 +252,9 @@ def names(section: type[BaseModel], before: str = "") -> Iterator[str]:
 def test_the_settings_file_of_every_version_is_read_whole(version: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Every name that a version had is read, by itself or as the one that replaced it, and only those are told."""
     path = make.HERE / str(version) / "runwell.toml"
-    given = tomllib.loads(path.read_text("utf-8"))
-    old = [name for name in replaced.REPLACED if replaced.take(given, "")[1]]
-    found = settings.load({}, config=path)
+    tables = tomllib.loads(path.read_text("utf-8"))
+    old = [name for name in replaced.REPLACED if replaced.take(tables, "")[1]]
+    loaded = settings.load({}, config=path)
     assert len(capsys.readouterr().err.splitlines()) == len(old)
-    assert found.reports.schedules[0].name == "year"
-    assert found.model_fields_set >= set(given) - {name.split(".")[0] for name in old}
+    assert loaded.reports.schedules[0].name == "year"
+    assert loaded.model_fields_set >= set(tables) - {name.split(".")[0] for name in old}

@@ -23,7 +23,7 @@ HOUR = 3_600_000_000_000
 
 def row(task: str, measure: str, statistic: str, value: float | None, unit: str, **more: object) -> dict[str, object]:
     """Return a row of a statistic."""
-    known = "unknown" if value is None else "derived"
+    provenance = "unknown" if value is None else "derived"
     return {
         "task_id": task,
         "environment": "production",
@@ -32,7 +32,7 @@ def row(task: str, measure: str, statistic: str, value: float | None, unit: str,
         "unit": unit,
         "value": value,
         "n": 40,
-        "provenance": known,
+        "provenance": provenance,
         "coverage": 1.0,
         **more,
     }
@@ -103,12 +103,12 @@ def test_the_command_line_knows_every_statistic() -> None:
 def test_what_is_shown_is_explained() -> None:
     """Every column of every table has a meaning in words."""
     for name, sections in SECTIONS.items():
-        told = stats_table.explain(name, frame(), width=80)
+        text = stats_table.explain(name, frame(), width=80)
         for number in (c for section in sections for c in section.columns):
-            assert MEASURES[number.measure].title in told
+            assert MEASURES[number.measure].title in text
     for name, columns in LISTS.items():
-        told = " ".join(stats_table.explain(name, frame(), width=80).split())
-        assert all(f"{c.title}: {c.text}" in told for c in columns)
+        text = " ".join(stats_table.explain(name, frame(), width=80).split())
+        assert all(f"{c.title}: {c.text}" in text for c in columns)
 
 
 @pytest.mark.parametrize("width", [80, None])

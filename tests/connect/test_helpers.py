@@ -121,6 +121,6 @@ def test_what_the_helpers_log_breaks_no_rule(collector: Stack) -> None:
     httpx.post(f"{collector.url('http')}/v1/logs", json=request, trust_env=False).raise_for_status()
     published = "SELECT count(*) AS n FROM findings WHERE task_id = 'bad'"
     until(lambda: collector.client.sql(published).table["n"][0].as_py(), seconds=60, why="the bad run's finding")
-    found = collector.client.findings(since="1h")["findings"]
-    assert [f for f in found if f["task_id"] != "bad"] == []
-    assert ("KEY001", "badKey") in [(f["code"], f["key"]) for f in found]
+    findings = collector.client.findings(since="1h")["findings"]
+    assert [f for f in findings if f["task_id"] != "bad"] == []
+    assert ("KEY001", "badKey") in [(f["code"], f["key"]) for f in findings]

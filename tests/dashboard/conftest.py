@@ -52,9 +52,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         sent_ns = time.time_ns()
         # Statistics and rules come after the runs; both rules are of what was sent: a recorded set, the workload.
         stack.until(lambda: running.client.status()["complete_ns"] > sent_ns, why="the statistics")
-        known = {"KEY001", "PII001"}
+        codes = {"KEY001", "PII001"}
         stack.until(
-            lambda: known <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules"
+            lambda: codes <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules"
         )
         control = Control.open(running.data)
         for report in (a_report.night(), HOSTILE_REPORT):
@@ -96,8 +96,8 @@ def server(filled: Stack) -> Iterator[str]:
         command = [str(RUNWELL), "dashboard", "--url", filled.url("api"), "--dashboard-port", "0"]
         process = subprocess.Popen(command, stdout=out, stderr=out)
         try:
-            found = until(lambda: re.search(rb"dashboard +(http://\S+)", log.read_bytes()), seconds=60, why=str(log))
-            yield found[1].decode()
+            match = until(lambda: re.search(rb"dashboard +(http://\S+)", log.read_bytes()), seconds=60, why=str(log))
+            yield match[1].decode()
         finally:
             process.terminate()
             process.wait(timeout=20)

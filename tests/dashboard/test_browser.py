@@ -99,8 +99,8 @@ def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Brows
 @pytest.fixture
 def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
     """Return a watched page in a theme."""
-    with watching(context, server) as found:
-        yield found
+    with watching(context, server) as made:
+        yield made
 
 
 @pytest.fixture
@@ -108,43 +108,43 @@ def light(chromium: Browser, server: str) -> Iterator[Watched]:
     """Return a watched page for what does not depend on the theme."""
     with (
         chromium.new_context(color_scheme="light", viewport={"width": 1440, "height": 1400}) as context,
-        watching(context, server) as found,
+        watching(context, server) as made,
     ):
-        yield found
+        yield made
 
 
 @contextmanager
 def watching(context: BrowserContext, server: str) -> Iterator[Watched]:
     """Yield a page that keeps a list of its console errors, foreign requests, bad answers and dialogs."""
     page = context.new_page()
-    found = Watched(page, server)
-    own = urlsplit(server).netloc
+    watched = Watched(page, server)
+    host = urlsplit(server).netloc
 
     def console(message: Any) -> None:
         # Chromium reports a bad answer here too, without its address; `answered` judges those.
         if message.type == "error" and "Failed to load resource" not in message.text:
-            found.troubles.append(f"console: {message.text[:300]}")
+            watched.troubles.append(f"console: {message.text[:300]}")
 
     def answered(response: Any) -> None:
         if response.status >= 400 and not response.url.endswith(MISSING):
-            found.troubles.append(f"{response.status}: {response.url}")
+            watched.troubles.append(f"{response.status}: {response.url}")
 
     def requested(request: Any) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != own:
-            found.troubles.append(f"foreign request: {request.url}")
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != host:
+            watched.troubles.append(f"foreign request: {request.url}")
 
     def asked(dialog: Any) -> None:
-        found.troubles.append(f"dialog: {dialog.message}")
+        watched.troubles.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     page.on("console", console)
-    page.on("pageerror", lambda error: found.troubles.append(f"error: {error}"))
+    page.on("pageerror", lambda error: watched.troubles.append(f"error: {error}"))
     page.on("response", answered)
     page.on("request", requested)
     page.on("websocket", lambda ws: requested(ws))
     page.on("dialog", asked)
-    yield found
+    yield watched
     page.close()
 
 
@@ -159,10 +159,10 @@ def test_a_page_is_quiet_and_accessible(watched: Watched, failed_run: str, name:
     watched.open(PAGES[name].format(run=quote(failed_run, safe="")))
     assert watched.page.locator("h1").first.is_visible()
     watched.page.add_script_tag(path=AXE)
-    found = watched.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    axe = watched.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     ours = {
         v["id"]: [node["html"][:200] + " | " + (node["any"] or [{"message": ""}])[0]["message"] for node in v["nodes"]]
-        for v in found["violations"]
+        for v in axe["violations"]
         if v["id"] not in BASELINE
     }
     assert not ours, json.dumps(ours, indent=1)

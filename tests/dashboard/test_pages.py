@@ -65,9 +65,9 @@ def test_overview_shows_the_numbers_of_the_store(filled: Stack, app: Open, span:
             AND started_ns >= {start // hour * hour} AND started_ns < {end}""",
     )
     assert apart["development"] + apart["replays"] > 0
-    told = re.search(r"Not counted: [^.]*", said(page))[0]  # type: ignore[index]
-    assert (f"{apart['development']:,} development run" in told) == (apart["development"] > 0)
-    assert (f"{apart['replays']:,} replay" in told) == (apart["replays"] > 0)
+    note = re.search(r"Not counted: [^.]*", said(page))[0]  # type: ignore[index]
+    assert (f"{apart['development']:,} development run" in note) == (apart["development"] > 0)
+    assert (f"{apart['replays']:,} replay" in note) == (apart["replays"] > 0)
     cards = {name: float(value) for name, value in re.findall(r'data-kpi="(\w+)" data-value="([^"]+)"', shown)}
     assert row["runs"] == cards["runs"] > 2000
     for name in ("success", "retry"):
@@ -195,8 +195,8 @@ def test_a_range_of_the_url_is_the_range_of_every_page(filled: Stack, app: Open)
 
 def component(page: AppTest, key: str) -> dict[str, Any]:
     """Return the data that a component of ours was given."""
-    (found,) = (e for e in page.get("bidi_component") if e.key == key)
-    data: dict[str, Any] = json.loads(found.proto.json)
+    (element,) = (e for e in page.get("bidi_component") if e.key == key)
+    data: dict[str, Any] = json.loads(element.proto.json)
     return data
 
 
@@ -205,16 +205,16 @@ def test_tasks_show_what_became_of_each_attempt(filled: Stack, app: Open) -> Non
     page = app(filled.url("api"), "tasks", range="7d", task="charge-order")
     assert not page.exception
     rows = component(page, "funnel_bars")["rows"]
-    (found,) = ask(
+    (counts,) = ask(
         filled,
         "SELECT count(*) runs, count(*) FILTER (status = 'failed') failed, max(attempt_count) attempts "
         "FROM runs WHERE task_id = 'charge-order' AND status IN ('completed', 'failed')",
     )
-    assert [r["label"] for r in rows] == [f"Attempt {k + 1}" for k in range(found["attempts"])] + ["Gave up"]
-    assert int(rows[-1]["value"].replace(",", "")) == found["failed"] > 0
+    assert [r["label"] for r in rows] == [f"Attempt {k + 1}" for k in range(counts["attempts"])] + ["Gave up"]
+    assert int(rows[-1]["value"].replace(",", "")) == counts["failed"] > 0
     reached = [int(r["value"].replace(",", "")) for r in rows[:-1]]
     assert reached == sorted(reached, reverse=True)
-    assert reached[0] <= found["runs"]
+    assert reached[0] <= counts["runs"]
 
 
 def test_a_task_chosen_in_the_table_is_shown(filled: Stack, app: Open) -> None:
@@ -249,10 +249,10 @@ def test_tasks_say_the_same_as_the_command_line(
     line = next(
         x for x in capfdbinary.readouterr().out.decode().splitlines() if x.split() and x.split()[0] == "charge-order"
     )
-    told = re.split(r"  +", line)
-    assert told[1] == f"{row['Runs']:,}"
-    assert told[2] == f"{row['Failed']:.1f} %"
-    assert told[4] == f"{row['Retry rate']:.1f} %"
+    cells = re.split(r"  +", line)
+    assert cells[1] == f"{row['Runs']:,}"
+    assert cells[2] == f"{row['Failed']:.1f} %"
+    assert cells[4] == f"{row['Retry rate']:.1f} %"
 
 
 def test_queues_show_slots_against_their_limit(filled: Stack, app: Open) -> None:
@@ -276,20 +276,20 @@ def test_a_queue_without_a_limit_is_said_to_have_none(filled: Stack, app: Open) 
 def test_conventions_show_evidence_and_the_way_out(filled: Stack, app: Open) -> None:
     """Rules that were broken come with the findings the API answers, a record as received and a rename as a diff."""
     since = f"{7 * 86_400}s"
-    told = ("findings", "runs", "runs_without_errors")
+    parts = ("findings", "runs", "runs_without_errors")
     for _ in range(50):  # rules judge runs a little after they were received
         before = filled.client.findings(since=since)
         st.cache_data.clear()
         page = app(filled.url("api"), "conventions", range="7d", code="KEY001")
         answer = filled.client.findings(since=since)
-        if all(before[name] == answer[name] for name in told):
+        if all(before[name] == answer[name] for name in parts):
             break
     assert not page.exception
     rules = page.dataframe[0].value
-    found = answer["findings"]
-    assert set(rules["Rule"]) == {f["code"] for f in found}
-    assert rules["Records"].sum() == sum(f["count"] for f in found)
-    key = next(f["key"] for f in found if f["code"] == "KEY001")
+    findings = answer["findings"]
+    assert set(rules["Rule"]) == {f["code"] for f in findings}
+    assert rules["Records"].sum() == sum(f["count"] for f in findings)
+    key = next(f["key"] for f in findings if f["code"] == "KEY001")
     assert any(f'- "{key}"' in c.value and '+ "' in c.value for c in page.code), [c.value for c in page.code]
     assert 0 < answer["runs_without_errors"] < answer["runs"]
     assert f"{answer['runs'] - answer['runs_without_errors']:,} of {answer['runs']:,}" in html(page)
@@ -311,5 +311,5 @@ def test_a_run_lists_what_it_breaks(filled: Stack, app: Open, failed_run: str) -
     page = app(filled.url("api"), "run", run_id=failed_run)
     shown = next(d.value for d in page.dataframe if "What" in d.value.columns)
     key = ask(filled, f"SELECT run_key FROM runs WHERE run_id = '{failed_run}'")[0]["run_key"]
-    found = filled.client.findings(run_key=key)["findings"]
-    assert shown["What"].to_list() == [f["message"] for f in found]
+    findings = filled.client.findings(run_key=key)["findings"]
+    assert shown["What"].to_list() == [f["message"] for f in findings]

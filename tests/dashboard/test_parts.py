@@ -47,9 +47,9 @@ def test_visible_text_hides_nothing(text: str) -> None:
 @given(st.integers(0, 10**13))
 def test_a_compact_number_is_the_number_to_three_digits(n: int) -> None:
     """A shortened number differs from the number by less than half of its third digit."""
-    found = re.fullmatch(r"([\d.,]+)([kMG]?)", compact(n))
-    assert found
-    value = float(found[1].replace(",", "")) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[found[2]]
+    match = re.fullmatch(r"([\d.,]+)([kMG]?)", compact(n))
+    assert match
+    value = float(match[1].replace(",", "")) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[match[2]]
     assert abs(value - n) <= 0.005 * n
 
 
@@ -102,9 +102,9 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(runs())
-def test_bars_lie_on_their_axis(found: dict[str, Any]) -> None:
+def test_bars_lie_on_their_axis(parts: dict[str, Any]) -> None:
     """A bar lies within the axis, one of an attempt's parts within the attempt, and work alone is never longer."""
-    bars = run_view.bars(found)
+    bars = run_view.bars(parts)
     wall, total = run_view.on_axis(bars, work_only=False)
     work, worked = run_view.on_axis(bars, work_only=True)
     assert worked <= total + 1e-9

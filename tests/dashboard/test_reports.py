@@ -50,8 +50,8 @@ def test_what_is_called_expected_is_kept_and_can_be_taken_back(filled: Stack, ap
     page.text_input(key=f"note_{key}").set_value("load test")
     next(b for b in page.button if b.label == "This was expected").click()
     page.run()
-    (told,) = [f for f in filled.client.feedback() if f["key"] == key]
-    assert (told["note"], told["until_ns"]) == ("load test", None)
+    (feedback,) = [f for f in filled.client.feedback() if f["key"] == key]
+    assert (feedback["note"], feedback["until_ns"]) == ("load test", None)
     assert "Called expected: load test" in said(page)
     page.button(key=f"back_{key}").click().run()
     assert not [f for f in filled.client.feedback() if f["key"] == key]

@@ -82,8 +82,8 @@ def test_the_overview_leads_to_what_was_set_aside(store: StandIn, app: Open) -> 
     page = app(store.url)
     assert not page.exception
     words = said(page)
-    for told in ("The store cannot write", "IOException", "Job retries fails", "MemoryError", "one of 7 set aside"):
-        assert told in words
+    for part in ("The store cannot write", "IOException", "Job retries fails", "MemoryError", "one of 7 set aside"):
+        assert part in words
     assert "smile:" not in words.replace("\\:\u2060smile\\:", "")
     assert [b.label for b in page.button if "set aside" in b.label] == ["Run run\\_bad is set aside"]
     next(b for b in page.button if "set aside" in b.label).click().run()
@@ -120,7 +120,7 @@ def test_trouble_of_every_kind_is_an_item(store: StandIn) -> None:
     assert [i.title for i in shown][:2] == ["The store cannot write", "Job j0 fails"]
     assert {i.page for i in shown if i.rank[0] == -3} == {"conventions"}
     assert len(shown) == attention.MOST
-    told = {
+    items = {
         (i.title, i.detail)
         for i in trouble.items(
             {
@@ -135,7 +135,7 @@ def test_trouble_of_every_kind_is_an_item(store: StandIn) -> None:
             }
         )
     }
-    assert told == {
+    assert items == {
         ("Task k is set aside", "It is left out of durations: y; one of 3 set aside"),
         ("Queue k is set aside", "It is left out of limits: y; one of 3 set aside"),
         ("Record of k is set aside", "It could not be written: y; one of 3 set aside"),

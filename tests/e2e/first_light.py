@@ -15,8 +15,8 @@ def runs_of(stack: Stack, labels: set[str]) -> dict[str, dict[str, object]]:
 
     def ask() -> dict[str, dict[str, object]]:
         rows = stack.client.sql(f"SELECT {COLUMNS} FROM runs").table.to_pylist()
-        found = {str(row["run_id"]): row for row in rows if row["run_id"] in labels}
-        return found if found.keys() == labels else {}
+        runs = {str(row["run_id"]): row for row in rows if row["run_id"] in labels}
+        return runs if runs.keys() == labels else {}
 
     return until(ask, why="the runs of all clients")
 

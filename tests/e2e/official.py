@@ -37,7 +37,7 @@ NODE = Path(sys.executable).with_name("node")
 
 
 @dataclass
-class Told:
+class Results:
     """What exporters said of the records that they were given, by `client.id`."""
 
     delivered: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Told:
 class Family(Protocol):
     """Clients that emit until they are told to finish."""
 
-    def finish(self) -> dict[str, Told]:
+    def finish(self) -> dict[str, Results]:
         """Stop emitting, flush, and return what became of each client's records."""
 
 
@@ -56,13 +56,13 @@ class _Counting:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self.told = Told()
+        self.results = Results()
 
     def export(self, batch: Sequence[Any]) -> Any:
         result = self._inner.export(batch)
         records = [getattr(item, "log_record", item) for item in batch]
-        kept = self.told.delivered if result.name == "SUCCESS" else self.told.failed
-        kept += [str((record.attributes or {}).get("client.id")) for record in records]
+        ids = self.results.delivered if result.name == "SUCCESS" else self.results.failed
+        ids += [str((record.attributes or {}).get("client.id")) for record in records]
         return result
 
     def force_flush(self, timeout_millis: int = 10_000) -> bool:
@@ -149,7 +149,7 @@ class PythonFamily:
             client.emit(self._text, {"client.id": f"{self._story}/{client.label}/{count}"})
         client.provider.force_flush()
 
-    def finish(self) -> dict[str, Told]:
+    def finish(self) -> dict[str, Results]:
         """Stop emitting, flush, and return what became of each client's records."""
         self._stop.set()
         for thread in self._threads:
@@ -157,7 +157,7 @@ class PythonFamily:
             assert not thread.is_alive()
         for client in self._clients:
             client.provider.shutdown()
-        return {client.label: client.exporter.told for client in self._clients}
+        return {client.label: client.exporter.results for client in self._clients}
 
 
 class JavaScriptFamily:
@@ -168,11 +168,11 @@ class JavaScriptFamily:
         assert self._process.stdout is not None
         assert json.loads(self._process.stdout.readline()) == {"started": True}
 
-    def finish(self) -> dict[str, Told]:
+    def finish(self) -> dict[str, Results]:
         """Stop emitting, flush, and return what became of each client's records."""
         out, _ = self._process.communicate(timeout=60)
         assert self._process.returncode == 0
-        return {label: Told(**told) for label, told in json.loads(out).items()}
+        return {label: Results(**results) for label, results in json.loads(out).items()}
 
 
 def node(http: str, grpc_url: str, **options: Any) -> subprocess.Popen[str]:
@@ -204,7 +204,7 @@ class Verdict:
     stored_though_failed: int
 
 
-def judge(client: Client, story: str, told: dict[str, Told]) -> dict[str, Verdict]:
+def judge(client: Client, story: str, results: dict[str, Results]) -> dict[str, Verdict]:
     """Check that every record believed delivered is stored exactly once and none twice; return counts by client."""
     answer = client.sql(
         "SELECT attributes->>'client.id' AS id, count(*) AS n FROM"
@@ -218,10 +218,10 @@ def judge(client: Client, story: str, told: dict[str, Told]) -> dict[str, Verdic
     twice = [id_ for id_, n in stored.items() if n > 1]
     assert not twice, f"{len(twice)} records are stored more than once, such as {twice[:3]}"
     verdicts = {}
-    for label, said in told.items():
+    for label, said in results.items():
         lost = [id_ for id_ in said.delivered if id_ not in stored]
         assert not lost, f"{label} believes {len(said.delivered)} delivered; {len(lost)} are lost, such as {lost[:3]}"
-        kept = sum(id_ in stored for id_ in said.failed)
-        verdicts[label] = Verdict(len(said.delivered), len(said.failed), kept)
+        stored_failed = sum(id_ in stored for id_ in said.failed)
+        verdicts[label] = Verdict(len(said.delivered), len(said.failed), stored_failed)
         assert said.delivered, f"{label} delivered nothing, so this proves nothing"
     return verdicts

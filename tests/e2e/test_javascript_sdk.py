@@ -21,9 +21,9 @@ def test_a_javascript_program_shows_up_as_runs(collector: Stack, capsys: pytest.
     def tell() -> Iterator[tuple[str, float]]:
         assert process.stdout is not None
         for line in process.stdout:
-            if not (told := json.loads(line)):
+            if not (event := json.loads(line)):
                 return
-            yield told["label"], told["flushed_ms"] / 1000
+            yield event["label"], event["flushed_ms"] / 1000
 
     try:
         taken = lags(collector, tell())

@@ -105,9 +105,9 @@ def _answer(url: str) -> int:
 
 def _judge(capsys: pytest.CaptureFixture[str], stack: Stack, story: str, clients: list[Family]) -> dict[str, Verdict]:
     """Compare belief with store, client by client; print sums per exporter: delivered, failed, stored though failed."""
-    told = {label: said for family in clients for label, said in family.finish().items()}
+    results = {label: said for family in clients for label, said in family.finish().items()}
     stack.applied()
-    verdicts = judge(stack.client, story, told)
+    verdicts = judge(stack.client, story, results)
     sums: dict[str, tuple[int, ...]] = {}
     for label, verdict in verdicts.items():
         name = "-".join(label.split("-")[:2])

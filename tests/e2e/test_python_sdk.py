@@ -30,7 +30,7 @@ def test_a_python_program_shows_up_as_runs(collector: Stack, capsys: pytest.Capt
 
     taken = lags(collector, tell())
     for client in clients:
-        assert not client.exporter.told.failed
+        assert not client.exporter.results.failed
         client.provider.shutdown()
     runs = runs_of(collector, {client.label for client in clients})
     for label, run in runs.items():

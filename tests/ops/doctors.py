@@ -106,9 +106,9 @@ class StandIn:
 def posing(data: Path, **addresses: dict[str, Any]) -> Iterator[None]:
     """Hold *data* as a supervisor does whose processes listen at *addresses*."""
     roles = [role for role, names in whereabouts.NAMES.items() if addresses.keys() & set(names)]
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for role in roles:
-            held.enter_context(child.lock(data, role + child.SUPERVISOR))
+            locks.enter_context(child.lock(data, role + child.SUPERVISOR))
         (data / whereabouts.FILE).write_text(json.dumps({"pid": os.getpid(), **addresses}))
         yield
 

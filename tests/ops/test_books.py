@@ -164,12 +164,12 @@ def documented() -> dict[str, dict[str, set[str]]]:
 
 def labels_of(*scrapes: Scrape) -> dict[str, dict[str, set[str]]]:
     """Return the same as they are scraped."""
-    found: dict[str, dict[str, set[str]]] = {}
+    labels_by_name: dict[str, dict[str, set[str]]] = {}
     for sample in (s for scrape in scrapes for s in scrape.samples if s.name.startswith("runwell_")):
-        labels = found.setdefault(re.sub("_(bucket|sum|count)$", "", sample.name), {})
+        labels = labels_by_name.setdefault(re.sub("_(bucket|sum|count)$", "", sample.name), {})
         for label in sample.labels.keys() - {"le", "version"}:
             labels.setdefault(label, set()).add(sample.labels[label])
-    return found
+    return labels_by_name
 
 
 def test_labels_are_never_text_of_requests(stack: Stack) -> None:

@@ -91,9 +91,9 @@ def test_a_taken_port_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
         ports[1] = str(port)
         code, report = doctor.json("--data", str(tmp_path), *ports)
     assert code == 1
-    (told,) = checks(report, "port_http", "problem")
-    assert f"127.0.0.1:{port}: taken by something else, process py" in told
-    assert "--http-port" in told
+    (message,) = checks(report, "port_http", "problem")
+    assert f"127.0.0.1:{port}: taken by something else, process py" in message
+    assert "--http-port" in message
 
 
 def test_little_disk_is_a_problem(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,11 +139,11 @@ def test_a_running_collector_is_well(doctor: Doctor, stack: Stack) -> None:
 def _until_sender(doctor: Doctor, stack: Stack, **sender: str) -> dict[str, Any]:
     from tests.stack import until
 
-    def found() -> dict[str, Any] | None:
+    def seen() -> dict[str, Any] | None:
         _, report = doctor.json("--data", str(stack.data))
         return report if any(sender.items() <= s.items() for s in report["senders"]) else None
 
-    return until(found, why=f"{sender} in the report")
+    return until(seen, why=f"{sender} in the report")
 
 
 def test_logs_without_spans_name_the_old_exporter(doctor: Doctor, stack: Stack) -> None:
@@ -151,15 +151,15 @@ def test_logs_without_spans_name_the_old_exporter(doctor: Doctor, stack: Stack) 
     old = {"content_type": "application/json", "user_agent": "OTel-OTLP-Exporter-JavaScript/0.52.1"}
     assert post(stack.url("http"), "logs", trigger_logs(), **old).status_code == 200
     report = _until_sender(doctor, stack, dialect="trigger_dev")
-    (told,) = checks(report, "exporters_trigger_dev", "problem")
-    assert "version 0.52.1" in told
-    assert "0.200 or newer" in told
+    (message,) = checks(report, "exporters_trigger_dev", "problem")
+    assert "version 0.52.1" in message
+    assert "0.200 or newer" in message
     assert f'"{stack.url("http")}"' in report["settings"]["trigger-dev"]
     new = {"content_type": "application/json", "user_agent": "OTel-OTLP-Exporter-JavaScript/0.219.0"}
     assert post(stack.url("http"), "logs", trigger_logs(), **new).status_code == 200
     report = _until_sender(doctor, stack, agent_version="0.219.0")
-    (told,) = checks(report, "exporters_trigger_dev", "problem")
-    assert "0.52.1" not in told
+    (message,) = checks(report, "exporters_trigger_dev", "problem")
+    assert "0.52.1" not in message
 
 
 def test_skewed_workers_are_found(doctor: Doctor, stack: Stack) -> None:
@@ -180,23 +180,23 @@ def test_skewed_workers_are_found(doctor: Doctor, stack: Stack) -> None:
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize(("behind_ns", "told"), [(-7 * 10**9, "7 s"), (5 * 10**13, "13.9 h"), (63 * 10**15, "729 d")])
-def test_how_far_a_clock_is_off_can_be_read(behind_ns: int, told: str) -> None:
+@pytest.mark.parametrize(("behind_ns", "text"), [(-7 * 10**9, "7 s"), (5 * 10**13, "13.9 h"), (63 * 10**15, "729 d")])
+def test_how_far_a_clock_is_off_can_be_read(behind_ns: int, text: str) -> None:
     """It is told in the unit that fits, days for records that are replayed."""
-    (_, found) = clock([Sender("http", "logs", "json", "js", "1", "", "", "", behind_ns=behind_ns)])
-    assert told in found.message
+    (_, check) = clock([Sender("http", "logs", "json", "js", "1", "", "", "", behind_ns=behind_ns)])
+    assert text in check.message
 
 
 def test_clocks_of_one_name_are_told_once() -> None:
     """Of many alike the one that is off most stands for all, ahead and behind apart."""
     rows = [{"service_name": "shop", "resource_id": f"{n:08d}", "behind_ns": n * 10**10} for n in (1, 3, 2, -4, -5)]
-    told = [check.message for check in skews(rows)]
-    assert [message.partition(" this one")[0] for message in told] == [
+    messages = [check.message for check in skews(rows)]
+    assert [message.partition(" this one")[0] for message in messages] == [
         "the clock of shop (2 of that name) is ahead of",
         "the clock of shop (3 of that name) is behind",
     ]
-    assert "50 s" in told[0]
-    assert "30 s" in told[1]
+    assert "50 s" in messages[0]
+    assert "30 s" in messages[1]
 
 
 def test_what_is_being_started_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def test_waits_across_clocks_are_clamped_and_counted(doctor: Doctor, stack: Stac
     quality = {row["kind"]: row for row in stack.client.query("time_quality").to_dicts()}
     assert quality["runs"]["clamped_queue_waits"] == 1
     _, report = doctor.json("--data", str(stack.data))
-    assert any("raised to 0" in told for told in checks(report, "times", "note"))
+    assert any("raised to 0" in message for message in checks(report, "times", "note"))
 
 
 def test_backward_spans_stay_out_of_statistics(stack: Stack) -> None:

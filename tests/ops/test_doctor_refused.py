@@ -52,11 +52,11 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 def http(path: str, method: str = "POST", content: bytes = b"", **headers: str) -> Callable[[Receiver], object]:
     """Return what sends a request of an exporter, with other headers where given."""
-    given = {"user-agent": AGENT, "content-type": PROTOBUF} | {k.replace("_", "-"): v for k, v in headers.items()}
+    sent = {"user-agent": AGENT, "content-type": PROTOBUF} | {k.replace("_", "-"): v for k, v in headers.items()}
 
     def send(to: Receiver) -> object:
         body = None if method == "GET" else content or traffic.logs(1)
-        return httpx.request(method, to.url + path, content=body, headers=given, trust_env=False)
+        return httpx.request(method, to.url + path, content=body, headers=sent, trust_env=False)
 
     return send
 
@@ -134,8 +134,8 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
 
     def seen() -> dict[str, Any] | None:
         _, report = doctor.json("--data", str(receiver.data))
-        found = [c["facts"]["reason"] for c in report["checks"] if c["name"] == "refused"]
-        return report if {reason for reason, _ in MISTAKES} <= set(found) else None
+        reasons = [c["facts"]["reason"] for c in report["checks"] if c["name"] == "refused"]
+        return report if {reason for reason, _ in MISTAKES} <= set(reasons) else None
 
     report = until(seen, seconds=15, why="every mistake in the report")
     rows = [c for c in report["checks"] if c["name"] == "refused"]
@@ -181,25 +181,25 @@ def test_the_read_api_is_no_place_for_exporters() -> None:
     """What came to its port is a problem that names the right one, until the same exporter is taken there."""
     at = NOW - 60 * 10**9
     row = {**asdict(kind("no_such_path", first_ns=at)), "transport": "api"}
-    for last_ns, told in ((0, "problem"), (at - 1, "problem"), (at + 1, "note")):
+    for last_ns, state in ((0, "problem"), (at - 1, "problem"), (at + 1, "note")):
         sender = Sender("http", "logs", "json", "python", "1.45", "", "", "", first_ns=last_ns, last_ns=last_ns)
-        (found,) = refused(strays([row], [sender] if last_ns else []), [], NOW, "http://otlp", "http://grpc")
-        assert found.state == told
-        assert "python-1.45 at the read API was refused 3 times (404, logs), from" in found.message
-        assert ("To do: point it at http://otlp, or over gRPC at http://grpc" in found.message) == (told == "problem")
+        (check,) = refused(strays([row], [sender] if last_ns else []), [], NOW, "http://otlp", "http://grpc")
+        assert check.state == state
+        assert "python-1.45 at the read API was refused 3 times (404, logs), from" in check.message
+        assert ("To do: point it at http://otlp, or over gRPC at http://grpc" in check.message) == (state == "problem")
 
 
 def kind(reason: Reason = "bad_input", look: str = "exporter", **rest: Any) -> Refusal:
     """Return a kind of refusal, last seen a minute ago."""
     at = NOW - 60 * 10**9
-    given = {"agent": "python", "agent_version": "1.45", "where": "otlp", "count": 3, "first_ns": at, "last_ns": at}
-    return Refusal(transport="http", signal="logs", look=look, reason=reason, **(given | rest))  # type: ignore[arg-type]
+    usual = {"agent": "python", "agent_version": "1.45", "where": "otlp", "count": 3, "first_ns": at, "last_ns": at}
+    return Refusal(transport="http", signal="logs", look=look, reason=reason, **(usual | rest))  # type: ignore[arg-type]
 
 
 def state(r: Refusal, traffic: Traffic | None = None, later_ns: int = 0) -> str | None:
     """Return how a kind is told *later_ns* after now; None where it is not told any more."""
-    (found,) = refused([r], [traffic] if traffic else [], NOW + later_ns)
-    return None if found.facts.get("reason") is None else found.state
+    (check,) = refused([r], [traffic] if traffic else [], NOW + later_ns)
+    return None if check.facts.get("reason") is None else check.state
 
 
 def test_a_refusal_is_not_cried_for_ever() -> None:
@@ -223,14 +223,14 @@ def test_what_is_taken_in_between_does_not_hide_it() -> None:
 def test_what_may_be_sent_again_is_told_apart() -> None:
     """A 503 loses nothing of a client that sends again, and is over in an hour; anything else loses what was sent."""
     for reason in REASONS:
-        (found,) = refused([kind(reason)], [], NOW)
-        assert ("what it had to send is lost" in found.message) == (reason not in AGAIN)
-        assert ("loses nothing" in found.message) == (reason in AGAIN)
+        (check,) = refused([kind(reason)], [], NOW)
+        assert ("what it had to send is lost" in check.message) == (reason not in AGAIN)
+        assert ("loses nothing" in check.message) == (reason in AGAIN)
         assert state(kind(reason), later_ns=2 * HOUR_NS) == ("note" if reason in AGAIN else "problem")
 
 
 @pytest.mark.parametrize(
-    ("look", "answered", "refusals", "told"),
+    ("look", "answered", "refusals", "expected"),
     [
         ("sender", 100, 1, "note"),
         ("sender", 100, 2, "problem"),
@@ -242,12 +242,12 @@ def test_what_may_be_sent_again_is_told_apart() -> None:
         ("exporter", 10**6, 1, "problem"),
     ],
 )
-def test_others_are_a_problem_above_one_percent(look: str, answered: int, refusals: int, told: str) -> None:
+def test_others_are_a_problem_above_one_percent(look: str, answered: int, refusals: int, expected: str) -> None:
     """What is no exporter is a problem above 1 % of the last hour's requests, and a visitor not before the tenth; what
     was refused in earlier hours is not."""
     slot = NOW // SLOT_NS * SLOT_NS
     hour = Traffic(slot, answered, **{look: refusals})  # type: ignore[arg-type]
-    assert state(kind(look=look), hour) == told
+    assert state(kind(look=look), hour) == expected
     old = kind(look=look, last_ns=NOW - 2 * HOUR_NS)
     assert state(old, hour) == ("problem" if look == "exporter" else "note")
     assert state(kind(look=look), Traffic(slot - 2 * HOUR_NS, 1, **{look: 20})) == (  # type: ignore[arg-type]
@@ -257,6 +257,6 @@ def test_others_are_a_problem_above_one_percent(look: str, answered: int, refusa
 
 def test_many_kinds_are_summed_up() -> None:
     """Of very many kinds the worst are told one by one and the rest in one line, which is a problem if one of it is."""
-    found = refused([kind(agent_version=f"1.{i}") for i in range(99)] + [kind(look="visitor", agent="none")], [], NOW)
-    assert [c.state for c in found] == ["problem"] * 41
-    assert "180 requests of 60 further kinds" in found[-1].message
+    checks_ = refused([kind(agent_version=f"1.{i}") for i in range(99)] + [kind(look="visitor", agent="none")], [], NOW)
+    assert [c.state for c in checks_] == ["problem"] * 41
+    assert "180 requests of 60 further kinds" in checks_[-1].message

@@ -67,7 +67,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def told(doctor: Doctor, api: StandIn) -> Iterator[Any]:
+def report_on(doctor: Doctor, api: StandIn) -> Iterator[Any]:
     """Return a function that gives the report on a store that says of itself what it is given."""
 
     def read(reason: str = "", **said: Any) -> tuple[int, dict[str, Any]]:
@@ -78,30 +78,30 @@ def told(doctor: Doctor, api: StandIn) -> Iterator[Any]:
     api.said, api.reason = {}, ""
 
 
-def test_a_store_that_is_well_has_no_problem(told: Any) -> None:
+def test_a_store_that_is_well_has_no_problem(report_on: Any) -> None:
     """A store that is ready, and one of an older version that says less of itself, is no problem."""
-    code, report = told()
+    code, report = report_on()
     assert (code, report["problems"]) == (0, 0)
     assert checks(report, "store", "ok") == ["the store answers and is ready"]
     assert checks(report, "lag", "ok") == ["everything is visible"]
 
 
-def test_a_503_is_a_problem_with_its_reason(told: Any) -> None:
+def test_a_503_is_a_problem_with_its_reason(report_on: Any) -> None:
     """A store that is not ready is a problem that repeats why, and each reason has its own remedy."""
-    code, report = told(reason="the store cannot write: IOException")
+    code, report = report_on(reason="the store cannot write: IOException")
     assert code == 1
     (said,) = checks(report, "store", "problem")
     assert "503 at /readyz: the store cannot write: IOException" in said
     assert "Make room on the disk" in said
-    (said,) = checks(told(reason="the store is 70 s behind the journal")[1], "store", "problem")
+    (said,) = checks(report_on(reason="the store is 70 s behind the journal")[1], "store", "problem")
     assert said.endswith(f"the store is 70 s behind the journal; {store.STALE}")
 
 
-def test_one_thing_is_one_problem(told: Any, api: StandIn) -> None:
+def test_one_thing_is_one_problem(report_on: Any, api: StandIn) -> None:
     """A store that cannot write, which its status says too, and so is behind, is one problem with where to look."""
     seq = api.journal.append({"logs": pa.table({"x": [1]})}, [], time.time_ns() - 172_801 * SECOND)
     behind = {"writer": "IOException", "runs_seq": seq - 1, "applied_seq": seq - 1, "journal_seq": seq}
-    code, report = told(reason="the store cannot write: IOException", **behind)
+    code, report = report_on(reason="the store cannot write: IOException", **behind)
     assert (code, report["problems"]) == (1, 1)
     (said,) = checks(report, "store", "problem")
     assert said.count("cannot write") == 1
@@ -110,18 +110,18 @@ def test_one_thing_is_one_problem(told: Any, api: StandIn) -> None:
     assert said.startswith("1 group behind the journal for 2 d since")
 
 
-def test_each_failing_job_is_a_problem(told: Any) -> None:
+def test_each_failing_job_is_a_problem(report_on: Any) -> None:
     """Every job that fails is named with its reason, and that its numbers stay as they were."""
-    code, report = told(failing_jobs={"retries": "InvalidOperationError", "calls": "MemoryError"})
+    code, report = report_on(failing_jobs={"retries": "InvalidOperationError", "calls": "MemoryError"})
     assert (code, report["problems"]) == (1, 2)
     said = checks(report, "job", "problem")
     assert ["retries fails: InvalidOperationError" in said[0], "calls fails: MemoryError" in said[1]] == [True, True]
     assert all("its numbers stay as they were" in s for s in said)
 
 
-def test_what_was_set_aside_is_named(told: Any) -> None:
+def test_what_was_set_aside_is_named(report_on: Any) -> None:
     """Each run or record that was set aside is a problem with stage, numbers, row and reason; more are counted."""
-    code, report = told(set_aside_count=5, set_aside_items=[RUN, RECORD])
+    code, report = report_on(set_aside_count=5, set_aside_items=[RUN, RECORD])
     assert code == 1
     run, record, more = checks(report, "set_aside", "problem")
     when = "since 2026-11-24T06:00:00Z"
@@ -150,37 +150,37 @@ def test_what_was_set_aside_is_named(told: Any) -> None:
 )
 def test_when_it_is_tried_again_is_told_by_kind(kind: str, stage: str, helps: str) -> None:
     """Each kind that is set aside says when it is tried again; one of another version says where that is written."""
-    (found,) = store.set_aside({"set_aside_items": [{**RECORD, "kind": kind, "stage": stage}]}, Path("data"))
-    assert helps in found.message
-    assert found.message.startswith({"durations": "task logs", "limits": "queue logs"}.get(stage, kind))
-    assert found.message.endswith(store.REPORT)
+    (check,) = store.set_aside({"set_aside_items": [{**RECORD, "kind": kind, "stage": stage}]}, Path("data"))
+    assert helps in check.message
+    assert check.message.startswith({"durations": "task logs", "limits": "queue logs"}.get(stage, kind))
+    assert check.message.endswith(store.REPORT)
 
 
-def test_what_was_set_aside_cannot_steer_the_terminal(doctor: Doctor, api: StandIn, told: Any) -> None:
+def test_what_was_set_aside_cannot_steer_the_terminal(doctor: Doctor, api: StandIn, report_on: Any) -> None:
     """A run's id and a reason are shown without what a terminal would obey, and not without end."""
-    told(set_aside_items=[{**RUN, "run_id": "a\x1b[2J\u202e" * 99, "reason": "\x1b[31m" * 999}])
+    report_on(set_aside_items=[{**RUN, "run_id": "a\x1b[2J\u202e" * 99, "reason": "\x1b[31m" * 999}])
     api.said = {"set_aside_items": [{**RUN, "run_id": "a\x1b[2J\u202e" * 99, "reason": "\x1b[31m" * 999}]}
     _, out = doctor.text("--data", str(api.data), *free_ports())
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) < 1_200
 
 
-def test_the_journal_says_what_is_behind(told: Any, api: StandIn) -> None:
+def test_the_journal_says_what_is_behind(report_on: Any, api: StandIn) -> None:
     """What waits longer than a few flushes is a note, from ten seconds on a problem with number and time, whatever the
     store says of its lag."""
     done = api.journal.last_seq
     rows = {"logs": pa.table({"x": [1]})}
     for age_s, state in ((60, "problem"), (5, "note"), (0, "ok")):
         seq = api.journal.append(rows, [], time.time_ns() - age_s * SECOND)
-        code, report = told(runs_seq=seq - 1, applied_seq=seq - 1, journal_seq=seq, lag_s=0.0)
+        code, report = report_on(runs_seq=seq - 1, applied_seq=seq - 1, journal_seq=seq, lag_s=0.0)
         (said,) = checks(report, "lag", state)
         assert said.startswith("1 group")
         assert code == (state == "problem")
-    (said,) = checks(told(runs_seq=done, lag_s=0.0)[1], "lag", "problem")
+    (said,) = checks(report_on(runs_seq=done, lag_s=0.0)[1], "lag", "problem")
     assert said.startswith("3 groups behind the journal for 1.")
     assert "since 20" in said
     assert "nothing is lost" in said
-    assert checks(told(runs_seq=seq, lag_s=0.0)[1], "lag", "ok") == ["everything is visible"]
+    assert checks(report_on(runs_seq=seq, lag_s=0.0)[1], "lag", "ok") == ["everything is visible"]
 
 
 @pytest.mark.parametrize(("words", "helps"), receive.REMEDIES)
@@ -190,10 +190,10 @@ def test_why_receive_refuses_has_a_remedy(api: StandIn, words: str, helps: str) 
     gives = "".join((room / file).read_text() for file in ("writer.py", "watch.py"))
     assert words in gives
     api.reason = f"{words} now; try again"
-    (found,) = receive.receive(api.url, api.data)
-    assert found.state == "problem"
-    assert api.reason in found.message
-    assert found.message.endswith(helps.format(data=api.data))
+    (check,) = receive.receive(api.url, api.data)
+    assert check.state == "problem"
+    assert api.reason in check.message
+    assert check.message.endswith(helps.format(data=api.data))
 
 
 def test_a_stranger_at_its_address_is_told(doctor: Doctor, tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_phases_carry_what_they_must(events: list[dict[str, Any]]) -> None:
 
 def test_lives_and_failures_are_told(events: list[dict[str, Any]]) -> None:
     """Starts, stops, checkpoints, refused requests and a killed child are told."""
-    told = {(e["process"], e["message"]) for e in events}
-    assert told >= {
+    said = {(e["process"], e["message"]) for e in events}
+    assert said >= {
         *(
             (p, f"{p}_{what}_{phase}")
             for p in ("receive", "store")
@@ -159,8 +159,8 @@ def test_a_remark_of_a_library_is_told_without_its_words() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (line,) = done.stderr.splitlines()
-    told = json.loads(line)
-    assert (told["message"], told["library"]) == ("library_call_failed", "uvicorn.error")
+    event = json.loads(line)
+    assert (event["message"], event["library"]) == ("library_call_failed", "uvicorn.error")
     assert CANARY not in line
 
 
@@ -190,8 +190,10 @@ def test_refusals_do_not_flood_the_log(tmp_path: Path) -> None:
             assert post(stack.url("http"), "logs", b"\xff").status_code == 400
         scrape = Scrape(stack.url("http"))
     assert scrape.value("runwell_receive_requests_total", outcome="bad_input", signal="logs") == 50
-    told = [line for line in Path(f"{tmp_path / 'data'}.log").read_text().splitlines() if "otlp_request_failed" in line]
-    assert 1 <= len(told) <= 5
+    lines = [
+        line for line in Path(f"{tmp_path / 'data'}.log").read_text().splitlines() if "otlp_request_failed" in line
+    ]
+    assert 1 <= len(lines) <= 5
 
 
 def as_otlp(events: list[dict[str, Any]]) -> str:

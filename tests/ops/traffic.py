@@ -61,8 +61,8 @@ def points(n: int) -> bytes:
 
 def post(url: str, signal: str, body: bytes, **headers: str) -> httpx.Response:
     """Send *body* over HTTP, protobuf unless *headers* say otherwise."""
-    given = {"content-type": "application/x-protobuf"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    return httpx.post(f"{url}/v1/{signal}", content=body, headers=given, trust_env=False)
+    sent = {"content-type": "application/x-protobuf"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    return httpx.post(f"{url}/v1/{signal}", content=body, headers=sent, trust_env=False)
 
 
 def call(url: str, signal: str, body: bytes) -> grpc.StatusCode:
@@ -90,9 +90,9 @@ class Scrape:
 
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of *name* whose labels include *labels*; there is at least one."""
-        found = [s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items()]
-        assert found, f"no {name} {labels}"
-        return sum(found)
+        values = [s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items()]
+        assert values, f"no {name} {labels}"
+        return sum(values)
 
     def by(self, name: str, label: str, **labels: str) -> Counter[str]:
         """Return what is not zero of *name* by *label*."""
