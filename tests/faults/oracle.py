@@ -120,10 +120,10 @@ class Oracle:
         }
 
     def _log(self, r: Random, number: int, i: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        place = number % RUN
-        told = {0: "started", 6: "failed", 7: "started", RUN - 1: "completed"}.get(place) if i == 0 else None
-        if told:
-            body = f"order_charge_{told}"
+        index = number % RUN
+        phase = {0: "started", 6: "failed", 7: "started", RUN - 1: "completed"}.get(index) if i == 0 else None
+        if phase:
+            body = f"order_charge_{phase}"
         else:
             length = r.choice(SIZES) if i == 0 and r.random() < 0.2 else r.randrange(200)
             body = r.randbytes((length + 1) // 2).hex()[:length]
@@ -158,8 +158,8 @@ class Oracle:
             "flags": number % 2,
             "dropped_attributes_count": i,
             **{k: attributes[k] for k in ("run_id", "task_id", "attempt", "queue", "correlation_id", "request_id")},
-            "operation": "order_charge" if told else None,
-            "phase": told,
+            "operation": "order_charge" if phase else None,
+            "phase": phase,
         }
         return record, row
 
@@ -219,15 +219,15 @@ class Oracle:
             "logs": _stored(client, "logs", LOG_COLUMNS),
             "traces": _stored(client, "spans", SPAN_COLUMNS),
         }
-        found = Counter(id_ for frame in stored.values() for id_ in frame["id"])
-        twice = [id_ for id_, n in found.items() if n > 1]
+        times_stored = Counter(id_ for frame in stored.values() for id_ in frame["id"])
+        twice = [id_ for id_, n in times_stored.items() if n > 1]
         assert not twice, f"{len(twice)} records are stored more than once, such as {twice[:3]}"
 
         expected: dict[str, list[dict[str, Any]]] = {"logs": [], "traces": []}
         unacknowledged = 0
         for number in range(self._next):
             signal, _, rows = self._request(number)
-            there = sum(row["id"] in found for row in rows)
+            there = sum(row["id"] in times_stored for row in rows)
             if number in self.acknowledged:
                 assert there == len(rows), f"request {number} was acknowledged; {there} of {len(rows)} records are kept"
             elif there:
@@ -235,8 +235,8 @@ class Oracle:
                 unacknowledged += 1
             if there:
                 expected[signal.name] += rows
-        known = {row["id"] for rows in expected.values() for row in rows}
-        made_up = found.keys() - known
+        sent = {row["id"] for rows in expected.values() for row in rows}
+        made_up = times_stored.keys() - sent
         assert not made_up, f"{len(made_up)} records were never issued, such as {list(made_up)[:3]}"
 
         for name, rows in expected.items():
@@ -251,7 +251,7 @@ class Oracle:
             "issued": self._next,
             "acknowledged": len(self.acknowledged),
             "durable_unacknowledged": unacknowledged,
-            "records": len(found),
+            "records": len(times_stored),
         }
 
 

@@ -21,20 +21,20 @@ RUN_TABLES = ("runs", "attempts", "phases", "waits")
 
 def same_from_scratch(data: Path, empty: Path) -> dict[str, int]:
     """Check that the stopped store in *data* holds what its journal gives in *empty*; return row counts."""
-    kept, fresh = Database.open(data, Store()), Database.open(empty, Store())
+    live, fresh = Database.open(data, Store()), Database.open(empty, Store())
     reader = Reader(data)
     try:
         while entries := reader.entries(apply.applied(fresh), 4 * 2**20):
             apply.apply(fresh, entries)
-        assert apply.applied(fresh) == apply.applied(kept)
+        assert apply.applied(fresh) == apply.applied(live)
         now = time.time_ns()
-        for database in (kept, fresh):
+        for database in (live, fresh):
             job = RunsJob(database, Runs())
             while job.tick(now):
                 pass
         counts = {}
         for table in (*RAW, *RUN_TABLES):
-            ours, theirs = _rows(kept, table), _rows(fresh, table)
+            ours, theirs = _rows(live, table), _rows(fresh, table)
             assert ours == theirs, (
                 f"{table} differs from a recompute: {next(a for a in zip(ours, theirs, strict=False) if a[0] != a[1])}"
             )
@@ -42,7 +42,7 @@ def same_from_scratch(data: Path, empty: Path) -> dict[str, int]:
         return counts
     finally:
         reader.close()
-        kept.close()
+        live.close()
         fresh.close()
 
 

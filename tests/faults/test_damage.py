@@ -100,7 +100,7 @@ def request(n: int, r: random.Random) -> Recorded:
 
 
 @dataclass
-class Found:
+class State:
     """What is there after a start on damaged files."""
 
     numbers: Counter[int]
@@ -110,7 +110,7 @@ class Found:
     last_seq: int
 
 
-def start(data: Path) -> Found:
+def start(data: Path) -> State:
     """Start journal and store on *data*, take one more group, take up all, and return what is there."""
     control = Control.open(data)
     journal = Journal.open(data)
@@ -139,9 +139,9 @@ def start(data: Path) -> Found:
         assert p.reader.last_seq() == apply.applied(p.database), "the store never catches up"
         numbers = Counter(int(run_id.removeprefix("run-")) for run_id in rows["run_id"])
         assert {*p.table("runs")["run_id"]} == {*rows["run_id"]}
-        found = Found(numbers, *p.database.reading(apply.gone).values(), p.journal.last_seq)
+        state = State(numbers, *p.database.reading(apply.gone).values(), p.journal.last_seq)
     control.close()
-    return found
+    return state
 
 
 @pytest.mark.parametrize("mutate", [flip, blank, cut, remove])
@@ -154,9 +154,9 @@ def test_a_damaged_projection_is_made_again_from_the_journal(
         data = tmp_path / str(seed)
         shutil.copytree(crashed, data)
         mutate(data / name, random.Random(f"{name}/{mutate.__name__}/{seed}"))
-        found = start(data)
-        assert found.numbers == Counter(range(1, GROUPS + 2)), f"seed {seed}"
-        assert (found.damaged, found.lost) == (0, 0)
+        state = start(data)
+        assert state.numbers == Counter(range(1, GROUPS + 2)), f"seed {seed}"
+        assert (state.damaged, state.lost) == (0, 0)
 
 
 def test_what_is_set_aside_is_kept_as_it_was(crashed: Path, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_what_is_set_aside_is_kept_as_it_was(crashed: Path, tmp_path: Path) -> N
         (data / name).write_bytes(rubbish)
     for wal in ("journal.sqlite-wal", "runwell.duckdb.wal", "control.sqlite-wal"):  # they would still give something
         (data / wal).unlink()
-    found = start(data)
-    assert found.numbers == Counter({GROUPS + 1: 1})
+    state = start(data)
+    assert state.numbers == Counter({GROUPS + 1: 1})
     for name in ("journal.sqlite", "runwell.duckdb", "control.sqlite"):
         assert (data / f"{name}.damaged-1").read_bytes() == rubbish
 
@@ -186,7 +186,7 @@ def test_a_damaged_journal_keeps_what_can_be_read_and_counts_what_cannot(
         for part in ("runwell.duckdb", "runwell.duckdb.wal"):
             (data / part).unlink()
         mutate(data / name, random.Random(f"{name}/{mutate.__name__}/{seed}"))
-        found = start(data)
-        assert found.numbers[GROUPS + 1] == 1, f"seed {seed}: the new group is not there"
-        assert set(found.numbers.values()) == {1}, f"seed {seed}"
-        assert found.damaged + found.lost == GROUPS + 1 - len(found.numbers), f"seed {seed}: {found}"
+        state = start(data)
+        assert state.numbers[GROUPS + 1] == 1, f"seed {seed}: the new group is not there"
+        assert set(state.numbers.values()) == {1}, f"seed {seed}"
+        assert state.damaged + state.lost == GROUPS + 1 - len(state.numbers), f"seed {seed}: {state}"

@@ -28,28 +28,28 @@ SETTINGS = {
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """Return a file system of 48 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(mount)], check=True)
+    yield mount
+    subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
-def fill(place: Path, leave: int) -> Path:
+def fill(directory: Path, leave: int) -> Path:
     """Write a file so large that *leave* bytes stay free."""
-    ballast = place / "ballast"
+    ballast = directory / "ballast"
     with ballast.open("wb") as file:
-        while (free := free_bytes(place)) > leave:
+        while (free := free_bytes(directory)) > leave:
             file.write(bytes(min(65_536, free - leave)))
             file.flush()
     return ballast
 
 
-def free_bytes(place: Path) -> int:
+def free_bytes(directory: Path) -> int:
     """Return the bytes free in a file system."""
     import shutil
 
-    return shutil.disk_usage(place).free
+    return shutil.disk_usage(directory).free
 
 
 def deliver(stack: Stack, sender: Sender, oracle: Oracle, count: int) -> int:
@@ -84,18 +84,18 @@ def test_below_the_free_space_that_is_asked_for_requests_are_refused(
         assert deliver(stack, sender, oracle, 3) == 0
         capsys.readouterr()
         assert root.run(["doctor", "--data", str(stack.data)]) == 1
-        (told,) = [line for line in capsys.readouterr().out.splitlines() if "receive refuses" in line]
-        assert "503 at /readyz: disk is nearly full" in told
-        assert "make room on the disk" in told
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "receive refuses" in line]
+        assert "503 at /readyz: disk is nearly full" in line
+        assert "make room on the disk" in line
         # A checkpoint that found no room ended the store; the next one answers.
         assert until(lambda: stack.client.status()["rows"], why="questions to be answered")["logs"] >= 0
         ballast.unlink()
         until(lambda: answer(stack) == 200, why="requests to be taken again")
         assert deliver(stack, sender, oracle, 20) == 20
         stack.applied()
-        kept = until(lambda: refusals.read(stack.data / "control.sqlite")[0], why="the refusals to be kept")
-        assert {(r.reason, r.look) for r in kept} == {("unavailable", "exporter")}
-        assert sum(r.count for r in kept) >= 3
+        remembered = until(lambda: refusals.read(stack.data / "control.sqlite")[0], why="the refusals to be kept")
+        assert {(r.reason, r.look) for r in remembered} == {("unavailable", "exporter")}
+        assert sum(r.count for r in remembered) >= 3
         oracle.judge(stack.client)
 
 

@@ -85,12 +85,12 @@ def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
     assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
     counts |= same_from_scratch(stack.data, tmp_path / "again")
     with capsys.disabled():
-        told = {
+        sums = {
             name: f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
             for name, times in recovered_s.items()
             if times
         }
-        print(dict(Counter(deck)), counts, told, file=sys.stderr)
+        print(dict(Counter(deck)), counts, sums, file=sys.stderr)
 
 
 def _settle(stack: Stack, load: Load) -> None:
