@@ -45,8 +45,8 @@ def union_ns(waits: pl.DataFrame) -> pl.DataFrame:
         .group_by(group)
         .agg(
             wait_ns=believable.total((pl.col("ended_ns") - pl.col("begins")).clip(0)),
-            is_told=(pl.col("ended_ns") >= pl.col("started_ns")).all(),
+            is_timed=(pl.col("ended_ns") >= pl.col("started_ns")).all(),
         )
-        .with_columns(wait_ns=pl.when("is_told").then("wait_ns"))
+        .with_columns(wait_ns=pl.when("is_timed").then("wait_ns"))
         .select(*group, "wait_ns", waits_known=pl.col("wait_ns").is_not_null())
     )
