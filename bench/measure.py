@@ -25,7 +25,7 @@ from bench.minute import minute
 from bench.timing import many, pace, spent
 from collector.api import endpoints, stats
 from collector.api.question import Basis
-from collector.control import Control
+from collector.control import Control, ledger
 from collector.jobs import findings
 from collector.jobs.runner import INFERENCE, Runner
 from collector.jobs.runs import RunsJob
@@ -104,7 +104,9 @@ def refresh(
             f"| {name} | {median / REFRESH_LIMIT_MS:.2f} | {median:.0f} | {max(wall):.0f} | {middle.median(cpu):.0f} |"
         )
     for name in BESIDE:
-        took_ms = [(e.ended_ns - e.started_ns) / 1e6 for e in control.job_entries(name) if e.started_ns >= began_ns]
+        took_ms = [
+            (e.ended_ns - e.started_ns) / 1e6 for e in control.reading(ledger.read, name) if e.started_ns >= began_ns
+        ]
         print(f"\nbeside, `{name}`: {', '.join(f'{ms:.0f}' for ms in took_ms) or 'not due'} ms")
     print(f"\nresident memory {_resident_mib():.0f} MiB\n")
     return middle.median(wall for wall, _ in steps["all"])

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from collector.api import form
 from collector.api.endpoints import FORMATS, route
-from collector.control import Control
+from collector.control import Control, firings, reports
 from collector.model.asked import Ask, Preview
 from collector.model.errors import BadInput, NotFound
 from collector.model.units import DAY_NS
@@ -41,7 +41,7 @@ def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]
 
     async def listed(request: Request, params: dict[str, Any]) -> Response:
         """Answer the newest reports."""
-        rows = await run_in_threadpool(lambda: control.reports(params["schedule"], params["limit"]))
+        rows = await run_in_threadpool(lambda: control.reading(reports.rows, params["schedule"], params["limit"]))
         return form.answer([asdict(row) for row in rows])
 
     async def one(request: Request, params: dict[str, Any]) -> Response:
@@ -49,7 +49,7 @@ def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]
         report_id, kind = request.path_params["id"], request.path_params.get("format", "json")
         if kind not in FORMATS:
             raise NotFound(f"reports come as {', '.join(FORMATS)}, not as {kind[:20]!r}")
-        report = await run_in_threadpool(lambda: control.report(report_id))
+        report = await run_in_threadpool(lambda: control.reading(reports.load, report_id))
         if report is None:
             raise NotFound(f"no report {report_id[:60]!r} is kept here, or it is of another version's shape")
         text = await run_in_threadpool(lambda: rendered(report, kind, params["dashboard"] or dashboard))
@@ -72,40 +72,42 @@ def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]
         }
         return form.answer(answer, 200 if ask.dry_run else 201)
 
-    async def deliveries(request: Request, params: dict[str, Any]) -> Response:
+    async def sent(request: Request, params: dict[str, Any]) -> Response:
         """Answer where reports went, the latest first."""
-        rows = await run_in_threadpool(lambda: control.deliveries(params["report"], params["limit"]))
+        rows = await run_in_threadpool(lambda: control.reading(firings.deliveries, params["report"], params["limit"]))
         return form.answer([asdict(d) for d in rows])
 
-    async def firings(request: Request, params: dict[str, Any]) -> Response:
+    async def fired(request: Request, params: dict[str, Any]) -> Response:
         """Answer which firings were made, skipped or failed, the latest first."""
-        rows = await run_in_threadpool(lambda: control.firings(params["schedule"], limit=params["limit"]))
+        rows = await run_in_threadpool(
+            lambda: control.reading(firings.latest, params["schedule"], limit=params["limit"])
+        )
         return form.answer([asdict(f) for f in rows])
 
-    async def feedback(request: Request, params: dict[str, Any]) -> Response:
+    async def expected(request: Request, params: dict[str, Any]) -> Response:
         """Answer what was said of anomalies."""
-        return form.answer([asdict(f) for f in await run_in_threadpool(control.feedback)])
+        return form.answer([asdict(f) for f in await run_in_threadpool(lambda: control.reading(reports.feedback))])
 
     async def say(request: Request, params: dict[str, Any]) -> Response:
         """Remember that an anomaly is expected, or take that back."""
 
         def act() -> None:
             if params["expected"]:
-                control.save_feedback(params["key"], params["note"], params["until"], time.time_ns())
+                control.writing(reports.save_feedback, params["key"], params["note"], params["until"], time.time_ns())
             else:
-                control.forget_feedback(params["key"])
+                control.writing(reports.forget_feedback, params["key"])
 
         await run_in_threadpool(act)
-        return await feedback(request, params)
+        return await expected(request, params)
 
     base = "/api/v1/reports"
     return [
         route(f"GET {base}", listed),
         route(f"POST {base}", make),
         route(f"GET {base}/next", upcoming),
-        route(f"GET {base}/deliveries", deliveries),
-        route(f"GET {base}/firings", firings),
-        route(f"GET {base}/feedback", feedback),
+        route(f"GET {base}/deliveries", sent),
+        route(f"GET {base}/firings", fired),
+        route(f"GET {base}/feedback", expected),
         route(f"POST {base}/feedback", say),
         route(f"GET {base}/{{id:str}}.{{format:str}}", one),
         route(f"GET {base}/{{id:str}}", one),

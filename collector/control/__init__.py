@@ -9,23 +9,17 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Concatenate, ParamSpec, TypeVar
 
 from collector import versions
 from collector.control import firings, ledger, names, refusals, reports, senders
-from collector.control.firings import Delivery, Firing
-from collector.control.ledger import Entry
-from collector.control.refusals import Refusal, Traffic
-from collector.control.reports import Feedback, ReportRow
-from collector.control.senders import Sender
 from collector.model.errors import UsageError
 from collector.versions import damage
 
-if TYPE_CHECKING:
-    from collector.model.report import Report
-
+P = ParamSpec("P")
+T = TypeVar("T")
 FILE = "control.sqlite"
 VERSION = 1
 """Raised by one with every change of a table; a file of a newer version is refused."""
@@ -36,12 +30,15 @@ CHECKPOINTED = "checkpointed"
 
 
 class Control:
-    """Named numbers that several processes share."""
+    """The open file: named numbers that several processes share, and what the modules beside this one keep in it.
+
+    Their functions take the connection from `reading` or `writing`, and begin and end no transaction themselves.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._gate = threading.Lock()
-        """Around reports and their ledgers, which several threads may ask for."""
+        """Several threads ask, and a transaction is of the connection, not of its thread."""
 
     @classmethod
     def open(cls, directory: Path) -> Control:
@@ -65,141 +62,22 @@ class Control:
 
     def mark(self, name: str) -> int:
         """Return the number of *name*, 0 when it was never set."""
-        row = self._db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
+        row = self.reading(lambda db: db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone())
         return int(row[0]) if row else 0
 
     def set_mark(self, name: str, value: int) -> None:
         """Set the number of *name*, on disk when this returns."""
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
+        self.writing(lambda db: db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value)))
 
-    def names(self) -> list[tuple[str, str, str, str]]:
-        """Return (project, kind, service, name) of the names that are kept apart."""
-        return names.load(self._db)
-
-    def save_names(self, fresh: list[tuple[str, str, str, str]]) -> None:
-        """Keep *fresh*."""
-        names.save(self._db, fresh)
-
-    def senders(self) -> list[Sender]:
-        """Return who has sent, the latest first."""
-        return senders.load(self._db)
-
-    def save_senders(self, changed: list[Sender]) -> None:
-        """Keep *changed*."""
-        senders.save(self._db, changed)
-
-    def refusals(self) -> tuple[list[Refusal], list[Traffic]]:
-        """Return what was refused, and what was answered in all, the latest first."""
-        return refusals.load(self._db)
-
-    def save_refusals(self, changed: list[Refusal], gone: list[tuple[str, ...]], traffic: list[Traffic]) -> None:
-        """Keep *changed* and *traffic*, forget what is *gone*."""
-        refusals.save(self._db, changed, gone, traffic)
-
-    def job_entries(self, name: str | None = None) -> list[Entry]:
-        """Return what jobs have done, the latest first."""
-        return ledger.read(self._db, name)
-
-    def write_job_entries(self, entries: list[Entry]) -> None:
-        """Add *entries* to the ledger of jobs."""
-        ledger.write(self._db, entries)
-
-    def save_report(self, report: Report) -> None:
-        """Keep *report*, on disk when this returns."""
-        with self._gate, self._db:
-            reports.save(self._db, report)
-
-    def report(self, report_id: str) -> Report | None:
-        """Return a report; None when there is none by that id, or one of another version's shape."""
+    def reading(self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """Return what *fn* reads."""
         with self._gate:
-            return reports.load(self._db, report_id)
+            return fn(self._db, *given, **named)
 
-    def reports(self, schedule: str | None = None, limit: int = 50) -> list[ReportRow]:
-        """Return the newest reports of *schedule*, or of all."""
-        with self._gate:
-            return reports.rows(self._db, schedule, limit)
-
-    def save_feedback(self, key: str, note: str, until_ns: int | None, now_ns: int) -> None:
-        """Remember at *now_ns* that the anomaly *key* is expected, until *until_ns* or for good."""
+    def writing(self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """Return what *fn* returns, with everything that it wrote on disk, and nothing of it where *fn* raises."""
         with self._gate, self._db:
-            reports.save_feedback(self._db, key, note, until_ns, now_ns)
-
-    def forget_feedback(self, key: str) -> None:
-        """Take back what was said of the anomaly *key*."""
-        with self._gate, self._db:
-            reports.forget_feedback(self._db, key)
-
-    def feedback(self) -> list[Feedback]:
-        """Return what was said, the latest first; some of it may be over (`until_ns`)."""
-        with self._gate:
-            return reports.feedback(self._db)
-
-    def schedule_mark(self, schedule: str, definition: str, now_ns: int) -> int:
-        """Return up to when the firings of *schedule* are noted, ns since 1970.
-
-        One that is new, or defined anew since (*definition*), starts at *now_ns*.
-        """
-        with self._gate, self._db:
-            return firings.mark(self._db, schedule, definition, now_ns)
-
-    def keep_schedules(self, names: Sequence[str]) -> None:
-        """Forget up to when the firings of other schedules were noted."""
-        with self._gate, self._db:
-            firings.keep(self._db, list(names))
-
-    def note_firings(self, schedule: str, found: list[Firing], mark_ns: int) -> None:
-        """Add firings to the ledger, once each, and say that those up to *mark_ns* are noted: all or nothing."""
-        with self._gate, self._db:
-            firings.note(self._db, found)
-            firings.set_mark(self._db, schedule, mark_ns)
-
-    def begin_firing(self, firing: Firing) -> None:
-        """Count that making the report of *firing* begins, on disk when this returns."""
-        with self._gate, self._db:
-            firings.begin(self._db, firing)
-
-    def settle_firing(self, firing: Firing, report: Report, channels: Sequence[str], now_ns: int) -> None:
-        """Keep the report of a due firing, owe it to *channels* and call the firing made: all or nothing."""
-        with self._gate, self._db:
-            reports.save(self._db, report)
-            firings.owe(self._db, report.id, list(channels), now_ns)
-            firings.settle(self._db, firing, "made", report.id)
-
-    def fail_firing(self, firing: Firing, why: str) -> None:
-        """Say that the report of a due firing could not be made."""
-        with self._gate, self._db:
-            firings.settle(self._db, firing, "failed", why=why)
-
-    def due_firings(self) -> list[Firing]:
-        """Return the firings whose report is to be made, the oldest first."""
-        with self._gate:
-            return firings.due(self._db)
-
-    def firings(self, schedule: str | None = None, limit: int = 1_000) -> list[Firing]:
-        """Return the latest firings of *schedule*, or of all."""
-        with self._gate:
-            return firings.firings(self._db, schedule, limit)
-
-    def owe_deliveries(self, report_id: str, channels: Sequence[str], now_ns: int) -> None:
-        """Note that a report is to be sent to *channels*, once each."""
-        with self._gate, self._db:
-            firings.owe(self._db, report_id, list(channels), now_ns)
-
-    def update_delivery(self, delivery: Delivery) -> None:
-        """Write what came of an attempt to deliver, on disk when this returns."""
-        with self._gate, self._db:
-            firings.update(self._db, delivery)
-
-    def waiting_deliveries(self) -> list[Delivery]:
-        """Return the deliveries that wait, the one due first first."""
-        with self._gate:
-            return firings.waiting(self._db)
-
-    def deliveries(self, report_id: str | None = None, limit: int = 100) -> list[Delivery]:
-        """Return the latest deliveries of a report, or of all."""
-        with self._gate:
-            return firings.deliveries(self._db, report_id, limit)
+            return fn(self._db, *given, **named)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from collector.control import reports
+
+if TYPE_CHECKING:
+    from collector.model.report import Report
 
 FiringState = Literal["due", "made", "skipped", "failed"]
 DeliveryState = Literal["waiting", "sent", "given_up"]
@@ -82,7 +88,7 @@ def create(db: sqlite3.Connection) -> None:
 
 
 def mark(db: sqlite3.Connection, schedule: str, definition: str, now_ns: int) -> int:
-    """Return up to when firings of *schedule* are noted: *now_ns* for one that is new or defined anew. No commit."""
+    """Return up to when firings of *schedule* are noted: *now_ns* for one that is new or defined anew."""
     db.execute(
         "INSERT INTO schedule VALUES (:name, :definition, :now) ON CONFLICT (name) DO UPDATE "
         "SET definition = :definition, mark_ns = :now WHERE definition <> :definition",
@@ -92,41 +98,46 @@ def mark(db: sqlite3.Connection, schedule: str, definition: str, now_ns: int) ->
     return int(found[0])
 
 
-def set_mark(db: sqlite3.Connection, schedule: str, mark_ns: int) -> None:
-    """Say up to when the firings of *schedule* are noted. No commit."""
-    db.execute("UPDATE schedule SET mark_ns = ? WHERE name = ?", (mark_ns, schedule))
-
-
-def keep(db: sqlite3.Connection, schedules: list[str]) -> None:
+def keep(db: sqlite3.Connection, schedules: Sequence[str]) -> None:
     """Forget the marks of all schedules but these: one that comes back later owes nothing of the time between."""
     places = ", ".join("?" * len(schedules))
-    db.execute(f"DELETE FROM schedule WHERE name NOT IN ({places})", schedules)  # noqa: S608 -- placeholders
+    db.execute(f"DELETE FROM schedule WHERE name NOT IN ({places})", list(schedules))  # noqa: S608 -- placeholders
 
 
-def note(db: sqlite3.Connection, firings: list[Firing]) -> None:
-    """Add *firings*; one that is known stays as it is. No commit."""
+def note(db: sqlite3.Connection, schedule: str, firings: list[Firing], mark_ns: int) -> None:
+    """Add *firings* of *schedule*, where one that is known stays as it is; those up to *mark_ns* are noted now."""
     db.executemany(
         f"INSERT OR IGNORE INTO firing ({_FIRING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
         [astuple(f) for f in firings],
     )
-    for schedule in {f.schedule for f in firings}:
-        db.execute(
-            "DELETE FROM firing WHERE schedule = ? AND state <> 'due' AND fire_ns <= "
-            "(SELECT fire_ns FROM firing WHERE schedule = ? ORDER BY fire_ns DESC LIMIT 1 OFFSET ?)",
-            (schedule, schedule, MOST_FIRINGS),
-        )
+    db.execute(
+        "DELETE FROM firing WHERE schedule = ? AND state <> 'due' AND fire_ns <= "
+        "(SELECT fire_ns FROM firing WHERE schedule = ? ORDER BY fire_ns DESC LIMIT 1 OFFSET ?)",
+        (schedule, schedule, MOST_FIRINGS),
+    )
+    db.execute("UPDATE schedule SET mark_ns = ? WHERE name = ?", (mark_ns, schedule))
 
 
 def begin(db: sqlite3.Connection, firing: Firing) -> None:
-    """Count that making the report of *firing* begins. No commit."""
+    """Count that making the report of *firing* begins."""
     db.execute(
         "UPDATE firing SET attempts = attempts + 1 WHERE schedule = ? AND fire_ns = ?",
         (firing.schedule, firing.fire_ns),
     )
 
 
-def settle(db: sqlite3.Connection, firing: Firing, state: FiringState, report_id: str = "", why: str = "") -> None:
-    """Say what came of a firing that was due. No commit."""
+def made(db: sqlite3.Connection, firing: Firing, report: Report, channels: Sequence[str], now_ns: int) -> None:
+    """Keep the report of a due firing, owe it to *channels* and call the firing made."""
+    hand_over(db, report, channels, now_ns)
+    _settle(db, firing, "made", report.id)
+
+
+def fail(db: sqlite3.Connection, firing: Firing, why: str) -> None:
+    """Say that the report of a due firing could not be made."""
+    _settle(db, firing, "failed", why=why)
+
+
+def _settle(db: sqlite3.Connection, firing: Firing, state: FiringState, report_id: str = "", why: str = "") -> None:
     db.execute(
         "UPDATE firing SET state = ?, report_id = ?, note = ? WHERE schedule = ? AND fire_ns = ? AND state = 'due'",
         (state, report_id, why, firing.schedule, firing.fire_ns),
@@ -139,7 +150,7 @@ def due(db: sqlite3.Connection) -> list[Firing]:
     return [Firing(*row) for row in found]
 
 
-def firings(db: sqlite3.Connection, schedule: str | None, limit: int) -> list[Firing]:
+def latest(db: sqlite3.Connection, schedule: str | None = None, limit: int = 1_000) -> list[Firing]:
     """Return the latest *limit* firings of *schedule*, or of all."""
     found = db.execute(
         f"SELECT {_FIRING} FROM firing WHERE :schedule IS NULL OR schedule = :schedule "  # noqa: S608 -- our own names
@@ -154,8 +165,14 @@ def delivery_key(report_id: str, channel: str) -> str:
     return hashlib.blake2b(f"{report_id}\0{channel}".encode(), digest_size=16).hexdigest()
 
 
-def owe(db: sqlite3.Connection, report_id: str, channels: list[str], now_ns: int) -> None:
-    """Note that *report_id* is to be sent to *channels*; where it was noted before, nothing changes. No commit."""
+def hand_over(db: sqlite3.Connection, report: Report, channels: Sequence[str], now_ns: int) -> None:
+    """Keep *report* and owe it to *channels*."""
+    reports.save(db, report)
+    owe(db, report.id, channels, now_ns)
+
+
+def owe(db: sqlite3.Connection, report_id: str, channels: Sequence[str], now_ns: int) -> None:
+    """Note that *report_id* is to be sent to *channels*; where it was noted before, nothing changes."""
     db.executemany(
         f"INSERT OR IGNORE INTO delivery ({_DELIVERY}) VALUES (?, ?, ?, 'waiting', 0, ?, ?, NULL, '')",  # noqa: S608
         [(report_id, channel, delivery_key(report_id, channel), now_ns, now_ns) for channel in channels],
@@ -168,7 +185,7 @@ def owe(db: sqlite3.Connection, report_id: str, channels: list[str], now_ns: int
 
 
 def update(db: sqlite3.Connection, d: Delivery) -> None:
-    """Write what came of an attempt. No commit."""
+    """Write what came of an attempt."""
     db.execute(
         "UPDATE delivery SET state = ?, attempts = ?, due_ns = ?, ended_ns = ?, note = ? "
         "WHERE report_id = ? AND channel = ?",
@@ -184,7 +201,7 @@ def waiting(db: sqlite3.Connection) -> list[Delivery]:
     ]
 
 
-def deliveries(db: sqlite3.Connection, report_id: str | None, limit: int) -> list[Delivery]:
+def deliveries(db: sqlite3.Connection, report_id: str | None = None, limit: int = 100) -> list[Delivery]:
     """Return the latest *limit* deliveries of *report_id*, or of all."""
     found = db.execute(
         f"SELECT {_DELIVERY} FROM delivery WHERE :id IS NULL OR report_id = :id ORDER BY id DESC LIMIT :most",  # noqa: S608

@@ -38,14 +38,13 @@ def create(db: sqlite3.Connection) -> None:
 def write(db: sqlite3.Connection, entries: list[Entry]) -> None:
     """Add *entries*, and drop the oldest of their jobs beyond `MOST`."""
     places = ", ".join("?" * len(_NAMES))
-    with db:
-        db.executemany(f"INSERT INTO job ({', '.join(_NAMES)}) VALUES ({places})", [astuple(e) for e in entries])  # noqa: S608 -- our own names
-        for name in {e.name for e in entries}:
-            db.execute(
-                "DELETE FROM job WHERE name = ? AND id <= "
-                "(SELECT id FROM job WHERE name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                (name, name, MOST),
-            )
+    db.executemany(f"INSERT INTO job ({', '.join(_NAMES)}) VALUES ({places})", [astuple(e) for e in entries])  # noqa: S608 -- our own names
+    for name in {e.name for e in entries}:
+        db.execute(
+            "DELETE FROM job WHERE name = ? AND id <= "
+            "(SELECT id FROM job WHERE name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (name, name, MOST),
+        )
 
 
 def read(db: sqlite3.Connection, name: str | None = None) -> list[Entry]:

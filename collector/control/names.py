@@ -16,8 +16,7 @@ def create(db: sqlite3.Connection) -> None:
 
 def save(db: sqlite3.Connection, names: list[tuple[str, str, str, str]]) -> None:
     """Add (project, kind, service, name) rows."""
-    with db:
-        db.executemany("INSERT OR IGNORE INTO known_name VALUES (?, ?, ?, ?)", names)
+    db.executemany("INSERT OR IGNORE INTO known_name VALUES (?, ?, ?, ?)", names)
 
 
 def load(db: sqlite3.Connection) -> list[tuple[str, str, str, str]]:

@@ -97,14 +97,13 @@ def create(db: sqlite3.Connection) -> None:
 def save(db: sqlite3.Connection, changed: list[Refusal], gone: list[tuple[str, ...]], traffic: list[Traffic]) -> None:
     """Write *changed* and *traffic* in place of what stood there, and drop what is *gone* and slots beyond a day."""
     where = " AND ".join(f'"{f.name}" = ?' for f in fields(Refusal)[:7])
-    with db:
-        db.executemany(f"DELETE FROM refusal WHERE {where}", gone)  # noqa: S608 -- our own names
-        db.executemany(_insert("refusal"), [astuple(r) for r in changed])
-        db.executemany(_insert("traffic"), [astuple(t) for t in traffic])
-        db.execute(
-            "DELETE FROM traffic WHERE slot_ns NOT IN (SELECT slot_ns FROM traffic ORDER BY slot_ns DESC LIMIT ?)",
-            (SLOTS,),
-        )
+    db.executemany(f"DELETE FROM refusal WHERE {where}", gone)  # noqa: S608 -- our own names
+    db.executemany(_insert("refusal"), [astuple(r) for r in changed])
+    db.executemany(_insert("traffic"), [astuple(t) for t in traffic])
+    db.execute(
+        "DELETE FROM traffic WHERE slot_ns NOT IN (SELECT slot_ns FROM traffic ORDER BY slot_ns DESC LIMIT ?)",
+        (SLOTS,),
+    )
 
 
 def _columns(table: str) -> list[str]:

@@ -57,7 +57,7 @@ def create(db: sqlite3.Connection) -> None:
 
 
 def save(db: sqlite3.Connection, report: Report) -> None:
-    """Keep *report* in place of one with its id; drop the oldest beyond the bounds, never this one. No commit."""
+    """Keep *report* in place of one with its id; drop the oldest beyond the bounds, never this one."""
     states = [a.state for a in (*report.anomalies, *report.resolved)]
     body = zlib.compress(report.model_dump_json().encode())
     db.execute(
@@ -101,7 +101,7 @@ def load(db: sqlite3.Connection, report_id: str) -> Report | None:
         return None
 
 
-def rows(db: sqlite3.Connection, schedule: str | None, limit: int) -> list[ReportRow]:
+def rows(db: sqlite3.Connection, schedule: str | None = None, limit: int = 50) -> list[ReportRow]:
     """Return the newest *limit* reports of *schedule*, or of all."""
     where, given = ("WHERE schedule = ?", (schedule,)) if schedule is not None else ("", ())
     found = db.execute(
@@ -113,7 +113,7 @@ def rows(db: sqlite3.Connection, schedule: str | None, limit: int) -> list[Repor
 
 
 def save_feedback(db: sqlite3.Connection, key: str, note: str, until_ns: int | None, now_ns: int) -> None:
-    """Remember what was said of *key* at *now_ns*, and forget what is over or beyond the bound. No commit."""
+    """Remember what was said of *key* at *now_ns*, and forget what is over or beyond the bound."""
     db.execute("DELETE FROM feedback WHERE until_ns <= ?", (now_ns,))
     db.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)", (key, note, until_ns, now_ns))
     db.execute(
@@ -123,7 +123,7 @@ def save_feedback(db: sqlite3.Connection, key: str, note: str, until_ns: int | N
 
 
 def forget_feedback(db: sqlite3.Connection, key: str) -> None:
-    """Forget what was said of *key*. No commit."""
+    """Forget what was said of *key*."""
     db.execute("DELETE FROM feedback WHERE key = ?", (key,))
 
 

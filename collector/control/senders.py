@@ -55,12 +55,11 @@ def create(db: sqlite3.Connection) -> None:
 
 def save(db: sqlite3.Connection, senders: list[Sender]) -> None:
     """Write *senders* in place of what stood there, and drop the oldest beyond `MOST`."""
-    with db:
-        places = ", ".join("?" * len(_NAMES))
-        db.executemany(f"INSERT OR REPLACE INTO sender VALUES ({places})", [astuple(s) for s in senders])  # noqa: S608
-        db.execute(
-            "DELETE FROM sender WHERE rowid NOT IN (SELECT rowid FROM sender ORDER BY last_ns DESC LIMIT ?)", (MOST,)
-        )
+    places = ", ".join("?" * len(_NAMES))
+    db.executemany(f"INSERT OR REPLACE INTO sender VALUES ({places})", [astuple(s) for s in senders])  # noqa: S608
+    db.execute(
+        "DELETE FROM sender WHERE rowid NOT IN (SELECT rowid FROM sender ORDER BY last_ns DESC LIMIT ?)", (MOST,)
+    )
 
 
 def load(db: sqlite3.Connection) -> list[Sender]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from collector.control import Control
+from collector.control import Control, firings, reports
 from collector.control.firings import Delivery
 from collector.settings.reports import Channel, Reports
 from collector.settings.section import nanoseconds
@@ -59,10 +59,10 @@ class Deliveries:
 
     def start(self) -> None:
         """Give up what is owed to channels that are no more, and begin with the rest."""
-        for d in self._control.waiting_deliveries():
+        for d in self._control.reading(firings.waiting):
             if d.channel not in self.postmen:
                 why = "its channel is not in the settings any more"
-                self._control.update_delivery(replace(d, state="given_up", ended_ns=self._clock(), note=why))
+                self._control.writing(firings.update, replace(d, state="given_up", ended_ns=self._clock(), note=why))
         for postman in self.postmen.values():
             postman.start()
 
@@ -123,17 +123,17 @@ class Postman(threading.Thread):
 
     def turn(self) -> None:
         """Try what is due, the oldest first."""
-        for d in self._control.waiting_deliveries():
+        for d in self._control.reading(firings.waiting):
             # A clock that went back must not put a delivery off beyond the longest pause.
             wait_ns = d.due_ns - self._clock()
             if d.channel == self._channel.name and not 0 < wait_ns <= _LONGEST_S * 2e9 and not self._stop_asked:
-                self._control.update_delivery(self._attempt(d))
+                self._control.writing(firings.update, self._attempt(d))
 
     def _attempt(self, d: Delivery) -> Delivery:
         """Return what came of one attempt to deliver *d*."""
         from collector.report.notify import NotSent
 
-        report = self._control.report(d.report_id)
+        report = self._control.reading(reports.load, d.report_id)
         if report is None:
             why = "its report is not kept any more, or is of another version of runwell"
             return replace(d, state="given_up", ended_ns=self._clock(), note=why)

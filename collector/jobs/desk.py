@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from collector.control import Control
+from collector.control import Control, firings
 from collector.control.firings import delivery_key
 from collector.jobs.reporting import wants
 from collector.jobs.schedule import Plan
@@ -58,8 +58,8 @@ class Desk:
         names = plan.schedule.deliver if plan and (ask.deliver or ask.dry_run) else ()
         previews = [self._preview(report, c) for c in self._settings.channels if c.name in names]
         if not ask.dry_run:
-            self._control.save_report(report)
-            self._control.owe_deliveries(report.id, [p.channel for p in previews if p.wanted], now_ns)
+            wanted = [p.channel for p in previews if p.wanted]
+            self._control.writing(firings.hand_over, report, wanted, now_ns)
             self._owed()
         return report, previews
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from collector.analyse import stuck
 from collector.analyse.frames import population
-from collector.control import Control
+from collector.control import Control, reports
 from collector.model.halves import by_halves
 from collector.model.project import PROJECT
 from collector.model.report import LeftOut, Report, Span
@@ -42,7 +42,7 @@ def make(
     *schedule*: whose reports tell what is new and what goes on. Reads only; may run on any thread.
     """
     previous = _previous(control, schedule, period, as_of_ns)
-    expected = {f.key: f.note for f in control.feedback() if f.until_ns is None or f.until_ns > as_of_ns}
+    expected = {f.key: f.note for f in control.reading(reports.feedback) if f.until_ns is None or f.until_ns > as_of_ns}
 
     def read(h: Handle) -> Report:
         inputs = _inputs(h, schedule, period, zone, as_of_ns, previous, expected)
@@ -54,9 +54,9 @@ def make(
 
 def _previous(control: Control, schedule: str, period: Span, as_of_ns: int) -> Report | None:
     """Return the newest report of *schedule* that was made before this one for a period that ended before it."""
-    for row in control.reports(schedule):
+    for row in control.reading(reports.rows, schedule):
         if row.as_of_ns < as_of_ns and row.to_ns < period.to_ns:
-            return control.report(row.id)
+            return control.reading(reports.load, row.id)
     return None
 
 

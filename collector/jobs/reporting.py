@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from collector.control import Control
+from collector.control import Control, firings
 from collector.control.firings import Firing
 from collector.jobs.schedule import Plan, Scheduler
 from collector.settings.reports import Channel, Reports
@@ -90,7 +90,7 @@ class Reporting(threading.Thread):
     def turn(self) -> None:
         """Note what is due, and make it."""
         self._scheduler.tick(self._clock())
-        for firing in self._control.due_firings():
+        for firing in self._control.reading(firings.due):
             if self._stop_asked.is_set():
                 return
             if self._may_begin(firing):
@@ -110,26 +110,28 @@ class Reporting(threading.Thread):
         """Make the report of *firing*, or say why there will be none."""
         plan = self._scheduler.plans.get(firing.schedule)
         if plan is None:
-            self._control.fail_firing(firing, "its schedule is not in the settings any more")
+            self._control.writing(firings.fail, firing, "its schedule is not in the settings any more")
             return
         if firing.attempts >= _MOST_BEGUN:
-            self._control.fail_firing(firing, f"begun {firing.attempts} times; the last time it ended the process")
+            self._control.writing(
+                firings.fail, firing, f"begun {firing.attempts} times; the last time it ended the process"
+            )
             return
         if self._clock() - firing.fire_ns > self._catch_up_ns + _LONGEST_NS:
-            self._control.fail_firing(firing, "it could not be made within reports.catch_up")
+            self._control.writing(firings.fail, firing, "it could not be made within reports.catch_up")
             return
-        self._control.begin_firing(firing)
+        self._control.writing(firings.begin, firing)
         fields = {"schedule_name": firing.schedule, "fire_ns": firing.fire_ns}
         try:
             report = self._make(plan, firing)
             channels = wanted(report, plan.schedule.deliver, self._settings)
-            self._control.settle_firing(firing, report, channels, self._clock())
+            self._control.writing(firings.made, firing, report, channels, self._clock())
         except Exception as e:
             structlog.get_logger().error("report_make_failed", **fields, **cause(e))
             pause = _PAUSES_S[min(firing.attempts, len(_PAUSES_S) - 1)]
             self._not_before[firing.schedule, firing.fire_ns] = time.monotonic() + pause
             if firing.attempts + 1 >= _MOST_BEGUN:
-                self._control.fail_firing(firing, f"{type(e).__name__}; the store's log says more")
+                self._control.writing(firings.fail, firing, f"{type(e).__name__}; the store's log says more")
             return
         self._not_before.pop((firing.schedule, firing.fire_ns), None)
         structlog.get_logger().info("report_make_completed", **fields, report_id=report.id, channels=len(channels))

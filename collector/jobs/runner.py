@@ -16,7 +16,7 @@ import structlog
 
 from collector import __version__
 from collector.analyse import limits
-from collector.control import Control
+from collector.control import Control, ledger
 from collector.control.ledger import Entry
 from collector.jobs import findings, hourly, levels
 from collector.jobs.beside import Beside, Rare
@@ -124,7 +124,7 @@ class Runner:
         entries += self._each(self._rare(now, newest_seq), now)
         more = self._forget(as_of_ns) or more
         if entries:
-            self._control.write_job_entries(entries)
+            self._control.writing(ledger.write, entries)
         return (more or self._set_apart) and not self.errors
 
     def _jobs(

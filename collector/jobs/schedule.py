@@ -7,7 +7,7 @@ with it; times that come round again meet their row and do nothing.
 
 from __future__ import annotations
 
-from collector.control import Control
+from collector.control import Control, firings
 from collector.control.firings import Firing, FiringState
 from collector.jobs.cron import Times
 from collector.model.units import DAY_NS
@@ -54,17 +54,17 @@ class Scheduler:
     def tick(self, now_ns: int) -> None:
         """Note the firings up to *now_ns* that are not noted yet."""
         if not self._begun:
-            self._control.keep_schedules(list(self.plans))
+            self._control.writing(firings.keep, list(self.plans))
             self._begun = True
         for name, plan in self.plans.items():
             if name not in self._marks:
-                self._move(name, self._control.schedule_mark(name, plan.definition, now_ns))
+                self._move(name, self._control.writing(firings.mark, name, plan.definition, now_ns))
             if now_ns < self._marks[name]:  # the clock went back
-                self._control.note_firings(name, [], now_ns)
+                self._control.writing(firings.note, name, [], now_ns)
                 self._move(name, now_ns)
             upcoming = self._next[name]
             if upcoming is not None and upcoming <= now_ns:
-                self._control.note_firings(name, self._missed(plan, now_ns), now_ns)
+                self._control.writing(firings.note, name, self._missed(plan, now_ns), now_ns)
                 self._move(name, now_ns)
 
     def _move(self, name: str, mark_ns: int) -> None:

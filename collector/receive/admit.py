@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from collector.control import Control
+from collector.control import Control, names
 from collector.decode import Accepted
 from collector.decode.names import Projects
 from collector.model.errors import NotNow, Refused
@@ -57,7 +57,7 @@ class Admit:
         self._draining = False
         resends = Resends(nanoseconds(settings.journal.resend_window))
         self._watch = Watch(settings, control, books, resends, clock)
-        self._names = Projects(settings.names, control.names())
+        self._names = Projects(settings.names, control.reading(names.load))
         self._senders = Senders(control, self._names)
         self.refusals = Refusals(control, clock)
         books.observe(lambda: self.held_bytes, lambda: not self.ready)

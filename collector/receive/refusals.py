@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from collector.control import refusals
 from collector.control.refusals import MOST, SLOT_NS, Look, Reason, Refusal, Traffic, Where
 from collector.receive.via import Via
 from collector.telemetry.log import cause
@@ -37,7 +38,7 @@ class Refusals:
         self._control = control
         self._clock = clock
         self._lock = threading.Lock()
-        kinds, traffic = control.refusals()
+        kinds, traffic = control.reading(refusals.load)
         self._kinds: dict[_Key, Refusal] = {r.key: r for r in reversed(kinds)}
         self._slot = traffic[0] if traffic else Traffic(0)
         self._slots: dict[int, Traffic] = {}
@@ -128,7 +129,7 @@ class Refusals:
         if not (changed or gone or traffic):
             return
         try:
-            self._control.save_refusals(changed, gone, traffic)
+            self._control.writing(refusals.save, changed, gone, traffic)
         except Exception as e:  # a table for people; tried again in a few seconds
             with self._lock:
                 self._changed |= {r.key for r in changed if r.key in self._kinds}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from collector.control import names, senders
 from collector.control.senders import MOST, Sender
 from collector.decode.names import Projects
 from collector.decode.origin import Origin
@@ -28,7 +29,7 @@ class Senders:
     def __init__(self, control: Control, names: Projects) -> None:
         self._control = control
         self._names = names
-        self._kinds: dict[tuple[str, ...], Sender] = {s.key: s for s in reversed(control.senders())}
+        self._kinds: dict[tuple[str, ...], Sender] = {s.key: s for s in reversed(control.reading(senders.load))}
         self._changed: set[tuple[str, ...]] = set()
         self._windows: dict[tuple[str, ...], tuple[int, int | None, int | None]] = {}
         self._saved = time.monotonic()
@@ -72,10 +73,10 @@ class Senders:
             return
         self._fresh = False
         try:
-            self._control.save_senders([self._kinds[key] for key in self._changed])
+            self._control.writing(senders.save, [self._kinds[key] for key in self._changed])
             self._changed.clear()
             if fresh := self._names.fresh():
-                self._control.save_names(fresh)
+                self._control.writing(names.save, fresh)
         except Exception as e:  # a table for people; tried again in a few seconds
             log.error("senders_save_failed", **cause(e))
         self._saved = time.monotonic()

@@ -17,9 +17,9 @@ from starlette.testclient import TestClient
 from collector.api import routes
 from collector.app.reports import Reports
 from collector.client import ApiError, Client
-from collector.control import Control
+from collector.control import Control, firings, reports
 from collector.control.firings import Firing
-from collector.doctor.reports import reports
+from collector.doctor import reports as doctor
 from collector.model.report import Report
 from collector.report import render
 from collector.settings import Settings, Store
@@ -46,7 +46,7 @@ SETTINGS = {
 def control(tmp_path: Path) -> Iterator[Control]:
     """Open the control file, with one report."""
     control_ = Control.open(tmp_path)
-    control_.save_report(NIGHT)
+    control_.writing(reports.save, NIGHT)
     yield control_
     control_.close()
 
@@ -92,8 +92,8 @@ def test_a_report_that_is_asked_for_is_made_and_kept(client: Client, control: Co
     report = Report.model_validate(made["report"])
     assert (report.schedule, report.zone, made["saved"], made["deliveries"]) == ("on demand", "UTC", True, [])
     assert report.period.to_ns - report.period.from_ns == 86_400 * 10**9
-    assert control.report(report.id) == report
-    assert control.deliveries() == []
+    assert control.reading(reports.load, report.id) == report
+    assert control.reading(firings.deliveries) == []
 
 
 def test_a_period_may_be_given_as_times_and_lengths(client: Client) -> None:
@@ -126,15 +126,15 @@ def test_a_dry_run_shows_what_would_be_sent_where_and_keeps_nothing(client: Clie
     assert "none that Apprise can use" in made["deliveries"][2]["error"]
     assert all(d["subject"].startswith("morning: ") for d in made["deliveries"])
     assert CANARY not in json.dumps(made)
-    assert [row.id for row in control.reports()] == [NIGHT.id]
-    assert control.deliveries() == []
+    assert [row.id for row in control.reading(reports.rows)] == [NIGHT.id]
+    assert control.reading(firings.deliveries) == []
 
 
 def test_a_report_is_delivered_when_it_is_asked_for(client: Client, control: Control) -> None:
     """To the channels of its schedule that want it."""
     made = client.make_report(schedule="morning", deliver=True)
     owed = {d["channel"] for d in client.deliveries(made["report"]["id"])}
-    assert owed == {"hook", "wrong"} == {d.channel for d in control.waiting_deliveries()}
+    assert owed == {"hook", "wrong"} == {d.channel for d in control.reading(firings.waiting)}
     assert client.make_report(schedule="morning")["deliveries"] == []
 
 
@@ -157,7 +157,7 @@ def test_feedback_is_kept_and_taken_back(client: Client, control: Control) -> No
         "c3d4": ("", False),
     }
     client.say_expected("a1b2", expected=False)
-    assert [f.key for f in control.feedback()] == ["c3d4"]
+    assert [f.key for f in control.reading(reports.feedback)] == ["c3d4"]
 
 
 @pytest.mark.parametrize(
@@ -225,19 +225,21 @@ def test_the_client_tells_what_is_unknown(client: Client) -> None:
 def test_the_doctor_names_channels_and_schedules_that_fail(client: Client, control: Control) -> None:
     """A channel whose latest report waits or was given up, and a report that was not made today; else all is well."""
     now_ns = time.time_ns()
-    assert reports(client, now_ns) == []
-    control.owe_deliveries(NIGHT.id, ["hook", "news", "wrong"], now_ns)
-    hook, news, wrong = control.waiting_deliveries()
-    control.update_delivery(replace(hook, state="sent", attempts=1, ended_ns=now_ns))
-    control.update_delivery(replace(news, state="sent", attempts=2, ended_ns=now_ns))
-    control.update_delivery(replace(wrong, state="sent", attempts=1, ended_ns=now_ns))
-    assert [(c.state, c.message) for c in reports(client, now_ns)] == [("ok", "3 channels took the latest report")]
-    control.update_delivery(replace(news, attempts=2, note="it answered 503"))
-    control.update_delivery(replace(wrong, state="given_up", attempts=9, ended_ns=now_ns, note="no"))
+    assert doctor.reports(client, now_ns) == []
+    control.writing(firings.owe, NIGHT.id, ["hook", "news", "wrong"], now_ns)
+    hook, news, wrong = control.reading(firings.waiting)
+    control.writing(firings.update, replace(hook, state="sent", attempts=1, ended_ns=now_ns))
+    control.writing(firings.update, replace(news, state="sent", attempts=2, ended_ns=now_ns))
+    control.writing(firings.update, replace(wrong, state="sent", attempts=1, ended_ns=now_ns))
+    assert [(c.state, c.message) for c in doctor.reports(client, now_ns)] == [
+        ("ok", "3 channels took the latest report")
+    ]
+    control.writing(firings.update, replace(news, attempts=2, note="it answered 503"))
+    control.writing(firings.update, replace(wrong, state="given_up", attempts=9, ended_ns=now_ns, note="no"))
     firing = Firing("morning", now_ns - 1, 0, now_ns - 1, now_ns, "due")
-    control.note_firings("morning", [firing], now_ns)
-    control.fail_firing(firing, "ValueError")
-    assert {(c.state, c.message) for c in reports(client, now_ns)} == {
+    control.writing(firings.note, "morning", [firing], now_ns)
+    control.writing(firings.fail, firing, "ValueError")
+    assert {(c.state, c.message) for c in doctor.reports(client, now_ns)} == {
         ("problem", "channel news: a report waits after 2 attempts: it answered 503"),
         ("problem", "channel wrong: the latest report was given up after 9 attempts: no"),
         ("problem", "schedule morning: a report of the last 24 hours was not made: ValueError"),

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from collector.cli import recordings
 from collector.cli.replay import send, to_now
-from collector.control import Control
+from collector.control import Control, reports
 from tests import stack
 from tests.dashboard import hostile
 from tests.report import a_report
@@ -58,7 +58,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         )
         control = Control.open(running.data)
         for report in (a_report.night(), HOSTILE_REPORT):
-            control.save_report(report)
+            control.writing(reports.save, report)
         control.close()
         yield running
 

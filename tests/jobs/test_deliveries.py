@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from collector.control import Control
+from collector.control import Control, firings
+from collector.control import reports as control_reports
 from collector.jobs.deliveries import Deliveries, Send
 from collector.report.notify import NotSent
 from collector.report.notify.message import Message
@@ -48,8 +49,7 @@ def settings(*urls: str, **more: Any) -> Reports:
 def control(tmp_path: Path) -> Iterator[Control]:
     """Open a control file with a report that is owed to a and b."""
     opened = Control.open(tmp_path)
-    opened.save_report(a_report.night())
-    opened.owe_deliveries(a_report.night().id, ["a", "b"], NOW)
+    opened.writing(firings.hand_over, a_report.night(), ["a", "b"], NOW)
     yield opened
     opened.close()
 
@@ -74,7 +74,7 @@ def turn(control: Control, reports: Reports, clock: Clock, send: Send | None = N
 
 def states(control: Control) -> dict[str, tuple[str, int]]:
     """Return state and attempts by channel."""
-    return {d.channel: (d.state, d.attempts) for d in control.deliveries()}
+    return {d.channel: (d.state, d.attempts) for d in control.reading(firings.deliveries)}
 
 
 def failing(reason: str = "no", after_s: float | None = None) -> Send:
@@ -102,7 +102,7 @@ def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
     """The receiver gets the same body under the same key twice: at least once, and it can tell."""
     reports = settings(f"http://127.0.0.1:{endpoint.port}/")
     with monkeypatch.context() as m:
-        m.setattr(control, "update_delivery", lambda d: (_ for _ in ()).throw(Killed))
+        m.setattr(firings, "update", lambda db, d: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             turn(control, reports, clock)
     turn(control, reports, clock)
@@ -121,7 +121,7 @@ def test_a_channel_that_is_down_is_tried_again_until_it_is_up(
     pauses = []
     for _ in range(11):
         turn(control, reports, clock)
-        (d,) = [d for d in control.waiting_deliveries() if d.channel == "a"]
+        (d,) = [d for d in control.reading(firings.waiting) if d.channel == "a"]
         assert d.note == "it answered 503"
         pauses.append((d.due_ns - clock.now) // S)
         clock.now = d.due_ns - 1
@@ -144,7 +144,7 @@ def test_a_channel_that_is_down_for_long_is_given_up_and_says_so(control: Contro
         assert states(control)["a"] == ("waiting" if attempt < 5 else "given_up", attempt)
         clock.now += HOUR
     turn(control, reports, clock, failing())
-    (d,) = [d for d in control.deliveries() if d.channel == "a"]
+    (d,) = [d for d in control.reading(firings.deliveries) if d.channel == "a"]
     assert (d.attempts, d.note) == (5, "nothing answers there")
     assert d.ended_ns is not None
 
@@ -153,7 +153,7 @@ def test_a_channel_that_is_down_for_long_is_given_up_and_says_so(control: Contro
 def test_an_answer_may_ask_for_a_longer_pause(control: Control, clock: Clock, asked_s: float, pause_s: int) -> None:
     """It is kept where it is longer than the usual one."""
     turn(control, settings("https://a.example/"), clock, failing(after_s=asked_s))
-    assert control.waiting_deliveries()[-1].due_ns == NOW + pause_s * S
+    assert control.reading(firings.waiting)[-1].due_ns == NOW + pause_s * S
 
 
 def test_a_clock_that_went_back_puts_nothing_off(control: Control, clock: Clock) -> None:
@@ -172,15 +172,15 @@ def test_a_defect_of_a_sender_counts_as_a_failure(control: Control, clock: Clock
         raise ValueError("secret")
 
     turn(control, settings("https://a.example/"), clock, send)
-    (d,) = [d for d in control.deliveries() if d.channel == "a"]
+    (d,) = [d for d in control.reading(firings.deliveries) if d.channel == "a"]
     assert (d.state, d.note) == ("waiting", "ValueError; the store's log says more")
 
 
 def test_a_report_that_is_not_kept_any_more_is_given_up(control: Control, clock: Clock) -> None:
     """There is nothing to send."""
-    control.owe_deliveries("0" * 16, ["c"], NOW)
+    control.writing(firings.owe, "0" * 16, ["c"], NOW)
     turn(control, settings(*["https://a.example/"] * 3), clock, failing(), channel="c")
-    (d,) = control.deliveries("0" * 16)
+    (d,) = control.reading(firings.deliveries, "0" * 16)
     assert (d.state, d.attempts) == ("given_up", 0)
 
 
@@ -227,13 +227,14 @@ def test_mail_and_webhooks_go_out_from_threads(
             {"name": "a", "type": "apprise", "url": f"mailto://127.0.0.1:{port}?from=r@example.org&to=a@example.com"},
             {"name": "b", "type": "webhook", "url": f"http://127.0.0.1:{endpoint.port}/", "secret": "s" * 20},
         ]
-        reports = Reports.model_validate({"channels": channels, "internal_hosts": ["127.0.0.1"]})
-        deliveries = Deliveries(control, reports)
+        deliveries = Deliveries(
+            control, Reports.model_validate({"channels": channels, "internal_hosts": ["127.0.0.1"]})
+        )
         run(deliveries)
         endpoints.until(lambda: states(control) == {"a": ("sent", 1), "b": ("sent", 1)})
         other = a_report.nothing().model_copy(update={"id": "0" * 16})
-        control.save_report(other)
-        control.owe_deliveries(other.id, ["a"], NOW)
+        control.writing(control_reports.save, other)
+        control.writing(firings.owe, other.id, ["a"], NOW)
         deliveries.wake()
         endpoints.until(lambda: len(mailbox.mails) == 2)
         assert len({str(mail["Message-ID"]) for mail in mailbox.mails}) == 2

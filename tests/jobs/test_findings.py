@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from collector.cli import check
 from collector.cli.recordings import Recorded, newest_ns
 from collector.cli.recordings import read as recordings
-from collector.control import Control
+from collector.control import Control, ledger
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.report import conventions
@@ -57,7 +57,7 @@ def both_findings(
         alone = [r.code for r in catalogue.RULES.values() if r.grain in ("record", "run")]
         added = pipeline.database.reading(lambda h: stored.grouped(h, "default", 0))
         public = pipeline.database.reading(lambda h: conventions.findings(h, "default", 0, at))
-        entries = control.job_entries("rules")
+        entries = control.reading(ledger.read, "rules")
         pipeline.close()
         control.close()
         assert entries

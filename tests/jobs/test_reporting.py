@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.control import Control
+from collector.control import Control, firings, reports
 from collector.control.firings import Firing
 from collector.jobs.reporting import Reporting
 from collector.jobs.schedule import Plan
@@ -93,14 +93,14 @@ def test_a_report_is_made_when_it_is_due_kept_and_owed_to_its_channels(
     """At nine, not before, and not again; a channel that wants news alone gets none without any."""
     reporting = start()
     reporting.turn()
-    assert control.reports() == []
+    assert control.reading(reports.rows) == []
     clock.now = NINE
     for _ in range(3):
         reporting.turn()
-    (row,) = control.reports()
+    (row,) = control.reading(reports.rows)
     assert (row.schedule, row.from_ns, row.to_ns, row.as_of_ns) == ("morning", NINE - 24 * HOUR, NINE, NINE)
-    assert [(f.state, f.report_id, f.attempts) for f in control.firings()] == [("made", row.id, 1)]
-    assert [(d.report_id, d.channel) for d in control.waiting_deliveries()] == [(row.id, "all")]
+    assert [(f.state, f.report_id, f.attempts) for f in control.reading(firings.latest)] == [("made", row.id, 1)]
+    assert [(d.report_id, d.channel) for d in control.reading(firings.waiting)] == [(row.id, "all")]
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -111,7 +111,7 @@ def test_a_process_that_is_killed_while_it_makes_a_report_leaves_one(
 
     def killed(plan: Plan, firing: Firing) -> Report:
         if where == "after":
-            control.save_report(made(plan, firing))
+            control.writing(reports.save, made(plan, firing))
         raise Killed
 
     start().turn()
@@ -121,9 +121,9 @@ def test_a_process_that_is_killed_while_it_makes_a_report_leaves_one(
     clock.now = NINE + 10 * S
     start().turn()
     start().turn()
-    assert [(row.as_of_ns, row.to_ns) for row in control.reports()] == [(NINE, NINE)]
-    assert [(f.state, f.attempts) for f in control.firings()] == [("made", 2)]
-    assert len(control.waiting_deliveries()) == 1
+    assert [(row.as_of_ns, row.to_ns) for row in control.reading(reports.rows)] == [(NINE, NINE)]
+    assert [(f.state, f.attempts) for f in control.reading(firings.latest)] == [("made", 2)]
+    assert len(control.reading(firings.waiting)) == 1
 
 
 def test_two_processes_on_one_ledger_leave_one_report(tmp_path: Path, control: Control, clock: Clock) -> None:
@@ -134,7 +134,12 @@ def test_two_processes_on_one_ledger_leave_one_report(tmp_path: Path, control: C
         clock.now = at
         one.turn()
         two.turn()
-    assert len(control.reports()) == len(control.firings()) == len(control.waiting_deliveries()) == 1
+    assert (
+        len(control.reading(reports.rows))
+        == len(control.reading(firings.latest))
+        == len(control.reading(firings.waiting))
+        == 1
+    )
     other.close()
 
 
@@ -150,10 +155,10 @@ def test_a_report_that_always_ends_the_process_is_given_up(control: Control, clo
         with pytest.raises(Killed):
             start(killed).turn()
     start().turn()
-    assert [(f.state, f.note) for f in control.firings()] == [
+    assert [(f.state, f.note) for f in control.reading(firings.latest)] == [
         ("failed", "begun 5 times; the last time it ended the process")
     ]
-    assert control.reports() == []
+    assert control.reading(reports.rows) == []
 
 
 def test_a_report_that_fails_is_tried_again_later_and_holds_up_no_other(
@@ -173,11 +178,11 @@ def test_a_report_that_fails_is_tried_again_later_and_holds_up_no_other(
     reporting = start(fails, settings=settings)
     reporting.turn()
     reporting.turn()
-    states = {f.schedule: (f.state, f.attempts) for f in control.firings()}
+    states = {f.schedule: (f.state, f.attempts) for f in control.reading(firings.latest)}
     assert states == {"evening": ("made", 1), "morning": ("due", 1)}
     for _ in range(4):
         start(fails, settings=settings).turn()
-    (failed,) = [f for f in control.firings() if f.state == "failed"]
+    (failed,) = [f for f in control.reading(firings.latest) if f.state == "failed"]
     assert (failed.attempts, failed.note) == (5, "ValueError; the store's log says more")
 
 
@@ -186,9 +191,9 @@ def test_a_report_waits_until_what_arrived_before_it_is_counted(control: Control
     start().turn()
     clock.now = NINE
     start(complete_ns=NINE - 1).turn()
-    assert [f.state for f in control.firings()] == ["due"]
+    assert [f.state for f in control.reading(firings.latest)] == ["due"]
     start(complete_ns=NINE).turn()
-    assert [f.state for f in control.firings()] == ["made"]
+    assert [f.state for f in control.reading(firings.latest)] == ["made"]
 
 
 @pytest.mark.parametrize(
@@ -207,4 +212,4 @@ def test_a_firing_that_cannot_be_made_any_more_is_given_up(
     start(complete_ns=0).turn()
     clock.now = NINE + later
     start(settings=settings).turn()
-    assert [(f.fire_ns, f.note) for f in control.firings() if f.state == "failed"] == [(NINE, why)]
+    assert [(f.fire_ns, f.note) for f in control.reading(firings.latest) if f.state == "failed"] == [(NINE, why)]

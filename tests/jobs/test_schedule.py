@@ -16,7 +16,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.control import Control
+from collector.control import Control, firings
 from collector.control.firings import Firing
 from collector.jobs.cron import Times
 from collector.jobs.schedule import MOST_MISSED, Plan, Scheduler
@@ -126,7 +126,7 @@ def test_every_nominal_firing_is_in_the_ledger_once(
             scheduler.tick(now)
             due += came[-1:]
             noted += came[-MOST_MISSED:]
-        rows = control.firings(limit=10_000)[::-1]
+        rows = control.reading(firings.latest, limit=10_000)[::-1]
     assert [f.fire_ns for f in rows] == noted
     assert [f.fire_ns for f in rows if f.state == "due"] == due
     assert {f.state for f in rows} <= {"due", "skipped"}
@@ -149,12 +149,12 @@ def test_a_clock_that_goes_back_and_forth_makes_no_firing_twice(steps: list[int]
             if data.draw(st.booleans()):
                 scheduler = Scheduler(control, reports("*/30 * * * *", "Europe/London"))
             scheduler.tick(now)
-            rows = {f.fire_ns: f for f in control.firings(limit=10_000)}
+            rows = {f.fire_ns: f for f in control.reading(firings.latest, limit=10_000)}
             assert all(rows[at] == firing for at, firing in seen.items())
             seen = rows
         latest = max([begin, *(t for t in seen)])
         scheduler.tick(latest + HOUR)
-        fires = [f.fire_ns for f in control.firings(limit=10_000)]
+        fires = [f.fire_ns for f in control.reading(firings.latest, limit=10_000)]
     assert fires[0] == nominal("*/30 * * * *", "Europe/London", latest, latest + HOUR)[-1]
     assert len(set(fires)) == len(fires)
 
@@ -165,7 +165,7 @@ def test_missed_firings_are_caught_up_once_with_their_nominal_period() -> None:
     with ledger() as control:
         Scheduler(control, reports()).tick(monday)
         Scheduler(control, reports()).tick(monday + 56 * HOUR)
-        rows = control.firings()
+        rows = control.reading(firings.latest)
     nine = [monday + HOUR + n * 24 * HOUR for n in range(3)]
     assert [(f.fire_ns, f.state) for f in rows] == [(nine[2], "due"), (nine[1], "skipped"), (nine[0], "skipped")]
     assert (rows[0].from_ns, rows[0].to_ns, rows[0].as_of_ns) == (nine[1], nine[2], monday + 56 * HOUR)
@@ -179,7 +179,7 @@ def test_a_firing_is_caught_up_within_the_window(late_s: int, state: str) -> Non
     with ledger() as control:
         Scheduler(control, reports(catch_up=7200)).tick(nine - S)
         Scheduler(control, reports(catch_up=7200)).tick(nine + late_s * S)
-        (row,) = control.firings()
+        (row,) = control.reading(firings.latest)
     assert (row.state, bool(row.note)) == (state, state == "skipped")
 
 
@@ -189,9 +189,9 @@ def test_a_schedule_that_is_new_or_changed_owes_nothing_of_the_past() -> None:
     with ledger() as control:
         Scheduler(control, reports()).tick(nine + HOUR)
         Scheduler(control, reports("30 9 * * *")).tick(nine + 2 * HOUR)
-        assert control.firings() == []
+        assert control.reading(firings.latest) == []
         Scheduler(control, reports("30 9 * * *")).tick(nine + 24 * HOUR + HOUR)
-        assert [f.fire_ns for f in control.firings()] == [nine + 24 * HOUR + HOUR // 2]
+        assert [f.fire_ns for f in control.reading(firings.latest)] == [nine + 24 * HOUR + HOUR // 2]
 
 
 def test_a_schedule_that_comes_back_owes_nothing_of_the_time_between() -> None:
@@ -202,9 +202,9 @@ def test_a_schedule_that_comes_back_owes_nothing_of_the_time_between() -> None:
         Scheduler(control, Reports()).tick(nine + S)
         scheduler = Scheduler(control, reports())
         scheduler.tick(nine + 2 * S)
-        assert control.firings() == []
+        assert control.reading(firings.latest) == []
         scheduler.tick(nine + 24 * HOUR)
-        assert [f.fire_ns for f in control.due_firings()] == [nine + 24 * HOUR]
+        assert [f.fire_ns for f in control.reading(firings.due)] == [nine + 24 * HOUR]
 
 
 def test_a_clock_that_jumps_by_decades_makes_one_firing_and_no_storm() -> None:
@@ -215,12 +215,12 @@ def test_a_clock_that_jumps_by_decades_makes_one_firing_and_no_storm() -> None:
         scheduler = Scheduler(control, reports("* * * * *"))
         scheduler.tick(now)
         scheduler.tick(far)
-        rows = control.firings()
+        rows = control.reading(firings.latest)
         assert [f.state for f in rows] == ["due"] + ["skipped"] * (MOST_MISSED - 1)
         assert "before it" in rows[-1].note
         scheduler.tick(now + S)
         scheduler.tick(now + 60 * S)
-        assert [f.fire_ns for f in control.due_firings()] == [now + 30 * S, far]
+        assert [f.fire_ns for f in control.reading(firings.due)] == [now + 30 * S, far]
         Scheduler(control, reports("* * * * *")).tick(0)
 
 

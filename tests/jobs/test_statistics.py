@@ -20,7 +20,7 @@ from collector.analyse import calls, cohorts, durations, levels, limits, slots
 from collector.analyse.frames import population
 from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
-from collector.control import Control
+from collector.control import Control, ledger
 from collector.jobs import hourly, runner
 from collector.jobs.levels import busy
 from collector.jobs.runner import Runner
@@ -270,7 +270,7 @@ def test_statistics_of_an_older_version_are_made_anew(tmp_path: Path) -> None:
     assert new.table("slot_hours").is_empty()
     new.work(T0 + 120 * SECOND)
     same(new.statistics(), recomputed(new, T0 + 120 * SECOND))
-    assert [e.from_seq for e in new.control.job_entries("retries")] == [0]
+    assert [e.from_seq for e in new.control.reading(ledger.read, "retries")] == [0]
     new.close()
 
 
@@ -284,7 +284,7 @@ def test_a_failing_job_stops_no_other_and_catches_up(jobs: Jobs, monkeypatch: py
     store(jobs.database, 2, [("spans", attempt("c", 1, 30, 40, task_id="send", queue="mail"))])
     jobs.work(T0 + 120 * SECOND)
     assert "too hot" in jobs.runner.errors["durations"]
-    assert jobs.control.job_entries("durations")[0].error == jobs.runner.errors["durations"]
+    assert jobs.control.reading(ledger.read, "durations")[0].error == jobs.runner.errors["durations"]
     assert jobs.table("run_cohorts")["runs"].sum() == 3
     monkeypatch.setitem(hourly.CONTRIBUTIONS, "durations", working)
     jobs.work(T0 + 180 * SECOND)
@@ -315,11 +315,11 @@ def test_the_ledger_tells_what_each_job_took_up(jobs: Jobs) -> None:
     store(jobs.database, 2, [("spans", attempt("c", 1, 30, 40, task_id="send", queue="mail"))])
     jobs.work(T0 + 120 * SECOND)
     for name in runner.NAMES:
-        last, first = jobs.control.job_entries(name)[:2]
+        last, first = jobs.control.reading(ledger.read, name)[:2]
         assert (first.from_seq, first.to_seq, last.from_seq, last.to_seq) == (0, 1, 1, 2)
         assert last.as_of_ns == T0 + 120 * SECOND
         assert last.started_ns <= last.ended_ns
-    assert jobs.control.job_entries("retries")[0].rows > 0
+    assert jobs.control.reading(ledger.read, "retries")[0].rows > 0
 
 
 def test_what_all_jobs_have_settled_is_not_kept(jobs: Jobs) -> None:

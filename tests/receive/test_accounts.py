@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.control import Control
-from collector.control.senders import MOST, read
+from collector.control.senders import MOST, load, read
 from collector.decode import Accepted
 from collector.decode.names import Projects
 from collector.decode.origin import Origin, sdk, version
@@ -110,7 +110,7 @@ def test_senders_go_on_after_a_restart(control: Control) -> None:
         senders = Senders(control, Projects(Names()))
         senders.seen(Via("grpc"), "logs", "protobuf", origin, at)
         senders.save(now=True)
-    (sender,) = control.senders()
+    (sender,) = control.reading(load)
     assert (sender.requests, sender.records, sender.first_ns, sender.last_ns) == (2, 6, NOW, NOW + MINUTE)
 
 
@@ -121,7 +121,7 @@ def test_a_corrected_clock_is_forgiven(control: Control) -> None:
     def send(at: int, ahead: int) -> int | None:
         senders.seen(Via("http"), "logs", "json", (Origin("generic", "", "", 1, at + ahead),), at)
         senders.save(now=True)
-        return control.senders()[0].behind_ns
+        return control.reading(load)[0].behind_ns
 
     assert send(NOW, 7 * 10**9) == -7 * 10**9
     assert send(NOW + MINUTE, -(10**9)) == -7 * 10**9

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.control import Control
+from collector.control import Control, refusals
 from collector.control.refusals import MOST, REASONS, Look, Refusal, Where, read
 from collector.model.errors import BadInput, NotNow, OtherSignal, TooLarge, Unsupported
 from collector.receive import recognise
@@ -49,20 +49,20 @@ def control(tmp_path: Path) -> Control:
 
 def only(control: Control) -> Refusal:
     """Return the one kind of refusal that is kept."""
-    (refusal,) = control.refusals()[0]
+    (refusal,) = control.reading(refusals.load)[0]
     return refusal
 
 
 def test_refusals_are_bounded_and_visitors_make_room_first(control: Control, tmp_path: Path, clock: Clock) -> None:
     """However many kinds there are, 256 are kept in memory and in the file, and no visitor displaces an exporter."""
-    refusals = Refusals(control, clock)
-    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+    memory = Refusals(control, clock)
+    memory.refused(PYTHON, LOGS, "exporter", "bad_input")
     for i in range(MOST + 50):
         clock.now_ns += 1
-        refusals.refused(Via("http", "curl", f"1.{i}"), ("other", ""), "visitor", "no_such_path")
+        memory.refused(Via("http", "curl", f"1.{i}"), ("other", ""), "visitor", "no_such_path")
         if i % 40 == 0:
-            refusals.save(now=True)
-    refusals.save(now=True)
+            memory.save(now=True)
+    memory.save(now=True)
     rows = read(tmp_path / "control.sqlite")[0]
     assert len(rows) == MOST
     assert [r.agent_version for r in rows if r.look == "visitor"] == [f"1.{i}" for i in range(MOST + 49, 50, -1)]
@@ -71,70 +71,70 @@ def test_refusals_are_bounded_and_visitors_make_room_first(control: Control, tmp
 
 def test_it_ends_when_its_sender_is_taken(control: Control, clock: Clock) -> None:
     """A kind ends with the first request of the same exporter and signal that is taken after it, and no other's."""
-    refusals = Refusals(control, clock)
-    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+    memory = Refusals(control, clock)
+    memory.refused(PYTHON, LOGS, "exporter", "bad_input")
     for other, signal in (
         (Via("http", "js", "1.45"), "logs"),
         (Via("http", "python", "1.46"), "logs"),
         (PYTHON, "traces"),
     ):
-        refusals.taken(other, signal)
-    refusals.save(now=True)
+        memory.taken(other, signal)
+    memory.save(now=True)
     assert only(control).taken_ns == 0
     clock.now_ns += MINUTE
-    refusals.taken(Via("grpc", "python", "1.45"), "logs")
+    memory.taken(Via("grpc", "python", "1.45"), "logs")
     clock.now_ns += MINUTE
-    refusals.taken(PYTHON, "logs")
-    refusals.save(now=True)
+    memory.taken(PYTHON, "logs")
+    memory.save(now=True)
     assert (only(control).taken_ns, only(control).mixed) == (NOW + MINUTE, 0)
 
 
 def test_taken_between_refusals_is_remembered(control: Control, clock: Clock) -> None:
     """Where requests of a kind are refused, taken and refused again it is mixed, until it rests for a quarter."""
-    refusals = Refusals(control, clock)
+    memory = Refusals(control, clock)
     for taken in (True, False):
-        refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
+        memory.refused(PYTHON, LOGS, "exporter", "bad_input")
         clock.now_ns += MINUTE
         if taken:
-            refusals.taken(PYTHON, "logs")
-    refusals.save(now=True)
+            memory.taken(PYTHON, "logs")
+    memory.save(now=True)
     assert (only(control).mixed, only(control).taken_ns, only(control).count) == (1, 0, 2)
     clock.now_ns += 20 * MINUTE
-    refusals = Refusals(control, clock)
-    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
-    refusals.save(now=True)
+    memory = Refusals(control, clock)
+    memory.refused(PYTHON, LOGS, "exporter", "bad_input")
+    memory.save(now=True)
     assert (only(control).mixed, only(control).count, only(control).first_ns) == (0, 3, NOW)
 
 
 def test_a_nameless_one_ends_with_anybody(control: Control, clock: Clock) -> None:
     """Of bytes that never came to be a request nothing is known, so whoever is taken next ends them."""
-    refusals = Refusals(control, clock)
-    refusals.refused(Via("http"), ("none", ""), "exporter", "tls")
-    refusals.taken(PYTHON, "logs")
-    refusals.save(now=True)
+    memory = Refusals(control, clock)
+    memory.refused(Via("http"), ("none", ""), "exporter", "tls")
+    memory.taken(PYTHON, "logs")
+    memory.save(now=True)
     assert only(control).taken_ns == NOW
 
 
 def test_what_has_begun_is_seen_at_once(control: Control, clock: Clock) -> None:
     """A kind that begins, and one that ends, is written when asked to save; a count alone waits."""
-    refusals = Refusals(control, clock)
-    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
-    refusals.save()
+    memory = Refusals(control, clock)
+    memory.refused(PYTHON, LOGS, "exporter", "bad_input")
+    memory.save()
     assert only(control).count == 1
-    refusals.refused(PYTHON, LOGS, "exporter", "bad_input")
-    refusals.save()
+    memory.refused(PYTHON, LOGS, "exporter", "bad_input")
+    memory.save()
     assert only(control).count == 1
-    refusals.taken(PYTHON, "logs")
-    refusals.save()
+    memory.taken(PYTHON, "logs")
+    memory.save()
     assert (only(control).count, only(control).taken_ns) == (2, NOW)
 
 
 def test_runwells_own_are_no_refusals(control: Control, clock: Clock) -> None:
     """Telemetry of runwell itself is not told as an exporter's mistake."""
-    refusals = Refusals(control, clock)
-    refusals.refused(Via("http", "python", "1.45", from_runwell=True), LOGS, "exporter", "unavailable")
-    refusals.save(now=True)
-    assert control.refusals() == ([], [])
+    memory = Refusals(control, clock)
+    memory.refused(Via("http", "python", "1.45", from_runwell=True), LOGS, "exporter", "unavailable")
+    memory.save(now=True)
+    assert control.reading(refusals.load) == ([], [])
 
 
 LOOKS: tuple[Look, ...] = ("exporter", "sender", "visitor")
@@ -151,7 +151,7 @@ step = st.one_of(
 def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]]) -> None:
     """After any history, restarts included, the file counts each refusal under its kind and each answer in its slot."""
     control, clock = Control.open(tmp_path_factory.mktemp("refusals")), Clock()
-    refusals = Refusals(control, clock)
+    memory = Refusals(control, clock)
     kinds: Counter[tuple[str, ...]] = Counter()
     slots: Counter[int] = Counter()
     for what, *rest in steps:
@@ -159,21 +159,21 @@ def test_counts_add_up_through_restarts(tmp_path_factory: pytest.TempPathFactory
         match what:
             case "refused":
                 agent, look, reason = rest
-                refusals.refused(Via("http", agent), LOGS, look, reason)  # type: ignore[arg-type]
+                memory.refused(Via("http", agent), LOGS, look, reason)  # type: ignore[arg-type]
                 kinds[agent, look, reason] += 1
                 slots[slot] += 1
             case "taken":
-                refusals.taken(Via("http", rest[0]), "logs")
+                memory.taken(Via("http", rest[0]), "logs")
                 slots[slot] += 1
             case "wait":
                 clock.now_ns += int(rest[0])
             case "save":
-                refusals.save()
+                memory.save()
             case "restart":
-                refusals.save(now=True)
-                refusals = Refusals(control, clock)
-    refusals.save(now=True)
-    rows, traffic = control.refusals()
+                memory.save(now=True)
+                memory = Refusals(control, clock)
+    memory.save(now=True)
+    rows, traffic = control.reading(refusals.load)
     control.close()
     assert {(r.agent, r.look, r.reason): r.count for r in rows} == kinds
     assert {t.slot_ns // (5 * MINUTE): t.answered for t in traffic} == slots

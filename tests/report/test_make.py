@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.analyse.frames import HOUR_NS, population
-from collector.control import Control
+from collector.analyse.frames import population
+from collector.control import Control, reports
 from collector.jobs import report
 from collector.model.report import Report, Span
-from collector.model.units import DAY_NS
+from collector.model.units import DAY_NS, HOUR_NS
 from collector.model.words import FAILED
 from collector.settings import Settings
 from collector.settings import Store as StoreSettings
@@ -76,12 +76,12 @@ def test_reports_of_one_schedule_follow_each_other(tmp_path: Path) -> None:
     try:
         day = [Span(from_ns=store.as_of_ns + k * DAY_NS, to_ns=store.as_of_ns + (k + 1) * DAY_NS) for k in range(3)]
         for span in day[:2]:
-            store.control.save_report(store.report(span, as_of_ns=span.to_ns))
+            store.control.writing(reports.save, store.report(span, as_of_ns=span.to_ns))
         other = store.report(day[1], schedule="weekly", as_of_ns=day[1].to_ns)
-        store.control.save_report(other)
+        store.control.writing(reports.save, other)
         made = store.report(day[2], as_of_ns=day[2].to_ns)
         again = store.report(day[1], as_of_ns=day[1].to_ns + 1)
-        first, second = (r.id for r in reversed(store.control.reports("morning")))
+        first, second = (r.id for r in reversed(store.control.reading(reports.rows, "morning")))
         assert (made.previous_id, again.previous_id, other.previous_id) == (second, first, None)
     finally:
         store.close()
