@@ -1,9 +1,8 @@
-"""Every sentence the user sees."""
+"""The sentences of the pages. Titles of columns and series, help and texts for screen readers stand beside them."""
 
 from __future__ import annotations
 
 TITLE = "runwell"
-UTC = "times in UTC"
 
 OVERVIEW = "Overview"
 OVERVIEW_SUB = "Test runs and replays left out · times in UTC"
@@ -97,7 +96,6 @@ RUN_COUNT = "runs"
 RUN_COUNT_ONE = "run"
 NO_MATCH = "No run matches these filters in this range."
 SELECT_HINT = "Select a row to open the run"
-NO_RUN_TITLE = "No such run"
 NO_RUN = "No run with this id has left telemetry here."
 CHOOSE_RUN = "Open a run from the Runs page."
 SEVERAL = "{n} runs share this id (another environment or dialect); this is the newest."
@@ -165,7 +163,6 @@ ERRORS_NONE = "No attempt of this task failed in this range."
 STEPS = "Phases and calls"
 STEPS_SUB = "from a log of the lifecycle to the next one of its operation; failure rate with 95 % interval"
 STEPS_NONE = "This task logs no phases or calls."
-VERSIONS = "Versions"
 ALL_TASKS = "All tasks"
 ALL_TASKS_SUB = "{n}, sorted by retry rate; select one to see it above; trend: retry rate per hour with runs"
 CI = "95 %: {low} to {high}, n\N{NO-BREAK SPACE}{n}"

@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard import data, strings
 from dashboard.parts import findings as parts
-from dashboard.parts import look
-from dashboard.parts.look import Kpi
+from dashboard.parts import kpis, look
+from dashboard.parts.kpis import Kpi
 from dashboard.parts.text import count, percent, visible, visible_json
 
 chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB)
@@ -37,7 +37,7 @@ def card(name: str, value: str, raw: int, change: str, against: str, tone: str, 
     return Kpi(name, label, value, raw, definition, "derived", change, against, tone, series)
 
 
-look.kpi_row(
+kpis.show(
     [
         card(
             "compliance",

@@ -11,7 +11,7 @@ from collector.client import ApiError
 from collector.model.statistics import ENOUGH, share, wilson
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import attention, charts, look, totals, trouble
+from dashboard.parts import attention, charts, kpis, look, population, theme, totals, trouble
 from dashboard.parts.text import NONE, duration, visible
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
@@ -19,9 +19,9 @@ start, end = chosen.window()
 environment = st.session_state.get("environment")
 where = {"from_ns": start, "to_ns": end, "environment": environment}
 before = {**where, "from_ns": 2 * start - end, "to_ns": start}
-look.apart((start, end), environment)
+population.note((start, end), environment)
 bucket_ns = chosen.bucket_s * SECOND_NS
-colors = look.palette()
+colors = theme.palette()
 
 
 def task_table(tasks: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +85,7 @@ per_day = (
     .sort("day_ns")["count"]
 )
 broken = totals.Broken(sum(f["count"] for f in findings), sum(f["state"] == "new" for f in findings), per_day.to_list())
-look.kpi_row(totals.kpis(now, then, buckets, full, broken, chosen.label), (start, end))
+kpis.show(totals.kpis(now, then, buckets, full, broken, chosen.label), (start, end))
 
 grid = st.grid(3, min_column_width=300, gap="small")
 with (

@@ -10,7 +10,7 @@ import streamlit as st
 
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links
+from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links, theme
 from dashboard.parts.text import NONE, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
@@ -18,7 +18,7 @@ start, end = chosen.hours()
 environment = st.session_state.get("environment")
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
-colors = look.palette()
+colors = theme.palette()
 now_ns = min(end, time.time_ns())
 
 levels = data.query("page_queue_levels", **window, environment=environment, bucket_ns=bucket_ns)

@@ -12,7 +12,7 @@ from collector.client import ApiError
 from collector.model import verdict as said
 from collector.model.report import Anomaly, Report
 from dashboard import data, strings
-from dashboard.parts import bars, look, report_charts
+from dashboard.parts import bars, look, report_charts, theme
 from dashboard.parts import report_view as view
 from dashboard.parts.text import NONE, count, safe, visible
 
@@ -118,7 +118,7 @@ def evidence(report: Report, a: Anomaly) -> None:
         )
         if a.chart and a.chart.points:
             st.echarts_chart(
-                report_charts.observed(a.chart, a.span, report.zone, look.palette()),
+                report_charts.observed(a.chart, a.span, report.zone, theme.palette()),
                 height=270,
                 key=f"chart_{a.key}",
                 alt="Observed against expected over time",

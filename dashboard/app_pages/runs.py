@@ -7,9 +7,11 @@ import zlib
 import polars as pl
 import streamlit as st
 
+from collector.model.words import RARE
 from dashboard import data, strings
 from dashboard.parts import look, provenance
 from dashboard.parts.text import NONE, count, duration, visible
+from dashboard.parts.theme import STATUS_COLORS
 
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
 start, end = chosen.window()
@@ -24,7 +26,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         width=280,
         bind="query-params",
     )
-    offered = look.statuses()
+    # What telemetry can say of a run, and what a run has.
+    rare = set(RARE) - set(data.choices("status"))
+    offered = [status for status in STATUS_COLORS if status not in rare]
     if "status" in st.session_state:
         st.session_state["status"] = [status for status in st.session_state["status"] if status in offered]
     statuses = st.multiselect(

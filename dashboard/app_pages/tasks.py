@@ -7,7 +7,7 @@ import streamlit as st
 
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import bars, charts, figures, look, run_links, task_charts, task_tables
+from dashboard.parts import bars, charts, figures, look, population, run_links, task_charts, task_tables, theme
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
@@ -16,8 +16,8 @@ environment = st.session_state.get("environment")
 here = {"environment": environment}
 window = {"from_ns": start, "to_ns": end, **here}
 asked = {"from_": start, "to": end, **here}
-look.apart((start, end), environment)
-colors = look.palette()
+population.note((start, end), environment)
+colors = theme.palette()
 
 numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())
 table = task_tables.all_tasks(numbers, data.stats("retries", by="task_id,hour_ns", **asked))

@@ -10,7 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import strings
-from dashboard.parts import look, provenance
+from dashboard.parts import provenance, theme
 from dashboard.parts.text import NONE, count, duration, percent
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ def figure(label: str, row: Row | None) -> Figure:
 
 def show(figures: list[Figure]) -> None:
     """Draw figures in a row that wraps."""
-    mute = look.palette()["mute"]
+    mute = theme.palette()["mute"]
     cells = "".join(
         f'<div role="listitem"><div class="l">{escape(f.label)}{provenance.html(f.source)}</div>'
         f'<div class="v">{escape(f.value)}</div><div class="d">{escape(f.detail)}</div></div>'

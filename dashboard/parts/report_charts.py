@@ -14,7 +14,7 @@ from dashboard.parts.text import visible
 def observed(chart: Chart, span: Span, zone: str, p: dict[str, Any]) -> dict[str, Any]:
     """Return the specification; *p* are the colours of the theme.
 
-    The axis is one of places, a bucket each, labelled in *zone*: so no hour of a change of clocks is lost or drawn
+    The axis is one of positions, a bucket each, labelled in *zone*: so no hour of a change of clocks is lost or drawn
     twice, which an axis of local times would do.
     """
     factor, unit = scale(chart)

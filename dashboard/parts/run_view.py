@@ -10,8 +10,8 @@ import streamlit as st
 
 from dashboard import strings
 from dashboard.parts import provenance
-from dashboard.parts.look import STATUS_COLORS
 from dashboard.parts.text import NONE, duration, visible
+from dashboard.parts.theme import STATUS_COLORS
 
 Run = dict[str, Any]
 Bar = dict[str, Any]

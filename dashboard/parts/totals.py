@@ -10,7 +10,7 @@ import polars as pl
 from collector.model.statistics import ENOUGH, share
 from dashboard import strings
 from dashboard.parts import provenance
-from dashboard.parts.look import Kpi
+from dashboard.parts.kpis import Kpi
 from dashboard.parts.text import count, duration, percent
 
 POINTS = 48

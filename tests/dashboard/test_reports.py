@@ -11,7 +11,7 @@ import pytest
 from collector.model.report import Chart, Point, Span
 from collector.model.verdict import verdict
 from collector.settings import Settings
-from dashboard.parts import attention, look, report_charts, report_view
+from dashboard.parts import attention, report_charts, report_view, theme
 from tests.dashboard.conftest import Open
 from tests.dashboard.test_pages import component, said
 from tests.report import a_report
@@ -108,8 +108,8 @@ def _chart(*at: int) -> Chart:
 
 def test_a_chart_has_a_place_for_every_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     """Buckets without a point are places without a value, and the span is shaded from its first to its last place."""
-    monkeypatch.setattr(look, "dark", lambda: False)
-    spec = report_charts.observed(_chart(0, 1, 4, 5), Span(from_ns=HOUR, to_ns=4 * HOUR), "UTC", look.palette())
+    monkeypatch.setattr(theme, "dark", lambda: False)
+    spec = report_charts.observed(_chart(0, 1, 4, 5), Span(from_ns=HOUR, to_ns=4 * HOUR), "UTC", theme.palette())
     observed = spec["series"][3]
     assert observed["data"] == [50.0, 50.0, None, None, 50.0, 50.0]
     assert observed["markArea"]["data"] == [[{"xAxis": 1}, {"xAxis": 4}]]
