@@ -8,11 +8,10 @@ import polars as pl
 import streamlit as st
 
 from collector.client import ApiError
-from collector.model.statistics import ENOUGH, share, wilson
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import attention, charts, kpis, look, population, theme, totals, trouble
-from dashboard.parts.text import NONE, duration, visible
+from dashboard.parts import attention, charts, columns, kpis, look, population, task_tables, theme, totals, trouble
+from dashboard.parts.text import NONE, duration
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
 start, end = chosen.window()
@@ -22,34 +21,6 @@ before = {**where, "from_ns": 2 * start - end, "to_ns": start}
 population.note((start, end), environment)
 bucket_ns = chosen.bucket_s * SECOND_NS
 colors = theme.palette()
-
-
-def task_table(tasks: pl.DataFrame) -> pl.DataFrame:
-    """Return the table of tasks, durations in seconds; percentiles only where there are enough values."""
-    rows = []
-    for t in tasks.iter_rows(named=True):
-        ended = t["completed"] + t["failed"]
-        low, high = wilson(t["failed"], ended)
-        p95 = t["took_p95_ns"] if t["took_n"] >= ENOUGH else None
-        p95_before = t["took_p95_before_ns"] if t["took_n_before"] >= ENOUGH else None
-        retried = share(t["retried"], t["counted"])
-        rows.append(
-            {
-                "Task": visible(t["task"] or strings.UNKNOWN),
-                "Runs": t["runs"],
-                "Runs over time": t["trend"],
-                "Failed": None if not ended else 100 * t["failed"] / ended,
-                "95 % interval": f"{low * 100:.1f} to {high * 100:.1f} %" if ended else NONE,
-                "Retried": None if retried is None else 100 * retried,
-                "Median": None if t["took_p50_ns"] is None else t["took_p50_ns"] / 1e9,
-                "p95": None if p95 is None else p95 / 1e9,
-                "p95 before": None if p95_before is None else p95_before / 1e9,
-                "Unknown": t["unknown"],
-            }
-        )
-    floats = dict.fromkeys(["Failed", "Retried", "Median", "p95", "p95 before"], pl.Float64)
-    return pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
-
 
 try:
     troubles = trouble.items(data.status())
@@ -114,25 +85,14 @@ with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=duration(hours))
         )
 
 with look.card(strings.TASKS, strings.ESTIMATED if chosen.tables else strings.TASKS_SUB, key="tasks"):
-    number, seconds = st.column_config.NumberColumn, "%,.2f s"
+    ended = tasks.with_columns(ended=pl.col("completed") + pl.col("failed"))
     st.dataframe(
-        task_table(tasks),
+        columns.select(ended, task_tables.OVERVIEW),
         hide_index=True,
         row_height=34,
         height=look.table_height(tasks.height),
         placeholder=NONE,
         alt=strings.TASKS,
-        column_config={
-            "Task": st.column_config.TextColumn(width=150, pinned=True),
-            "Runs": number(format="localized", width=70),
-            "Runs over time": st.column_config.AreaChartColumn(width=150),
-            "Failed": number(format="%.1f %%", width=75),
-            "95 % interval": st.column_config.TextColumn(width=115, alignment="right"),
-            "Retried": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=130),
-            "Median": number(format=seconds, width=85),
-            "p95": number(format=seconds, width=85),
-            "p95 before": number(format=seconds, width=90),
-            "Unknown": number(format="localized", width=75),
-        },
+        column_config=columns.configuration(task_tables.OVERVIEW),
     )
 st.caption(strings.PROVENANCE_LEGEND)

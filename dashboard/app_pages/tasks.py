@@ -7,7 +7,7 @@ import streamlit as st
 
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import bars, charts, figures, look, population, run_links, task_charts, task_tables, theme
+from dashboard.parts import bars, charts, columns, figures, look, population, run_links, task_charts, task_tables, theme
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
@@ -88,18 +88,30 @@ with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
     if errors.is_empty():
         st.caption(strings.ERRORS_NONE)
     else:
-        look.table(task_tables.errors(errors), strings.ERRORS, task_tables.ERROR_COLUMNS, row=30, most=8)
+        look.table(
+            columns.select(errors, task_tables.ERRORS),
+            strings.ERRORS,
+            columns.configuration(task_tables.ERRORS),
+            row=30,
+            most=8,
+        )
 with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():
         st.caption(strings.STEPS_NONE)
     else:
-        look.table(steps, strings.STEPS, task_tables.STEP_COLUMNS, row=30, most=8)
+        look.table(
+            columns.select(steps, task_tables.STEPS),
+            strings.STEPS,
+            columns.configuration(task_tables.STEPS),
+            row=30,
+            most=8,
+        )
 
 tasks = strings.TASK_COUNT_ONE if table.height == 1 else strings.TASK_COUNT.format(n=count(table.height))
 with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks), key="all_tasks"):
     st.dataframe(
-        task_tables.shown(table),
+        columns.select(table, task_tables.TASKS),
         hide_index=True,
         row_height=34,
         height=look.table_height(table.height),
@@ -108,6 +120,6 @@ with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks), key="al
         on_select=chosen_in_table,
         selection_mode="single-row",
         alt=strings.ALL_TASKS,
-        column_config=task_tables.TASK_COLUMNS,
+        column_config=columns.configuration(task_tables.TASKS),
     )
 st.caption(strings.PROVENANCE_LEGEND)

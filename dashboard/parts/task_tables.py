@@ -1,12 +1,14 @@
-"""Tables of the Tasks page: all tasks, errors, steps. Pure functions of statistics' rows; durations in seconds."""
+"""Tables of tasks, their errors and their steps: rows from statistics, and columns of rows; durations in seconds."""
 
 from __future__ import annotations
 
 import polars as pl
 from streamlit import column_config as column
 
+from collector.model.statistics import ENOUGH, wilson
 from dashboard import strings
-from dashboard.parts.text import percent, visible
+from dashboard.parts.columns import Column, Columns, interval, moment, seconds, text
+from dashboard.parts.text import NONE, percent, visible
 
 _NUMBERS = {
     "runs": ("starts", "count"),
@@ -17,35 +19,102 @@ _NUMBERS = {
     "wait": ("queue_wait", "p95"),
     "wasted": ("wasted_time", "total"),
 }
-TASK_COLUMNS = {
-    "Task": column.TextColumn(width=150, pinned=True),
-    "Runs": column.NumberColumn(format="localized", width=75),
-    "Failed": column.NumberColumn(format="%.2f %%", width=80),
-    "95 % interval": column.TextColumn(width=115, alignment="right"),
-    "Retry rate": column.ProgressColumn(format="%.2f %%", min_value=0, max_value=100, width=130, color="orange"),
-    "Retry trend": column.AreaChartColumn(width=125, color="orange"),
-    "p50": column.NumberColumn(format="%,.2f s", width=85),
-    "p95": column.NumberColumn(format="%,.2f s", width=85),
-    "Queue wait p95": column.NumberColumn(format="%,.2f s", width=105),
-    "Wasted": column.NumberColumn(format="%,.1f s", width=90, help="Time in attempts that did not end their run well."),
+_P95 = column.NumberColumn(format="%,.2f s", width=85)
+_COUNT = "localized"
+
+
+def _share(hits: str, n: str) -> pl.Expr:
+    """Return hits/n, nothing where n is 0: unknown is not zero."""
+    return pl.when(pl.col(n) > 0).then(pl.col(hits) / pl.col(n))
+
+
+def _wilson(r: dict[str, int]) -> str:
+    """Return the interval of a failure rate in words."""
+    if not r["ended"]:
+        return NONE
+    low, high = wilson(r["failed"], r["ended"])
+    return f"{100 * low:.1f} to {percent(high)}"
+
+
+def _step(r: dict[str, str | None]) -> str:
+    """Return what a step is called: an operation, with its phase or what it calls."""
+    name = visible(r["operation"] or strings.UNKNOWN)
+    if r["phase"] == "calling":
+        return f"{name} → {visible(r['called_service'] or strings.UNKNOWN)}"
+    return name if r["phase"] in ("started", "completed", "failed") else f"{name} {visible(r['phase'] or '')}"
+
+
+def _if_enough(n: str, value: pl.Expr) -> pl.Expr:
+    return pl.when(pl.col(n) >= ENOUGH).then(value)
+
+
+OVERVIEW: Columns = {
+    "Task": Column(
+        pl.when(pl.col("task") == "").then(pl.lit(strings.UNKNOWN)).otherwise(text("task")),
+        column.TextColumn(width=150, pinned=True),
+    ),
+    "Runs": Column(pl.col("runs"), column.NumberColumn(format=_COUNT, width=70)),
+    "Runs over time": Column(pl.col("trend"), column.AreaChartColumn(width=150)),
+    "Failed": Column(100 * _share("failed", "ended"), column.NumberColumn(format="%.1f %%", width=75)),
+    "95 % interval": Column(
+        pl.struct("failed", "ended").map_elements(_wilson, return_dtype=pl.String),
+        column.TextColumn(width=115, alignment="right"),
+    ),
+    "Retried": Column(
+        100 * _share("retried", "counted"),
+        column.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=130),
+    ),
+    "Median": Column(seconds("took_p50_ns"), column.NumberColumn(format="%,.2f s", width=85)),
+    "p95": Column(_if_enough("took_n", seconds("took_p95_ns")), _P95),
+    "p95 before": Column(
+        _if_enough("took_n_before", seconds("took_p95_before_ns")), column.NumberColumn(format="%,.2f s", width=90)
+    ),
+    "Unknown": Column(pl.col("unknown"), column.NumberColumn(format=_COUNT, width=75)),
 }
-ERROR_COLUMNS = {
-    "Error": column.TextColumn(width=150),
-    "HTTP": column.NumberColumn(width=55),
-    "Attempts": column.NumberColumn(format="localized", width=75),
-    "Runs": column.NumberColumn(format="localized", width=60),
-    "Gave up": column.NumberColumn(format="localized", width=70, help="Runs that failed for good."),
-    "Message": column.TextColumn(width=240),
-    "Last": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120),
+"""Of rows of page_tasks with `ended`."""
+TASKS: Columns = {
+    "Task": Column(text("task_id"), column.TextColumn(width=150, pinned=True)),
+    "Runs": Column(pl.col("runs").cast(pl.Int64), column.NumberColumn(format=_COUNT, width=75)),
+    "Failed": Column(pl.col("failed") * 100, column.NumberColumn(format="%.2f %%", width=80)),
+    "95 % interval": Column(interval("failed_low", "failed_high"), column.TextColumn(width=115, alignment="right")),
+    "Retry rate": Column(
+        pl.col("retried") * 100,
+        column.ProgressColumn(format="%.2f %%", min_value=0, max_value=100, width=130, color="orange"),
+    ),
+    "Retry trend": Column(pl.col("trend"), column.AreaChartColumn(width=125, color="orange")),
+    "p50": Column(seconds("p50"), _P95),
+    "p95": Column(seconds("p95"), _P95),
+    "Queue wait p95": Column(seconds("wait"), column.NumberColumn(format="%,.2f s", width=105)),
+    "Wasted": Column(
+        seconds("wasted"),
+        column.NumberColumn(format="%,.1f s", width=90, help="Time in attempts that did not end their run well."),
+    ),
 }
-STEP_COLUMNS = {
-    "Step": column.TextColumn(width=210),
-    "Count": column.NumberColumn(format="localized", width=70),
-    "p50": column.NumberColumn(format="%,.2f s", width=75),
-    "p95": column.NumberColumn(format="%,.2f s", width=75),
-    "Failed": column.NumberColumn(format="%.1f %%", width=70),
-    "95 % interval": column.TextColumn(width=120, alignment="right"),
+"""Of `all_tasks`."""
+ERRORS: Columns = {
+    "Error": Column(text("error_type").fill_null(strings.UNKNOWN), column.TextColumn(width=150)),
+    "HTTP": Column(pl.col("http_status"), column.NumberColumn(width=55)),
+    "Attempts": Column(pl.col("attempts"), column.NumberColumn(format=_COUNT, width=75)),
+    "Runs": Column(pl.col("runs"), column.NumberColumn(format=_COUNT, width=60)),
+    "Gave up": Column(
+        pl.col("failed_runs"), column.NumberColumn(format=_COUNT, width=70, help="Runs that failed for good.")
+    ),
+    "Message": Column(text("message"), column.TextColumn(width=240)),
+    "Last": Column(moment("last_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120)),
 }
+"""Of rows of page_task_errors."""
+STEPS: Columns = {
+    "Step": Column(
+        pl.struct("operation", "phase", "called_service").map_elements(_step, return_dtype=pl.String),
+        column.TextColumn(width=210),
+    ),
+    "Count": Column(pl.col("n").cast(pl.Int64), column.NumberColumn(format=_COUNT, width=70)),
+    "p50": Column(seconds("p50"), column.NumberColumn(format="%,.2f s", width=75)),
+    "p95": Column(seconds("p95"), column.NumberColumn(format="%,.2f s", width=75)),
+    "Failed": Column(100 * pl.col("rate"), column.NumberColumn(format="%.1f %%", width=70)),
+    "95 % interval": Column(interval("low", "high"), column.TextColumn(width=120, alignment="right")),
+}
+"""Of `steps`."""
 
 
 def all_tasks(numbers: pl.DataFrame, by_hour: pl.DataFrame) -> pl.DataFrame:
@@ -75,43 +144,6 @@ def all_tasks(numbers: pl.DataFrame, by_hour: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{100 * low:.1f} to {percent(high)}"
-
-
-def shown(tasks: pl.DataFrame) -> pl.DataFrame:
-    """Return what the table of all tasks shows of *tasks*."""
-    seconds = {"p50": "p50", "p95": "p95", "Queue wait p95": "wait", "Wasted": "wasted"}
-    return tasks.select(
-        pl.col("task_id").map_elements(visible, return_dtype=pl.String).alias("Task"),
-        pl.col("runs").cast(pl.Int64).alias("Runs"),
-        (pl.col("failed") * 100).alias("Failed"),
-        pl.struct("failed_low", "failed_high")
-        .map_elements(lambda r: _interval(r["failed_low"], r["failed_high"]), return_dtype=pl.String)
-        .alias("95 % interval"),
-        (pl.col("retried") * 100).alias("Retry rate"),
-        pl.col("trend").alias("Retry trend"),
-        *((pl.col(name) / 1e9).alias(title) for title, name in seconds.items()),
-    )
-
-
-def errors(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return what the table of errors shows."""
-
-    def text(name: str) -> pl.Expr:
-        return pl.col(name).map_elements(visible, return_dtype=pl.String)
-
-    return rows.select(
-        text("error_type").fill_null(strings.UNKNOWN).alias("Error"),
-        pl.col("http_status").alias("HTTP"),
-        pl.col("attempts").alias("Attempts"),
-        pl.col("runs").alias("Runs"),
-        pl.col("failed_runs").alias("Gave up"),
-        text("message").alias("Message"),
-        (pl.col("last_ns") // 1_000_000).cast(pl.Datetime("ms")).alias("Last"),
-    )
-
-
 def steps(calls: pl.DataFrame) -> pl.DataFrame:
     """Return one row per phase or call of a task, longest p95 first: rows of the statistic `calls`."""
     durations = calls.filter((pl.col("measure") == "step") & pl.col("outcome").is_null())
@@ -122,7 +154,7 @@ def steps(calls: pl.DataFrame) -> pl.DataFrame:
     failing = calls.filter((pl.col("measure") == "call_failure_rate") & pl.col("outcome").is_null()).select(
         "called_service", rate="value", low="low", high="high"
     )
-    rows = (
+    return (
         durations.group_by("operation", "phase", "called_service")
         .agg(n=statistic("count"), p50=statistic("p50"), p95=statistic("p95"))
         .join(failing, on="called_service", how="left")
@@ -136,31 +168,3 @@ def steps(calls: pl.DataFrame) -> pl.DataFrame:
             nulls_last=True,
         )
     )
-    return pl.DataFrame(
-        [
-            {
-                "Step": _step(r["operation"], r["phase"], r["called_service"]),
-                "Count": int(r["n"]) if r["n"] is not None else None,
-                "p50": None if r["p50"] is None else r["p50"] / 1e9,
-                "p95": None if r["p95"] is None else r["p95"] / 1e9,
-                "Failed": None if r["rate"] is None else 100 * r["rate"],
-                "95 % interval": _interval(r["low"], r["high"]),
-            }
-            for r in rows.iter_rows(named=True)
-        ],
-        schema={
-            "Step": pl.String,
-            "Count": pl.Int64,
-            "p50": pl.Float64,
-            "p95": pl.Float64,
-            "Failed": pl.Float64,
-            "95 % interval": pl.String,
-        },
-    )
-
-
-def _step(operation: str | None, phase: str | None, service: str | None) -> str:
-    name = visible(operation or strings.UNKNOWN)
-    if phase == "calling":
-        return f"{name} → {visible(service or strings.UNKNOWN)}"
-    return name if phase in ("started", "completed", "failed") else f"{name} {visible(phase or '')}"
