@@ -8,8 +8,8 @@ import polars as pl
 import streamlit as st
 
 from dashboard import data, strings
+from dashboard.parts import columns, kpis, look
 from dashboard.parts import findings as parts
-from dashboard.parts import kpis, look
 from dashboard.parts.kpis import Kpi
 from dashboard.parts.text import count, percent, visible, visible_json
 
@@ -106,7 +106,12 @@ if code:
                 st.caption(strings.FINDINGS_NONE)
             else:
                 at = look.table(
-                    parts.of_rule(of_rule), title, parts.FINDING_COLUMNS, row=30, most=8, key=f"findings_{code}"
+                    columns.select(parts.of_rule(of_rule), parts.FINDINGS),
+                    title,
+                    columns.configuration(parts.FINDINGS),
+                    row=30,
+                    most=8,
+                    key=f"findings_{code}",
                 )
                 picked = of_rule[at] if at is not None and at < len(of_rule) else of_rule[0]
                 st.text(visible(picked["message"]))

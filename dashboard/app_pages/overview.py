@@ -11,7 +11,7 @@ from collector.client import ApiError
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import attention, charts, columns, kpis, look, population, task_tables, theme, totals, trouble
-from dashboard.parts.text import NONE, duration
+from dashboard.parts.text import duration
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
 start, end = chosen.window()
@@ -86,13 +86,6 @@ with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=duration(hours))
 
 with look.card(strings.TASKS, strings.ESTIMATED if chosen.tables else strings.TASKS_SUB, key="tasks"):
     ended = tasks.with_columns(ended=pl.col("completed") + pl.col("failed"))
-    st.dataframe(
-        columns.select(ended, task_tables.OVERVIEW),
-        hide_index=True,
-        row_height=34,
-        height=look.table_height(tasks.height),
-        placeholder=NONE,
-        alt=strings.TASKS,
-        column_config=columns.configuration(task_tables.OVERVIEW),
-    )
+    shown = columns.select(ended, task_tables.OVERVIEW)
+    look.table(shown, strings.TASKS, columns.configuration(task_tables.OVERVIEW))
 st.caption(strings.PROVENANCE_LEGEND)

@@ -11,6 +11,7 @@ from streamlit import column_config as column
 
 from collector.model.units import DAY_NS
 from dashboard import strings
+from dashboard.parts.columns import Column, Columns, moment, text
 from dashboard.parts.text import visible, visible_json
 
 Finding = dict[str, Any]
@@ -35,17 +36,18 @@ RULE_COLUMNS = {
     "New": column.NumberColumn(width=55, help="Findings first seen within the last day."),
     "10 days": column.BarChartColumn(width=150, color="orange"),
 }
-FINDING_COLUMNS = {
-    "Task": column.TextColumn(width=130),
-    "State": _pill(STATES, 80),
-    "Operation": column.TextColumn(width=130),
-    "Key": column.TextColumn(width=120),
-    "Records": column.NumberColumn(format="localized", width=70),
-    "Runs affected": column.NumberColumn(format="%.1f %%", width=90),
-    "First seen": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120),
-    "Last seen": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120),
-    "Since version": column.TextColumn(width=95),
+FINDINGS: Columns = {
+    "Task": Column(text("task_id").replace("", None).fill_null(strings.UNKNOWN), column.TextColumn(width=130)),
+    "State": Column(pl.concat_list("state"), _pill(STATES, 80)),
+    "Operation": Column(text("operation"), column.TextColumn(width=130)),
+    "Key": Column(text("key"), column.TextColumn(width=120)),
+    "Records": Column(pl.col("count"), column.NumberColumn(format="localized", width=70)),
+    "Runs affected": Column(100 * pl.col("share"), column.NumberColumn(format="%.1f %%", width=90)),
+    "First seen": Column(moment("first_seen_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120)),
+    "Last seen": Column(moment("last_seen_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120)),
+    "Since version": Column(text("since_version"), column.TextColumn(width=95)),
 }
+"""Of `of_rule`."""
 RUN_COLUMNS = {
     "Severity": _pill(SEVERITIES, 80),
     "Rule": column.TextColumn(width=75),
@@ -102,39 +104,22 @@ def by_rule(
     return pl.DataFrame([{k: v for k, v in r.items() if k != "rank"} for r in rows], infer_schema_length=None)
 
 
+_FIELDS = {
+    "task_id": pl.String,
+    "state": pl.String,
+    "operation": pl.String,
+    "key": pl.String,
+    "count": pl.Int64,
+    "share": pl.Float64,
+    "first_seen_ns": pl.Int64,
+    "last_seen_ns": pl.Int64,
+    "since_version": pl.String,
+}
+
+
 def of_rule(findings: list[Finding]) -> pl.DataFrame:
-    """Return one row a finding of one rule."""
-
-    def at(ns: int | None) -> int | None:
-        return None if ns is None else ns // 1_000_000
-
-    def text(value: str | None) -> str | None:
-        return None if value is None else visible(value)
-
-    return pl.DataFrame(
-        {
-            "Task": [text(f["task_id"]) or strings.UNKNOWN for f in findings],
-            "State": [[f["state"]] for f in findings],
-            "Operation": [text(f["operation"]) for f in findings],
-            "Key": [text(f["key"]) for f in findings],
-            "Records": [f["count"] for f in findings],
-            "Runs affected": [None if f["share"] is None else 100 * f["share"] for f in findings],
-            "First seen": [at(f["first_seen_ns"]) for f in findings],
-            "Last seen": [at(f["last_seen_ns"]) for f in findings],
-            "Since version": [text(f["since_version"]) for f in findings],
-        },
-        schema={
-            "Task": pl.String,
-            "State": pl.List(pl.String),
-            "Operation": pl.String,
-            "Key": pl.String,
-            "Records": pl.Int64,
-            "Runs affected": pl.Float64,
-            "First seen": pl.Datetime("ms"),
-            "Last seen": pl.Datetime("ms"),
-            "Since version": pl.String,
-        },
-    )
+    """Return one row a finding of one rule, as the API names its fields."""
+    return pl.DataFrame([{name: f[name] for name in _FIELDS} for f in findings], schema=_FIELDS)
 
 
 def of_run(findings: list[Finding]) -> pl.DataFrame:
