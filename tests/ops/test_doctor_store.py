@@ -16,7 +16,7 @@ import grpc
 import pyarrow as pa
 import pytest
 
-from collector.control import Control
+from collector.control import Control, senders
 from collector.control.senders import Sender
 from collector.doctor import receive, store
 from collector.doctor.checks import _once
@@ -242,17 +242,17 @@ def test_another_runwell_on_the_ports_is_one_problem(doctor: Doctor, api: StandI
 
 
 def test_a_clock_is_told_once(
-    told: Any, doctor: Doctor, api: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report_on: Any, doctor: Doctor, api: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the store tells of resources, kinds of exporters are not told beside them; without it they stand in."""
     monkeypatch.setattr("collector.doctor.ports._RESTART_S", 0.0)
     fast = Sender("http", "logs", "json", "js", "1", "generic", "", "", last_ns=time.time_ns(), behind_ns=-60 * SECOND)
     for data in (api.data, tmp_path):
         control = Control.open(data)
-        control.save_senders([fast])
+        control.writing(senders.save, [fast])
         control.close()
     nobody = {"host": "127.0.0.1", "port": 1}
-    assert checks(told()[1], "clock", "problem") == []
+    assert checks(report_on()[1], "clock", "problem") == []
     stopped = doctor.json("--data", str(tmp_path), *free_ports())[1]
     with posing(tmp_path, api=nobody):
         silent = doctor.json("--data", str(tmp_path), *free_ports())[1]
