@@ -92,7 +92,7 @@ def test_a_burst_like_one_before_is_counted_by_the_backtest() -> None:
     assert anomaly.backtest.fired == 1
 
 
-@settings(max_examples=examples(5), deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_changes_no_byte(burst: Inputs, report: Report, seed: int) -> None:
     """The same inputs give the same report to the byte, however their rows are ordered."""
