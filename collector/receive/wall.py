@@ -152,7 +152,6 @@ class Wall(HttpToolsProtocol):
             if error := other_than_http(data, self.terms.instead):
                 self._refuse(error)
                 return
-        self._unset_keepalive_if_required()
         self._rest = memoryview(bytes(self._rest) + data) if self._rest else memoryview(data)
         self._look_on()
 
@@ -174,6 +173,7 @@ class Wall(HttpToolsProtocol):
         """Feed the parser a piece of what came; tell whether it can have another."""
         if not self._may_look:
             return False
+        self._unset_keepalive_if_required()
         size = _PLAIN_PIECE if self._is_plain else _PIECE
         piece, self._rest = self._rest[:size], self._rest[size:]
         self._take(piece)
