@@ -67,7 +67,7 @@ class Door:
 
     def __init__(self, listening: socket.socket, seats: Seats, make: Callable[[], asyncio.Protocol]) -> None:
         self._listening = listening
-        self._places = seats
+        self._seats = seats
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._entering: set[asyncio.Task[None]] = set()
@@ -100,7 +100,7 @@ class Door:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
-            if self._places.full:
+            if self._seats.full:
                 self._pause(_FULL_S)
                 return
             try:
@@ -116,7 +116,7 @@ class Door:
                     log.error("connection_accept_failed", **cause(e))
                 return
             came.setblocking(False)
-            self._places.make_room()
+            self._seats.make_room()
             task = self._loop.create_task(self._enter(came))
             self._entering.add(task)
             task.add_done_callback(self._entering.discard)
