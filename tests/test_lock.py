@@ -34,9 +34,9 @@ def pinned(text: str) -> dict[str, list[str]]:
 
 def product() -> dict[str, list[str]]:
     """Return what the image installs, by the Dockerfile's own command."""
-    command = re.search(r"^RUN (sed '[^']+') requirements\.txt > runwell\.txt", (ROOT / "Dockerfile").read_text(), re.M)
+    command = re.search(r"^RUN sed '([^']+)' requirements\.txt > runwell\.txt", (ROOT / "Dockerfile").read_text(), re.M)
     assert command is not None
-    done = subprocess.run(f"{command[1]} {LOCK}", shell=True, check=True, capture_output=True, text=True)
+    done = subprocess.run(["sed", command[1], str(LOCK)], check=True, capture_output=True, text=True)
     return pinned(done.stdout)
 
 

@@ -14,7 +14,7 @@ from collector.receive.admit import Admit
 from collector.receive.books import Books
 from collector.receive.errors import encode_failure
 from collector.receive.http import HttpPort
-from collector.receive.wall import Terms
+from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.telemetry import log
 from collector.telemetry.export import Export

@@ -27,7 +27,7 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
 from collector.model.shown import duration
-from collector.receive.wall import Terms
+from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, salvage, upgrade
 from collector.store.database import Database, Handle, is_of_data, seconds

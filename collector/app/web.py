@@ -12,7 +12,8 @@ import uvicorn
 
 from collector.app import listen
 from collector.app.door import Door, seats
-from collector.receive.wall import Terms, wall
+from collector.receive.terms import Terms
+from collector.receive.wall import wall
 
 
 class UvicornChild(uvicorn.Server):

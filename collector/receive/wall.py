@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -20,36 +19,13 @@ from collector.model.errors import Crowded, HeadTooLarge, NotHttp, Refused, TooL
 from collector.receive.greeting import other_than_http
 from collector.receive.pieces import Pieces
 from collector.receive.seats import Seats
-from collector.settings import Connections
+from collector.receive.terms import Terms
 
 _LINGER_S = 1.0
 """How long a refused connection is still listened to, so that its sender reads the answer and not a reset."""
 
 _PIECE, _PLAIN_PIECE = 4_096, 65_536
 """Bytes fed to the parser at once: few, since they may be many requests or many chunks, but of a body in one part."""
-
-Written = tuple[int, list[tuple[bytes, bytes]], bytes]
-"""Status, headers without the length, and body of a refusal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What differs between ports."""
-
-    limits: Connections
-    section: str
-    """Section of the settings that *limits* is."""
-    instead: str
-    """What speakers of HTTP/2 are told to use."""
-    write: Callable[[Refused, str], Written]
-    """Writes a refusal for a request that states this Content-Type, which may be empty."""
-    body: int | None = None
-    """Bytes of the largest body. None: the port judges bodies itself, and whatever has a complete head; why the wall
-    would refuse it stands in `scope["state"]["refused"]`."""
-    always: frozenset[str] = frozenset()
-    """Paths that are passed on even when the port is crowded."""
-    noted: Callable[[Refused, list[tuple[bytes, bytes]]], None] = lambda error, headers: None
-    """Told of what the wall refuses itself, with the headers it has read."""
 
 
 class _Stop(Exception):

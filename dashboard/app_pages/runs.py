@@ -16,6 +16,22 @@ from dashboard.parts.theme import STATUS_COLORS
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
 start, end = chosen.window()
 
+
+def choice(title: str, key: str, width: int) -> str | None:
+    """Draw the filter by *key*, one of the names there are, and return which was chosen."""
+    return st.selectbox(
+        title,
+        data.choices(key),
+        index=None,
+        key=key,
+        placeholder=title,
+        label_visibility="collapsed",
+        width=width,
+        bind="query-params",
+        format_func=visible,
+    )
+
+
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
     search = st.text_input(
         "Search",
@@ -40,28 +56,8 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         width=200,
         bind="query-params",
     )
-    task = st.selectbox(
-        "Task",
-        data.choices("task"),
-        index=None,
-        key="task",
-        placeholder="Task",
-        label_visibility="collapsed",
-        width=190,
-        bind="query-params",
-        format_func=visible,
-    )
-    queue = st.selectbox(
-        "Queue",
-        data.choices("queue"),
-        index=None,
-        key="queue",
-        placeholder="Queue",
-        label_visibility="collapsed",
-        width=160,
-        bind="query-params",
-        format_func=visible,
-    )
+    task = choice("Task", "task", 190)
+    queue = choice("Queue", "queue", 160)
     retried = st.toggle("Retried only", key="retried", bind="query-params")
 
 filters = {

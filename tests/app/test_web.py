@@ -12,7 +12,7 @@ import uvloop
 from collector.app import listen
 from collector.app.web import UvicornChild
 from collector.model.errors import Refused
-from collector.receive.wall import Terms
+from collector.receive.terms import Terms
 from collector.settings import Limits
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,0 +1,32 @@
+"""What differs between HTTP ports: what a connection may cost, and the words in which one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collector.model.errors import Refused
+from collector.settings import Connections
+
+Written = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers without the length, and body of a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What differs between ports."""
+
+    limits: Connections
+    section: str
+    """Section of the settings that *limits* is."""
+    instead: str
+    """What speakers of HTTP/2 are told to use."""
+    write: Callable[[Refused, str], Written]
+    """Writes a refusal for a request that states this Content-Type, which may be empty."""
+    body: int | None = None
+    """Bytes of the largest body. None: the port judges bodies itself, and whatever has a complete head; why the wall
+    would refuse it stands in `scope["state"]["refused"]`."""
+    always: frozenset[str] = frozenset()
+    """Paths that are passed on even when the port is crowded."""
+    noted: Callable[[Refused, list[tuple[bytes, bytes]]], None] = lambda error, headers: None
+    """Told of what the wall refuses itself, with the headers it has read."""
