@@ -17,7 +17,7 @@ from collector.model.shown import duration
 from collector.receive import books
 from collector.rules import pages
 from collector.rules.catalogue import RULES
-from collector.settings import Settings
+from collector.settings import Settings, memory
 from collector.store import meanings
 from collector.store.named import queries
 from tools import api_tables, recorded
@@ -61,7 +61,28 @@ def settings() -> str:
         name = ".".join(path)
         variable = "RUNWELL_" + "__".join(path).upper()
         parts.append(f"| `{name}` | `{variable}` | `{_default(field)}` | {_one_line(field.description)} |")
-    return "\n".join([*parts, ""])
+    return "\n".join([*parts, "", *_memory(), ""])
+
+
+def _memory() -> Iterator[str]:
+    """Yield how `memory` is divided, row by row."""
+    parts = memory.divide(memory.DEFAULT)
+    total = parts.promise // memory.MIB
+    yield "## Memory\n"
+    yield (
+        "`memory` is what all processes of `runwell up` hold together, the dashboard's included: the sum of their "
+        "proportional set sizes (`Pss` in `/proc/PID/smaps_rollup`), in which a page that several share counts once. "
+        "What the loaded programs need is the same for every size; the rest is shared out. A part that has a setting "
+        "of its own may be given another size, and `memory` grows or shrinks by the difference.\n"
+    )
+    yield f"| part | process | of {memory.DEFAULT // memory.MIB:,} MiB | what for | setting |\n|---|---|---|---|---|"
+    programs = memory.PROGRAMS // memory.MIB
+    yield f"| `programs` | all | {programs} MiB | {memory.PROGRAMS_ARE} | |"
+    for part in memory.PARTS:
+        size = f"{getattr(parts, part.name) // memory.MIB} MiB ({part.share} % of the rest)"
+        setting = f"`{part.setting}`" if part.setting else ""
+        yield f"| `{part.name}` | {part.process} | {size} | {part.what} | {setting} |"
+    yield f"| together | | {total:,} MiB | | `memory`, at least {memory.LEAST // memory.MIB:,} MiB |"
 
 
 def _fields(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:

@@ -300,7 +300,7 @@ async def main(settings: Settings) -> None:
     starting = log.started("store_start")
     files.refuse_newer(settings.data)  # which it only reads
     control = Control.open(settings.data)
-    database = Database.open(settings.data, settings.store)
+    database = Database.open(settings.data, settings.store, memory=settings.parts.duckdb)
     reader = Reader(settings.data)
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))

@@ -24,6 +24,7 @@ class CommonOptions:
     grpc_port: Annotated[int | None, Parameter(help="OTLP/gRPC port, 0 picks one [default: 4317].")] = None
     api_port: Annotated[int | None, Parameter(help="Read API port, 0 picks one [default: 4319].")] = None
     dashboard_port: Annotated[int | None, Parameter(help="Dashboard port, 0 picks one [default: 8501].")] = None
+    memory: Annotated[str | None, Parameter(help="Memory of all processes together [default: 2GiB].")] = None
     config: Annotated[Path | None, Parameter(help="TOML file with settings.")] = None
 
     def settings(self, **more: object) -> Settings:
@@ -32,7 +33,7 @@ class CommonOptions:
 
         options = {
             name: getattr(self, name)
-            for name in ("data", "host", "http_port", "grpc_port", "api_port", "dashboard_port")
+            for name in ("data", "host", "http_port", "grpc_port", "api_port", "dashboard_port", "memory")
         }
         return load({**options, **more}, config=self.config, old=OLD)
 

@@ -53,7 +53,7 @@ class Admit:
         self.books = books
         self._clock = clock
         self.held_bytes = 0
-        self.most_held_bytes = int(settings.limits.in_flight)
+        self.most_held_bytes = settings.parts.in_flight
         self._draining = False
         resends = Resends(nanoseconds(settings.journal.resend_window))
         self._watch = Watch(settings, control, books, resends, clock)

@@ -113,8 +113,9 @@ def server(
 class Gate:
     """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is."""
 
-    def __init__(self, inside: str, limits: Limits) -> None:
+    def __init__(self, inside: str, limits: Limits, in_flight: int) -> None:
         self._limits = limits
+        self._most_held_bytes = in_flight
         self._held_bytes = 0
         self._channel = grpc.aio.insecure_channel(
             inside,
@@ -146,7 +147,7 @@ class Gate:
         call = self._channel.unary_unary(f"/{signal.grpc_service}/Export")
 
         async def export(body: bytes, context: Context) -> bytes:
-            if self._held_bytes + len(body) > self._limits.in_flight:
+            if self._held_bytes + len(body) > self._most_held_bytes:
                 await failure_of(NotNow("more bytes are in flight than limits.in_flight allows; try again")).abort(
                     context
                 )

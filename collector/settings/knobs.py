@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.settings import replaced
+from collector.settings.memory import DEFAULT, LEAST, MIB, Memory, divide
 from collector.settings.reports import Reports
 from collector.settings.section import Secret, Section
 
@@ -49,8 +50,9 @@ class Limits(Connections):
 
     body: ByteSize = ByteSize(64 * 2**20)
     """Largest request body, compressed or decompressed; larger ones get 413 / RESOURCE_EXHAUSTED."""
-    in_flight: ByteSize = ByteSize(256 * 2**20)
-    """Bytes of bodies held at once, decompressed; beyond it requests get 503 / UNAVAILABLE."""
+    in_flight: ByteSize | None = None
+    """Bytes of bodies held at once, packed and unpacked; beyond it requests get 503 / UNAVAILABLE. None: its part of
+    `memory`; another size changes what all hold together."""
     grpc_streams: int = 16
     """Concurrent gRPC requests per connection (memory bound: streams x body, per connection)."""
     records: int = 65_536
@@ -139,8 +141,8 @@ class Store(Section):
     """How often hourly statistics and queue levels are brought up to date."""
     checkpoint: timedelta = timedelta(minutes=5)
     """How often the database file is checkpointed."""
-    memory: ByteSize = ByteSize(2 * 2**30)
-    """Memory limit of DuckDB."""
+    memory: ByteSize | None = None
+    """Memory limit of DuckDB. None: its part of `memory`; another size changes what all hold together."""
     threads: int = 2
     """Threads DuckDB may use."""
     query_time: timedelta = timedelta(seconds=30)
@@ -275,6 +277,8 @@ class Settings(BaseSettings):
     """Read API port; 0 picks a free one."""
     dashboard_port: int = Field(default=8501, ge=0, le=65535)
     """Dashboard port; 0 picks a free one."""
+    memory: ByteSize = ByteSize(DEFAULT)
+    """Memory of all processes together, the dashboard's included (proportional set size)."""
     limits: Limits = Limits()
     api_limits: ApiLimits = ApiLimits()
     names: Names = Names()
@@ -286,6 +290,18 @@ class Settings(BaseSettings):
     queues: Queues = Queues()
     rules: Rules = Rules()
     reports: Reports = Reports()
+
+    @field_validator("memory")
+    @classmethod
+    def _is_enough(cls, memory: ByteSize) -> ByteSize:
+        if memory < LEAST:
+            raise ValueError(f"expected at least {LEAST // MIB} MiB, which the processes need")
+        return memory
+
+    @property
+    def parts(self) -> Memory:
+        """Return how `memory` is divided, in bytes."""
+        return divide(self.memory, in_flight=self.limits.in_flight, duckdb=self.store.memory)
 
     @classmethod
     def settings_customise_sources(

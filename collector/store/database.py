@@ -24,6 +24,7 @@ import pyarrow as pa
 from collector.model.errors import Refused, UsageError
 from collector.model.identity import content_id
 from collector.settings import Store
+from collector.settings.memory import DEFAULT, divide
 from collector.store import ddl, upgrade, version
 from collector.store.version import FILE as FILE
 from collector.versions import damage, failed
@@ -55,6 +56,8 @@ _NOT_OF_DATA = (
     sqlite3.Error,
     UsageError,
 )
+_TEMPORARY_BYTES = 8 * 2**30
+"""Disk that queries may take beside memory."""
 CATALOG = "runwell"
 """How statements name this file where temporary views hide its tables: the file's stem."""
 
@@ -156,8 +159,17 @@ class Database:
         self._noted: Path | None = None
 
     @classmethod
-    def open(cls, directory: Path, settings: Store, on_fatal: Callable[[], None] = lambda: os._exit(70)) -> Database:
+    def open(
+        cls,
+        directory: Path,
+        settings: Store,
+        on_fatal: Callable[[], None] = lambda: os._exit(70),
+        *,
+        memory: int = divide(DEFAULT).duckdb,
+    ) -> Database:
         """Open or create the file in *directory*; raise UsageError for one of a newer version, untouched.
+
+        *memory*: bytes that DuckDB may take.
 
         One of an older version is brought to ours first (`upgrade`). Where a step fails it stays what it was.
         A write-ahead log that does not replay is set aside alone, then a main file that cannot be read, now or in
@@ -172,7 +184,7 @@ class Database:
         while True:
             con = None
             try:
-                con = _connect(path, settings)
+                con = _connect(path, settings, memory)
                 for number in _transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
@@ -287,7 +299,7 @@ def _transact(cursor: duckdb.DuckDBPyConnection, fn: Callable[[Handle], T], begi
     return result
 
 
-def _connect(path: Path, settings: Store) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, settings: Store, memory: int) -> duckdb.DuckDBPyConnection:
     temporary = path.parent / "tmp"
     temporary.mkdir(exist_ok=True)
     con = duckdb.connect(
@@ -298,10 +310,10 @@ def _connect(path: Path, settings: Store) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
-            "memory_limit": f"{int(settings.memory) // 2**20}MiB",
+            "memory_limit": f"{memory // 2**20}MiB",
             "threads": settings.threads,
             "temp_directory": str(temporary),
-            "max_temp_directory_size": f"{4 * int(settings.memory) // 2**20}MiB",
+            "max_temp_directory_size": f"{_TEMPORARY_BYTES // 2**20}MiB",
         },
     )
     con.execute("PRAGMA disable_checkpoint_on_shutdown")
