@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 LEDGER = ROOT / "docs" / "long-runs.md"
 ASKED = os.environ.get("RUNWELL_TEST_LONG", "")
 """The target that runs now; empty in `make test`."""
+_TRIED, _TRIED_END = "<!-- written by make chaos -->\n", "<!-- end -->"
 SEED = int(os.environ.get("RUNWELL_TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 """What random tests begin from; RUNWELL_TEST_SEED repeats a run."""
 
@@ -37,9 +39,10 @@ class Target:
 
 TARGETS = {
     "chaos": Target(
-        "Processes killed under load, ten rounds of 20 kills; official clients through ten restarts",
-        ("tests/faults/test_kill.py", "tests/e2e/test_official_clients.py"),
-        60,
+        "Strangers of every kind, hostile SQL and kills at once, twelve rounds of five minutes; processes killed under "
+        "load, ten rounds of 20 kills; official clients through ten restarts",
+        ("tests/faults/test_chaos.py", "tests/faults/test_kill.py", "tests/e2e/test_official_clients.py"),
+        120,
     ),
     "properties": Target("Properties, on five times the examples of `make test`", ("tests",), 180),
     "faults": Target(
@@ -59,6 +62,25 @@ def longer(target: str, brief: int, long: int) -> int:
 def examples(brief: int) -> int:
     """Return how many examples a property is tried on: *brief*, or five times as many, each time others."""
     return longer("properties", brief, 5 * brief)
+
+
+def tally(told: dict[str, Any]) -> None:
+    """Keep what a long test did, counts in tables, for the page that says what was tried how often (`summed`)."""
+    if file := os.environ.get("RUNWELL_TEST_TALLY"):
+        with Path(file).open("a") as lines:
+            lines.write(json.dumps(told) + "\n")
+
+
+def summed(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the counts of *told* added up, table by table; of those named `peak…` the highest."""
+    out: dict[str, Any] = {}
+    for one in told:
+        for key, value in one.items():
+            if isinstance(value, dict):
+                out[key] = summed([out.get(key, {}), value])
+            else:
+                out[key] = max(out.get(key, 0), value) if key.startswith("peak") else out.get(key, 0) + value
+    return out
 
 
 class Length:
@@ -104,6 +126,8 @@ def run(name: str) -> int:
     passed = folder / f"{name}-{commit}.passed"
     environment = {**os.environ, "RUNWELL_TEST_LONG": name, "RUNWELL_TEST_SEED": str(begun["seed"])}
     environment["RUNWELL_TEST_PASSED"] = str(passed)
+    tallied = folder / f"{name}-{commit}.jsonl"
+    environment["RUNWELL_TEST_TALLY"] = str(tallied)
     command = [
         sys.executable,
         "-m",
@@ -129,10 +153,32 @@ def run(name: str) -> int:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     outcome = str(failed or ("stopped" if code else 0))
     _note(name, [target.what, today, commit, str(ok), outcome, str(begun["seed"]), f"{begun['seconds'] / 60:.0f}"])
+    if tallied.exists():
+        told = [json.loads(line) for line in tallied.read_text().splitlines()]
+        _say(f"{today}, {commit}", len(told), summed(told))
     if not code:
         state.unlink()
         passed.unlink(missing_ok=True)
     return code
+
+
+def _say(when: str, rounds: int, told: dict[str, Any]) -> None:
+    """Write into docs/reliability.md what *rounds* of chaos tried, and what came of it."""
+    page = ROOT / "docs" / "reliability.md"
+    before, _, rest = page.read_text().partition(_TRIED)
+    _, _, after = rest.partition(_TRIED_END)
+
+    def counts(of: dict[str, int]) -> str:
+        return ", ".join(f"{what} {n:,}" for what, n in sorted(of.items(), key=lambda item: -item[1]))
+
+    lines = [
+        f"\nLast run: {when}; {rounds} rounds. {told['records']:,} records, each that was acknowledged stored once;"
+        f" {told['runs']:,} healthy runs, each right; {sum(told['kills'].values()):,} kills "
+        f"({counts(told['kills'])}); all processes together held {told['peak_mib']:,} MiB at most.\n",
+        "| strangers | deeds | what came of them |\n|---|---|---|",
+        *(f"| {kind} | {sum(of.values()):,} | {counts(of)} |" for kind, of in told["deeds"].items()),
+    ]
+    page.write_text(before + _TRIED + "\n".join(lines) + "\n" + _TRIED_END + after)
 
 
 def _note(name: str, cells: list[str]) -> None:

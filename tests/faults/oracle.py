@@ -24,6 +24,8 @@ B = 65_536
 SIZES = (0, 1, B // 4, B // 2, B - 1, B, B + 1, 3 * B)
 """Lengths of log bodies that straddle the buffers a body passes on its way."""
 RUN = 12
+SERVICE = "worker-"
+"""How the services of all clients begin, and nobody else's."""
 T0 = 1_790_000_000_000_000_000
 Wire = Literal["http", "grpc"]
 
@@ -100,7 +102,7 @@ class Oracle:
         build = self._span if signal is TRACES else self._log
         made = [build(r, number, i) for i in range(r.choice((1, 1, 2, 5, 20)))]
         units, rows = [unit for unit, _ in made], [row for _, row in made]
-        service = f"worker-{number % 3}"
+        service = f"{SERVICE}{number % 3}"
         resource = {"attributes": _attributes({"service.name": service})}
         scope = {"name": "oracle", "version": "1"}
         kind, unit = ("Spans", "spans") if signal is TRACES else ("Logs", "logRecords")
@@ -259,7 +261,8 @@ def _stored(client: Client, table: str, columns: tuple[str, ...]) -> pl.DataFram
     named = ", ".join(f"t.{c}" for c in columns)
     answer = client.sql(
         f"SELECT {named}, t.attributes, r.service_name FROM {table} t "
-        "LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id"
+        "LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id "
+        f"WHERE r.service_name LIKE '{SERVICE}%'"
     )
     assert not answer.truncated
     frame = pl.from_arrow(answer.table)

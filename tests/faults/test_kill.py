@@ -65,7 +65,7 @@ def test_nothing_acknowledged_is_lost_or_stored_twice_whatever_is_killed(
                     _settle(stack, load)
                     time.sleep(random.uniform(0, 0.6))
                 killed = time.monotonic()
-                _kill(stack, target)
+                kill(stack, target)
                 if target not in ("store", "gate") and random.random() < 0.7:
                     recovered_s["receive"].append(load.acknowledged_since(killed, 30))
                 if target not in ("receive", "gate") and random.random() < 0.7:
@@ -98,7 +98,7 @@ def _settle(stack: Stack, load: Load) -> None:
     until(lambda: stack.client.status(), seconds=30, why="the store to answer")
 
 
-def _kill(stack: Stack, target: str) -> None:
+def kill(stack: Stack, target: str) -> None:
     """Kill *target*: whichever process of that role there is now."""
     if target == "supervisor":
         children = psutil.Process(stack.process.pid).children()
