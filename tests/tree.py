@@ -36,7 +36,7 @@ class Tree:
             for process in (top, *top.children(recursive=True)):
                 # It may end while it is looked at.
                 with contextlib.suppress(psutil.Error, OSError, StopIteration):
-                    words = process.cmdline()
+                    words = process.cmdline() or ["gone"]
                     name = next((w.rpartition(".")[2] for w in words if w.startswith("collector.")), words[-1][-20:])
                     held[name] = held.get(name, 0) + pss(process.pid)
         together = sum(held.values())

@@ -31,6 +31,8 @@ SECONDS = longer("chaos", 20, 300)
 QUICK = {
     name: SETTINGS[name] for name in ("RUNWELL_STORE__FLUSH", "RUNWELL_STORE__CHECKPOINT", "RUNWELL_JOURNAL__FREE_DISK")
 }
+DEFECTS = ("500", "INTERNAL", "UNKNOWN")
+"""Answers that nobody may get, whatever was sent."""
 ROLES = ("receive", "receive", "store", "store", "gate", "both")
 
 
@@ -39,7 +41,7 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
     tmp_path: Path, capsys: pytest.CaptureFixture[str], round: int
 ) -> None:
     """Every acknowledged record is stored once, every healthy run is right, `readyz` is green, memory stays within its
-    promise, and no statement had to be ended for its memory."""
+    promise, no statement had to be ended for its memory, and nobody was told of a defect."""
     seed = SEED + round
     random = Random(f"{seed}/kills")
     done = {kind: Counter[str]() for kind in DEEDS}
@@ -71,6 +73,7 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
         assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
         assert (status["writer"], status["failing_jobs"]) == ("", {})
         assert tree.most <= Settings().parts.promise, tree.of
+    assert not [(k, o) for k, outcomes in done.items() for o in outcomes if o in DEFECTS], done
     # A look at all rows at once is more than anybody may ask for by default.
     with running(tmp_path / "data", env=SETTINGS) as stack:
         counts = oracle.judge(stack.client)
