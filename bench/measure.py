@@ -75,9 +75,9 @@ def refresh(
         groups = minute(number, per_minute, each)
         now = END_NS + (number + 1) * MINUTE_NS
         if len(steps[shared]) >= minutes // 3:
-            while runner.busy:
+            while runner.working:
                 time.sleep(0.01)
-        busy = runner.busy
+        busy = runner.working
         took = {
             "apply": spent(lambda g=groups: apply(database, g)),  # type: ignore[misc]
             "runs": spent(lambda n=now: runs.tick(n)),  # type: ignore[misc]
@@ -90,7 +90,7 @@ def refresh(
         else:
             wall, cpu = _added(took)
             print(f"first minute after the start: {wall:.0f} ms, CPU {cpu:.0f} ms\n")
-    while runner.busy:
+    while runner.working:
         time.sleep(0.01)
     runner.run(END_NS + (done + minutes + 1) * MINUTE_NS)
     runner.close()

@@ -4,17 +4,20 @@ Settings come as one line of JSON on stdin; a child that waits for them is a spa
 child writes one JSON line to stdout, `{"ready": {"http": {"host": …,
 "port": …}}}` or `{"error": "sentence"}` with exit code 2, and ends when its stdin does: so it never outlives the
 process that started it, however that died.
+
+Once told to stop, a child lasts for so many seconds and no longer: an alarm of the kernel ends it, whichever thread
+works at what. What it had begun is begun again by the next start, which is a recovery like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +31,10 @@ from collector.telemetry import log
 USAGE = 2
 SUPERVISOR = "-supervisor"
 """Ending of the name of the lock that a role's supervisor holds, beside the one of the process itself."""
+GRACE_S = 1
+"""For requests that are being answered when a process is told to stop."""
+LAST_S = 2.4
+"""How long a process still lasts once it is told to stop, unless it asks for longer."""
 Address = dict[str, Any]
 
 
@@ -55,17 +62,22 @@ def _say(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-async def until_told(stop: asyncio.Event) -> None:
-    """Set *stop* on SIGTERM, SIGINT or the end of stdin."""
+async def until_told(last_s: float = LAST_S) -> None:
+    """Return on SIGTERM, SIGINT or the end of stdin; *last_s* later the process is over."""
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reader = asyncio.StreamReader()
-    with contextlib.suppress(ValueError, OSError):
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        watcher = asyncio.create_task(reader.read())
-        watcher.add_done_callback(lambda _: stop.set())
     await stop.wait()
+    signal.setitimer(signal.ITIMER_REAL, last_s)
+
+
+def _follow_supervisor() -> None:
+    """Wait for the end of stdin, then stop as if told to; a process that is still starting ends at once."""
+    while os.read(0, 1024):
+        pass
+    signal.setitimer(signal.ITIMER_REAL, LAST_S)  # also where the loop never comes to hear of it
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def data_directory(path: Path) -> Path:
@@ -97,7 +109,7 @@ def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
 
 
 def run(process: str, main: Callable[[Settings], Any]) -> int:
-    """Run the coroutine of child *process* to its end and return the exit code."""
+    """Run the coroutine of child *process* and end the process with it; return the exit code where it cannot start."""
     import uvloop
 
     log.configure(process)
@@ -107,8 +119,15 @@ def run(process: str, main: Callable[[Settings], Any]) -> int:
         settings = read_settings()
     except (EOFError, KeyboardInterrupt):  # never needed
         return 0
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.Thread(target=_follow_supervisor, name="supervisor-watch", daemon=True).start()
+
+    async def live() -> None:
+        await main(settings)
+        os._exit(0)  # threads that are still at work are not waited for
+
     try:
-        uvloop.run(main(settings))
+        uvloop.run(live())
     except UsageError as e:
         return give_up(e)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from collector.app import child, door, listen
@@ -10,8 +9,6 @@ from collector.model.errors import UsageError
 from collector.receive.gate import Gate
 from collector.settings import Settings
 from collector.telemetry import log
-
-_GRACE_S = 4.0
 
 
 async def main(settings: Settings) -> None:
@@ -31,9 +28,9 @@ async def main(settings: Settings) -> None:
     await server.start()
     child.announce({"grpc": {"host": settings.host, "port": port}})
     starting.completed(grpc_port=port)
-    await child.until_told(asyncio.Event())
+    await child.until_told()
     stopping = log.started("gate_stop")
-    await server.stop(_GRACE_S)
+    await server.stop(child.GRACE_S)
     await gate.close()
     lock.close()
     stopping.completed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -22,7 +23,11 @@ async def refuse(directory: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "collector.store.version", str(directory), stdout=asyncio.subprocess.PIPE
     )
-    refusal, _ = await process.communicate()
+    try:
+        refusal, _ = await process.communicate()
+    finally:  # we are told to stop
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
     if refusal.strip():
         raise UsageError(refusal.decode().strip())
 

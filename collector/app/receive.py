@@ -19,7 +19,8 @@ from collector.settings import Settings
 from collector.telemetry import log
 from collector.telemetry.export import Export
 
-_GRACE_S = 4.0
+_SETTLE_S = 0.7
+"""For requests that wait to be written; whoever waits for longer is told to come back while connections last."""
 
 
 async def main(settings: Settings) -> None:
@@ -38,21 +39,20 @@ async def main(settings: Settings) -> None:
     terms = Terms(
         settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", encode_failure, noted=application.walled
     )
-    http = UvicornChild(application, terms, _GRACE_S)
-    stop = asyncio.Event()
+    http = UvicornChild(application, terms, child.GRACE_S)
     await grpc_server.start()
     serving = await http.start([http_socket])
     port = http_socket.getsockname()[1]
     child.announce({"http": {"host": settings.host, "port": port}})
     starting.completed(http_port=port)
     export = Export(settings.telemetry, books.registry)
-    await child.until_told(stop)
+    await child.until_told()
     await asyncio.to_thread(export.flush)  # while we can still take it, if it is for us
     stopping = log.started("receive_stop")
     admit.drain()
-    await grpc_server.stop(_GRACE_S)
+    asyncio.get_running_loop().call_later(_SETTLE_S, admit.turn_away)
     http.should_exit = True
-    await serving
+    await asyncio.gather(grpc_server.stop(child.GRACE_S), serving)
     admit.close()
     control.close()
     lock.close()

@@ -50,10 +50,11 @@ class Reports:
         """Begin nothing new."""
         self._reporting.ask_to_stop()
 
-    def stop(self) -> bool:
-        """End what can be ended at once; tell whether all did."""
+    def stop(self) -> list[str]:
+        """End what can be ended at once; return what could not."""
         self._reporting.stop(_LAST_S)
-        return self._deliveries.stop(_LAST_S) and not self._reporting.is_alive()
+        delivered = self._deliveries.stop(_LAST_S)
+        return [*(["report"] if self._reporting.is_alive() else []), *([] if delivered else ["delivery"])]
 
     def close(self) -> None:
         """Close the control file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 import threading
@@ -38,7 +37,8 @@ from collector.telemetry.spans import span
 
 _MOST_BYTES = 8 * 2**20
 """Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
-_FINISH_S = 4.0
+_FINISH_S, _LAST_S = 2.0, 3.2
+"""For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_STATISTICS_LAG_S = 60.0
 _APART_S = 1.0
 """Between checkpoints that receive waits for."""
@@ -143,6 +143,8 @@ class Keeper(threading.Thread):
         self.runs_seq = self._database.reading(lambda h: apply.watermark(h, run_tables.NAME))
         self._derive()
         self._note_lag()
+        if self._stop_asked.is_set():
+            return False
         if not self.behind or time.monotonic() - self._statistics > _MOST_STATISTICS_LAG_S:
             known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
             self._keep_statistics(began_ns if not self.behind else known_ns or self.complete_ns)
@@ -244,11 +246,14 @@ class Keeper(threading.Thread):
         self._checkpointed = time.monotonic()
         return False
 
-    def stop(self) -> None:
-        """Finish and checkpoint."""
+    def ask_to_stop(self) -> None:
+        """Checkpoint and end after what is being done."""
         self._stop_asked.set()
-        self.join(timeout=_FINISH_S)
-        self._runner.close()
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Return what is still being worked out."""
+        return [*(["turn"] if self.is_alive() else []), *self._runner.working]
 
     def status(self) -> dict[str, Any]:
         """Return how fresh and how full the store is."""
@@ -322,11 +327,10 @@ async def main(settings: Settings) -> None:
             always=routes.HEALTH,
             noted=strays.walled,
         ),
-        _FINISH_S,
+        child.GRACE_S,
     )
     sys.setswitchinterval(_SWITCH_S)
     anyio.to_thread.current_default_thread_limiter().total_tokens = _MOST_OTHER
-    stop = asyncio.Event()
     keeper.start()
     reports.start()
     serving = await http.start([socket])
@@ -334,23 +338,23 @@ async def main(settings: Settings) -> None:
     child.announce({"api": {"host": settings.host, "port": port}})
     starting.completed(api_port=port, applied_seq=keeper.applied_seq)
     export = Export(settings.telemetry, books.registry)
-    await child.until_told(stop)
+    await child.until_told(_LAST_S)
     stopping = log.started("store_stop")
+    ends = time.monotonic() + _FINISH_S
+    keeper.ask_to_stop()
+    reports.ask_to_stop()
     http.should_exit = True
     await serving
     database.interrupt()
-    reports.ask_to_stop()
-    await asyncio.to_thread(keeper.stop)
-    if not await asyncio.to_thread(reports.stop) or keeper.is_alive():
-        # In a long transaction, or with a slow channel: it is undone, and done by the next start.
-        stopping.completed(unfinished=True)
-        os._exit(0)
-    reader.close()
-    database.close()
-    reports.close()
-    control.close()
-    held.close()
-    stopping.completed()
+    await asyncio.to_thread(keeper.join, max(0.0, ends - time.monotonic()))
+    unfinished = [*keeper.unfinished, *await asyncio.to_thread(reports.stop)]
+    if not unfinished:  # else it is undone, and done by the next start
+        reader.close()
+        database.close()
+        reports.close()
+        control.close()
+        held.close()
+    stopping.completed(unfinished=unfinished)
     export.close()
 
 

@@ -12,7 +12,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +27,8 @@ from collector.telemetry.log import configure
 
 log = structlog.get_logger()
 _START_S = 60.0
-_STOP_S = 20.0
+_GATE_S, _STOP_S = 1.1, 3.6
+"""From the signal: until receive stops whether or not its gate has ended, and until what still runs is killed."""
 _LONGEST_PAUSE_S = 5.0
 _MOST_KILLED = 5
 _CALM_S = 2.0
@@ -75,7 +76,9 @@ class Supervisor:
         """Return where everything listens."""
         return {name: where for c in self._children for name, where in c.addresses.items()} | self._extra
 
-    async def run(self, ready: Ready, after: Callable[[dict[str, Address]], Any] | None = None) -> None:
+    async def run(
+        self, ready: Ready, after: Callable[[dict[str, Address]], Coroutine[Any, Any, None]] | None = None
+    ) -> None:
         """Run until SIGTERM or SIGINT; call *ready* when all children are up.
 
         *after*, if given, is a coroutine function that runs meanwhile; when it returns, everything is stopped.
@@ -89,42 +92,41 @@ class Supervisor:
         watchers: list[asyncio.Task[None]] = []
         # Before anything is written: what is newer than we are stays as it is, locks and addresses included.
         openable.refuse(self._settings.data)
-        await newer.refuse(self._settings.data)
+        if await self._until_stop(newer.refuse(self._settings.data)):
+            return
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
         locks = _hold(self._settings.data, [c.role for c in self._children])
         try:
             self._tell({})
             for c in self._children:
-                await self._start(c)
-                if self._stop.is_set():
+                if await self._until_stop(self._start(c)):
                     return
             self._tell(self.addresses)
             ready(self.addresses)
             watchers = [asyncio.create_task(self._keep(c)) for c in self._children]
-            if after is None:
-                await self._stop.wait()
-            else:
-                work = asyncio.create_task(after(self.addresses))
-                stop = asyncio.create_task(self._stop.wait())
-                await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-                stop.cancel()
-                if not work.done():
-                    work.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await work
+            await self._until_stop(after(self.addresses) if after else self._stop.wait())
         finally:
             self._stop.set()
             for watcher in watchers:
                 watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
             if self._http is not None:
                 self._http.close()
-            for c in self._children:
-                if c.role == "gate":  # its callers get their answers while there is one who answers
-                    await self._end(c)
             await asyncio.gather(*map(self._end, self._children))
             self._tell({})
             for lock in locks:
                 lock.close()
+
+    async def _until_stop(self, work: Coroutine[Any, Any, Any]) -> bool:
+        """Do *work*, or only a part of it when we are told to stop; tell whether we are."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return self._stop.is_set()
 
     def publish(self, name: str, address: Address) -> None:
         """Add an address to `runwell.json`."""
@@ -206,24 +208,44 @@ class Supervisor:
 
     async def _end(self, c: _Child) -> None:
         """Tell a child to stop and wait for it; kill one that does not."""
-        if c.spare is not None and c.spare.stdin is not None:
-            c.spare.stdin.close()
+        ends = asyncio.get_running_loop().time() + _STOP_S
+        if c.spare is not None:  # it has nothing to finish
+            _send(c.spare, signal.SIGKILL)
             await c.spare.wait()
         p = c.process
         if p is None or p.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            p.terminate()
-        try:
-            await asyncio.wait_for(p.wait(), _STOP_S)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                p.kill()
+        if c.role == "receive":  # callers of the gate get their answers while there is one who answers
+            await _wait([g.process for g in self._children if g.role == "gate" and g.process], _GATE_S)
+        _send(p, signal.SIGTERM)
+        if not await _wait([p], ends - asyncio.get_running_loop().time()):
+            _send(p, signal.SIGKILL)
             await p.wait()
+        if p.returncode in (-signal.SIGKILL, -signal.SIGALRM):
+            log.error(
+                "process_stop_failed",
+                child=c.role,
+                exit_code=p.returncode,
+                error_type="OutOfTime",
+                error_message="what it had begun is given up; the next start does it again",
+            )
 
     def _tell(self, addresses: dict[str, Address]) -> None:
         """Write *addresses* of our children to `runwell.json`."""
         whereabouts.write(self._settings.data, tuple(c.role for c in self._children), addresses)
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+async def _wait(processes: list[asyncio.subprocess.Process], seconds: float) -> bool:
+    """Wait for the end of *processes*, for so many *seconds*; tell whether all ended."""
+    waits = [asyncio.create_task(p.wait()) for p in processes]
+    if waits:
+        await asyncio.wait(waits, timeout=seconds)
+    return all(p.returncode is not None for p in processes)
 
 
 def _hold(directory: Path, roles: list[str]) -> list[IO[str]]:

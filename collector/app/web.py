@@ -19,7 +19,7 @@ from collector.receive.wall import wall
 class UvicornChild(uvicorn.Server):
     """A server inside a process that has other things to start and stop."""
 
-    def __init__(self, application: Any, terms: Terms, grace_s: float) -> None:
+    def __init__(self, application: Any, terms: Terms, grace_s: int) -> None:
         self._seats = seats(terms.limits.connections)
         super().__init__(
             uvicorn.Config(
@@ -33,7 +33,7 @@ class UvicornChild(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=max(1, int(terms.limits.idle_time.total_seconds())),
-                timeout_graceful_shutdown=int(grace_s),
+                timeout_graceful_shutdown=grace_s,
             )
         )
 

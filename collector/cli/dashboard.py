@@ -37,20 +37,24 @@ def dashboard(
     settings = place.settings()
     api = url or address(settings.data) or http_url(settings.host, settings.api_port)
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        import signal
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        process, port = await start(settings, api)
+    async def live() -> None:
         from collector.cli.serve import print_addresses
 
-        print_addresses({"dashboard": {"host": settings.host, "port": port}})
-        ended = asyncio.create_task(process.wait())
-        told = asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-        await end(process)
+        process, port = await start(settings, api)
+        try:
+            print_addresses({"dashboard": {"host": settings.host, "port": port}})
+            await process.wait()
+        finally:
+            await end(process)
+
+    async def run() -> None:
+        import signal
+
+        living = asyncio.create_task(live())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, living.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await living
 
     asyncio.run(run())
     return 0
@@ -103,25 +107,22 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
         start_new_session=True,
     )
     deadline = time.monotonic() + _START_S
-    async with httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                answer = await client.get(f"{http_url(settings.host, port)}/_stcore/health")
-                if answer.is_success:
-                    return process, port
-            if process.returncode is not None or time.monotonic() > deadline:
-                await end(process)
-                raise UsageError("the dashboard did not start; see its log above.")
-            await asyncio.sleep(0.1)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while process.returncode is None and time.monotonic() < deadline:
+                with contextlib.suppress(httpx.TransportError):
+                    answer = await client.get(f"{http_url(settings.host, port)}/_stcore/health")
+                    if answer.is_success:
+                        return process, port
+                await asyncio.sleep(0.1)
+        raise UsageError("the dashboard did not start; see its log above.")
+    except BaseException:
+        await end(process)
+        raise
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Stop the dashboard."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 10)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    """End the dashboard, at once: it has nothing to finish."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collector.app.supervisor import Supervisor
     from collector.settings import Settings
 
+T = TypeVar("T")
 _APPLY_S = 180.0
 
 
@@ -85,7 +89,7 @@ async def _fill_and_show(
 
     http, api = (http_url(**addresses[name]) for name in ("http", "api"))
     try:
-        sent, results = await asyncio.to_thread(_fill, files, http)
+        sent, results = await _on_thread(lambda: _fill(files, http))
         _say(results)
         await _applied(api)
         if not once:
@@ -94,7 +98,7 @@ async def _fill_and_show(
         process, port = await start(settings, api)
         print_addresses({"dashboard": {"host": settings.host, "port": port}})
         try:
-            for line in await asyncio.to_thread(_check, api, folder, sent):
+            for line in await _on_thread(lambda: _check(api, folder, sent)):
                 _say(line)
         finally:
             await end(process)
@@ -105,6 +109,21 @@ async def _fill_and_show(
     except UsageError as e:
         sys.stderr.write(f"runwell: {e}\n")
         return 1
+
+
+async def _on_thread(act: Callable[[], T]) -> T:
+    """Return what *act* returns, on a thread that nobody waits for once we are told to stop."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            done.set_result(act())
+        except BaseException as e:
+            done.set_exception(e)
+
+    threading.Thread(target=work, name="demo", daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _fill(files: list[str], endpoint: str) -> tuple[int, str]:
@@ -126,7 +145,7 @@ async def _applied(api: str) -> None:
     client = Client(api)
     deadline = asyncio.get_running_loop().time() + _APPLY_S
     while True:
-        status = await asyncio.to_thread(client.status)
+        status = await _on_thread(client.status)
         if status["journal_seq"] == status["applied_seq"] == status["runs_seq"]:
             return
         if asyncio.get_running_loop().time() > deadline:

@@ -65,9 +65,9 @@ class Beside:
                 yield rare, partial(_write, rare, future)
 
     @property
-    def busy(self) -> bool:
-        """Tell whether something is being worked out."""
-        return any(not future.done() for _, future in self._begun.values())
+    def working(self) -> list[str]:
+        """Return the names of what is being worked out."""
+        return [name for name, (_, future) in self._begun.items() if not future.done()]
 
     def close(self) -> None:
         """End the thread once it is through with what it works at."""

@@ -182,9 +182,9 @@ class Runner:
         yield from self._findings.due(now.as_of_ns)
 
     @property
-    def busy(self) -> bool:
-        """Tell whether something is being worked out beside."""
-        return self._beside is not None and self._beside.busy
+    def working(self) -> list[str]:
+        """Return what is being worked out beside."""
+        return self._beside.working if self._beside is not None else []
 
     def close(self) -> None:
         """Wait for what is being worked out beside."""

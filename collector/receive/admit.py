@@ -93,6 +93,10 @@ class Admit:
         """Refuse new requests from now on; those waiting are still finished."""
         self._draining = True
 
+    def turn_away(self) -> None:
+        """Tell those who wait to be written to come back; a group that is being written is settled."""
+        self._writer.turn_away()
+
     def close(self) -> None:
         """Finish what waits, then close the journal."""
         self._draining = True

@@ -68,6 +68,16 @@ class Writer:
             self._waiting.append(request)
             self._arrived.notify()
 
+    def turn_away(self) -> None:
+        """Refuse what waits, and whatever comes after it."""
+        with self._arrived:
+            self._stopped = True
+            turned_away = [*self._waiting]
+            self._waiting.clear()
+            self._arrived.notify()
+        for request in turned_away:
+            request.answer(NotNow(DRAINING))
+
     def stop(self) -> None:
         """Finish what waits, then end."""
         with self._arrived:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 OWN_HEADER = "x-runwell-telemetry"
 """Header of requests that carry a runwell's own telemetry."""
-_FLUSH_S = 2.0
+_FLUSH_S = 0.8
 _SEVERITY = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 _NOT_ATTRIBUTES = frozenset({"message", "level", "timestamp"})
 
 
 class Export:
-    """Providers that send in the background; a context that ends them within two seconds."""
+    """Providers that send in the background; a context that ends them within a second."""
 
     def __init__(self, settings: Telemetry, registry: CollectorRegistry) -> None:
         self._flush: list[Callable[[], object]] = []
@@ -83,11 +83,11 @@ class Export:
         self._shut = [p.shutdown for p in providers]
 
     def flush(self) -> None:
-        """Send what waits, giving up after two seconds."""
+        """Send what waits, giving up within a second."""
         _within(self._flush)
 
     def close(self) -> None:
-        """Send what waits and end, giving up after two seconds."""
+        """Send what waits and end, giving up within a second."""
         spans.trace_with(None)
         log.forward_to(None)
         _within(self._shut)

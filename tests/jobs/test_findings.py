@@ -50,7 +50,7 @@ def both_findings(
             if n % each == 0 or n == len(groups):
                 pipeline.apply()
                 pipeline.tick(at)
-                while runner.run(at) or runner.busy:
+                while runner.run(at) or runner.working:
                     pass
         runner.close()
         assert runner.errors == {}
