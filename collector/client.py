@@ -12,14 +12,11 @@ import httpx
 import polars as pl
 import pyarrow as pa
 
-from collector.model.address import http_url
+from collector.model.address import ARROW, http_url
 from collector.model.errors import Refused
 
 if TYPE_CHECKING:
     from collector.model.report import Report
-
-ARROW = "application/vnd.apache.arrow.stream"
-"""Content type of tables."""
 
 
 class ApiError(Refused):

@@ -21,7 +21,7 @@ from collector.api.parameters import of_address
 from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
-from collector.client import ARROW
+from collector.model.address import ARROW
 from collector.model.errors import NotFound, Refused
 from collector.model.project import PROJECT
 from collector.receive.shared import Shared

@@ -305,7 +305,8 @@ async def main(settings: Settings) -> None:
     starting = log.started("store_start")
     files.refuse_newer(settings.data)  # which it only reads
     control = Control.open(settings.data)
-    database = Database.open(settings.data, settings.store, memory=settings.parts.duckdb)
+    # The supervisor has looked at its version (`newer`).
+    database = Database.open(settings.data, settings.store, memory=settings.parts.duckdb, looked_at=True)
     reader = Reader(settings.data)
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))

@@ -1,6 +1,9 @@
-"""Addresses as URLs."""
+"""Addresses as URLs, and the content type of what is asked there."""
 
 from __future__ import annotations
+
+ARROW = "application/vnd.apache.arrow.stream"
+"""Content type of tables."""
 
 
 def http_url(host: str, port: int) -> str:

@@ -166,6 +166,7 @@ class Database:
         on_fatal: Callable[[], None] = lambda: os._exit(70),
         *,
         memory: int = divide(DEFAULT).duckdb,
+        looked_at: bool = False,
     ) -> Database:
         """Open or create the file in *directory*; raise UsageError for one of a newer version, untouched.
 
@@ -174,10 +175,12 @@ class Database:
         One of an older version is brought to ours first (`upgrade`). Where a step fails it stays what it was.
         A write-ahead log that does not replay is set aside alone, then a main file that cannot be read, now or in
         an earlier process; the watermark inside what is left tells the journal where to go on. *on_fatal* ends the
-        process when DuckDB declares itself unusable, so that a new one starts from what is on disk.
+        process when DuckDB declares itself unusable, so that a new one starts from what is on disk. *looked_at*: the
+        file is known to be no newer, which else costs a second replay of the log.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        version.check(directory)
+        if not looked_at:
+            version.check(directory)
         path = directory / FILE
         noted = damage_note(directory)
         aside = _set_aside(path) if noted.exists() and not noted.read_text("utf-8") else []

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from collector.api import routes
 from collector.api.strays import Strays
-from collector.client import ARROW
+from collector.model.address import ARROW
 from collector.receive.errors import SpokeHttp2, SpokeTls
 from collector.settings import Settings
 from collector.store.named import queries
