@@ -46,8 +46,8 @@ TARGETS = {
     ),
     "properties": Target("Properties, on five times the examples of `make test`", ("tests",), 180),
     "faults": Target(
-        "Files damaged in eight ways each and read again; runs that fail at every stage",
-        ("tests/faults/test_damage.py", "tests/jobs/test_set_aside.py"),
+        "Files damaged in eight ways each and read again; runs that fail at every stage; every way to stop",
+        ("tests/faults/test_damage.py", "tests/faults/test_stop.py", "tests/jobs/test_set_aside.py"),
         30,
     ),
     "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
