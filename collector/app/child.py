@@ -33,7 +33,7 @@ SUPERVISOR = "-supervisor"
 """Ending of the name of the lock that a role's supervisor holds, beside the one of the process itself."""
 GRACE_S = 1
 """For requests that are being answered when a process is told to stop."""
-LAST_S = 2.4
+LAST_S = 2.1
 """How long a process still lasts once it is told to stop, unless it asks for longer."""
 Address = dict[str, Any]
 

@@ -27,7 +27,7 @@ from collector.telemetry.log import configure
 
 log = structlog.get_logger()
 _START_S = 60.0
-_GATE_S, _STOP_S = 1.1, 3.6
+_GATE_S, _STOP_S = 1.1, 3.2
 """From the signal: until receive stops whether or not its gate has ended, and until what still runs is killed."""
 _LONGEST_PAUSE_S = 5.0
 _MOST_KILLED = 5
