@@ -28,7 +28,7 @@ from collector.journal import Reader, files
 from collector.model.shown import duration
 from collector.receive.terms import Terms
 from collector.settings import Settings
-from collector.store import apply, aside, derive, run_tables, salvage, upgrade
+from collector.store import apply, aside, derive, run_tables, upgrade
 from collector.store.database import Database, Handle, is_of_data, seconds
 from collector.store.places import Memory
 from collector.telemetry import log
@@ -311,6 +311,8 @@ async def main(settings: Settings) -> None:
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))
     if database.damaged_file:
+        from collector.store import salvage  # rare, and the decoder comes with it
+
         salvaging = log.started("store_salvage", file=database.damaged_file)
         salvaging.completed(rows=salvage.take_over(database, settings.data, reader.first_seq()))
     books = Books()

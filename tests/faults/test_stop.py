@@ -31,12 +31,10 @@ LIMIT_S = 5.0
 """From the first signal until nothing of the tree is left."""
 ROLES = ("gate", "receive", "store")
 TWICE = {"SIGTERM": (signal.SIGTERM,) * 2, "SIGINT": (signal.SIGINT,) * 2, "SIGKILL": (signal.SIGKILL,)}
-WAYS = [("SIGTERM", None), ("SIGINT", "store"), ("SIGKILL", None)]
+WAYS: list[tuple[str, str | None]] = [("SIGTERM", None), ("SIGINT", "store")]
 """What is sent to the supervisor, and which of its children cannot hear because it is stopped."""
 # A stopped child of a supervisor that was killed is told by nobody.
-WAYS_LONG = [
-    (name, role) for name in TWICE for role in (None, *ROLES) if (name, role) not in WAYS and name != "SIGKILL"
-]
+WAYS_LONG = [("SIGKILL", None), *((n, r) for n in ("SIGTERM", "SIGINT") for r in (None, *ROLES) if (n, r) not in WAYS)]
 SETTINGS = {"RUNWELL_STORE__FLUSH": "PT0.2S", "RUNWELL_STORE__STATISTICS": "PT0.5S"}
 
 
@@ -75,8 +73,9 @@ def test_the_tree_ends_within_five_seconds_whatever_it_is_doing(
                     assert took < LIMIT_S
                     assert code == (-signal.SIGKILL if name == "SIGKILL" else 0)
                     assert name == "SIGKILL" or not (stack.data / "runwell.json").exists()
-                    killed = [x["child"] for x in log_lines(stack.data) if x.get("exit_code") is not None]
-                    assert killed == [stopped] * (stopped is not None) * (round + 1), "a process ended otherwise"
+                    ended = [x for x in log_lines(stack.data) if x.get("exit_code") is not None]
+                    assert {x["message"] for x in ended} <= {"process_stop_failed"}, "a process ended of itself"
+                    assert [x["child"] for x in ended].count(stopped) == (round + 1 if stopped else 0)
                 stack.again()
                 load.acknowledged_since(time.monotonic(), 60)
             until(lambda: stack.client.status(), why="the read API")
@@ -109,8 +108,8 @@ def _children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def _ends(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
-    """Send signal *number*, see the whole tree end in time, and return the exit code."""
+def _ends(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send signal *number*, see the whole tree end in time, with 0 but where its first process was still loading."""
     tree = _children(process.pid)
     begun = time.monotonic()
     process.send_signal(number)
@@ -118,7 +117,7 @@ def _ends(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
     _, alive = psutil.wait_procs(tree, timeout=30)
     assert not alive
     assert time.monotonic() - begun < LIMIT_S
-    return code
+    assert code == 0 or (not tree and code in (-signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT))
 
 
 def test_a_start_is_broken_off_at_any_moment(tmp_path: Path) -> None:
@@ -144,8 +143,7 @@ def test_a_start_is_broken_off_at_any_moment(tmp_path: Path) -> None:
         ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(random.uniform(0, most_s))
-        heeded = (data / "runwell.json").exists()
-        assert _ends(process, signal.SIGTERM) in ((0,) if heeded else (0, -signal.SIGTERM))
+        _ends(process, signal.SIGTERM)
     with running(tmp_path / "data") as stack:
         assert stack.client.status()["journal_seq"] == 0
 
@@ -163,7 +161,7 @@ def test_every_command_that_stays_ends_when_told(tmp_path: Path, verb: str, numb
         command = [str(RUNWELL), *verb.split(), "--data", str(tmp_path / "data"), *ports]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(random.uniform(2.0, most_s))
-        assert _ends(process, number) == 0
+        _ends(process, number)
 
 
 def test_a_second_instance_gives_way(tmp_path: Path) -> None:
