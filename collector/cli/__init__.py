@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,4 +10,10 @@ def main() -> None:
     """Run `runwell …`. Errors are one sentence on stderr: exit code 2 for usage, 1 for what failed."""
     from collector.cli.root import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    os._exit(code)  # the interpreter's own end takes longer than all the rest of a stop
