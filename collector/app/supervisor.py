@@ -98,6 +98,8 @@ class Supervisor:
         locks = _hold(self._settings.data, [c.role for c in self._children])
         try:
             self._tell({})
+            for c in self._children:  # what they import takes longest, and needs no order
+                c.spare = await self._spawn(c)
             for c in self._children:
                 if await self._until_stop(self._start(c)):
                     return
