@@ -63,7 +63,8 @@ def configure(process: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
+        # A line at once: other processes write to the same file.
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
     logging.captureWarnings(True)
