@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from collector.app.listen import inside
 from collector.model.signals import BY_NAME
+from collector.receive.gate import SIZE
 from collector.settings import Settings
 
 SHAPES = ((1, 2_000, 1), (1, 3_000, 16), (512, 200, 8))
@@ -66,7 +67,7 @@ async def calls(target: str, bodies: list[bytes], at_once: int) -> float:
         async def one_after_the_other() -> None:
             for each in left:
                 began = time.monotonic()
-                await call(each, wait_for_ready=True)
+                await call(each, wait_for_ready=True, metadata=((SIZE, str(len(each))),))
                 took.append(time.monotonic() - began)
 
         await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))

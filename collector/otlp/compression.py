@@ -8,7 +8,10 @@ from isal import isal_zlib
 from collector.model.errors import BadInput, TooLarge, Unsupported
 
 ACCEPTED = "gzip, zstd"
+GRPC_DEFLATE = "deflate of gRPC"
+"""What gRPC calls deflate; no Content-Encoding of HTTP, where it means two things."""
 _GZIP = 31  # zlib's window bits that mean: gzip header and trailer, checked
+_ZLIB = 15
 _CHUNK = 2**20
 _ZSTD_INPUT = 256
 """Bytes given to zstd at once, which expand to 8 MiB at most: four bytes may stand for 128 KiB."""
@@ -29,6 +32,8 @@ def decompress(body: bytes, encoding: str, cap: int) -> bytes:
             return body
         case "gzip" | "x-gzip":
             return _gunzip(body, cap)
+        case _ if encoding == GRPC_DEFLATE:
+            return _gunzip(body, cap, _ZLIB)
         case "zstd":
             return _unzstd(body, cap)
         case other:
@@ -47,12 +52,12 @@ def _check(size: int, compressed: int, cap: int) -> None:
         raise TooLarge(f"expands more than {_RATIO} times beyond {_RATIO_FROM} bytes; is this telemetry?")
 
 
-def _gunzip(body: bytes, cap: int) -> bytes:
+def _gunzip(body: bytes, cap: int, wbits: int = _GZIP) -> bytes:
     parts: list[bytes] = []
     size = 0
     rest = body
     while True:
-        member = isal_zlib.decompressobj(wbits=_GZIP)
+        member = isal_zlib.decompressobj(wbits=wbits)
         pending = rest
         try:
             while not member.eof:

@@ -5,27 +5,33 @@ call, the gate makes the call again to the next one: what was journalled without
 stored once. Exporters that never send again (JavaScript's) lose nothing by a restart of receive this way, and those
 that do meet no closed port, after which gRPC waits longer each time before it connects again.
 
-gRPC reads a message whole before a handler runs: memory is bounded by message size times streams per connection.
+gRPC would read every message whole before its handler runs. So to it each call is a stream, of which one message is
+read, and no sooner than there is room for it (`room`). Packed messages are passed on as they came.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
-from collector.model.errors import NotNow
+from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import RECEIVED, Signal
 from collector.receive.errors import STATUS_DETAILS, failure_of
+from collector.receive.room import SMALL, Room
+from collector.receive.trim import trim
 from collector.settings import Limits
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Export = Callable[[bytes, Context], Awaitable[bytes]]
+Export = Callable[[Context], Awaitable[bytes]]
+"""Answers a call, of which it reads the message (`one_message`)."""
 Refuse = Callable[[str, Context], Awaitable[bytes]]
 """Refuses a call of a method that is not served, whose path it is given."""
 
@@ -33,6 +39,13 @@ AGENT = "runwell-agent"
 """Metadata in which the caller's User-Agent is passed on: gRPC sets the header itself."""
 METHOD = "runwell-method"
 """Metadata in which the method of a call that is not served is passed on, to be counted."""
+SIZE = "runwell-size"
+"""Metadata in which the bytes of the message are passed on, so that it is held before it is read."""
+PEER = "runwell-peer"
+"""Metadata in which the caller's address is passed on, as gRPC writes it."""
+_OURS = "runwell-"
+PIECE = 2**20
+"""Bytes that are passed on as one message; a larger one goes in several."""
 _UNSERVED = "/runwell.gate/Unserved"
 _NOT_IN_METADATA = re.compile(r"[^!-~]")
 MOST_CALLS = 4_096
@@ -54,10 +67,16 @@ class _Others(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type
         """Return what refuses the call; its messages are not read."""
         method = handler_call_details.method
 
-        async def refuse(messages: object, context: Context) -> bytes:
-            return await self._refuse(method, context)
+        return _handler(partial(self._refuse, method))
 
-        return grpc.stream_unary_rpc_method_handler(refuse)
+
+def _handler(answer: Export) -> grpc.RpcMethodHandler:
+    """Return what answers calls with *answer*, without reading their messages first."""
+
+    async def handle(messages: object, context: Context) -> bytes:
+        return await answer(context)
+
+    return grpc.stream_unary_rpc_method_handler(handle)
 
 
 def server(
@@ -65,11 +84,12 @@ def server(
     refuse: Refuse,
     limits: Limits,
     *,
+    largest: int,
     streams: int,
     connections: int | None = None,
 ) -> grpc.aio.Server:
-    """Return a server for the OTLP services that hands bytes to what *export* gives for a signal, and other calls to
-    *refuse*, with no port yet.
+    """Return a server for the OTLP services that hands calls to what *export* gives for a signal, and other calls to
+    *refuse*, with no port yet. Messages of up to *largest* bytes can be read, packed as they are.
 
     *connections*: more are closed as they come, since gRPC closes none to make room and stops where files run out.
     """
@@ -86,7 +106,12 @@ def server(
             *bounds,
             # gRPC's own is two minutes; who connects and says nothing is gone after this.
             ("grpc.server_handshake_timeout_ms", round(limits.header_time.total_seconds() * 1000)),
-            ("grpc.max_receive_message_length", int(limits.body)),
+            ("grpc.max_receive_message_length", largest),
+            # Unpacking is receive's, which bounds what it costs.
+            ("grpc.per_message_decompression", 0),
+            # What comes before anybody reads; without the probe it would grow to megabytes a call.
+            ("grpc.http2.lookahead_bytes", SMALL),
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.max_concurrent_streams", streams),
             ("grpc.so_reuseport", 0),
             # It refuses streams that begin before the last ones are forgotten: a client at the limit would be hit.
@@ -99,9 +124,7 @@ def server(
     made.add_generic_rpc_handlers(
         (
             *(
-                grpc.method_handlers_generic_handler(
-                    signal.grpc_service, {"Export": grpc.unary_unary_rpc_method_handler(export(signal))}
-                )
+                grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": _handler(export(signal))})
                 for signal in RECEIVED
             ),
             _Others(refuse),
@@ -111,12 +134,14 @@ def server(
 
 
 class Gate:
-    """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is."""
+    """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is.
+
+    Messages take up at most *in_flight* bytes, from before they are read until they are answered.
+    """
 
     def __init__(self, inside: str, limits: Limits, in_flight: int) -> None:
         self._limits = limits
-        self._most_held_bytes = in_flight
-        self._held_bytes = 0
+        self._room = Room(in_flight, int(limits.body))
         self._channel = grpc.aio.insecure_channel(
             inside,
             options=[
@@ -135,6 +160,7 @@ class Gate:
             self._export,
             self._unserved(),
             self._limits,
+            largest=self._room.largest,
             streams=self._limits.grpc_streams,
             connections=connections,
         )
@@ -144,18 +170,25 @@ class Gate:
         await self._channel.close()
 
     def _export(self, signal: Signal) -> Export:
-        call = self._channel.unary_unary(f"/{signal.grpc_service}/Export")
+        whole = self._channel.unary_unary(f"/{signal.grpc_service}/Export")
+        pieces = self._channel.stream_unary(f"/{signal.grpc_service}/Export")
 
-        async def export(body: bytes, context: Context) -> bytes:
-            if self._held_bytes + len(body) > self._most_held_bytes:
-                await failure_of(NotNow("more bytes are in flight than limits.in_flight allows; try again")).abort(
-                    context
-                )
-            self._held_bytes += len(body)
+        async def export(context: Context) -> bytes:
+            size = 0
             try:
-                return await self._pass(call, body, context)
+                place = await self._room.enter(_sender(context.peer()), _longest(context))
+                try:
+                    body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
+                    size = len(body)
+                    return await self._pass(partial(_send, whole, pieces, body), context, ((SIZE, str(size)),))
+                finally:
+                    place.leave()
+            except Refused as e:
+                await failure_of(e).abort(context)
+                raise
             finally:
-                self._held_bytes -= len(body)
+                if size > PIECE and not self._room.large_ones:
+                    asyncio.get_running_loop().call_soon(trim)
 
         return export
 
@@ -164,20 +197,20 @@ class Gate:
         call = self._channel.unary_unary(_UNSERVED)
 
         async def refuse(method: str, context: Context) -> bytes:
-            return await self._pass(call, b"", context, ((METHOD, _NOT_IN_METADATA.sub("?", method)[:256]),))
+            asked = (METHOD, _NOT_IN_METADATA.sub("?", method)[:256])
+            return await self._pass(partial(call, b""), context, (asked,))
 
         return refuse
 
-    async def _pass(self, call: Any, body: bytes, context: Context, more: tuple[tuple[str, str], ...] = ()) -> bytes:
-        """Return receive's answer to *body*; make the call again as long as nobody has answered."""
+    async def _pass(
+        self, send: Callable[..., Awaitable[bytes]], context: Context, more: tuple[tuple[str, str], ...]
+    ) -> bytes:
+        """Return receive's answer to what *send* sends; make the call again as long as nobody has answered."""
         metadata = (*_passed(context), *more)
-        ends = time.monotonic() + min(context.time_remaining() or _LONGEST_S, _LONGEST_S)
+        ends = time.monotonic() + _longest(context)
         while True:
             try:
-                answer: bytes = await call(
-                    body, metadata=metadata, timeout=ends - time.monotonic(), wait_for_ready=True
-                )
-                return answer
+                return await send(metadata=metadata, timeout=ends - time.monotonic(), wait_for_ready=True)
             except grpc.aio.AioRpcError as e:
                 trailing = tuple(e.trailing_metadata() or ())
                 if any(key == STATUS_DETAILS for key, _ in trailing):  # an answer, though not a good one
@@ -187,13 +220,46 @@ class Gate:
             await asyncio.sleep(_PAUSE_S)
 
 
+async def _send(whole: Any, pieces: Any, body: bytes, **how: Any) -> bytes:
+    """Return the answer to *body*, sent in pieces where it is large: receive then holds it once, not three times."""
+    if len(body) <= PIECE:
+        answer: bytes = await whole(body, **how)
+        return answer
+    call = pieces(**how)
+    with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # answered before it was sent
+        for at in range(0, len(body), PIECE):
+            await call.write(body[at : at + PIECE])
+        await call.done_writing()
+    answer = await call
+    return answer
+
+
+async def one_message(context: Context) -> bytes:
+    """Return the first message of a call; a second one is not read."""
+    message = await context.read()
+    if message is grpc.aio.EOF:
+        raise BadInput("the call ended before a message was complete; it carries one")
+    read: bytes = message
+    return read
+
+
+def _longest(context: Context) -> float:
+    """Return how long a call may take, in seconds."""
+    return min(context.time_remaining() or _LONGEST_S, _LONGEST_S)
+
+
+def _sender(peer: str) -> str:
+    """Return whose message it is by gRPC's name of the connection: an address, on this machine a connection."""
+    return peer if peer.startswith(("ipv4:127.", "ipv6:%5B::1%5D", "ipv6:[::1]")) else peer.rpartition(":")[0]
+
+
 def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the caller's metadata as it is passed on: what belongs to the connection stays out."""
+    """Return the caller's metadata as it is passed on: what belongs to the connection stays out, what is ours also."""
     sent = tuple(context.invocation_metadata() or ())
     passed = tuple(
         (key, value)
         for key, value in sent
-        if key not in ("user-agent", "te", "content-type", AGENT, METHOD) and not key.startswith((":", "grpc-"))
+        if key not in ("user-agent", "te", "content-type") and not key.startswith((":", "grpc-", _OURS))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
-    return (*passed, (AGENT, agent))
+    return (*passed, (AGENT, agent), (PEER, context.peer()))

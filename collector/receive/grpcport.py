@@ -6,9 +6,10 @@ import grpc.aio
 import structlog
 
 from collector.decode import Accepted
-from collector.model.errors import Refused
+from collector.model.errors import NotNow, Refused
 from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
+from collector.otlp.compression import GRPC_DEFLATE
 from collector.receive import gate, recognise
 from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
@@ -20,11 +21,20 @@ from collector.telemetry.log import cause
 
 log = structlog.get_logger()
 
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How what zlib packs begins, by its four levels."""
+
 
 def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
     """Return a server for the gate alone, with no port yet."""
     # All callers of the gate are one connection here: what bounds them is `limits.in_flight`.
-    return gate.server(lambda signal: _export(admit, signal), _refuse(admit), limits, streams=gate.MOST_CALLS)
+    return gate.server(
+        lambda signal: _export(admit, signal),
+        _refuse(admit),
+        limits,
+        largest=int(limits.body),
+        streams=gate.MOST_CALLS,
+    )
 
 
 def _refuse(admit: Admit) -> gate.Refuse:
@@ -43,23 +53,26 @@ def _refuse(admit: Admit) -> gate.Refuse:
 
 
 def _export(admit: Admit, signal: Signal) -> gate.Export:
-    async def export(body: bytes, context: gate.Context) -> bytes:
+    async def export(context: gate.Context) -> bytes:
         sent = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
         came = via("grpc", sent.get(gate.AGENT, ""), OWN_HEADER in sent)
         result: Accepted | Exception | None = None
+        size = int(sent.get(gate.SIZE, "0"))
         try:
             project = owner(sent)
+            if refusal := admit.ready:
+                raise NotNow(refusal)
             with admit.hold() as hold:
-                hold.add(len(body))
-                # gRPC has decompressed the message already.
-                accepted = result = await admit.admit(project, signal, "protobuf", "", body, came)
+                hold.add(size)
+                body = await _whole(context, size)
+                accepted = result = await admit.admit(project, signal, "protobuf", _packing(body), body, came)
         except Exception as e:
             result = e
             if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
             await failure_of(e).abort(context)
         finally:
-            admit.books.answered(signal.name, came, "protobuf", result, len(body))
+            admit.books.answered(signal.name, came, "protobuf", result, size)
             if isinstance(result, Accepted):
                 admit.refusals.taken(came, signal.name)
             elif result is not None:
@@ -68,3 +81,20 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export
+
+
+async def _whole(context: gate.Context, size: int) -> bytes:
+    """Return a message of *size* bytes, which comes in pieces where it is large."""
+    pieces = [await gate.one_message(context)]
+    left = size - len(pieces[0])
+    while left > 0:
+        pieces.append(await gate.one_message(context))
+        left -= len(pieces[-1])
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _packing(body: bytes) -> str:
+    """Return how a message is packed, which gRPC's library keeps to itself; no OTLP request begins like that."""
+    if body.startswith(b"\x1f\x8b"):
+        return "gzip"
+    return GRPC_DEFLATE if body[:2] in _ZLIB else ""

@@ -1,0 +1,205 @@
+"""Room for messages whose size nobody knows before they are read: no more is read than there is room for.
+
+gRPC tells the size of a message only with all of it, so whoever reads first takes a place in which the largest one
+fits, and then gives back what it did not need. Large messages take turns in most of the room. One place is apart, for
+those who send small ones: they wait for each other alone, however many large ones are read, held or on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from collector.model.errors import NotNow
+from collector.receive.line import Line
+
+Lane = Literal["wide", "narrow"]
+
+SMALL = 64 * 2**10
+"""Bytes that flow control lets in before anybody reads: such a message is there at once, and read at once."""
+_SMALL_SHARE = 16
+"""One part in so many of the room is for small messages that were read."""
+_STREAK = 8
+"""So many small messages after a large one, and a sender counts as one that sends small ones."""
+_SENDERS = 4_096
+"""Senders of whom it is known what they send."""
+_WAITING = 1_024
+"""Who may wait at once; each has up to 64 KiB in the buffers of its connection."""
+_PATIENCE_S: dict[Lane, float] = {"wide": 5.0, "narrow": 1.0}
+"""How long a message may be on its way while others wait for its place."""
+_FULL = "more bytes are in flight than there is memory for (limits.in_flight); try again"
+_SLOW = "the message came too slowly (limits.body_time) or while others waited; try again, or send smaller ones"
+
+
+class Place:
+    """A sender's place in which to read one message, and to hold it until it is answered."""
+
+    def __init__(self, room: Room, sender: str, lane: Lane) -> None:
+        self.sender = sender
+        self.lane = lane
+        self.since = asyncio.get_running_loop().time()
+        self._room = room
+        self._patience: asyncio.Timeout | None = None
+        self.hurried = False
+
+    async def read(self, read: Callable[[], Awaitable[bytes]], longest_s: float) -> bytes:
+        """Return the message that *read* gives, and hold its bytes alone; raise NotNow when it takes too long."""
+        try:
+            async with asyncio.timeout(longest_s) as self._patience:
+                message = await read()
+        except TimeoutError:
+            self._room.sent(self.sender, small=False)
+            raise NotNow(_SLOW) from None
+        finally:
+            self._patience = None
+        self._room.hold(self, len(message))
+        return message
+
+    def hurry(self) -> None:
+        """End the reading now."""
+        if self._patience is not None and not self.hurried:
+            self.hurried = True
+            self._patience.reschedule(0)
+
+    def leave(self) -> None:
+        """Give all of it back."""
+        self._room.leave(self)
+
+
+class Room:
+    """*most* bytes for messages of up to *largest*, in one event loop."""
+
+    def __init__(self, most: int, largest: int) -> None:
+        self._small_free = most // _SMALL_SHARE
+        self.small = min(SMALL, self._small_free // 4)
+        """The largest message that is small."""
+        self.largest = min(largest, (most - self._small_free) // 2)
+        """The largest message there is room for."""
+        self._wide_free = most - self._small_free - self.largest
+        self._narrow_free = True
+        self._reading: dict[Place, None] = {}
+        """Who reads; who began first comes first."""
+        self._held: dict[Place, tuple[int, bool]] = {}
+        """Who holds a message that was read: its bytes, and whether they are in the part for small ones."""
+        self._streaks: OrderedDict[str, int] = OrderedDict()
+        """Small messages since the last large one, by sender, at most `_STREAK`."""
+        self._lines: dict[Lane, Line[Place]] = {"wide": Line(), "narrow": Line()}
+        self._look: asyncio.TimerHandle | None = None
+
+    @property
+    def large_ones(self) -> bool:
+        """Tell whether large messages are held or waited for."""
+        return bool(self._lines["wide"]) or any(not small for _, small in self._held.values())
+
+    async def enter(self, sender: str, longest_s: float) -> Place:
+        """Return a place for *sender* in its turn; raise NotNow when there is none within *longest_s*."""
+        lane: Lane = "narrow" if self._streaks.get(sender, _STREAK) == _STREAK else "wide"
+        line = self._lines[lane]
+        if not line and (free := self._free(lane, known=sender in self._streaks)):
+            return self._seat(sender, free)
+        self._make_way(sender)
+        turn = line.join(sender)
+        self._watch()
+        try:
+            async with asyncio.timeout(longest_s):
+                return await turn
+        except BaseException as e:
+            line.leave(sender, turn)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                turn.result().leave()
+            if isinstance(e, TimeoutError):
+                raise NotNow(_FULL) from None
+            raise
+
+    def hold(self, place: Place, size: int) -> None:
+        """Let *place*, where a message of *size* was read, hold that much; raise NotNow when there is no room."""
+        small = size <= self.small
+        self.sent(place.sender, small=small)
+        self._stop_reading(place)
+        if small and size <= self._small_free:
+            self._small_free -= size
+            self._held[place] = size, True
+        elif size <= self._wide_free:
+            self._wide_free -= size
+            self._held[place] = size, False
+        self._next()
+        if place not in self._held:
+            raise NotNow(_FULL)
+
+    def leave(self, place: Place) -> None:
+        """Take back all that *place* has."""
+        if place in self._reading:
+            self._stop_reading(place)
+        size, small = self._held.pop(place, (0, False))
+        if small:
+            self._small_free += size
+        else:
+            self._wide_free += size
+        self._next()
+
+    def sent(self, sender: str, *, small: bool) -> None:
+        """Remember what *sender* sends."""
+        streak = self._streaks.pop(sender, _STREAK)
+        self._streaks[sender] = min(streak + 1, _STREAK) if small else 0
+        if len(self._streaks) > _SENDERS:
+            self._streaks.popitem(last=False)
+
+    def _free(self, lane: Lane, *, known: bool = True) -> Lane | None:
+        """Return where one may read now who waits for *lane*: in the narrow one if known for small messages."""
+        wide = self._wide_free >= self.largest
+        narrow = lane == "narrow" and self._narrow_free and self._small_free >= self.small
+        if narrow and (known or not wide):
+            return "narrow"
+        return "wide" if wide else None
+
+    def _seat(self, sender: str, lane: Lane) -> Place:
+        if lane == "narrow":
+            self._narrow_free = False
+        else:
+            self._wide_free -= self.largest
+        place = Place(self, sender, lane)
+        self._reading[place] = None
+        return place
+
+    def _stop_reading(self, place: Place) -> None:
+        del self._reading[place]
+        if place.lane == "narrow":
+            self._narrow_free = True
+        else:
+            self._wide_free += self.largest
+
+    def _next(self) -> None:
+        """Give places to those who wait."""
+        for lane, line in self._lines.items():
+            while line and (free := self._free(lane)):
+                sender, turn = line.next()
+                turn.set_result(self._seat(sender, free))
+        self._watch()
+
+    def _make_way(self, sender: str) -> None:
+        """Let who has most turns have one less where all are given; raise NotNow when that is *sender*."""
+        if sum(len(line) for line in self._lines.values()) < _WAITING:
+            return
+        line = max(self._lines.values(), key=lambda each: each.longest()[1])
+        longest, turns = line.longest()
+        if turns <= 1 + max(each.turns(sender) for each in self._lines.values()):
+            raise NotNow(_FULL)
+        line.refuse(longest, NotNow(_FULL))
+
+    def _watch(self) -> None:
+        """See to it that those who read slowly do not keep others waiting."""
+        if self._look is None and any(self._lines.values()):
+            ends = [place.since + _PATIENCE_S[place.lane] for place in self._reading if not place.hurried]
+            if ends:
+                self._look = asyncio.get_running_loop().call_at(min(ends), self._hurry)
+
+    def _hurry(self) -> None:
+        self._look = None
+        if any(self._lines.values()):
+            now = asyncio.get_running_loop().time()
+            for place in self._reading:
+                if now - place.since >= _PATIENCE_S[place.lane]:
+                    place.hurry()
+            self._watch()
