@@ -52,6 +52,8 @@ MOST_CALLS = 4_096
 """Calls at once to receive."""
 _LONGEST_S = 30.0
 """How long a call without a deadline waits for receive; exporters give up after ten seconds."""
+_WAIT_S = 10.0
+"""How long a call waits until its message is read."""
 _PAUSE_S = 0.02
 _IDLE_MS = 600_000
 """How long a connection without a call is kept: longer than exporters pause, who then connect again."""
@@ -174,21 +176,20 @@ class Gate:
         pieces = self._channel.stream_unary(f"/{signal.grpc_service}/Export")
 
         async def export(context: Context) -> bytes:
-            size = 0
+            peer = context.peer()
             try:
-                place = await self._room.enter(_sender(context.peer()), _longest(context))
+                place = await self._room.enter(_sender(peer), min(_WAIT_S, _longest(context)))
                 try:
                     body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
-                    size = len(body)
-                    return await self._pass(partial(_send, whole, pieces, body), context, ((SIZE, str(size)),))
+                    if len(body) > PIECE:
+                        trim()  # it came as three copies
+                    more = ((SIZE, str(len(body))), (PEER, peer))
+                    return await self._pass(partial(_send, whole, pieces, body), context, more)
                 finally:
                     place.leave()
             except Refused as e:
-                await failure_of(e).abort(context)
-                raise
-            finally:
-                if size > PIECE and not self._room.large_ones:
-                    asyncio.get_running_loop().call_soon(trim)
+                failure = failure_of(e)
+            await failure.abort(context)
 
         return export
 
@@ -262,4 +263,4 @@ def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
         if key not in ("user-agent", "te", "content-type") and not key.startswith((":", "grpc-", _OURS))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
-    return (*passed, (AGENT, agent), (PEER, context.peer()))
+    return (*passed, (AGENT, agent))

@@ -19,12 +19,10 @@ class Line(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
-    def join(self, sender: str) -> asyncio.Future[T]:
-        """Return a new turn of *sender*."""
-        turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    def join(self, sender: str, turn: asyncio.Future[T]) -> None:
+        """Let *sender* have *turn* after those it has."""
         self._turns.setdefault(sender, deque()).append(turn)
         self._count += 1
-        return turn
 
     def leave(self, sender: str, turn: asyncio.Future[T]) -> None:
         """Take *turn* of *sender* out, if it is still in."""

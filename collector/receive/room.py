@@ -54,7 +54,9 @@ class Place:
             raise NotNow(_SLOW) from None
         finally:
             self._patience = None
-        self._room.hold(self, len(message))
+        if not self._room.hold(self, len(message)):
+            del message
+            raise NotNow(_FULL)
         return message
 
     def hurry(self) -> None:
@@ -88,33 +90,29 @@ class Room:
         self._lines: dict[Lane, Line[Place]] = {"wide": Line(), "narrow": Line()}
         self._look: asyncio.TimerHandle | None = None
 
-    @property
-    def large_ones(self) -> bool:
-        """Tell whether large messages are held or waited for."""
-        return bool(self._lines["wide"]) or any(not small for _, small in self._held.values())
-
     async def enter(self, sender: str, longest_s: float) -> Place:
         """Return a place for *sender* in its turn; raise NotNow when there is none within *longest_s*."""
-        lane: Lane = "narrow" if self._streaks.get(sender, _STREAK) == _STREAK else "wide"
-        line = self._lines[lane]
-        if not line and (free := self._free(lane, known=sender in self._streaks)):
+        lane = self._lane(sender)
+        if not self._lines[lane] and (free := self._free(lane, known=sender in self._streaks)):
             return self._seat(sender, free)
         self._make_way(sender)
-        turn = line.join(sender)
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._lines[lane].join(sender, turn)
         self._watch()
         try:
             async with asyncio.timeout(longest_s):
                 return await turn
         except BaseException as e:
-            line.leave(sender, turn)
+            for line in self._lines.values():
+                line.leave(sender, turn)
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 turn.result().leave()
             if isinstance(e, TimeoutError):
                 raise NotNow(_FULL) from None
             raise
 
-    def hold(self, place: Place, size: int) -> None:
-        """Let *place*, where a message of *size* was read, hold that much; raise NotNow when there is no room."""
+    def hold(self, place: Place, size: int) -> bool:
+        """Let *place*, where a message of *size* was read, hold that much; tell whether there is room for it."""
         small = size <= self.small
         self.sent(place.sender, small=small)
         self._stop_reading(place)
@@ -125,8 +123,7 @@ class Room:
             self._wide_free -= size
             self._held[place] = size, False
         self._next()
-        if place not in self._held:
-            raise NotNow(_FULL)
+        return place in self._held
 
     def leave(self, place: Place) -> None:
         """Take back all that *place* has."""
@@ -145,6 +142,10 @@ class Room:
         self._streaks[sender] = min(streak + 1, _STREAK) if small else 0
         if len(self._streaks) > _SENDERS:
             self._streaks.popitem(last=False)
+
+    def _lane(self, sender: str) -> Lane:
+        """Return what *sender* waits for: the narrow lane as long as it is not known for large messages."""
+        return "narrow" if self._streaks.get(sender, _STREAK) == _STREAK else "wide"
 
     def _free(self, lane: Lane, *, known: bool = True) -> Lane | None:
         """Return where one may read now who waits for *lane*: in the narrow one if known for small messages."""
@@ -175,7 +176,10 @@ class Room:
         for lane, line in self._lines.items():
             while line and (free := self._free(lane)):
                 sender, turn = line.next()
-                turn.set_result(self._seat(sender, free))
+                if lane == "narrow" and self._lane(sender) == "wide":  # it has sent a large one since
+                    self._lines["wide"].join(sender, turn)
+                else:
+                    turn.set_result(self._seat(sender, free))
         self._watch()
 
     def _make_way(self, sender: str) -> None:
