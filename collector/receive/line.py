@@ -34,14 +34,16 @@ class Line(Generic[T]):
         if not turns:
             del self._turns[sender]
 
-    def next(self) -> tuple[str, asyncio.Future[T]]:
-        """Take the next turn out and return it with its sender, who comes last from now on."""
-        sender, turns = self._turns.popitem(last=False)
-        turn = turns.popleft()
-        self._count -= 1
-        if turns:
-            self._turns[sender] = turns
-        return sender, turn
+    def first(self) -> tuple[str, asyncio.Future[T]]:
+        """Return who is next, with its turn; somebody waits."""
+        sender, turns = next(iter(self._turns.items()))
+        return sender, turns[0]
+
+    def served(self, sender: str, turn: asyncio.Future[T]) -> None:
+        """Take *turn* out; *sender* comes last from now on."""
+        self.leave(sender, turn)
+        if sender in self._turns:
+            self._turns.move_to_end(sender)
 
     def longest(self) -> tuple[str, int]:
         """Return who has most turns, and how many; ("", 0) when nobody waits."""

@@ -15,7 +15,8 @@ from typing import Literal
 from collector.model.errors import NotNow
 from collector.receive.line import Line
 
-Lane = Literal["wide", "narrow"]
+Kind = Literal["large", "unknown", "small"]
+"""What a sender sends, as far as it is known."""
 
 SMALL = 64 * 2**10
 """Bytes that flow control lets in before anybody reads: such a message is there at once, and read at once."""
@@ -27,8 +28,9 @@ _SENDERS = 4_096
 """Senders of whom it is known what they send."""
 _WAITING = 1_024
 """Who may wait at once; each has up to 64 KiB in the buffers of its connection."""
-_PATIENCE_S: dict[Lane, float] = {"wide": 5.0, "narrow": 1.0}
-"""How long a message may be on its way while others wait for its place."""
+_PATIENCE_S = 5.0
+_PATIENCE_APART_S: dict[Kind, float] = {"small": 1.0, "unknown": 0.25, "large": 0.0}
+"""How long a message may be on its way while others wait: in most of the room, and in the place apart."""
 _FULL = "more bytes are in flight than there is memory for (limits.in_flight); try again"
 _SLOW = "the message came too slowly (limits.body_time) or while others waited; try again, or send smaller ones"
 
@@ -36,10 +38,11 @@ _SLOW = "the message came too slowly (limits.body_time) or while others waited; 
 class Place:
     """A sender's place in which to read one message, and to hold it until it is answered."""
 
-    def __init__(self, room: Room, sender: str, lane: Lane) -> None:
+    def __init__(self, room: Room, sender: str, *, apart: bool, patience_s: float) -> None:
         self.sender = sender
-        self.lane = lane
-        self.since = asyncio.get_running_loop().time()
+        self.apart = apart
+        self.until = asyncio.get_running_loop().time() + patience_s
+        """How long others wait for it, in the loop's time."""
         self._room = room
         self._patience: asyncio.Timeout | None = None
         self.hurried = False
@@ -79,25 +82,26 @@ class Room:
         """The largest message that is small."""
         self.largest = min(largest, (most - self._small_free) // 2)
         """The largest message there is room for."""
-        self._wide_free = most - self._small_free - self.largest
-        self._narrow_free = True
+        self._free = most - self._small_free - self.largest
+        self._apart_free = True
         self._reading: dict[Place, None] = {}
-        """Who reads; who began first comes first."""
+        """Who reads."""
         self._held: dict[Place, tuple[int, bool]] = {}
         """Who holds a message that was read: its bytes, and whether they are in the part for small ones."""
         self._streaks: OrderedDict[str, int] = OrderedDict()
         """Small messages since the last large one, by sender, at most `_STREAK`."""
-        self._lines: dict[Lane, Line[Place]] = {"wide": Line(), "narrow": Line()}
+        self._lines: dict[Kind, Line[Place]] = {"large": Line(), "small": Line(), "unknown": Line()}
+        """Who waits; who is not known yet leaves the place apart to those who are."""
         self._look: asyncio.TimerHandle | None = None
 
     async def enter(self, sender: str, longest_s: float) -> Place:
         """Return a place for *sender* in its turn; raise NotNow when there is none within *longest_s*."""
-        lane = self._lane(sender)
-        if not self._lines[lane] and (free := self._free(lane, known=sender in self._streaks)):
-            return self._seat(sender, free)
+        kind = self._kind(sender)
+        if not self._lines[kind] and (place := self._seat(sender, kind)):
+            return place
         self._make_way(sender)
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._lines[lane].join(sender, turn)
+        self._lines[kind].join(sender, turn)
         self._watch()
         try:
             async with asyncio.timeout(longest_s):
@@ -119,8 +123,8 @@ class Room:
         if small and size <= self._small_free:
             self._small_free -= size
             self._held[place] = size, True
-        elif size <= self._wide_free:
-            self._wide_free -= size
+        elif size <= self._free:
+            self._free -= size
             self._held[place] = size, False
         self._next()
         return place in self._held
@@ -133,7 +137,7 @@ class Room:
         if small:
             self._small_free += size
         else:
-            self._wide_free += size
+            self._free += size
         self._next()
 
     def sent(self, sender: str, *, small: bool) -> None:
@@ -143,43 +147,45 @@ class Room:
         if len(self._streaks) > _SENDERS:
             self._streaks.popitem(last=False)
 
-    def _lane(self, sender: str) -> Lane:
-        """Return what *sender* waits for: the narrow lane as long as it is not known for large messages."""
-        return "narrow" if self._streaks.get(sender, _STREAK) == _STREAK else "wide"
+    def _kind(self, sender: str) -> Kind:
+        streak = self._streaks.get(sender)
+        return "unknown" if streak is None else "small" if streak == _STREAK else "large"
 
-    def _free(self, lane: Lane, *, known: bool = True) -> Lane | None:
-        """Return where one may read now who waits for *lane*: in the narrow one if known for small messages."""
-        wide = self._wide_free >= self.largest
-        narrow = lane == "narrow" and self._narrow_free and self._small_free >= self.small
-        if narrow and (known or not wide):
-            return "narrow"
-        return "wide" if wide else None
-
-    def _seat(self, sender: str, lane: Lane) -> Place:
-        if lane == "narrow":
-            self._narrow_free = False
+    def _seat(self, sender: str, kind: Kind) -> Place | None:
+        """Return a place for *sender*, None when there is none; who sends small ones takes the one apart first."""
+        room = self._free >= self.largest
+        apart = kind != "large" and self._apart_free and self._small_free >= self.small
+        if apart and (kind == "small" or not room):
+            self._apart_free = False
+            place = Place(self, sender, apart=True, patience_s=_PATIENCE_APART_S[kind])
+        elif room:
+            self._free -= self.largest
+            place = Place(self, sender, apart=False, patience_s=_PATIENCE_S)
         else:
-            self._wide_free -= self.largest
-        place = Place(self, sender, lane)
+            return None
         self._reading[place] = None
         return place
 
     def _stop_reading(self, place: Place) -> None:
         del self._reading[place]
-        if place.lane == "narrow":
-            self._narrow_free = True
+        if place.apart:
+            self._apart_free = True
         else:
-            self._wide_free += self.largest
+            self._free += self.largest
 
     def _next(self) -> None:
         """Give places to those who wait."""
-        for lane, line in self._lines.items():
-            while line and (free := self._free(lane)):
-                sender, turn = line.next()
-                if lane == "narrow" and self._lane(sender) == "wide":  # it has sent a large one since
-                    self._lines["wide"].join(sender, turn)
+        for kind, line in self._lines.items():
+            while line:
+                sender, turn = line.first()
+                if kind == "unknown" and (now := self._kind(sender)) != kind:  # what it sent since tells
+                    line.leave(sender, turn)
+                    self._lines[now].join(sender, turn)
+                elif place := self._seat(sender, kind):
+                    line.served(sender, turn)
+                    turn.set_result(place)
                 else:
-                    turn.set_result(self._seat(sender, free))
+                    break
         self._watch()
 
     def _make_way(self, sender: str) -> None:
@@ -194,16 +200,21 @@ class Room:
 
     def _watch(self) -> None:
         """See to it that those who read slowly do not keep others waiting."""
-        if self._look is None and any(self._lines.values()):
-            ends = [place.since + _PATIENCE_S[place.lane] for place in self._reading if not place.hurried]
-            if ends:
-                self._look = asyncio.get_running_loop().call_at(min(ends), self._hurry)
+        if not any(self._lines.values()):
+            return
+        ends = min((place.until for place in self._reading if not place.hurried), default=None)
+        if ends is None or (self._look is not None and self._look.when() <= ends):
+            return
+        if self._look is not None:
+            self._look.cancel()
+        self._look = asyncio.get_running_loop().call_at(ends, self._hurry)
 
     def _hurry(self) -> None:
+        """End the readings that have kept others waiting for long enough."""
         self._look = None
         if any(self._lines.values()):
             now = asyncio.get_running_loop().time()
             for place in self._reading:
-                if now - place.since >= _PATIENCE_S[place.lane]:
+                if now >= place.until:
                     place.hurry()
             self._watch()
