@@ -53,7 +53,8 @@ class Line(Generic[T]):
         """End the turn of *sender* that came last with *error*."""
         turn = self._turns[sender][-1]
         self.leave(sender, turn)
-        turn.set_exception(error)
+        if not turn.done():
+            turn.set_exception(error)
 
     def turns(self, sender: str) -> int:
         """Return how many turns *sender* has."""

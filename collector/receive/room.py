@@ -28,9 +28,10 @@ _SENDERS = 4_096
 """Senders of whom it is known what they send."""
 _WAITING = 1_024
 """Who may wait at once; each has up to 64 KiB in the buffers of its connection."""
-_PATIENCE_S = 5.0
-_PATIENCE_APART_S: dict[Kind, float] = {"small": 1.0, "unknown": 0.25, "large": 0.0}
-"""How long a message may be on its way while others wait: in most of the room, and in the place apart."""
+_PATIENCE_S: dict[Kind, float] = {"small": 5.0, "unknown": 1.0, "large": 5.0}
+"""How long a message may be on its way while others wait."""
+_PATIENCE_APART_S: dict[Kind, float] = {"small": 1.0, "unknown": 0.1}
+"""The same, in the place apart."""
 _FULL = "more bytes are in flight than there is memory for (limits.in_flight); try again"
 _SLOW = "the message came too slowly (limits.body_time) or while others waited; try again, or send smaller ones"
 
@@ -92,7 +93,8 @@ class Room:
         """Small messages since the last large one, by sender, at most `_STREAK`."""
         self._lines: dict[Kind, Line[Place]] = {"large": Line(), "small": Line(), "unknown": Line()}
         """Who waits; who is not known yet leaves the place apart to those who are."""
-        self._look: asyncio.TimerHandle | None = None
+        self._look: tuple[float, asyncio.TimerHandle] | None = None
+        """When it is looked who reads slowly, in the loop's time."""
 
     async def enter(self, sender: str, longest_s: float) -> Place:
         """Return a place for *sender* in its turn; raise NotNow when there is none within *longest_s*."""
@@ -160,7 +162,7 @@ class Room:
             place = Place(self, sender, apart=True, patience_s=_PATIENCE_APART_S[kind])
         elif room:
             self._free -= self.largest
-            place = Place(self, sender, apart=False, patience_s=_PATIENCE_S)
+            place = Place(self, sender, apart=False, patience_s=_PATIENCE_S[kind])
         else:
             return None
         self._reading[place] = None
@@ -178,7 +180,9 @@ class Room:
         for kind, line in self._lines.items():
             while line:
                 sender, turn = line.first()
-                if kind == "unknown" and (now := self._kind(sender)) != kind:  # what it sent since tells
+                if turn.done():  # given up, though it has not left yet
+                    line.leave(sender, turn)
+                elif kind == "unknown" and (now := self._kind(sender)) != kind:  # what it sent since tells
                     line.leave(sender, turn)
                     self._lines[now].join(sender, turn)
                 elif place := self._seat(sender, kind):
@@ -203,11 +207,11 @@ class Room:
         if not any(self._lines.values()):
             return
         ends = min((place.until for place in self._reading if not place.hurried), default=None)
-        if ends is None or (self._look is not None and self._look.when() <= ends):
+        if ends is None or (self._look and self._look[0] <= ends):
             return
-        if self._look is not None:
-            self._look.cancel()
-        self._look = asyncio.get_running_loop().call_at(ends, self._hurry)
+        if self._look:
+            self._look[1].cancel()
+        self._look = ends, asyncio.get_running_loop().call_at(ends, self._hurry)
 
     def _hurry(self) -> None:
         """End the readings that have kept others waiting for long enough."""
