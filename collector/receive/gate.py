@@ -25,7 +25,7 @@ import grpc.aio
 from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import RECEIVED, Signal
 from collector.receive.errors import STATUS_DETAILS, failure_of
-from collector.receive.room import SMALL, Room
+from collector.receive.room import Room
 from collector.receive.trim import trim
 from collector.settings import Limits
 
@@ -46,6 +46,8 @@ PEER = "runwell-peer"
 _OURS = "runwell-"
 PIECE = 2**20
 """Bytes that are passed on as one message; a larger one goes in several."""
+_AHEAD = 32 * 2**10
+"""Bytes of a message that may come before it is read."""
 _UNSERVED = "/runwell.gate/Unserved"
 _NOT_IN_METADATA = re.compile(r"[^!-~]")
 MOST_CALLS = 4_096
@@ -112,7 +114,7 @@ def server(
             # Unpacking is receive's, which bounds what it costs.
             ("grpc.per_message_decompression", 0),
             # What comes before anybody reads; without the probe it would grow to megabytes a call.
-            ("grpc.http2.lookahead_bytes", SMALL),
+            ("grpc.http2.lookahead_bytes", _AHEAD),
             ("grpc.http2.bdp_probe", 0),
             ("grpc.max_concurrent_streams", streams),
             ("grpc.so_reuseport", 0),

@@ -18,16 +18,16 @@ from collector.receive.line import Line
 Kind = Literal["large", "unknown", "small"]
 """What a sender sends, as far as it is known."""
 
-SMALL = 64 * 2**10
-"""Bytes that flow control lets in before anybody reads: such a message is there at once, and read at once."""
-_SMALL_SHARE = 16
+SMALL = 2**20
+"""Bytes of a message that is small: some thousand records, read within milliseconds."""
+_SMALL_SHARE = 8
 """One part in so many of the room is for small messages that were read."""
 _STREAK = 8
 """So many small messages after a large one, and a sender counts as one that sends small ones."""
 _SENDERS = 4_096
 """Senders of whom it is known what they send."""
-_WAITING = 1_024
-"""Who may wait at once; each has up to 64 KiB in the buffers of its connection."""
+_WAITING: dict[Kind, int] = {"small": 512, "unknown": 1_024, "large": 256}
+"""Who may wait at once; of each, flow control lets in a little before anybody reads."""
 _PATIENCE_S: dict[Kind, float] = {"small": 5.0, "unknown": 1.0, "large": 5.0}
 """How long a message may be on its way while others wait."""
 _PATIENCE_APART_S: dict[Kind, float] = {"small": 1.0, "unknown": 0.1}
@@ -101,7 +101,7 @@ class Room:
         kind = self._kind(sender)
         if not self._lines[kind] and (place := self._seat(sender, kind)):
             return place
-        self._make_way(sender)
+        self._make_way(sender, kind)
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._lines[kind].join(sender, turn)
         self._watch()
@@ -192,13 +192,13 @@ class Room:
                     break
         self._watch()
 
-    def _make_way(self, sender: str) -> None:
-        """Let who has most turns have one less where all are given; raise NotNow when that is *sender*."""
-        if sum(len(line) for line in self._lines.values()) < _WAITING:
+    def _make_way(self, sender: str, kind: Kind) -> None:
+        """Where all turns are given, let who has most of them have one less; raise NotNow when that is *sender*."""
+        line = self._lines[kind]
+        if len(line) < _WAITING[kind]:
             return
-        line = max(self._lines.values(), key=lambda each: each.longest()[1])
         longest, turns = line.longest()
-        if turns <= 1 + max(each.turns(sender) for each in self._lines.values()):
+        if turns <= 1 + line.turns(sender):
             raise NotNow(_FULL)
         line.refuse(longest, NotNow(_FULL))
 
