@@ -54,8 +54,8 @@ MOST_CALLS = 4_096
 """Calls at once to receive."""
 _LONGEST_S = 30.0
 """How long a call without a deadline waits for receive; exporters give up after ten seconds."""
-_WAIT_S = 10.0
-"""How long a call waits until its message is read."""
+_WAIT_SHARE = 0.9
+"""For how much of its time a call waits until its message is read; in the rest it hears that it was not."""
 _PAUSE_S = 0.02
 _IDLE_MS = 600_000
 """How long a connection without a call is kept: longer than exporters pause, who then connect again."""
@@ -180,7 +180,7 @@ class Gate:
         async def export(context: Context) -> bytes:
             peer = context.peer()
             try:
-                place = await self._room.enter(_sender(peer), min(_WAIT_S, _longest(context)))
+                place = await self._room.enter(_sender(peer), _longest(context) * _WAIT_SHARE)
                 try:
                     body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
                     if len(body) > PIECE:
