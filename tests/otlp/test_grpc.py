@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import signal
 import socket
 import struct
+import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import grpc
+import grpc.aio
+import psutil
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from collector.model.errors import BadInput, NotNow, TooLarge, Unsupported
 from collector.model.signals import BY_NAME, RECEIVED, Signal
+from collector.receive import gate as gates
 from collector.receive.errors import HeadTooLarge, NoSuchPath, TooSlow, WrongMethod, failure_of
+from collector.settings import Settings
 from tests.otlp.receiver import Receiver, receiving, running
 from tests.otlp.telemetry import MAKE, encode, logs, points, spans
 from tests.otlp.test_answers import UNDECODABLE
@@ -149,28 +156,31 @@ HEADERS, DATA, SETTINGS, PING, GOAWAY = 1, 0, 4, 6, 7
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"")
 
 
-def raw_call(receiver: Receiver, packing: bytes, message: bytes) -> str:
-    """Return the status of a call that states *packing*, over HTTP/2 frames of our own."""
+def head(packing: bytes = b"identity") -> bytes:
+    """Return the header block of an export of logs that states *packing*."""
 
     def literal(name: bytes, value: bytes) -> bytes:
         return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
     path = b"/" + BY_NAME["logs"].grpc_service.encode() + b"/Export"
-    headers = b"".join(
-        literal(k, v)
-        for k, v in [
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":path", path),
-            (b":authority", b"x"),
-            (b"content-type", b"application/grpc"),
-            (b"te", b"trailers"),
-            (b"grpc-encoding", packing),
-        ]
-    )
+    fields = {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": path,
+        b":authority": b"x",
+        b"content-type": b"application/grpc",
+        b"te": b"trailers",
+        b"grpc-encoding": packing,
+    }
+    return b"".join(literal(name, value) for name, value in fields.items())
+
+
+def raw_call(receiver: Receiver, packing: bytes, *parts: bytes) -> str:
+    """Return the status of a call that states *packing* and has *parts* as data, over HTTP/2 frames of our own."""
+    data = b"".join(frame(DATA, at == len(parts), 1, part) for at, part in enumerate(parts, 1))
     with socket.create_connection(("127.0.0.1", receiver.grpc_port)) as raw:
         raw.settimeout(30)
-        raw.sendall(PREFACE + frame(HEADERS, 4, 1, headers) + frame(DATA, 1, 1, message))
+        raw.sendall(PREFACE + frame(HEADERS, 4 if parts else 5, 1, head(packing)) + data)
         seen = b""
         while b"grpc-status" not in seen:
             part = raw.recv(65_536)
@@ -179,6 +189,106 @@ def raw_call(receiver: Receiver, packing: bytes, message: bytes) -> str:
     at = seen.index(b"grpc-status") + len(b"grpc-status")
     code = int(seen[at + 1 : at + 1 + seen[at]])
     return next(c.name for c in grpc.StatusCode if c.value[0] == code)
+
+
+def test_g3_a_call_carries_one_message(receiver: Receiver) -> None:
+    """Without one, or with one that is cut off, it is INVALID_ARGUMENT and stores nothing; of two the first counts."""
+    before = receiver.seq
+    message = framed(logs(2).SerializeToString())
+    for parts in ((), (b"",), (message[:3],), (message[:-1],)):
+        assert raw_call(receiver, b"identity", *parts) == "INVALID_ARGUMENT"
+    assert receiver.seq == before
+    assert raw_call(receiver, b"identity", message[:7], message[7:]) == "OK"
+    assert raw_call(receiver, b"identity", framed(logs(1).SerializeToString()), message) == "OK"
+    assert len(receiver.rows("logs", before)) == 3
+
+
+def test_g3_packed_messages_are_unpacked_as_over_http(open_channel: grpc.Channel, receiver: Receiver) -> None:
+    """Those that are cut off or damaged are INVALID_ARGUMENT; nothing of them is stored."""
+    before = receiver.seq
+    packed = {b"gzip": gzip.compress(logs().SerializeToString()), b"deflate": zlib.compress(logs().SerializeToString())}
+    for packing, message in packed.items():
+        for broken in (message[:-3], message[:9] + b"\xff\xff" + message[11:]):
+            assert raw_call(receiver, packing, framed(broken, packed=True)) == "INVALID_ARGUMENT"
+    assert receiver.seq == before
+
+
+def test_g2_messages_wait_until_there_is_room(tmp_path: Any) -> None:
+    """Far more at once than limits.in_flight are answered one after the other, and the gate never holds them all."""
+    with receiving(tmp_path / "data", limits={"body": 8 * MIB, "in_flight": 24 * MIB}) as tight:
+        body = logs(8, body="x" * (MIB - 400)).SerializeToString()
+        gate = psutil.Process(tight.gate.pid)
+        before = most = gate.memory_info().rss
+        with channel(tight) as one, channel(tight, **{"grpc.use_local_subchannel_pool": 1}) as other:
+            export(one, "logs", body)
+            export(other, "logs", body)
+            calls = [
+                made.unary_unary(f"/{BY_NAME['logs'].grpc_service}/Export").future(body, timeout=60)
+                for made in (one, other)
+                for _ in range(8)
+            ]
+            while not all(call.done() for call in calls):
+                most = max(most, gate.memory_info().rss)
+                time.sleep(0.005)
+            assert [call.code().name for call in calls] == ["OK"] * 16
+    assert most - before < 80 * MIB
+
+
+def test_g2_slow_messages_keep_no_small_one_waiting(tmp_path: Any) -> None:
+    """However many begin a large message and send no more, whether a sender of small ones is known or new."""
+    with receiving(tmp_path / "data") as receiver, contextlib.ExitStack() as stack, channel(receiver) as known:
+        export(known, "logs", logs().SerializeToString())
+        for _ in range(20):
+            raw = stack.enter_context(socket.create_connection(("127.0.0.1", receiver.grpc_port)))
+            begun = b"\0" + struct.pack(">I", 48 * MIB) + b"x"
+            streams = range(1, 9, 2)
+            raw.sendall(PREFACE + b"".join(frame(HEADERS, 4, s, head()) + frame(DATA, 0, s, begun) for s in streams))
+        for _ in range(10):
+            export(known, "logs", logs().SerializeToString())
+        with channel(receiver, **{"grpc.use_local_subchannel_pool": 1}) as new:
+            export(new, "logs", logs().SerializeToString())
+
+
+def test_g9_what_the_gate_tells_receive_cannot_be_said_by_a_caller(tmp_path: Any) -> None:
+    """Size of the message, address and User-Agent are the gate's own words; other metadata is passed on."""
+
+    async def main() -> dict[str, list[str]]:
+        told: dict[str, list[str]] = {}
+
+        async def export(context: gates.Context) -> bytes:
+            for key, value in context.invocation_metadata() or ():
+                told.setdefault(str(key), []).append(str(value))
+            return await gates.one_message(context)
+
+        async def refuse(method: str, context: gates.Context) -> bytes:
+            raise AssertionError(method)
+
+        limits = Settings().limits
+        inside = f"unix:{tmp_path}/inside"
+        behind = gates.server(lambda signal: export, refuse, limits, largest=MIB, streams=9)
+        behind.add_insecure_port(inside)
+        await behind.start()
+        gate = gates.Gate(inside, limits, 256 * MIB)
+        front = gate.server(10)
+        port = front.add_insecure_port("127.0.0.1:0")
+        await front.start()
+        forged = [(key, "9" * 12) for key in (gates.SIZE, gates.PEER, gates.AGENT, gates.METHOD, "x-kept")]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as caller:
+            call = caller.unary_unary(f"/{BY_NAME['logs'].grpc_service}/Export")
+            assert await call(b"four", metadata=forged) == b"four"
+        for each in (front, behind):
+            await each.stop(None)
+        await gate.close()
+        return told
+
+    told = asyncio.run(main())
+    assert told[gates.SIZE] == ["4"]
+    assert len(told[gates.PEER]) == 1
+    assert told[gates.PEER][0].startswith("ipv4:127.0.0.1:")
+    assert len(told[gates.AGENT]) == 1
+    assert "grpc" in told[gates.AGENT][0]
+    assert gates.METHOD not in told
+    assert told["x-kept"] == ["9" * 12]
 
 
 @pytest.mark.parametrize("body", UNDECODABLE["protobuf"])
