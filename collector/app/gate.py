@@ -16,7 +16,7 @@ async def main(settings: Settings) -> None:
     lock = child.lock(settings.data, "gate")
     starting = log.started("gate_start")
     gate = Gate(listen.inside(settings.data), settings.limits, settings.parts.in_flight)
-    server = gate.server(door.room())
+    server = gate.server(min(door.room(), settings.limits.grpc_connections))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         port = server.add_insecure_port(f"{host}:{settings.grpc_port}")

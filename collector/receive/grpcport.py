@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc.aio
 import structlog
 
 from collector.decode import Accepted
-from collector.model.errors import NotNow, Refused
+from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
 from collector.otlp.compression import GRPC_DEFLATE
@@ -85,11 +87,14 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
 
 async def _whole(context: gate.Context, size: int) -> bytes:
     """Return a message of *size* bytes, which comes in pieces where it is large."""
-    pieces = [await gate.one_message(context)]
-    left = size - len(pieces[0])
-    while left > 0:
-        pieces.append(await gate.one_message(context))
-        left -= len(pieces[-1])
+    try:
+        pieces = [await gate.one_message(context)]
+        left = size - len(pieces[0])
+        while left > 0:
+            pieces.append(await gate.one_message(context))
+            left -= len(pieces[-1])
+    except BadInput:  # the caller went away, or the gate
+        raise asyncio.CancelledError from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -53,8 +53,10 @@ class Limits(Connections):
     in_flight: ByteSize | None = None
     """Bytes of bodies held at once, packed and unpacked; beyond it requests get 503 / UNAVAILABLE. None: its part of
     `memory`; another size changes what all hold together."""
+    grpc_connections: int = Field(default=4_096, ge=1)
+    """gRPC connections held at once, fewer where the process may not open so many files; more are closed."""
     grpc_streams: int = 16
-    """Concurrent gRPC requests per connection (memory bound: streams x body, per connection)."""
+    """Concurrent gRPC requests per connection."""
     records: int = 65_536
     """Records in one request, and its resources and scopes; more get 413 / RESOURCE_EXHAUSTED."""
     parts: int = 2_000_000
