@@ -178,9 +178,9 @@ class Gate:
         pieces = self._channel.stream_unary(f"/{signal.grpc_service}/Export")
 
         async def export(context: Context) -> bytes:
-            peer = context.peer()
+            peer, longest_s = context.peer(), _longest(context)
             try:
-                place = await self._room.enter(_sender(peer), _longest(context) * _WAIT_SHARE)
+                place = await self._room.enter(_sender(peer), longest_s * _WAIT_SHARE)
                 try:
                     body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
                     if len(body) > PIECE:
