@@ -31,13 +31,7 @@ def evidence(held: Frame, waiting: Frame, *, from_ns: int, to_ns: int) -> pl.Dat
     of the others; NULL if not told).
     """
     steps = segments(held, from_ns=from_ns, to_ns=to_ns)
-    dwelt = (
-        _stretches(steps)
-        .filter(pl.col("lasted_ns") > _DWELL_NS)
-        .group_by(QUEUE)
-        .agg(level=pl.col("at_least").max())
-        .filter(pl.col("level") > 0)
-    )
+    dwelt = _dwelt(steps)
     at_top = steps.join(dwelt.rename({"level": "top"}), on=QUEUE, nulls_equal=True).filter(
         pl.col("level") >= pl.col("top")
     )
@@ -75,17 +69,21 @@ def evidence(held: Frame, waiting: Frame, *, from_ns: int, to_ns: int) -> pl.Dat
     )
 
 
-def _stretches(steps: pl.DataFrame) -> pl.DataFrame:
-    """Return for every level of every queue how long it was reached at a stretch: `QUEUE`, at_least, lasted_ns."""
-    levels = steps.select(*QUEUE, at_least="level").unique()
+def _dwelt(steps: pl.DataFrame) -> pl.DataFrame:
+    """Return by `QUEUE` the highest `level` that was reached for over a second at a stretch; no row where that is 0.
+
+    A stretch that long has a step from which on the level stays as high for a second: of every step the least level
+    until a second later, and of those the most. So it costs what the steps are, however many levels there are.
+    """
+    is_whole = pl.col("from_ns") + _DWELL_NS < pl.col("end_ns")
     return (
-        steps.join(levels, on=QUEUE, nulls_equal=True)
-        .sort(*QUEUE, "at_least", "from_ns", nulls_last=True)
-        .with_columns(is_reached=pl.col("level") >= pl.col("at_least"))
-        .with_columns(stretch=pl.col("is_reached").rle_id().over(*QUEUE, "at_least"))
-        .filter("is_reached")
-        .group_by(*QUEUE, "at_least", "stretch")
-        .agg(lasted_ns=(pl.col("to_ns") - pl.col("from_ns")).sum())
+        steps.with_columns(end_ns=pl.col("to_ns").max().over(QUEUE))
+        .rolling("from_ns", period=f"{_DWELL_NS}i", offset="0i", closed="both", group_by=QUEUE)
+        .agg(pl.col("level").min(), pl.col("end_ns").last())
+        .filter(is_whole)
+        .group_by(QUEUE)
+        .agg(pl.col("level").max())
+        .filter(pl.col("level") > 0)
     )
 
 

@@ -119,6 +119,36 @@ def test_evidence_counts_what_it_claims() -> None:
     assert evidence["wait_ns"] is None
 
 
+_TICKS, _TICK_NS = 40, 250_000_000
+_SLOT = st.tuples(
+    st.sampled_from([("a", None), ("a", "live"), (None, "live")]), st.integers(-5, _TICKS), st.integers(0, 30)
+)
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.lists(_SLOT, max_size=25))
+def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str], int, int]]) -> None:
+    """Of every queue, unnamed ones too, the candidate is what a count of every tick says: slots before, beyond and
+    without length, ends and starts at one instant included.
+    """
+    held = pl.DataFrame(
+        [("default", *queue, T0 + a * _TICK_NS, T0 + (a + n) * _TICK_NS, a + n > _TICKS) for queue, a, n in drawn],
+        schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64, "is_open": pl.Boolean},
+        orient="row",
+    )
+    expected = {}
+    for queue in {queue for queue, _, _ in drawn}:
+        ticks = [sum(q == queue and a <= t < a + n for q, a, n in drawn) for t in range(_TICKS)]
+        for level in range(1, max(ticks) + 1):
+            stretches = "".join("#" if here >= level else " " for here in ticks).split()
+            if any(len(stretch) * _TICK_NS > 1_000_000_000 for stretch in stretches):
+                expected[queue] = level
+    waits = held.clear().drop("is_open")
+    evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + _TICKS * _TICK_NS)
+    found = {(queue, env): level for queue, env, level in evidence.select("queue", "environment", "level").iter_rows()}
+    assert found == expected
+
+
 def test_an_inferred_limit_says_how_sure_it_is() -> None:
     """The note of a limit that was inferred has its confidence; a stated one and other numbers keep theirs."""
     numbers = pl.DataFrame(
