@@ -57,7 +57,7 @@ SET_ASIDE_ONE_OF = "one of {n} set aside"
 SET_ASIDE_COUNT = "{n} set aside"
 SET_ASIDE_ASK = "could not be worked out; runwell doctor names them"
 RUN_SET_ASIDE = (
-    "**This run could not be worked out and is set aside**, so its outcome is unknown: {reason}. "
+    "**This run could not be worked out in full and is set aside**: {reason}. What is not told here is unknown. "
     "Its records are kept as they were received. It is tried again when it changes and after an upgrade."
 )
 ATTENTION_NONE = "Nothing stands out in this range."

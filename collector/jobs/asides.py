@@ -13,13 +13,14 @@ import polars as pl
 import structlog
 
 from collector.model.units import MINUTE_NS
-from collector.store import aside, run_links, run_tables
+from collector.store import aside, run_links, run_tables, weights
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory, Places
 
 Run = tuple[str, str]
 """Project and run key."""
+_RUN = ["project", "run_key"]
 _PARTS = ("attempts", "phases", "waits")
 _PAUSE_SHARE, _LONGEST_PAUSE_NS = 8, MINUTE_NS
 """A run is tried again an eighth of the time after it changed that it has been set aside, a minute at most."""
@@ -41,7 +42,33 @@ def begin(h: Handle) -> pl.DataFrame:
 def owe(h: Handle, runs: pl.DataFrame, as_of_ns: int) -> None:
     """Have *runs* (`aside.runs`), which changed, tried again after a pause."""
     pause = pl.min_horizontal((as_of_ns - pl.col("since_ns")).clip(0) // _PAUSE_SHARE, pl.lit(_LONGEST_PAUSE_NS))
-    run_tables.owe(h, runs.with_columns(due_ns=as_of_ns + pause))
+    run_tables.owe(h, runs.with_columns(due_ns=as_of_ns + pause), sooner=True)
+
+
+def shortened(h: Handle, runs: pl.DataFrame, heavy: pl.DataFrame, stage: str, as_of_ns: int) -> pl.DataFrame:
+    """Return the rows *runs*, where those of *heavy* (`weights.weigh`) say that not all of their records were read.
+
+    They are noted like runs that are set aside, so that each is read again after a pause, however often it changes.
+    """
+    mib = weights.MOST_OF_RUN // 2**20
+    why = pl.format(
+        "its {} records are more than can be looked at together: the first and the last of them count, {} MiB in all",
+        "records",
+        pl.lit(mib),
+    )
+    told = runs.join(heavy.select(*_RUN, why=why), on=_RUN, how="left", maintain_order="left")
+    told = told.with_columns(set_aside=pl.coalesce("why", "set_aside"))
+    columns = (*_RUN, "set_aside", "run_id", "first_seq", "last_seq")
+    aside.note(
+        h,
+        (
+            Aside(project, stage, "run", key, reason, as_of_ns, run_id=run_id, first_seq=first, last_seq=last)
+            for project, key, reason, run_id, first, last in told.filter(pl.col("why").is_not_null())
+            .select(columns)
+            .iter_rows()
+        ),
+    )
+    return told.drop("why")
 
 
 def set_aside(

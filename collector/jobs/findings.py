@@ -26,7 +26,7 @@ from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import RUN, Frames, stated_limits
 from collector.rules.profiles import choose
 from collector.settings import Settings
-from collector.store import aside
+from collector.store import aside, weights
 from collector.store import findings as stored
 from collector.store.aside import Aside
 from collector.store.database import Handle, is_of_data
@@ -42,7 +42,7 @@ _PATIENCE_S = 10.0
 """How long is looked for runs whose records cannot be read; what is not looked at by then is left out with them."""
 _MOST_RUNS = 10_000
 _MOST_LOOSE = 50_000
-"""Runs and loose records of a window that are judged: the newest."""
+"""Runs and loose records of a window that are judged: the newest, and no more than fit."""
 _NOTHING = pl.DataFrame(schema=CONTRIBUTION)
 
 
@@ -84,14 +84,25 @@ class Findings:
         return self.keep(h, self.judge(h, keys, as_of_ns))
 
     def judge(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Judged:
-        """Return what the runs *keys* and their parents add to findings; only reads."""
-        judged, seen = stored.family(h, self._memory, keys)
-        frames, unread = self._whole(h, self._memory, seen, as_of_ns)
+        """Return what the runs *keys* and their parents add to findings; only reads, as many at a time as fit."""
+        judged = stored.judged(h, self._memory, keys)
+        # Those around them take the other half.
+        parts = [self._judged(h, part, as_of_ns) for part in weights.parts(judged, weights.MOST // 2)]
+        return Judged(
+            judged.select(RUN),
+            pl.concat([part.rows for part in parts] or [_NOTHING]),
+            min((part.since_ns for part in parts if part.since_ns), default=0),
+            [left for part in parts for left in part.left],
+        )
+
+    def _judged(self, h: Handle, judged: pl.DataFrame, as_of_ns: int) -> Judged:
+        """Return what the runs *judged* add, seen beside their children."""
+        frames, unread = self._whole(h, self._memory, stored.seen(h, self._memory, judged), as_of_ns)
         outcome = spared(engine.judge_each, frames, self._each)
         rows = pl.concat(outcome.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
         since = frames.runs.join(judged, on=RUN, how="semi")["first_seen_ns"].min()
         left = [*unread, *outcome.asides(NAME, frames.runs, as_of_ns)]
-        return Judged(judged, rows, int(since or 0), left)  # type: ignore[arg-type]
+        return Judged(judged.select(RUN), rows, int(since or 0), left)  # type: ignore[arg-type]
 
     def keep(self, h: Handle, judged: Judged) -> int:
         """Write what was judged in place of what those runs added before; return how many rows that wrote."""

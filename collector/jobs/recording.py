@@ -22,10 +22,10 @@ from collector.report import conventions
 from collector.rules.frames import Frames, stated_limits
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
-from collector.store import apply
+from collector.store import apply, weights
 from collector.store import findings as stored
 from collector.store.database import Database, Handle
-from collector.store.places import Memory
+from collector.store.places import Memory, Places
 
 
 class Recording:
@@ -52,7 +52,7 @@ class Recording:
 
         def look(h: Handle) -> Frames:
             keys = h.frame("SELECT project, run_key FROM runs WHERE project = $project", {"project": project})
-            frames = seen.frames(stored.whole(h, None, keys), as_of_ns)
+            frames = seen.frames(stored.whole(h, None, weights.weigh(h, Places(h), keys)), as_of_ns)
             return seen.beside(frames, stored.loose(h, project))
 
         return replace(self._database.reading(look), limits=stated_limits(self._settings.queues.limits))

@@ -7,6 +7,7 @@ halves, each a transaction, and set aside alone: its row says so, and no other r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -18,7 +19,7 @@ from collector.jobs.asides import patience
 from collector.model.halves import by_halves
 from collector.settings import Runs
 from collector.settings.section import nanoseconds
-from collector.store import aside, run_links, run_tables
+from collector.store import aside, run_links, run_tables, weights
 from collector.store.database import Database, Handle, is_of_data
 from collector.store.places import Memory, Places
 from collector.store.recent import Rewrite
@@ -29,7 +30,8 @@ _PATIENCE_S = 3.0
 """How long a tick looks for runs that fail; the writer has other things to do."""
 _MOST_ROWS = 100_000
 """Raw rows taken up in one tick; bounds memory and the time other writers wait."""
-_RUN = ["project", "run_key"]
+_KEYS = run_links.KEYS
+_RUN = _KEYS.names()
 
 
 class RunsJob:
@@ -41,10 +43,17 @@ class RunsJob:
         self._stale_ns = nanoseconds(settings.stale)
         self._adopt_ns = nanoseconds(settings.adopt)
         self._memory = memory or Memory()
-        self.is_behind = False
+        self._fails = False
         """Whether runs that were touched are left for the next tick, because some failed."""
+        self._owes = False
+        """Whether some are, because they did not fit."""
         self.recomputed = 0
         """Runs computed again since the start."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether runs that were touched are left for the next tick, because some failed or not all fit into one."""
+        return self._fails or self._owes
 
     def tick(self, as_of_ns: int) -> int:
         """Take up what arrived and what is due at *as_of_ns*; return how many runs were recomputed.
@@ -58,7 +67,7 @@ class RunsJob:
 
     def _ordinary(self, as_of_ns: int) -> int:
         """Recompute the runs that are not set aside; return how many."""
-        if self.is_behind:
+        if self._fails:
             return self._apart(as_of_ns)
         try:
             rewrite = self._database.writing(partial(self._tick, as_of_ns=as_of_ns))
@@ -72,6 +81,8 @@ class RunsJob:
 
     def _tick(self, h: Handle, as_of_ns: int) -> Rewrite | None:
         done, upto = run_tables.pending(h, _MOST_ROWS)
+        if self._owes:  # first what is owed: it never becomes more than one tick touches
+            upto = done
         places = Places(h, self._memory, upto)
         dirty = run_tables.advance(
             h, places, done, upto, as_of_ns=as_of_ns, adopt_ns=self._adopt_ns, set_aside=self._memory.aside
@@ -80,11 +91,18 @@ class RunsJob:
             asides.owe(h, set_aside.join(dirty, on=_RUN, how="semi"), as_of_ns)
             dirty = dirty.join(set_aside, on=_RUN, how="anti")
         if dirty.is_empty() and upto == done:
+            self._owes = False
             return None
-        return self._rebuilt(h, places, dirty, upto, as_of_ns)
+        fits, rest = weights.fitting(weights.weigh(h, places, dirty))
+        run_tables.owe(h, rest, as_of_ns)
+        self._owes = not rest.is_empty()
+        return self._rebuilt(h, places, fits, upto, as_of_ns)
 
-    def _rebuilt(self, h: Handle, places: Places, dirty: pl.DataFrame, upto: int, as_of_ns: int) -> Rewrite:
-        records = run_tables.records(h, places, dirty)
+    def _rebuilt(self, h: Handle, places: Places, weighed: pl.DataFrame, upto: int, as_of_ns: int) -> Rewrite:
+        """Make the rows of the runs *weighed* (`weights.weigh`) again; what was not read of a heavy one is told."""
+        dirty = weighed.select(_RUN)
+        heavy = weights.heavy(weighed)
+        records = run_tables.records(h, places, weighed)
         links = run_links.with_roots(h, places, run_links.parents(h, places, dirty))
         rows = runs.build(
             records["spans"],
@@ -94,11 +112,17 @@ class RunsJob:
             grace_ns=self._grace_ns,
             stale_ns=self._stale_ns,
         )
+        if self._runs_aside() is not None:
+            aside.forget_runs(h, dirty.join(heavy, on=_RUN, how="anti"))
+        if not heavy.is_empty():
+            rows = replace(rows, runs=asides.shortened(h, rows.runs, heavy, STAGE, as_of_ns))
         changes = run_tables.replace(h, places, dirty, rows.items(), upto)
         return Rewrite(changes, {**records, "links": links, **dict(rows.items())})
 
     def _added(self, rewrite: Rewrite) -> int:
         self._memory.recent.add(rewrite)
+        if rewrite.tables["runs"]["set_aside"].count():
+            self._memory.aside = self._database.reading(aside.runs)
         recomputed = rewrite.changes.keys.height
         self.recomputed += recomputed
         return recomputed or 1
@@ -127,7 +151,7 @@ class RunsJob:
         )
         asides.set_aside(self._database, self._memory, tried.failed, STAGE, as_of_ns)
         left = self._database.reading(lambda h: run_tables.due(h, as_of_ns, self._runs_aside()))
-        self.is_behind = not left.is_empty()
+        self._fails = not left.is_empty()
         return max(self.recomputed - before + len(tried.failed), 1)
 
     def _try_again(self, as_of_ns: int) -> int:
@@ -146,13 +170,15 @@ class RunsJob:
         return max(tried.worked + len(tried.failed) + len(outcome.failed), 1)
 
     def _again(self, keys: list[asides.Run], as_of_ns: int) -> None:
-        """Recompute the due runs *keys* in one transaction."""
+        """Recompute the due runs *keys*, as many in one transaction as fit."""
+        upto = self._database.reading(run_tables.reached)
 
-        def work(h: Handle) -> Rewrite:
-            some = pl.DataFrame(keys, schema=run_links.KEYS, orient="row")
-            upto = run_tables.reached(h)
-            rewrite = self._rebuilt(h, Places(h, self._memory, upto), some, upto, as_of_ns)
-            aside.forget_runs(h, some)
-            return rewrite
+        def weighed(h: Handle) -> pl.DataFrame:
+            return weights.weigh(h, Places(h, self._memory, upto), pl.DataFrame(keys, schema=_KEYS, orient="row"))
 
-        self._added(self._database.writing(work))
+        def work(h: Handle, part: pl.DataFrame) -> Rewrite:
+            return self._rebuilt(h, Places(h, self._memory, upto), part, upto, as_of_ns)
+
+        every = self._database.writing(weighed)
+        for part in weights.parts(every) if keys else [every]:
+            self._added(self._database.writing(partial(work, part=part)))

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.tables import PUBLIC
-from collector.store import run_links, run_tables
+from collector.store import run_links, run_tables, weights
 from collector.store.database import Handle
 from collector.store.ddl import BUILT
 from collector.store.places import Memory, Places, key, within
@@ -21,26 +21,45 @@ MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
 
 
-def family(h: Handle, memory: Memory, keys: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return (*keys* and their parents, those and all their children): whom to judge, and who has to be seen for it."""
+def judged(h: Handle, memory: Memory, keys: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs to judge where *keys* changed, those and their parents, by weight (`weights.weigh`)."""
     places = Places(h, memory)
+    parents = _parents(h, places, memory, keys)
+    return weights.weigh(h, places, pl.concat([keys.select(_KEYS), parents]).unique())
+
+
+def seen(h: Handle, memory: Memory, judged: pl.DataFrame) -> pl.DataFrame:
+    """Return what has to be seen to judge the runs *judged*, by weight: those, their parents and their children.
+
+    Of so many children that they would not fit some are left out; each is judged with its parent in its own turn.
+    """
+    places = Places(h, memory)
+    around = pl.concat([_parents(h, places, memory, judged), run_links.children(h, places, judged)]).unique()
+    around = around.join(judged, on=_KEYS, how="anti")
+    if around.is_empty():
+        return judged
+    left = weights.MOST - int(judged["weight"].clip(0, weights.MOST_OF_RUN).sum())
+    fits, _ = weights.fitting(weights.weigh(h, places, around), left)
+    return pl.concat([judged, fits])
+
+
+def _parents(h: Handle, places: Places, memory: Memory, keys: pl.DataFrame) -> pl.DataFrame:
     recent, rest = memory.recent.tables(keys)
     links = [tables["links"] for tables in recent]
     if not rest.is_empty():
         links.append(run_links.parents(h, places, rest))
-    parents = [rows.select("project", run_key="parent_run_key").drop_nulls() for rows in links]
-    judged = pl.concat([keys.select(_KEYS), *parents]).unique()
-    return judged, pl.concat([judged, run_links.children(h, places, judged)]).unique()
+    schema = pl.DataFrame(schema=run_links.KEYS)
+    return pl.concat([schema, *(rows.select("project", run_key="parent_run_key").drop_nulls() for rows in links)])
 
 
 def whole(h: Handle, memory: Memory | None, keys: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Return raw `spans` and `logs` of the runs *keys*, their run tables, and the catalogues they stand on.
+    """Return raw `spans` and `logs` of the runs *keys* (`weights.weigh`), their run tables, and their catalogues.
 
     *memory* belongs to the thread that writes; any other has none.
     """
     recent, rest = memory.recent.tables(keys) if memory else ([], keys)
     if not recent or not rest.is_empty():
-        recent.append(_stored(h, Places(h, memory), rest))
+        recent.append(_stored(h, Places(h, memory), keys.join(rest, on=_KEYS, how="semi")))
     tables = {name: pl.concat(part[name] for part in recent) for name in ("spans", "logs", *BUILT)}
     return {**tables, "scopes": h.frame("SELECT * FROM scopes"), "resources": _resources(h, tables)}
 
@@ -74,11 +93,23 @@ def _stored(h: Handle, places: Places, keys: pl.DataFrame) -> dict[str, pl.DataF
 
 
 def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
-    """Return the newest raw `logs` received since *since_ns* that no run has, at most *most*, as `loose` does."""
-    logs = h.frame(
-        "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
+    """Return the newest raw `logs` received since *since_ns* that no run has, at most *most*, as `loose` does.
+
+    Fewer where they would weigh more than is read at one time.
+    """
+    newest = h.frame(
+        f"SELECT project, seq, row, {weights.SIZE['logs']} AS weight FROM logs l "  # noqa: S608 -- our own words
+        "ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
         "WHERE l.run_key IS NULL AND l.received_ns >= $since ORDER BY l.seq DESC, l.row DESC LIMIT $most",
         {"since": since_ns, "most": most},
+    )
+    kept = newest.filter(pl.col("weight").cum_sum() <= weights.MOST // 2)
+    low = int(kept["seq"].min() or 0)  # type: ignore[arg-type]
+    logs = h.frame(
+        "SELECT l.* FROM logs l SEMI JOIN kept USING (project, seq, row) WHERE l.seq >= $low "
+        "ORDER BY l.seq DESC, l.row DESC",
+        {"low": low},
+        kept=kept,
     )
     tables = {"spans": h.frame("SELECT * FROM spans LIMIT 0"), "logs": logs}
     return {**tables, "resources": _resources(h, tables)}
@@ -114,11 +145,16 @@ def newest_ns(h: Handle, project: str) -> int:
 
 
 def newest_runs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
-    """Return the keys of at most *most* runs seen since *since_ns*, the newest first."""
-    return h.frame(
+    """Return at most *most* runs seen since *since_ns*, the newest first, as `weights.weigh` does.
+
+    Fewer where their records would weigh more than is read at one time.
+    """
+    newest = h.frame(
         "SELECT project, run_key FROM runs WHERE last_seen_ns >= $since ORDER BY last_seen_ns DESC LIMIT $most",
         {"since": since_ns, "most": most},
     )
+    weighed = newest.join(weights.weigh(h, Places(h), newest), on=_KEYS, maintain_order="left")
+    return weights.fitting(weighed)[0]
 
 
 def clear(h: Handle) -> None:

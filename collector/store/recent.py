@@ -11,8 +11,8 @@ import polars as pl
 from collector.store.ddl import BEFORE, BUILT
 
 _KEY = ["project", "run_key"]
-_MOST_ROWS = 50_000
-"""Raw rows of runs that are kept in memory; a rewrite with more is not kept."""
+_MOST_BYTES = 48 * 2**20
+"""Bytes of rewrites that are kept in memory; a larger one is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,26 @@ class Recent:
 
     def __init__(self) -> None:
         self._rewrites: deque[Rewrite] = deque()
-        self._rows = 0
+        self._bytes = 0
 
     def add(self, rewrite: Rewrite) -> None:
         """Keep *rewrite*, which is committed; drop old ones beyond what memory is given."""
         if self._rewrites and rewrite.changes.tick != self._rewrites[-1].changes.tick + 1:
             self.clear()
         self._rewrites.append(rewrite)
-        self._rows += _size(rewrite)
-        while self._rows > _MOST_ROWS:
-            self._rows -= _size(self._rewrites.popleft())
+        self._bytes += _size(rewrite)
+        while self._bytes > _MOST_BYTES:
+            self._bytes -= _size(self._rewrites.popleft())
 
     def clear(self) -> None:
         """Forget all: runs were written that are not here."""
         self._rewrites.clear()
-        self._rows = 0
+        self._bytes = 0
 
     def drop(self, tick: int) -> None:
         """Drop rewrites that every job has settled: everything up to *tick*."""
         while self._rewrites and self._rewrites[0].changes.tick <= tick:
-            self._rows -= _size(self._rewrites.popleft())
+            self._bytes -= _size(self._rewrites.popleft())
 
     def tables(self, keys: pl.DataFrame) -> tuple[list[Tables], pl.DataFrame]:
         """Return the tables of the runs *keys* as they were last written, and the keys of those that are not here."""
@@ -139,4 +139,4 @@ def kept_columns(rows: Iterable[tuple[str, pl.DataFrame]]) -> Version:
 
 
 def _size(rewrite: Rewrite) -> int:
-    return rewrite.tables["spans"].height + rewrite.tables["logs"].height
+    return int(sum(frame.estimated_size() for frame in rewrite.tables.values()))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.believable import LONGEST_NS
-from collector.store import changes, run_links
+from collector.store import changes, run_links, weights
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.database import CATALOG, Handle
@@ -74,12 +74,21 @@ def due(h: Handle, as_of_ns: int, set_aside: pl.DataFrame | None = None, *, only
     ).select(KEYS.names())
 
 
-def owe(h: Handle, runs: pl.DataFrame, since_ns: int | None = None) -> None:
-    """Note that the rows of *runs* (`project`, `run_key`) are to be made again from *since_ns*, or `due_ns`, on."""
+def owe(h: Handle, runs: pl.DataFrame, since_ns: int | None = None, *, sooner: bool = False) -> None:
+    """Note that the rows of *runs* (`project`, `run_key`) are to be made again from *since_ns*, or `due_ns`, on.
+
+    *sooner*: or from when they are due already, where that is sooner.
+    """
     if runs.is_empty():
         return
     owed = runs if since_ns is None else runs.with_columns(due_ns=pl.lit(since_ns, pl.Int64))
     owed = owed.select(*KEYS.names(), "due_ns")
+    if sooner:
+        owed = h.frame(
+            "SELECT project, run_key, min(due_ns) AS due_ns FROM (SELECT * FROM owed UNION ALL BY NAME "
+            "SELECT project, run_key, due_ns FROM run_due SEMI JOIN owed USING (project, run_key)) GROUP BY ALL",
+            owed=owed,
+        )
     h.run(
         "DELETE FROM run_due USING owed o WHERE run_due.project = o.project AND run_due.run_key = o.run_key", owed=owed
     )
@@ -202,25 +211,16 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     return adopted
 
 
-def records(h: Handle, places: Places, dirty: pl.DataFrame) -> Tables:
-    """Return all records of the *dirty* runs: raw `spans` and `logs`."""
-    ranges = places.ranges(dirty.select(key()))
-    spans = h.frame(
-        f"SELECT s.* FROM spans s SEMI JOIN dirty USING (project, run_key) WHERE {within('s.seq', ranges)}",  # noqa: S608 -- ranges of numbers
-        dirty=dirty,
-    )
-    logs = h.frame(
-        f"""
-        SELECT l.* FROM logs l SEMI JOIN dirty USING (project, run_key) WHERE {within("l.seq", ranges)}
-        UNION ALL BY NAME
-        SELECT l.* REPLACE (r.run_key AS run_key, coalesce(l.attempt, r.attempt) AS attempt)
-        FROM log_runs r SEMI JOIN dirty USING (project, run_key)
-        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row
-        WHERE {within("l.seq", ranges)} AND {within("r.seq", ranges)}
-        """,  # noqa: S608 -- ditto
-        dirty=dirty,
-    )
-    return {"spans": spans, "logs": logs}
+def records(h: Handle, places: Places, weighed: pl.DataFrame) -> Tables:
+    """Return the records of the runs *weighed* (`weights.weigh`), raw `spans` and `logs`: of heavy ones not all."""
+    ranges = places.ranges(weighed.select(key()))
+    heavy = weights.heavy(weighed)
+    runs = weighed.select(KEYS.names()).join(heavy, on=KEYS.names(), how="anti")
+    tables = {name: h.frame(weights.own(name, ranges), runs_=runs) for name in ("spans", "logs")}
+    if heavy.is_empty():
+        return tables
+    ends = weights.ends(h, heavy, ranges)
+    return {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
 
 
 def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:

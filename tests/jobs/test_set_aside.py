@@ -29,10 +29,10 @@ from collector.report import watched
 from collector.rules import catalogue, engine, records
 from collector.rules.profiles import choose
 from collector.settings import Settings, Store
-from collector.store import apply, aside, run_tables
+from collector.store import apply, aside, run_tables, weights
 from collector.store import findings as store_findings
 from collector.store.database import Database, Panicked
-from collector.store.places import Memory
+from collector.store.places import Memory, Places
 from tests.analyse.story import SECOND, T0, attempt, frame, log, span
 from tests.inprocess import TRIGGER_DEV, canonical
 
@@ -270,7 +270,8 @@ def test_what_looks_at_a_run_sees_that_it_was_set_aside_since(world: World) -> N
         pass
     asides.set_aside(world.database, world.memory, [(("default", KEY), ValueError("cannot be"))], "retries", NOW)
     keys = pl.DataFrame({"project": ["default"], "run_key": [KEY]})
-    seen = world.database.writing(lambda h: store_findings.whole(h, world.memory, keys))
+    weighed = world.database.writing(lambda h: weights.weigh(h, Places(h), keys))
+    seen = world.database.writing(lambda h: store_findings.whole(h, world.memory, weighed))
     assert seen["runs"]["status"].to_list() == ["unknown"]
 
 

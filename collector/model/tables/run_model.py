@@ -119,7 +119,8 @@ RUNS = Table(
         bigint("at_ns", "When it counts in lists and totals, ns since 1970 UTC: `started_ns`, else `queued_ns`, else "
             "`first_seen_ns`."),
         varchar("set_aside", "Why the run could not be worked out; its status is unknown then and its times are of "
-            "arrival. NULL for every other run."),
+            "arrival. Or that it has more records than can be looked at together, and only the first and the last "
+            "count. NULL for every other run."),
     ),
 )
 

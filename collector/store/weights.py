@@ -1,0 +1,107 @@
+"""What the records of runs weigh in memory, so that whoever reads whole runs takes as many at a time as fit.
+
+A weight is bytes: what a record costs in a frame whatever it says, and its long texts twice. Of a run that is heavier
+than one may be, its first and its last records are read, in the order they came, and what is left out is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from collector.store.database import Handle
+from collector.store.places import Places, Ranges, key, within
+
+MOST = 96 * 2**20
+"""What is read of runs at one time."""
+MOST_OF_RUN = 64 * 2**20
+"""What is read of one run."""
+_KEYS = ["project", "run_key"]
+RECORD = 640
+"""Bytes of a record without its long texts."""
+_TEXTS = {"logs": ("body", "attributes", "error_message"), "spans": ("attributes", "events", "links", "error_stack")}
+SIZE = {
+    name: f"({RECORD} + 2 * ({' + '.join(f'coalesce(strlen({text}), 0)' for text in texts)}))"
+    for name, texts in _TEXTS.items()
+}
+"""Raw table → the weight of one of its rows, in SQL."""
+
+
+def own(table: str, ranges: Ranges) -> str:
+    """Return SQL for the rows of raw *table* of the runs in frame `runs_`, each with the key of its run.
+
+    *ranges*: where in the journal they may be (`Places.ranges`).
+    """
+    named = f"SELECT t.* FROM {table} t SEMI JOIN runs_ USING (project, run_key) WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
+    if table != "logs":
+        return named
+    return f"""
+        {named}
+        UNION ALL BY NAME
+        SELECT l.* REPLACE (r.run_key AS run_key, coalesce(l.attempt, r.attempt) AS attempt)
+        FROM log_runs r SEMI JOIN runs_ USING (project, run_key)
+        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row
+        WHERE {within("l.seq", ranges)} AND {within("r.seq", ranges)}
+    """  # noqa: S608 -- ditto
+
+
+def weigh(h: Handle, places: Places, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return *runs* (`project`, `run_key`) with how many `records` they have and their `weight`, the lightest first."""
+    ranges = places.ranges(runs.select(key()))
+    of_table = " UNION ALL ".join(
+        f"SELECT project, run_key, count(*) AS n, sum({size}) AS bytes FROM ({own(table, ranges)}) GROUP BY ALL"  # noqa: S608 -- names and numbers of ours
+        for table, size in SIZE.items()
+    )
+    return h.frame(
+        "SELECT project, run_key, coalesce(sum(n), 0)::BIGINT AS records, "  # noqa: S608 -- ditto
+        f"coalesce(sum(bytes), 0)::BIGINT + {RECORD} AS weight "
+        f"FROM runs_ LEFT JOIN ({of_table}) USING (project, run_key) GROUP BY ALL ORDER BY weight, run_key",
+        runs_=runs.select(_KEYS).unique(),
+    )
+
+
+def fitting(weighed: pl.DataFrame, most: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return (those of *weighed* that fit into *most*, else `MOST`, from the first on, at least one; the others)."""
+    within_most = pl.col("weight").clip(0, MOST_OF_RUN).cum_sum() <= (MOST if most is None else most)
+    n = max(1, weighed.select(within_most.sum()).item())
+    return weighed[:n], weighed[n:]
+
+
+def parts(weighed: pl.DataFrame, most: int | None = None) -> Iterator[pl.DataFrame]:
+    """Yield *weighed* in parts that fit, none if there is nothing."""
+    while not weighed.is_empty():
+        part, weighed = fitting(weighed, most)
+        yield part
+
+
+def heavy(weighed: pl.DataFrame) -> pl.DataFrame:
+    """Return those of *weighed* of which not every record is read."""
+    return weighed.filter(pl.col("weight") > MOST_OF_RUN)
+
+
+def ends(h: Handle, runs: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of *runs* that came first and last, half of `MOST_OF_RUN` each."""
+    sized = " UNION ALL ".join(
+        f"SELECT '{table}' AS name, project, run_key, seq, row, {size} AS bytes FROM ({own(table, ranges)})"  # noqa: S608 -- names and numbers of ours
+        for table, size in SIZE.items()
+    )
+    kept = h.frame(
+        f"""
+        SELECT name, project, run_key, seq, row FROM (
+            SELECT *, sum(bytes) OVER (PARTITION BY project, run_key ORDER BY seq, row, name) AS up,
+                   sum(bytes) OVER (PARTITION BY project, run_key ORDER BY seq DESC, row DESC, name DESC) AS down
+            FROM ({sized})
+        ) WHERE up <= $half OR down <= $half
+        """,  # noqa: S608 -- ditto
+        {"half": MOST_OF_RUN // 2},
+        runs_=runs.select(_KEYS),
+    )
+    return {
+        table: h.frame(
+            f"SELECT * FROM ({own(table, ranges)}) SEMI JOIN kept USING (project, run_key, seq, row)",  # noqa: S608 -- ditto
+            runs_=runs.select(_KEYS),
+            kept=kept.filter(pl.col("name") == table),
+        )
+        for table in SIZE
+    }
