@@ -32,14 +32,45 @@ def queue_levels(
     *queues* (`QUEUE`): queues to report although nothing was held, at level 0. *from_ns* is the start of an hour;
     buckets are whole but for one that *to_ns* ends. Cost grows with the rows given, not with the slots' length.
     """
-    held, waiting, steps = held.lazy(), waiting.lazy(), limits.lazy().with_row_index("step")
+    moved = moves(held, waiting, from_ns=from_ns, to_ns=to_ns, queues=queues)
+    return told(leveled([moved], limits, from_ns=from_ns, to_ns=to_ns, bucket_ns=bucket_ns), [stated(waiting)])
+
+
+def moves(held: Frame, waiting: Frame, *, from_ns: int, to_ns: int, queues: Frame | None = None) -> pl.DataFrame:
+    """Return when levels move within [*from_ns*, *to_ns*): `QUEUE`, t, d (slots held), q (runs that wait).
+
+    What lasts all the time is one row a queue. Moves of different runs add up.
+    """
+    held, waiting = held.lazy(), waiting.lazy()
     sources = [held, waiting, *([queues.lazy()] if queues is not None else [])]
     every = pl.concat([rows.select(QUEUE) for rows in sources]).unique()
+    known = waiting.filter(pl.col("from_ns").is_not_null())
+    return (
+        pl.concat(
+            [
+                every.with_columns(t=pl.lit(from_ns, pl.Int64)),
+                _points(held, from_ns, to_ns, "d"),
+                _points(known, from_ns, to_ns, "q"),
+            ],
+            how="diagonal",
+        )
+        .group_by(*QUEUE, "t")
+        .agg(pl.col("d").sum(), pl.col("q").sum())
+        .collect()
+    )
+
+
+def leveled(
+    moved: list[pl.DataFrame], limits: Frame, *, from_ns: int, to_ns: int, bucket_ns: int = BUCKET_NS
+) -> pl.DataFrame:
+    """Return rows of `queue_levels` for [*from_ns*, *to_ns*) by all of *moved* (`moves` of that time).
+
+    *from_ns* is the start of a bucket. `is_queued` is true or NULL: that none waits is for `told` to say.
+    """
+    steps = limits.lazy().with_row_index("step")
+    points = pl.concat([rows.lazy() for rows in moved])
+    every = points.select(QUEUE).unique()
     grid = every.join(pl.LazyFrame({"t": pl.int_range(from_ns, to_ns, bucket_ns, eager=True)}), how="cross")
-    intervals = [
-        _points(held, from_ns, to_ns, "d"),
-        _points(waiting.filter(pl.col("from_ns").is_not_null()), from_ns, to_ns, "q"),
-    ]
     changes = (
         steps.filter(pl.col("from_ns") < to_ns)
         .join(every, on=QUEUE, how="semi", nulls_equal=True)
@@ -50,7 +81,7 @@ def queue_levels(
         .unique([*QUEUE, "t"], keep="last", maintain_order=True)
     )
     swept = (
-        pl.concat([grid, *intervals, changes], how="diagonal")
+        pl.concat([grid, points, changes], how="diagonal")
         .group_by(*QUEUE, "t")
         .agg(pl.col("d").sum(), pl.col("q").sum(), pl.col("step").max())
         .sort(*QUEUE, "t", nulls_last=True)
@@ -61,18 +92,36 @@ def queue_levels(
             ns=pl.col("t").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("t"),
         )
         .filter((pl.col("t") < to_ns) & (pl.col("ns") > 0))
-        .with_columns(bucket_ns=from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns, hour_ns=hour_of("t"))
-        .join(_waits_stated(waiting), on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True)
         .with_columns(
-            is_queued=pl.when(pl.col("waits") > 0)
-            .then(pl.lit(True))
-            .when(pl.col("all_stated").fill_null(False))
-            .then(pl.lit(False))
+            bucket_ns=from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns,
+            is_queued=pl.when(pl.col("waits") > 0).then(pl.lit(True)),
         )
         .join(steps.select("step", "limit", limit_source="source"), on="step", how="left")
     )
     key = [*QUEUE, "bucket_ns", "level", "limit", "limit_source", "is_queued"]
     return shaped(swept.group_by(key).agg(pl.col("ns").sum()), "queue_levels", by=key)
+
+
+def stated(waiting: Frame) -> pl.DataFrame:
+    """Return per queue and hour whether every attempt that started in it tells how long it had waited."""
+    return (
+        waiting.lazy()
+        .with_columns(hour_ns=hour_of("to_ns"))
+        .group_by(*QUEUE, "hour_ns")
+        .agg(all_stated=pl.col("from_ns").is_not_null().all())
+        .collect()
+    )
+
+
+def told(rows: pl.DataFrame, known: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return *rows* of `leveled`, which say that nobody waited in hours where *known* (`stated`) tells of all waits."""
+    every = pl.concat(known).group_by(*QUEUE, "hour_ns").agg(pl.col("all_stated").all())
+    key = [*QUEUE, "bucket_ns", "level", "limit", "limit_source", "is_queued"]
+    none_waits = pl.when(pl.col("all_stated").fill_null(False)).then(pl.lit(False))
+    joined = rows.with_columns(hour_ns=hour_of("bucket_ns")).join(
+        every, on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True
+    )
+    return shaped(joined.with_columns(is_queued=pl.coalesce("is_queued", none_waits)), "queue_levels", by=key)
 
 
 def _points(intervals: pl.LazyFrame, from_ns: int, to_ns: int, name: str) -> pl.LazyFrame:
@@ -84,15 +133,6 @@ def _points(intervals: pl.LazyFrame, from_ns: int, to_ns: int, name: str) -> pl.
             clipped.select(*QUEUE, t=pl.col("from_ns").clip(from_ns, to_ns), **{name: one}),
             clipped.select(*QUEUE, t=pl.col("to_ns").clip(from_ns, to_ns), **{name: -one}),
         ]
-    )
-
-
-def _waits_stated(waiting: pl.LazyFrame) -> pl.LazyFrame:
-    """Return per queue and hour whether every attempt that started in it tells how long it had waited."""
-    return (
-        waiting.with_columns(hour_ns=hour_of("to_ns"))
-        .group_by(*QUEUE, "hour_ns")
-        .agg(all_stated=pl.col("from_ns").is_not_null().all())
     )
 
 

@@ -16,6 +16,7 @@ from collector.model.units import HOUR_NS
 QUEUE = ["project", "queue", "environment"]
 """What a limit applies to."""
 _ATTEMPT = [*RUN, "number"]
+_SLOT_HOUR = ["project", "hour_ns", "queue", "environment", "task_id", "population"]
 _TAKEN = pl.coalesce("dequeued_ns", "started_ns")
 
 
@@ -136,23 +137,30 @@ def queued(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
 def slot_hours(held: Frame, *, from_ns: int | None = None, to_ns: int | None = None) -> pl.DataFrame:
     """Return rows of `slot_hours` of the *held* slots (`slots`); additive for sets of slots that share none.
 
-    *from_ns*, *to_ns*: starts of hours; only hours from one to before the other.
+    *from_ns*, *to_ns*: what was held from one to before the other alone; of times that follow each other they add up.
     """
-    key = ["project", "hour_ns", "queue", "environment", "task_id", "population"]
     last_ns = pl.max_horizontal("from_ns", pl.col("to_ns") - 1)
+    inside = held.lazy()
+    if from_ns is not None:
+        inside = inside.filter(last_ns >= from_ns)
+    if to_ns is not None:
+        inside = inside.filter(pl.col("from_ns") < to_ns)
+    hour_ns = pl.col("hour_ns")
     grouped = (
-        held.lazy()
-        .with_columns(begins=hour_of("from_ns"))
-        .with_columns(first=pl.col("begins").clip(from_ns), last=last_ns.clip(None, to_ns and to_ns - 1))
+        inside.with_columns(begins=hour_of("from_ns"))
+        .with_columns(
+            first=hour_of("from_ns").clip(from_ns and from_ns // HOUR_NS * HOUR_NS),
+            last=last_ns.clip(None, to_ns and to_ns - 1),
+        )
         # What lasts for a year and is asked for an hour is a row, not nine thousand.
-        .filter(pl.col("first") <= pl.col("last"))
         .with_columns(hour_ns=pl.int_ranges(pl.col("first"), pl.col("last") + 1, HOUR_NS))
         .explode("hour_ns")
         .with_columns(
-            ns=pl.min_horizontal("to_ns", pl.col("hour_ns") + HOUR_NS) - pl.max_horizontal("from_ns", "hour_ns"),
-            is_first=pl.col("hour_ns") == pl.col("begins"),
+            ns=pl.min_horizontal("to_ns", (hour_ns + HOUR_NS).clip(None, to_ns))
+            - pl.max_horizontal("from_ns", hour_ns.clip(from_ns)),
+            is_first=(hour_ns == pl.col("begins")) & (pl.col("from_ns") >= (from_ns or 0)),
         )
-        .group_by(key)
+        .group_by(_SLOT_HOUR)
         .agg(
             slot_ns=exact(pl.col("ns")),
             starts=pl.col("is_first").sum(),
@@ -160,4 +168,10 @@ def slot_hours(held: Frame, *, from_ns: int | None = None, to_ns: int | None = N
             orphan_slots=(pl.col("is_orphan") & pl.col("is_first")).sum(),
         )
     )
-    return shaped(grouped, "slot_hours", by=key)
+    return shaped(grouped, "slot_hours", by=_SLOT_HOUR)
+
+
+def added(hours: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return rows of `slot_hours` that say what all of *hours* say together."""
+    sums = pl.concat(hours).group_by(_SLOT_HOUR).agg(pl.col("slot_ns", "starts", "assumed_ns", "orphan_slots").sum())
+    return shaped(sums, "slot_hours", by=_SLOT_HOUR)

@@ -35,8 +35,9 @@ from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
-_MOST_BYTES = 8 * 2**20
-"""Journal bytes taken up in one transaction: large enough for speed, small enough to get on between two kills."""
+_MOST_BYTES = 64 * 2**20
+"""Journal bytes, unpacked, taken up in one transaction: large enough for speed, small enough for memory and between two
+kills."""
 _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_STATISTICS_LAG_S = 60.0

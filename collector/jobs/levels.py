@@ -32,10 +32,15 @@ _FEW_RUNS, _FEW_TIMES = 1_000, 16
 """Of older hours that so few runs touch, so many times as many are: one run may have lasted for a year."""
 _MOST_CELLS = 20_000
 """Queues times hours computed at one time, an hour at least: others wait for the writer, and each cell is rows."""
+_MOST_TOGETHER = 50_000
+"""Runs whose slots are looked at together."""
 _LOOK_BACK_NS = 24 * HOUR_NS
 _MANY = RuntimeError("too many queues fail to tell them apart")
 _MOST_STARTED = 25_000
-"""Limits are inferred from the last day, or as many of its last hours as so many runs started in, one at least."""
+"""Limits are inferred from the last day, or as many of its last hours as so many runs started in, or a part of one."""
+_MOST_HOLDING = 100_000
+"""Where more hold a slot in that time, limits stay what they were."""
+_STARTED = "started_ns IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +125,10 @@ def compute(h: Handle, now: Moment, moved: Iterable[int] = (), *, without: Colle
     held.mark(h, sorted({*due} - chosen - marked))
     held.unmark(h, sorted(chosen & marked))
     stated = held.limits(h).filter(pl.col("source") == "settings")
+    keep = (~pl.col("queue").is_in(list(without)).fill_null(False)) if without else None
     for sweep in sweeps:
-        from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
-        holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
-        if without:
-            holding = _only(holding, holding.runs.filter(~pl.col("queue").is_in(list(without)).fill_null(False)))
-        rows, time = _levels(holding, stated, from_ns, to_ns, now)
-        held.replace(h, from_ns, to_ns, rows, time)
+        rows, time = _swept(h, sweep, stated, now, keep)
+        held.replace(h, sweep[0], sweep[-1] + HOUR_NS, rows, time)
         written += rows.height + time.height
     return written
 
@@ -166,9 +168,7 @@ def try_out(h: Handle, now: Moment, moved: Iterable[int], keys: pl.DataFrame) ->
     """Compute what `compute` would, of the runs *keys* (`project`, `run_key`) alone; write nothing."""
     stated = held.limits(h).filter(pl.col("source") == "settings")
     for sweep in _plan(h, {*held.marked(h)}, moved, now)[1]:
-        from_ns, to_ns = sweep[0], sweep[-1] + HOUR_NS
-        holding = held.touching(h, from_ns, min(to_ns, now.as_of_ns))
-        _levels(_only(holding, holding.runs.join(keys, on=RUN, how="semi")), stated, from_ns, to_ns, now)
+        _swept(h, sweep, stated, now, pl.col("run_key").is_in(keys["run_key"].to_list()))
 
 
 def runs_of(h: Handle, now: Moment, moved: Iterable[int]) -> pl.DataFrame:
@@ -207,17 +207,45 @@ def _only(holding: Holding, runs: pl.DataFrame) -> Holding:
     return Holding(runs, *(rows.join(runs, on=RUN, how="semi") for rows in (holding.attempts, holding.waits)))
 
 
-def _levels(
-    holding: Holding, stated: pl.DataFrame, from_ns: int, to_ns: int, now: Moment
+def _swept(
+    h: Handle, sweep: list[int], stated: pl.DataFrame, now: Moment, keep: pl.Expr | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows of `queue_levels` and `slot_hours` of [*from_ns*, *to_ns*), whole hours."""
-    slots_, waiting = _intervals(holding, now)
-    queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
-    rows = levels.queue_levels(
-        slots_, waiting, limits.steps(stated, queues), from_ns=from_ns, to_ns=min(to_ns, now.as_of_ns)
-    )
-    time = slots.slot_hours(slots_, from_ns=from_ns, to_ns=to_ns)
-    return busy(rows), time
+    """Return the rows of `queue_levels` and `slot_hours` of the hours *sweep*, of the runs *keep* alone.
+
+    Where very many runs wait or hold a slot they are taken in parts, and so is the time: what moves a level adds up.
+    """
+    rows: list[pl.DataFrame] = []
+    known: list[pl.DataFrame] = []
+    time: list[pl.DataFrame] = []
+    # At level 0 a queue has rows as well.
+    queues = held.queues(h, sweep[0], sweep[-1] + HOUR_NS)
+    steps = limits.steps(stated, queues)
+    for from_ns, to_ns, n in _stretches(h, sweep[0], sweep[-1] + HOUR_NS):
+        if from_ns >= now.as_of_ns:
+            break
+        until_ns = min(to_ns, now.as_of_ns)
+        moved: list[pl.DataFrame] = []
+        for part in range(n):
+            holding = held.touching(h, from_ns, until_ns, also=f"hash(run_key) % {n} = {part}" if n > 1 else "true")
+            if keep is not None:
+                holding = _only(holding, holding.runs.filter(keep))
+            slots_, waiting = _intervals(holding, now)
+            moved.append(levels.moves(slots_, waiting, from_ns=from_ns, to_ns=until_ns, queues=queues))
+            known.append(levels.stated(waiting))
+            time.append(slots.slot_hours(slots_, from_ns=from_ns, to_ns=to_ns))
+        rows.append(levels.leveled(moved, steps, from_ns=from_ns, to_ns=until_ns))
+    return busy(levels.told(pl.concat(rows), known)), slots.added(time)
+
+
+def _stretches(h: Handle, from_ns: int, to_ns: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (from, to, in how many parts its runs are taken) of stretches that make up [*from_ns*, *to_ns*)."""
+    runs, _ = held.count(h, from_ns, to_ns)
+    if runs <= _MOST_TOGETHER or to_ns - from_ns <= levels.BUCKET_NS:
+        yield from_ns, to_ns, -(-max(runs, 1) // _MOST_TOGETHER)
+        return
+    step_ns = HOUR_NS if to_ns - from_ns > HOUR_NS else levels.BUCKET_NS
+    for at_ns in range(from_ns, to_ns, step_ns):
+        yield from _stretches(h, at_ns, min(at_ns + step_ns, to_ns))
 
 
 def busy(rows: pl.DataFrame) -> pl.DataFrame:
@@ -240,7 +268,11 @@ class Inference:
             ns // HOUR_NS * HOUR_NS for ns in (self.now.as_of_ns - _LOOK_BACK_NS, self.now.as_of_ns - 1)
         )
         from_ns = held.enough_from(h, first_ns, last_ns, most=_MOST_STARTED)
-        holding = held.touching(h, from_ns, self.now.as_of_ns)
+        runs, _ = held.count(h, from_ns, self.now.as_of_ns, also=_STARTED)
+        if runs > _MOST_HOLDING:
+            known = held.limits(h)
+            return known.filter(pl.col("source") == "inferred")
+        holding = held.touching(h, from_ns, self.now.as_of_ns, also=_STARTED)
         parts: list[pl.DataFrame] = []
 
         def of_queues(some: list[str | None]) -> None:

@@ -84,7 +84,7 @@ class Reader:
         return int(row[0]) if row else None
 
     def entries(self, after: int, most_bytes: int) -> list[Entry]:
-        """Return the groups after number *after*, about *most_bytes* of them, at least one if there is one.
+        """Return the groups after number *after*, about *most_bytes* of them unpacked, at least one if there is one.
 
         A group that cannot be read comes without tables, and so does the last number where a tail was lost: whoever
         goes by the last number passes them. What was forgotten is lost to one who has not come so far.
@@ -114,7 +114,7 @@ class Reader:
         taken = 0
         for row in rows:
             entries.append(self._entry(row))
-            taken += len(row[3]) if isinstance(row[3], bytes) else 0
+            taken += _size(entries[-1])
             if taken >= most_bytes:
                 return entries, False
         return entries, True
@@ -140,7 +140,7 @@ class Reader:
             if here is None:
                 continue
             entries.append(self._entry(here))
-            taken += len(here[3]) if isinstance(here[3], bytes) else 0
+            taken += _size(entries[-1])
             if taken >= most_bytes:
                 return entries, False
         return entries, True
@@ -157,3 +157,7 @@ class Reader:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _size(entry: Entry) -> int:
+    return int(sum(table.nbytes for table in entry.tables.values()))

@@ -62,14 +62,26 @@ def touching(
     return Holding(runs.drop("built_seq"), **parts)
 
 
-def count(h: Handle, from_ns: int, to_ns: int) -> tuple[int, int]:
-    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*), and in how many queues."""
+def count(h: Handle, from_ns: int, to_ns: int, *, also: str = "true") -> tuple[int, int]:
+    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*), and in how many queues.
+
+    Only those that meet *also*, a condition of ours.
+    """
     sql = (
-        "SELECT count(*), count(DISTINCT (project, queue, environment)) FROM runs "
-        "WHERE held_from_ns < $to AND held_until_ns >= $from"
+        "SELECT count(*), count(DISTINCT (project, queue, environment)) FROM runs "  # noqa: S608 -- ditto
+        f"WHERE held_from_ns < $to AND held_until_ns >= $from AND {also}"
     )
     ((runs, queues),) = h.rows(sql, {"from": from_ns, "to": to_ns})
     return int(runs), int(queues)
+
+
+def queues(h: Handle, from_ns: int, to_ns: int) -> pl.DataFrame:
+    """Return the queues (`project`, `queue`, `environment`) of the runs that `count` counts."""
+    return h.frame(
+        "SELECT DISTINCT project, queue, environment FROM runs "
+        "WHERE held_from_ns < $to AND held_until_ns >= $from AND queue IS NOT NULL",
+        {"from": from_ns, "to": to_ns},
+    )
 
 
 def across(h: Handle, *times_ns: int) -> Holding:
@@ -160,7 +172,7 @@ def set_limits(h: Handle, source: str, rows: pl.DataFrame) -> bool:
 def enough_from(h: Handle, first_ns: int, last_ns: int, *, most: int) -> int:
     """Return the earliest hour from *first_ns* on since which at most *most* runs started, *last_ns* if there is none.
 
-    Both are starts of hours; *last_ns* is the hour that counts whatever started in it.
+    Both are starts of hours. Where more runs started in the hour of *last_ns*, the time since which *most* of them did.
     """
     hour_ns = h.value(
         "SELECT min(hour_ns) FROM (SELECT hour_ns, sum(runs) OVER (ORDER BY hour_ns DESC) AS started FROM "
@@ -169,4 +181,11 @@ def enough_from(h: Handle, first_ns: int, last_ns: int, *, most: int) -> int:
         "WHERE started <= $most OR hour_ns = $last",
         {"first": first_ns, "last": last_ns, "most": most},
     )
-    return int(hour_ns)
+    if hour_ns < last_ns:
+        return int(hour_ns)
+    since_ns = h.value(
+        "SELECT started_ns FROM runs WHERE held_until_ns >= $last AND started_ns >= $last "
+        "ORDER BY started_ns DESC LIMIT 1 OFFSET $most",
+        {"last": last_ns, "most": most},
+    )
+    return int(since_ns or last_ns)

@@ -13,9 +13,9 @@ import polars as pl
 from collector.store.database import Handle
 from collector.store.places import Places, Ranges, key, within
 
-MOST = 96 * 2**20
+MOST = 64 * 2**20
 """What is read of runs at one time."""
-MOST_OF_RUN = 64 * 2**20
+MOST_OF_RUN = 48 * 2**20
 """What is read of one run."""
 _KEYS = ["project", "run_key"]
 RECORD = 640

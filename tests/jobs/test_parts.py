@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from collector.control import Control
+from collector.jobs import levels
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
@@ -22,6 +23,7 @@ from tests.analyse.story import SECOND, T0, frame, log
 from tests.inprocess import KEPT, SETS, Pipeline, canonical, later, recorded
 
 SET = SETS[1]
+STATISTICS = ("queue_levels", "slot_hours", "run_cohorts")
 NOW = T0 + 3_600 * SECOND
 
 
@@ -47,13 +49,16 @@ def worked_out(directory: Path, name: str) -> tuple[dict[str, pl.DataFrame], int
         findings = pipeline.table("run_findings").filter(~pl.col("window"))
         every = pipeline.table("runs").select("project", "run_key")
         weight = pipeline.database.reading(lambda h: weights.weigh(h, Places(h), every)["weight"].sum())
-        return {**pipeline.run_model(), "findings": canonical(findings)}, weight, ticks
+        kept = {name: canonical(pipeline.table(name)) for name in STATISTICS}
+        return {**pipeline.run_model(), **kept, "findings": canonical(findings)}, weight, ticks
 
 
 def test_in_parts_comes_out_what_comes_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where not all runs fit at one time, run tables and findings are the same to the row."""
+    """Where not all runs fit at one time, run tables, levels, slot time and findings are the same to the row."""
     whole, weight, ticks = worked_out(tmp_path / "whole", SET)
+    assert all(rows.height for rows in whole.values())
     monkeypatch.setattr(weights, "MOST", weight // 2)
+    monkeypatch.setattr(levels, "_MOST_TOGETHER", 2)
     in_parts, _, more = worked_out(tmp_path / "parts", SET)
     assert more > ticks
     for table, rows in whole.items():
