@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url -
 	--python-version 3.11 --custom-compile-command "make lock" --extra build pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser
+.PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser memory
 
 demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and ends
 	$(BIN)/runwell demo $(if $(ONCE),--once)
@@ -46,7 +46,7 @@ fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-gui
 	$(BIN)/python -m tests.fuzz.generated $(or $(EXAMPLES),20000)
 	$(BIN)/python -m tests.fuzz.bodies $(or $(SECONDS),300)
 
-chaos faults properties: $(READY)  ## at length what `make test` holds briefly; how it went stands in docs/long-runs.md
+chaos faults properties memory: $(READY)  ## at length what `make test` holds briefly; how it went stands in docs/long-runs.md
 	$(BIN)/python -m tests.length $@
 
 browser: $(READY) .venv/.browser .venv/.npm  ## every page, both themes, axe and hostile names

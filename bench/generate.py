@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from collector.control import Control
+from collector.control import CHECKPOINTED, Control
 from collector.jobs.runner import Runner
 from collector.settings import Queues, Settings, Store
 from collector.store import changes, run_tables
@@ -176,6 +176,8 @@ def main() -> None:
     database.reading(_check)
     database.checkpoint()
     database.close()
+    for mark in (APPLIED, CHECKPOINTED):  # receive goes on with the next number
+        control.set_mark(mark, LAST_SEQ)
     control.close()
 
 

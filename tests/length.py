@@ -50,6 +50,12 @@ TARGETS = {
         ("tests/faults/test_damage.py", "tests/faults/test_stop.py", "tests/jobs/test_set_aside.py"),
         30,
     ),
+    "memory": Target(
+        "Ten minutes of records as fast as they are taken, on a store of a million runs, with pages, reports and "
+        "findings asked for: the tree stays within `memory`",
+        ("tests/memory",),
+        60,
+    ),
     "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
 }
 

@@ -47,10 +47,11 @@ class Stack:
     options: tuple[str, ...] = ()
     env: dict[str, str] | None = None
     ports: dict[str, int] = field(default_factory=dict)
+    verb: str = "serve"
 
     def again(self) -> None:
         """Start a supervisor after this one ended, on the same ports; it may not be up yet."""
-        self.process = _start(self.data, self.ports, self.options, self.env)
+        self.process = _start(self.data, self.ports, self.options, self.env, self.verb)
 
     @property
     def addresses(self) -> dict[str, Any]:
@@ -94,10 +95,10 @@ class Stack:
 
 
 @contextmanager
-def running(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Stack]:
-    """Run `runwell serve` on free ports with *data* as its directory until the block ends."""
-    process = _start(data, {}, options, env)
-    stack = Stack(process, data, options, env)
+def running(data: Path, *options: str, env: dict[str, str] | None = None, verb: str = "serve") -> Iterator[Stack]:
+    """Run `runwell serve`, or `up`, on free ports with *data* as its directory until the block ends."""
+    process = _start(data, {}, options, env, verb)
+    stack = Stack(process, data, options, env, verb=verb)
     try:
         until(lambda: (data / "runwell.json").exists() and process.poll() is None, seconds=60, why="runwell.json")
         until(lambda: stack.client.status(), seconds=60, why="the read API")
@@ -113,10 +114,10 @@ def running(data: Path, *options: str, env: dict[str, str] | None = None) -> Ite
 
 
 def _start(
-    data: Path, ports: dict[str, int], options: tuple[str, ...], env: dict[str, str] | None
+    data: Path, ports: dict[str, int], options: tuple[str, ...], env: dict[str, str] | None, verb: str
 ) -> subprocess.Popen[bytes]:
     numbers = {f"--{name}-port": str(ports.get(name, 0)) for name in ("http", "grpc", "api")}
     given = [part for option, number in numbers.items() if option not in options for part in (option, number)]
-    command = [str(RUNWELL), "serve", "--data", str(data), *given, *options]
+    command = [str(RUNWELL), verb, "--data", str(data), *given, *options]
     with (data.parent / f"{data.name}.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
