@@ -23,6 +23,8 @@ from collector.report.subjects import busiest, kind_of, named, parse
 
 _PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
+_LEVEL = max(OPTIONS.q, OPTIONS.volume_q)
+"""What is judged at a greater rate within its hypothesis fires by no rate."""
 Gaps = Sequence[tuple[int, int]]
 
 
@@ -54,16 +56,27 @@ class Counted:
         """Share of all series, metrics and directions that a test rejects: for back-tests."""
 
     def look(self) -> Look:
-        """Test everything and return what fires."""
+        """Test everything and return what fires.
+
+        A metric at a time, and of each no more is kept than can fire: a report over a month makes millions of tests.
+        """
         g = self._inputs
-        tested = self._tests(self.rows, g.from_ns, g.to_ns, OPTIONS)
-        decided = counts.decide(tested, OPTIONS)
-        hypotheses = decided.filter("eligible").group_by(_HYPOTHESIS).agg(pl.col("q").min())["q"]
-        self._rejected = max(int((hypotheses <= OPTIONS.q).sum()), 1) / max(hypotheses.len(), 1)
-        merged = events.merge(decided, OPTIONS)
-        hourly = decided.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).sort("from_ns")
-        found = [self._event(row, hourly) for row in merged.iter_rows(named=True)]
-        return Look(self._with_ranges(found), self._checked(decided))
+        families, eligible, likely, hourly = [], [], [], []
+        for rows in self.rows.partition_by("metric", maintain_order=True) or [self.rows]:
+            tested = counts.ranked(self._tests(rows, g.from_ns, g.to_ns, OPTIONS))
+            families.append(counts.families(tested))
+            eligible.append(tested.filter("eligible").group_by("series").agg(tests=pl.len()))
+            likely.append(tested.filter(pl.col("within") <= _LEVEL))
+            by_hour = tested.filter((pl.col("window_h") == 1) & ~pl.col("is_level"))
+            hourly.append(by_hour.join(likely[-1], on=_HYPOTHESIS, how="semi"))
+            del tested
+        every = pl.concat(families)
+        decided = counts.gate(counts.with_q(pl.concat(likely), OPTIONS.q, every), OPTIONS)
+        rejected = decided.filter(pl.col("q") <= OPTIONS.q).select(_HYPOTHESIS).n_unique()
+        self._rejected = max(rejected, 1) / max(every.height, 1)
+        by_hour = pl.concat(hourly).sort("from_ns")
+        found = [self._event(row, by_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
+        return Look(self._with_ranges(found), self._checked(pl.concat(eligible)))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
         return counts.tests(
@@ -181,14 +194,15 @@ class Counted:
         )
         return [_with_range(f, tested) for f in found]
 
-    def _checked(self, decided: pl.DataFrame) -> list[Checked]:
-        rows = decided.with_columns(kind=kind_of())
+    def _checked(self, eligible: pl.DataFrame) -> list[Checked]:
+        """Return what was looked at of each kind. *eligible*: `series`, and how many `tests` of it could be judged."""
+        rows = eligible.with_columns(kind=kind_of())
         seen = (
             pl.concat(
                 [
                     self._inputs.counts.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
                     self._inputs.histograms.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
-                    rows.filter("eligible").select("series"),
+                    rows.select("series"),
                 ]
             )
             .unique()
@@ -196,12 +210,16 @@ class Counted:
         )
         out = []
         for kind in Kind:
-            eligible = rows.filter((pl.col("kind") == kind.value) & pl.col("eligible"))
-            series, assessed = seen.filter(pl.col("kind") == kind.value).height, eligible["series"].n_unique()
+            of_kind = rows.filter(pl.col("kind") == kind.value)
+            series, assessed = seen.filter(pl.col("kind") == kind.value).height, of_kind["series"].n_unique()
             if series:
                 out.append(
                     Checked(
-                        kind=kind, series=series, assessed=assessed, too_little=series - assessed, tests=eligible.height
+                        kind=kind,
+                        series=series,
+                        assessed=assessed,
+                        too_little=series - assessed,
+                        tests=int(of_kind["tests"].sum()),
                     )
                 )
         return out

@@ -83,13 +83,21 @@ def ranked(tests: pl.DataFrame) -> pl.DataFrame:
     return numbered.join(within, on="at", how="left", maintain_order="left").drop("at")
 
 
-def with_q(ranked: pl.DataFrame, level: float) -> pl.DataFrame:
-    """Return *ranked* tests with q; *level*: at which rate hypotheses count as rejected."""
-    families = ranked.filter("eligible").group_by(_FAMILY).agg(simes=pl.col("within").min()).sort(_FAMILY)
-    of_family = tails.benjamini_hochberg(families["simes"].to_numpy())
+def families(ranked: pl.DataFrame) -> pl.DataFrame:
+    """Return the hypotheses of *ranked* tests: series, metric, direction, simes (the least `within` of its tests)."""
+    return ranked.filter("eligible").group_by(_FAMILY).agg(simes=pl.col("within").min())
+
+
+def with_q(ranked: pl.DataFrame, level: float, every: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return *ranked* tests with q; *level*: at which rate hypotheses count as rejected.
+
+    *every*: `families` of all tests, where those given are not all.
+    """
+    every = (families(ranked) if every is None else every).sort(_FAMILY)
+    of_family = tails.benjamini_hochberg(every["simes"].to_numpy())
     rejected = max(int((of_family <= level).sum()), 1)
-    judged = ranked.join(families.select(*_FAMILY, of_family=of_family), on=_FAMILY, how="left", maintain_order="left")
-    q = pl.max_horizontal("of_family", (pl.col("within") * (families.height / rejected)).clip(0, 1))
+    judged = ranked.join(every.select(*_FAMILY, of_family=of_family), on=_FAMILY, how="left", maintain_order="left")
+    q = pl.max_horizontal("of_family", (pl.col("within") * (every.height / rejected)).clip(0, 1))
     return judged.with_columns(q=pl.when("eligible").then(q)).drop("within", "of_family")
 
 
