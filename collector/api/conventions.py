@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 import polars as pl
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import form
 from collector.api.endpoints import route
+from collector.api.turns import Turns
 from collector.model.units import DAY_NS
 from collector.report import conventions
 from collector.rules import catalogue, outline, remedies
@@ -21,16 +21,20 @@ from collector.rules.guideline import SENTENCES
 from collector.store import findings as stored
 from collector.store.database import Database, Handle
 
+_MOST = 2
+"""Questions for findings that are worked on at once."""
 
-def routes(database: Database, project: str) -> list[Route]:
-    """Return the routes, answering from *database* for *project*."""
+
+def routes(database: Database, project: str, wait_s: float) -> list[Route]:
+    """Return the routes, answering from *database* for *project*; who has waited *wait_s* is told to come back."""
+    turns = Turns(_MOST, wait_s)
 
     async def findings(request: Request, params: dict[str, Any]) -> Response:
         """Answer the findings since a time, the most severe and frequent first."""
         now_ns = time.time_ns()
         if params["since"] is None:
             params["since"] = 0 if params["run_key"] else now_ns - DAY_NS
-        return form.answer(await run_in_threadpool(lambda: _findings(database, project, now_ns, **params)))
+        return form.answer(await turns.run(lambda: _findings(database, project, now_ns, **params)))
 
     async def rules(request: Request, params: dict[str, Any]) -> Response:
         """Answer every rule, and every sentence of the guideline with what telemetry can say of it."""

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from collector.api import form
 from collector.api.endpoints import FORMATS, route
+from collector.api.turns import Turns
 from collector.control import Control, firings, reports
 from collector.model.asked import Ask, Preview
 from collector.model.errors import BadInput, NotFound
@@ -36,8 +37,12 @@ class Maker(Protocol):
         ...
 
 
-def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]:
-    """Return the routes. *dashboard*: where links in reports lead, unless a request names another."""
+def routes(control: Control, maker: Maker, dashboard: str | None, wait_s: float = 30.0) -> list[Route]:
+    """Return the routes. *dashboard*: where links in reports lead, unless a request names another.
+
+    One report is made at a time; who has waited *wait_s* for it in vain is told to come back.
+    """
+    making = Turns(1, wait_s)
 
     async def listed(request: Request, params: dict[str, Any]) -> Response:
         """Answer the newest reports."""
@@ -62,7 +67,7 @@ def routes(control: Control, maker: Maker, dashboard: str | None) -> list[Route]
     async def make(request: Request, params: dict[str, Any]) -> Response:
         """Make a report now."""
         kind, ask = params["format"], _ask(params, time.time_ns())
-        report, previews = await run_in_threadpool(lambda: maker.make(ask))
+        report, previews = await making.run(lambda: maker.make(ask))
         text = await run_in_threadpool(lambda: rendered(report, kind, dashboard)) if kind != "json" else None
         answer = {
             "saved": not ask.dry_run,

@@ -70,7 +70,7 @@ def application(
         route("GET /api/v1/runs/{run_id:path}", api.run),
         route("GET /api/v1/schema", api.schema),
         route("POST /api/v1/sql", api.sql),
-        *conventions.routes(database, PROJECT),
+        *conventions.routes(database, PROJECT, seconds(settings.store.query_time)),
         *more,
     ]
     made = Starlette(

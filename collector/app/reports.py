@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from collector.jobs.desk import Desk
 from collector.jobs.reporting import Reporting
 from collector.jobs.schedule import Plan
 from collector.settings import Settings
-from collector.store.database import Database
+from collector.store.database import Database, seconds
 
 if TYPE_CHECKING:
     from collector.model.report import Report
@@ -32,6 +33,8 @@ class Reports:
         self._control = Control.open(settings.data)
         self._settings = settings
         self._database = database
+        self._one = threading.Lock()
+        """Held while a report is made: what two need together is more than one may have."""
         self._deliveries = Deliveries(self._control, settings.reports)
         self._reporting = Reporting(self._control, settings.reports, self._due, complete, self._deliveries.wake)
         self._desk = Desk(self._control, settings.reports, self._make, self._deliveries.wake)
@@ -39,7 +42,8 @@ class Reports:
     def routes(self) -> list[Route]:
         """Return the routes under /api/v1/reports."""
         dashboard = self._settings.reports.dashboard
-        return api.routes(self._control, self._desk, str(dashboard) if dashboard else None)
+        wait_s = seconds(self._settings.store.query_time)
+        return api.routes(self._control, self._desk, str(dashboard) if dashboard else None, wait_s)
 
     def start(self) -> None:
         """Begin."""
@@ -67,12 +71,13 @@ class Reports:
         from collector.jobs import report  # heavy, and many a store never makes one
         from collector.model.report import Span
 
-        return report.make(
-            self._database,
-            self._control,
-            self._settings,
-            schedule=schedule,
-            period=Span(from_ns=period[0], to_ns=period[1]),
-            zone=zone,
-            as_of_ns=as_of_ns,
-        )
+        with self._one:
+            return report.make(
+                self._database,
+                self._control,
+                self._settings,
+                schedule=schedule,
+                period=Span(from_ns=period[0], to_ns=period[1]),
+                zone=zone,
+                as_of_ns=as_of_ns,
+            )
