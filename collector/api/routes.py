@@ -198,9 +198,7 @@ class _Api:
                 raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
             parts: dict[str, Any] = {name: form.rows(table) for name, table in tables.items()}
             parts["run"] = parts["run"][0]
-            parts["truncated"] = [
-                name for name in ("logs", "spans", "children") if len(parts[name]) == run_page.MOST_RECORDS
-            ]
+            parts["truncated"] = [cut["name"] for cut in parts["truncated"]]
             return form.answer(parts)
 
         return await self._pages.run(ask)

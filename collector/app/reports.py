@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ class Reports:
         self._control = Control.open(settings.data)
         self._settings = settings
         self._database = database
-        self._one = threading.Lock()
-        """Held while a report is made: what two need together is more than one may have."""
         self._deliveries = Deliveries(self._control, settings.reports)
         self._reporting = Reporting(self._control, settings.reports, self._due, complete, self._deliveries.wake)
         self._desk = Desk(self._control, settings.reports, self._make, self._deliveries.wake)
@@ -71,7 +68,7 @@ class Reports:
         from collector.jobs import report  # heavy, and many a store never makes one
         from collector.model.report import Span
 
-        with self._one:
+        with self._database.aside:
             return report.make(
                 self._database,
                 self._control,

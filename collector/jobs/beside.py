@@ -55,7 +55,11 @@ class Beside:
         """Take up what is *due*, but for what is still being worked out from the last time."""
         for rare in due:
             if rare.name not in self._begun:
-                self._begun[rare.name] = rare, self._pool.submit(self._database.reading, rare.read)
+                self._begun[rare.name] = rare, self._pool.submit(self._read, rare)
+
+    def _read(self, rare: Rare) -> pl.DataFrame:
+        with self._database.aside:
+            return self._database.reading(rare.read)
 
     def ended(self) -> Iterator[tuple[Rare, Callable[[Handle], int]]]:
         """Yield what is worked out, with what writes it, or raises why it could not be worked out."""

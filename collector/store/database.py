@@ -157,6 +157,8 @@ class Database:
         self.damaged_file = ""
         """Name of a database file set aside whose readable rows are not taken over yet (`salvage.take_over`)."""
         self._noted: Path | None = None
+        self.aside = threading.Lock()
+        """Held by whoever works out something large beside the writer: what two need is more than both may have."""
 
     @classmethod
     def open(

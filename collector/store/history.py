@@ -8,11 +8,11 @@ from collector.store.database import Handle
 from collector.store.ddl import BEFORE, BUILT
 from collector.store.recent import Version
 
-_RUNS = 50_000
+_RUNS = 20_000
 
 
 def parts(h: Handle, since_ns: int = 0) -> Iterator[Version]:
-    """Return every run seen after *since_ns* once, about 50,000 at a time, with some that were written beside them."""
+    """Return every run seen after *since_ns* once, about 20,000 at a time, with some that were written beside them."""
     written = h.frame(
         "SELECT built_seq, count(*) AS n FROM runs WHERE held_until_ns >= $since GROUP BY built_seq ORDER BY built_seq",
         {"since": since_ns},

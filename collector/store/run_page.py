@@ -11,32 +11,31 @@ import pyarrow as pa
 from collector.decode import dialects
 from collector.model import identity
 from collector.model.tables import PUBLIC
-from collector.store import run_links
+from collector.store import run_links, weights
 from collector.store.database import Handle
 from collector.store.places import Places, key, within
 
 MOST_RECORDS = 5_000
-"""Logs and spans given out with a run; more are counted, not sent."""
+"""Logs, spans and children given out with a run; more are counted, not sent."""
 
+MOST_BYTES = 16 * 2**20
+"""Bytes of the logs, and of the spans, that are given out: of longer ones fewer."""
 _ADOPTED = """
     SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
 """
-_LOGS = """
-    SELECT l.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
-    FROM logs l
-    LEFT JOIN resources r ON r.project = l.project AND r.resource_id = l.resource_id
-    LEFT JOIN scopes s ON s.project = l.project AND s.scope_id = l.scope_id
-    WHERE l.seq BETWEEN $low AND $high AND ((l.project = $project AND l.run_key = $key){or_adopted})
-    ORDER BY l.time, l.time_unix_nano, l.seq, l."row" LIMIT $most
+_OF_RUN = "t.seq BETWEEN $low AND $high AND ((t.project = $project AND t.run_key = $key){or_adopted})"
+_FIRST = """
+    SELECT seq, "row", sum({size}) OVER (ORDER BY t.time, t.{exact}, t.seq, t."row") AS bytes
+    FROM {table} t WHERE {of_run} ORDER BY t.time, t.{exact}, t.seq, t."row" LIMIT $most + 1
 """
-_SPANS = """
-    SELECT p.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
-    FROM spans p
-    LEFT JOIN resources r ON r.project = p.project AND r.resource_id = p.resource_id
-    LEFT JOIN scopes s ON s.project = p.project AND s.scope_id = p.scope_id
-    WHERE p.project = $project AND p.run_key = $key AND p.seq BETWEEN $low AND $high
-    ORDER BY p.time, p.start_time_unix_nano, p.seq, p."row" LIMIT $most
+_RECORDS = """
+    SELECT t.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
+    FROM {table} t SEMI JOIN kept USING (seq, "row")
+    LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id
+    LEFT JOIN scopes s ON s.project = t.project AND s.scope_id = t.scope_id
+    WHERE {of_run} ORDER BY t.time, t.{exact}, t.seq, t."row"
 """
+_EXACT = {"logs": "time_unix_nano", "spans": "start_time_unix_nano"}
 _KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
@@ -67,23 +66,31 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
         )
         for name, order in _PARTS.items()
     }
+    logs, spans = (_records(h, table, window) for table in ("logs", "spans"))
+    children = _children(h, places, project, row)
+    cut = [name for name, is_cut in (("logs", logs[1]), ("spans", spans[1])) if is_cut]
     return {
         "run": run.select(PUBLIC["runs"].names),
         **parts,
-        "logs": _logs(h, window),
-        "spans": h.arrow(_SPANS, window),
-        "children": _children(h, places, project, row),
+        "logs": logs[0],
+        "spans": spans[0],
+        "children": children,
+        "truncated": pa.table({"name": [*cut, *["children"] * (children.num_rows == MOST_RECORDS)]}),
         "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"]),
     }
 
 
-def _logs(h: Handle, window: dict[str, Any]) -> pa.Table:
-    """Return the logs that name the run and those adopted by it; few runs have any of these."""
-    adopted = h.frame(_ADOPTED, {name: value for name, value in window.items() if name != "most"})
-    if adopted.is_empty():
-        return h.arrow(_LOGS.format(or_adopted=""), window)
-    sql = _LOGS.format(or_adopted=' OR (l.seq, l."row") IN (SELECT (seq, "row") FROM adopted)')
-    return h.arrow(sql, window, adopted=adopted)
+def _records(h: Handle, table: str, window: dict[str, Any]) -> tuple[pa.Table, bool]:
+    """Return the first records of raw *table* of the run, those adopted by it too, and whether there are more."""
+    of_run = {name: value for name, value in window.items() if name != "most"}
+    adopted = h.frame(_ADOPTED, of_run) if table == "logs" else pl.DataFrame()  # few runs have any of these
+    seen = {} if adopted.is_empty() else {"adopted": adopted}
+    or_adopted = ' OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted)' if seen else ""
+    words = {"table": table, "exact": _EXACT[table], "size": weights.SIZE[table]}
+    words["of_run"] = _OF_RUN.format(or_adopted=or_adopted)
+    first = h.frame(_FIRST.format(**words), window, **seen)
+    kept = first[:MOST_RECORDS].filter(pl.col("bytes") <= max(MOST_BYTES, int(first["bytes"].min() or 0)))  # type: ignore[arg-type]
+    return h.arrow(_RECORDS.format(**words), of_run, kept=kept, **seen), kept.height < first.height
 
 
 def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:

@@ -74,8 +74,12 @@ def test_a_key_of_another_run_finds_none(database: Database, key: str) -> None:
     assert database.reading(lambda h: run_page.find(h, "default", "shared", key)) is None
 
 
-def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(tmp_path: Path) -> None:
-    """A log that names no run but stands in the run's span is among its logs in order of time, others are not."""
+def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that names no run but stands in the run's span is among its logs in order of time, others are not; no
+    more are given out than so many bytes hold, and then that is said.
+    """
     opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
     span = attempt("r", 1, 0, 9)
     inside = {name: span[name] for name in ("trace_id", "span_id")}
@@ -99,7 +103,12 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(tmp_pat
         page = opened.reading(lambda h, r=run: run_page.find(h, "default", r, None))  # type: ignore[misc]
         assert page is not None
         bodies[run] = page["logs"]["body"].to_pylist()
+        assert not page["truncated"].num_rows
+    monkeypatch.setattr(run_page, "MOST_BYTES", 0)
+    cut = opened.reading(lambda h: run_page.find(h, "default", "r", None))
     opened.close()
+    assert cut is not None
+    assert (cut["logs"]["body"].to_pylist(), cut["truncated"]["name"].to_pylist()) == (["first"], ["logs"])
     assert bodies == {"r": ["first", "second", "third", "fourth"], "other": ["not its own"]}
 
 
