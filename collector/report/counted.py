@@ -24,7 +24,7 @@ from collector.report.subjects import busiest, kind_of, named, parse
 _PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
 _LEVEL = max(OPTIONS.q, OPTIONS.volume_q)
-"""What is judged at a greater rate within its hypothesis fires by no rate."""
+"""A test with a greater p fires by no rate."""
 Gaps = Sequence[tuple[int, int]]
 
 
@@ -58,25 +58,34 @@ class Counted:
     def look(self) -> Look:
         """Test everything and return what fires.
 
-        A metric at a time, and of each no more is kept than can fire: a report over a month makes millions of tests.
+        A metric and a window at a time, and of each no more is kept than can fire: a report over a month makes millions
+        of tests.
         """
         g = self._inputs
-        families, eligible, likely, hourly = [], [], [], []
+        families, likely, hourly = [], [], []
         for rows in self.rows.partition_by("metric", maintain_order=True) or [self.rows]:
-            tested = counts.ranked(self._tests(rows, g.from_ns, g.to_ns, OPTIONS))
-            families.append(counts.families(tested))
-            eligible.append(tested.filter("eligible").group_by("series").agg(tests=pl.len()))
-            likely.append(tested.filter(pl.col("within") <= _LEVEL))
-            by_hour = tested.filter((pl.col("window_h") == 1) & ~pl.col("is_level"))
+            sizes, kept, by_hour = [], [], pl.DataFrame()
+            for length in OPTIONS.windows_h:
+                tested = self._tests(rows, g.from_ns, g.to_ns, replace(OPTIONS, windows_h=(length,)))
+                if length < max(OPTIONS.windows_h):  # a new level is told with the longest
+                    tested = tested.filter(~pl.col("is_level"))
+                if length == 1:
+                    by_hour = tested
+                inside = tested.filter("eligible")
+                sizes.append(inside.group_by(_HYPOTHESIS).agg(tests=pl.len()))
+                kept.append(inside.filter(pl.col("p") <= _LEVEL))
+                del tested, inside
+            size = pl.concat(sizes).group_by(_HYPOTHESIS).agg(pl.col("tests").sum())
+            likely.append(counts.ranked(pl.concat(kept), size))
+            families.append(counts.families(likely[-1], size))
             hourly.append(by_hour.join(likely[-1], on=_HYPOTHESIS, how="semi"))
-            del tested
         every = pl.concat(families)
         decided = counts.gate(counts.with_q(pl.concat(likely), OPTIONS.q, every), OPTIONS)
         rejected = decided.filter(pl.col("q") <= OPTIONS.q).select(_HYPOTHESIS).n_unique()
         self._rejected = max(rejected, 1) / max(every.height, 1)
         by_hour = pl.concat(hourly).sort("from_ns")
         found = [self._event(row, by_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
-        return Look(self._with_ranges(found), self._checked(pl.concat(eligible)))
+        return Look(self._with_ranges(found), self._checked(every))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
         return counts.tests(
@@ -195,7 +204,7 @@ class Counted:
         return [_with_range(f, tested) for f in found]
 
     def _checked(self, eligible: pl.DataFrame) -> list[Checked]:
-        """Return what was looked at of each kind. *eligible*: `series`, and how many `tests` of it could be judged."""
+        """Return what was looked at of each kind. *eligible*: by `series`, how many `tests` of it could be judged."""
         rows = eligible.with_columns(kind=kind_of())
         seen = (
             pl.concat(

@@ -70,22 +70,34 @@ def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
     return gate(with_q(ranked(tests), options.q), options)
 
 
-def ranked(tests: pl.DataFrame) -> pl.DataFrame:
-    """Return *tests* with within: the q of an eligible test among those of its series, metric and direction."""
+def ranked(tests: pl.DataFrame, sizes: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return *tests* with within: the q of an eligible test among those of its series, metric and direction.
+
+    *sizes*: how many eligible `tests` each of those has, where only those with a small p are given; what is within that
+    p is right.
+    """
     numbered = tests.with_row_index("at")
-    m = pl.len().over(_FAMILY)
+    eligible = numbered.filter("eligible")
+    if sizes is None:
+        sizes = eligible.group_by(_FAMILY).agg(tests=pl.len())
     within = (
-        numbered.filter("eligible")
+        eligible.join(sizes, on=_FAMILY, how="left")
         .sort("p", "at")
-        .with_columns(scaled=(pl.col("p") * m / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
+        .with_columns(scaled=(pl.col("p") * pl.col("tests") / pl.int_range(1, pl.len() + 1).over(_FAMILY)).clip(0, 1))
         .select("at", within=pl.col("scaled").reverse().cum_min().reverse().over(_FAMILY))
     )
     return numbered.join(within, on="at", how="left", maintain_order="left").drop("at")
 
 
-def families(ranked: pl.DataFrame) -> pl.DataFrame:
-    """Return the hypotheses of *ranked* tests: series, metric, direction, simes (the least `within` of its tests)."""
-    return ranked.filter("eligible").group_by(_FAMILY).agg(simes=pl.col("within").min())
+def families(ranked: pl.DataFrame, sizes: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the hypotheses of *ranked* tests: series, metric, direction, simes (the least `within` of its tests).
+
+    *sizes*: as `ranked` takes it; it names those as well of which no test is given, and stays beside the others.
+    """
+    known = ranked.filter("eligible").group_by(_FAMILY).agg(simes=pl.col("within").min())
+    if sizes is None:
+        return known
+    return sizes.join(known, on=_FAMILY, how="left").with_columns(pl.col("simes").fill_null(1.0))
 
 
 def with_q(ranked: pl.DataFrame, level: float, every: pl.DataFrame | None = None) -> pl.DataFrame:
