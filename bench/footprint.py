@@ -32,7 +32,7 @@ def role(process: psutil.Process) -> str:
     """Return the last part of the module a process of ours runs, `supervisor` for the one that starts them."""
     words = " ".join(process.cmdline())
     named = re.search(r"collector\.app\.(\w+)", words)
-    return named[1] if named else "dashboard" if "streamlit" in words else "supervisor"
+    return named[1] if named else "dashboard" if "-m dashboard" in words else "supervisor"
 
 
 class Footprint:

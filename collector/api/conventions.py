@@ -59,7 +59,8 @@ def _findings(
         findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, environment=environment)
         return findings, stored.compliance(h, project, since, environment)
 
-    findings, (runs, clean) = database.reading(look)
+    with database.aside():
+        findings, (runs, clean) = database.reading(look)
     for column, wanted in (("task_id", task), ("severity", severity)):
         if wanted is not None:
             findings = findings.filter(findings[column] == wanted)

@@ -68,7 +68,7 @@ class Reports:
         from collector.jobs import report  # heavy, and many a store never makes one
         from collector.model.report import Span
 
-        with self._database.aside:
+        with self._database.aside():
             return report.make(
                 self._database,
                 self._control,

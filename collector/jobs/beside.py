@@ -58,7 +58,7 @@ class Beside:
                 self._begun[rare.name] = rare, self._pool.submit(self._read, rare)
 
     def _read(self, rare: Rare) -> pl.DataFrame:
-        with self._database.aside:
+        with self._database.aside():
             return self._database.reading(rare.read)
 
     def ended(self) -> Iterator[tuple[Rare, Callable[[Handle], int]]]:

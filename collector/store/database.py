@@ -7,12 +7,13 @@ The file is opened locked: no other file, no extension, no setting can be reache
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -157,8 +158,7 @@ class Database:
         self.damaged_file = ""
         """Name of a database file set aside whose readable rows are not taken over yet (`salvage.take_over`)."""
         self._noted: Path | None = None
-        self.aside = threading.Lock()
-        """Held by whoever works out something large beside the writer: what two need is more than both may have."""
+        self._aside = threading.Lock()
 
     @classmethod
     def open(
@@ -225,6 +225,19 @@ class Database:
         """Return what *fn* makes; all it wrote is committed together or not at all. One writer at a time."""
         with self._writer:
             return self._transaction(fn, "BEGIN TRANSACTION")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let one at a time work out something large beside the writer: what two need is more than both may have.
+
+        What it freed is given back to the system.
+        """
+        with self._aside:
+            try:
+                yield
+            finally:
+                if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's alone
+                    trim(0)
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file; when this returns, everything written so far is in it."""
