@@ -134,7 +134,7 @@ def asked(database: Database, times: int) -> dict[str, dict[str, float]]:
     print("| what | range | p95 against 100 ms | p50 ms | p95 ms | CPU ms |\n|---|---|---|---|---|---|")
 
     def show(what: str, span: str, act: Callable[[Handle], object]) -> None:
-        p50, p95, cpu = many(lambda: database.limited(act, seconds=30, prepare=lambda h: None), times)
+        p50, p95, cpu = many(lambda: database.limited(act, seconds=30), times)
         print(f"| {what} | {span} | {p95 / QUERY_LIMIT_MS:.2f} | {p50:.0f} | {p95:.0f} | {cpu:.0f} |", flush=True)
         kind = "query" if what.startswith("query") else "statistic" if what.startswith("stats") else "run"
         if not what.endswith(("(doctor)", "with a text")):

@@ -20,7 +20,7 @@ from collector.rules.catalogue import RULES
 from collector.settings import Settings, memory
 from collector.store import meanings
 from collector.store.named import queries
-from tools import api_tables, recorded
+from tools import api_tables, recorded, sql_page
 
 ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
@@ -159,6 +159,7 @@ def _labels(family: Metric) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/api.md": lambda: api_tables.filled((ROOT / "docs" / "api.md").read_text("utf-8")),
     "docs/schema.md": schema,
+    "docs/sql.md": lambda: f"{NOTE}\n{sql_page.body()}",
     "docs/settings.md": settings,
     "docs/queries.md": query_table,
     "docs/metrics.md": metrics,

@@ -8,13 +8,22 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.model.address import ARROW
 from collector.model.errors import BadInput
 
 _AT_ONCE = 500
 """Rows made into JSON without letting another thread run in between: arrow's own code does not."""
+_MOST_AT_ONCE = 4 * 2**20
+"""Bytes of them: as Python's objects and as JSON, where every one may be escaped, they are many times as large."""
 _encoder = msgspec.json.Encoder()
+
+
+def wants_arrow(request: Request) -> bool:
+    """Tell whether an answer is to come as an Arrow stream."""
+    return ARROW in request.headers.get("accept", "").lower()
 
 
 def arrow_bytes(table: pa.Table) -> bytes:
@@ -22,7 +31,8 @@ def arrow_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return bytes(sink.getvalue())
+    made: bytes = sink.getvalue().to_pybytes()
+    return made
 
 
 def json_bytes(value: Any) -> bytes:
@@ -35,10 +45,27 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(json_bytes(value), status_code=status, media_type="application/json")
 
 
-def json_rows(table: pa.Table) -> bytes:
-    """Return JSON of a list of objects, as `rows` has them."""
-    parts = (json_bytes(rows(table.slice(i, _AT_ONCE)))[1:-1] for i in range(0, table.num_rows, _AT_ONCE))
-    return b"[" + b",".join(parts) + b"]"
+def json_rows(table: pa.Table, most_bytes: int | None = None) -> tuple[bytes, bool]:
+    """Return JSON of a list of objects, as `rows` has them, and whether rows are left out beyond *most_bytes*."""
+    made = bytearray(b"[")
+    start = 0
+    while start < table.num_rows:
+        part = table.slice(start, _AT_ONCE)
+        while part.num_rows > 1 and part.nbytes > _MOST_AT_ONCE:
+            part = part.slice(0, part.num_rows // 2)
+        text = memoryview(json_bytes(rows(part)))[1:-1]
+        if most_bytes is not None and len(made) + len(text) > most_bytes:
+            if not start:
+                raise BadInput(
+                    f"the first rows are larger than {most_bytes} bytes in JSON; select less, or ask for Arrow"
+                )
+            made += b"]"
+            return bytes(made), True
+        made += b"," if start else b""
+        made += text
+        start += part.num_rows
+    made += b"]"
+    return bytes(made), False
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:

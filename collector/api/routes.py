@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from collector.api import conventions, form, refusals, stats
+from collector.api.analysts import Analysts
 from collector.api.endpoints import bound, route
 from collector.api.parameters import of_address
 from collector.api.question import Basis
@@ -26,7 +27,7 @@ from collector.model.errors import NotFound, Refused
 from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
-from collector.store import confined, meanings, run_page
+from collector.store import meanings, run_page
 from collector.store.database import Database, Handle, seconds
 from collector.store.named import queries
 from collector.telemetry.log import cause
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""
-_MOST_HEALTH, _MOST_PAGES, _MOST_SQL = 4, 8, 4
+_MOST_HEALTH, _MOST_PAGES = 4, 8
 """How many of each kind are worked on at once."""
 
 Status = Callable[[], dict[str, Any]]
@@ -49,11 +50,12 @@ def application(
     metrics: Callable[[], bytes],
     more: Sequence[Route] = (),
     strays: Strays | None = None,
+    allow: Callable[[str], None] = lambda sql: None,
 ) -> ASGIApp:
     """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
 
     *metrics* is the store's own numbers in Prometheus' text format, *more* are routes of others.
-    *strays*: notes who was meant for another port.
+    *strays*: notes who was meant for another port. *allow* raises Refused for a statement that is not asked again.
     """
     strays = strays or Strays()
     api = _Api(database, settings, lambda: {**status(), "strays": strays.list_kinds()}, ready, metrics)
@@ -69,7 +71,7 @@ def application(
         route("GET /api/v1/runs", api.runs),
         route("GET /api/v1/runs/{run_id:path}", api.run),
         route("GET /api/v1/schema", api.schema),
-        route("POST /api/v1/sql", api.sql),
+        route("POST /api/v1/sql", Analysts(database, settings.store, allow).sql),
         *conventions.routes(database, PROJECT, seconds(settings.store.query_time)),
         *more,
     ]
@@ -104,7 +106,6 @@ class _Api:
         self._ready = Shared(lambda: health.run(ready))
         self._metrics = Shared(lambda: health.run(metrics))
         self._pages = Turns(_MOST_PAGES, wait_s)
-        self._analysts = Turns(_MOST_SQL, wait_s)
 
     async def health(self, request: Request, params: dict[str, Any]) -> Response:
         return PlainTextResponse("ok")
@@ -158,9 +159,7 @@ class _Api:
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
-            rows = self._database.limited(
-                lambda h: answer(h, question), seconds=seconds(self._limits.query_time), prepare=lambda h: None
-            )
+            rows = self._database.limited(lambda h: answer(h, question), seconds=seconds(self._limits.query_time))
             return _table(request, rows.to_arrow())
 
         response = await self._pages.run(ask)
@@ -175,7 +174,7 @@ class _Api:
         table = await self._ask("run_list", params)
         total = table["total"][0].as_py() if table.num_rows else await self._total(params)
         rows = table.drop_columns(["total"])
-        if _wants_arrow(request):
+        if form.wants_arrow(request):
             response = _table(request, rows)
             response.headers["x-runwell-total"] = str(total)
             return response
@@ -207,18 +206,6 @@ class _Api:
         """List the tables that SQL sees, with what their rows and columns mean."""
         return form.answer(meanings.tables())
 
-    async def sql(self, request: Request, params: dict[str, Any]) -> Response:
-        """Answer analysts' SQL."""
-
-        def ask() -> Response:
-            answer = confined.select(self._database, params["sql"], project=PROJECT, limits=self._limits)
-            response = _table(request, answer.table)
-            if answer.truncated:
-                response.headers["x-runwell-truncated"] = answer.truncated
-            return response
-
-        return await self._analysts.run(ask)
-
     async def _ask(self, name: str, bound: dict[str, Any]) -> pa.Table:
         return await self._pages.run(self._asking(name, bound))
 
@@ -229,17 +216,14 @@ class _Api:
         def ask(h: Handle) -> pa.Table:
             return h.arrow(query.sql, {**bound, "project": PROJECT} if "$project" in query.sql else bound)
 
-        return lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time), prepare=lambda h: None)
-
-
-def _wants_arrow(request: Request) -> bool:
-    return ARROW in request.headers.get("accept", "").lower()
+        return lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time))
 
 
 def _table(request: Request, table: pa.Table) -> Response:
-    if _wants_arrow(request):
+    if form.wants_arrow(request):
         return Response(form.arrow_bytes(table), media_type=ARROW)
-    return Response(form.json_rows(table), media_type="application/json")
+    text, _ = form.json_rows(table)
+    return Response(text, media_type="application/json")
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

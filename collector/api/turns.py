@@ -18,16 +18,30 @@ T = TypeVar("T")
 
 
 class Turns:
-    """Turns for *most* at once; whoever has waited *wait_s* in vain is told to come back. For the loop's thread."""
+    """Turns for *most* at once, while *waiting* more may wait; whoever waited *wait_s* in vain is told to come back.
 
-    def __init__(self, most: int, wait_s: float) -> None:
+    For the loop's thread.
+    """
+
+    def __init__(self, most: int, wait_s: float, waiting: int = 1_000) -> None:
         self._most = most
         self._wait_s = wait_s
+        self._places = most + waiting
+        self._taken = 0
         self._free = asyncio.Semaphore(most)
         self._threads = anyio.CapacityLimiter(most)
 
     async def run(self, act: Callable[[], T]) -> T:
-        """Return what *act* returns, on a thread."""
+        """Return what *act* returns, on a thread; raise NotNow where there is no place, or no turn in time."""
+        if self._taken == self._places:
+            raise NotNow(f"{self._taken} questions are being answered or wait before this one; try again")
+        self._taken += 1
+        try:
+            return await self._in_turn(act)
+        finally:
+            self._taken -= 1
+
+    async def _in_turn(self, act: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()

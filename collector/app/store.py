@@ -19,6 +19,7 @@ from collector.api.strays import Strays
 from collector.app import child, listen
 from collector.app.counts import Counts
 from collector.app.reports import Reports
+from collector.app.statements import Statements
 from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import STAGES, Books
@@ -31,6 +32,7 @@ from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
 from collector.store.database import Database, Handle, is_of_data, seconds
 from collector.store.places import Memory
+from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
@@ -320,8 +322,19 @@ async def main(settings: Settings) -> None:
     keeper = Keeper(settings, database, reader, control, books)
     reports = Reports(settings, database, lambda: keeper.complete_ns)
     strays = Strays()
+    statements = Statements(settings.data, books)
+    database.watchdog.look_at_memory(resident_bytes() + settings.parts.store, statements.note)
     http = UvicornChild(
-        routes.application(database, settings, keeper.status, keeper.ready, books.text, reports.routes(), strays),
+        routes.application(
+            database,
+            settings,
+            lambda: {**keeper.status(), **statements.status()},
+            keeper.ready,
+            books.text,
+            reports.routes(),
+            strays,
+            statements.require_allowed,
+        ),
         Terms(
             settings.api_limits,
             "api_limits",
@@ -349,7 +362,7 @@ async def main(settings: Settings) -> None:
     reports.ask_to_stop()
     http.should_exit = True
     await serving
-    database.interrupt()
+    database.watchdog.end_all("the store is stopping; ask again")
     await asyncio.to_thread(keeper.join, max(0.0, ends - time.monotonic()))
     unfinished = [*keeper.unfinished, *await asyncio.to_thread(reports.stop)]
     if not unfinished:  # else it is undone, and done by the next start

@@ -67,6 +67,7 @@ BACK = (
     "To do: where there is a copy of {path} that has them, stop runwell and put it in place; it is brought up to date "
     "from the journal. Otherwise they are gone, and this stays said for as long as the database is kept"
 )
+HUNGRY = "its text is refused for an hour; what is let in should not be able to do that: report it with this line"
 SILENT = "see its log, or restart runwell; what arrives meanwhile is kept in the journal"
 
 
@@ -143,6 +144,7 @@ def of_status(status: Status, settings: Settings, now_ns: int) -> list[Check]:
         told = f"job {job} fails: {_short(why)}; {JOB}"
         checks.append(Check("job", "problem", told, {"job": job, "reason": why}))
     checks += set_aside(status, settings.data)
+    checks += ended_statements(status)
     return [*checks, *gone(status, settings.data)]
 
 
@@ -162,6 +164,21 @@ def set_aside(status: Status, data: Path) -> list[Check]:
         told = f"{more} {'more were' if items else 'were'} set aside and are not named here; {UNNAMED}"
         checks.append(Check("set_aside", "problem", told, {"count": status["set_aside_count"]}))
     return checks
+
+
+def ended_statements(status: Status) -> list[Check]:
+    """Return a problem for each statement of SQL that took the store over its memory."""
+    how = {"exited": "the store ended itself, and was started again", "interrupted": "it was ended"}
+    return [
+        Check(
+            "sql",
+            "problem",
+            f"a statement of SQL took the store over its memory {item['count']} times, last "
+            f"{moment(item['last_ns'])}; {how.get(item['how'], item['how'])}: {_short(item['text'])}; {HUNGRY}",
+            item,
+        )
+        for item in status.get("ended_statements") or []
+    ]
 
 
 def _again(item: dict[str, Any], data: Path) -> str:

@@ -58,6 +58,7 @@ class Books:
         self.lost = g("lost_groups", "Journal groups that were acknowledged and are not there any more.")
         self.set_aside = g("set_aside_files", "Damaged files set aside when the store was opened.")
         self.set_aside_work = g("set_aside", "Runs, records, series and rules set aside: not worked out.", "stage")
+        self.ended_statements = g("ended_statements", "How often a statement of SQL was ended for the store's memory.")
         self.jobs = Histogram(
             f"{_PREFIX}_job_seconds", "Time a job took.", ("job",), buckets=_BUCKETS, registry=self.registry
         )

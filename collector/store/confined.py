@@ -1,14 +1,15 @@
 """Analysts' SQL: one SELECT over the public tables of one project, read-only, within time, rows and bytes.
 
 Confinement has three parts, each enough against what it is for: the statement's own syntax tree may name only
-public tables, unqualified, and a few table functions; those names are temporary views with the project in their
-WHERE; and the whole file is locked against everything outside it.
+public tables, unqualified, and functions that are listed, and has bounds (`extent`); those names are temporary views
+with the project in their WHERE; and the whole file is locked against everything outside it. What is run is written
+anew from the tree that was looked at.
 """
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,18 @@ import pyarrow as pa
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
+from collector.store import collected, extent, parser
 from collector.store.database import CATALOG, Database, Handle, QueryFailed, seconds
+from collector.store.scope import STORED, Relation, Size
+from collector.store.watchdog import Asked
 
-_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"})
-"""Table functions that read nothing but their arguments."""
-
-_SETTINGS = frozenset({"current_setting", "getenv", "getvariable", "write_log", "sleep_ms", "pg_sleep"})
-"""Functions that tell of the server instead of the data, write its log or only keep it busy."""
+_MOST_TEXT = 64 * 1024
+"""DuckDB parses 60 kB for 0.2 s, uninterrupted."""
+_MOST_NAMES = 32 * 1024
+"""Characters: JSON repeats the names of columns in every row."""
+_MOST_STORED = 12 * 1024
+"""What a column counts at most: one value of a megabyte among a million must not keep everybody from using it."""
+_LIST = Size(1024, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,16 @@ class Selection:
     truncated: str
 
 
-def select(database: Database, sql: str, *, project: str, limits: Store) -> Selection:
-    """Return the rows of *sql*, or raise BadInput (not one SELECT) or QueryFailed (wrong or too slow)."""
+def select(database: Database, sql: str, *, project: str, limits: Store, asked: Asked | None = None) -> Selection:
+    """Return the rows of *sql*, or raise BadInput (not one SELECT) or QueryFailed (wrong, too slow, ended by *asked*).
+
+    The time it may take begins before it is looked at.
+    """
+    checked = ""
 
     def prepare(h: Handle) -> None:
-        _require_one_select(h, sql)
+        nonlocal checked
+        checked = _require_one_select(h, sql)
         owner = project.replace("'", "''")
         for name in PUBLIC:
             columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
@@ -48,8 +59,10 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Sele
         batches: list[pa.RecordBatch] = []
         rows = size = 0
         truncated = ""
-        reader = h.reader(sql)
+        reader = h.reader(checked)
         try:
+            if sum(map(len, reader.schema.names)) > _MOST_NAMES:
+                raise QueryFailed(f"its columns' names have more than {_MOST_NAMES} characters; name them shorter.")
             for whole in reader:
                 batch = whole.slice(0, limits.query_rows - rows)
                 if batch.num_rows < whole.num_rows:
@@ -70,7 +83,8 @@ def select(database: Database, sql: str, *, project: str, limits: Store) -> Sele
             )
         return Selection(pa.Table.from_batches(batches, reader.schema), truncated)
 
-    return database.limited(ask, seconds=seconds(limits.query_time), prepare=prepare)
+    within = seconds(limits.query_time)
+    return database.limited(ask, seconds=within, prepare=prepare, asked=asked or Asked(sql))
 
 
 def _fitting(batch: pa.RecordBatch, size: int) -> int:
@@ -81,24 +95,43 @@ def _fitting(batch: pa.RecordBatch, size: int) -> int:
     return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
-def _require_one_select(h: Handle, sql: str) -> None:
-    """Raise BadInput unless *sql* is one SELECT over public tables."""
-    types = h.statements(sql)
+def _require_one_select(h: Handle, sql: str) -> str:
+    """Return the statement to run for *sql*; raise BadInput unless it is one SELECT over public tables, in bounds."""
+    if len(sql.encode()) > _MOST_TEXT:
+        raise BadInput(f"longer than {_MOST_TEXT // 1024} KiB; use less text", field="sql")
+    types = parser.statements(sql)
     if len(types) != 1 or types[0] != "SELECT":
         got = f"{len(types)} statements" if len(types) != 1 else types[0]
         raise BadInput(f"expected exactly one SELECT statement, got {got}", field="sql")
-    try:
-        tree = json.loads(h.value("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}))
-    except RecursionError:
-        raise BadInput("nested too deeply; use fewer subqueries", field="sql") from None
-    if tree.get("error"):
-        raise BadInput(f"expected one SELECT statement: {tree.get('error_message', 'not readable')}", field="sql")
-    ctes = _cte_names(tree)
+    tree = parser.tree(sql)
+    collecting = extent.require(tree, _tables(h, tree))
     # Where a WITH name is not in scope yet, the same word means the table: no name may be both.
-    added = ctes - set(PUBLIC)
+    added = _cte_names(tree) - set(PUBLIC)
     if added and (taken := added & _table_names(h)):
         raise BadInput(f"WITH {min(taken)[:60]}: this name is taken; choose another", field="sql")
-    _require_public(tree, ctes)
+    if collecting:
+        collected.guard(tree, collecting)
+    return parser.text(tree)
+
+
+def _tables(h: Handle, tree: Any) -> dict[str, Relation]:
+    """Return the public tables, each text column with a quarter of its longest value, as DuckDB's statistics know it.
+
+    A vector of values has many that are shorter; a store in which none is has them all counted fully by four copies.
+    """
+    named = {str(name).lower() for name in _all(tree, "table_name")}
+    return {name: _table(h, name) if name in named else Relation() for name in PUBLIC}
+
+
+def _table(h: Handle, name: str) -> Relation:
+    texts = [f.name for f in PUBLIC[name] if pa.types.is_string(f.type)]
+    told = h.rows(f"SELECT {', '.join(f'stats({c})' for c in texts)} FROM {CATALOG}.main.{name} LIMIT 1")  # noqa: S608
+    longest = {c: known.get("max_string_length") for row in told for c, known in zip(texts, row, strict=True)}
+    columns = {f.name: _LIST if pa.types.is_list(f.type) else Size() for f in PUBLIC[name]}
+    for column in texts:
+        length = longest.get(column)
+        columns[column] = STORED if length is None else Size(min(_MOST_STORED, max(64, length // 4)))
+    return Relation(columns, width=len(columns), tables=1)
 
 
 def _table_names(h: Handle) -> set[str]:
@@ -107,47 +140,19 @@ def _table_names(h: Handle) -> set[str]:
     return {str(name).lower() for name in rows["name"]}
 
 
-def _cte_names(node: Any) -> frozenset[str]:
+def _cte_names(tree: Any) -> set[str]:
     """Return the names of all common table expressions of a syntax tree."""
-    names: set[str] = set()
-    stack = [node]
+    return {str(entry["key"]).lower() for found in _all(tree, "cte_map") for entry in found["map"]}
+
+
+def _all(tree: Any, key: str) -> Iterator[Any]:
+    """Yield every value of *key* in a syntax tree."""
+    stack = [tree]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            entries = item.get("cte_map", {})
-            if isinstance(entries, dict):
-                names.update(str(e["key"]).lower() for e in entries.get("map", []))
+            if key in item:
+                yield item[key]
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
-    return frozenset(names)
-
-
-def _require_public(node: Any, ctes: frozenset[str]) -> None:
-    """Raise BadInput where a syntax tree names a table or a function that is neither public nor one of *ctes*."""
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, list):
-            stack.extend(item)
-            continue
-        if not isinstance(item, dict):
-            continue
-        match item.get("type"):
-            case "BASE_TABLE":
-                name = str(item.get("table_name", ""))
-                qualified = item.get("schema_name") or item.get("catalog_name")
-                if qualified or (name.lower() not in PUBLIC and name.lower() not in ctes):
-                    raise BadInput(f"no table {name[:60]!r}; there are {', '.join(PUBLIC)}", field="sql")
-            case "TABLE_FUNCTION":
-                function = item.get("function") or {}
-                name = str(function.get("function_name", "")).lower()
-                if name not in _FUNCTIONS:
-                    raise BadInput(f"function {name[:60]!r} is not available here", field="sql")
-            case "FUNCTION" if str(item.get("function_name", "")).lower() in _SETTINGS:
-                raise BadInput(f"function {item['function_name']!r} is not available here", field="sql")
-            case "SHOW_REF":
-                raise BadInput(
-                    "DESCRIBE and SHOW are not available here; `runwell schema` tells the columns", field="sql"
-                )
-        stack.extend(item.values())

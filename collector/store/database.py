@@ -28,6 +28,7 @@ from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import ddl, upgrade, version
 from collector.store.version import FILE as FILE
+from collector.store.watchdog import Asked, Ended, Watchdog
 from collector.versions import damage, failed
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Handle:
         return self._with(frames, lambda: self._cursor.sql(sql, params=params or {}).to_arrow_table())
 
     def reader(self, sql: str, params: dict[str, Any] | None = None) -> pa.RecordBatchReader:
-        """Return the rows of a query batch by batch.
+        """Return the rows of a query batch by batch; *sql* has no comment and no semicolon.
 
         Columns of types that Arrow's readers do not share (intervals, maps, bits, …) come as their text, and of
         columns with the same name the later ones are numbered.
@@ -116,9 +117,7 @@ class Handle:
             columns.append(f'{value} AS "{unique.replace(chr(34), chr(34) * 2)}"')
         plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(relation.columns, 1)]
         if columns != plain:
-            # Written anew by DuckDB: without comments and semicolon it can stand in another statement.
-            alone = self.value("SELECT json_deserialize_sql(json_serialize_sql($sql::VARCHAR))", {"sql": sql})
-            relation = self._cursor.sql(alone, params=params or {}).project(", ".join(columns))
+            relation = relation.project(", ".join(columns))
         return relation.to_arrow_reader(2048)
 
     def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
@@ -129,10 +128,6 @@ class Handle:
     def rows(self, sql: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query that has few."""
         return self._cursor.execute(sql, params or {}).fetchall()
-
-    def statements(self, sql: str) -> list[str]:
-        """Return the types of the statements in *sql*, such as SELECT."""
-        return [s.type.name for s in self._cursor.extract_statements(sql)]
 
     def _with(self, frames: dict[str, Frame], act: Callable[[], Any]) -> Any:
         for name, frame in frames.items():
@@ -152,7 +147,8 @@ class Database:
         self._con = con
         self._writer = threading.Lock()
         self._on_fatal = on_fatal
-        self._limited: set[duckdb.DuckDBPyConnection] = set()
+        self.watchdog = Watchdog()
+        """Ends what takes too long; `app` has it look at memory as well."""
         self.set_aside: list[str] = []
         """Names of damaged files put aside at open; the journal rebuilds what they held."""
         self.damaged_file = ""
@@ -244,44 +240,38 @@ class Database:
         with self._writer:
             self._guard(lambda: self._con.execute("CHECKPOINT"))
 
-    def interrupt(self) -> None:
-        """End the questions that are being answered (`limited`); nobody waits for them any more."""
-        for cursor in tuple(self._limited):
-            cursor.interrupt()
-
     def close(self) -> None:
         """Close the file."""
         with self._writer:
             self._con.close()
 
-    def limited(self, fn: Callable[[Handle], T], *, seconds: float, prepare: Callable[[Handle], None]) -> T:
+    def limited(
+        self,
+        fn: Callable[[Handle], T],
+        *,
+        seconds: float,
+        prepare: Callable[[Handle], None] = lambda h: None,
+        asked: Asked | None = None,
+    ) -> T:
         """Return what *fn* makes of a snapshot within *seconds*, or raise QueryFailed.
 
         *prepare* runs first, outside the read-only transaction, on the same connection: it may make
-        temporary views that only *fn* sees.
+        temporary views that only *fn* sees. *asked* may be ended by whoever asked, or by the watchdog.
         """
+        asked = asked or Asked()
         cursor = self._con.cursor()
-        self._limited.add(cursor)
-        late = threading.Event()
-
-        def interrupt() -> None:
-            late.set()
-            cursor.interrupt()
-
-        timer = threading.Timer(seconds, interrupt)
         try:
-            prepare(Handle(cursor))
-            timer.start()
-            return self._guard(lambda: _transact(cursor, fn, "BEGIN TRANSACTION READ ONLY"))
-        except duckdb.Error as e:
-            if late.is_set():
-                raise QueryFailed(
-                    f"the query took longer than {seconds:g} s; narrow it, or raise store.query_time."
-                ) from None
+            with self.watchdog.watching(asked, cursor.interrupt, seconds):
+                prepare(Handle(cursor))
+                asked.go_on()
+                return self._guard(lambda: _transact(cursor, fn, "BEGIN TRANSACTION READ ONLY"), self._works)
+        except Ended as e:
+            raise QueryFailed(str(e)) from None
+        except (duckdb.Error, pa.ArrowException, OSError) as e:  # Arrow's reader passes on what DuckDB says as these
+            if asked.ended:
+                raise QueryFailed(asked.ended) from None
             raise QueryFailed(str(e).splitlines()[0][:500]) from None
         finally:
-            timer.cancel()
-            self._limited.discard(cursor)
             cursor.close()
 
     def _transaction(self, fn: Callable[[Handle], T], begin: str) -> T:
@@ -291,14 +281,22 @@ class Database:
         finally:
             cursor.close()
 
-    def _guard(self, act: Callable[[], T]) -> T:
+    def _works(self) -> bool:
+        try:
+            return bool(self._con.cursor().execute("SELECT count(*) FROM meta").fetchall())
+        except duckdb.Error:
+            return False
+
+    def _guard(self, act: Callable[[], T], works: Callable[[], bool] = lambda: False) -> T:
+        """Return what *act* returns; where DuckDB gives up, and not only on a statement of others, end the process."""
         try:
             return act()
         except duckdb.Error as e:
             damaged = _is_damage(e)
             if damaged and self._noted is not None and not self._noted.exists():
                 self._noted.touch()
-            if damaged or isinstance(e, (duckdb.FatalException, duckdb.InternalException)):
+            fatal = isinstance(e, duckdb.FatalException) or (isinstance(e, duckdb.InternalException) and not works())
+            if damaged or fatal:
                 self._on_fatal()
             raise
 

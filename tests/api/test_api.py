@@ -18,7 +18,7 @@ from collector.api import routes
 from collector.api.strays import Strays
 from collector.model.address import ARROW
 from collector.receive.errors import SpokeHttp2, SpokeTls
-from collector.settings import Settings
+from collector.settings import Settings, Store
 from collector.store.named import queries
 from tests.inprocess import SECOND, Pipeline, later, recorded
 
@@ -258,3 +258,22 @@ def test_exporters_that_stray_here_are_told_by_status(api: TestClient) -> None:
     for i in range(99):
         noted.walled(SpokeHttp2("x"), [(b"User-Agent", b"grpc-go/1.%d" % i)])
     assert [r["agent_version"] for r in noted.list_kinds()] == [f"1.{i}" for i in range(35, 99)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        (f'SELECT 1 AS "{"n" * 7000}" FROM range(100000)', ""),
+        (f'SELECT 1 AS "{"n" * 5000}", 2 AS "{"m" * 5000}"', "names"),
+        ("SELECT repeat('\x01', 60000) FROM range(2000)", ""),
+    ],
+)
+def test_json_is_bounded_as_what_it_is(api: TestClient, sql: str, words: str) -> None:
+    """Names that are repeated in every row, and escapes, count as the JSON they make: it is cut at store.query_size."""
+    answer = ask(api, sql)
+    if words:
+        assert words in error(answer, 400)
+        return
+    assert len(answer.content) <= Store().query_size
+    assert answer.headers["x-runwell-truncated"] == "bytes"
+    assert answer.json()

@@ -135,6 +135,16 @@ def test_what_was_set_aside_is_named(report_on: Any) -> None:
     assert facts[:2] == [RUN, RECORD]
 
 
+def test_statements_that_took_too_much_memory_are_named(report_on: Any) -> None:
+    """Each is a problem with its text, how often and when, how it was ended, and that it is refused for an hour."""
+    item = {"text": "select 1 as hungry", "how": "exited", "count": 2, "last_ns": 1_795_500_000 * SECOND}
+    code, report = report_on(ended_statements=[item], ended_statements_count=2)
+    assert code == 1
+    (said,) = checks(report, "sql", "problem")
+    for words in ("2 times", "2026-11-24", "the store ended itself", "select 1 as hungry", "refused for an hour"):
+        assert words in said
+
+
 @pytest.mark.parametrize(
     ("kind", "stage", "helps"),
     [

@@ -291,10 +291,11 @@ def test_rows_and_bytes_are_capped_and_the_answer_says_so(database: Database) ->
     wide = confined.select(database, "select repeat('x', 10000) from range(3000)", project=OWN, limits=limits)
     assert wide.truncated == "bytes"
     assert 0 < wide.table.num_rows * 10_000 <= wide.table.nbytes <= 1_000_000
-    few = confined.select(database, "select repeat('x', 300000) from range(10)", project=OWN, limits=limits)
+    limits = Store(query_size=100_000)
+    few = confined.select(database, "select repeat('x', 30000) from range(10)", project=OWN, limits=limits)
     assert (few.table.num_rows, few.truncated) == (3, "bytes")
-    with pytest.raises(QueryFailed, match=r"first row is larger than 1000000 bytes.*store\.query_size"):
-        ask(database, "select repeat('x', 2000000)", limits)
+    with pytest.raises(QueryFailed, match=r"first row is larger than 1000 bytes.*store\.query_size"):
+        ask(database, "select repeat('x', 2000)", Store(query_size=1000))
 
 
 def test_every_type_comes_as_something_that_readers_share(database: Database) -> None:

@@ -1,0 +1,131 @@
+"""Ends statements that take too long, and those beside which the process takes too much memory.
+
+By construction no statement that is let in takes much (`extent`, `sizes`, `collected`); this is what stands behind
+it. DuckDB is interrupted between two vectors. Where that does not help the process ends itself before the kernel
+does, having noted why.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.model.errors import Refused
+
+_APART_S = 0.05
+_LAST_RESORT = 1.25
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
+EXIT_CODE = 71
+
+
+class Ended(Refused):
+    """What was asked was ended; the message says why."""
+
+
+class Asked:
+    """One question. *text* is the statement where an analyst wrote it: it is ended for memory too, and named."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        self.ended = ""
+        """Why, as a sentence for whoever asked."""
+
+    def end(self, why: str) -> None:
+        """Have it end; the first reason counts."""
+        self.ended = self.ended or why
+
+    def go_on(self) -> None:
+        """Raise Ended where it was ended between two of its steps."""
+        if self.ended:
+            raise Ended(self.ended)
+
+
+def resident_bytes() -> int:
+    """Return what this process has in memory; 0 where that cannot be told."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+class Watchdog:
+    """Looks at what is being asked every 50 ms, on a thread that sleeps while nothing is."""
+
+    def __init__(self) -> None:
+        self._running: dict[Asked, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pause = threading.Event()
+        self._budget = 0
+        self._fired: Callable[[list[str], str], None] = lambda texts, how: None
+        self._exit: Callable[[int], None] = os._exit
+
+    def look_at_memory(
+        self, budget: int, fired: Callable[[list[str], str], None], exit: Callable[[int], None] = os._exit
+    ) -> None:
+        """End analysts' statements beside which this process has more than *budget* bytes; *exit* at a quarter more.
+
+        *fired* is told the statements, and `interrupted` or `exited`.
+        """
+        self._budget, self._fired, self._exit = budget, fired, exit
+
+    @contextmanager
+    def watching(self, asked: Asked, interrupt: Callable[[], None], seconds: float) -> Generator[None]:
+        """Have *asked* ended when it takes longer than *seconds*, or has been ended; *interrupt* may be in vain."""
+        late = f"the query took longer than {seconds:g} s; narrow it, or raise store.query_time."
+        timer = threading.Timer(seconds, asked.end, [late])
+        timer.daemon = True
+        timer.start()
+        with self._changed:
+            self._running[asked] = interrupt
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="store-watchdog", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with self._changed:
+                del self._running[asked]
+
+    def end_all(self, why: str) -> None:
+        """End everything that is being asked."""
+        with self._changed:
+            for asked in self._running:
+                asked.end(why)
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                while not self._running:
+                    self._changed.wait()
+                hungry = self._look()
+            if hungry:
+                self._fired(*hungry)
+                if hungry[1] == "exited":
+                    self._exit(EXIT_CODE)
+            self._pause.wait(_APART_S)
+
+    def _look(self) -> tuple[list[str], str] | None:
+        """Interrupt what has to end, again and again: an interrupt between two steps of one question is lost."""
+        statements = [asked for asked in self._running if asked.text]
+        resident = resident_bytes() if statements and self._budget else 0
+        hungry = None
+        if resident > self._budget * _LAST_RESORT:
+            hungry = [asked.text for asked in statements], "exited"
+        elif resident > self._budget and (over := [asked for asked in statements if not asked.ended]):
+            hungry = [asked.text for asked in over], "interrupted"
+            for asked in over:
+                asked.end(
+                    f"the store took more than {self._budget // 2**20} MiB of memory while the query ran, so it was "
+                    "ended; the same text is refused for an hour. Narrow it"
+                )
+        for asked, interrupt in self._running.items():
+            if asked.ended:
+                interrupt()
+        return hungry

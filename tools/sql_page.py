@@ -1,0 +1,66 @@
+"""The body of docs/sql.md: what a statement may do, and which functions it may call."""
+
+from __future__ import annotations
+
+from collector.store import collected, extent, functions, literals, sizes
+
+_HEAD = """# SQL
+
+`runwell sql` and `POST /api/v1/sql` ask one SELECT, in DuckDB's dialect, over the [tables](schema.md): joins, windows,
+WITH, PIVOT, lambdas, JSON. It reads nothing else, changes nothing, and cannot hurt: what could take much is refused
+before it runs, with a sentence that says what to do.
+
+```sh
+runwell sql "select task_id, status, count(*) from runs group by all"
+runwell sql "select task_id, string_agg(distinct status, ', ' order by status) from runs group by all"
+runwell sql "select run_id, left(body, 200) from logs where body ilike '%timeout%' order by time desc limit 20"
+```
+"""
+_BOUNDS = {
+    "`store.query_time`, from before the statement is looked at": "ended",
+    "`store.query_rows`, `store.query_size` (also as JSON)": "cut, and said",
+    "two statements at a time, eight more wait": "503, `Retry-After`",
+    f"64 KiB of text, {extent.MOST_NAMES // 1024} KiB of names that it gives, {extent.MOST_DEPTH} expressions in each "
+    f"other, {extent.MOST_ANDS} conditions joined by AND": "refused",
+    f"{extent.MOST_CTES} WITH tables, none NOT MATERIALIZED": "refused",
+    f"{extent.MOST_TABLES} tables, each counted as often as it is named, also through WITH": "refused",
+    f"{extent.MOST_COLUMNS:,} columns, {extent.MOST_PIVOTED:,} of PIVOT, {extent.MOST_SETS} grouping sets": "refused",
+    f"what functions make of one row: {sizes.MOST_BYTES // 1024} KiB, each text column counted with a quarter of its "
+    "longest value": "refused; cut first, as in `left(body, 500)`",
+    "what a recursive WITH makes of its own values: no more each time": "refused; cut, as in "
+    r"`left(path \|\| name, 1000)`",
+    "one value that is collected (`list`, `string_agg`, `json_group_array`, …): "
+    f"{collected.MOST_BYTES // 1024} KiB": "ended",
+    f"several values of `max`, `arg_max`, …: {literals.MOST_TOP}": "refused",
+}
+_FOOT = """
+Whoever hangs up has the statement ended. Should the process take too much memory beside a statement all the same, it
+is ended, told in status and `doctor`, and the same text is refused for an hour; what helps is another statement, and a
+report of this one.
+
+What is not listed here is not available.
+"""
+_KINDS = {
+    "of a value, giving a number, a time, a truth or a short text": functions.SMALL | functions.WINDOWS,
+    "of values, giving at most as much": functions.KEEPS | functions.PICKS | functions.ARITHMETIC | functions.PATHS,
+    "giving a few times as much, or a list of parts": functions.TIMES.keys() | functions.JOINS.keys(),
+    "bounded by literals": functions.LITERAL.keys(),
+    "of a list and a lambda, or the name of an aggregate": functions.MAPS | functions.FILTERS | functions.BY_NAME,
+    "of the rows of a group, also with `OVER`": functions.AGGREGATES | functions.TOP,
+    "collecting what a group holds": functions.COLLECTS,
+    "in `FROM`": functions.TABLES,
+}
+
+
+def body() -> str:
+    """Return the page without its first line."""
+    bounds = [f"| {what} | {beyond} |" for what, beyond in _BOUNDS.items()]
+    kinds = [f"| {what} | {', '.join(map(_code, sorted(names)))} |" for what, names in _KINDS.items()]
+    head = "|---|---|"
+    return "\n".join(
+        [_HEAD, "| bound | beyond it |", head, *bounds, _FOOT, "| functions and operators | |", head, *kinds, ""]
+    )
+
+
+def _code(name: str) -> str:
+    return f"`{name}`".replace("|", "\\|")
