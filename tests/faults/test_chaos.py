@@ -72,6 +72,7 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
         status = stack.client.status()
         assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
         assert (status["writer"], status["failing_jobs"]) == ("", {})
+        assert (status["ended_statements_count"], status["ended_statements"]) == (0, [])
         assert tree.most <= Settings().parts.promise, tree.of
     assert not [(k, o) for k, outcomes in done.items() for o in outcomes if o in DEFECTS], done
     # A look at all rows at once is more than anybody may ask for by default.
