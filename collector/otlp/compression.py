@@ -1,29 +1,39 @@
-"""Bodies opened under a cap: none, gzip (any number of members) and zstd."""
+"""Bodies opened under a cap: none, gzip (any number of members up to a bound) and zstd.
+
+What a body costs is bounded by its bytes: no more than 1,000 members or frames, no more than it is worth in headers and
+empty blocks, and never more than a piece of it at once, in which the interpreter is let go.
+"""
 
 from __future__ import annotations
 
 import zstandard
-from isal import isal_zlib
+from isal import igzip_lib
 
 from collector.model.errors import BadInput, TooLarge, Unsupported
 
 ACCEPTED = "gzip, zstd"
 GRPC_DEFLATE = "deflate of gRPC"
 """What gRPC calls deflate; no Content-Encoding of HTTP, where it means two things."""
-_GZIP = 31  # zlib's window bits that mean: gzip header and trailer, checked
-_ZLIB = 15
+MOST_MEMBERS = 1_000
+"""Members of a gzip body or frames of a zstd one, those that hold nothing included."""
 _CHUNK = 2**20
+_GZIP_INPUT = 4_096
 _ZSTD_INPUT = 256
 """Bytes given to zstd at once, which expand to 8 MiB at most: four bytes may stand for 128 KiB."""
+_ZSTD_WINDOW = 2**26
 _RATIO = 200
 _RATIO_FROM = 8 * 2**20
 """Up to here a body may expand as it likes; beyond, no telemetry is as repetitive as `_RATIO` to 1."""
+_IDLE = 16 * 2**10
+"""Bytes that a packed body may be larger than twice what it holds: blocks of nothing take 0.7 us a byte."""
+_MEMBER = 64
+"""Bytes more for each member, whose header and trailer are about 20."""
 
 
 def decompress(body: bytes, encoding: str, cap: int) -> bytes:
     """Return the plain body, or raise: TooLarge beyond *cap* bytes, BadInput when damaged, Unsupported.
 
-    Memory stays below *cap* plus 8 MiB, however much the body claims to hold.
+    Memory stays below twice *cap* plus 8 MiB, and for zstd a window of *cap*, however much the body claims to hold.
     """
     match encoding.strip().lower():
         case "" | "identity":
@@ -33,7 +43,7 @@ def decompress(body: bytes, encoding: str, cap: int) -> bytes:
         case "gzip" | "x-gzip":
             return _gunzip(body, cap)
         case _ if encoding == GRPC_DEFLATE:
-            return _gunzip(body, cap, _ZLIB)
+            return _gunzip(body, cap, igzip_lib.DECOMP_ZLIB)
         case "zstd":
             return _unzstd(body, cap)
         case other:
@@ -45,55 +55,83 @@ def too_large(cap: int) -> TooLarge:
     return TooLarge(f"larger than {cap} bytes (limits.body, counted after decompression); send smaller batches")
 
 
-def _check(size: int, compressed: int, cap: int) -> None:
-    if size > cap:
-        raise too_large(cap)
-    if size > _RATIO_FROM and size > _RATIO * compressed:
-        raise TooLarge(f"expands more than {_RATIO} times beyond {_RATIO_FROM} bytes; is this telemetry?")
+class _Opened:
+    """What a packed body of *packed* bytes holds, as far as it was opened."""
+
+    def __init__(self, packed: int, cap: int) -> None:
+        self._packed = packed
+        self._cap = cap
+        self._parts: list[bytes] = []
+        self._members = 0
+        self.size = 0
+
+    def begin(self, kind: str) -> None:
+        """Count a member."""
+        self._members += 1
+        if self._members > MOST_MEMBERS:
+            raise TooLarge(f"more than {MOST_MEMBERS} {kind} in one body; compress it as one")
+
+    def add(self, part: bytes, read: int) -> None:
+        """Keep *part*, for which so many bytes of the packed body were *read*."""
+        self.size += len(part)
+        if part:
+            self._parts.append(part)
+        if self.size > self._cap:
+            raise too_large(self._cap)
+        if self.size > _RATIO_FROM and self.size > _RATIO * self._packed:
+            raise TooLarge(f"expands more than {_RATIO} times beyond {_RATIO_FROM} bytes; is this telemetry?")
+        if read > 2 * self.size + _IDLE + _MEMBER * self._members:
+            raise BadInput("the packed body is mostly headers and empty blocks; compress it as one")
+
+    def whole(self) -> bytes:
+        """Return the plain body."""
+        return b"".join(self._parts)
 
 
-def _gunzip(body: bytes, cap: int, wbits: int = _GZIP) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    rest = body
+def _gunzip(body: bytes, cap: int, form: int = igzip_lib.DECOMP_GZIP) -> bytes:
+    opened = _Opened(len(body), cap)
+    packed = memoryview(body)
+    at = 0
     while True:
-        member = isal_zlib.decompressobj(wbits=wbits)
-        pending = rest
+        opened.begin("gzip members")
+        member = igzip_lib.IgzipDecompressor(flag=form)
         try:
             while not member.eof:
-                part = member.decompress(pending, min(_CHUNK, cap + 1 - size))
-                pending = member.unconsumed_tail
-                if not part and not pending and not member.eof:
+                piece = packed[at : at + _GZIP_INPUT] if member.needs_input else b""
+                if member.needs_input and not piece:
                     raise BadInput("gzip body ends in the middle; was it cut off?")
-                parts.append(part)
-                size += len(part)
-                _check(size, len(body), cap)
-        except isal_zlib.error:  # type: ignore[misc]
-            where = "gzip body is damaged" if not parts else "gzip body has something else behind it or is damaged"
+                at += len(piece)
+                opened.add(member.decompress(piece, min(_CHUNK, cap + 1 - opened.size)), at)
+        except igzip_lib.error:  # type: ignore[misc]
+            where = "gzip body has something else behind it or is damaged" if opened.size else "gzip body is damaged"
             raise BadInput(f"{where}; expected gzip, as Content-Encoding says") from None
-        rest = member.unused_data
-        if not rest:
-            return b"".join(parts)
+        at -= len(member.unused_data)
+        if at == len(body):
+            return opened.whole()
 
 
 def _unzstd(body: bytes, cap: int) -> bytes:
-    parts: list[bytes] = []
-    size = at = 0
+    opened = _Opened(len(body), cap)
+    packed = memoryview(body)
+    opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    at = 0
     frame = None
     try:
         while at < len(body):
             if frame is None:
-                frame = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
-            piece = body[at : at + _ZSTD_INPUT]
-            parts.append(frame.decompress(piece))
-            size += len(parts[-1])
-            _check(size, len(body), cap)
+                opened.begin("zstd frames")
+                frame = opener.decompressobj()
+            piece = packed[at : at + _ZSTD_INPUT]
+            part = frame.decompress(piece)
             at += len(piece)
+            opened.add(part, at)
             if frame.eof:
                 at -= len(frame.unused_data)
                 frame = None
-    except zstandard.ZstdError:
+    except zstandard.ZstdError as e:
+        if "too much memory" in str(e):
+            raise TooLarge(f"a zstd window is larger than {_ZSTD_WINDOW} bytes; RFC 9659 allows 8 MiB") from None
         raise BadInput("zstd body is damaged; expected zstd, as Content-Encoding says") from None
     if frame is not None:
         raise BadInput("zstd body ends in the middle; was it cut off?")
-    return b"".join(parts)
+    return opened.whole()
