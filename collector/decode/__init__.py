@@ -16,12 +16,13 @@ from collector.decode import otlpjson, rows
 from collector.decode.names import Projects
 from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
+from collector.decode.work import Beyond, Work
 from collector.model.errors import BadInput
 from collector.model.signals import Encoding, Signal
 from collector.model.tables import CATALOGUES, WIRE
 from collector.settings import Limits, Names
 
-__all__ = ["Accepted", "Batch"]
+__all__ = ["Accepted", "Batch", "Beyond"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +50,35 @@ class Accepted:
 class Batch:
     """The rows of one journal group, request after request: bytes in, columns out."""
 
-    def __init__(self, limits: Limits, projects: Projects | None = None) -> None:
+    def __init__(self, limits: Limits, projects: Projects | None = None, most_work: int | None = None) -> None:
+        """*most_work*: units of `work` that one request may cost, None for as many as it takes."""
+        self.spent = 0
+        """Units of work that all requests cost, those that were refused too."""
+        self._most_work = most_work
         self._limits = limits
         self._projects = projects or Projects(Names())
         self._rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in WIRE}
         self._seen: dict[str, set[tuple[str, str]]] = {name: set() for name in CATALOGUES}
 
     def add(self, signal: Signal, encoding: Encoding, body: bytes, *, project: str, received_ns: int) -> Accepted:
-        """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable.
+        """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable, and
+        `Beyond` where it costs too much.
 
         *received_ns* is when it arrived, nanoseconds since 1970 UTC.
         """
         wire = WIRES[encoding]
-        walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project))
+        work = Work(self._most_work)
+        walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project), work)
         try:
+            if encoding == "json":
+                work.numbers(body)
             walk.request(signal, wire.parse(signal, body, self._limits.parts))
             if encoding == "json" and (ignored := otlpjson.ignored_names(body)):
                 walk.warnings["name_ignored"] += ignored
         except RecursionError:
             raise BadInput("nested too deeply to read; flatten the values") from None
+        finally:
+            self.spent += work.spent
         for name in CATALOGUES if walk.records else ():
             for key, row in walk.catalogues[name].items():
                 if key not in self._seen[name]:

@@ -1,5 +1,7 @@
 """How many parts a large body has, counted before it is parsed: parsers make 20 to 70 bytes of each byte of nothing.
 
+Parts are messages or objects, and four times as many fields, known or not, or commas.
+
 A small body cannot hold many, so only those beyond `_FREE` bytes are counted.
 """
 
@@ -7,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from collector.decode.fields import varint
 from collector.model.errors import TooLarge
 
 _FREE = 4 * 2**20
 _COMMAS = 4
-"""Commas allowed per part: numbers and names are smaller than messages."""
+"""Fields or commas allowed per part: numbers and names are smaller than messages."""
 
 Table = dict[int, Any]
 """Field number → table of the message it holds; other fields are left out."""
@@ -27,7 +30,10 @@ def check_json(body: bytes, most: int) -> None:
 
 
 def check_protobuf(body: bytes, table: Table, most: int) -> None:
-    """Raise TooLarge when a protobuf *body* holds more than *most* messages. A damaged one is left to the parser."""
+    """Raise TooLarge when a protobuf *body* holds more than *most* messages, or four fields each.
+
+    A damaged one is left to the parser.
+    """
     if len(body) > _FREE:
         try:
             _count(body, table, most)
@@ -37,18 +43,21 @@ def check_protobuf(body: bytes, table: Table, most: int) -> None:
 
 def _count(body: bytes, table: Table, most: int) -> None:
     above: list[tuple[int, Table]] = []
-    at, end, parts = 0, len(body), 0
+    at, end, parts, fields, most_fields = 0, len(body), 0, 0, _COMMAS * most
     while at < end or above:
         if at >= end:
             end, table = above.pop()
             continue
+        fields += 1
+        if fields > most_fields:
+            raise _too_many(most)
         tag = body[at]
         at += 1
         if tag > 127:
-            tag, at = _varint(body, at - 1)
+            tag, at = varint(body, at - 1)
         match tag & 7:
             case 0:
-                _, at = _varint(body, at)
+                _, at = varint(body, at)
             case 1:
                 at += 8
             case 5:
@@ -57,7 +66,7 @@ def _count(body: bytes, table: Table, most: int) -> None:
                 size = body[at]
                 at += 1
                 if size > 127:
-                    size, at = _varint(body, at - 1)
+                    size, at = varint(body, at - 1)
                 inner = table.get(tag >> 3)
                 if inner is None:
                     at += size
@@ -71,24 +80,6 @@ def _count(body: bytes, table: Table, most: int) -> None:
                 pass  # a group: its fields are counted as if they stood here
             case _:
                 return
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    value = body[at]
-    at += 1
-    if value < 128:
-        return value, at
-    value &= 127
-    shift = 7
-    while True:
-        byte = body[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise IndexError
 
 
 def _too_many(most: int) -> TooLarge:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from collector.decode.times import timestamp
 from collector.decode.values import double, each, json_text
 from collector.decode.wire import BadId, Wire
+from collector.decode.work import ELEMENT, ITEM, NUMBERS, POINT
 from collector.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
     points = series.data_points or ()
     walk.room(len(walk.records) + len(points), "records")
+    walk.work.spend(POINT * len(points))
 
     def row(p: Any) -> Row:
+        walk.work.spend(_units(p, kind))
         stated = w.u64(p.time_unix_nano, "timeUnixNano")
         ns, source = walk.effective(stated)
         value, value_int = _number(w, p) if kind in ("gauge", "sum") else (None, None)
@@ -69,6 +72,18 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
         walk.records.extend(each(row, points, "dataPoints"))
     except BadInput as e:
         raise e.within(_JSON_NAMES.get(kind, kind)) from None
+
+
+def _units(p: Any, kind: str) -> int:
+    """Return the units of work of what a point of *kind* may have many of."""
+    if kind == "summary":
+        return ELEMENT * len(p.quantile_values or ())
+    units = ITEM * len(p.exemplars or ())
+    if kind == "histogram":
+        units += (len(p.bucket_counts or ()) + len(p.explicit_bounds or ())) // NUMBERS
+    elif kind == "exponential_histogram":
+        units += sum(len(b.bucket_counts or ()) for b in (p.positive, p.negative) if b is not None) // NUMBERS
+    return units
 
 
 def _number(w: Wire, p: Any) -> tuple[float | None, int | None]:

@@ -22,6 +22,7 @@ from collector.decode.promoted import AT, Columns
 from collector.decode.times import UNITS
 from collector.decode.values import Caps, json_text
 from collector.decode.wire import Wire
+from collector.decode.work import BLOCK, ELEMENT, POINT, RECORD, Work
 from collector.model import tables
 from collector.model.believable import EARLIEST_NS
 from collector.model.errors import BadInput, TooLarge
@@ -39,13 +40,14 @@ _INDICES: dict[str, tuple[int | None, int]] = {
     "metrics": (None, tables.METRIC_POINTS.get_field_index("time_unix_nano")),
 }
 """Signal → indices in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
-_UNITS: dict[str, tuple[str, str, str, Add | None]] = {
-    "logs": ("logs", "log_records", "logRecords", logs.add),
-    "traces": ("spans", "spans", "spans", spans.add),
-    "metrics": ("metrics", "metrics", "metrics", metrics.add),
-    "profiles": ("profiles", "profiles", "profiles", None),
+_UNITS: dict[str, tuple[str, str, str, Add | None, int]] = {
+    "logs": ("logs", "log_records", "logRecords", logs.add, RECORD),
+    "traces": ("spans", "spans", "spans", spans.add, RECORD),
+    "metrics": ("metrics", "metrics", "metrics", metrics.add, POINT),
+    "profiles": ("profiles", "profiles", "profiles", None, 0),
 }
-"""Signal → what its blocks and records are called, in OTLP/JSON too, and what adds the rows of one, if any are kept."""
+"""Signal → what its blocks and records are called, in OTLP/JSON too, what adds the rows of one, if any are kept, and
+its units of work."""
 _DIALECT, _RUN_KEY, _RUN_ID, _TASK = AT["dialect"], AT["run_key"], AT["run_id"], AT["task_id"]
 _ENVIRONMENT = AT["environment"]
 _FROM_RESOURCE = tuple((AT[c], c) for c in ("environment", "version", "machine"))
@@ -66,12 +68,13 @@ class Scope:
 class Walk:
     """One request being walked."""
 
-    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits, names: Names) -> None:
+    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits, names: Names, work: Work) -> None:
         self.wire = wire
         self.project = project
         self.received_ns = received_ns
         self.limits = limits
         self.names = names
+        self.work = work
         self._service = ""
         self.records: list[Row] = []
         self.catalogues: dict[str, dict[tuple[str, str], Row]] = {"resources": {}, "scopes": {}}
@@ -80,8 +83,8 @@ class Walk:
         self.rejections: Counter[str] = Counter()
         self.origins: list[Origin] = []
         more: dict[str, Any] = {"key": limits.key, "nodes": limits.nodes, "enum_names": limits.enum_names}
-        self.caps = Caps(limits.value, limits.depth, self.warnings, **more)
-        self.body_caps = Caps(limits.log_body, limits.depth, self.warnings, cut="body_cut", **more)
+        self.caps = Caps(limits.value, limits.depth, self.warnings, work, **more)
+        self.body_caps = Caps(limits.log_body, limits.depth, self.warnings, work, cut="body_cut", **more)
 
     def message(self) -> str:
         """Return what the sender should know, empty when there is nothing."""
@@ -101,13 +104,17 @@ class Walk:
 
     def request(self, signal: Signal, request: Any) -> None:
         """Walk a whole request; raise BadInput with the path of what cannot be read."""
-        kind, unit, unit_json, add = _UNITS[signal.name]
+        kind, unit, unit_json, add, units = _UNITS[signal.name]
         blocks = getattr(request, f"resource_{kind}") or ()
         self.room(len(blocks), "resources")
+        self.work.spend(BLOCK * len(blocks))
         groups = [getattr(block, f"scope_{kind}") or () for block in blocks]
-        self.room(sum(map(len, groups)), "scopes")
+        scopes = sum(map(len, groups))
+        self.room(scopes, "scopes")
+        self.work.spend(BLOCK * scopes)
         count = sum(len(getattr(group, unit) or ()) for some in groups for group in some)
         self.room(count, "records")
+        self.work.spend(units * count)
         if add is None:
             self.reject("signal_not_stored", count)
             return
@@ -150,6 +157,8 @@ class Walk:
             try:
                 attributes = w.attributes(block.resource.attributes, self.caps)
                 dropped = w.u32(block.resource.dropped_attributes_count, "droppedAttributesCount")
+                told = block.resource.entity_refs or ()
+                self.work.spend(ELEMENT * sum(4 + len(r.id_keys or ()) + len(r.description_keys or ()) for r in told))
                 refs = [
                     {
                         "schemaUrl": r.schema_url or "",
@@ -157,7 +166,7 @@ class Walk:
                         "idKeys": list(r.id_keys or ()),
                         "descriptionKeys": list(r.description_keys or ()),
                     }
-                    for r in block.resource.entity_refs or ()
+                    for r in told
                 ]
             except BadInput as e:
                 raise e.within(f"{at}.resource") from None

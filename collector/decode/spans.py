@@ -11,6 +11,7 @@ from collector.decode.promoted import AT, SPAN, between
 from collector.decode.times import timestamp
 from collector.decode.values import each, json_text
 from collector.decode.wire import BadId
+from collector.decode.work import ITEM
 
 if TYPE_CHECKING:
     from collector.decode.rows import Scope, Walk
@@ -47,6 +48,7 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     dialect, promoted = walk.promoted(SPAN, scope, attributes, ns)
     promoted[_FACTS] = dialect.span_facts(name, kind, attributes)
     promoted[_CHILD_TASK] = walk.bounded("task", "", promoted[_CHILD_TASK])
+    walk.work.spend(ITEM * (len(r.events or ()) + len(r.links or ())))
     events = each(lambda e: _event(walk, e), r.events, "events")
     links = each(lambda link: _link(walk, link), r.links, "links")
     code, status_message = 0, None

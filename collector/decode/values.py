@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from collector.decode.work import ELEMENT, Work
 from collector.model.errors import BadInput
 
 U64_MAX = 2**64 - 1
@@ -31,13 +32,14 @@ def json_text(value: Any) -> str:
 class Caps:
     """Limits of values, and how often they were hit, by the names of `notes`."""
 
-    __slots__ = ("cut", "depth", "enum_names", "key", "left", "length", "nodes", "noted")
+    __slots__ = ("cut", "depth", "enum_names", "key", "left", "length", "nodes", "noted", "work")
 
     def __init__(
         self,
         length: int,
         depth: int,
         noted: Counter[str],
+        work: Work,
         *,
         cut: str = "value_cut",
         key: int = 256,
@@ -47,6 +49,7 @@ class Caps:
         self.length = length
         self.depth = depth
         self.noted = noted
+        self.work = work
         self.cut = cut
         self.key = key
         self.nodes = nodes
@@ -79,10 +82,12 @@ class Caps:
             self.noted["elements_cut"] += 1
             items = items[: self.left]
         self.left -= len(items)
+        self.work.spend(ELEMENT * len(items))
         return items
 
     def pairs(self, pairs: Any, read: Callable[[Any, Caps, int], Any], depth: int = 0) -> dict[str, Any]:
         """Return key-value pairs in order, their values read at *depth*; of repeated keys the last value counts."""
+        self.work.spend(ELEMENT * len(pairs))
         values: dict[str, Any] = {}
         try:
             for kv in pairs:

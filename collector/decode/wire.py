@@ -12,12 +12,12 @@ from typing import Any
 
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError
-from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from collector.decode import bound, otlpjson, values
+from collector.decode.fields import fields, mistyped
 from collector.decode.values import U64_MAX, Caps
 from collector.model.errors import BadInput, OtherSignal
 from collector.model.signals import RECEIVED, Encoding, Signal
@@ -84,39 +84,40 @@ def _parse_protobuf(signal: Signal, body: bytes, most_parts: int) -> Any:
         raise BadInput(
             f"expected {name} in protobuf, as Content-Type says; this is not one or is cut off{hint}"
         ) from None
-    _refuse_other_types(signal, request)
+    _refuse_other_types(signal, request, body)
     return request
 
 
-def _refuse_other_types(signal: Signal, request: Any) -> None:
+def _refuse_other_types(signal: Signal, request: Any, body: bytes) -> None:
     """Raise when a known field of the request or of its first record has another type: the body is something else.
 
-    protobuf takes such a field for an unknown one, so a request for another path would be an empty success.
+    protobuf takes such a field for an unknown one, so a request for another path would be an empty success. It tells
+    of unknown fields at 1 us each, however many there are, so the first ones are looked at where they stand.
     """
-    for message in (request, _first_record(request)):
-        if message is None:
+    kind, at, end = signal.request.DESCRIPTOR, 0, len(body)
+    for _ in range(2):
+        if (field := mistyped(kind, body, at, end)) is not None:
+            raise OtherSignal(
+                f"field {field.number} of {kind.name} has another type; {signal.path} takes {signal.name}",
+                field=field.json_name,
+            )
+        if body and not request.ListFields():
+            raise OtherSignal(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+        if (found := _first_record(signal, body)) is None:
             return
-        kind = message.DESCRIPTOR
-        for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]
-            if unknown.field_number in kind.fields_by_number:
-                field = kind.fields_by_number[unknown.field_number].json_name
-                raise OtherSignal(
-                    f"field {unknown.field_number} of {kind.name} has another type; {signal.path} takes {signal.name}",
-                    field=field,
-                )
-            if not request.ListFields():
-                raise OtherSignal(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+        kind, at, end = found
 
 
-def _first_record(request: Any) -> Any:
-    """Return the first record of a request of any signal, None when it has none."""
+def _first_record(signal: Signal, body: bytes) -> tuple[Any, int, int] | None:
+    """Return (descriptor, start, end) of the first record of a request of any signal, None when it has none."""
+    kind, at, end = signal.request.DESCRIPTOR, 0, len(body)
     for _ in range(3):
-        items = request.ListFields()
-        _, blocks = next(((d, v) for d, v in items if d.is_repeated and d.message_type), (None, None))
-        if not blocks:
+        inner = next(d for d in kind.fields if d.is_repeated and d.message_type)
+        found = next(((a, e) for number, t, a, e in fields(body, at, end) if number == inner.number and t == 2), None)
+        if found is None:
             return None
-        request = blocks[0]
-    return request
+        kind, (at, end) = inner.message_type, found
+    return kind, at, end
 
 
 def _protobuf_ident(value: bytes, size: int) -> str | None:

@@ -108,7 +108,7 @@ BOMBS: dict[str, tuple[str, str, Callable[[], bytes], set[int]]] = {
     "gzip in gzip": ("json", "gzip", nested_gzip, {400}),
     "zstd 10000:1": ("json", "zstd", lambda: zstandard.compress(bytes(256 * MIB)), {413}),
     "zstd frames without end": ("json", "zstd", lambda: zstandard.compress(bytes(2**17)) * 20_000, {413}),
-    "gzip members without end": ("json", "gzip", lambda: gzip.compress(b"") * 50_000, {400}),
+    "gzip members without end": ("json", "gzip", lambda: gzip.compress(b"") * 50_000, {413}),
     "2M empty resources": ("protobuf", "", lambda: b"\x0a\x00" * (2 * MIB - 1), {413}),
     "2M empty records": ("protobuf", "", lambda: ld(1, ld(2, b"\x12\x00" * (2 * MIB - 9))), {413}),
     "32M empty records": ("protobuf", "", lambda: ld(1, ld(2, b"\x12\x00" * (32 * MIB - 99))), {413}),

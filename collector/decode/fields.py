@@ -1,0 +1,76 @@
+"""The fields of a protobuf message as bytes, looked at without parsing what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+_MOST = 1_000
+"""Fields of one message that are looked at."""
+_VARINT, _FIXED64, _BYTES, _BEGIN, _END, _FIXED32 = range(6)
+_OF_TYPE = {
+    **dict.fromkeys((FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FIXED64, FieldDescriptor.TYPE_SFIXED64), 1),
+    **dict.fromkeys((FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_FIXED32, FieldDescriptor.TYPE_SFIXED32), 5),
+    **dict.fromkeys((FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE), 2),
+}
+"""Type of a field → how it is written, where it is no varint."""
+
+
+def varint(body: bytes, at: int) -> tuple[int, int]:
+    """Return (value, index behind it); raise IndexError where it does not end."""
+    value = body[at]
+    at += 1
+    if value < 128:
+        return value, at
+    value &= 127
+    shift = 7
+    while True:
+        byte = body[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise IndexError
+
+
+def fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (number, wire type, start, end) of the first fields of the message from *at* to *end*.
+
+    *start* and *end* are those of what a field of bytes holds. A group's fields are passed over with it.
+    """
+    return islice(_fields(body, at, end), _MOST)
+
+
+def _fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    groups = 0
+    while at < end:
+        tag, at = varint(body, at)
+        start = at
+        match kind := tag & 7:
+            case 0:
+                _, at = varint(body, at)
+            case 1 | 5:
+                at += 8 if kind == _FIXED64 else 4
+            case 2:
+                size, start = varint(body, at)
+                at = start + size
+            case 3 | 4:
+                groups += 1 if kind == _BEGIN else -1
+        if not groups or (groups == 1 and kind == _BEGIN):
+            yield tag >> 3, kind, start, at
+
+
+def mistyped(descriptor: Any, body: bytes, at: int, end: int) -> Any:
+    """Return the descriptor of a known field that is written as another type, None if there is none."""
+    for number, kind, _, _ in fields(body, at, end):
+        field = descriptor.fields_by_number.get(number)
+        if field is not None and kind != _END:
+            right = _OF_TYPE.get(field.type, _VARINT)
+            if kind != right and not (field.is_repeated and kind == _BYTES):
+                return field
+    return None
