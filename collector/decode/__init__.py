@@ -8,7 +8,10 @@ the same rows or decline.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -47,47 +50,87 @@ class Accepted:
         return self.records + self.rejected
 
 
+Away = Callable[[str, pa.RecordBatch], None]
+_TOO_DEEP = "nested too deeply to read; flatten the values"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A request between its bytes and its rows."""
+
+    signal: Signal
+    encoding: Encoding
+    request: Any
+    ignored: int
+    """Kinds of field that are spelled as OTLP/JSON does not."""
+    work: Work
+
+
 class Batch:
     """The rows of one journal group, request after request: bytes in, columns out."""
 
-    def __init__(self, limits: Limits, projects: Projects | None = None, most_work: int | None = None) -> None:
-        """*most_work*: units of `work` that one request may cost, None for as many as it takes."""
+    def __init__(
+        self, limits: Limits, projects: Projects | None = None, most_work: int | None = None, away: Away | None = None
+    ) -> None:
+        """*most_work*: units of `work` that one request may cost, None for as many as it takes.
+
+        *away* takes a table's name and rows as soon as there are many, and keeps them in place of the batch, which is
+        then for one request.
+        """
+        self._away = away
         self.spent = 0
         """Units of work that all requests cost, those that were refused too."""
         self._most_work = most_work
         self._limits = limits
         self._projects = projects or Projects(Names())
         self._rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in WIRE}
+        self._chunks: dict[str, list[pa.RecordBatch]] = {name: [] for name in WIRE}
+        """Rows before those in `_rows`, as columns."""
         self._seen: dict[str, set[tuple[str, str]]] = {name: set() for name in CATALOGUES}
 
     def add(self, signal: Signal, encoding: Encoding, body: bytes, *, project: str, received_ns: int) -> Accepted:
-        """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable, and
-        `Beyond` where it costs too much.
+        """Decode *body* and keep its rows; raise `BadInput` and keep nothing when it is not decodable, and `Beyond`
+        where it costs too much.
 
         *received_ns* is when it arrived, nanoseconds since 1970 UTC.
         """
-        wire = WIRES[encoding]
+        return self.take(self.parse(signal, encoding, body), project=project, received_ns=received_ns)
+
+    def parse(self, signal: Signal, encoding: Encoding, body: bytes) -> Parsed:
+        """Return *body* as its parser has it; nothing else of it is needed from then on."""
         work = Work(self._most_work)
-        walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project), work)
+        ignored = 0
         try:
             if encoding == "json":
                 work.numbers(body)
-            walk.request(signal, wire.parse(signal, body, self._limits.parts))
-            if encoding == "json" and (ignored := otlpjson.ignored_names(body)):
-                walk.warnings["name_ignored"] += ignored
+            request = WIRES[encoding].parse(signal, body, self._limits.parts)
+            if encoding == "json":
+                ignored = otlpjson.ignored_names(body)
         except RecursionError:
-            raise BadInput("nested too deeply to read; flatten the values") from None
+            raise BadInput(_TOO_DEEP) from None
         finally:
             self.spent += work.spent
-        for name in CATALOGUES if walk.records else ():
-            for key, row in walk.catalogues[name].items():
-                if key not in self._seen[name]:
-                    self._seen[name].add(key)
-                    self._rows[name].append(row)
-        if walk.records:
-            self._rows[signal.table].extend(walk.records)
+        return Parsed(signal, encoding, request, ignored, work)
+
+    def take(self, parsed: Parsed, *, project: str, received_ns: int) -> Accepted:
+        """Keep the rows of what was parsed, which is used up by it; see `add`."""
+        wire, work, table = WIRES[parsed.encoding], parsed.work, parsed.signal.table
+        chunks: list[pa.RecordBatch] = []
+        away = chunks.append if self._away is None else partial(self._away, table)
+        before = work.spent
+        walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project), work, away)
+        try:
+            walk.request(parsed.signal, parsed.request)
+        except RecursionError:
+            raise BadInput(_TOO_DEEP) from None
+        finally:
+            self.spent += work.spent - before
+        if parsed.ignored:
+            walk.warnings["name_ignored"] += parsed.ignored
+        if walk.count:
+            self._keep(table, chunks, walk)
         return Accepted(
-            len(walk.records),
+            walk.count,
             walk.rejected,
             walk.message(),
             dict(walk.rejections),
@@ -95,13 +138,24 @@ class Batch:
             tuple(walk.origins),
         )
 
+    def _keep(self, table: str, chunks: list[pa.RecordBatch], walk: rows.Walk) -> None:
+        for name in CATALOGUES:
+            for key, row in walk.catalogues[name].items():
+                if key not in self._seen[name]:
+                    self._seen[name].add(key)
+                    self._rows[name].append(row)
+        if chunks:
+            if self._rows[table]:
+                self._chunks[table].append(rows.columns(WIRE[table], self._rows[table]))
+            self._chunks[table] += chunks
+            self._rows[table] = []
+        self._rows[table] += walk.records
+
     def tables(self) -> dict[str, pa.Table]:
         """Return the rows as Arrow, tables without rows left out."""
-        return {name: _table(WIRE[name], records) for name, records in self._rows.items() if records}
-
-
-def _table(schema: pa.Schema, records: list[tuple[object, ...]]) -> pa.Table:
-    columns = zip(*records, strict=True)
-    return pa.Table.from_arrays(
-        [pa.array(values, field.type) for field, values in zip(schema, columns, strict=True)], schema=schema
-    )
+        made: dict[str, pa.Table] = {}
+        for name, left in self._rows.items():
+            batches = [*self._chunks[name], *([rows.columns(WIRE[name], left)] if left else [])]
+            if batches:
+                made[name] = pa.Table.from_batches(batches, WIRE[name])
+        return made

@@ -37,7 +37,7 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     head = (m.name or "", m.description or None, m.unit or None, kind)
     metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
     points = series.data_points or ()
-    walk.room(len(walk.records) + len(points), "records")
+    walk.room(walk.count + len(points), "records")
     walk.work.spend(POINT * len(points))
 
     def row(p: Any) -> Row:

@@ -8,9 +8,12 @@ how many records were rejected and what its sender should know. Rows are tuples 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+import pyarrow as pa
 
 from collector.decode import dialects, logs, metrics, spans, times
 from collector.decode.dialects import Dialect
@@ -32,6 +35,7 @@ from collector.settings import Limits
 
 Row = tuple[Any, ...]
 
+Away = Callable[[pa.RecordBatch], None]
 Add = Callable[["Walk", Any, "Scope"], None]
 
 _INDICES: dict[str, tuple[int | None, int]] = {
@@ -40,6 +44,8 @@ _INDICES: dict[str, tuple[int | None, int]] = {
     "metrics": (None, tables.METRIC_POINTS.get_field_index("time_unix_nano")),
 }
 """Signal → indices in a row of the dialect, if it has one, and of the time that is nearest to its sending."""
+_CHUNK = 4_096
+"""Rows kept as Python objects."""
 _UNITS: dict[str, tuple[str, str, str, Add | None, int]] = {
     "logs": ("logs", "log_records", "logRecords", logs.add, RECORD),
     "traces": ("spans", "spans", "spans", spans.add, RECORD),
@@ -68,7 +74,9 @@ class Scope:
 class Walk:
     """One request being walked."""
 
-    def __init__(self, wire: Wire, project: str, received_ns: int, limits: Limits, names: Names, work: Work) -> None:
+    def __init__(
+        self, wire: Wire, project: str, received_ns: int, limits: Limits, names: Names, work: Work, away: Away
+    ) -> None:
         self.wire = wire
         self.project = project
         self.received_ns = received_ns
@@ -77,6 +85,10 @@ class Walk:
         self.work = work
         self._service = ""
         self.records: list[Row] = []
+        self._put = away
+        self._away = self._before = 0
+        self._origins: tuple[str, int, int] | None = None
+        """Of the resource that is being walked: its dialect, records, and the latest time they state."""
         self.catalogues: dict[str, dict[tuple[str, str], Row]] = {"resources": {}, "scopes": {}}
         self.rejected = 0
         self.warnings: Counter[str] = Counter()
@@ -121,16 +133,19 @@ class Walk:
         for i, block in enumerate(blocks):
             at = f"resource{kind.capitalize()}[{i}]"
             resource, resource_id = self._resource(block, at)
-            before = len(self.records)
+            self._before = len(self.records)
             for j, group in enumerate(groups[i]):
                 scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
                 scope = self._scope(group, resource, resource_id, scope_at)
-                for k, item in enumerate(getattr(group, unit) or ()):
+                for k, item in enumerate(_let_go(getattr(group, unit) or ())):
+                    if len(self.records) >= _CHUNK:
+                        self._put_away(signal)
                     try:
                         add(self, item, scope)
                     except BadInput as e:
                         raise e.within(f"{scope_at}.{unit_json}[{k}]") from None
-            self._origin(signal, resource, self.records[before:])
+            self._made(signal)
+            self._origin(resource)
 
     def room(self, count: int, what: str) -> None:
         """Raise TooLarge when *count* is more than one request may have."""
@@ -138,14 +153,37 @@ class Walk:
             most = self.limits.records
             raise TooLarge(f"more than {most} {what} (limits.records) in one request; send smaller batches")
 
-    def _origin(self, signal: Signal, resource: dict[str, Any], made: list[Row]) -> None:
-        """Note who made the records of a resource: the first one's dialect, the SDK, the latest time they state."""
+    @property
+    def count(self) -> int:
+        """Return how many rows there are of records."""
+        return self._away + len(self.records)
+
+    def _put_away(self, signal: Signal) -> None:
+        """Make columns of the rows there are: as Python objects they are ten times as large."""
+        self._made(signal)
+        self._put(columns(tables.WIRE[signal.table], self.records))
+        self._away += len(self.records)
+        self.records.clear()
+        self._before = 0
+
+    def _made(self, signal: Signal) -> None:
+        """Note of the newest rows what is told of their resource."""
+        dialect_at, time_at = _INDICES[signal.name]
+        made = self.records[self._before :]
         if made:
-            dialect_at, time_at = _INDICES[signal.name]
             stated = (row[time_at] for row in made)
             newest = max((ns for ns in stated if UNITS[-1][0] <= ns < 2**63), default=0)
-            dialect = made[0][dialect_at] if dialect_at is not None else dialects.of_resource(resource)
-            self.origins.append(Origin(dialect, *sdk(resource), len(made), newest))
+            if self._origins is None:
+                self._origins = (made[0][dialect_at] if dialect_at is not None else "", 0, 0)
+            dialect, count, before = self._origins
+            self._origins = (dialect, count + len(made), max(newest, before))
+
+    def _origin(self, resource: dict[str, Any]) -> None:
+        """Note who made the records of a resource: the first one's dialect, the SDK, the latest time they state."""
+        if self._origins is not None:
+            dialect, count, newest = self._origins
+            self.origins.append(Origin(dialect or dialects.of_resource(resource), *sdk(resource), count, newest))
+            self._origins = None
 
     # -- resources and scopes ------------------------------------------------------------------------------
 
@@ -261,8 +299,26 @@ class Walk:
         self._count_keys(attributes)
         if len(attributes) > self.limits.attributes:
             self.note("attributes_cut")
-            attributes = dict(list(attributes.items())[: self.limits.attributes])
+            attributes = dict(islice(attributes.items(), self.limits.attributes))
         return json_text(attributes)
+
+
+def columns(schema: pa.Schema, rows: list[Row]) -> pa.RecordBatch:
+    """Return *rows* as columns."""
+    values = zip(*rows, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(of, field.type) for field, of in zip(schema, values, strict=True)], schema=schema
+    )
+
+
+def _let_go(items: Any) -> Iterator[Any]:
+    """Yield *items*, of those that a list holds none that was there before."""
+    if not isinstance(items, list):
+        yield from items
+        return
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 def _inherit(dialect: Dialect, resource: dict[str, Any]) -> list[tuple[int, Any]]:

@@ -80,7 +80,7 @@ def _parse_protobuf(signal: Signal, body: bytes, most_parts: int) -> Any:
     try:
         request.ParseFromString(body)
     except DecodeError:
-        hint = "; it looks like JSON, is Content-Type right?" if body.lstrip()[:1] in (b"{", b"[") else ""
+        hint = "; it looks like JSON, is Content-Type right?" if body[:64].lstrip()[:1] in (b"{", b"[") else ""
         raise BadInput(
             f"expected {name} in protobuf, as Content-Type says; this is not one or is cut off{hint}"
         ) from None

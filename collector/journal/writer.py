@@ -61,10 +61,13 @@ class Journal:
         head_seq = files.head_number(os.pread(head.fileno(), files.HEAD_BYTES, 0))
         return cls(db, head, max(last, head_seq), max(0, head_seq - last), aside)
 
-    def append(self, tables: dict[str, pa.Table], digests: list[bytes], received_ns: int) -> int:
-        """Write one group and return its number once it is on disk. *digests*: 16 bytes a request."""
+    def append(self, rows: dict[str, pa.Table] | bytearray, digests: list[bytes], received_ns: int) -> int:
+        """Write one group, tables or what `pack` made of them, and return its number once it is on disk.
+
+        *digests*: 16 bytes a request.
+        """
         seq = self.last_seq + 1
-        body = pack(tables)
+        body = pack(rows) if isinstance(rows, dict) else rows
         with self._db:
             self._db.execute(
                 "INSERT INTO batch (seq, received_ns, crc, arrow) VALUES (?, ?, ?, ?)",

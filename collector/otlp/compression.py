@@ -6,6 +6,8 @@ empty blocks, and never more than a piece of it at once, in which the interprete
 
 from __future__ import annotations
 
+from typing import cast
+
 import zstandard
 from isal import igzip_lib
 
@@ -24,8 +26,9 @@ _ZSTD_WINDOW = 2**26
 _RATIO = 200
 _RATIO_FROM = 8 * 2**20
 """Up to here a body may expand as it likes; beyond, no telemetry is as repetitive as `_RATIO` to 1."""
-_IDLE = 16 * 2**10
-"""Bytes that a packed body may be larger than twice what it holds: blocks of nothing take 0.7 us a byte."""
+_IDLE, _BLOCK = 16 * 2**10, 256 * 2**10
+"""Bytes that a packed body may be larger than twice what it holds: blocks of nothing take 0.7 us a byte. In zstd
+less, and a block says nothing before all of it is there."""
 _MEMBER = 64
 """Bytes more for each member, whose header and trailer are about 20."""
 
@@ -33,7 +36,7 @@ _MEMBER = 64
 def decompress(body: bytes, encoding: str, cap: int) -> bytes:
     """Return the plain body, or raise: TooLarge beyond *cap* bytes, BadInput when damaged, Unsupported.
 
-    Memory stays below twice *cap* plus 8 MiB, and for zstd a window of *cap*, however much the body claims to hold.
+    Memory stays below *cap* plus 8 MiB, and for zstd a window of as much, however much the body claims to hold.
     """
     match encoding.strip().lower():
         case "" | "identity":
@@ -58,12 +61,17 @@ def too_large(cap: int) -> TooLarge:
 class _Opened:
     """What a packed body of *packed* bytes holds, as far as it was opened."""
 
-    def __init__(self, packed: int, cap: int) -> None:
+    def __init__(self, packed: int, cap: int, idle: int) -> None:
+        self._idle = idle
         self._packed = packed
         self._cap = cap
-        self._parts: list[bytes] = []
+        self._plain = bytearray()
         self._members = 0
-        self.size = 0
+
+    @property
+    def size(self) -> int:
+        """Return the bytes opened so far."""
+        return len(self._plain)
 
     def begin(self, kind: str) -> None:
         """Count a member."""
@@ -73,23 +81,21 @@ class _Opened:
 
     def add(self, part: bytes, read: int) -> None:
         """Keep *part*, for which so many bytes of the packed body were *read*."""
-        self.size += len(part)
-        if part:
-            self._parts.append(part)
+        self._plain += part
         if self.size > self._cap:
             raise too_large(self._cap)
         if self.size > _RATIO_FROM and self.size > _RATIO * self._packed:
             raise TooLarge(f"expands more than {_RATIO} times beyond {_RATIO_FROM} bytes; is this telemetry?")
-        if read > 2 * self.size + _IDLE + _MEMBER * self._members:
+        if read > 2 * self.size + self._idle + _MEMBER * self._members:
             raise BadInput("the packed body is mostly headers and empty blocks; compress it as one")
 
     def whole(self) -> bytes:
         """Return the plain body."""
-        return b"".join(self._parts)
+        return cast("bytes", self._plain)  # only read from here on, so not copied
 
 
 def _gunzip(body: bytes, cap: int, form: int = igzip_lib.DECOMP_GZIP) -> bytes:
-    opened = _Opened(len(body), cap)
+    opened = _Opened(len(body), cap, _IDLE)
     packed = memoryview(body)
     at = 0
     while True:
@@ -111,7 +117,7 @@ def _gunzip(body: bytes, cap: int, form: int = igzip_lib.DECOMP_GZIP) -> bytes:
 
 
 def _unzstd(body: bytes, cap: int) -> bytes:
-    opened = _Opened(len(body), cap)
+    opened = _Opened(len(body), cap, _BLOCK)
     packed = memoryview(body)
     opener = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     at = 0

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collector.control import Control, names
 from collector.decode import Accepted
 from collector.decode.names import Projects
 from collector.model.errors import NotNow, Refused
 from collector.model.signals import Encoding, Signal
+from collector.receive.apart import DRAINING, Apart
 from collector.receive.books import Books
-from collector.receive.group import Decoder, Request
+from collector.receive.group import Decoded, Decoder, Request
 from collector.receive.refusals import Refusals
 from collector.receive.resends import Resends
 from collector.receive.senders import Senders
+from collector.receive.turns import NOBODY, Who
 from collector.receive.via import Via
 from collector.receive.watch import Watch
-from collector.receive.writer import DRAINING, Writer
+from collector.receive.writer import Writer
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
+
+_SMALL = 2**20
+"""Bytes of a body for which an eighth of `limits.in_flight` is kept."""
 
 
 class Hold:
@@ -35,7 +40,7 @@ class Hold:
 
     def add(self, size: int) -> None:
         """Hold *size* bytes more, or raise NotNow."""
-        if self._admit.held_bytes + size > self._admit.most_held_bytes:
+        if self._admit.held_bytes + size > self._admit.most_for(self._bytes + size):
             raise NotNow("more bytes are in flight than limits.in_flight allows; try again")
         self._admit.held_bytes += size
         self._bytes += size
@@ -60,11 +65,17 @@ class Admit:
         self._names = Projects(settings.names, control.reading(names.load))
         self._senders = Senders(control, self._names)
         self.refusals = Refusals(control, clock)
-        books.observe(lambda: self.held_bytes, lambda: not self.ready)
+        books.observe(lambda: self.held_bytes + self._writer.held_bytes, lambda: not self.ready)
         self._look_after()
         decoder = Decoder(settings.limits, self._names, resends)
-        self._writer = Writer(decoder, self._watch, resends, self._senders, books, self._look_after)
+        self._apart = Apart(settings, self._names, resends, self._put_decoded, books.decode_restarts.inc)
+        self._writer = Writer(decoder, self._apart, self._watch, resends, self._senders, books, self._look_after)
         self._writer.start()
+        self._apart.start()
+
+    def most_for(self, size: int) -> int:
+        """Return how many bytes may be held, one of *size* bytes so far among them: large ones leave some."""
+        return self.most_held_bytes - (self.most_held_bytes // 8 if size > _SMALL else 0)
 
     @property
     def ready(self) -> str:
@@ -76,22 +87,35 @@ class Admit:
         return Hold(self)
 
     async def admit(
-        self, project: str, signal: Signal, encoding: Encoding, compression: str, body: bytes, via: Via
+        self,
+        project: str,
+        signal: Signal,
+        encoding: Encoding,
+        compression: str,
+        body: bytes | Sequence[bytes | bytearray],
+        via: Via,
+        who: Who = NOBODY,
     ) -> Accepted:
         """Return what became of a request once its rows are on disk, or raise `Refused`.
 
-        *compression* is the Content-Encoding of *body*, empty for none; *via* says how it came. The caller holds
-        the body (`hold`).
+        *compression* is the Content-Encoding of *body*, empty for none, which is whole or in parts; *via* says how it
+        came, *who* whose turn it takes. The caller holds the body (`hold`).
         """
         if refusal := self.ready:
             raise NotNow(refusal)
         answered: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._writer.put(Request(project, signal, encoding, compression, body, self._clock(), via, _answer(answered)))
+        parts: Sequence[bytes | bytearray] = [body] if isinstance(body, bytes) else body
+        request = Request(project, signal, encoding, compression, parts, self._clock(), via, _answer(answered), who)
+        if request.is_large:
+            self._apart.put(request)
+        else:
+            self._writer.put(request)
         return await asyncio.shield(answered)
 
     def drain(self) -> None:
         """Refuse new requests from now on; those waiting are still finished."""
         self._draining = True
+        self._apart.drain()
 
     def turn_away(self) -> None:
         """Tell those who wait to be written to come back; a group that is being written is settled."""
@@ -100,10 +124,15 @@ class Admit:
     def close(self) -> None:
         """Finish what waits, then close the journal."""
         self._draining = True
+        self._apart.close()
         self._writer.stop()
         self._senders.save(now=True)
         self.refusals.save(now=True)
         self._watch.close()
+
+    def _put_decoded(self, decoded: Decoded) -> None:
+        self.books.decoded_apart.inc()
+        self._writer.put_decoded(decoded)
 
     def _look_after(self) -> None:
         """Look at disk and journal, and keep what was seen of senders since the last time. For the writer's thread."""

@@ -139,6 +139,8 @@ class Books:
         self.warnings = c("warnings", "What was remarked about records that were kept.", "warning")
         self.names = self._gauge("names", "Distinct names that rows are grouped by.", "kind")
         self.groups = c("journal_groups", "Groups written to the journal.")
+        self.decoded_apart = c("decoded_apart", "Requests decoded in the decode process, which large ones are.")
+        self.decode_restarts = c("decode_restarts", "Times that the decode process ended before it had an answer.")
         self.journal_bytes = self._gauge("journal_bytes", "Bytes that groups occupy in the journal.")
         self.journal_seq = self._gauge("journal_seq", "Number of the journal's newest group.")
         self.lost_groups = self._gauge("recovery_lost_groups", "Groups found missing when the journal was last opened.")

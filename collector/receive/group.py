@@ -8,24 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from typing import Protocol
 
 import structlog
 
-from collector.decode import Accepted, Batch
-from collector.decode.names import Projects
-from collector.model.errors import BadInput, Refused
+from collector.decode import Accepted, Batch, Beyond
+from collector.decode.names import Name, Projects
+from collector.model.errors import BadInput, Refused, TooLarge
 from collector.model.signals import Encoding, Signal
-from collector.otlp.compression import decompress
 from collector.receive.books import Settled
+from collector.receive.frames import whole
+from collector.receive.plain import Plain, unpack
 from collector.receive.resends import Resends
+from collector.receive.turns import NOBODY, Who
 from collector.receive.via import Via
 from collector.settings import Limits
 from collector.telemetry.log import cause
 
 log = structlog.get_logger()
 
-_MOST_PLAIN_BYTES = 32 * 2**20
+_MOST_PACKED_BYTES = 64 * 2**10
+_MOST_BYTES: dict[Encoding, int] = {"protobuf": 256 * 2**10, "json": 64 * 2**10}
+"""Bytes of a body that is decoded here: parsing them takes 12 ms at most, with the interpreter held."""
+_MOST_WORK = 30_000
+"""Units of `decode.work` of a body that is decoded here."""
+_GROUP_WORK = 20_000
+_GROUP_REQUESTS = 2_048
+_REQUEST_WORK, _BYTES_WORK = 50, 50
+"""Units of a request, and its bytes a unit, whatever it holds."""
 _EMPTY = Accepted(0, 0, "")
 """What is said to a request without records."""
 
@@ -38,19 +48,49 @@ class Request:
     signal: Signal
     encoding: Encoding
     compression: str
-    body: bytes
+    parts: Sequence[bytes | bytearray]
+    """The body as it came."""
     received_ns: int
     via: Via
     answer: Callable[[Accepted | Refused], None]
     """Tells the sender; may be called from any thread."""
+    who: Who = NOBODY
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the body as it came."""
+        return sum(map(len, self.parts))
+
+    @property
+    def is_large(self) -> bool:
+        """Tell whether the body is to be decoded apart, as far as its size as it came tells."""
+        return self.size > (_MOST_PACKED_BYTES if self.compression else _MOST_BYTES[self.encoding])
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """The body of a request as it was before it was compressed, and the digest by which it is known again."""
+class Decoded:
+    """A request that was decoded apart."""
 
-    body: bytes
+    request: Request
     digest: bytes
+    """Empty where the body could not be unpacked."""
+    said: Accepted | Refused
+    rows: bytearray
+    """As the journal packs them."""
+    names: list[Name]
+    """Names that it is the first to use."""
+
+
+class Line(Protocol):
+    """Requests that wait for a group."""
+
+    def next(self) -> Request | None:
+        """Return whose turn it is, None when nobody waits."""
+        ...
+
+    def charge(self, request: Request, cost: float) -> None:
+        """Count what *request* cost its sender."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +116,12 @@ class Group:
     """Requests that are written together: *fresh* are the new ones by digest, *rows* what they hold."""
 
     rows: Batch
+    packed: bytearray = field(default_factory=bytearray)
+    """Rows that were decoded apart, as the journal packs them."""
     decided: list[Decided] = field(default_factory=list)
     fresh: dict[bytes, Fresh] = field(default_factory=dict)
+    apart: list[Request] = field(default_factory=list)
+    """Requests that are left to be decoded apart."""
 
     @property
     def received_ns(self) -> int:
@@ -98,15 +142,6 @@ class Group:
                 yield Settled(d.request.signal.name, d.request.via, said, written=stored)
 
 
-def unpack(request: Request, most_bytes: int) -> Plain:
-    """Return the plain body of *request*, of at most *most_bytes*; raise Refused when it cannot be had."""
-    body = decompress(request.body, request.compression, most_bytes)
-    h = blake2b(digest_size=16)
-    h.update(f"{request.project}\0{request.signal.name}\0{request.encoding}\0".encode())
-    h.update(body)
-    return Plain(body, h.digest())
-
-
 class Decoder:
     """Makes groups of requests, knowing the names and the requests taken before. For one thread."""
 
@@ -115,49 +150,95 @@ class Decoder:
         self._names = names
         self._resends = resends
 
-    def group(self, requests: Sequence[Request]) -> Group:
-        """Return the group of *requests*, or of the first of them where more rows would be held at once."""
-        group = Group(Batch(self._limits, self._names))
-        size = 0
-        for request in requests:
-            if size > _MOST_PLAIN_BYTES:
-                break
+    def group(self, line: Line) -> Group:
+        """Return the group of those who are first in *line*, as many as there is work for in one."""
+        group = Group(Batch(self._limits, self._names, _MOST_WORK))
+        work = 0.0
+        while work < _GROUP_WORK and len(group.decided) < _GROUP_REQUESTS and (request := line.next()) is not None:
+            spent = group.rows.spent
             try:
-                plain = unpack(request, self._limits.body)
-                size += len(plain.body)
-                decided = self._decided(request, plain, group)
-            except Refused as e:
-                decided = Decided(request, e)
-            except Exception as e:  # a defect of ours must not take the other requests with it
-                log.error("request_decode_failed", **cause(e), signal=request.signal.name)
-                decided = Decided(request, BadInput("this request could not be read; please report it"))
-            group.decided.append(decided)
+                group.decided.append(self._decided(request, group))
+            except Beyond:
+                group.apart.append(request)
+            cost = _REQUEST_WORK + group.rows.spent - spent + request.size / _BYTES_WORK
+            line.charge(request, cost)
+            work += cost
         return group
 
-    def _decided(self, request: Request, plain: Plain, group: Group) -> Decided:
+    def _decided(self, request: Request, group: Group) -> Decided:
+        """Decide a request, whatever is wrong with it; raise Beyond when it is to be decoded apart."""
+        try:
+            return self._read(request, self._unpacked(request), group)
+        except Refused as e:
+            return Decided(request, e)
+        except Beyond:
+            raise
+        except Exception as e:  # a defect of ours must not take the other requests with it
+            log.error("request_decode_failed", **cause(e), signal=request.signal.name)
+            return Decided(request, BadInput("this request could not be read; please report it"))
+
+    def _unpacked(self, request: Request) -> Plain:
+        """Return the plain body; raise Beyond where it is too large to be read here."""
+        r, most = request, int(self._limits.body)
+        here = min(most, _MOST_BYTES[r.encoding])
+        try:
+            return unpack(r.project, r.signal.name, r.encoding, r.compression, whole(r.parts), here)
+        except TooLarge:
+            if here < most:
+                raise Beyond from None
+            raise
+
+    def _read(self, request: Request, plain: Plain, group: Group) -> Decided:
         """Decide a request: empty, taken before, the copy of another in the group, or new, its rows then with it."""
-        if plain.body == (b"{}" if request.encoding == "json" else b""):
+        if plain.is_empty(request.encoding):
             return Decided(request, _EMPTY)
         if before := self._resends.find(plain.digest, request.received_ns):
             return Decided(request, before if before.records >= 0 else self._read_again(request, plain))
         if twin := group.fresh.get(plain.digest):
             return Decided(request, replace(twin.said, duplicate=True), needs_rows=True)
-        said = _read(request, plain, group.rows)
-        if said.records:
-            group.fresh[plain.digest] = Fresh(request.received_ns, said)
-        return Decided(request, said, needs_rows=said.records > 0)
+        return self._taken(request, plain.digest, _rows(request, plain, group.rows), group)
 
     def _read_again(self, request: Request, plain: Plain) -> Accepted:
         """Return what is said to a request that was taken before the last start: the same, without storing it."""
         try:
-            said = replace(_read(request, plain, Batch(self._limits, self._names)), duplicate=True)
-        except Refused:  # taken under other limits
-            said = Accepted(0, 0, "", duplicate=True)
-        self._resends.learn(plain.digest, said)
-        return said
+            said = _rows(request, plain, Batch(self._limits, self._names, _MOST_WORK))
+        except Refused as e:
+            return self._known(plain.digest, e)
+        return self._known(plain.digest, said)
+
+    def _known(self, digest: bytes, said: Accepted | Refused) -> Accepted:
+        """Return *said*, if not under other limits than when it was taken, of a request that is stored."""
+        known = replace(said, duplicate=True) if isinstance(said, Accepted) else Accepted(0, 0, "", duplicate=True)
+        self._resends.learn(digest, known)
+        return known
+
+    def _taken(self, request: Request, digest: bytes, said: Accepted, group: Group) -> Decided:
+        if said.records:
+            group.fresh[digest] = Fresh(request.received_ns, said)
+        return Decided(request, said, needs_rows=said.records > 0)
+
+    def apart(self, decoded: Decoded) -> Group:
+        """Return the group of one request that was decoded apart; it is to be decoded again where its names find no
+        room any more.
+        """
+        request, digest, said = decoded.request, decoded.digest, decoded.said
+        group = Group(Batch(self._limits, self._names), packed=decoded.rows)
+        before = self._resends.find(digest, request.received_ns) if digest else None
+        fits = (before is not None and before.records >= 0) or self._names.adopt(decoded.names)
+        if before is not None:
+            decided = Decided(request, before if before.records >= 0 else self._known(digest, said))
+        elif isinstance(said, Refused):
+            decided = Decided(request, said)
+        elif fits:
+            decided = self._taken(request, digest, said, group)
+        else:
+            group.apart.append(request)
+            return group
+        group.decided.append(decided)
+        return group
 
 
-def _read(request: Request, plain: Plain, rows: Batch) -> Accepted:
+def _rows(request: Request, plain: Plain, rows: Batch) -> Accepted:
     """Add what a request holds to *rows*: here bytes become columns."""
     return rows.add(
         request.signal, request.encoding, plain.body, project=request.project, received_ns=request.received_ns

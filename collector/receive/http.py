@@ -21,6 +21,7 @@ from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, failure_of
 from collector.receive.owner import owner
 from collector.receive.shared import Shared
+from collector.receive.turns import Who
 from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Cors, Limits
 from collector.telemetry.log import cause
@@ -33,6 +34,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 _SLOWEST = 1_024
 """Bytes per second; a body may take `limits.body_time` plus one second for as many bytes."""
+
+
+_PART = 64 * 2**10
 
 
 class _Gone(Exception):
@@ -69,6 +73,7 @@ class _Asked:
     headers: dict[str, str]
     encoding: Encoding | None
     via: Via
+    who: Who
     size: int = 0
 
     @property
@@ -105,7 +110,8 @@ class HttpPort:
         headers = _fields(scope["headers"])
         encoding = answers.encoding_of(headers.get("content-type", ""))
         came = via("http", headers.get("user-agent", ""), OWN_HEADER in headers)
-        asked = _Asked(path, scope["method"], headers, encoding, came)
+        address, port = scope.get("client") or ("", 0)
+        asked = _Asked(path, scope["method"], headers, encoding, came, Who(address, str(port)))
         accept = headers.get("accept-encoding", "")
         origin = headers.get("origin", "")
         extra = cors.headers(self._cors, origin)
@@ -157,9 +163,9 @@ class HttpPort:
         project = owner(asked.headers)
         with self._admit.hold() as hold:
             whole = await self._whole(body, hold)
-            asked.size = len(whole)
+            asked.size = sum(map(len, whole))
             compression = asked.headers.get("content-encoding", "")
-            return await self._admit.admit(project, signal, asked.encoding, compression, whole, asked.via)
+            return await self._admit.admit(project, signal, asked.encoding, compression, whole, asked.via, asked.who)
 
     def _note(self, asked: _Asked, result: Accepted | Exception | None) -> None:
         """Keep account of what a request is answered; None where nobody is there to hear it."""
@@ -182,23 +188,23 @@ class HttpPort:
         looks = recognise.look_of_bytes(error, came, fields)
         self._admit.refusals.refused(came, ("none", ""), looks, recognise.reason(error))
 
-    async def _whole(self, body: _Body, hold: Hold) -> bytes:
-        """Return the body, giving up as soon as it is longer than allowed or too slow."""
+    async def _whole(self, body: _Body, hold: Hold) -> list[bytes | bytearray]:
+        """Return the body in parts, giving up as soon as it is longer than allowed or too slow."""
         cap = int(self._limits.body)
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         size = 0
         last = asyncio.get_running_loop().time() + self._limits.body_time.total_seconds()
         try:
             async with asyncio.timeout_at(last) as patience:
                 while not body.ended:
                     part = await body.part()
-                    parts.append(part)
                     size += len(part)
                     if size > cap:
                         raise too_large(cap)
                     hold.add(len(part))
+                    _add(part, parts)
                     patience.reschedule(last + size / _SLOWEST)
-                return b"".join(parts)
+                return parts
         except TimeoutError:
             raise TooSlow(
                 f"the body came slower than {_SLOWEST} bytes a second (limits.body_time); send smaller batches"
@@ -224,6 +230,18 @@ class HttpPort:
         refusal = self._admit.ready if path == "/readyz" else ""
         body = (refusal or "ok").encode()
         await _send(send, 503 if refusal else 200, [(b"content-type", b"text/plain; charset=utf-8")], body)
+
+
+def _add(part: bytes, parts: list[bytes | bytearray]) -> None:
+    """Add *part* to *parts*, to the last one where both are small: a part costs 40 bytes beyond what it holds."""
+    if not part:
+        return
+    if not parts or len(parts[-1]) + len(part) > _PART:
+        parts.append(part)
+        return
+    last = parts[-1] if isinstance(parts[-1], bytearray) else bytearray(parts[-1])
+    last += part
+    parts[-1] = last
 
 
 def _fields(headers: Headers) -> dict[str, str]:

@@ -61,6 +61,8 @@ class Limits(Connections):
     """Records in one request, and its resources and scopes; more get 413 / RESOURCE_EXHAUSTED."""
     parts: int = 2_000_000
     """Messages (JSON: objects) in one request beyond 4 MiB; more get 413 / RESOURCE_EXHAUSTED."""
+    cpu_time: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=1))
+    """Longest a large body may keep the processor busy until it is decoded; then 413 / RESOURCE_EXHAUSTED."""
     attributes: int = 2_048
     """Attributes kept per record; promoted ones are read before the cap."""
     value: ByteSize = ByteSize(256 * 2**10)

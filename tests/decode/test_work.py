@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from collector.decode import Batch, Beyond
+from collector.decode import Batch, Beyond, rows
+from collector.journal.entries import Packer, unpack
 from collector.model.errors import OtherSignal, TooLarge
 from collector.model.signals import LOGS, METRICS, TRACES, Encoding, Signal
 from collector.settings import Limits
@@ -177,3 +179,30 @@ def test_a_known_field_of_another_type_is_found_between_unknown_ones() -> None:
     fine.resource_logs.add().scope_logs.add().log_records.add(severity_number=9)
     body = b"\x7b\x08\x01\x7c" + fine.SerializeToString()
     assert Batch(Limits()).add(LOGS, "protobuf", body, project="p", received_ns=NOW).records == 1
+
+
+@settings(max_examples=30)
+@given(requests(LOGS) | requests(TRACES) | requests(METRICS), st.integers(1, 3))
+def test_rows_and_answers_are_the_same_when_they_are_put_away_in_parts(message: object, size: int) -> None:
+    """However many records are kept as objects before they become columns, and whoever keeps those."""
+    signal = next(s for s in (LOGS, TRACES, METRICS) if isinstance(message, type(s.request())))
+    body = message.SerializeToString()  # type: ignore[attr-defined]
+
+    def outcome(batch: Batch) -> object:
+        try:
+            return batch.add(signal, "protobuf", body, project="p", received_ns=NOW)
+        except Exception as e:
+            return repr(e)
+
+    whole = Batch(Limits())
+    said = outcome(whole)
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(rows, "_CHUNK", size)
+        parts, packer = Batch(Limits()), Packer()
+        elsewhere = Batch(Limits(), away=packer.add)
+        assert outcome(parts) == outcome(elsewhere) == said
+    assert parts.tables() == whole.tables()
+    if whole.tables():
+        for name, table in elsewhere.tables().items():
+            packer.add(name, table)
+        assert unpack(b"".join(packer.end())) == whole.tables()

@@ -88,6 +88,10 @@ def test_large_bodies_come_back_whole() -> None:
     body = os.urandom(12 * MIB)
     assert decompress(gzip.compress(body, 1), "gzip", CAP) == body
     assert decompress(zstandard.compress(body), "zstd", CAP) == body
+    text = body.hex().encode()  # half as large, in blocks that say nothing before they are whole
+    for level in (1, 9):
+        assert decompress(gzip.compress(text[:MIB], level), "gzip", CAP) == text[:MIB]
+        assert decompress(zstandard.compress(text, level), "zstd", CAP) == text
 
 
 def test_a_window_has_a_size() -> None:

@@ -15,7 +15,9 @@ from collector.decode.names import Projects
 from collector.model.errors import BadInput, TooLarge
 from collector.model.signals import LOGS, TRACES, Signal
 from collector.receive import group
-from collector.receive.group import Decided, Decoder, Group, Request, unpack
+from collector.receive import plain as plain_of
+from collector.receive.group import Decided, Decoder, Group, Request
+from collector.receive.plain import unpack
 from collector.receive.resends import Resends
 from collector.receive.via import Via
 from collector.settings import Limits, Names
@@ -29,7 +31,7 @@ def request(
 ) -> Request:
     """Return a request in OTLP/JSON whose answer nobody hears."""
     return Request(
-        project, signal, "json", compression, body, NOW, Via("http", from_runwell=from_runwell), lambda said: None
+        project, signal, "json", compression, [body], NOW, Via("http", from_runwell=from_runwell), lambda said: None
     )
 
 
@@ -39,9 +41,30 @@ def logs(*messages: str) -> bytes:
     return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
 
 
+class Line:
+    """Requests that wait, the first one first."""
+
+    def __init__(self, *requests: Request) -> None:
+        self.waiting = list(requests)
+        self.costs: list[float] = []
+
+    def next(self) -> Request | None:
+        """Return the first, None when none waits."""
+        return self.waiting.pop(0) if self.waiting else None
+
+    def charge(self, request: Request, cost: float) -> None:
+        """Keep what each cost."""
+        self.costs.append(cost)
+
+
 def decided(*requests: Request, resends: Resends | None = None) -> Group:
     """Return the group of *requests*."""
-    return Decoder(Limits(), Projects(Names()), resends or Resends(HOUR)).group(requests)
+    return Decoder(Limits(), Projects(Names()), resends or Resends(HOUR)).group(Line(*requests))
+
+
+def digest(r: Request) -> bytes:
+    """Return the digest of a request."""
+    return unpack(r.project, r.signal.name, r.encoding, r.compression, b"".join(r.parts), 2**20).digest
 
 
 def bodies(made: Group) -> list[Any]:
@@ -83,7 +106,7 @@ def test_the_same_bytes_are_another_request_of_another_signal() -> None:
     }
     assert [_said(d).duplicate for d in made.decided] == [False, False]
     resends = Resends(HOUR)
-    resends.add(unpack(request(both), 2**20).digest, NOW - 1, Accepted(1, 0, ""))
+    resends.add(digest(request(both)), NOW - 1, Accepted(1, 0, ""))
     assert [_said(d).duplicate for d in decided(request(both, signal=TRACES), resends=resends).decided] == [False]
 
 
@@ -92,18 +115,18 @@ def test_what_was_taken_before_is_said_again_and_needs_no_rows() -> None:
     out.
     """
     body = logs("a", "b")
-    digest = unpack(request(body), 2**20).digest
+    known = digest(request(body))
     for said in (Accepted(2, 0, ""), None):
         resends = Resends(HOUR)
         if said:
-            resends.add(digest, NOW - 1, said)
+            resends.add(known, NOW - 1, said)
         else:
-            resends.load([(digest, NOW - 1)])
+            resends.load([(known, NOW - 1)])
         made = decided(request(body), resends=resends)
         assert (bodies(made), made.fresh) == ([], {})
         (only,) = made.decided
         assert (_said(only).records, _said(only).duplicate, only.needs_rows) == (2, True, False)
-        assert resends.find(digest, NOW) == Accepted(2, 0, "", duplicate=True)
+        assert resends.find(known, NOW) == Accepted(2, 0, "", duplicate=True)
 
 
 def test_a_request_without_records_needs_nothing() -> None:
@@ -118,7 +141,7 @@ def test_without_its_rows_a_group_settles_as_lost_what_needed_them() -> None:
     body = logs("a")
     before = logs("known")
     resends = Resends(HOUR)
-    resends.add(unpack(request(before), 2**20).digest, NOW - 1, Accepted(1, 0, ""))
+    resends.add(digest(request(before)), NOW - 1, Accepted(1, 0, ""))
     made = decided(request(body), request(body), request(before), request(b"{"), resends=resends)
     settled = [(s.said.duplicate, s.written) for s in made.settled(written=True)]
     assert settled == [(False, True), (True, True), (True, True)]
@@ -126,11 +149,25 @@ def test_without_its_rows_a_group_settles_as_lost_what_needed_them() -> None:
     assert settled == [(False, False), (False, False), (True, True)]
 
 
-def test_a_group_ends_where_it_would_hold_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The requests beyond it are not decided; one alone always is."""
-    monkeypatch.setattr(group, "_MOST_PLAIN_BYTES", 100)
-    large = request(gzip.compress(logs("a" * 200)), compression="gzip")
-    assert len(decided(large, large, large).decided) == 1
+def test_a_group_ends_where_it_would_cost_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those beyond it wait on; one alone always is decided, and what each cost is counted for its sender."""
+    monkeypatch.setattr(group, "_GROUP_WORK", 100)
+    line = Line(*(request(logs("a" * 200, str(n), "b")) for n in range(3)))
+    decoder = Decoder(Limits(), Projects(Names()), Resends(HOUR))
+    assert len(decoder.group(line).decided) == 1
+    assert len(line.waiting) == 2
+    assert line.costs[0] > 100
+
+
+def test_what_is_too_much_is_left_to_be_decoded_apart() -> None:
+    """By its size once it was unpacked or by what it holds; the others of the group are as if it had not come."""
+    wide = gzip.compress(logs("a" * 2**17))
+    many = gzip.compress(logs(*[""] * 3_000))
+    made = decided(request(logs("a")), request(wide, compression="gzip"), request(many, compression="gzip"))
+    assert bodies(made) == ["a"]
+    assert [len(made.decided), len(made.apart), len(made.fresh)] == [1, 2, 1]
+    assert request(b" " * 70_000).is_large
+    assert not request(wide, compression="gzip").is_large
 
 
 def test_a_defect_concerns_only_the_request_that_meets_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,9 +181,11 @@ def test_a_defect_concerns_only_the_request_that_meets_it(monkeypatch: pytest.Mo
 def test_a_plain_body_has_a_size() -> None:
     """Beyond it nothing is unpacked, and the digest is that of the plain body."""
     body = logs("a")
-    assert unpack(request(body), len(body)) == unpack(request(gzip.compress(body), compression="gzip"), len(body))
+    packed = gzip.compress(body)
+    as_sent = unpack("p", "logs", "json", "", body, len(body))
+    assert as_sent == unpack("p", "logs", "json", "gzip", packed, len(body))
     with pytest.raises(TooLarge):
-        unpack(request(gzip.compress(body), compression="gzip"), len(body) - 1)
+        unpack("p", "logs", "json", "gzip", packed, len(body) - 1)
 
 
 def test_a_group_is_its_own_only_when_all_of_it_is() -> None:
@@ -170,5 +209,5 @@ def _failing_at(monkeypatch: pytest.MonkeyPatch, words: bytes) -> Iterator[None]
         return body
 
     with monkeypatch.context() as m:
-        m.setattr(group, "decompress", fail)
+        m.setattr(plain_of, "decompress", fail)
         yield

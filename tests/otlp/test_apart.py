@@ -1,0 +1,134 @@
+"""B5, F6: large bodies are decoded in a process of their own, of which nothing else depends."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.otlp.receiver import Receiver, message_of, receiving
+from tests.otlp.telemetry import encode, ld, logs
+from tests.stack import until
+
+MANY = 5_000
+"""Records that are too much work to be decoded in receive."""
+SLOW = b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"bucketCounts":[%s1]}]}}]}]}]}' % (
+    b"1e-320," * 600_000
+)
+"""Numbers that take 7 us each."""
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A receive process that gives a body two seconds, and has decoded one."""
+    with receiving(tmp_path_factory.mktemp("apart") / "data", limits={"cpu_time": 2}) as made:
+        assert made.post("/v1/logs", records(MANY, "first"), "protobuf").status_code == 200
+        yield made
+
+
+def records(count: int, word: str) -> bytes:
+    """Return a protobuf body of so many records, each named after *word*."""
+    return ld(1, ld(2, b"".join(ld(2, ld(5, ld(1, f"{word}_{i}".encode()))) for i in range(count))))
+
+
+def restarts(receiver: Receiver) -> float:
+    """Return how often the decode process ended by itself."""
+    lines = httpx.get(f"{receiver.url}/metrics", trust_env=False).text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("runwell_receive_decode_restarts_total"))
+
+
+def decoder(receiver: Receiver) -> psutil.Process:
+    """Return the decode process."""
+    return until(lambda: next(iter(psutil.Process(receiver.process.pid).children()), None), why="a decode process")
+
+
+class Sending:
+    """A request that is being answered in a thread."""
+
+    def __init__(self, receiver: Receiver, body: bytes) -> None:
+        self.answer: httpx.Response | None = None
+        self._thread = threading.Thread(target=self._send, args=(receiver, body))
+        self._thread.start()
+
+    def _send(self, receiver: Receiver, body: bytes) -> None:
+        headers = {"content-type": "application/x-protobuf"}
+        self.answer = httpx.post(f"{receiver.url}/v1/logs", content=body, headers=headers, timeout=60, trust_env=False)
+
+    def status(self) -> int:
+        """Return the status of the answer, once there is one."""
+        self._thread.join(timeout=60)
+        assert self.answer is not None
+        return self.answer.status_code
+
+
+def test_b5_others_are_answered_while_a_large_body_is_decoded(one: Receiver) -> None:
+    """Small requests, health and metrics, however long it takes; then it is answered too, and stored whole."""
+    stopped = decoder(one)
+    stopped.send_signal(signal.SIGSTOP)
+    large = Sending(one, records(MANY, "second"))
+    for _ in range(20):
+        assert one.post("/v1/logs", encode(logs(), "json"), "json").status_code == 200
+        assert httpx.get(f"{one.url}/readyz", trust_env=False).status_code == 200
+    assert large.answer is None
+    stopped.send_signal(signal.SIGCONT)
+    assert large.status() == 200
+    bodies = [row["body"] for row in one.rows("logs")]
+    assert sum(str(body).startswith("second_") for body in bodies) == MANY
+
+
+def test_f6_a_body_is_stored_once_though_its_decode_process_is_killed(one: Receiver) -> None:
+    """It is decoded again from the start; one that kills it twice is told to come again, and nothing of it is kept."""
+    before = restarts(one)
+    for kills, status in ((1, 200), (2, 503), (0, 200)):
+        seen = -1
+        process = decoder(one) if kills else None
+        if process is not None:
+            process.send_signal(signal.SIGSTOP)
+        large = Sending(one, records(MANY, f"kill{kills}"))
+        for n in range(kills):
+            assert process is not None
+            seen = process.pid
+            if n:
+                until(lambda: psutil.Process(seen).cpu_times().user > 0, why="it to begin")  # noqa: B023
+            os.kill(seen, signal.SIGKILL)
+            if n + 1 < kills:
+                process = until(
+                    lambda: next((p for p in psutil.Process(one.process.pid).children() if p.pid != seen), None)  # noqa: B023
+                )
+                process.send_signal(signal.SIGSTOP)
+                process.send_signal(signal.SIGCONT)
+        assert large.status() == status
+    bodies = [str(row["body"]).partition("_")[0] for row in one.rows("logs")]
+    assert {word: bodies.count(word) for word in ("first", "kill0", "kill1", "kill2")} == {
+        "first": MANY,
+        "kill0": MANY,
+        "kill1": MANY,
+        "kill2": 0,
+    }
+    assert restarts(one) == before + 3
+
+
+def test_b5_a_body_has_so_much_time_and_memory_and_others_are_not_hit(one: Receiver) -> None:
+    """413 with the name of the setting; what comes next has all of both."""
+    answer = one.post("/v1/metrics", SLOW, "json")
+    assert "limits.cpu_time" in message_of(answer, 413)
+    exemplars = ld(1, ld(2, ld(2, ld(5, ld(1, ld(5, b"") * 700_000)))))
+    assert "memory" in message_of(one.post("/v1/metrics", exemplars, "protobuf"), 413)
+    for n in range(3):
+        assert one.post("/v1/logs", records(MANY, f"after{n}"), "protobuf").status_code == 200
+    assert one.alive()
+
+
+def test_f6_large_bodies_are_known_again_in_whatever_packing(one: Receiver) -> None:
+    """One that came before is answered as it was and stored once, before a restart of the decode process or after."""
+    body = records(MANY, "again")
+    for packing, packed in (("", body), ("gzip", gzip.compress(body)), ("", body)):
+        answer = one.post("/v1/logs", packed, "protobuf", content_encoding=packing or "identity")
+        assert answer.status_code == 200
+    assert sum(str(row["body"]).startswith("again_") for row in one.rows("logs")) == MANY
