@@ -1,12 +1,14 @@
 """The decode process: one large body at a time becomes rows, away from receive's writer and its interpreter lock.
 
+Each is decoded in a fork of the loaded process, at 3 ms a body: what one needed is given back with it, whatever an
+allocator would have kept, so that every body has the same memory and time.
+
 Enter: what `receive.frames` says, from a socket that receive passes. Leave: rows as the journal packs them. It keeps
 nothing, so it may die at any moment, of memory or time that a body may not have too; and it ends when receive does.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import resource
@@ -14,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -45,12 +48,15 @@ class Decoding:
         self._projects = Projects(Names.model_validate_json(setup.names))
         self._cpu_s = self._limits.cpu_time.total_seconds()
 
-    def one(self) -> None:
-        """Decode the next body; raise EOFError when there will be none."""
+    def asked(self) -> Ask:
+        """Return what is asked next, knowing the names it tells; raise EOFError when there will be nothing."""
         ask = msgspec.msgpack.decode(frames.read(self._receive), type=Ask)
         self._projects.learn(ask.fresh)
+        return ask
+
+    def answer(self, ask: Ask) -> None:
+        """Decode the body that follows *ask*, once."""
         known = len(self._projects.since(0))
-        began = time.process_time()
         said: Accepted | None = None
         failed: Failed | None = None
         rows: list[bytes] = []
@@ -67,8 +73,8 @@ class Decoding:
             failed = Failed("", type(e).__name__)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        names = self._projects.forget(known)
-        frames.say(self._receive, Told(said, failed, names, round((time.process_time() - began) * 1e6)))
+        told = Told(said, failed, self._projects.since(known), round(time.process_time() * 1e6))
+        frames.say(self._receive, told)
         frames.write(self._receive, *rows)
 
     def _plain(self, ask: Ask, body: bytes) -> Plain:
@@ -101,24 +107,43 @@ class Decoding:
 def main() -> int:
     """Serve until receive ends."""
     without("pandas")
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keep what they had, and take more than they hand out
     with suppress(OSError):
         os.nice(_NICENESS)
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keep what they had, and take more than they hand out
     receive = socket.socket(fileno=int(sys.argv[1]))
-    # What is loaded by now stays; what a body makes has no cycles, and is given back after each.
-    gc.disable()
+    gc.disable()  # what a body makes has no cycles, and ends with the process that made it
     gc.freeze()
     try:
         setup = msgspec.msgpack.decode(frames.read(receive), type=Setup)
         decoding = Decoding(receive, setup)
         _bound(setup.memory)
         while True:
-            decoding.one()
-            _give_back()
-    except MemoryError:
-        return frames.OUT_OF_MEMORY
+            ask = decoding.asked()
+            if code := _apart(lambda: decoding.answer(ask)):  # noqa: B023 -- called at once
+                return _like(code)
     except (EOFError, OSError):  # nobody asks any more
         return 0
+
+
+def _apart(act: Callable[[], None]) -> int:
+    """Do *act* in a process that begins as this one is, all of whose memory is given back, and return its exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        act()
+        os._exit(0)
+    except MemoryError:
+        os._exit(frames.OUT_OF_MEMORY)
+    except BaseException:
+        os._exit(1)
+
+
+def _like(code: int) -> int:
+    """End as the process of *code* did, which is what receive hears of it."""
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    return code
 
 
 def _bound(memory: int) -> None:
@@ -128,13 +153,6 @@ def _bound(memory: int) -> None:
         return
     has = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmData"))
     resource.setrlimit(resource.RLIMIT_DATA, (has + memory, resource.RLIM_INFINITY))
-
-
-def _give_back() -> None:
-    """Return what the last body needed to the system, so that the next one has as much."""
-    gc.collect()
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 if __name__ == "__main__":

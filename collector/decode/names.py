@@ -52,12 +52,6 @@ class Names:
         """Return how many names of *kind* may still be taken up."""
         return self._caps[kind] - len(self._names[kind])
 
-    def remove(self, kind: str, service: str, name: str) -> None:
-        """Know a name no more."""
-        self._names[kind].discard((service, name))
-        if kind == "key":
-            self._keys.discard(name)
-
     def one(self, kind: Kind, service: str, name: str) -> bool:
         """Tell whether *name* is among those kept apart, taking it up while there is room."""
         names = self._names[kind]
@@ -126,14 +120,6 @@ class Projects:
             return False
         self.learn(new)
         return True
-
-    def forget(self, count: int) -> list[Name]:
-        """Know none of the names but the first *count* any more; return them."""
-        names = self.since(count)
-        del self._taken[count:]
-        for project, kind, service, name in names:
-            self.of(project).remove(kind, service, name)
-        return names
 
     def counts(self) -> dict[str, int]:
         """Return how many names of each kind are known, over all projects."""

@@ -25,6 +25,7 @@ class Entry:
 
 
 _LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
+_LZ4_ALONE = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class Packer:
@@ -38,7 +39,7 @@ class Packer:
         named = rows.replace_schema_metadata({_NAME: name.encode()})
         if name not in self._streams:
             pieces = _Pieces()
-            self._streams[name] = pieces, pa.ipc.new_stream(pieces, named.schema, options=_LZ4)
+            self._streams[name] = pieces, pa.ipc.new_stream(pieces, named.schema, options=_LZ4_ALONE)
         self._streams[name][1].write(named)
 
     def end(self) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Large bodies are decoded apart: a thread hands them to the decode process in turn, and what comes back to the writer.
 
-The process is started with the first such body, and again whenever it ended; a body it dies of is tried once more, in a
-process that has done nothing before, and then refused. Nothing is kept there, so nothing can be lost or come twice.
+The process is started with the first such body, and again whenever it ended; a body it dies of for no reason of the
+body's is tried once more, and then refused. Nothing is kept there, so nothing can be lost or come twice.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Process:
             )
         self.socket = ours
         self.told_names = 0
-        self.bodies = 0
+        self._begun = False
         ours.settimeout(patience_s)
         self._setup = setup
 
@@ -59,9 +59,9 @@ class _Process:
 
     def begin(self) -> None:
         """Say what it has to know, once."""
-        if not self.bodies:
+        if not self._begun:
+            self._begun = True
             frames.say(self.socket, self._setup)
-        self.bodies += 1
 
     def kill(self) -> None:
         """End it; whoever waits for it hears of it."""
@@ -185,7 +185,7 @@ class Apart:
         if code == -signal.SIGPROF:
             seconds = self._limits.cpu_time.total_seconds()
             return TooLarge(f"takes more than {seconds:g} s to read (limits.cpu_time); send smaller batches")
-        if code == frames.OUT_OF_MEMORY and process.bodies == 1:
+        if code == frames.OUT_OF_MEMORY:
             return TooLarge(
                 f"needs more than {self._setup.memory} bytes to read (a part of memory); send smaller batches"
             )
