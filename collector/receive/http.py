@@ -206,9 +206,13 @@ class HttpPort:
                     patience.reschedule(last + size / _SLOWEST)
                 return parts
         except TimeoutError:
+            parts.clear()
             raise TooSlow(
                 f"the body came slower than {_SLOWEST} bytes a second (limits.body_time); send smaller batches"
             ) from None
+        except BaseException:
+            parts.clear()  # the error outlives the hold on them while the rest of the body is read
+            raise
 
     async def _read_to_end(self, headers: dict[str, str], body: _Body) -> bool:
         """Throw away what is left of a refused body, so that its sender comes to read why; tell whether it ended.
