@@ -119,6 +119,7 @@ class Admit:
 
     def turn_away(self) -> None:
         """Tell those who wait to be written to come back; a group that is being written is settled."""
+        self._apart.turn_away()
         self._writer.turn_away()
 
     def close(self) -> None:

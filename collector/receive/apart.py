@@ -6,12 +6,14 @@ body's is tried once more, and then refused. Nothing is kept there, so nothing c
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -46,6 +48,7 @@ class _Process:
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                process_group=0,  # it and its fork end together
             )
         self.socket = ours
         self.told_names = 0
@@ -65,7 +68,8 @@ class _Process:
 
     def kill(self) -> None:
         """End it; whoever waits for it hears of it."""
-        self._process.kill()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> int:
         """End it, and return how it ended: its exit code, or a signal's number below zero."""
@@ -73,7 +77,7 @@ class _Process:
         try:
             return self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             return self._process.wait()
 
 
@@ -122,14 +126,18 @@ class Apart:
         for request in refused:
             request.answer(NotNow(DRAINING))
 
-    def close(self) -> None:
-        """Give up what is being decoded, and end."""
+    def turn_away(self) -> None:
+        """Give up what is being decoded; whose it is is told to come again."""
         self.drain()
         with self._came:
             self._closed = True
             if self._process is not None:
                 self._process.kill()
             self._came.notify()
+
+    def close(self) -> None:
+        """Give up what is being decoded, and end."""
+        self.turn_away()
         self._thread.join(timeout=10)
 
     def _work(self) -> None:

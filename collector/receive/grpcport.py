@@ -17,6 +17,7 @@ from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import NoSuchPath, failure_of
 from collector.receive.owner import owner
+from collector.receive.turns import Who
 from collector.receive.via import OWN_HEADER, via
 from collector.settings import Limits
 from collector.telemetry.log import cause
@@ -67,7 +68,9 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             with admit.hold() as hold:
                 hold.add(size)
                 body = await _whole(context, size)
-                accepted = result = await admit.admit(project, signal, "protobuf", _packing(body), body, came)
+                accepted = result = await admit.admit(
+                    project, signal, "protobuf", _packing(body), body, came, _who(sent)
+                )
         except Exception as e:
             result = e
             if not isinstance(e, Refused):
@@ -83,6 +86,12 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export
+
+
+def _who(sent: dict[str, str]) -> Who:
+    """Return who sends, by gRPC's name of the caller's connection, whose last part is the port."""
+    peer = sent.get(gate.PEER, "")
+    return Who(peer.rpartition(":")[0], peer)
 
 
 async def _whole(context: gate.Context, size: int) -> bytes:

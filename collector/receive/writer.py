@@ -75,9 +75,12 @@ class Writer:
     def put_decoded(self, decoded: Decoded) -> None:
         """Let what was decoded apart be written next; wait until the one before it is."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._decoded is None)
-            self._decoded = decoded
-            self._arrived.notify_all()
+            self._arrived.wait_for(lambda: self._decoded is None or self._stopped)
+            if not self._stopped:
+                self._decoded = decoded
+                self._arrived.notify_all()
+                return
+        decoded.request.answer(NotNow(DRAINING))
 
     @property
     def held_bytes(self) -> int:
@@ -89,9 +92,8 @@ class Writer:
         """Refuse what waits, and whatever comes after it."""
         with self._arrived:
             self._stopped = True
-            turned_away = [*self._waiting]
-            self._waiting.clear()
-            self._arrived.notify()
+            turned_away = self._waiting.clear()
+            self._arrived.notify_all()
         for request in turned_away:
             request.answer(NotNow(DRAINING))
 
