@@ -79,7 +79,9 @@ def _parse_protobuf(signal: Signal, body: bytes, most_parts: int) -> Any:
     name = signal.request.DESCRIPTOR.name
     try:
         request.ParseFromString(body)
-    except DecodeError:
+    except DecodeError as e:
+        if "alloc failed" in str(e):  # what upb says where there is no memory
+            raise MemoryError from None
         hint = "; it looks like JSON, is Content-Type right?" if body[:64].lstrip()[:1] in (b"{", b"[") else ""
         raise BadInput(
             f"expected {name} in protobuf, as Content-Type says; this is not one or is cut off{hint}"
