@@ -9,6 +9,7 @@ nothing, so it may die at any moment, of memory or time that a body may not have
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import resource
@@ -35,6 +36,7 @@ from collector.receive.frames import Ask, Failed, Setup, Told
 from collector.receive.plain import Plain, unpack
 from collector.settings import Limits, Names
 
+_PR_SET_PDEATHSIG = 1
 _NICENESS = 5
 """Small bodies come before large ones where both want the processor."""
 
@@ -106,6 +108,7 @@ class Decoding:
 
 def main() -> int:
     """Serve until receive ends."""
+    _end_with_parent()
     without("pandas")
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keep what they had, and take more than they hand out
     with suppress(OSError):
@@ -130,6 +133,7 @@ def _apart(act: Callable[[], None]) -> int:
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    _end_with_parent()
     try:
         act()
         os._exit(0)
@@ -137,6 +141,13 @@ def _apart(act: Callable[[], None]) -> int:
         os._exit(frames.OUT_OF_MEMORY)
     except BaseException:
         os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends, however busy it is then."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:  # elsewhere it ends when it has an answer that nobody hears
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _like(code: int) -> int:

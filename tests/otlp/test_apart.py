@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -58,7 +60,13 @@ class Sending:
 
     def _send(self, receiver: Receiver, body: bytes) -> None:
         headers = {"content-type": "application/x-protobuf"}
-        self.answer = httpx.post(f"{receiver.url}/v1/logs", content=body, headers=headers, timeout=60, trust_env=False)
+        with suppress(httpx.TransportError):
+            url = f"{receiver.url}/v1/logs"
+            self.answer = httpx.post(url, content=body, headers=headers, timeout=60, trust_env=False)
+
+    def join(self) -> None:
+        """Wait for what becomes of it."""
+        self._thread.join(timeout=60)
 
     def status(self) -> int:
         """Return the status of the answer, once there is one."""
@@ -112,6 +120,19 @@ def test_f6_a_body_is_stored_once_though_its_decode_process_is_killed(one: Recei
         "kill2": 0,
     }
     assert restarts(one) == before + 3
+
+
+def test_f7_no_decode_process_outlives_receive(tmp_path: Path) -> None:
+    """Killed or told to stop in the middle of a body, receive takes it along."""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with receiving(tmp_path / f"{number}") as made:
+            large = Sending(made, records(60_000, "late"))
+            loaded = decoder(made)
+            both = until(lambda: [loaded, *loaded.children()][:2] if loaded.children() else None)  # noqa: B023
+            made.process.send_signal(number)
+            _, alive = psutil.wait_procs(both, timeout=10)
+            assert not alive
+            large.join()
 
 
 def test_b5_a_body_has_so_much_time_and_memory_and_others_are_not_hit(one: Receiver) -> None:
