@@ -51,7 +51,7 @@ class Limits(Connections):
     body: ByteSize = ByteSize(64 * 2**20)
     """Largest request body, compressed or decompressed; larger ones get 413 / RESOURCE_EXHAUSTED."""
     in_flight: ByteSize | None = None
-    """Bytes of bodies held at once, packed and unpacked; beyond it requests get 503 / UNAVAILABLE. None: its part of
+    """Bytes of bodies held at once, as they came; beyond it requests get 503 / UNAVAILABLE. None: its part of
     `memory`; another size changes what all hold together."""
     grpc_connections: int = Field(default=4_096, ge=1)
     """gRPC connections held at once, fewer where the process may not open so many files; more are closed."""

@@ -30,16 +30,23 @@ PROGRAMS = 704 * MIB
 PROGRAMS_ARE = "every process with nothing to do, and what pages that are looked at leave in the dashboard"
 PARTS = (
     Part(
+        "gate",
+        "gate",
+        21,
+        "messages of gRPC callers, from before they are read until they are answered, and twice the largest one while "
+        "gRPC joins its pieces",
+    ),
+    Part(
         "in_flight",
-        "gate, receive",
+        "receive",
         18,
-        "bodies of requests, packed and unpacked, from before they are read until they are answered",
+        "bodies of requests as they came, from before they are read until they are answered",
         "limits.in_flight",
     ),
-    Part("decode", "decode", 18, "one large body while it becomes rows"),
-    Part("duckdb", "store", 32, "tables, write-ahead log and queries in DuckDB", "store.memory"),
-    Part("tick", "store", 18, "groups of the journal, and one job at work on them: runs, statistics, rules, reports"),
-    Part("questions", "store", 14, "SQL statements and other questions beyond DuckDB's own: text they make, answers"),
+    Part("decode", "decode", 19, "one large body while it becomes rows"),
+    Part("duckdb", "store", 22, "tables, write-ahead log and queries in DuckDB", "store.memory"),
+    Part("tick", "store", 12, "groups of the journal, and one job at work on them: runs, statistics, rules, reports"),
+    Part("questions", "store", 8, "SQL statements and other questions beyond DuckDB's own: text they make, answers"),
 )
 
 
@@ -47,11 +54,16 @@ PARTS = (
 class Memory:
     """The parts of a promise, in bytes."""
 
+    gate: int
     in_flight: int
     decode: int
     duckdb: int
     tick: int
     questions: int
+
+    def room(self, body: int) -> int:
+        """Return how many bytes of messages the gate may hold beside the copies of one of *body* bytes."""
+        return min(self.in_flight, max(self.gate - 2 * body, self.gate // 4))
 
     @property
     def store(self) -> int:
@@ -61,7 +73,7 @@ class Memory:
     @property
     def promise(self) -> int:
         """Return what all processes together hold at most."""
-        return PROGRAMS + self.in_flight + self.decode + self.store
+        return PROGRAMS + self.gate + self.in_flight + self.decode + self.store
 
 
 def divide(memory: int, *, in_flight: int | None = None, duckdb: int | None = None) -> Memory:
