@@ -21,9 +21,9 @@ from senders import Load
 from stack import running, until
 from test_kill import SETTINGS, kill
 
+from bench.footprint import MIB, Footprint
 from collector.settings import Settings
 from tests.length import ASKED, SEED, longer, tally
-from tests.tree import Tree
 
 pytestmark = pytest.mark.faults
 
@@ -48,7 +48,7 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
     kills: Counter[str] = Counter()
     with capsys.disabled():
         print(f"\nRUNWELL_TEST_SEED={seed}: {SECONDS} s of chaos", file=sys.stderr)
-    with running(tmp_path / "data", env=QUICK) as stack, Tree(stack.process.pid) as tree:
+    with running(tmp_path / "data", env=QUICK) as stack, Footprint(stack.process.pid) as footprint:
         strangers = [Stranger(kind, stack.url_now, seed, done[kind]) for kind in DEEDS]
         team, oracle = Team(stack.url_now, seed), Oracle(seed)
         with Load(oracle, stack.url_now, seed, pause_s=0.2):
@@ -73,7 +73,7 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
         assert (status["damaged_groups"], status["lost_groups"], status["set_aside"]) == (0, 0, [])
         assert (status["writer"], status["failing_jobs"]) == ("", {})
         assert (status["ended_statements_count"], status["ended_statements"]) == (0, [])
-        assert tree.most <= Settings().parts.promise, tree.of
+        assert footprint.peak <= Settings().parts.promise, footprint.at_peak
     assert not [(k, o) for k, outcomes in done.items() for o in outcomes if o in DEFECTS], done
     # A look at all rows at once is more than anybody may ask for by default.
     with running(tmp_path / "data", env=SETTINGS) as stack:
@@ -84,8 +84,8 @@ def test_whatever_strangers_do_and_whatever_dies_those_who_do_their_work_notice_
         "deeds": {kind: dict(outcomes) for kind, outcomes in done.items()},
         "records": counts["records"],
         "runs": len(team.kept),
-        "peak_mib": tree.most // 2**20,
+        "peak_mib": footprint.peak // MIB,
     }
     tally(told)
     with capsys.disabled():
-        print(json.dumps(told), tree.of, file=sys.stderr)
+        print(json.dumps(told), {role: size // MIB for role, size in footprint.peaks.items()}, file=sys.stderr)
