@@ -31,6 +31,7 @@ _BOUNDS = {
     r"`left(path \|\| name, 1000)`",
     "one value that is collected (`list`, `string_agg`, `json_group_array`, …): "
     f"{collected.MOST_BYTES // 1024} KiB": "ended",
+    f"all that is collected together: {collected.MOST_TOGETHER // 2**20} MiB": "ended",
     f"several values of `max`, `arg_max`, …: {literals.MOST_TOP}": "refused",
 }
 _FOOT = """

@@ -1,14 +1,25 @@
-"""What an aggregate collects over rows, such as `string_agg`: each value looked at before anything is made of it.
+"""What an aggregate collects over rows, such as `string_agg`: counted as it comes, and each value looked at.
 
-A statement's tree cannot tell how much a group holds. So the call stands in an expression that fails where its value
-is too large; the tree, in DuckDB's own form, is what is run then (`json_deserialize_sql`).
+A statement's tree cannot tell how much a group holds. So each row of the call is counted by a filter, which ends the
+statement where all of it is too much (`Tally`), and the call stands in an expression that fails where its value is too
+large; the tree, in DuckDB's own form, is what is run then (`json_deserialize_sql`).
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from duckdb.func import ARROW, SPECIAL
+
 from collector.store import parser
+from collector.store.watchdog import Asked
 
 Node = dict[str, Any]
 
@@ -16,8 +27,63 @@ MOST_BYTES = 64 * 1024
 """How large one collected value may get: 128 MiB for the 2,048 of a vector."""
 
 
-def guard(tree: Any, calls: list[Node]) -> None:
-    """Put each of *calls*, in *tree*, into an expression that fails where its value is larger than `MOST_BYTES`."""
+MOST_TOGETHER = 32 * 2**20
+"""How much a statement may collect in all its groups: DuckDB counts what they keep, and not the values made of it."""
+_COUNT = "runwell_counted"
+_MACROS = frozenset({"json_group_array", "json_group_object"})
+"""They take no filter."""
+
+
+class Tally:
+    """Counts what each statement that is being asked collects."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, tuple[Asked, int]] = {}
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+
+    def serve(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Let statements of *con* count."""
+        con.create_function(
+            _COUNT,
+            self._counted,
+            ["BIGINT", "BIGINT"],
+            "BOOLEAN",
+            type=ARROW,
+            null_handling=SPECIAL,
+            side_effects=True,
+        )
+
+    @contextmanager
+    def counting(self, asked: Asked) -> Generator[int]:
+        """Give the number by which *asked* is counted while the block runs."""
+        number = next(self._numbers)
+        self._asked[number] = asked, 0
+        try:
+            yield number
+        finally:
+            del self._asked[number]
+
+    def _counted(self, numbers: pa.ChunkedArray, sizes: pa.ChunkedArray) -> pa.Array:
+        """Count *sizes*, and end the statement that `numbers` names when it is too much."""
+        number = numbers[0].as_py()
+        with self._lock:
+            asked, held = self._asked[number]
+            held += (pc.sum(sizes).as_py() or 0) + len(sizes)
+            self._asked[number] = asked, held
+        if held > MOST_TOGETHER:
+            asked.end(
+                f"it collects more than {MOST_TOGETHER // 2**20} MiB over rows; narrow it, or make the rows distinct "
+                "first, in a subquery."
+            )
+            raise ValueError(asked.ended)
+        return pa.repeat(pa.scalar(True), len(sizes))
+
+
+def guard(tree: Any, calls: list[Node], number: int) -> None:
+    """Put each of *calls*, in *tree*, into an expression that fails where its value is larger than `MOST_BYTES`, and
+    have its rows counted for the statement of this *number*.
+    """
     known = {id(call) for call in calls}
     _keep_names(tree, known)
     stack: list[Any] = [tree]
@@ -26,7 +92,7 @@ def guard(tree: Any, calls: list[Node]) -> None:
         for key, value in item.items() if isinstance(item, dict) else enumerate(item):
             if id(value) in known:
                 stack.append(value)
-                item[key] = _guarded(value)
+                item[key] = _guarded(value, number)
             elif isinstance(value, (dict, list)):
                 stack.append(value)
 
@@ -50,25 +116,53 @@ def _holds(item: Any, known: set[int]) -> bool:
     return id(item) in known or any(_holds(value, known) for value in inner)
 
 
-def _guarded(call: Node) -> Node:
+def _guarded(call: Node, number: int) -> Node:
     """Return the expression; an aggregate that is written more than once in it is worked out once.
 
     Its inner *call* stays the same object, so that calls within it are guarded too.
     """
     alias, call["alias"] = call.get("alias", ""), ""
-    text = {
-        "class": "CAST", "type": "OPERATOR_CAST", "alias": "", "child": call, "try_cast": False,
-        "type_expr": {"class": "TYPE", "type": "TYPE", "alias": "", "type_name": "VARCHAR", "children": []},
-    }  # fmt: skip
+    if call["function_name"].lower() in _MACROS:
+        first = call["arguments"][0]
+        first["expression"] = _case(_counting(call, number), first["expression"], _constant("NULL_LITERAL", ""))
+    else:
+        name = "filter_expr" if call["class"] == "WINDOW" else "filter"
+        counting = _counting(call, number)
+        call[name] = _case(call[name], counting, _constant("BOOLEAN", "false")) if call[name] else counting
     told = (
         f"{call['function_name']}() collects more than {MOST_BYTES // 1024} KiB in one value; "
         "group by more, or select the rows"
     )
     then = _function("error", _constant("STRING", told))
     checks = [
-        {"when_expr": _larger(_function(name, of)), "then_expr": then} for name, of in (("len", call), ("strlen", text))
+        {"when_expr": _larger(_function(name, of)), "then_expr": then}
+        for name, of in (("len", call), ("strlen", _text(call)))
     ]
     return {"class": "CASE", "type": "CASE_EXPR", "alias": alias, "case_checks": checks, "else_expr": call}
+
+
+def _counting(call: Node, number: int) -> Node:
+    """Return an expression that is always true, and counts what a row adds to *call*."""
+    orders = call["arg_orders"] if call["class"] == "WINDOW" else call["order_bys"]["orders"]
+    kept = [a["expression"] for a in call["arguments"]] + [o["expression"] for o in orders]
+    nothing = _constant("INTEGER", "0")
+    size = nothing
+    for one in kept:
+        if one["class"] != "CONSTANT":
+            size = _function("add", size, _function("greatest", _function("strlen", _text(one)), nothing))
+    return _function(_COUNT, _constant("INTEGER", str(number)), size)
+
+
+def _case(when: Node, then: Node, otherwise: Node) -> Node:
+    check = {"when_expr": when, "then_expr": then}
+    return {"class": "CASE", "type": "CASE_EXPR", "alias": "", "case_checks": [check], "else_expr": otherwise}
+
+
+def _text(of: Node) -> Node:
+    return {
+        "class": "CAST", "type": "OPERATOR_CAST", "alias": "", "child": of, "try_cast": False,
+        "type_expr": {"class": "TYPE", "type": "TYPE", "alias": "", "type_name": "VARCHAR", "children": []},
+    }  # fmt: skip
 
 
 def _constant(kind: str, text: str) -> Node:
@@ -80,10 +174,10 @@ def _larger(size: Node) -> Node:
     return {"class": "COMPARISON", "type": "COMPARE_GREATERTHAN", "alias": "", "left": size, "right": most}
 
 
-def _function(name: str, argument: Node) -> Node:
+def _function(name: str, *arguments: Node) -> Node:
     return {
         "class": "FUNCTION", "type": "FUNCTION", "alias": "", "function_name": name, "schema": "", "catalog": "",
         "filter": None, "order_bys": {"type": "ORDER_MODIFIER", "orders": []}, "distinct": False,
         "is_operator": False, "export_state": False, "qualified_name": {"path": [name]},
-        "arguments": [{"name": "", "expression": argument}],
+        "arguments": [{"name": "", "expression": argument} for argument in arguments],
     }  # fmt: skip

@@ -49,7 +49,7 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
 
     def prepare(h: Handle) -> None:
         nonlocal checked
-        checked = _require_one_select(h, sql)
+        checked = _require_one_select(h, sql, number)
         owner = project.replace("'", "''")
         for name in PUBLIC:
             columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
@@ -84,7 +84,9 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
         return Selection(pa.Table.from_batches(batches, reader.schema), truncated)
 
     within = seconds(limits.query_time)
-    return database.limited(ask, seconds=within, prepare=prepare, asked=asked or Asked(sql))
+    asked = asked or Asked(sql)
+    with database.tally.counting(asked) as number:
+        return database.limited(ask, seconds=within, prepare=prepare, asked=asked)
 
 
 def _fitting(batch: pa.RecordBatch, size: int) -> int:
@@ -95,7 +97,7 @@ def _fitting(batch: pa.RecordBatch, size: int) -> int:
     return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
-def _require_one_select(h: Handle, sql: str) -> str:
+def _require_one_select(h: Handle, sql: str, number: int) -> str:
     """Return the statement to run for *sql*; raise BadInput unless it is one SELECT over public tables, in bounds."""
     if len(sql.encode()) > _MOST_TEXT:
         raise BadInput(f"longer than {_MOST_TEXT // 1024} KiB; use less text", field="sql")
@@ -110,7 +112,7 @@ def _require_one_select(h: Handle, sql: str) -> str:
     if added and (taken := added & _table_names(h)):
         raise BadInput(f"WITH {min(taken)[:60]}: this name is taken; choose another", field="sql")
     if collecting:
-        collected.guard(tree, collecting)
+        collected.guard(tree, collecting, number)
     return parser.text(tree)
 
 

@@ -27,6 +27,7 @@ from collector.model.identity import content_id
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import ddl, upgrade, version
+from collector.store.collected import Tally
 from collector.store.version import FILE as FILE
 from collector.store.watchdog import Asked, Ended, Watchdog
 from collector.versions import damage, failed
@@ -143,8 +144,10 @@ class Handle:
 class Database:
     """An open store."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None]) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None], tally: Tally) -> None:
         self._con = con
+        self.tally = tally
+        """What statements collect."""
         self._writer = threading.Lock()
         self._on_fatal = on_fatal
         self.watchdog = Watchdog()
@@ -182,10 +185,12 @@ class Database:
         path = directory / FILE
         noted = damage_note(directory)
         aside = _set_aside(path) if noted.exists() and not noted.read_text("utf-8") else []
+        tally = Tally()
         while True:
             con = None
             try:
                 con = _connect(path, settings, memory)
+                tally.serve(con)
                 for number in _transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
@@ -207,7 +212,7 @@ class Database:
                     con.close()
                 raise
         _transact(con.cursor(), _define, "BEGIN TRANSACTION")
-        database = cls(con, on_fatal)
+        database = cls(con, on_fatal, tally)
         database.set_aside = aside
         database._noted = noted
         database.damaged_file = noted.read_text("utf-8") if noted.exists() else ""

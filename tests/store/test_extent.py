@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.model.errors import BadInput, Refused
 from collector.settings import Store
+from collector.settings.memory import DEFAULT, divide
 from collector.store import collected, confined, extent, parser
 from collector.store.database import Database, QueryFailed
 from collector.store.scope import STORED, Relation, Size
@@ -179,7 +180,9 @@ def test_hungry_statements_end_in_time_and_memory(database: Database) -> None:
     memory, so that the watchdog has nothing to do.
     """
     fired: list[str] = []
-    database.watchdog.look_at_memory(resident_bytes() + 900 * MiB, lambda texts, how: fired.extend(texts), fired.append)
+    database.watchdog.look_at_memory(
+        resident_bytes() + divide(DEFAULT).store, lambda texts, how: fired.extend(texts), fired.append
+    )
     limits = Store(query_time=timedelta(milliseconds=400))
     for sql in HUNGRY:
         began = time.monotonic()
@@ -201,6 +204,28 @@ def test_collected_values_are_looked_at_one_by_one(database: Database) -> None:
         assert few.column(0).to_pylist() == plain.to_series().to_list()
         with pytest.raises(QueryFailed, match=f"collects more than {collected.MOST_BYTES // 1024} KiB in one value"):
             confined.select(database, f"SELECT {call} FROM logs", project="p", limits=limits)
+
+
+COLLECTING = [
+    "string_agg({x})",
+    "list({x} ORDER BY {x})",
+    "list({x}) FILTER (l.seq >= 0)",
+    "json_group_object({x}, 1)",
+]
+
+
+@pytest.mark.parametrize("call", COLLECTING)
+def test_what_a_statement_collects_is_counted_as_it_comes(database: Database, call: str) -> None:
+    """In one group or in many, filtered or ordered: beyond so much together a statement ends, with what
+    to do instead, before values are made of it; fewer rows are collected.
+    """
+    made = call.format(x="l.run_id")
+    few = f"SELECT {made} AS made FROM logs l WHERE seq < 100"
+    assert confined.select(database, few, project="p", limits=Store()).table.num_rows > 0
+    many = f"SELECT count(made) FROM (SELECT {made} AS made FROM logs l, range(5000)"
+    for sql in (f"{many})", f"{many} GROUP BY l.seq)"):
+        with pytest.raises(QueryFailed, match=f"{collected.MOST_TOGETHER // MiB} MiB over rows; narrow it, or make"):
+            confined.select(database, sql, project="p", limits=Store())
 
 
 LEAVES = st.sampled_from(["s", "n", "l", "'x'", "1", "NULL", "t.s"])
