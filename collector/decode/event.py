@@ -8,18 +8,27 @@ from functools import lru_cache
 _PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)\Z")
 _CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)\Z")
 
+_SHORT = 256
+"""Characters of a message that is remembered; 16,384 of a megabyte each would be memory that no limit knows of."""
+
 Event = tuple[str | None, str | None, str | None]
 NONE: Event = (None, None, None)
 
 
-@lru_cache(maxsize=16_384)
 def event(body: str) -> Event:
     """Return (operation, phase, called service) of a message, Nones when it is not in the format.
 
     `_calling_{service}` splits at its first occurrence: services may be called anything.
     """
+    return _remembered(body) if len(body) <= _SHORT else _read(body)
+
+
+def _read(body: str) -> Event:
     if match := _PLAIN.match(body):
         return match[1], match[2], None
     if match := _CALLING.match(body):
         return match[1], "calling", match[2]
     return NONE
+
+
+_remembered = lru_cache(maxsize=16_384)(_read)

@@ -45,12 +45,16 @@ class Via:
     from_runwell: bool = False
 
 
-@lru_cache(maxsize=512)
 def via(transport: Transport, user_agent: str, from_runwell: bool = False) -> Via:
     """Return how a request with this User-Agent came."""
+    return _via(transport, user_agent[:256], from_runwell)
+
+
+@lru_cache(maxsize=512)
+def _via(transport: Transport, user_agent: str, from_runwell: bool) -> Via:
     if not user_agent:
         return Via(transport, from_runwell=from_runwell)
     for family, pattern in _COMPILED:
-        if match := pattern.search(user_agent[:256]):
+        if match := pattern.search(user_agent):
             return Via(transport, family, version(match[1]), from_runwell)
     return Via(transport, "other", from_runwell=from_runwell)
