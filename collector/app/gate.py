@@ -7,6 +7,7 @@ import sys
 from collector.app import child, door, listen
 from collector.model.errors import UsageError
 from collector.receive.gate import Gate
+from collector.receive.trim import settle
 from collector.settings import Settings
 from collector.telemetry import log
 
@@ -28,6 +29,7 @@ async def main(settings: Settings) -> None:
     await server.start()
     child.announce({"grpc": {"host": settings.host, "port": port}})
     starting.completed(grpc_port=port)
+    settle()
     await child.until_told()
     stopping = log.started("gate_stop")
     await server.stop(child.GRACE_S)

@@ -15,6 +15,7 @@ from collector.receive.books import Books
 from collector.receive.errors import encode_failure
 from collector.receive.http import HttpPort
 from collector.receive.terms import Terms
+from collector.receive.trim import settle
 from collector.settings import Settings
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -46,6 +47,7 @@ async def main(settings: Settings) -> None:
     child.announce({"http": {"host": settings.host, "port": port}})
     starting.completed(http_port=port)
     export = Export(settings.telemetry, books.registry)
+    settle()
     await child.until_told()
     await asyncio.to_thread(export.flush)  # while we can still take it, if it is for us
     stopping = log.started("receive_stop")

@@ -17,6 +17,7 @@ from collector.receive.group import Decoded, Decoder, Request
 from collector.receive.refusals import Refusals
 from collector.receive.resends import Resends
 from collector.receive.senders import Senders
+from collector.receive.trim import LARGE, trim
 from collector.receive.turns import NOBODY, Who
 from collector.receive.via import Via
 from collector.receive.watch import Watch
@@ -24,7 +25,7 @@ from collector.receive.writer import Writer
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 
-_SMALL = 2**20
+_SMALL = LARGE
 """Bytes of a body for which an eighth of `limits.in_flight` is kept."""
 
 
@@ -47,6 +48,7 @@ class Hold:
 
     def __exit__(self, *_: object) -> None:
         self._admit.held_bytes -= self._bytes
+        self._admit.let_go_of |= self._bytes > LARGE
 
 
 class Admit:
@@ -58,6 +60,8 @@ class Admit:
         self.books = books
         self._clock = clock
         self.held_bytes = 0
+        self.let_go_of = False
+        """Whether large bodies were let go of since the last look."""
         self.most_held_bytes = settings.parts.in_flight
         self._draining = False
         resends = Resends(nanoseconds(settings.journal.resend_window))
@@ -138,6 +142,9 @@ class Admit:
     def _look_after(self) -> None:
         """Look at disk and journal, and keep what was seen of senders since the last time. For the writer's thread."""
         self.refusals.save()
+        if self.let_go_of:
+            self.let_go_of = False
+            trim()
         self._watch.look()
         self.books.count_names(self._names.counts())
         self._senders.save()

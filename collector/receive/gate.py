@@ -178,19 +178,24 @@ class Gate:
         pieces = self._channel.stream_unary(f"/{signal.grpc_service}/Export")
 
         async def export(context: Context) -> bytes:
-            peer, longest_s = context.peer(), _longest(context)
+            peer, longest_s, size = context.peer(), _longest(context), 0
             try:
                 place = await self._room.enter(_sender(peer), longest_s * _WAIT_SHARE)
                 try:
+                    size = PIECE + 1  # or so, where reading is given up
                     body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
-                    if len(body) > PIECE:
+                    size = len(body)
+                    if size > PIECE:
                         trim()  # it came as three copies
-                    more = ((SIZE, str(len(body))), (PEER, peer))
+                    more = ((SIZE, str(size)), (PEER, peer))
                     return await self._pass(partial(_send, whole, pieces, body), context, more)
                 finally:
                     place.leave()
             except Refused as e:
                 failure = failure_of(e)
+            finally:
+                if size > PIECE:
+                    asyncio.get_running_loop().call_soon(trim)
             await failure.abort(context)
 
         return export

@@ -16,6 +16,7 @@ from collector.model.errors import NotNow
 from collector.receive.line import Line
 
 Kind = Literal["large", "unknown", "small"]
+Part = Literal["small", "free", "apart"]
 """What a sender sends, as far as it is known."""
 
 SMALL = 2**20
@@ -87,8 +88,8 @@ class Room:
         self._apart_free = True
         self._reading: dict[Place, None] = {}
         """Who reads."""
-        self._held: dict[Place, tuple[int, bool]] = {}
-        """Who holds a message that was read: its bytes, and whether they are in the part for small ones."""
+        self._held: dict[Place, tuple[int, Part]] = {}
+        """Who holds a message that was read: its bytes, and which part of the room they are in."""
         self._streaks: OrderedDict[str, int] = OrderedDict()
         """Small messages since the last large one, by sender, at most `_STREAK`."""
         self._lines: dict[Kind, Line[Place]] = {"large": Line(), "small": Line(), "unknown": Line()}
@@ -124,10 +125,13 @@ class Room:
         self._stop_reading(place)
         if small and size <= self._small_free:
             self._small_free -= size
-            self._held[place] = size, True
+            self._held[place] = size, "small"
         elif size <= self._free:
             self._free -= size
-            self._held[place] = size, False
+            self._held[place] = size, "free"
+        elif place.apart:  # of a sender who was not known: it has what it was read in, until it is answered
+            self._apart_free = False
+            self._held[place] = size, "apart"
         self._next()
         return place in self._held
 
@@ -135,11 +139,14 @@ class Room:
         """Take back all that *place* has."""
         if place in self._reading:
             self._stop_reading(place)
-        size, small = self._held.pop(place, (0, False))
-        if small:
-            self._small_free += size
-        else:
-            self._free += size
+        size, part = self._held.pop(place, (0, "free"))
+        match part:
+            case "small":
+                self._small_free += size
+            case "free":
+                self._free += size
+            case "apart":
+                self._apart_free = True
         self._next()
 
     def sent(self, sender: str, *, small: bool) -> None:

@@ -1,14 +1,28 @@
-"""Memory that was freed, given back to the system: glibc keeps what lies between pieces that are still in use."""
+"""Memory that was let go of, given back to the system.
+
+A request that failed lies in a cycle of its error and the frames that it passed, body and all, until the interpreter
+looks for such cycles, which it does by count and not by size; and glibc keeps what lies between pieces still in use.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 
+LARGE = 2**20
+"""Bytes of a message after which it is worth the while."""
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """None where the C library has no such thing."""
 
 
+def settle() -> None:
+    """Have what is there now, at the end of a start, not be looked at again: it stays."""
+    gc.collect()
+    gc.freeze()
+
+
 def trim() -> None:
-    """Give back whole pages that are free."""
+    """Look for cycles, and give back whole pages that are free."""
+    gc.collect()
     if _malloc_trim is not None:
         _malloc_trim(0)

@@ -117,14 +117,18 @@ def test_who_sends_small_messages_waits_for_no_large_ones() -> None:
 
 
 def test_who_is_not_known_yet_may_use_the_place_for_small_ones() -> None:
-    """Where all the rest is taken; a large message read there is told to come back, and its sender waits from then."""
+    """Where all the rest is taken; a large message read there stays in that place until it is answered, and its sender
+    waits for room from then on.
+    """
 
     async def main() -> None:
         room = Room(MOST, LARGEST)
         held = [await room.enter(sender, 0) for sender in "ab"]
         new = await room.enter("new", 0)
-        with pytest.raises(NotNow, match="in flight"):
-            await new.read(gives(LARGEST), 1)
+        assert len(await new.read(gives(LARGEST), 1)) == LARGEST
+        for other in ("new", "newer"):
+            with pytest.raises(NotNow, match="in flight"):
+                await room.enter(other, 0)
         new.leave()
         with pytest.raises(NotNow, match="in flight"):
             await room.enter("new", 0)
