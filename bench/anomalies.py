@@ -42,12 +42,9 @@ def judge(made: World, options: Options) -> tuple[pl.DataFrame, pl.DataFrame, di
     for day in range(FIRST, HOURS, 24):
         from_ns, to_ns = START_NS + day * HOUR_NS, START_NS + (day + 24) * HOUR_NS
         span = pl.col("hour_ns").is_between(from_ns - history, to_ns, closed="left")
-        rows = pl.concat(
-            [
-                read["counts"].filter(span),
-                durations.exceedances(read["histograms"].filter(span), from_ns=from_ns, options=options),
-            ]
-        )
+        histograms = read["histograms"].filter(span)
+        limits = durations.thresholds(histograms, from_ns=from_ns, options=options)
+        rows = pl.concat([read["counts"].filter(span), durations.exceedances(histograms, limits)])
         made_tests = counts.tests(rows, from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
         n_tests, n_eligible = n_tests + made_tests.height, n_eligible + int(made_tests["eligible"].sum())
         ranked = counts.ranked(made_tests)

@@ -23,12 +23,12 @@ from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.model.address import ARROW
-from collector.model.errors import NotFound, Refused
+from collector.model.errors import NotFound, NotNow, Refused
 from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import meanings, run_page
-from collector.store.database import Database, Handle, seconds
+from collector.store.database import Database, Handle, NoMemory, seconds
 from collector.store.named import queries
 from collector.telemetry.log import cause
 
@@ -38,6 +38,8 @@ HEALTH = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/status"})
 """What is answered whatever else is asked, on threads of its own."""
 _MOST_HEALTH, _MOST_PAGES = 4, 8
 """How many of each kind are worked on at once."""
+
+_NO_MEMORY_S = 3.0
 
 Status = Callable[[], dict[str, Any]]
 
@@ -81,6 +83,7 @@ def application(
             Refused: _refused,
             HTTPException: _http_error,
             ClientDisconnect: _gone,
+            **dict.fromkeys(NoMemory, _no_memory),
             Exception: _defect,
         },
     )
@@ -233,6 +236,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     status, headers, body = refusals.encode_refusal(error)
     return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+
+async def _no_memory(request: Request, error: Exception) -> Response:
+    """Answer that this did not fit; nothing else suffers from it."""
+    log.warning("request_answer_failed", error_type="NoMemory", error_message="it needs more memory than there is now")
+    sentence = "this needs more memory than there is now; ask for less (a shorter time, fewer rows), or raise `memory`"
+    return await _refused(request, NotNow(sentence, retry_after_s=_NO_MEMORY_S))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -30,7 +30,7 @@ from collector.model.shown import duration
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
-from collector.store.database import Database, Handle, is_of_data, seconds
+from collector.store.database import Database, Handle, NoMemory, is_of_data, seconds
 from collector.store.places import Memory
 from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
@@ -40,6 +40,8 @@ from collector.telemetry.spans import span
 _MOST_BYTES = 64 * 2**20
 """Journal bytes, unpacked, taken up in one transaction: large enough for speed, small enough for memory and between two
 kills."""
+_LEAST_SHARE = 1 / 64
+"""Of what a turn may take up, where memory is short: half of it each time that it did not fit."""
 _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_STATISTICS_LAG_S = 60.0
@@ -120,7 +122,10 @@ class Keeper(threading.Thread):
             if not self.failed:
                 structlog.get_logger().error("store_apply_failed", **log.cause(e))
             self.failed = type(e).__name__
+            if isinstance(e, NoMemory):
+                self._job.share = max(_LEAST_SHARE, self._job.share / 2)
             return False
+        self._job.share = min(1.0, 2 * self._job.share)
         if self.failed:
             structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
         self.failed = ""
@@ -129,7 +134,7 @@ class Keeper(threading.Thread):
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""
         began_ns = time.time_ns()
-        entries = self._reader.entries(self.applied_seq, _MOST_BYTES)
+        entries = self._reader.entries(self.applied_seq, int(_MOST_BYTES * self._job.share))
         self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
         self._note_lag()
         if entries:

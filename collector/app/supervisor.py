@@ -35,7 +35,10 @@ _MOST_KILLED = 5
 _CALM_S = 2.0
 """A child that was up for so long starts again at once when it dies; one that dies sooner waits."""
 
-_GIVING_BACK = {"MALLOC_ARENA_MAX": "2", "_RJEM_MALLOC_CONF": "dirty_decay_ms:500,muzzy_decay_ms:0"}
+_GIVING_BACK = {
+    "MALLOC_ARENA_MAX": "2",
+    "_RJEM_MALLOC_CONF": "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0",
+}
 """How allocators of children give back what was freed: glibc's with few arenas, polars' after half a second."""
 
 Address = dict[str, Any]

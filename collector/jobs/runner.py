@@ -35,10 +35,12 @@ from collector.telemetry.log import cause
 LEVELS, INFERENCE = "concurrency", "limits"
 NAMES = (*hourly.CONTRIBUTIONS, LEVELS, findings.NAME)
 """The jobs that follow the run model."""
-_MOST_RUNS = 20_000
+_MOST_RUNS = 10_000
 """Changed runs taken up at one time; more wait for the next."""
 _JUDGED = 5_000
 """Runs judged at one time where all are: their records are in memory meanwhile."""
+_JUDGED_AHEAD = 2_000
+"""Changed runs that are judged while their statistics are kept; more are judged after that."""
 _MOST_BEHIND = 1_000_000
 """Kept versions of runs beyond which a job that is behind starts from all runs again."""
 _INFER_FIRST_NS, _INFER_LAST_NS = MINUTE_NS, HOUR_NS
@@ -147,7 +149,8 @@ class Runner:
             elif changed and both and name == findings.NAME:
                 keys = changed.after.runs.select("project", "run_key")
                 judge = partial(self._findings.judge, keys=keys, as_of_ns=now.as_of_ns)
-                meanwhile = self._beside.ahead(judge) if self._beside else judge
+                is_small = keys.height <= _JUDGED_AHEAD  # else what both hold at one time is too much
+                meanwhile = self._beside.ahead(judge) if self._beside and is_small else judge
                 yield Job(name, seqs, partial(self._keep_judged, judged=meanwhile), at)
             elif changed and both:
                 tasks = self._without(name)
@@ -296,9 +299,8 @@ class Runner:
             rows = levels.compute(h, now, without=self._without(LEVELS))
         elif name == findings.NAME:
             self._findings.clear(h)
-            recent = history.parts(h, now.as_of_ns - findings.KEPT_NS)
-            keys = (some for part in recent for some in part.runs.select("project", "run_key").iter_slices(_JUDGED))
-            rows = sum(self._findings.settle(h, some, now.as_of_ns) for some in keys)
+            recent = history.keys(h, now.as_of_ns - findings.KEPT_NS)
+            rows = sum(self._findings.settle(h, some, now.as_of_ns) for some in recent.iter_slices(_JUDGED))
         else:
             tasks = self._without(name)
             rows = hourly.fill(h, name, (hourly.without(part, tasks) for part in history.parts(h)))

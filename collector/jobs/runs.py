@@ -47,6 +47,8 @@ class RunsJob:
         """Whether runs that were touched are left for the next tick, because some failed."""
         self._owes = False
         """Whether some are, because they did not fit."""
+        self.share = 1.0
+        """How much of what a tick may take up it does take up: less where memory was short."""
         self.recomputed = 0
         """Runs computed again since the start."""
 
@@ -54,6 +56,10 @@ class RunsJob:
     def is_behind(self) -> bool:
         """Whether runs that were touched are left for the next tick, because some failed or not all fit into one."""
         return self._fails or self._owes
+
+    @property
+    def _most(self) -> int:
+        return int(weights.MOST * self.share)
 
     def tick(self, as_of_ns: int) -> int:
         """Take up what arrived and what is due at *as_of_ns*; return how many runs were recomputed.
@@ -80,7 +86,7 @@ class RunsJob:
         return self._added(rewrite) if rewrite else 0
 
     def _tick(self, h: Handle, as_of_ns: int) -> Rewrite | None:
-        done, upto = run_tables.pending(h, _MOST_ROWS)
+        done, upto = run_tables.pending(h, max(1, int(_MOST_ROWS * self.share)))
         if self._owes:  # first what is owed: it never becomes more than one tick touches
             upto = done
         places = Places(h, self._memory, upto)
@@ -93,7 +99,7 @@ class RunsJob:
         if dirty.is_empty() and upto == done:
             self._owes = False
             return None
-        fits, rest = weights.fitting(weights.weigh(h, places, dirty))
+        fits, rest = weights.fitting(weights.weigh(h, places, dirty), self._most)
         run_tables.owe(h, rest, as_of_ns)
         self._owes = not rest.is_empty()
         return self._rebuilt(h, places, fits, upto, as_of_ns)
@@ -180,5 +186,5 @@ class RunsJob:
             return self._rebuilt(h, Places(h, self._memory, upto), part, upto, as_of_ns)
 
         every = self._database.writing(weighed)
-        for part in weights.parts(every) if keys else [every]:
+        for part in weights.parts(every, self._most) if keys else [every]:
             self._added(self._database.writing(partial(work, part=part)))

@@ -19,7 +19,7 @@ from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import OPTIONS, HourlyKind
 from collector.report.kinds.volume import VOLUME_DAYS
-from collector.report.subjects import busiest, kind_of, named, parse
+from collector.report.subjects import busiest, kind_of, parse, series_of
 
 _PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
@@ -41,16 +41,16 @@ class Counted:
         self._inputs = inputs
         self._gaps = gaps
         plain = busiest(inputs.counts).select(
-            named(),
+            "series",
             metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
             hour_ns="hour_ns",
             n="n",
             x="x",
         )
         plain = _with_weeks(plain, inputs.from_ns)
-        self._histograms = busiest(inputs.histograms).select(named(), "hour_ns", "ix", "n")
+        self._histograms = busiest(inputs.histograms).select("series", "hour_ns", "ix", "n")
         self._limits = durations.thresholds(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
-        paces = durations.exceedances(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
+        paces = durations.exceedances(self._histograms, self._limits)
         self.rows = pl.concat([plain, paces])
         self._rejected = 0.0
         """Share of all series, metrics and directions that a test rejects: for back-tests."""
@@ -58,33 +58,30 @@ class Counted:
     def look(self) -> Look:
         """Test everything and return what fires.
 
-        A metric and a window at a time, and of each no more is kept than can fire: a report over a month makes millions
-        of tests.
+        A metric, a window and some series at a time, and of each no more is kept than can fire: a report over a month
+        makes millions of tests.
         """
         g = self._inputs
         families, likely, hourly = [], [], []
         for rows in self.rows.partition_by("metric", maintain_order=True) or [self.rows]:
-            sizes, kept, by_hour = [], [], pl.DataFrame()
-            for length in OPTIONS.windows_h:
-                tested = self._tests(rows, g.from_ns, g.to_ns, replace(OPTIONS, windows_h=(length,)))
-                if length < max(OPTIONS.windows_h):  # a new level is told with the longest
-                    tested = tested.filter(~pl.col("is_level"))
-                if length == 1:
-                    by_hour = tested
+            sizes, kept, by_hour = [], [], []
+            for tested in counts.parts(
+                rows, from_ns=g.from_ns, to_ns=g.to_ns, zone=g.zone, options=OPTIONS, gaps=self._gaps
+            ):
                 inside = tested.filter("eligible")
                 sizes.append(inside.group_by(_HYPOTHESIS).agg(tests=pl.len()))
                 kept.append(inside.filter(pl.col("p") <= _LEVEL))
-                del tested, inside
+                by_hour.append(tested.filter((pl.col("window_h") == 1) & ~pl.col("is_level")))
             size = pl.concat(sizes).group_by(_HYPOTHESIS).agg(pl.col("tests").sum())
             likely.append(counts.ranked(pl.concat(kept), size))
             families.append(counts.families(likely[-1], size))
-            hourly.append(by_hour.join(likely[-1], on=_HYPOTHESIS, how="semi"))
+            hourly.append(pl.concat(by_hour).join(likely[-1], on=_HYPOTHESIS, how="semi"))
         every = pl.concat(families)
         decided = counts.gate(counts.with_q(pl.concat(likely), OPTIONS.q, every), OPTIONS)
         rejected = decided.filter(pl.col("q") <= OPTIONS.q).select(_HYPOTHESIS).n_unique()
         self._rejected = max(rejected, 1) / max(every.height, 1)
-        by_hour = pl.concat(hourly).sort("from_ns")
-        found = [self._event(row, by_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
+        every_hour = pl.concat(hourly).sort("from_ns")
+        found = [self._event(row, every_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
         return Look(self._with_ranges(found), self._checked(every))
 
     def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
@@ -209,8 +206,8 @@ class Counted:
         seen = (
             pl.concat(
                 [
-                    self._inputs.counts.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
-                    self._inputs.histograms.filter(pl.col("hour_ns") >= self._inputs.from_ns).select(named()),
+                    series_of(self._inputs.counts.filter(pl.col("hour_ns") >= self._inputs.from_ns)),
+                    series_of(self._inputs.histograms.filter(pl.col("hour_ns") >= self._inputs.from_ns)),
                     rows.select("series"),
                 ]
             )
@@ -296,7 +293,7 @@ def _is(test: Test) -> pl.Expr:
 def full_queues(inputs: Inputs, gaps: Gaps) -> Look:
     """Return the hours in which queues were full while runs waited, far beyond the usual of the hour."""
     values = busiest(inputs.full_queues, "value").select(
-        named(), metric=pl.lit("saturation"), hour_ns="hour_ns", value="value"
+        "series", metric=pl.lit("saturation"), hour_ns="hour_ns", value="value"
     )
     if values.is_empty():
         return Look([], [])

@@ -36,11 +36,19 @@ def kind_of() -> pl.Expr:
 
 
 def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
-    """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry."""
+    """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry.
+
+    Beside it `series`, named once, however many rows it has.
+    """
     totals = rows.group_by(KEY).agg(total=pl.col(n).sum())
     rank = pl.struct(-pl.col("total"), *KEY).rank("ordinal").over("kind")
-    chosen = totals.filter(rank <= MOST_SERIES).select(KEY)
-    return rows if chosen.height == totals.height else rows.join(chosen, on=KEY, how="semi", nulls_equal=True)
+    chosen = totals.filter(rank <= MOST_SERIES).select(*KEY, named())
+    return rows.join(chosen, on=KEY, how="inner", nulls_equal=True, maintain_order="left")
+
+
+def series_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `series`, once each, of *rows*."""
+    return rows.select(KEY).unique().select(named())
 
 
 def parse(name: str) -> Series:

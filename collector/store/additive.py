@@ -9,6 +9,11 @@ import polars as pl
 from collector.store.database import Handle
 from collector.store.places import clusters, within
 
+_LAID = 50_000
+"""Rows laid down by one insert: DuckDB 2.0 may lose one of more than 122,880 in the transaction that made the table."""
+_SUMMED = 500_000
+"""Rows that are summed at one time."""
+
 
 def add(h: Handle, table: str, difference: pl.DataFrame, keys: list[str]) -> int:
     """Add *difference* to *table* and return how many rows that wrote; *keys* name a row, the other columns are sums.
@@ -34,44 +39,46 @@ def add(h: Handle, table: str, difference: pl.DataFrame, keys: list[str]) -> int
 def fill(h: Handle, keys: dict[str, list[str]], parts: Iterable[dict[str, pl.DataFrame]]) -> int:
     """Make each of the tables *keys* (name → what names a row) the sum of what *parts* add to it; count its rows.
 
-    Parts are summed before they are written: merged into the table one by one within one transaction, DuckDB 2.0 took
-    it for corrupt twice in some sixty fills.
+    Parts are laid down in DuckDB, which gives them to disk where memory is short, and summed some hours at a time
+    before they are written: merged into the table one by one within one transaction, DuckDB 2.0 took it for corrupt
+    twice in some sixty fills.
     """
-    sums = {table: _Sum(names) for table, names in keys.items()}
+    for table in keys:
+        h.run(f"CREATE OR REPLACE TEMP TABLE laid_{table} AS SELECT * FROM {table} LIMIT 0")  # noqa: S608 -- our own names
     for part in parts:
-        for table, rows in part.items():
-            sums[table].add(rows)
+        for table, frame in part.items():
+            for rows in frame.iter_slices(_LAID):
+                h.run(f"INSERT INTO laid_{table} BY NAME SELECT * FROM rows", rows=rows)  # noqa: S608 -- ditto
     written = 0
-    for table, sum_ in sums.items():
-        h.run(f"DELETE FROM {table}")  # noqa: S608 -- our own names
-        if (summed := sum_.rows()) is not None:
-            h.run(f"INSERT INTO {table} BY NAME SELECT * FROM summed", summed=summed)  # noqa: S608 -- ditto
-            written += summed.height
+    for table, names in keys.items():
+        h.run(f"DELETE FROM {table}")  # noqa: S608 -- ditto
+        for window in _windows(h, table):
+            h.run(_summed(h, table, names), window)
+        h.run(f"DROP TABLE laid_{table}")
+        written += int(h.value(f"SELECT count(*) FROM {table}"))  # noqa: S608 -- ditto
     return written
 
 
-class _Sum:
-    """Rows that add up, added together whenever they have become twice as many."""
+def _windows(h: Handle, table: str) -> list[dict[str, int]]:
+    """Return the hours that rows were laid down of, as many together as are summed at one time."""
+    hours = h.frame(f"SELECT hour_ns, count(*) AS n FROM laid_{table} GROUP BY hour_ns ORDER BY hour_ns")  # noqa: S608 -- ditto
+    together = hours.group_by((pl.col("n").cum_sum() - 1) // _SUMMED).agg(
+        low=pl.col("hour_ns").min(), high=pl.col("hour_ns").max()
+    )
+    return together.sort("low").select("low", "high").to_dicts()
 
-    _LEAST = 1_000_000
 
-    def __init__(self, keys: list[str]) -> None:
-        self._keys = keys
-        self._parts: list[pl.DataFrame] = []
-        self._rows = 0
-        self._most = self._LEAST
-
-    def add(self, rows: pl.DataFrame) -> None:
-        self._parts.append(rows)
-        self._rows += rows.height
-        if self._rows > self._most:
-            added = _added(pl.concat(self._parts), self._keys)
-            self._parts, self._rows = [added], added.height
-            self._most = max(self._LEAST, 2 * added.height)
-
-    def rows(self) -> pl.DataFrame | None:
-        """Return one row a key, those left out that count nothing, by hour; None before anything was added."""
-        return _added(pl.concat(self._parts), self._keys) if self._parts else None
+def _summed(h: Handle, table: str, keys: list[str]) -> str:
+    """Return SQL that writes the sums of the rows laid down of the hours `$low` to `$high`, as `_added` does."""
+    columns = h.frame(f"SELECT * FROM laid_{table} LIMIT 0").columns  # noqa: S608 -- our own names
+    sums = [name for name in columns if name not in keys]
+    names = ", ".join(f'"{key}"' for key in keys)
+    added = ", ".join(f'sum("{name}") AS "{name}"' for name in sums)
+    some = " OR ".join(f'sum("{name}") <> 0' for name in sums)
+    return (
+        f"INSERT INTO {table} BY NAME SELECT {names}, {added} FROM laid_{table} "  # noqa: S608 -- our own names
+        f"WHERE hour_ns BETWEEN $low AND $high GROUP BY {names} HAVING {some} ORDER BY hour_ns"
+    )
 
 
 def _added(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

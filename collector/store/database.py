@@ -76,6 +76,10 @@ def is_of_data(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, _NOT_OF_DATA)
 
 
+NoMemory = (duckdb.OutOfMemoryException, MemoryError)
+"""What work ends with that needs more memory than there is now; what else is at work goes on."""
+
+
 class QueryFailed(Refused):
     """A query is wrong or took too long; the message is DuckDB's first line."""
 
@@ -258,7 +262,7 @@ class Database:
         prepare: Callable[[Handle], None] = lambda h: None,
         asked: Asked | None = None,
     ) -> T:
-        """Return what *fn* makes of a snapshot within *seconds*, or raise QueryFailed.
+        """Return what *fn* makes of a snapshot within *seconds*, or raise QueryFailed; `NoMemory` passes as it is.
 
         *prepare* runs first, outside the read-only transaction, on the same connection: it may make
         temporary views that only *fn* sees. *asked* may be ended by whoever asked, or by the watchdog.
@@ -275,6 +279,8 @@ class Database:
         except (duckdb.Error, pa.ArrowException, OSError) as e:  # Arrow's reader passes on what DuckDB says as these
             if asked.ended:
                 raise QueryFailed(asked.ended) from None
+            if isinstance(e, NoMemory) and not asked.text:
+                raise
             raise QueryFailed(str(e).splitlines()[0][:500]) from None
         finally:
             cursor.close()

@@ -8,7 +8,7 @@ matters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,18 +42,29 @@ def tests(
     the day and the week have. *gaps*: spans (from, to) without telemetry: not assessed, and no part of the baseline.
     Raises ValueError for an empty period or an unknown zone.
     """
+    span = {"from_ns": from_ns, "to_ns": to_ns, "zone": zone, "options": options, "gaps": gaps}
+    return pl.concat(parts(counts, **span))  # type: ignore[arg-type]
+
+
+def parts(
+    counts: pl.DataFrame,
+    *,
+    from_ns: int,
+    to_ns: int,
+    zone: str,
+    options: Options | None = None,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of `tests`, of one length and direction, and some series, at a time; first none."""
     options = options or Options()
     rates, paces, arrivals = (
         cube(counts.filter(of_kind), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
         for of_kind in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
     )
-    return pl.concat(
-        [
-            _shares(rates, options, ("up", "down")),
-            _shares(paces, options, ("up",)),
-            volume.tests(arrivals, options),
-        ]
-    )
+    yield rows.TESTS.to_frame()
+    yield from _shares(rates, options, ("up", "down"))
+    yield from _shares(paces, options, ("up",))
+    yield from volume.parts(arrivals, options)
 
 
 def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
@@ -169,9 +180,9 @@ def _share(counts: Counts) -> Floats:
     return np.clip(counts.expected / np.maximum(counts.n, 1), 1e-6, 1 - 1e-6)
 
 
-def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> pl.DataFrame:
+def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> Iterator[pl.DataFrame]:
     if cube.keys.is_empty():
-        return rows.TESTS.to_frame()
+        return
     everything = np.broadcast_to(cube.is_known, cube.n.shape)
     first = baseline.of_shares(cube, everything, options)
     expected = first.hourly(cube.clocks, first.share) * cube.n
@@ -180,4 +191,4 @@ def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> pl.DataF
     expected = second.hourly(cube.clocks, second.share) * cube.n
     support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
-    return rows.build(cube, expected, law, used, new, options, directions)
+    yield from rows.build(cube, expected, law, used, new, options, directions)

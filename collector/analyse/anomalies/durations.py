@@ -53,18 +53,16 @@ def thresholds(histograms: Frame, *, from_ns: int, options: Options | None = Non
     )
 
 
-def exceedances(histograms: Frame, *, from_ns: int, options: Options | None = None) -> pl.DataFrame:
+def exceedances(histograms: Frame, limits: Frame) -> pl.DataFrame:
     """Return rows for `counts.tests`: series, metric `slow` and `fast`, hour_ns, n durations, x of them slow or fast.
 
-    *histograms*: series, hour_ns, ix, n, as `duration_hours` and `phase_hours` have them; of the history before
-    *from_ns* and of the period. Series with fewer than `pace_least_n` durations before *from_ns* are left out: they
-    have no baseline.
+    *histograms*: series, hour_ns, ix, n, as `duration_hours` and `phase_hours` have them; of the history and of the
+    period. *limits*: their `thresholds`; a series that has none is left out.
     """
     rows = histograms.lazy().filter(pl.col("ix").is_not_null())
-    limits = thresholds(histograms, from_ns=from_ns, options=options).lazy()
     n = pl.col("n")
     hourly = (
-        rows.join(limits.select("series", "slow_ix", "fast_ix"), on="series")
+        rows.join(limits.lazy().select("series", "slow_ix", "fast_ix"), on="series")
         .group_by("series", "hour_ns")
         .agg(
             n=n.sum(),

@@ -6,8 +6,8 @@ counts scatter; the rest is here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,8 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.model.units import HOUR_NS
 
+_TOGETHER = 32_768
+"""Windows that become rows at a time."""
 TESTS = pl.Schema(
     {
         "series": pl.String,
@@ -67,6 +69,10 @@ class Counts:
         """Return the counts of the windows that end at *columns*."""
         return Counts(*(v[:, columns] for v in (self.n, self.x, self.expected, self.scatter)))
 
+    def some(self, part: slice) -> Counts:
+        """Return the counts of a *part* of the series."""
+        return Counts(self.n[part], self.x[part], self.expected[part], self.scatter[part])
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -85,6 +91,20 @@ class Windows:
     """How unusual each day of history was (see `_usual`), for every series of the cube."""
     has_gap: Bools
     is_level: bool = False
+
+    def parts(self) -> Iterator[Windows]:
+        """Yield these windows, of so many series at a time that their rows are no more than a few MiB."""
+        step = max(1, _TOGETHER // max(1, self.counts.n.shape[1]))
+        for at in range(0, self.series.size, step):
+            part = slice(at, at + step)
+            yield replace(
+                self,
+                series=self.series[part],
+                counts=self.counts.some(part),
+                variance=self.variance[part],
+                tails=(self.tails[0][part], self.tails[1][part]),
+                inside=self.inside[part],
+            )
 
 
 class Law(Protocol):
@@ -115,24 +135,23 @@ def build(
     levels: Ints,
     options: Options,
     directions: Sequence[str] = ("up", "down"),
-) -> pl.DataFrame:
-    """Return rows of `TESTS` for every window of the period, and one for each new level.
+) -> Iterator[pl.DataFrame]:
+    """Yield rows of `TESTS` for every window of the period, and one for each new level.
+
+    Of one length and direction, and some series, at a time.
 
     *expected*: hits by hour, (clocks, series, hours); *used*: which hours of history the baseline is made of; *levels*:
     the hour at which a new level began that this period is the first to call so, -1 for none.
     """
-    if cube.keys.is_empty():
-        return TESTS.to_frame()
-    parts = []
     for length in options.windows_h:
-        parts += _windows(cube, expected, law, used, length, directions, options)
-    parts += [_levels(cube, expected, law, levels, direction, options) for direction in directions]
-    return pl.concat(parts)
+        yield from _windows(cube, expected, law, used, length, directions, options)
+    for direction in directions:
+        yield _levels(cube, expected, law, levels, direction, options)
 
 
 def _windows(
     cube: Cube, expected: Floats, law: Law, used: Bools, length: int, directions: Sequence[str], options: Options
-) -> list[pl.DataFrame]:
+) -> Iterator[pl.DataFrame]:
     hours = cube.hours_ns.size
     columns = slice(cube.period, hours)
     sums, n, x = windows(expected, length), windows(cube.n, length), windows(cube.x, length)
@@ -142,9 +161,8 @@ def _windows(
     expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in running)
     scatter = np.broadcast_to(law.scatter(length), n.shape)
     ends_ns = cube.hours_ns[columns] + HOUR_NS
-    out: list[pl.DataFrame] = []
-    for direction in directions:
-        if not out or len(cube.clocks) > 1:  # on one clock what is expected is the same in both directions
+    for i, direction in enumerate(directions):
+        if not i or len(cube.clocks) > 1:  # on one clock what is expected is the same in both directions
             counts = Counts(n, x, _fairest(sums, direction), scatter)
             variance = law.variance(counts)
             judged = counts.ending(columns)
@@ -160,8 +178,8 @@ def _windows(
             usual=_usual(cube, x - counts.expected, variance, used, direction),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
         )
-        out.append(_frame(cube, law, tested, direction, options))
-    return out
+        for part in tested.parts():
+            yield _frame(cube, law, part, direction, options)
 
 
 def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str, options: Options) -> pl.DataFrame:

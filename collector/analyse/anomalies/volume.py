@@ -9,7 +9,7 @@ behave as on a Sunday is a holiday: it is judged as a Sunday, and is no part of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,10 +26,10 @@ _LEAST = 1e-3
 """Arrivals and hours are taken for as many at least: nothing is divided by 0, and no hour expects none at all."""
 
 
-def tests(cube: Cube, options: Options) -> pl.DataFrame:
-    """Return rows of `rows.TESTS` for arrivals."""
+def parts(cube: Cube, options: Options) -> Iterator[pl.DataFrame]:
+    """Yield rows of `rows.TESTS` for arrivals, as `rows.build` does."""
     if cube.keys.is_empty():
-        return rows.TESTS.to_frame()
+        return
     seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None])
     is_off = _days_off(cube, seen, options)
     seen = seen & ~is_off
@@ -37,7 +37,7 @@ def tests(cube: Cube, options: Options) -> pl.DataFrame:
     used, new = levels.split(cube, expected, seen, options)
     expected = _with_days_off(cube, used, is_off, options)
     law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
-    return rows.build(cube, expected, law, used, new, options)
+    yield from rows.build(cube, expected, law, used, new, options)
 
 
 def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> Floats:

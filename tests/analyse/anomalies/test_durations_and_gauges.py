@@ -27,6 +27,11 @@ def histogram(seed: int, factor: np.ndarray | float = 1.0, per_hour: int = 30, s
     return rows.select(series=pl.lit("a"), hour_ns="hour_ns", ix="ix", n="n")
 
 
+def exceedances(histograms: pl.DataFrame) -> pl.DataFrame:
+    """Return how many durations are slow or fast against the thresholds of the same histograms."""
+    return durations.exceedances(histograms, durations.thresholds(histograms, from_ns=FROM_NS))
+
+
 def fired(rows: pl.DataFrame) -> list[tuple[str, int, int]]:
     """Return (metric, first hour, end hour in the period) of the events."""
     raised = events.merge(counts.decide(counts.tests(rows, **SPAN)))  # type: ignore[arg-type]
@@ -44,7 +49,7 @@ def test_exceedances_are_counted_by_their_definition(seed: int, sd: float) -> No
     p10, p90 = (every[int(np.ceil(every.size * p)) - 1] for p in (0.1, 0.9))
     margin = int(np.ceil(np.log2(1.25) * run_durations.SCALE))
     slow, fast = p90 + margin, p10 - margin
-    made = durations.exceedances(frame, from_ns=FROM_NS)
+    made = exceedances(frame)
     for metric, is_out in (("slow", pl.col("ix") > slow), ("fast", pl.col("ix") < fast)):
         of_metric = made.filter(pl.col("metric") == metric)
         assert of_metric["x"].sum() == frame.filter(is_out)["n"].sum()
@@ -58,7 +63,7 @@ def test_a_slow_down_and_a_speed_up_are_found_and_compared() -> None:
         times = np.ones(HOURS)
         times[HISTORY + 8 : HISTORY + 12] = factor
         frame = histogram(5, times)
-        spans_fired = fired(durations.exceedances(frame, from_ns=FROM_NS))
+        spans_fired = fired(exceedances(frame))
         assert [m for m, _, _ in spans_fired] == [metric]
         assert spans_fired[0][1] <= 8 and spans_fired[0][2] >= 12
         span = [{"series": "a", "from_ns": FROM_NS + 8 * HOUR_NS, "to_ns": FROM_NS + 12 * HOUR_NS}]
@@ -72,9 +77,9 @@ def test_no_slow_down_is_made_of_what_nobody_would_notice() -> None:
     """Durations that hardly vary and become a tenth longer are not slow; a series with few durations is left out."""
     times = np.ones(HOURS)
     times[HISTORY:] = 1.1
-    assert fired(durations.exceedances(histogram(6, times, sd=0.01), from_ns=FROM_NS)) == []
+    assert fired(exceedances(histogram(6, times, sd=0.01))) == []
     few = histogram(7).filter(pl.col("hour_ns") >= FROM_NS - 2 * HOUR_NS)
-    assert durations.exceedances(few, from_ns=FROM_NS).is_empty()
+    assert exceedances(few).is_empty()
 
 
 def saturation(values: np.ndarray) -> pl.DataFrame:
