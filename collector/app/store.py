@@ -37,9 +37,9 @@ from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
 
-_MOST_BYTES = 64 * 2**20
-"""Journal bytes, unpacked, taken up in one transaction: large enough for speed, small enough for memory and between two
-kills."""
+_TAKEN = 1 / 8
+"""Of the tick's part of `memory`: journal bytes, unpacked, taken up in one transaction. They are there twice meanwhile,
+and in DuckDB until they are committed."""
 _LEAST_SHARE = 1 / 64
 """Of what a turn may take up, where memory is short: half of it each time that it did not fit."""
 _FINISH_S, _LAST_S = 2.0, 2.9
@@ -134,7 +134,7 @@ class Keeper(threading.Thread):
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""
         began_ns = time.time_ns()
-        entries = self._reader.entries(self.applied_seq, int(_MOST_BYTES * self._job.share))
+        entries = self._reader.entries(self.applied_seq, int(self._settings.parts.tick * _TAKEN * self._job.share))
         self.journal_seq = max(self._reader.last_seq(), self.applied_seq)
         self._note_lag()
         if entries:

@@ -37,9 +37,10 @@ _CALM_S = 2.0
 
 _GIVING_BACK = {
     "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(2**20),
     "_RJEM_MALLOC_CONF": "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0",
 }
-"""How allocators of children give back what was freed: glibc's with few arenas, polars' after half a second."""
+"""How allocators of children give back what was freed: glibc's from 1 MiB on, polars' at once, both with few arenas."""
 
 Address = dict[str, Any]
 Ready = Callable[[dict[str, Address]], None]

@@ -86,8 +86,8 @@ class Findings:
     def judge(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Judged:
         """Return what the runs *keys* and their parents add to findings; only reads, as many at a time as fit."""
         judged = stored.judged(h, self._memory, keys)
-        # Those around them take the other half.
-        parts = [self._judged(h, part, as_of_ns) for part in weights.parts(judged, weights.MOST // 2)]
+        # Those around them take as much again, and rules lay beside them what they make of them.
+        parts = [self._judged(h, part, as_of_ns) for part in weights.parts(judged, weights.MOST // 4)]
         return Judged(
             judged.select(RUN),
             pl.concat([part.rows for part in parts] or [_NOTHING]),

@@ -32,7 +32,7 @@ _FEW_RUNS, _FEW_TIMES = 1_000, 16
 """Of older hours that so few runs touch, so many times as many are: one run may have lasted for a year."""
 _MOST_CELLS = 20_000
 """Queues times hours computed at one time, an hour at least: others wait for the writer, and each cell is rows."""
-_MOST_TOGETHER = 20_000
+_MOST_TOGETHER = 8_000
 """Runs whose slots are looked at together."""
 _LOOK_BACK_NS = 24 * HOUR_NS
 _MANY = RuntimeError("too many queues fail to tell them apart")

@@ -23,6 +23,8 @@ from collector.report.subjects import busiest, kind_of, parse, series_of
 
 _PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
+_TOLD = [*_HYPOTHESIS, "from_ns", "to_ns", "n", "x", "expected", "low", "high", "reason"]
+"""What is told of the hours of a series that differs."""
 _LEVEL = max(OPTIONS.q, OPTIONS.volume_q)
 """A test with a greater p fires by no rate."""
 Gaps = Sequence[tuple[int, int]]
@@ -40,15 +42,10 @@ class Counted:
     def __init__(self, inputs: Inputs, gaps: Gaps) -> None:
         self._inputs = inputs
         self._gaps = gaps
-        plain = busiest(inputs.counts).select(
-            "series",
-            metric=pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise("kind"),
-            hour_ns="hour_ns",
-            n="n",
-            x="x",
-        )
+        metric = pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise(pl.col("kind").cast(pl.String))
+        plain = busiest(inputs.counts).select("series", metric.alias("metric"), "hour_ns", "n", "x").collect()
         plain = _with_weeks(plain, inputs.from_ns)
-        self._histograms = busiest(inputs.histograms).select("series", "hour_ns", "ix", "n")
+        self._histograms = busiest(inputs.histograms).select("series", "hour_ns", "ix", "n").collect()
         self._limits = durations.thresholds(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, self._limits)
         self.rows = pl.concat([plain, paces])
@@ -63,7 +60,8 @@ class Counted:
         """
         g = self._inputs
         families, likely, hourly = [], [], []
-        for rows in self.rows.partition_by("metric", maintain_order=True) or [self.rows]:
+        for metric in self.rows["metric"].unique(maintain_order=True).to_list() or [VOLUME]:
+            rows = self.rows.filter(pl.col("metric") == metric)
             sizes, kept, by_hour = [], [], []
             for tested in counts.parts(
                 rows, from_ns=g.from_ns, to_ns=g.to_ns, zone=g.zone, options=OPTIONS, gaps=self._gaps
@@ -71,11 +69,11 @@ class Counted:
                 inside = tested.filter("eligible")
                 sizes.append(inside.group_by(_HYPOTHESIS).agg(tests=pl.len()))
                 kept.append(inside.filter(pl.col("p") <= _LEVEL))
-                by_hour.append(tested.filter((pl.col("window_h") == 1) & ~pl.col("is_level")))
+                by_hour.append(tested.filter((pl.col("window_h") == 1) & ~pl.col("is_level")).select(_TOLD))
             size = pl.concat(sizes).group_by(_HYPOTHESIS).agg(pl.col("tests").sum())
             likely.append(counts.ranked(pl.concat(kept), size))
             families.append(counts.families(likely[-1], size))
-            hourly.append(pl.concat(by_hour).join(likely[-1], on=_HYPOTHESIS, how="semi"))
+            hourly += [some.join(likely[-1], on=_HYPOTHESIS, how="semi") for some in by_hour]
         every = pl.concat(families)
         decided = counts.gate(counts.with_q(pl.concat(likely), OPTIONS.q, every), OPTIONS)
         rejected = decided.filter(pl.col("q") <= OPTIONS.q).select(_HYPOTHESIS).n_unique()
@@ -292,9 +290,8 @@ def _is(test: Test) -> pl.Expr:
 
 def full_queues(inputs: Inputs, gaps: Gaps) -> Look:
     """Return the hours in which queues were full while runs waited, far beyond the usual of the hour."""
-    values = busiest(inputs.full_queues, "value").select(
-        "series", metric=pl.lit("saturation"), hour_ns="hour_ns", value="value"
-    )
+    every = busiest(inputs.full_queues, "value")
+    values = every.select("series", pl.lit("saturation").alias("metric"), "hour_ns", "value").collect()
     if values.is_empty():
         return Look([], [])
     tested = gauges.tests(

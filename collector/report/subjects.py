@@ -26,7 +26,7 @@ class Series:
 
 def named() -> pl.Expr:
     """Return the name of a row's series from its `KEY` columns."""
-    parts = [pl.col(c).fill_null("").str.replace_all(_BETWEEN, "", literal=True) for c in KEY]
+    parts = [pl.col(c).cast(pl.String).fill_null("").str.replace_all(_BETWEEN, "", literal=True) for c in KEY]
     return pl.concat_str(parts, separator=_BETWEEN).alias("series")
 
 
@@ -35,7 +35,7 @@ def kind_of() -> pl.Expr:
     return pl.col("series").str.split(_BETWEEN).list.first()
 
 
-def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
+def busiest(rows: pl.DataFrame, n: str = "n") -> pl.LazyFrame:
     """Return the rows of the 500 series of each kind with the greatest sum of *n*: names come from telemetry.
 
     Beside it `series`, named once, however many rows it has.
@@ -43,7 +43,7 @@ def busiest(rows: pl.DataFrame, n: str = "n") -> pl.DataFrame:
     totals = rows.group_by(KEY).agg(total=pl.col(n).sum())
     rank = pl.struct(-pl.col("total"), *KEY).rank("ordinal").over("kind")
     chosen = totals.filter(rank <= MOST_SERIES).select(*KEY, named())
-    return rows.join(chosen, on=KEY, how="inner", nulls_equal=True, maintain_order="left")
+    return rows.lazy().join(chosen.lazy(), on=KEY, how="inner", nulls_equal=True, maintain_order="left")
 
 
 def series_of(rows: pl.DataFrame) -> pl.DataFrame:

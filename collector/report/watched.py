@@ -214,7 +214,7 @@ def _chances(inputs: Inputs, kind: Kind) -> pl.DataFrame:
     is_now = pl.col("hour_ns") >= inputs.from_ns
     return (
         inputs.counts.filter(pl.col("kind") == kind.value)
-        .group_by("name", "environment")
+        .group_by(pl.col("name", "environment").cast(pl.String))
         .agg(n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum())
         .sort("name", "environment")
     )
@@ -227,7 +227,8 @@ def silent(inputs: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look
     tasks = (
         busiest(inputs.counts)
         .filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names))
-        .select(*by, "hour_ns", "n")
+        .select(pl.col(by).cast(pl.String), "hour_ns", "n")
+        .collect()
     )
     found = []
     who = pl.concat([tasks, inputs.senders.select(*by, "hour_ns", "n")])

@@ -38,7 +38,7 @@ def seen(h: Handle, memory: Memory, judged: pl.DataFrame) -> pl.DataFrame:
     around = around.join(judged, on=_KEYS, how="anti")
     if around.is_empty():
         return judged
-    left = weights.MOST - int(judged["weight"].clip(0, weights.MOST_OF_RUN).sum())
+    left = weights.MOST // 2 - int(judged["weight"].clip(0, weights.MOST_OF_RUN).sum())
     fits, _ = weights.fitting(weights.weigh(h, places, around), left)
     return pl.concat([judged, fits])
 

@@ -11,7 +11,7 @@ import polars as pl
 from collector.store.ddl import BEFORE, BUILT
 
 _KEY = ["project", "run_key"]
-_MOST_BYTES = 48 * 2**20
+_MOST_BYTES = 24 * 2**20
 """Bytes of rewrites that are kept in memory; a larger one is not kept."""
 
 

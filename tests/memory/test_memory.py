@@ -21,13 +21,13 @@ from bench.load import Burst
 from collector.control import Control, ledger
 from collector.jobs.runner import INFERENCE
 from collector.model.units import DAY_NS
+from collector.settings import Settings
 from tests.length import ROOT, SEED, longer
 from tests.stack import running, until
 
-MEMORY = 2 * 2**30
-"""What the whole tree may have."""
-STORE = round(1.05 * 2**30)
-"""What the store process may have of it after a burst."""
+PARTS = Settings().parts
+LOADED = 180 * MIB
+"""What the store's program takes with nothing to do."""
 _RECORDS = 40_000
 _LOAD_S = longer("memory", 0, 600)
 _RUNS = 1_000_000
@@ -37,11 +37,12 @@ _ANSWERS = frozenset({200, 503})
 
 
 def held(footprint: Footprint) -> None:
-    """Assert that the tree never had more than it may."""
+    """Assert that neither the tree nor the store ever had more than it may."""
     told = {role: f"{size / MIB:.0f} MiB" for role, size in footprint.peaks.items()}
     print(f"peaks: {told}, together {footprint.peak / MIB:.0f} MiB")
     assert footprint.peaks.keys() >= {"supervisor", "gate", "receive", "store"}
-    assert footprint.peak <= MEMORY, told
+    assert footprint.peak <= PARTS.promise, told
+    assert footprint.peaks["store"] <= LOADED + PARTS.store, told
 
 
 def test_a_burst_stays_within_memory(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_burst_stays_within_memory(tmp_path: Path) -> None:
     the store has no more than its part, and all processes together no more than `memory`.
     """
     # Statistics, and with them limits, are worked out once all runs are there.
-    env = {"RUNWELL_STORE__STATISTICS": "PT8S", "RUNWELL_STORE__MEMORY": "400MiB"}
+    env = {"RUNWELL_STORE__STATISTICS": "PT8S"}
     with running(tmp_path / "data", env=env) as stack, Footprint(stack.process.pid) as footprint:
         burst = Burst(stack.ports["http"], records=_RECORDS, seed=SEED).start()
         burst.join()
@@ -59,7 +60,6 @@ def test_a_burst_stays_within_memory(tmp_path: Path) -> None:
         until(lambda: _inferred(stack.data), seconds=60, why="limits to be inferred")
         assert stack.client.status()["rows"]["runs"] == burst.acknowledged // 8
     held(footprint)
-    assert footprint.peaks["store"] <= STORE
 
 
 def _inferred(data: Path) -> bool:
@@ -79,7 +79,7 @@ def test_ten_minutes_of_load_on_a_million_runs_stay_within_memory(tmp_path: Path
     """
     data = tmp_path / "data"
     shutil.copytree(_million(), data)
-    with running(data, "--dashboard-port", "0", verb="up", env={"RUNWELL_STORE__MEMORY": "400MiB"}) as stack:
+    with running(data, "--dashboard-port", "0", verb="up") as stack:
         pid = stack.child("store").pid
         with Footprint(stack.process.pid) as footprint:
             burst = Burst(stack.ports["http"], records=10**9, seed=SEED, connections=8).start()
