@@ -30,7 +30,7 @@ from collector.model.shown import duration
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
-from collector.store.database import Database, Handle, NoMemory, is_of_data, seconds
+from collector.store.database import Database, Handle, NoMemory, give_back, is_of_data, seconds
 from collector.store.places import Memory
 from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
@@ -129,6 +129,8 @@ class Keeper(threading.Thread):
         if self.failed:
             structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
         self.failed = ""
+        if busy:
+            give_back()
         return busy
 
     def _turn(self) -> bool:

@@ -8,6 +8,7 @@ are n trials and x hits. Decides nothing about a number. Every query is bounded 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -87,29 +88,26 @@ def totals(h: Handle, project: str, from_ns: int, to_ns: int, *, before: bool) -
 
 def counts(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `n`, `x` of all series of shares, and of arrivals (kind `volume`, n = x)."""
-    return _whole(_hourly(h, r, histograms=False))
+    return pl.concat([_whole(rows) for rows in _hourly(h, r, histograms=False)])
 
 
 def histograms(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `ix`, `n`: durations of attempts that succeeded, waits in queues, calls, steps."""
-    rows = _hourly(h, r, histograms=True)
-    return rows.select(
-        _key(), pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64)
-    )
+    n = (pl.col("hour_ns").cast(pl.Int64), pl.col("ix").cast(pl.Int32), pl.col("n").cast(pl.Int64))
+    return pl.concat([rows.select(_key(), *n) for rows in _hourly(h, r, histograms=True)])
 
 
 def _key() -> pl.Expr:
     """Return `KEY`, each name once however many rows have it: a month has a million."""
-    return pl.col(KEY).cast(pl.Categorical)
+    return pl.col(KEY).cast(pl.String).cast(pl.Categorical)
 
 
-def _hourly(h: Handle, r: Range, *, histograms: bool) -> pl.DataFrame:
-    parts = [
-        source.series.sql(kind)
-        for kind, source in SOURCES.items()
-        if source.series is not None and (source.series.hits is None) == histograms
-    ]
-    return h.frame(" UNION ALL ".join(parts), r.parameters("project", "from", "to"), several=_several(h, r))
+def _hourly(h: Handle, r: Range, *, histograms: bool) -> Iterator[pl.DataFrame]:
+    """Yield the rows of each kind."""
+    several = _several(h, r)
+    for kind, source in SOURCES.items():
+        if source.series is not None and (source.series.hits is None) == histograms:
+            yield h.frame(source.series.sql(kind), r.parameters("project", "from", "to"), several=several)
 
 
 def _several(h: Handle, r: Range) -> pl.DataFrame:

@@ -241,8 +241,7 @@ class Database:
             try:
                 yield
             finally:
-                if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's alone
-                    trim(0)
+                give_back()
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file; when this returns, everything written so far is in it."""
@@ -394,6 +393,12 @@ def _set_aside(path: Path, *, wal_alone: bool = False, why: Exception | None = N
     to = damage.new_name(path, [".wal"])
     damage_note(path.parent).write_text(to.name, "utf-8")
     return damage.set_aside(path, [".wal"], to=to)
+
+
+def give_back() -> None:
+    """Give what was freed back to the system, so far as the allocator can: glibc alone is asked."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def seconds(span: timedelta) -> float:

@@ -13,7 +13,7 @@ import polars as pl
 from collector.store.database import Handle
 from collector.store.places import Places, Ranges, key, within
 
-MOST = 40 * 2**20
+MOST = 32 * 2**20
 """What is read of runs at one time."""
 MOST_OF_RUN = 48 * 2**20
 """What is read of one run."""
