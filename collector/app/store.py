@@ -330,7 +330,9 @@ async def main(settings: Settings) -> None:
     reports = Reports(settings, database, lambda: keeper.complete_ns)
     strays = Strays()
     statements = Statements(settings.data, books)
-    database.watchdog.look_at_memory(resident_bytes() + settings.parts.store, statements.note)
+    database.watchdog.look_at_memory(
+        resident_bytes() + settings.parts.store, statements.note, share=settings.parts.questions
+    )
     http = UvicornChild(
         routes.application(
             database,

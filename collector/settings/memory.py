@@ -32,21 +32,21 @@ PARTS = (
     Part(
         "gate",
         "gate",
-        21,
-        "messages of gRPC callers, from before they are read until they are answered, and twice the largest one while "
-        "gRPC joins its pieces",
+        16,
+        "messages of gRPC callers, from before they are read until they are answered, and the largest one once more "
+        "while gRPC joins its pieces",
     ),
     Part(
         "in_flight",
         "receive",
-        18,
+        17,
         "bodies of requests as they came, from before they are read until they are answered",
         "limits.in_flight",
     ),
     Part("decode", "decode", 19, "one large body while it becomes rows"),
     Part("duckdb", "store", 22, "tables, write-ahead log and queries in DuckDB", "store.memory"),
-    Part("tick", "store", 12, "groups of the journal, and one job at work on them: runs, statistics, rules, reports"),
-    Part("questions", "store", 8, "SQL statements and other questions beyond DuckDB's own: text they make, answers"),
+    Part("tick", "store", 16, "groups of the journal, and one job at work on them: runs, statistics, rules, reports"),
+    Part("questions", "store", 10, "SQL statements and other questions beyond DuckDB's own: text they make, answers"),
 )
 
 
@@ -62,8 +62,8 @@ class Memory:
     questions: int
 
     def room(self, body: int) -> int:
-        """Return how many bytes of messages the gate may hold beside the copies of one of *body* bytes."""
-        return min(self.in_flight, max(self.gate - 2 * body, self.gate // 4))
+        """Return how many bytes of messages the gate may hold beside a copy of one of *body* bytes."""
+        return min(self.in_flight, max(self.gate - body, self.gate // 4))
 
     @property
     def store(self) -> int:

@@ -31,6 +31,8 @@ class Asked:
 
     def __init__(self, text: str = "") -> None:
         self.text = text
+        self.began_bytes = 0
+        """What the process had in memory when it began."""
         self.ended = ""
         """Why, as a sentence for whoever asked."""
 
@@ -60,18 +62,23 @@ class Watchdog:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pause = threading.Event()
-        self._budget = 0
+        self._budget = self._share = 0
         self._fired: Callable[[list[str], str], None] = lambda texts, how: None
         self._exit: Callable[[int], None] = os._exit
 
     def look_at_memory(
-        self, budget: int, fired: Callable[[list[str], str], None], exit: Callable[[int], None] = os._exit
+        self,
+        budget: int,
+        fired: Callable[[list[str], str], None],
+        exit: Callable[[int], None] = os._exit,
+        share: int = 0,
     ) -> None:
         """End analysts' statements beside which this process has more than *budget* bytes; *exit* at a quarter more.
 
-        *fired* is told the statements, and `interrupted` or `exited`.
+        Only those since whose beginning it has grown by more than *share*: what was there before is not theirs. *fired*
+        is told the statements, and `interrupted` or `exited`.
         """
-        self._budget, self._fired, self._exit = budget, fired, exit
+        self._budget, self._share, self._fired, self._exit = budget, share, fired, exit
 
     @contextmanager
     def watching(self, asked: Asked, interrupt: Callable[[], None], seconds: float) -> Generator[None]:
@@ -80,6 +87,7 @@ class Watchdog:
         timer = threading.Timer(seconds, asked.end, [late])
         timer.daemon = True
         timer.start()
+        asked.began_bytes = resident_bytes() if asked.text else 0
         with self._changed:
             self._running[asked] = interrupt
             if self._thread is None:
@@ -115,8 +123,9 @@ class Watchdog:
         """Interrupt what has to end, again and again: an interrupt between two steps of one question is lost."""
         statements = [asked for asked in self._running if asked.text]
         resident = resident_bytes() if statements and self._budget else 0
+        statements = [asked for asked in statements if resident - asked.began_bytes > self._share]
         hungry = None
-        if resident > self._budget * _LAST_RESORT:
+        if statements and resident > self._budget * _LAST_RESORT:
             hungry = [asked.text for asked in statements], "exited"
         elif resident > self._budget and (over := [asked for asked in statements if not asked.ended]):
             hungry = [asked.text for asked in over], "interrupted"
