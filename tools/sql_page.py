@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.store import collected, extent, functions, literals, sizes
+from collector.store import collected, extent, functions, literals, sizes, texts
 
 _HEAD = """# SQL
 
@@ -25,8 +25,14 @@ _BOUNDS = {
     f"{extent.MOST_CTES} WITH tables, none NOT MATERIALIZED": "refused",
     f"{extent.MOST_TABLES} tables, each counted as often as it is named, also through WITH": "refused",
     f"{extent.MOST_COLUMNS:,} columns, {extent.MOST_PIVOTED:,} of PIVOT, {extent.MOST_SETS} grouping sets": "refused",
-    f"what functions make of one row: {sizes.MOST_BYTES // 1024} KiB, each text column counted with a quarter of its "
-    "longest value": "refused; cut first, as in `left(body, 500)`",
+    f"what functions make of one row: {sizes.MOST_BYTES // 1024} KiB, each text column counted with its longest "
+    f"value, {texts.MOST_TEXT // 1024} KiB at most": "refused; cut first, as in `left(body, 500)`",
+    f"a text of which something else than a part of its JSON is made: {texts.MOST_TEXT // 1024} KiB": "ended; cut "
+    "first, or leave it out with `CASE WHEN strlen(body) < 12288 THEN body END`",
+    f"what functions look through in one row (`LIKE`, `regexp_matches`, `md5`, …): {sizes.MOST_READ // 1024} KiB; of a "
+    f"text that a join can repeat {texts.MOST_LOOKED_AT // 1024} KiB": "refused or ended; cut first",
+    "texts in one row of an answer that a join can repeat: 64 KiB": "ended; cut first",
+    "`list`, `string_agg`, `mode`, … with `OVER`: whole partitions": "refused; order within, `list(x ORDER BY time)`",
     "what a recursive WITH makes of its own values: no more each time": "refused; cut, as in "
     r"`left(path \|\| name, 1000)`",
     "one value that is collected (`list`, `string_agg`, `json_group_array`, …): "
@@ -42,7 +48,9 @@ report of this one.
 What is not listed here is not available.
 """
 _KINDS = {
-    "of a value, giving a number, a time, a truth or a short text": functions.SMALL | functions.WINDOWS,
+    "of a value, giving a number, a time, a truth or a short text": functions.SMALL
+    | functions.NEAR
+    | functions.WINDOWS,
     "of values, giving at most as much": functions.KEEPS | functions.PICKS | functions.ARITHMETIC | functions.PATHS,
     "giving a few times as much, or a list of parts": functions.TIMES.keys() | functions.JOINS.keys(),
     "bounded by literals": functions.LITERAL.keys(),

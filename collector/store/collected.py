@@ -1,8 +1,9 @@
-"""What an aggregate collects over rows, such as `string_agg`: counted as it comes, and each value looked at.
+"""What a statement's tree cannot tell the size of is looked at while it runs, before anything is made of it.
 
-A statement's tree cannot tell how much a group holds. So each row of the call is counted by a filter, which ends the
-statement where all of it is too much (`Tally`), and the call stands in an expression that fails where its value is too
-large; the tree, in DuckDB's own form, is what is run then (`json_deserialize_sql`).
+That is what an aggregate collects over rows, such as `string_agg`, and what a column holds that has large texts
+(`texts`). Each row of such a call is counted by a filter, which ends the statement where all of it is too much
+(`Tally`); the call, or the text, stands in an expression that fails where its value is too large. The tree, in
+DuckDB's own form, is what is run then (`json_deserialize_sql`).
 """
 
 from __future__ import annotations
@@ -80,19 +81,25 @@ class Tally:
         return pa.repeat(pa.scalar(True), len(sizes))
 
 
-def guard(tree: Any, calls: list[Node], number: int) -> None:
-    """Put each of *calls*, in *tree*, into an expression that fails where its value is larger than `MOST_BYTES`, and
-    have its rows counted for the statement of this *number*.
+def guard(tree: Any, calls: list[Node], texts: dict[int, tuple[Node, int]], number: int) -> None:
+    """Put what is looked at, in *tree*, into an expression that fails where its value is too large.
+
+    *calls* collect, at most `MOST_BYTES`, and have their rows counted for the statement of this *number*; *texts* say
+    how many bytes each may have.
     """
-    known = {id(call) for call in calls}
+    known = {id(call) for call in calls} | texts.keys()
     _keep_names(tree, known)
     stack: list[Any] = [tree]
+    seen: set[int] = set()
     while stack:
         item = stack.pop()
+        if id(item) in seen:  # what is counted stands in a call twice
+            continue
+        seen.add(id(item))
         for key, value in item.items() if isinstance(item, dict) else enumerate(item):
             if id(value) in known:
                 stack.append(value)
-                item[key] = _guarded(value, number)
+                item[key] = _cut(value, texts[id(value)][1]) if id(value) in texts else _guarded(value, number)
             elif isinstance(value, (dict, list)):
                 stack.append(value)
 
@@ -103,7 +110,12 @@ def _keep_names(item: Any, known: set[int]) -> None:
         for column in item.get("select_list") or ():
             if not column.get("alias") and column["class"] != "STAR" and _holds(column, known):
                 node = {**item, "select_list": [column], "from_table": {"type": "EMPTY"}, "cte_map": {"map": []}}
-                node |= {"modifiers": [], "group_expressions": [], "group_sets": []}
+                node |= {
+                    "aggregate_handling": "STANDARD_HANDLING",
+                    "modifiers": [],
+                    "group_expressions": [],
+                    "group_sets": [],
+                }
                 node |= dict.fromkeys(("where_clause", "having", "qualify", "sample"))
                 alone = parser.text({"error": False, "statements": [{"node": node, "named_param_map": []}]})
                 column["alias"] = alone.removeprefix("SELECT ")
@@ -114,6 +126,21 @@ def _keep_names(item: Any, known: set[int]) -> None:
 def _holds(item: Any, known: set[int]) -> bool:
     inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
     return id(item) in known or any(_holds(value, known) for value in inner)
+
+
+def _cut(text: Node, most: int) -> Node:
+    """Return a text that fails beyond *most* bytes."""
+    told = (
+        f"a text has more than {most // 1024} KiB; cut it first, as in left(body, 500), or leave such rows out with "
+        f"CASE WHEN strlen(body) < {most} THEN body END"
+    )
+    alias, text["alias"] = text.get("alias", ""), ""
+    checks = [{"when_expr": _larger(_function("strlen", text), most), "then_expr": _error(told)}]
+    return {"class": "CASE", "type": "CASE_EXPR", "alias": alias, "case_checks": checks, "else_expr": text}
+
+
+def _error(told: str) -> Node:
+    return _function("error", _constant("STRING", told))
 
 
 def _guarded(call: Node, number: int) -> Node:
@@ -133,9 +160,8 @@ def _guarded(call: Node, number: int) -> Node:
         f"{call['function_name']}() collects more than {MOST_BYTES // 1024} KiB in one value; "
         "group by more, or select the rows"
     )
-    then = _function("error", _constant("STRING", told))
     checks = [
-        {"when_expr": _larger(_function(name, of)), "then_expr": then}
+        {"when_expr": _larger(_function(name, of), MOST_BYTES), "then_expr": _error(told)}
         for name, of in (("len", call), ("strlen", _text(call)))
     ]
     return {"class": "CASE", "type": "CASE_EXPR", "alias": alias, "case_checks": checks, "else_expr": call}
@@ -169,9 +195,9 @@ def _constant(kind: str, text: str) -> Node:
     return {"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "literal": {"kind": kind, "text": text}}
 
 
-def _larger(size: Node) -> Node:
-    most = _constant("INTEGER", str(MOST_BYTES))
-    return {"class": "COMPARISON", "type": "COMPARE_GREATERTHAN", "alias": "", "left": size, "right": most}
+def _larger(size: Node, most: int) -> Node:
+    than = _constant("INTEGER", str(most))
+    return {"class": "COMPARISON", "type": "COMPARE_GREATERTHAN", "alias": "", "left": size, "right": than}
 
 
 def _function(name: str, *arguments: Node) -> Node:

@@ -20,16 +20,18 @@ from collector.model.tables import PUBLIC
 from collector.settings import Store
 from collector.store import collected, extent, parser
 from collector.store.database import CATALOG, Database, Handle, QueryFailed, seconds
-from collector.store.scope import STORED, Relation, Size
+from collector.store.scope import Relation, Size
+from collector.store.texts import MOST_TEXT
 from collector.store.watchdog import Asked
 
 _MOST_TEXT = 64 * 1024
 """DuckDB parses 60 kB for 0.2 s, uninterrupted."""
 _MOST_NAMES = 32 * 1024
 """Characters: JSON repeats the names of columns in every row."""
-_MOST_STORED = 12 * 1024
-"""What a column counts at most: one value of a megabyte among a million must not keep everybody from using it."""
+_MOST_ROW = 64 * 1024
+"""Bytes of texts in one row of an answer, where a join can repeat them."""
 _LIST = Size(1024, 64)
+_UNKNOWN = Size(MOST_TEXT, large=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,11 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
 
     The time it may take begins before it is looked at.
     """
-    checked = ""
+    checked, is_large = "", True
 
     def prepare(h: Handle) -> None:
-        nonlocal checked
-        checked = _require_one_select(h, sql, number)
+        nonlocal checked, is_large
+        checked, is_large = _require_one_select(h, sql, number)
         owner = project.replace("'", "''")
         for name in PUBLIC:
             columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
@@ -59,7 +61,7 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
         batches: list[pa.RecordBatch] = []
         rows = size = 0
         truncated = ""
-        reader = h.reader(checked)
+        reader = h.reader(checked, most_text=_MOST_ROW if is_large else None)
         try:
             if sum(map(len, reader.schema.names)) > _MOST_NAMES:
                 raise QueryFailed(f"its columns' names have more than {_MOST_NAMES} characters; name them shorter.")
@@ -97,8 +99,11 @@ def _fitting(batch: pa.RecordBatch, size: int) -> int:
     return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
-def _require_one_select(h: Handle, sql: str, number: int) -> str:
-    """Return the statement to run for *sql*; raise BadInput unless it is one SELECT over public tables, in bounds."""
+def _require_one_select(h: Handle, sql: str, number: int) -> tuple[str, bool]:
+    """Return the statement to run for *sql*, and whether it may repeat large texts.
+
+    Raise BadInput unless it is one SELECT over public tables, in bounds.
+    """
     if len(sql.encode()) > _MOST_TEXT:
         raise BadInput(f"longer than {_MOST_TEXT // 1024} KiB; use less text", field="sql")
     types = parser.statements(sql)
@@ -106,20 +111,20 @@ def _require_one_select(h: Handle, sql: str, number: int) -> str:
         got = f"{len(types)} statements" if len(types) != 1 else types[0]
         raise BadInput(f"expected exactly one SELECT statement, got {got}", field="sql")
     tree = parser.tree(sql)
-    collecting = extent.require(tree, _tables(h, tree))
+    known = extent.require(tree, _tables(h, tree))
     # Where a WITH name is not in scope yet, the same word means the table: no name may be both.
     added = _cte_names(tree) - set(PUBLIC)
     if added and (taken := added & _table_names(h)):
         raise BadInput(f"WITH {min(taken)[:60]}: this name is taken; choose another", field="sql")
-    if collecting:
-        collected.guard(tree, collecting, number)
-    return parser.text(tree)
+    if known.collecting or known.texts.guarded:
+        collected.guard(tree, known.collecting, known.texts.guarded, number)
+    return parser.text(tree), known.texts.answered
 
 
 def _tables(h: Handle, tree: Any) -> dict[str, Relation]:
-    """Return the public tables, each text column with a quarter of its longest value, as DuckDB's statistics know it.
+    """Return the public tables, each text column with its longest value, as DuckDB's statistics know it.
 
-    A vector of values has many that are shorter; a store in which none is has them all counted fully by four copies.
+    One value of a megabyte among a million must not keep everybody from using it: such a column is `large`.
     """
     named = {str(name).lower() for name in _all(tree, "table_name")}
     return {name: _table(h, name) if name in named else Relation() for name in PUBLIC}
@@ -132,7 +137,9 @@ def _table(h: Handle, name: str) -> Relation:
     columns = {f.name: _LIST if pa.types.is_list(f.type) else Size() for f in PUBLIC[name]}
     for column in texts:
         length = longest.get(column)
-        columns[column] = STORED if length is None else Size(min(_MOST_STORED, max(64, length // 4)))
+        columns[column] = (
+            _UNKNOWN if length is None else Size(min(MOST_TEXT, max(64, length)), large=length > MOST_TEXT)
+        )
     return Relation(columns, width=len(columns), tables=1)
 
 

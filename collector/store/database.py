@@ -104,11 +104,14 @@ class Handle:
         """Return the rows of a query as an Arrow table."""
         return self._with(frames, lambda: self._cursor.sql(sql, params=params or {}).to_arrow_table())
 
-    def reader(self, sql: str, params: dict[str, Any] | None = None) -> pa.RecordBatchReader:
+    def reader(
+        self, sql: str, params: dict[str, Any] | None = None, *, most_text: int | None = None
+    ) -> pa.RecordBatchReader:
         """Return the rows of a query batch by batch; *sql* has no comment and no semicolon.
 
         Columns of types that Arrow's readers do not share (intervals, maps, bits, …) come as their text, and of
-        columns with the same name the later ones are numbered.
+        columns with the same name the later ones are numbered. Texts of one row with more than *most_text* bytes
+        together end it: DuckDB copies 2,048 rows of an answer at one time.
         """
         relation = self._cursor.sql(sql, params=params or {})
         columns: list[str] = []
@@ -120,6 +123,12 @@ class Handle:
             names.add(unique.lower())
             value = f"CAST(#{i} AS VARCHAR)" if _UNSHARED.search(str(kind)) else f"#{i}"
             columns.append(f'{value} AS "{unique.replace(chr(34), chr(34) * 2)}"')
+        texts = [i for i, kind in enumerate(relation.types) if str(kind) in ("VARCHAR", "JSON")]
+        if most_text is not None and texts:
+            whole = " + ".join(f"coalesce(strlen(#{i + 1}), 0)" for i in texts)
+            value, name = columns[texts[0]].split(" AS ", 1)
+            told = f"the texts of one row have more than {most_text // 1024} KiB; cut them, as in left(body, 500)"
+            columns[texts[0]] = f"CASE WHEN {whole} > {most_text} THEN error('{told}') ELSE {value} END AS {name}"
         plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(relation.columns, 1)]
         if columns != plain:
             relation = relation.project(", ".join(columns))

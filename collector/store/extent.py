@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from collector.store import functions
-from collector.store.scope import NOTHING, STORED, Node, Relation, Scope, Size, largest, refused
-from collector.store.sizes import Expressions, arguments, nearest
+from collector.store.scope import NOTHING, STORED, Node, Relation, Scope, Size, arguments, largest, nearest, refused
+from collector.store.sizes import Expressions
 
 MOST_CTES = 16
 MOST_TABLES = 32
@@ -27,16 +27,18 @@ MOST_PIVOTED = 1_000
 _ANY = Size(16 * 1024, 64)
 """What values of a recursive WITH are taken to be where they grow at first: they must not grow beyond it."""
 _ROUNDS = 4
+_REPEATING = {"join", "table_function", "recursive_cte_node", "subquery", "window", "unnest", "regexp_split_to_table"}
 
 
-def require(tree: Any, tables: dict[str, Relation]) -> list[Node]:
-    """Raise BadInput unless a statement's tree stays within bounds; return its calls that collect (`collected`)."""
-    walk = Queries(tables, _require_shape(tree))
+def require(tree: Any, tables: dict[str, Relation]) -> Expressions:
+    """Raise BadInput unless a statement's tree stays within bounds; return what in it has to be guarded (`guards`)."""
+    walk = Queries(tables, _require_shape(tree), repeats=_repeats(tree))
     for statement in tree["statements"]:
         if statement.get("named_param_map"):
             raise refused("parameters have no values here; write them out")
-        walk.query(statement["node"], {}, None)
-    return walk.expressions.collecting
+        made = walk.query(statement["node"], {}, None)
+        walk.expressions.texts.answered |= made.largest().large and _repeats(tree)
+    return walk.expressions
 
 
 def _require_shape(tree: Any) -> int:
@@ -72,14 +74,28 @@ def _require_shape(tree: Any) -> int:
     return names
 
 
+def _repeats(tree: Any) -> bool:
+    """Tell whether a value of a table can stand in more rows than one: in a join, beside a list's elements, …"""
+    stack = [tree]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if _REPEATING & {str(item.get(key)).lower() for key in ("type", "class", "function_name")}:
+                return True
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return False
+
+
 class Queries:
     """One look at the queries of one statement."""
 
-    def __init__(self, tables: dict[str, Relation], names: int = 0) -> None:
+    def __init__(self, tables: dict[str, Relation], names: int = 0, repeats: bool = True) -> None:
         self._tables = tables
         self._inner = 0
         """Tables read by subqueries in the expressions of the query that is being looked at."""
-        self.expressions = Expressions(self._subquery, names)
+        self.expressions = Expressions(self._subquery, names, repeats)
 
     def query(self, node: Node, ctes: dict[str, Relation], around: Scope | None) -> Relation:
         """Return what a query returns."""
@@ -112,7 +128,7 @@ class Queries:
         made = self.query(node, scope.ctes, scope)
         self._inner += made.tables
         size = made.largest()
-        return Size(size.bytes, size.items)
+        return Size(size.bytes, size.items, large=size.large)
 
     def _cte(self, entry: Node, ctes: dict[str, Relation], around: Scope | None) -> Relation:
         if entry.get("materialized") == "CTE_MATERIALIZE_NEVER":
@@ -159,11 +175,11 @@ class Queries:
             size = self.expressions.size(item, scope)
             width += max(1, rows.width) ** stars
             if stars:
-                rest = largest([rest, rows.rest, Size(size.bytes)])
+                rest = largest([rest, rows.rest, Size(size.bytes, large=size.large)])
                 columns = {**rows.columns, **columns}
                 continue
-            alias = str(item.get("alias") or "").lower()
-            columns[alias or str((item.get("column_names") or [f"#{i}"])[-1]).lower()] = Size(size.bytes, size.items)
+            alias, named = str(item.get("alias") or "").lower(), Size(size.bytes, size.items, large=size.large)
+            columns[alias or str((item.get("column_names") or [f"#{i}"])[-1]).lower()] = named
             if alias:
                 scope.names[alias] = largest([size, scope.names[alias]]) if alias in scope.names else size
         for part in ("where_clause", "having", "qualify", "group_expressions"):
@@ -237,10 +253,12 @@ class Queries:
                 raise refused("PIVOT takes its values written out")
         if columns > MOST_PIVOTED:
             raise refused(f"PIVOT to {columns} columns; at most {MOST_PIVOTED}")
-        self._look([v for k, v in node.items() if k != "source"], _scope(ctes, made, around))
+        scope = _scope(ctes, made, around)
+        sizes = [self.expressions.size(value, scope) for value in node.get("aggregates") or ()]
+        self._look([v for k, v in node.items() if k not in ("source", "aggregates")], scope)
         if len(self.expressions.collecting) > collecting:
             raise refused("PIVOT cannot collect values; aggregate them to one")
-        return Relation(made.columns, made.largest(), made.width + columns, made.tables)
+        return Relation(made.columns, largest(sizes), made.width + columns, made.tables)
 
 
 def _scope(ctes: dict[str, Relation], rows: Relation, around: Scope | None) -> Scope:

@@ -38,6 +38,29 @@ SMALL = _words("""
 """)
 """What they return is a number, a time, a truth or a short text, however large their arguments are."""
 
+LOOKS = _words("""
+    ~~ ~~* ~~~ !~~ !~~* like_escape not_like_escape ilike_escape not_ilike_escape contains instr position strpos
+    length_grapheme regexp_full_match regexp_matches md5 md5_number md5_number_lower md5_number_upper sha1 sha256
+    regexp_extract regexp_replace
+""")
+"""What looks through all of a text: 100 to 250 MB/s, in one piece for the 2,048 values of a vector."""
+
+NEAR = _words("""
+    levenshtein editdist3 damerau_levenshtein hamming mismatches jaccard jaro_similarity jaro_winkler_similarity
+""")
+"""What compares each character of a text with each of another: of short texts alone."""
+
+INSTEAD = {
+    "histogram": "use count(*) with GROUP BY",
+    "list_reduce": "use list_sum, or list_aggregate(list, 'max')",
+    "list_select": "use list_transform(places, lambda i: list[i])",
+    "regexp_extract_all": "use regexp_extract, or unnest(string_split(left(body, 500), ' ')) and LIKE",
+    "translate": "use replace",
+    "reservoir_quantile": "use approx_quantile",
+    "approx_top_k": "use count(*) with GROUP BY, ORDER BY and LIMIT",
+}
+"""What to call instead of functions that are left out."""
+
 KEEPS = _words("""
     || concat lower upper lcase ucase trim ltrim rtrim reverse left right left_grapheme right_grapheme substr
     substring substring_grapheme array_slice list_slice overlay nfc_normalize strip_accents regexp_extract
@@ -63,6 +86,11 @@ PATHS = _words("""
     -> ->> json_extract json_extract_path json_extract_path_text json_extract_string json_value json_keys
 """)
 """Parts of JSON: one by a literal path without a star, else a list of them, for each path that is given."""
+
+JSON = _words("""
+    json json_array json_merge_patch json_object to_json row_to_json array_to_json json_quote json_structure
+""")
+"""What may be given large texts: JSON is made in memory that DuckDB's limit counts."""
 
 PICKS = _words("if nullif ifnull coalesce greatest least constant_or_null")
 """…as the largest of them."""
@@ -111,7 +139,6 @@ AGGREGATES = _words("""
 
 TOP = _words("""
     min max arg_max arg_max_null arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin max_by min_by
-    approx_top_k
 """)
 """With a number as last argument a list of so many values, kept for every group."""
 
@@ -121,6 +148,9 @@ COLLECTS = _words("string_agg group_concat listagg list array_agg json_group_arr
 WINDOWS = _words("""
     cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number fill
 """)
+
+WHOLE = COLLECTS | {"mode", "entropy"}
+"""With OVER only of whole partitions: within frames each row has its own, and mode() is not interrupted for minutes."""
 
 TABLES = _words("range generate_series unnest json_each json_tree repeat")
 """Table functions: rows by the vector, of nothing but their arguments."""
@@ -133,7 +163,18 @@ FILTERS = _words("list_filter array_filter filter")
 BY_NAME = _words("list_aggregate list_aggr array_aggregate array_aggr aggregate")
 
 SCALARS = (
-    SMALL | KEEPS | PATHS | PICKS | ARITHMETIC | TIMES.keys() | LITERAL.keys() | JOINS.keys() | MAPS | FILTERS | BY_NAME
+    SMALL
+    | NEAR
+    | KEEPS
+    | PATHS
+    | PICKS
+    | ARITHMETIC
+    | TIMES.keys()
+    | LITERAL.keys()
+    | JOINS.keys()
+    | MAPS
+    | FILTERS
+    | BY_NAME
 )
 ALL = SCALARS | AGGREGATES | TOP | COLLECTS
 

@@ -14,7 +14,7 @@ _MOST_PLACES = 200
 """Digits or padding in one field of `format` and `printf`."""
 _NUMBER_BYTES = 400
 """The longest text of a number: 1e308 with its digits."""
-_FIELD = 16
+FIELD = 16
 _MOST_ARRAY = 1_000
 _TEXT = frozenset({"varchar", "text", "string", "char", "bpchar", "json"})
 _NESTED = frozenset({"list", "map", "struct", "row", "array"})
@@ -85,7 +85,7 @@ def result(name: str, given: list[Node], sizes: list[Size], times: int) -> Size:
         return Size(4 * n * times, 1, whole.nodes)
     if name == "repeat":
         return Size(sizes[0].bytes * n, sizes[0].items * n, whole.nodes)
-    filled = sizes[2].bytes if len(sizes) > 2 else _FIELD * times
+    filled = sizes[2].bytes if len(sizes) > 2 else FIELD * times
     return Size(sizes[0].bytes + filled * n, sizes[0].items + n * times, whole.nodes)
 
 
@@ -94,12 +94,17 @@ def cast(kind: Node, of: Size, times: int) -> Size:
     fields = _fields(kind)
     name = str(kind["type_name"]).lower()
     if name in _TEXT:
-        return Size(2 * of.bytes + _FIELD * times, of.items, of.nodes)
+        return Size(2 * of.bytes + FIELD * times, of.items, of.nodes)
     if name in _NESTED:
-        return Size(_FIELD * (of.bytes + fields * times), max(of.bytes, times), of.nodes)
+        return Size(FIELD * (of.bytes + fields * times), max(of.bytes, times), of.nodes)
     if name in _BYTES:
         return Size(_BYTES[name] * of.bytes, times, of.nodes)
-    return Size(_FIELD * times, times, of.nodes)
+    return Size(FIELD * times, times, of.nodes)
+
+
+def is_text(kind: Node) -> bool:
+    """Tell whether a type is a text, so that a cast of a text to it is the text itself."""
+    return str(kind["type_name"]).lower() in _TEXT
 
 
 def _fields(kind: Node) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,29 +21,54 @@ def refused(text: str) -> BadInput:
     return BadInput(text, field="sql")
 
 
+def arguments(call: Node) -> list[Node]:
+    """Return the arguments of a function call."""
+    return [argument["expression"] for argument in call.get("arguments") or ()]
+
+
+def nearest(items: list[Any]) -> Iterator[Node]:
+    """Yield the nearest nodes that stand in *items*."""
+    stack = list(items)
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            if "class" in item or "type" in item:
+                yield item
+            else:
+                stack.extend(item.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What one value may take: *bytes*, in so many *items* if it is a list; *nodes* expressions stand for it."""
+    """What one value may take: *bytes*, in so many *items* if it is a list; *nodes* expressions stand for it.
+
+    *large*: it is a text that may have more than *bytes*, so it is looked at where something is made of it (`guards`).
+    """
 
     bytes: int = SMALL_BYTES
     items: int = 1
     nodes: int = 1
+    large: bool = False
 
     def times(self, n: int) -> Size:
         """Return the size of so many of it."""
-        return Size(self.bytes * n, self.items * n, self.nodes)
+        return Size(self.bytes * n, self.items * n, self.nodes, self.large)
 
 
 def total(sizes: Iterable[Size]) -> Size:
     """Return the size of all of them in one value."""
     known = list(sizes)
-    return Size(sum(s.bytes for s in known), max(1, sum(s.items for s in known)), 1 + sum(s.nodes for s in known))
+    items, nodes = max(1, sum(s.items for s in known)), 1 + sum(s.nodes for s in known)
+    return Size(sum(s.bytes for s in known), items, nodes, any(s.large for s in known))
 
 
 def largest(sizes: Iterable[Size]) -> Size:
     """Return the size of whichever of them is the largest."""
     known = list(sizes) or [Size()]
-    return Size(max(s.bytes for s in known), max(s.items for s in known), max(s.nodes for s in known))
+    items, nodes = max(s.items for s in known), max(s.nodes for s in known)
+    return Size(max(s.bytes for s in known), items, nodes, any(s.large for s in known))
 
 
 STORED = Size(_COLUMN_BYTES, _ITEMS)
@@ -95,6 +120,16 @@ class Scope:
     around: Scope | None = None
     names: dict[str, Size] = field(default_factory=dict)
     times: int = 1
+
+    def has(self, path: list[str]) -> bool:
+        """Tell whether a name is known to be that of a column or a lambda's parameter, not of a row."""
+        around: Scope | None = self
+        last = path[-1].lower()
+        while around is not None:
+            if last in around.names or (around.rows and last in around.rows.columns):
+                return True
+            around = around.around
+        return False
 
     def find(self, path: list[str]) -> Size:
         """Return the size of a column."""

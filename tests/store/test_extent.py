@@ -21,7 +21,7 @@ from tests.length import examples
 from tests.store.test_store import no_exit
 
 MiB = 2**20
-TABLES = {"t": Relation({"n": Size(), "s": STORED, "l": STORED}, width=3, tables=1)}
+TABLES = {"t": Relation({"n": Size(), "s": STORED, "l": STORED, "big": Size(12 * 1024, large=True)}, width=4, tables=1)}
 
 
 ALIASES = "s AS a0, " + ", ".join(f"a{i} || a{i} AS a{i + 1}" for i in range(9))
@@ -76,6 +76,23 @@ def doubling(n: int, made: str = "s || s") -> str:
         ("SELECT NULL::INT[3][3]", "SELECT NULL::INT[900][900]", "1000 values"),
         ("SELECT max(s, 3) FROM t", "SELECT max(s, 100000) FROM t", "up to 100"),
         ("SELECT list_aggregate([1], 'sum')", "SELECT list_aggregate([1], s) FROM t", "name of an aggregate"),
+        ("SELECT substr(s || s, 1) FROM t", doubling(9, "substr(s || s, 1)"), "of one row"),
+        (
+            "SELECT n, list(s) OVER (PARTITION BY n) FROM t",
+            "SELECT list(s) OVER (ORDER BY n) FROM t",
+            "whole partitions",
+        ),
+        ("SELECT mode(n) OVER () FROM t", "SELECT mode(n) OVER (ROWS 9 PRECEDING) FROM t", "whole partitions"),
+        (
+            "SELECT sum(n) OVER (ORDER BY n ROWS 9 PRECEDING) FROM t",
+            "SELECT count(DISTINCT n) OVER (ORDER BY n ROWS 9 PRECEDING EXCLUDE CURRENT ROW) FROM t",
+            "EXCLUDE",
+        ),
+        ("SELECT s LIKE 'a%' FROM t", f"SELECT {' OR '.join(['big LIKE b'] * 9)} FROM t", "look through"),
+        ("SELECT levenshtein(s, 'ab') FROM t", "SELECT levenshtein(left(s, 300), 'ab') FROM t", "at most 256 bytes"),
+        ("SELECT left((SELECT big FROM t), 9)", "SELECT lower((SELECT big FROM t))", "cut it first"),
+        ("SELECT count(COLUMNS(*)) FROM t", "SELECT lower(COLUMNS(*)) FROM t", "cut it first"),
+        ("SELECT r.n::VARCHAR FROM t r", "SELECT r::VARCHAR FROM t r", "cut it first"),
         ("WITH x AS (FROM t) FROM x", "WITH x AS NOT MATERIALIZED (FROM t) FROM x", "NOT MATERIALIZED"),
         ("WITH x AS MATERIALIZED (FROM t) FROM x", doubling(17, "s"), "17 WITH tables"),
         (
@@ -148,11 +165,45 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             "repeat(md5(range::VARCHAR), CASE WHEN range < 4000 THEN 200 ELSE 9 END) FROM range(60000)"
         )
     )
+    opened.writing(
+        lambda h: h.run(
+            "INSERT INTO logs (project, seq, run_id, body, attributes) SELECT 'p', 60001 + range, 'big', "
+            "repeat(chr((97 + range)::INT), 1000000), json_object('a', repeat('b', 300000), 'n', range) FROM range(2)"
+        )
+    )
     yield opened
     opened.close()
 
 
+REPEATED = "(SELECT body FROM logs WHERE seq = 60001) a, (SELECT body FROM logs WHERE seq = 60002) b, range(2048) t(r)"
+EITHER = "CASE WHEN r % 2 = 0 THEN a.body ELSE b.body END"
 HUNGRY = [
+    *(
+        f"SELECT {made} FROM (SELECT {EITHER} AS x, r FROM {REPEATED})"
+        for made in (
+            "max(len(lower(x)))",
+            "max(x || r)",
+            "max([x, x])",
+            "max({'a': x, 'b': x})",
+            "x",
+            "max(x)",
+            "max(sha256(x))",
+            "count(regexp_full_match(x, '(.|a)*b(.|a)*c'))",
+            "max(x COLLATE nocase)",
+            "count(x ILIKE '%b%c%')",
+            "max(coalesce(x, '') || 'a')",
+            "max(string_split(x, 'a'))",
+            "max(x->>'$')",
+            "max(lower(x->>'$'))",
+            "max(replace(x, 'a', 'b'))",
+            "list(x)",
+            "max(to_json(x))",
+            "max(CAST(x AS INT[]))",
+            "x, x AS y, r",
+        )
+    ),
+    "SELECT mode(seq) OVER (ORDER BY seq ROWS BETWEEN 50000 PRECEDING AND CURRENT ROW) FROM logs",
+    "SELECT list(seq) OVER (ORDER BY seq ROWS BETWEEN 5000 PRECEDING AND CURRENT ROW) FROM logs",
     "SELECT body || body || body || body FROM logs",
     "SELECT upper(body), lower(body), reverse(body), body || 'x' FROM logs",
     "SELECT repeat('x', 50000) || seq FROM logs",
@@ -192,6 +243,37 @@ def test_hungry_statements_end_in_time_and_memory(database: Database) -> None:
             assert e.message
         assert time.monotonic() - began < 10, sql
     assert fired == []
+
+
+def test_large_texts_are_read_and_cut_by_everybody(database: Database) -> None:
+    """Of a text of any size length, parts of JSON, patterns and cuts are told as DuckDB tells them; where something is
+    made of one that is large the statement ends with what to do, and what it says helps.
+    """
+
+    def ask(sql: str) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = confined.select(database, sql, project="p", limits=Store()).table.to_pylist()
+        return rows
+
+    of = "FROM logs WHERE run_id = 'big' ORDER BY seq"
+    assert ask(f"SELECT length(body) AS n, left(body, 2) AS l, body LIKE '%b' AS b {of}") == [
+        {"n": 1_000_000, "l": "aa", "b": False},
+        {"n": 1_000_000, "l": "bb", "b": True},
+    ]
+    assert ask(f"SELECT attributes->>'$.n' AS n, attributes->>'n' AS m {of}") == [{"n": k, "m": k} for k in "01"]
+    assert [len(str(row["body"])) for row in ask(f"SELECT body {of}")] == [1_000_000] * 2
+    for made in ("lower(body)", "body || 'x'", "lower(max(body) OVER ())", "upper(attributes->>'$.a')"):
+        with pytest.raises(QueryFailed, match=r"more than 12 KiB; cut it first, as in left\(body, 500\)"):
+            ask(f"SELECT {made} {of}")
+    assert ask(f"SELECT upper(left(body, 3)) AS u {of}") == [{"u": "AAA"}, {"u": "BBB"}]
+    rest = ask("SELECT count(lower(CASE WHEN strlen(body) < 12288 THEN body END)) AS n FROM logs")
+    assert rest == [{"n": 60_000}]
+    assert [*ask("SELECT run_id, count(lower(left(body, 9))), list(seq) FROM logs GROUP BY ALL LIMIT 1")[0]] == [
+        "run_id",
+        'count(lower("left"(body, 9)))',
+        "list(seq)",
+    ]
+    with pytest.raises(QueryFailed, match="texts of one row have more than 64 KiB; cut them"):
+        ask("SELECT a.body FROM logs a JOIN logs b USING (run_id) WHERE a.run_id = 'big'")
 
 
 def test_collected_values_are_looked_at_one_by_one(database: Database) -> None:
