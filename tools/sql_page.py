@@ -32,7 +32,8 @@ _BOUNDS = {
     f"what functions look through in one row (`LIKE`, `regexp_matches`, `md5`, …): {sizes.MOST_READ // 1024} KiB; of a "
     f"text that a join can repeat {texts.MOST_LOOKED_AT // 1024} KiB": "refused or ended; cut first",
     "texts in one row of an answer that a join can repeat: 64 KiB": "ended; cut first",
-    "`list`, `string_agg`, `mode`, … with `OVER`: whole partitions": "refused; order within, `list(x ORDER BY time)`",
+    "`mode`, `entropy` with `OVER`: whole partitions; `list`, `string_agg`, …: none": "refused; collect with GROUP BY "
+    "in a subquery, and join that",
     "what a recursive WITH makes of its own values: no more each time": "refused; cut, as in "
     r"`left(path \|\| name, 1000)`",
     "one value that is collected (`list`, `string_agg`, `json_group_array`, …): "

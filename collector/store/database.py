@@ -7,7 +7,6 @@ The file is opened locked: no other file, no extension, no setting can be reache
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import re
@@ -29,7 +28,7 @@ from collector.settings.memory import DEFAULT, divide
 from collector.store import ddl, upgrade, version
 from collector.store.collected import Tally
 from collector.store.version import FILE as FILE
-from collector.store.watchdog import Asked, Ended, Watchdog
+from collector.store.watchdog import Asked, Ended, Watchdog, give_back
 from collector.versions import damage, failed
 
 T = TypeVar("T")

@@ -149,8 +149,8 @@ WINDOWS = _words("""
     cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number fill
 """)
 
-WHOLE = COLLECTS | {"mode", "entropy"}
-"""With OVER only of whole partitions: within frames each row has its own, and mode() is not interrupted for minutes."""
+WHOLE = _words("mode entropy")
+"""With OVER only of whole partitions: within frames mode() is not interrupted for minutes."""
 
 TABLES = _words("range generate_series unnest json_each json_tree repeat")
 """Table functions: rows by the vector, of nothing but their arguments."""

@@ -244,18 +244,17 @@ class Expressions:
 
     def _window(self, node: Node, scope: Scope) -> Size:
         name = str(node["function_name"]).lower()
-        if name not in functions.AGGREGATES | functions.COLLECTS | functions.WINDOWS:
+        if name in functions.COLLECTS:  # each row would have its own copy, in memory that no limit counts
+            raise refused(f"{name}() OVER is not available here; collect with GROUP BY in a subquery, and join that")
+        if name not in functions.AGGREGATES | functions.WINDOWS:
             raise refused(f"function {str(node['function_name'])[:60]!r} is not available here")
         if node["exclude_clause"] != "NO_OTHER":
             raise refused("EXCLUDE is not available here")
         ends = node["end"] in ("CURRENT_ROW_RANGE", "UNBOUNDED_FOLLOWING")
         if name in functions.WHOLE and (node["orders"] or node["start"] != "UNBOUNDED_PRECEDING" or not ends):
-            raise refused(
-                f"{name}() OVER takes whole partitions: order within it, as in list(x ORDER BY y) OVER (PARTITION BY "
-                "run_id), and state no frame"
-            )
+            raise refused(f"{name}() OVER takes whole partitions: leave out ORDER BY and frame")
         sizes = self._within(node, scope)
-        return self._collect(node, sizes) if name in functions.COLLECTS else largest(sizes)
+        return largest(sizes)
 
     def _cast(self, node: Node, scope: Scope) -> Size:
         of = self.size(node["child"], scope)

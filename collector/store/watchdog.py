@@ -7,6 +7,7 @@ does, having noted why.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Generator
@@ -52,6 +53,12 @@ def resident_bytes() -> int:
         return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
+
+
+def give_back() -> None:
+    """Give what was freed back to the system, where that can be asked for (glibc)."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 class Watchdog:
@@ -117,12 +124,16 @@ class Watchdog:
                 self._fired(*hungry)
                 if hungry[1] == "exited":
                     self._exit(EXIT_CODE)
+                continue  # now that it is noted, whoever asked may be told
             self._pause.wait(_APART_S)
 
     def _look(self) -> tuple[list[str], str] | None:
         """Interrupt what has to end, again and again: an interrupt between two steps of one question is lost."""
         statements = [asked for asked in self._running if asked.text]
         resident = resident_bytes() if statements and self._budget else 0
+        if resident > self._budget > 0:
+            give_back()  # what another question has freed is not this one's
+            resident = resident_bytes()
         statements = [asked for asked in statements if resident - asked.began_bytes > self._share]
         hungry = None
         if statements and resident > self._budget * _LAST_RESORT:
@@ -135,6 +146,6 @@ class Watchdog:
                     "ended; the same text is refused for an hour. Narrow it"
                 )
         for asked, interrupt in self._running.items():
-            if asked.ended:
+            if asked.ended and not hungry:
                 interrupt()
         return hungry

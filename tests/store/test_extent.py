@@ -77,11 +77,7 @@ def doubling(n: int, made: str = "s || s") -> str:
         ("SELECT max(s, 3) FROM t", "SELECT max(s, 100000) FROM t", "up to 100"),
         ("SELECT list_aggregate([1], 'sum')", "SELECT list_aggregate([1], s) FROM t", "name of an aggregate"),
         ("SELECT substr(s || s, 1) FROM t", doubling(9, "substr(s || s, 1)"), "of one row"),
-        (
-            "SELECT n, list(s) OVER (PARTITION BY n) FROM t",
-            "SELECT list(s) OVER (ORDER BY n) FROM t",
-            "whole partitions",
-        ),
+        ("SELECT n, list(s) FROM t GROUP BY n", "SELECT list(s) OVER (PARTITION BY n) FROM t", "with GROUP BY"),
         ("SELECT mode(n) OVER () FROM t", "SELECT mode(n) OVER (ROWS 9 PRECEDING) FROM t", "whole partitions"),
         (
             "SELECT sum(n) OVER (ORDER BY n ROWS 9 PRECEDING) FROM t",
