@@ -30,9 +30,9 @@ from collector.model.shown import duration
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
-from collector.store.database import Database, Handle, NoMemory, give_back, is_of_data, seconds
+from collector.store.database import Database, Handle, NoMemory, is_of_data, seconds
 from collector.store.places import Memory
-from collector.store.watchdog import resident_bytes
+from collector.store.watchdog import give_back, resident_bytes
 from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span

@@ -403,12 +403,6 @@ def _set_aside(path: Path, *, wal_alone: bool = False, why: Exception | None = N
     return damage.set_aside(path, [".wal"], to=to)
 
 
-def give_back() -> None:
-    """Give what was freed back to the system, so far as the allocator can: glibc alone is asked."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
-
-
 def seconds(span: timedelta) -> float:
     """Return a duration in seconds."""
     return span / timedelta(seconds=1)
