@@ -41,7 +41,9 @@ _TAKEN = 1 / 8
 """Of the tick's part of `memory`: journal bytes, unpacked, taken up in one transaction. They are there twice meanwhile,
 and in DuckDB until they are committed."""
 _LEAST_SHARE = 1 / 64
-"""Of what a turn may take up, where memory is short: half of it each time that it did not fit."""
+"""Of what a turn may take up, where memory is short: a quarter of it each time that it did not fit."""
+_MOST_LENT = 8
+"""Times DuckDB's part of `memory`: it reads 2,048 values of a column at once, and they may be texts of a megabyte."""
 _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_STATISTICS_LAG_S = 60.0
@@ -93,6 +95,8 @@ class Keeper(threading.Thread):
         self.complete_ns = 0
         """Up to when what was received is counted in every table, statistics included."""
         self.failed = ""
+        self._lent = 1
+        """How many times its part of `memory` DuckDB has for what is too much for it."""
         self._gone: dict[str, int] = {}
         self._note_gone()
         books.positions(lambda: self.journal_seq, lambda: self.applied_seq, lambda: self.runs_seq)
@@ -122,16 +126,33 @@ class Keeper(threading.Thread):
             if not self.failed:
                 structlog.get_logger().error("store_apply_failed", **log.cause(e))
             self.failed = type(e).__name__
-            if isinstance(e, NoMemory):
-                self._job.share = max(_LEAST_SHARE, self._job.share / 2)
-            return False
-        self._job.share = min(1.0, 2 * self._job.share)
+            return isinstance(e, NoMemory) and self._make_do()
+        if self._lent == 1 or not self.behind:  # else what is as large may follow
+            self._job.share = min(1.0, 2 * self._job.share)
+            if self._lent > 1:
+                self._lend(1)
         if self.failed:
             structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
         self.failed = ""
         if busy:
             give_back()
         return busy
+
+    def _make_do(self) -> bool:
+        """Take up less the next time, down to one thing; where that is too much too, let DuckDB have more for it.
+
+        Tell whether that gives anything to try at once.
+        """
+        if self._job.share > _LEAST_SHARE:
+            self._job.share = max(_LEAST_SHARE, self._job.share / 4)
+            return True
+        return self._lent < _MOST_LENT and self._lend(2 * self._lent)
+
+    def _lend(self, times: int) -> bool:
+        structlog.get_logger().warning("store_memory_lent", times=times)
+        if can := self._database.lend(times):
+            self._lent = times
+        return can
 
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""

@@ -156,8 +156,9 @@ class Handle:
 class Database:
     """An open store."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None], tally: Tally) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None], tally: Tally, memory: int) -> None:
         self._con = con
+        self._memory = memory
         self.tally = tally
         """What statements collect."""
         self._writer = threading.Lock()
@@ -207,6 +208,7 @@ class Database:
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
                 con.execute("PRAGMA enable_checkpoint_on_shutdown")
+                con.execute("SET allowed_configs = ['memory_limit']")
                 con.execute("SET lock_configuration = true")
                 break
             except (duckdb.Error, RuntimeError) as e:
@@ -224,7 +226,7 @@ class Database:
                     con.close()
                 raise
         _transact(con.cursor(), _define, "BEGIN TRANSACTION")
-        database = cls(con, on_fatal, tally)
+        database = cls(con, on_fatal, tally, memory)
         database.set_aside = aside
         database._noted = noted
         database.damaged_file = noted.read_text("utf-8") if noted.exists() else ""
@@ -250,6 +252,18 @@ class Database:
                 yield
             finally:
                 give_back()
+
+    def lend(self, times: int) -> bool:
+        """Let DuckDB take so many *times* the memory it was opened with; tell whether it could be done by now.
+
+        It reads 2,048 values of a column at one time, whatever their size: of texts of a megabyte that is more than its
+        part, and who writes must get on.
+        """
+        try:
+            self._con.cursor().execute(f"SET memory_limit = '{times * self._memory // 2**20}MiB'")
+        except duckdb.OutOfMemoryException:  # it still has more than that
+            return False
+        return True
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file; when this returns, everything written so far is in it."""
