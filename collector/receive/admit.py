@@ -103,7 +103,7 @@ class Admit:
         """Return what became of a request once its rows are on disk, or raise `Refused`.
 
         *compression* is the Content-Encoding of *body*, empty for none, which is whole or in parts; *via* says how it
-        came, *who* whose turn it takes. The caller holds the body (`hold`).
+        came, *who* whose turn it takes. The caller holds the body (`hold`); where it is cancelled, it is held on here.
         """
         if refusal := self.ready:
             raise NotNow(refusal)
@@ -114,7 +114,21 @@ class Admit:
             self._apart.put(request)
         else:
             self._writer.put(request)
-        return await asyncio.shield(answered)
+        try:
+            return await asyncio.shield(answered)
+        except asyncio.CancelledError:  # the caller went away, and its body waits on
+            self._hold_until(answered, request.size)
+            raise
+
+    def _hold_until(self, answered: asyncio.Future[Accepted], size: int) -> None:
+        """Hold *size* bytes until a request is answered that nobody waits for any more."""
+        self.held_bytes += size
+
+        def give_back(answered: asyncio.Future[Accepted]) -> None:
+            self.held_bytes -= size
+            answered.exception()  # there is nobody to tell
+
+        answered.add_done_callback(give_back)
 
     def drain(self) -> None:
         """Refuse new requests from now on; those waiting are still finished."""

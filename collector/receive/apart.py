@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,6 +36,8 @@ DRAINING = "draining: this server is shutting down"
 _COMMAND = (sys.executable, "-m", "collector.app.decode")
 _PATIENCE = 12
 """How many times longer than `limits.cpu_time` an answer may take, since others use the processor too."""
+_OUT_OF_MEMORY = (frames.OUT_OF_MEMORY, -signal.SIGSEGV, -signal.SIGABRT)
+"""How it ends where it is given no memory; native code crashes then, in the middle of its messages protobuf's too."""
 
 
 class _Process:
@@ -158,9 +161,11 @@ class Apart:
             process = self._running()
             if process is None:
                 break
+            began = time.monotonic()
             try:
                 return self._ask(process, request)
             except (EOFError, OSError) as e:
+                self._charge(request, round((time.monotonic() - began) * 1e6))
                 refused = self._failed(process, e)
                 if refused is not None:
                     return Decoded(request, b"", refused, bytearray(), [])
@@ -193,7 +198,7 @@ class Apart:
         if code == -signal.SIGPROF:
             seconds = self._limits.cpu_time.total_seconds()
             return TooLarge(f"takes more than {seconds:g} s to read (limits.cpu_time); send smaller batches")
-        if code == frames.OUT_OF_MEMORY:
+        if code in _OUT_OF_MEMORY:
             return TooLarge(
                 f"needs more than {self._setup.memory} bytes to read (a part of memory); send smaller batches"
             )
@@ -216,9 +221,12 @@ class Apart:
             frames.write(to, frames.GO)
         told = msgspec.msgpack.decode(frames.read(to), type=Told)
         rows = frames.read(to)
-        with self._came:
-            self._waiting.charge(r.who, told.cpu_us)
+        self._charge(r, told.cpu_us)
         return Decoded(r, digest, _said(told, r), rows, told.names)
+
+    def _charge(self, request: Request, cpu_us: int) -> None:
+        with self._came:
+            self._waiting.charge(request.who, cpu_us)
 
 
 def _said(told: Told, request: Request) -> Accepted | Refused:

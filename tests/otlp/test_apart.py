@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import httpx
 import psutil
 import pytest
 
+from collector.model.signals import LOGS
 from tests.otlp.receiver import Receiver, message_of, receiving
 from tests.otlp.telemetry import encode, ld, logs
 from tests.stack import until
@@ -39,10 +41,15 @@ def records(count: int, word: str) -> bytes:
     return ld(1, ld(2, b"".join(ld(2, ld(5, ld(1, f"{word}_{i}".encode()))) for i in range(count))))
 
 
+def metric(receiver: Receiver, name: str) -> float:
+    """Return a number that receive tells of itself."""
+    lines = httpx.get(f"{receiver.url}/metrics", trust_env=False).text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"runwell_receive_{name} "))
+
+
 def restarts(receiver: Receiver) -> float:
     """Return how often the decode process ended by itself."""
-    lines = httpx.get(f"{receiver.url}/metrics", trust_env=False).text.splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("runwell_receive_decode_restarts_total"))
+    return metric(receiver, "decode_restarts_total")
 
 
 def decoder(receiver: Receiver) -> psutil.Process:
@@ -88,6 +95,25 @@ def test_b5_others_are_answered_while_a_large_body_is_decoded(one: Receiver) -> 
     assert large.status() == 200
     bodies = [row["body"] for row in one.rows("logs")]
     assert sum(str(body).startswith("second_") for body in bodies) == MANY
+
+
+def test_f3_a_body_whose_sender_went_away_is_held_until_it_is_decided(one: Receiver) -> None:
+    """Who gives up call after call while others are decoded has no more held than `limits.in_flight` says."""
+    body = records(MANY, "gone") + ld(99, b"x" * 2**20)
+    stopped = decoder(one)
+    stopped.send_signal(signal.SIGSTOP)
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{one.grpc_port}") as channel:
+            for count in (1, 2, 3):
+                call = channel.unary_unary(f"/{LOGS.grpc_service}/Export").future(body + ld(98, b"x" * count))
+                until(lambda: metric(one, "in_flight_bytes") >= count * len(body))  # noqa: B023
+                call.cancel()
+        with suppress(httpx.HTTPError):
+            one.post("/v1/logs", encode(logs(), "json"), "json")  # by now the calls are known to have ended
+        assert metric(one, "in_flight_bytes") >= 3 * len(body)
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+    until(lambda: metric(one, "in_flight_bytes") == 0)
 
 
 def test_f6_a_body_is_stored_once_though_its_decode_process_is_killed(one: Receiver) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,14 +14,15 @@ from hypothesis import strategies as st
 
 from collector.decode.names import Projects
 from collector.journal.entries import unpack
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, TooLarge
 from collector.model.signals import LOGS, METRICS, TRACES, Encoding, Signal
 from collector.receive import group
 from collector.receive.apart import Apart
 from collector.receive.group import Decoded, Decoder, Group, Request
 from collector.receive.resends import Resends
+from collector.receive.turns import Who
 from collector.receive.via import Via
-from collector.settings import Names, Settings
+from collector.settings import Limits, Names, Settings
 from tests.decode.messages import NOW, requests
 from tests.inprocess import SETS, recorded
 from tests.length import examples
@@ -107,6 +110,29 @@ def test_recorded_requests_lead_to_the_same_on_both_roads(roads: Roads, name: st
     for r in recorded(name)[:40]:
         same(roads, r.signal, r.encoding, r.body)
         same(roads, r.signal, r.encoding, r.body)
+
+
+def test_who_has_had_time_waits_for_others_though_nothing_came_of_it(tmp_path: Path) -> None:
+    """A body that ends at `limits.cpu_time` is its sender's: the next one of it comes after another sender's."""
+    slow = (
+        b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":[%s1]}]}}]}]}]}'
+    )
+    limited = Settings(data=tmp_path, limits=Limits(cpu_time=timedelta(seconds=1)))
+    decoded: queue.Queue[Decoded] = queue.Queue()
+    apart = Apart(limited, Projects(CAPS), Resends(HOUR), decoded.put, lambda: None)
+    asked = [
+        Request("p", METRICS, "json", "", [body], NOW, Via("http"), lambda said: None, Who("a", connection))
+        for connection, body in (("1", slow % (b"1e-320," * 500_000)), ("1", b"{}"), ("1", b"{}"), ("2", b"{}"))
+    ]
+    for request in asked:
+        apart.put(request)
+    apart.start()
+    try:
+        came = [decoded.get(timeout=60) for _ in asked]
+    finally:
+        apart.close()
+    assert isinstance(came[0].said, TooLarge)
+    assert [one.request.who.connection for one in came] == ["1", "2", "1", "1"]
 
 
 def test_names_that_find_no_room_any_more_are_decoded_again() -> None:
