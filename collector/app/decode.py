@@ -29,7 +29,7 @@ from collector.app.without import without
 from collector.decode import Accepted, Batch
 from collector.decode.names import Projects
 from collector.journal.entries import Packer
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, TooLarge
 from collector.model.signals import BY_NAME
 from collector.receive import frames
 from collector.receive.frames import Ask, Failed, Setup, Told
@@ -48,6 +48,7 @@ class Decoding:
         self._receive = receive
         self._limits = Limits.model_validate_json(setup.limits)
         self._projects = Projects(Names.model_validate_json(setup.names))
+        self._most_bytes = setup.rows
         self._cpu_s = self._limits.cpu_time.total_seconds()
 
     def asked(self) -> Ask:
@@ -96,13 +97,25 @@ class Decoding:
         if frames.read(self._receive) != frames.GO:
             return None
         packer = Packer()
-        batch = Batch(self._limits, self._projects, away=packer.add)
+        left = self._most_bytes
+
+        def add(name: str, rows: pa.RecordBatch) -> None:
+            nonlocal left
+            left -= rows.nbytes
+            if left < 0:
+                raise TooLarge(
+                    f"its rows need more than {self._most_bytes} bytes (a part of memory): texts of its resources and "
+                    "metrics are kept with each record; send smaller batches"
+                )
+            packer.add(name, rows)
+
+        batch = Batch(self._limits, self._projects, away=add)
         parsed = batch.parse(BY_NAME[ask.signal], ask.encoding, plain.body)
         del plain
         said = batch.take(parsed, project=ask.project, received_ns=ask.received_ns)
         del parsed
         for name, table in batch.tables().items():
-            packer.add(name, table)
+            add(name, table)
         return said, packer.end()
 
 

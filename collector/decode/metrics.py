@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from collector.decode.times import timestamp
 from collector.decode.values import double, each, json_text
 from collector.decode.wire import BadId, Wire
-from collector.decode.work import ELEMENT, ITEM, NUMBERS, POINT
+from collector.decode.work import ELEMENT, ITEM, NUMBERS, POINT, SHARED
 from collector.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
     points = series.data_points or ()
     walk.room(walk.count + len(points), "records")
-    walk.work.spend(POINT * len(points))
+    shared = sum(len(text) for text in (*head, metadata) if text)
+    walk.work.spend((POINT + shared // SHARED) * len(points))
 
     def row(p: Any) -> Row:
         walk.work.spend(_units(p, kind))

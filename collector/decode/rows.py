@@ -25,7 +25,7 @@ from collector.decode.promoted import AT, Columns
 from collector.decode.times import UNITS
 from collector.decode.values import Caps, json_text
 from collector.decode.wire import Wire
-from collector.decode.work import BLOCK, ELEMENT, POINT, RECORD, Work
+from collector.decode.work import BLOCK, ELEMENT, POINT, RECORD, SHARED, Work
 from collector.model import tables
 from collector.model.believable import EARLIEST_NS
 from collector.model.errors import BadInput, TooLarge
@@ -69,6 +69,11 @@ class Scope:
     """None where each record has to prove its own."""
     inherited: dict[Dialect, list[tuple[int, Any]]]
     """Dialect that a record may have → (index among the promoted columns, value) that the resource states."""
+
+    @property
+    def shared(self) -> int:
+        """Return how many characters each record may take from the resource."""
+        return max(sum(len(text) for _, text in values) for values in self.inherited.values())
 
 
 class Walk:
@@ -137,7 +142,9 @@ class Walk:
             for j, group in enumerate(groups[i]):
                 scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
                 scope = self._scope(group, resource, resource_id, scope_at)
-                for k, item in enumerate(_let_go(getattr(group, unit) or ())):
+                items = getattr(group, unit) or ()
+                self.work.spend(scope.shared // SHARED * len(items))
+                for k, item in enumerate(_let_go(items)):
                     if len(self.records) >= _CHUNK:
                         self._put_away(signal)
                     try:

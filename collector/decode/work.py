@@ -13,6 +13,8 @@ RECORD, POINT, BLOCK, ITEM, ELEMENT = 20, 10, 10, 4, 1
 attribute, element or name."""
 NUMBERS = 8
 """Numbers of an array a unit."""
+SHARED = 256
+"""Characters a unit of a text that is written once and kept with each of many records: what is bounded is memory."""
 _SLOW_NUMBER = re.compile(rb"[0-9.][eE][-+]?0*[23][0-9]{2}\s*[,\]}]")
 _SLOW = 8
 """Units of a JSON number close to the least or the greatest double, which no fast way converts."""

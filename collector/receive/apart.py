@@ -96,7 +96,9 @@ class Apart:
         ended: Callable[[], None],
     ) -> None:
         self._limits = settings.limits
-        self._setup = Setup(settings.limits.model_dump_json(), settings.names.model_dump_json(), settings.parts.decode)
+        parts = settings.parts
+        told = settings.limits.model_dump_json(), settings.names.model_dump_json()
+        self._setup = Setup(*told, memory=parts.decode, rows=parts.tick)
         self._projects = projects
         self._resends = resends
         self._done = done

@@ -31,6 +31,8 @@ class Setup(msgspec.Struct, frozen=True):
     names: str
     memory: int
     """Bytes."""
+    rows: int
+    """Bytes of all rows of a body, before they are packed: as many as the store takes up at one time."""
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -1,15 +1,18 @@
 """What the records of runs weigh in memory, so that whoever reads whole runs takes as many at a time as fit.
 
-A weight is bytes: what a record costs in a frame whatever it says, and its long texts twice. Of a run that is heavier
-than one may be, its first and its last records are read, in the order they came, and what is left out is told.
+A weight is bytes: what a record costs in a frame whatever it says, and its long texts twice, whichever they are. Of a
+run that is heavier than one may be, its first and its last records are read, in the order they came, and what is left
+out is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
+import pyarrow as pa
 
+from collector.model.tables import WIRE
 from collector.store.database import Handle
 from collector.store.places import Places, Ranges, key, within
 
@@ -20,11 +23,22 @@ MOST_OF_RUN = 48 * 2**20
 _KEYS = ["project", "run_key"]
 RECORD = 640
 """Bytes of a record without its long texts."""
-_TEXTS = {"logs": ("body", "attributes", "error_message"), "spans": ("attributes", "events", "links", "error_stack")}
-SIZE = {
-    name: f"({RECORD} + 2 * ({' + '.join(f'coalesce(strlen({text}), 0)' for text in texts)}))"
-    for name, texts in _TEXTS.items()
-}
+_LONG = {"logs": ("body", "attributes", "error_message"), "spans": ("attributes", "events", "links", "error_stack")}
+"""Texts that may be long in any record. All others together have room in `RECORD`, where nobody means harm."""
+
+
+def _size(table: str) -> str:
+    texts = [field.name for field in WIRE[table] if pa.types.is_string(field.type)]
+    long = _bytes(_LONG[table])
+    short = _bytes(text for text in texts if text not in _LONG[table])
+    return f"({RECORD} + 2 * ({long} + greatest(0, {short} - {RECORD})))"
+
+
+def _bytes(texts: Iterable[str]) -> str:
+    return " + ".join(f"coalesce(strlen({text}), 0)" for text in texts)
+
+
+SIZE = {table: _size(table) for table in _LONG}
 """Raw table → the weight of one of its rows, in SQL."""
 
 

@@ -84,6 +84,15 @@ def numbers(metric: object) -> None:
     metric.histogram.data_points.add().bucket_counts.extend([1] * 8 * MUCH)  # type: ignore[attr-defined]
 
 
+def of_environment() -> tuple[Signal, object]:
+    """Return a request of few records that each take a long text from their resource."""
+    message = LOGS.request()
+    block = message.resource_logs.add()
+    block.resource.attributes.add(key="deployment.environment.name").value.string_value = "e" * 2**16
+    many("scope_logs.log_records", 50)(block)
+    return LOGS, message
+
+
 KINDS: dict[str, Callable[[], tuple[Signal, object]]] = {
     "records": whole(LOGS, "resource_logs.scope_logs.log_records", 60_000),
     "spans": whole(TRACES, "resource_spans.scope_spans.spans", 60_000),
@@ -103,6 +112,10 @@ KINDS: dict[str, Callable[[], tuple[Signal, object]]] = {
     "attributes of a scope": whole(LOGS, "resource_logs.scope_logs.scope.attributes", MUCH),
     "entities": whole(LOGS, "resource_logs.resource.entity_refs", 50_000),
     "attributes of an event": of_span(many("events.attributes", MUCH)),
+    "records of a resource with long texts": of_environment,
+    "points of a metric with a long name": of_metric(
+        lambda m: (setattr(m, "name", "n" * 2**16), many("gauge.data_points", 50)(m))
+    ),
     "metadata": of_metric(lambda m: (many("gauge.data_points", 1)(m), many("metadata", MUCH)(m))),
 }
 
