@@ -52,6 +52,8 @@ _UNSERVED = "/runwell.gate/Unserved"
 _NOT_IN_METADATA = re.compile(r"[^!-~]")
 MOST_CALLS = 4_096
 """Calls at once to receive."""
+_PENDING = 8_192
+"""Calls of callers that nobody has taken up yet: with what each may send ahead they fit into the part of the gate."""
 _LONGEST_S = 30.0
 """How long a call without a deadline waits for receive; exporters give up after ten seconds."""
 _WAIT_SHARE = 0.9
@@ -117,6 +119,9 @@ def server(
             ("grpc.http2.lookahead_bytes", _AHEAD),
             ("grpc.http2.bdp_probe", 0),
             ("grpc.max_concurrent_streams", streams),
+            # From 1,000 on gRPC would end some at random as CANCELLED, which not every exporter sends again.
+            ("grpc.server.max_pending_requests", _PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _PENDING),
             ("grpc.so_reuseport", 0),
             # It refuses streams that begin before the last ones are forgotten: a client at the limit would be hit.
             ("grpc.http.overload_protection", 0),
@@ -181,15 +186,17 @@ class Gate:
             peer, longest_s, size = context.peer(), _longest(context), 0
             try:
                 place = await self._room.enter(_sender(peer), longest_s * _WAIT_SHARE)
+                held: list[bytes] = []  # whoever keeps a frame of a call that was given up keeps no message with it
                 try:
                     size = PIECE + 1  # or so, where reading is given up
-                    body = await place.read(partial(one_message, context), self._limits.body_time.total_seconds())
-                    size = len(body)
+                    held.append(await place.read(partial(one_message, context), self._limits.body_time.total_seconds()))
+                    size = len(held[0])
                     if size > PIECE:
                         trim()  # it came as three copies
                     more = ((SIZE, str(size)), (PEER, peer))
-                    return await self._pass(partial(_send, whole, pieces, body), context, more)
+                    return await self._pass(partial(_send, whole, pieces, held), context, more)
                 finally:
+                    held.clear()
                     place.leave()
             except Refused as e:
                 failure = failure_of(e)
@@ -228,15 +235,18 @@ class Gate:
             await asyncio.sleep(_PAUSE_S)
 
 
-async def _send(whole: Any, pieces: Any, body: bytes, **how: Any) -> bytes:
-    """Return the answer to *body*, sent in pieces where it is large: receive then holds it once, not three times."""
-    if len(body) <= PIECE:
-        answer: bytes = await whole(body, **how)
+async def _send(whole: Any, pieces: Any, held: list[bytes], **how: Any) -> bytes:
+    """Return the answer to the message *held*, sent in pieces where it is large: receive then holds it once, not three
+    times.
+    """
+    size = len(held[0])
+    if size <= PIECE:
+        answer: bytes = await whole(held[0], **how)
         return answer
     call = pieces(**how)
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # answered before it was sent
-        for at in range(0, len(body), PIECE):
-            await call.write(body[at : at + PIECE])
+        for at in range(0, size, PIECE):
+            await call.write(held[0][at : at + PIECE])
         await call.done_writing()
     answer = await call
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import grpc.aio
 import structlog
@@ -61,13 +62,14 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
         came = via("grpc", sent.get(gate.AGENT, ""), OWN_HEADER in sent)
         result: Accepted | Exception | None = None
         size = int(sent.get(gate.SIZE, "0"))
+        pieces = _pieces(context, size)
         try:
             project = owner(sent)
             if refusal := admit.ready:
                 raise NotNow(refusal)
             with admit.hold() as hold:
                 hold.add(size)
-                body = await _whole(context, size)
+                body = b"".join([piece async for piece in pieces])  # of one it is the one itself
                 accepted = result = await admit.admit(
                     project, signal, "protobuf", _packing(body), body, came, _who(sent)
                 )
@@ -75,6 +77,8 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             result = e
             if not isinstance(e, Refused):
                 log.error("request_receive_failed", **cause(e))
+            async for _ in pieces:  # the gate hears no answer while it sends
+                pass
             await failure_of(e).abort(context)
         finally:
             admit.books.answered(signal.name, came, "protobuf", result, size)
@@ -94,17 +98,18 @@ def _who(sent: dict[str, str]) -> Who:
     return Who(peer.rpartition(":")[0], peer)
 
 
-async def _whole(context: gate.Context, size: int) -> bytes:
-    """Return a message of *size* bytes, which comes in pieces where it is large."""
+async def _pieces(context: gate.Context, size: int) -> AsyncIterator[bytes]:
+    """Yield a message of *size* bytes, which comes in pieces where it is large."""
+    left = size
     try:
-        pieces = [await gate.one_message(context)]
-        left = size - len(pieces[0])
-        while left > 0:
-            pieces.append(await gate.one_message(context))
-            left -= len(pieces[-1])
+        while True:
+            piece = await gate.one_message(context)
+            yield piece
+            left -= len(piece)
+            if left <= 0:
+                return
     except BadInput:  # the caller went away, or the gate
         raise asyncio.CancelledError from None
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _packing(body: bytes) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import psutil
 import pytest
 from google.rpc import error_details_pb2, status_pb2
@@ -28,6 +29,7 @@ from collector.settings import Settings
 from tests.otlp.receiver import Receiver, receiving, running
 from tests.otlp.telemetry import MAKE, encode, logs, points, spans
 from tests.otlp.test_answers import UNDECODABLE
+from tests.stack import until
 
 MIB = 2**20
 CLOSED_SET = {
@@ -58,7 +60,7 @@ def export(open_channel: grpc.Channel, signal: Signal | str, body: bytes, **opti
     """Return the response message to raw bytes."""
     kind = BY_NAME[signal] if isinstance(signal, str) else signal
     call = open_channel.unary_unary(f"/{kind.grpc_service}/Export")
-    return kind.response.FromString(call(body, timeout=60, wait_for_ready=True, **options))
+    return kind.response.FromString(call(body, **{"timeout": 60, "wait_for_ready": True, **options}))
 
 
 def failure(
@@ -232,6 +234,27 @@ def test_g2_messages_wait_until_there_is_room(tmp_path: Any) -> None:
                 time.sleep(0.005)
             assert [call.code().name for call in calls] == ["OK"] * 16
     assert most - before < 80 * MIB
+
+
+def test_g5_what_receive_says_is_heard_while_a_message_is_sent_to_it(tmp_path: Any) -> None:
+    """A large message it has no room for is refused in its own words, and the gate lets go of it."""
+    with receiving(tmp_path / "data", limits={"body": 8 * MIB, "in_flight": 24 * MIB}) as receiver:
+        begun = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        held = [receiver.connect() for _ in range(3)]
+        for connection in held:
+            connection.send(begun % (7 * MIB) + b" " * (6 * MIB))
+        until(lambda: "in_flight_bytes 1.8874368e+07" in httpx.get(f"{receiver.url}/metrics", trust_env=False).text)
+        gate = psutil.Process(receiver.gate.pid)
+        before = gate.memory_info().rss
+        with channel(receiver) as one:
+            for _ in range(20):
+                with pytest.raises(grpc.RpcError) as refused:
+                    export(one, "logs", logs(7, body="x" * (MIB - 400)).SerializeToString())
+                assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+                assert "limits.in_flight allows" in refused.value.details()
+        assert gate.memory_info().rss - before < 64 * MIB
+        for connection in held:
+            connection.close()
 
 
 def test_g2_slow_messages_keep_no_small_one_waiting(tmp_path: Any) -> None:
