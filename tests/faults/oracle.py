@@ -259,15 +259,14 @@ class Oracle:
 
 def _stored(client: Client, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
     named = ", ".join(f"t.{c}" for c in columns)
-    answer = client.sql(
-        f"SELECT {named}, t.attributes, r.service_name FROM {table} t "
-        "LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id "
-        f"WHERE r.service_name LIKE '{SERVICE}%'"
-    )
+    answer = client.sql(f"SELECT {named}, t.attributes, t.resource_id FROM {table} t")
     assert not answer.truncated
+    services = pl.from_arrow(client.sql("SELECT resource_id, service_name FROM resources").table)
+    assert isinstance(services, pl.DataFrame)
     frame = pl.from_arrow(answer.table)
     assert isinstance(frame, pl.DataFrame)
-    return frame.with_columns(id=pl.col("attributes").str.json_path_match("$.oracle"))
+    ours = frame.join(services.unique(), on="resource_id").filter(pl.col("service_name").str.starts_with(SERVICE))
+    return ours.drop("resource_id").with_columns(id=pl.col("attributes").str.json_path_match("$.oracle"))
 
 
 def _text(value: Any) -> str:

@@ -190,7 +190,6 @@ LOCKED = [
     "EXPORT DATABASE '{dir}/export'",
     "PRAGMA disable_checkpoint_on_shutdown",
     "SET lock_configuration = false",
-    "RESET memory_limit",
     "SELECT * FROM read_parquet('https://example.com/x.parquet')",
     "CREATE SECRET s (TYPE s3, KEY_ID 'a', SECRET 'b')",
 ]
