@@ -197,7 +197,7 @@ def test_the_journal_says_what_is_behind(report_on: Any, api: StandIn) -> None:
 def test_why_receive_refuses_has_a_remedy(api: StandIn, words: str, helps: str) -> None:
     """Each reason by which receive is not ready is one that it gives, and is told with its remedy."""
     room = Path(__file__).parents[2] / "collector/receive"
-    gives = "".join((room / file).read_text() for file in ("writer.py", "watch.py"))
+    gives = "".join((room / file).read_text() for file in ("writer.py", "apart.py", "watch.py"))
     assert words in gives
     api.reason = f"{words} now; try again"
     (check,) = receive.receive(api.url, api.data)
