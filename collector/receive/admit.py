@@ -119,6 +119,8 @@ class Admit:
         except asyncio.CancelledError:  # the caller went away, and its body waits on
             self._hold_until(answered, request.size)
             raise
+        finally:
+            del answered, request, parts, body  # an error that is raised here knows this frame, and `answered` it
 
     def _hold_until(self, answered: asyncio.Future[Accepted], size: int) -> None:
         """Hold *size* bytes until a request is answered that nobody waits for any more."""
@@ -154,7 +156,9 @@ class Admit:
         self._writer.put_decoded(decoded)
 
     def _look_after(self) -> None:
-        """Look at disk and journal, and keep what was seen of senders since the last time. For the writer's thread."""
+        """Look at disk and journal, keep what was seen of senders since the last time, and give back what large bodies
+        took. For the writer's thread.
+        """
         self.refusals.save()
         if self.let_go_of:
             self.let_go_of = False

@@ -147,8 +147,8 @@ class Apart:
 
     def _work(self) -> None:
         while (request := self._next()) is not None:
-            decoded = self._decoded(request)
-            self._done(decoded)
+            self._done(self._decoded(request))
+            del request  # it would be held until the next one comes
         if self._process is not None:
             self._process.end()
 

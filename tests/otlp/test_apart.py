@@ -116,6 +116,19 @@ def test_f3_a_body_whose_sender_went_away_is_held_until_it_is_decided(one: Recei
     until(lambda: metric(one, "in_flight_bytes") == 0)
 
 
+def test_b5_what_large_bodies_took_is_given_back(one: Receiver) -> None:
+    """Of those that were stored and those that were refused receive keeps no more than of one."""
+    receive = psutil.Process(one.process.pid)
+    before = receive.memory_info().rss
+    for number in range(4):
+        text = os.urandom(15 * 2**20).hex().encode()
+        records = b"".join(ld(2, ld(3, text[at : at + 2**16])) for at in range(0, len(text), 2**16))
+        body = ld(1, ld(2, records)) + (b"" if number % 2 else b"\x0a")
+        assert one.post("/v1/logs", body, "protobuf").status_code == (200 if number % 2 else 400)
+    assert one.post("/v1/logs", encode(logs(), "json"), "json").status_code == 200  # SQLite keeps what was written last
+    until(lambda: receive.memory_info().rss < before + 128 * 2**20, seconds=15, why="it to give back what they took")
+
+
 def test_f6_a_body_is_stored_once_though_its_decode_process_is_killed(one: Receiver) -> None:
     """It is decoded again from the start; one that kills it twice is told to come again, and nothing of it is kept."""
     before = restarts(one)
