@@ -40,7 +40,7 @@ class Pipeline:
         directory.mkdir(parents=True, exist_ok=True)
         self.journal = Journal.open(directory)
         self.reader = Reader(directory)
-        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
         self.job = RunsJob(self.database, runs or Runs())
 
     def group(self, requests: Iterable[Recorded], received_ns: int, project: str = "default") -> None:

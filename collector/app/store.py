@@ -18,6 +18,7 @@ from collector.api import refusals, routes
 from collector.api.strays import Strays
 from collector.app import child, listen
 from collector.app.counts import Counts
+from collector.app.lending import Lending
 from collector.app.reports import Reports
 from collector.app.statements import Statements
 from collector.app.web import UvicornChild
@@ -26,13 +27,14 @@ from collector.jobs.books import STAGES, Books
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader, files
+from collector.model.freed import give_back
 from collector.model.shown import duration
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
 from collector.store.database import Database, Handle, NoMemory, is_of_data, seconds
 from collector.store.places import Memory
-from collector.store.watchdog import give_back, resident_bytes
+from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
 from collector.telemetry.export import Export
 from collector.telemetry.spans import span
@@ -42,8 +44,6 @@ _TAKEN = 1 / 8
 and in DuckDB until they are committed."""
 _LEAST_SHARE = 1 / 64
 """Of what a turn may take up, where memory is short: a quarter of it each time that it did not fit."""
-_MOST_LENT = 8
-"""Times DuckDB's part of `memory`: it reads 2,048 values of a column at once, and they may be texts of a megabyte."""
 _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_STATISTICS_LAG_S = 60.0
@@ -68,13 +68,22 @@ class Keeper(threading.Thread):
     DuckDB gives up, `Database` ends the process, and the next one starts from what is on disk.
     """
 
-    def __init__(self, settings: Settings, database: Database, reader: Reader, control: Control, books: Books) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        reader: Reader,
+        control: Control,
+        books: Books,
+        lending: Lending,
+    ) -> None:
         super().__init__(name="store-keeper", daemon=True)
         self.books = books
         self._settings = settings
         self._database = database
         self._reader = reader
         self._control = control
+        self._lending = lending
         memory = Memory()
         self._job = RunsJob(database, settings.runs, memory)
         self._runner = Runner(database, control, memory, settings, beside=True)
@@ -95,8 +104,6 @@ class Keeper(threading.Thread):
         self.complete_ns = 0
         """Up to when what was received is counted in every table, statistics included."""
         self.failed = ""
-        self._lent = 1
-        """How many times its part of `memory` DuckDB has for what is too much for it."""
         self._gone: dict[str, int] = {}
         self._note_gone()
         books.positions(lambda: self.journal_seq, lambda: self.applied_seq, lambda: self.runs_seq)
@@ -127,10 +134,9 @@ class Keeper(threading.Thread):
                 structlog.get_logger().error("store_apply_failed", **log.cause(e))
             self.failed = type(e).__name__
             return isinstance(e, NoMemory) and self._make_do()
-        if self._lent == 1 or not self.behind:  # else what is as large may follow
-            self._job.share = min(1.0, 2 * self._job.share)
-            if self._lent > 1:
-                self._lend(1)
+        self._job.share = min(1.0, 2 * self._job.share)
+        if not self.behind:
+            self._lending.caught_up()
         if self.failed:
             structlog.get_logger().info("store_apply_completed", applied_seq=self.applied_seq)
         self.failed = ""
@@ -146,13 +152,8 @@ class Keeper(threading.Thread):
         if self._job.share > _LEAST_SHARE:
             self._job.share = max(_LEAST_SHARE, self._job.share / 4)
             return True
-        return self._lent < _MOST_LENT and self._lend(2 * self._lent)
-
-    def _lend(self, times: int) -> bool:
-        structlog.get_logger().warning("store_memory_lent", times=times)
-        if can := self._database.lend(times):
-            self._lent = times
-        return can
+        self._lending.more()
+        return False
 
     def _turn(self) -> bool:
         """Do what there is to do once; tell whether more is waiting."""
@@ -336,8 +337,14 @@ async def main(settings: Settings) -> None:
     starting = log.started("store_start")
     files.refuse_newer(settings.data)  # which it only reads
     control = Control.open(settings.data)
-    # The supervisor has looked at its version (`newer`).
-    database = Database.open(settings.data, settings.store, memory=settings.parts.duckdb, looked_at=True)
+    lending = Lending(control)
+    duckdb = lending.times * settings.parts.duckdb
+    try:
+        # The supervisor has looked at its version (`newer`).
+        database = Database.open(settings.data, settings.store, lending.gave_up, memory=duckdb, looked_at=True)
+    except NoMemory:
+        lending.more()
+        raise
     reader = Reader(settings.data)
     if control.mark(CHECKPOINTED) > apply.applied(database):  # the journal must not forget what is to be rebuilt
         control.set_mark(CHECKPOINTED, apply.applied(database))
@@ -347,12 +354,14 @@ async def main(settings: Settings) -> None:
         salvaging = log.started("store_salvage", file=database.damaged_file)
         salvaging.completed(rows=salvage.take_over(database, settings.data, reader.first_seq()))
     books = Books()
-    keeper = Keeper(settings, database, reader, control, books)
+    keeper = Keeper(settings, database, reader, control, books, lending)
     reports = Reports(settings, database, lambda: keeper.complete_ns)
     strays = Strays()
     statements = Statements(settings.data, books)
     database.watchdog.look_at_memory(
-        resident_bytes() + settings.parts.store, statements.note, share=settings.parts.questions
+        resident_bytes() + settings.parts.store - settings.parts.duckdb + duckdb,
+        statements.note,
+        share=settings.parts.questions,
     )
     http = UvicornChild(
         routes.application(

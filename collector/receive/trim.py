@@ -1,18 +1,17 @@
 """Memory that was let go of, given back to the system.
 
 A request that failed lies in a cycle of its error and the frames that it passed, body and all, until the interpreter
-looks for such cycles, which it does by count and not by size; and glibc keeps what lies between pieces still in use.
+looks for such cycles, which it does by count and not by size.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
+
+from collector.model.freed import give_back
 
 LARGE = 2**20
 """Bytes of a message after which it is worth the while."""
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""None where the C library has no such thing."""
 
 
 def settle() -> None:
@@ -24,5 +23,4 @@ def settle() -> None:
 def trim() -> None:
     """Look for cycles, and give back whole pages that are free."""
     gc.collect()
-    if _malloc_trim is not None:
-        _malloc_trim(0)
+    give_back()

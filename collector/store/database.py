@@ -22,13 +22,14 @@ import polars as pl
 import pyarrow as pa
 
 from collector.model.errors import Refused, UsageError
+from collector.model.freed import give_back
 from collector.model.identity import content_id
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import ddl, upgrade, version
 from collector.store.collected import Tally
 from collector.store.version import FILE as FILE
-from collector.store.watchdog import Asked, Ended, Watchdog, give_back
+from collector.store.watchdog import Asked, Ended, Watchdog
 from collector.versions import damage, failed
 
 T = TypeVar("T")
@@ -77,6 +78,12 @@ def is_of_data(error: BaseException) -> bool:
 
 NoMemory = (duckdb.OutOfMemoryException, MemoryError)
 """What work ends with that needs more memory than there is now; what else is at work goes on."""
+_OF_MEMORY = re.compile(r"Out of Memory|failed to (?:allocate|pin|reserve)")
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Tell whether *error* came of too little memory, also where DuckDB could do nothing more after it."""
+    return isinstance(error, NoMemory) or _OF_MEMORY.search(str(error)) is not None
 
 
 class QueryFailed(Refused):
@@ -156,9 +163,8 @@ class Handle:
 class Database:
     """An open store."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[], None], tally: Tally, memory: int) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, on_fatal: Callable[[Exception], None], tally: Tally) -> None:
         self._con = con
-        self._memory = memory
         self.tally = tally
         """What statements collect."""
         self._writer = threading.Lock()
@@ -177,7 +183,7 @@ class Database:
         cls,
         directory: Path,
         settings: Store,
-        on_fatal: Callable[[], None] = lambda: os._exit(70),
+        on_fatal: Callable[[Exception], None] = lambda e: os._exit(70),
         *,
         memory: int = divide(DEFAULT).duckdb,
         looked_at: bool = False,
@@ -208,7 +214,6 @@ class Database:
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
                 con.execute("PRAGMA enable_checkpoint_on_shutdown")
-                con.execute("SET allowed_configs = ['memory_limit']")
                 con.execute("SET lock_configuration = true")
                 break
             except (duckdb.Error, RuntimeError) as e:
@@ -218,7 +223,7 @@ class Database:
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
-                if _is_out_of_reach(e):
+                if _is_out_of_reach(e) or is_of_memory(e):
                     raise
                 aside += _set_aside(path, wal_alone=con is None, why=e)
             except UsageError:
@@ -226,7 +231,7 @@ class Database:
                     con.close()
                 raise
         _transact(con.cursor(), _define, "BEGIN TRANSACTION")
-        database = cls(con, on_fatal, tally, memory)
+        database = cls(con, on_fatal, tally)
         database.set_aside = aside
         database._noted = noted
         database.damaged_file = noted.read_text("utf-8") if noted.exists() else ""
@@ -252,18 +257,6 @@ class Database:
                 yield
             finally:
                 give_back()
-
-    def lend(self, times: int) -> bool:
-        """Let DuckDB take so many *times* the memory it was opened with; tell whether it could be done by now.
-
-        It reads 2,048 values of a column at one time, whatever their size: of texts of a megabyte that is more than its
-        part, and who writes must get on.
-        """
-        try:
-            self._con.cursor().execute(f"SET memory_limit = '{times * self._memory // 2**20}MiB'")
-        except duckdb.OutOfMemoryException:  # it still has more than that
-            return False
-        return True
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file; when this returns, everything written so far is in it."""
@@ -329,7 +322,7 @@ class Database:
                 self._noted.touch()
             fatal = isinstance(e, duckdb.FatalException) or (isinstance(e, duckdb.InternalException) and not works())
             if damaged or fatal:
-                self._on_fatal()
+                self._on_fatal(e)
             raise
 
 

@@ -7,7 +7,6 @@ does, having noted why.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable, Generator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector.model.errors import Refused
+from collector.model.freed import give_back
 
 _APART_S = 0.05
 _LAST_RESORT = 1.25
@@ -53,12 +53,6 @@ def resident_bytes() -> int:
         return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
-
-
-def give_back() -> None:
-    """Give what was freed back to the system, where that can be asked for (glibc)."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
 
 
 class Watchdog:

@@ -41,7 +41,7 @@ class Unwatched(Strays):
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return a client of the whole API over an empty store."""
     data = tmp_path_factory.mktemp("data")
-    database = Database.open(data, Store(threads=1), on_fatal=lambda: None)
+    database = Database.open(data, Store(threads=1), on_fatal=lambda e: None)
     reports = Reports(Settings(data=data), database, lambda: 0)
     app = routes.application(database, Settings(data=data), dict, str, bytes, reports.routes(), Unwatched())
     yield TestClient(app, raise_server_exceptions=False)

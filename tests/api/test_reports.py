@@ -54,7 +54,7 @@ def control(tmp_path: Path) -> Iterator[Control]:
 @pytest.fixture
 def api(tmp_path: Path, control: Control) -> Iterator[TestClient]:
     """Return a client of an API over a store without telemetry; no thread sends anything."""
-    database = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
+    database = Database.open(tmp_path, Store(threads=1), on_fatal=lambda e: None)
     settings = Settings.model_validate({"data": tmp_path, "reports": SETTINGS})
     reports = Reports(settings, database, lambda: 2**62)
     app = routes.application(database, settings, dict, str, bytes, reports.routes())

@@ -53,7 +53,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 @contextmanager
 def _stored(directory: Path, spans: list[dict[str, Any]]) -> Iterator[Database]:
     """Yield a store of these spans after all jobs."""
-    database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+    database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
     control = Control.open(directory)
     store(database, 1, [("spans", span) for span in spans])
     settings = Settings(data=directory)

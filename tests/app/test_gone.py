@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.app.lending import Lending
 from collector.app.store import Keeper
 from collector.cli.recordings import Recorded
 from collector.control import CHECKPOINTED, Control, read_marks
@@ -85,7 +86,7 @@ def started(data: Path) -> tuple[int, dict[str, int], str, list[Check]]:
     control, database, reader = Control.open(data), Database.open(data, Store(threads=1)), Reader(data)
     salvage.take_over(database, data, reader.first_seq())
     books = Books()
-    keeper = Keeper(settings, database, reader, control, books)
+    keeper = Keeper(settings, database, reader, control, books, Lending(control))
     keeper.start()
     until(lambda: keeper.runs_seq == ALL, why="the store to catch up")
     status = keeper.status()

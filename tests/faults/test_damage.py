@@ -119,7 +119,7 @@ def start(data: Path) -> State:
         pass
     with Pipeline.__new__(Pipeline) as p:
         p.journal, p.reader = journal, Reader(data)
-        p.database = Database.open(data, Store(threads=1), on_fatal=lambda: None)
+        p.database = Database.open(data, Store(threads=1), on_fatal=lambda e: None)
         p.job = RunsJob(p.database, Runs())
         if p.database.damaged_file:
             salvage.take_over(p.database, data, p.reader.first_seq())
@@ -133,7 +133,7 @@ def start(data: Path) -> State:
             except duckdb.Error:  # a block is found damaged only now: the process would end, and the next one start
                 assert not again
                 p.database.close()
-                p.database = Database.open(data, Store(threads=1), on_fatal=lambda: None)
+                p.database = Database.open(data, Store(threads=1), on_fatal=lambda e: None)
                 p.job = RunsJob(p.database, Runs())
                 salvage.take_over(p.database, data, p.reader.first_seq())
         assert p.reader.last_seq() == apply.applied(p.database), "the store never catches up"

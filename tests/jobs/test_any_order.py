@@ -86,7 +86,7 @@ class Replays:
 @pytest.fixture(scope="module")
 def replays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replays]:
     """Open one store for all examples."""
-    database = Database.open(tmp_path_factory.mktemp("replays"), Store(threads=1), on_fatal=lambda: None)
+    database = Database.open(tmp_path_factory.mktemp("replays"), Store(threads=1), on_fatal=lambda e: None)
     yield Replays(database)
     database.close()
 

@@ -19,7 +19,7 @@ ENOUGH_S = 30.0
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """Return an empty store."""
-    opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
+    opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda e: None)
     yield opened
     opened.close()
 

@@ -69,7 +69,7 @@ class World:
     """A store with its runs job."""
 
     def __init__(self, directory: Path) -> None:
-        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
         self.job = RunsJob(self.database, Settings(data=directory).runs)
         self.seq = 0
 

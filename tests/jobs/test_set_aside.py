@@ -75,7 +75,7 @@ class World:
     names: list[str]
 
     def __post_init__(self) -> None:
-        self.database = Database.open(self.directory, Store(threads=1), on_fatal=lambda: None)
+        self.database = Database.open(self.directory, Store(threads=1), on_fatal=lambda e: None)
         self.control = Control.open(self.directory)
         self.settings = Settings(data=self.directory)
         self.again()

@@ -49,7 +49,7 @@ class Jobs:
 
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(data=directory, queues=LIMITS)
-        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
         self.control = Control.open(directory)
         self.memory = Memory()
         self.runs = RunsJob(self.database, self.settings.runs, self.memory)

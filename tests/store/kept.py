@@ -29,7 +29,7 @@ class Opened:
         self.directory = directory
         settings = Settings(data=directory)
         self.journal, self.reader, self.control = Journal.open(directory), Reader(directory), Control.open(directory)
-        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+        self.database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
         memory = Memory()
         self.runs = RunsJob(self.database, settings.runs, memory)
         self.runner = Runner(self.database, self.control, memory, settings)

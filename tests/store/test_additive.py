@@ -31,7 +31,7 @@ def part(first: int, rows: int) -> pl.DataFrame:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_table_is_filled_with_what_large_parts_add_up_to(tmp_path: Path, threads: int) -> None:
     """Every key has one row with its sum, none that counts nothing, however large parts are, overlapping or not."""
-    database = Database.open(tmp_path, Store(threads=threads), on_fatal=lambda: None)
+    database = Database.open(tmp_path, Store(threads=threads), on_fatal=lambda e: None)
     parts = [part(0, MANY), part(MANY // 2, MANY), part(MANY * 3, 10)]
     for _ in range(2):  # what was there before is replaced
         written = database.writing(lambda h: additive.fill(h, {TABLE: KEYS}, ({TABLE: p} for p in parts)))

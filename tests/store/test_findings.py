@@ -24,7 +24,7 @@ TASKS, OPERATIONS, KEYS = (st.sampled_from(names) for names in ([None, "send"], 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Yield a store in which at most three operations or keys are told apart."""
-    opened = Database.open(tmp_path_factory.mktemp("findings") / "data", Store(threads=1), on_fatal=lambda: None)
+    opened = Database.open(tmp_path_factory.mktemp("findings") / "data", Store(threads=1), on_fatal=lambda e: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(findings, "MOST_GROUPS", MOST)
         yield opened

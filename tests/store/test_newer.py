@@ -66,7 +66,7 @@ NEWER = {
     "control": (_sqlite(control.FILE, "mark", index=False), control.FILE),
 }
 OPENED: dict[str, Callable[[Path], object]] = {
-    FILE: lambda path: Database.open(path, Store(threads=1), on_fatal=lambda: None),
+    FILE: lambda path: Database.open(path, Store(threads=1), on_fatal=lambda e: None),
     files.NAME: Journal.open,
     control.FILE: Control.open,
 }

@@ -33,7 +33,7 @@ def run_span(run: str, environment: str | None, dialect: str, start: float, **mo
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return a store with six runs of one id, hours apart, and others beside them."""
     directory: Path = tmp_path_factory.mktemp("store")
-    opened = Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+    opened = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
     job = RunsJob(opened, Settings(data=directory).runs)
     for seq in range(1, 7):
         at = seq * 7200.0
@@ -80,7 +80,7 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(
     """A log that names no run but stands in the run's span is among its logs in order of time, others are not; no
     more are given out than so many bytes hold, and then that is said.
     """
-    opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda: None)
+    opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda e: None)
     span = attempt("r", 1, 0, 9)
     inside = {name: span[name] for name in ("trace_id", "span_id")}
     store(

@@ -16,11 +16,11 @@ from collector.model.words import RunStatus
 from collector.settings import Store
 from collector.store import ddl
 from collector.store.apply import NAME, applied, apply, watermark
-from collector.store.database import FILE, Database, NoMemory
+from collector.store.database import FILE, Database
 from tests.inprocess import Pipeline, later, recorded
 
 
-def no_exit() -> None:
+def no_exit(error: Exception) -> None:
     """Stand in for the end of the process."""
 
 
@@ -190,6 +190,8 @@ LOCKED = [
     "EXPORT DATABASE '{dir}/export'",
     "PRAGMA disable_checkpoint_on_shutdown",
     "SET lock_configuration = false",
+    "RESET memory_limit",
+    "SET memory_limit = '8GiB'",
     "SELECT * FROM read_parquet('https://example.com/x.parquet')",
     "CREATE SECRET s (TYPE s3, KEY_ID 'a', SECRET 'b')",
 ]
@@ -203,23 +205,4 @@ def test_the_connection_itself_is_locked(tmp_path: Path, statement: str) -> None
         database.writing(lambda h: h.run(statement.replace("{dir}", str(tmp_path))))
     assert type(refused.value).__module__.startswith(("duckdb", "_duckdb"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["store"]
-    database.close()
-
-
-def test_duckdb_is_lent_memory_for_what_its_part_does_not_hold_and_gives_it_back(tmp_path: Path) -> None:
-    """A column of large texts that cannot be read within its part can while more is lent, and no longer afterwards."""
-    database = Database.open(tmp_path, Store(), no_exit, memory=128 * 2**20)
-    assert database.lend(8)
-    database.writing(
-        lambda h: h.run("CREATE TABLE t AS SELECT repeat(md5(i::VARCHAR), 5000) AS s FROM range(2000) r(i)")
-    )
-    database.checkpoint()
-
-    def lengths() -> int:
-        return int(database.reading(lambda h: h.value("SELECT sum(strlen(s)) FROM t")))
-
-    assert lengths() == 2000 * 5000 * 32
-    assert database.lend(1)
-    with pytest.raises(NoMemory):
-        lengths()
     database.close()

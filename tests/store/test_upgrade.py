@@ -31,7 +31,7 @@ _HOW = "raise VERSION, add a step, and keep a store of the new version (ARCHITEC
 
 def opened(directory: Path) -> Database:
     """Return the database in *directory*."""
-    return Database.open(directory, Store(threads=1), on_fatal=lambda: None)
+    return Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
 
 
 @pytest.mark.parametrize("stored", VERSIONS)

@@ -28,7 +28,7 @@ def _control(directory: Path) -> None:
 
 
 def _store(directory: Path) -> None:
-    Database.open(directory, Store(threads=1), on_fatal=lambda: None).close()
+    Database.open(directory, Store(threads=1), on_fatal=lambda e: None).close()
 
 
 @pytest.mark.parametrize(("name", "open_"), [(files.NAME, _journal), (CONTROL, _control), (STORE, _store)])
