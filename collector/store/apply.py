@@ -18,8 +18,8 @@ from collector.journal.entries import pack
 from collector.journal.files import ASIDE
 from collector.model.halves import by_halves
 from collector.model.project import PROJECT
-from collector.model.tables import CATALOGUES, RAW, WIRE
-from collector.store import aside, derive
+from collector.model.tables import CATALOGUES, WIRE
+from collector.store import aside, derive, long_texts
 from collector.store.aside import Aside
 from collector.store.database import Database, Handle, is_of_data
 
@@ -145,7 +145,7 @@ def _try(database: Database, entries: list[Entry], some: list[Address]) -> None:
 
 def _keep(directory: Path, entries: list[Entry], only: Only) -> None:
     """Write the rows of *only* to a file, on disk before the database says that they are left out."""
-    tables = {name: _rows(name, entries, only, as_sent=True) for name in RAW}
+    tables = {name: _rows(name, entries, only, as_sent=True) for name in WIRE}
     rows = {name: table for name, table in tables.items() if table is not None and table.num_rows}
     if rows:
         folder = directory / ASIDE
@@ -167,10 +167,13 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
     if not fresh:
         return 0
     written = 0
-    for name in RAW:
+    for name in WIRE:
         rows = _rows(name, fresh, only)
         if rows is None:
             continue
+        rows, slices = long_texts.cut(name, rows)
+        if slices is not None:
+            long_texts.write(h, slices)
         if name in CATALOGUES:
             key = _KEYS[name]
             h.run(

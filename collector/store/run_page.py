@@ -11,7 +11,7 @@ import pyarrow as pa
 from collector.decode import dialects
 from collector.model import identity
 from collector.model.tables import PUBLIC
-from collector.store import run_links, weights
+from collector.store import long_texts, run_links, weights
 from collector.store.database import Handle
 from collector.store.places import Places, key, within
 
@@ -90,7 +90,8 @@ def _records(h: Handle, table: str, window: dict[str, Any]) -> tuple[pa.Table, b
     words["of_run"] = _OF_RUN.format(or_adopted=or_adopted)
     first = h.frame(_FIRST.format(**words), window, **seen)
     kept = first[:MOST_RECORDS].filter(pl.col("bytes") <= max(MOST_BYTES, int(first["bytes"].min() or 0)))  # type: ignore[arg-type]
-    return h.arrow(_RECORDS.format(**words), of_run, kept=kept, **seen), kept.height < first.height
+    rows = h.frame(_RECORDS.format(**words), of_run, kept=kept, **seen)
+    return long_texts.whole(h, table, rows).to_arrow(), kept.height < first.height
 
 
 def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:

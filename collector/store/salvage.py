@@ -70,7 +70,7 @@ def _readable(path: Path, kept_seq: int) -> Iterator[tuple[str, pa.Table]]:
         return
     with old:
         for name in RAW:
-            before = f"AND seq < {kept_seq}" if kept_seq and name not in CATALOGUES else ""
+            before = f"AND (seq < {kept_seq} OR seq IS NULL)" if kept_seq and name not in CATALOGUES else ""
             there = _query(old, f"SELECT * FROM {name} LIMIT 0")  # noqa: S608 -- our names
             if there is None:
                 continue

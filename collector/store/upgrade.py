@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from collector.model.errors import UsageError
+from collector.model.tables import WIRE
 from collector.store import ddl, doubted, version
 
 if TYPE_CHECKING:
@@ -36,7 +37,13 @@ def _to_3(h: Handle) -> None:
         _renew(h, "queue_levels", "slot_hours")
 
 
-STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3}
+def _to_4(h: Handle) -> None:
+    """Long texts stand in a table of their own from now on; those that are there stay where they are."""
+    for table in WIRE:
+        add_columns(h, table)
+
+
+STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4}
 """Version → what brings a file of the version before to it."""
 
 

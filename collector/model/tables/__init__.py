@@ -30,11 +30,11 @@ PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL, **STATISTICS}
 CATALOGUES = ("resources", "scopes")
 """Raw tables that hold each distinct row once per project; the rest are append-only records."""
 
-_POSITION = {c.name for c in raw.POSITION}
+_OF_STORE = {c.name for c in (*raw.POSITION, raw.LONG)}
 WIRE: dict[str, pa.Schema] = {
-    name: schema if name in CATALOGUES else pa.schema([field for field in schema if field.name not in _POSITION])
-    for name, schema in RAW.items()
+    name: pa.schema([field for field in table.schema if field.name not in _OF_STORE])
+    for name, table in raw.RECEIVED.items()
 }
-"""What `decode` makes: raw tables without the position in the journal."""
+"""What `decode` makes: the tables of what is received, without what `store` adds."""
 
 LOGS, SPANS, METRIC_POINTS = (WIRE[name] for name in ("logs", "spans", "metric_points"))

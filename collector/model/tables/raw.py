@@ -1,6 +1,7 @@
 """The raw tables: what arrived, a row a record, in OTLP's names, and the columns that are read out of it at once.
 
-`store` adds the position in the journal (`POSITION`) as it applies a record; `decode` and journal know nothing of it.
+`store` adds the position in the journal (`POSITION`) as it applies a record, and cuts long texts (`LONG`); `decode` and
+journal know nothing of it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ POSITION = (
     bigint("seq", "Number of the journal group that the record came in; ascends in the order of arrival."),
     bigint("row", "Place among the rows that its group has in this table, from 0."),
 )
+LONG = bigint("long_bytes", "Bytes of the texts of this row that have more than 12 KiB: here they are cut, and "
+    "`long_texts` has them whole. NULL when none, and in rows written before version 4.")
 _ARRIVAL = bigint("received_ns", "When the request arrived, by this machine's clock, ns since 1970 UTC.")
 _SENDER = (
     varchar("resource_id", "Who sent it: `resources.resource_id`."),
@@ -54,6 +57,7 @@ RESOURCES = Table(
     ("project", "resource_id"),
     (
         PROJECT,
+        LONG,
         varchar("resource_id", "Hash of all that the row says, 32 hex digits; records name it."),
         varchar("service_name", "Attribute `service.name`; NULL when it is no text, `__other__` beyond the cap "
             "`names.services`."),
@@ -72,6 +76,7 @@ SCOPES = Table(
     ("project", "scope_id"),
     (
         PROJECT,
+        LONG,
         varchar("scope_id", "Hash of all that the row says, 32 hex digits; records name it."),
         varchar("name", "OTLP `InstrumentationScope.name`; NULL when empty."),
         varchar("version", "OTLP `InstrumentationScope.version`; NULL when empty."),
@@ -135,6 +140,7 @@ LOGS = Table(
     (
         PROJECT,
         *POSITION,
+        LONG,
         _ARRIVAL,
         ubigint("time_unix_nano", "OTLP `LogRecord.timeUnixNano` as sent; 0 when not sent."),
         ubigint("observed_time_unix_nano", "OTLP `LogRecord.observedTimeUnixNano` as sent; 0 when not sent."),
@@ -174,6 +180,7 @@ SPANS = Table(
     (
         PROJECT,
         *POSITION,
+        LONG,
         _ARRIVAL,
         varchar("trace_id", "OTLP `Span.traceId`, 32 hex digits."),
         varchar("span_id", "OTLP `Span.spanId`, 16 hex digits."),
@@ -239,6 +246,7 @@ METRIC_POINTS = Table(
     (
         PROJECT,
         *POSITION,
+        LONG,
         _ARRIVAL,
         varchar("name", "OTLP `Metric.name`; empty when not sent."),
         varchar("description", "OTLP `Metric.description`; NULL when empty."),
@@ -264,6 +272,23 @@ METRIC_POINTS = Table(
         varchar("attributes", "OTLP `attributes` of the point as a JSON object, at most `limits.attributes` of them."),
     ),
 )
+LONG_TEXTS = Table(
+    "A slice of a text that is too long to stand in its row: `string_agg(text, '' ORDER BY part)` of one column of a "
+    "row is the text as it was received.",
+    ("project", "table_name", "seq", "row", "id", "column_name", "part"),
+    (
+        PROJECT,
+        varchar("table_name", "Which table the row is in: `resources`, `scopes`, `logs`, `spans` or `metric_points`."),
+        bigint("seq", "Journal group of the row, its `seq`; NULL in `resources` and `scopes`."),
+        bigint("row", "Place of the row in its group, its `row`; NULL in `resources` and `scopes`."),
+        varchar("id", "`resource_id` or `scope_id` of the row; NULL in the other tables."),
+        varchar("column_name", "Which column of the row the text is of; a list of texts is a JSON list here."),
+        integer("part", "Number of the slice in its text, from 0."),
+        varchar("text", "The slice, at most 12 KiB."),
+    ),
+)
 # fmt: on
 
-TABLES = {"resources": RESOURCES, "scopes": SCOPES, "logs": LOGS, "spans": SPANS, "metric_points": METRIC_POINTS}
+RECEIVED = {"resources": RESOURCES, "scopes": SCOPES, "logs": LOGS, "spans": SPANS, "metric_points": METRIC_POINTS}
+"""What records become."""
+TABLES = {**RECEIVED, "long_texts": LONG_TEXTS}

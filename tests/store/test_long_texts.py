@@ -1,0 +1,130 @@
+"""Texts that are too long to stand in a row."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.journal import Entry
+from collector.model.tables import RAW, WIRE
+from collector.settings import Store
+from collector.store import apply, long_texts
+from collector.store.database import Database
+
+LIMIT = long_texts.MOST
+
+letters = st.sampled_from(["a", "é", "漢", "😀", '"', "\\", "\n", "{"])
+texts = st.builds(lambda some, times: "".join(some) * times, st.lists(letters, max_size=5), st.integers(0, 4_000))
+values = st.recursive(
+    texts
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans()
+    | st.none()
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=20), inner, max_size=5),
+    max_leaves=12,
+)
+objects = st.dictionaries(st.text(max_size=20), values, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    """An open store."""
+    with tempfile.TemporaryDirectory() as directory:
+        opened = Database.open(Path(directory), Store(threads=1), on_fatal=lambda e: None)
+        yield opened
+        opened.close()
+
+
+def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Return rows of a wire table, NULL where nothing is said."""
+    return pa.Table.from_pylist(rows, WIRE[name])
+
+
+def applied(database: Database, tables: dict[str, pa.Table]) -> int:
+    """Store *tables* as the next group; return its number."""
+    seq = apply.applied(database) + 1
+    apply.apply(database, [Entry(seq=seq, received_ns=1, tables=tables)])
+    return seq
+
+
+@given(rows=st.lists(st.tuples(texts, objects, st.lists(texts, max_size=3)), min_size=1, max_size=2))
+def test_no_text_of_a_row_is_long_and_whole_ones_are_as_they_came(
+    database: Database, rows: list[tuple[str, dict[str, Any], list[str]]]
+) -> None:
+    """A row has no text, and no list of texts, beyond the bound; what was cut is counted and can be had as it came, any
+    of it; JSON that is cut is JSON of the same kind whose keys were there, and its short values stand."""
+    sent = [
+        {
+            "project": "p",
+            "trace_id": "t",
+            "name": name,
+            "attributes": json.dumps(o),
+            "events": json.dumps([o]),
+            "tags": t,
+        }
+        for name, o, t in rows
+    ]
+    seq = applied(database, {"spans": table("spans", sent)})
+
+    def read(h: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+        stored = h.frame('SELECT * FROM spans WHERE seq = $seq ORDER BY "row"', {"seq": seq})
+        return stored, long_texts.whole(h, "spans", stored)
+
+    stored, whole = database.reading(read)
+    for row, again, before in zip(stored.iter_rows(named=True), whole.iter_rows(named=True), sent, strict=True):
+        long = [c for c in ("name", "attributes", "events") if len(str(before[c]).encode()) > LIMIT]
+        assert {c for c in before if again[c] != before[c]} <= {"tags"}
+        assert {c for c in before if row[c] != before[c]} <= {*long, "tags"}
+        assert all(len(row[c].encode()) <= LIMIT for c in ("name", "attributes", "events"))
+        assert sum(len(tag.encode()) for tag in row["tags"]) <= LIMIT
+        assert (row["long_bytes"] or 0) >= sum(len(str(before[c]).encode()) for c in long)
+        assert (row["long_bytes"] is None) == (not long and row["tags"] == before["tags"])
+        if "name" in long:
+            assert before["name"].startswith(row["name"])
+        kept, was = json.loads(row["attributes"]), json.loads(before["attributes"])
+        assert kept.keys() <= was.keys()
+        assert all(kept[k] == v for k, v in was.items() if len(json.dumps({k: v})) * (len(was) + 1) < LIMIT)
+        assert isinstance(json.loads(row["events"]), list)
+
+
+def test_one_long_value_leaves_the_others_their_room(database: Database) -> None:
+    """However long one value of an object is, the others stand whole, and as much of it as has room, however deep."""
+    others = {f"key_{i}": i for i in range(100)}
+    long = {"before": 1, "prompt": [{"text": "long " * 100_000, "role": "user"}], **others}
+    seq = applied(database, {"logs": table("logs", [{"project": "p", "body": "x", "attributes": json.dumps(long)}])})
+    row = database.reading(lambda h: h.rows("SELECT attributes, long_bytes FROM logs WHERE seq = $s", {"s": seq}))[0]
+    kept = json.loads(row[0])
+    assert {k: v for k, v in kept.items() if k != "prompt"} == {"before": 1, **others}
+    assert kept["prompt"][0]["role"] == "user"
+    assert len(kept["prompt"][0]["text"]) > LIMIT // 2
+    assert row[1] == len(json.dumps(long))
+
+
+def test_a_row_of_a_catalogue_has_its_texts_once(database: Database) -> None:
+    """However often a resource comes, in one group or in several, its long text is there once and whole."""
+    said = json.dumps({"key": "v" * 3 * LIMIT, "service.name": "mail"})
+    row = {"project": "p", "resource_id": "r", "service_name": "mail", "attributes": said}
+    for _ in range(3):
+        applied(database, {"resources": table("resources", [row, row])})
+    ask = "SELECT count(*), any_value(attributes), any_value(long_bytes) FROM resources WHERE resource_id = 'r'"
+    n, kept, size = database.reading(lambda h: h.rows(ask))[0]
+    assert (n, size) == (1, len(said))
+    assert json.loads(kept)["service.name"] == "mail"
+    ask = "SELECT string_agg(text, '' ORDER BY part) FROM long_texts WHERE id = 'r' AND column_name = 'attributes'"
+    assert database.reading(lambda h: h.value(ask)) == said
+
+
+def test_every_table_of_records_says_what_it_has_cut() -> None:
+    """Each raw table but that of long texts has a column that says how much was cut, and none of them is sent."""
+    assert {name for name, schema in RAW.items() if "long_bytes" in schema.names} == set(WIRE)
+    assert not any("long_bytes" in schema.names for schema in WIRE.values())
