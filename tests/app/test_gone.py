@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.app.keeper import Keeper
 from collector.app.lending import Lending
-from collector.app.store import Keeper
 from collector.cli.recordings import Recorded
 from collector.control import CHECKPOINTED, Control, read_marks
 from collector.doctor import store
