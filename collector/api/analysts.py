@@ -18,7 +18,7 @@ from collector.model.errors import NotNow
 from collector.model.project import PROJECT
 from collector.settings import Store
 from collector.store import confined
-from collector.store.database import Database, seconds
+from collector.store.database import Database
 from collector.store.watchdog import Asked
 
 _MOST, _MOST_WAITING = 2, 8
@@ -34,7 +34,7 @@ class Analysts:
         self._database = database
         self._limits = limits
         self._allow = allow
-        self._turns = Turns(_MOST, seconds(limits.query_time), _MOST_WAITING)
+        self._turns = Turns(_MOST, limits.query_time.total_seconds(), _MOST_WAITING)
         self._unread = 0
 
     async def sql(self, request: Request, params: dict[str, Any]) -> Response:

@@ -28,7 +28,7 @@ from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import meanings, run_page
-from collector.store.database import Database, Handle, NoMemory, seconds
+from collector.store.database import Database, Handle, NoMemory
 from collector.store.named import queries
 from collector.telemetry.log import cause
 
@@ -74,7 +74,7 @@ def application(
         route("GET /api/v1/runs/{run_id:path}", api.run),
         route("GET /api/v1/schema", api.schema),
         route("POST /api/v1/sql", Analysts(database, settings.store, allow).sql),
-        *conventions.routes(database, PROJECT, seconds(settings.store.query_time)),
+        *conventions.routes(database, PROJECT, settings.store.query_time.total_seconds()),
         *more,
     ]
     made = Starlette(
@@ -100,15 +100,14 @@ class _Api:
         metrics: Callable[[], bytes],
     ) -> None:
         self._database = database
-        self._limits = settings.store
-        grace_ns, lease_ns = (round(seconds(s) * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
+        self._query_s = settings.store.query_time.total_seconds()
+        grace_ns, lease_ns = (round(s.total_seconds() * 1e9) for s in (settings.runs.retry_grace, settings.runs.stale))
         self._basis = Basis(grace_ns, lease_ns)
-        wait_s = seconds(settings.store.query_time)
-        health = Turns(_MOST_HEALTH, wait_s)
+        health = Turns(_MOST_HEALTH, self._query_s)
         self._status = Shared(lambda: health.run(lambda: form.json_bytes(status())))
         self._ready = Shared(lambda: health.run(ready))
         self._metrics = Shared(lambda: health.run(metrics))
-        self._pages = Turns(_MOST_PAGES, wait_s)
+        self._pages = Turns(_MOST_PAGES, self._query_s)
 
     async def health(self, request: Request, params: dict[str, Any]) -> Response:
         return PlainTextResponse("ok")
@@ -162,7 +161,7 @@ class _Api:
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
-            rows = self._database.limited(lambda h: answer(h, question), seconds=seconds(self._limits.query_time))
+            rows = self._database.limited(lambda h: answer(h, question), seconds=self._query_s)
             return _table(request, rows.to_arrow())
 
         response = await self._pages.run(ask)
@@ -219,7 +218,7 @@ class _Api:
         def ask(h: Handle) -> pa.Table:
             return h.arrow(query.sql, {**bound, "project": PROJECT} if "$project" in query.sql else bound)
 
-        return lambda: self._database.limited(ask, seconds=seconds(self._limits.query_time))
+        return lambda: self._database.limited(ask, seconds=self._query_s)
 
 
 def _table(request: Request, table: pa.Table) -> Response:

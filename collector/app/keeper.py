@@ -22,7 +22,7 @@ from collector.model.freed import give_back
 from collector.model.shown import duration
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
-from collector.store.database import Database, Handle, NoMemory, is_of_data, seconds
+from collector.store.database import Database, Handle, NoMemory, is_of_data
 from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.spans import span
@@ -100,7 +100,7 @@ class Keeper(threading.Thread):
         log.vital(self._work)
 
     def _work(self) -> None:
-        flush = seconds(self._settings.store.flush)
+        flush = self._settings.store.flush.total_seconds()
         while not self._stop_asked.is_set():
             began = time.monotonic()
             if not self._try(self._turn):
@@ -163,7 +163,8 @@ class Keeper(threading.Thread):
             known_ns = self.newest_ns if self.runs_seq == self.applied_seq else None
             self._keep_statistics(began_ns if not self.behind else known_ns or self.complete_ns)
         passed_s = time.monotonic() - self._checkpointed
-        if passed_s > seconds(self._settings.store.checkpoint) or (passed_s > _APART_S and self._is_waited_for()):
+        is_due = passed_s > self._settings.store.checkpoint.total_seconds()
+        if is_due or (passed_s > _APART_S and self._is_waited_for()):
             self._checkpoint()
         return bool(entries or recomputed) and self.behind
 
@@ -205,7 +206,7 @@ class Keeper(threading.Thread):
 
         *seen_ns*: up to when what was received is in the run tables.
         """
-        if not self._waiting and time.monotonic() - self._statistics < seconds(self._settings.store.statistics):
+        if not self._waiting and time.monotonic() - self._statistics < self._settings.store.statistics.total_seconds():
             return
         with self.books.jobs.labels("statistics").time():
             self._waiting = self._runner.run(time.time_ns())

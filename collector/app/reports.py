@@ -15,7 +15,7 @@ from collector.jobs.desk import Desk
 from collector.jobs.reporting import Reporting
 from collector.jobs.schedule import Plan
 from collector.settings import Settings
-from collector.store.database import Database, seconds
+from collector.store.database import Database
 
 if TYPE_CHECKING:
     from collector.model.report import Report
@@ -39,7 +39,7 @@ class Reports:
     def routes(self) -> list[Route]:
         """Return the routes under /api/v1/reports."""
         dashboard = self._settings.reports.dashboard
-        wait_s = seconds(self._settings.store.query_time)
+        wait_s = self._settings.store.query_time.total_seconds()
         return api.routes(self._control, self._desk, str(dashboard) if dashboard else None, wait_s)
 
     def start(self) -> None:

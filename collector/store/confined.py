@@ -19,7 +19,7 @@ from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
 from collector.store import collected, extent, parser
-from collector.store.database import CATALOG, Database, Handle, QueryFailed, seconds
+from collector.store.database import CATALOG, Database, Handle, QueryFailed
 from collector.store.scope import Relation, Size
 from collector.store.texts import MOST_TEXT
 from collector.store.watchdog import Asked
@@ -85,7 +85,7 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
             )
         return Selection(pa.Table.from_batches(batches, reader.schema), truncated)
 
-    within = seconds(limits.query_time)
+    within = limits.query_time.total_seconds()
     asked = asked or Asked(sql)
     with database.tally.counting(asked) as number:
         return database.limited(ask, seconds=within, prepare=prepare, asked=asked)

@@ -13,7 +13,6 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -408,8 +407,3 @@ def _set_aside(path: Path, *, wal_alone: bool = False, why: Exception | None = N
     to = damage.new_name(path, [".wal"])
     damage_note(path.parent).write_text(to.name, "utf-8")
     return damage.set_aside(path, [".wal"], to=to)
-
-
-def seconds(span: timedelta) -> float:
-    """Return a duration in seconds."""
-    return span / timedelta(seconds=1)
