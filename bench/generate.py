@@ -15,7 +15,8 @@ from collector.jobs.runner import Runner
 from collector.settings import Queues, Settings, Store
 from collector.store import changes, run_tables
 from collector.store.apply import NAME as APPLIED
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.places import Memory
 
 START_NS = 1_790_000_000 * 10**9 // 3_600_000_000_000 * 3_600_000_000_000

@@ -33,7 +33,8 @@ from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings, Store
 from collector.store import run_page
 from collector.store.apply import apply
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.named import queries
 from collector.store.places import Memory
 

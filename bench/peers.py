@@ -19,7 +19,8 @@ from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
 from collector.model.units import HOUR_NS
 from collector.store import statistics
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
 WEEK_NS = 7 * 24 * HOUR_NS

@@ -19,7 +19,8 @@ from collector.report import conventions
 from collector.rules import catalogue, outline, remedies
 from collector.rules.guideline import SENTENCES
 from collector.store import findings as stored
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 
 _MOST = 2
 """Questions for findings that are worked on at once."""

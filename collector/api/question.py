@@ -10,7 +10,7 @@ import polars as pl
 
 from collector.model.units import HOUR_NS
 from collector.store import statistics
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
 HISTORY_NS = 7 * 24 * HOUR_NS

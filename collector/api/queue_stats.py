@@ -11,7 +11,7 @@ from collector.analyse import levels as levels_
 from collector.api.question import HISTORY_NS, Question, counted_until
 from collector.model.units import HOUR_NS
 from collector.store import held, statistics
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
 

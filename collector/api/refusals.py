@@ -17,7 +17,7 @@ from collector.model.errors import (
     TooSlow,
     Unsupported,
 )
-from collector.store.database import QueryFailed
+from collector.store.errors import QueryFailed
 
 Headers = list[tuple[bytes, bytes]]
 

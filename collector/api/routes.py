@@ -28,7 +28,9 @@ from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import meanings, run_page
-from collector.store.database import Database, Handle, NoMemory
+from collector.store.database import Database
+from collector.store.errors import NoMemory
+from collector.store.handle import Handle
 from collector.store.named import queries
 from collector.telemetry.log import cause
 

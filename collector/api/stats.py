@@ -16,7 +16,7 @@ from collector.api import queue_stats, task_stats
 from collector.api.question import Basis, Question
 from collector.model.errors import BadInput
 from collector.store import statistics
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
 _GROUPS = ("task_id", "queue", "environment", "version", "population", "hour_ns")

@@ -10,7 +10,7 @@ from collector.api.question import Question, counted_until, past
 from collector.model.tables import PUBLIC
 from collector.model.units import HOUR_NS
 from collector.store import statistics
-from collector.store.database import Handle
+from collector.store.handle import Handle
 
 EXACT_RUNS = 5_000
 """Most runs of which percentiles are taken exactly; beyond, they are estimated from the hourly histograms."""

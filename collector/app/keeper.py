@@ -22,7 +22,9 @@ from collector.model.freed import give_back
 from collector.model.shown import duration
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade
-from collector.store.database import Database, Handle, NoMemory, is_of_data
+from collector.store.database import Database
+from collector.store.errors import NoMemory, is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory
 from collector.telemetry import log
 from collector.telemetry.spans import span

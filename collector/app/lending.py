@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from collector.control import Control
-from collector.store.database import is_of_memory
+from collector.store.errors import is_of_memory
 
 MARK = "duckdb_times"
 """Mark: how many times its part DuckDB is to have at the next start."""

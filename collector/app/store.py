@@ -22,7 +22,8 @@ from collector.journal import Reader, files
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply
-from collector.store.database import Database, NoMemory
+from collector.store.database import Database
+from collector.store.errors import NoMemory
 from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
 from collector.telemetry.export import Export

@@ -15,7 +15,9 @@ import structlog
 from collector.model.units import MINUTE_NS
 from collector.store import aside, run_links, run_tables, weights
 from collector.store.aside import Aside
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places
 
 Run = tuple[str, str]

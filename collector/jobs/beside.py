@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import polars as pl
 
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 
 T = TypeVar("T")
 

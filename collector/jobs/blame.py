@@ -17,7 +17,9 @@ from collector.model.halves import Tried, by_halves
 from collector.model.project import PROJECT
 from collector.store import aside
 from collector.store.aside import Aside
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory
 
 T = TypeVar("T")

@@ -18,7 +18,9 @@ import structlog
 from collector.model.halves import by_halves
 from collector.store import aside, changes, run_tables
 from collector.store.aside import Aside
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places, key
 from collector.store.run_links import KEYS
 from collector.telemetry.log import cause

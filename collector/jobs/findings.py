@@ -29,7 +29,8 @@ from collector.settings import Settings
 from collector.store import aside, weights
 from collector.store import findings as stored
 from collector.store.aside import Aside
-from collector.store.database import Handle, is_of_data
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory
 
 NAME, WINDOW, PUBLIC = "rules", "rules_window", "findings"

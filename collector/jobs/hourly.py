@@ -17,7 +17,7 @@ from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT
 from collector.jobs.blame import Suspects
 from collector.store import additive, history
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.recent import Changes, Version, only
 
 _AFTER, _BEFORE = "+", "-"

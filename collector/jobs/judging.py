@@ -17,7 +17,7 @@ from collector.rules.frames import RUN, Frames
 from collector.rules.profiles import Chosen
 from collector.store import aside
 from collector.store.aside import Aside
-from collector.store.database import is_of_data
+from collector.store.errors import is_of_data
 
 _MOST_RULES, _MOST_TRIES, _MOST_GUILTY = 64, 512, 32
 """…tries to tell rules apart and runs or records, and how many of those a rule may fail on: beyond, it is to blame."""

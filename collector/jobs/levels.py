@@ -20,7 +20,8 @@ from collector.model.project import PROJECT
 from collector.model.units import HOUR_NS
 from collector.store import aside, held
 from collector.store.aside import Aside
-from collector.store.database import Handle, is_of_data
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.held import Holding
 from collector.store.recent import Changes, Version, only
 

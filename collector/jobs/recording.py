@@ -24,7 +24,8 @@ from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import apply, weights
 from collector.store import findings as stored
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places
 
 

@@ -19,7 +19,9 @@ from collector.settings import Settings
 from collector.store import anomaly_runs, anomaly_series, aside, statistics
 from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
 _LEARN_NS = 7 * DAY_NS

@@ -27,7 +27,9 @@ from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import aside, changes, held, history, run_tables
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory
 from collector.store.recent import Changes
 from collector.telemetry.log import cause

@@ -20,7 +20,9 @@ from collector.model.halves import by_halves
 from collector.settings import Runs
 from collector.settings.section import nanoseconds
 from collector.store import aside, run_links, run_tables, weights
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places
 from collector.store.recent import Rewrite
 from collector.telemetry.log import cause

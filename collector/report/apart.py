@@ -13,7 +13,7 @@ from collector.model.report import LeftOut
 from collector.report.found import Look
 from collector.report.inputs import Inputs
 from collector.store import aside
-from collector.store.database import is_of_data
+from collector.store.errors import is_of_data
 
 T = TypeVar("T")
 _JUDGED = ("counts", "histograms", "full_queues", "senders", "regular", "errors", "stuck")

@@ -12,7 +12,7 @@ from collector.model.units import DAY_NS
 from collector.rules import catalogue
 from collector.rules.findings import describe
 from collector.store import findings as stored
-from collector.store.database import Handle
+from collector.store.handle import Handle
 
 
 def all_of(h: Handle, project: str) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import clusters, within
 
 _LAID = 50_000

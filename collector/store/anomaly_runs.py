@@ -11,7 +11,7 @@ import polars as pl
 from collector.model.report import Kind
 from collector.model.units import DAY_NS
 from collector.store.anomaly_kinds import KNOWN, SOURCES
-from collector.store.database import Handle
+from collector.store.handle import Handle
 
 MOST = 20_000
 """Runs looked at for one anomaly: the newest."""

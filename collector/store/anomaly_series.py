@@ -16,7 +16,7 @@ import polars as pl
 from collector.model.report import Totals
 from collector.model.units import HOUR_NS
 from collector.store.anomaly_kinds import ERROR, IN, SOURCES
-from collector.store.database import Handle
+from collector.store.handle import Handle
 
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""

@@ -21,7 +21,9 @@ from collector.model.project import PROJECT
 from collector.model.tables import CATALOGUES, WIRE
 from collector.store import aside, derive, long_texts
 from collector.store.aside import Aside
-from collector.store.database import Database, Handle, is_of_data
+from collector.store.database import Database
+from collector.store.errors import is_of_data
+from collector.store.handle import Handle
 
 NAME = "applied"
 """Watermark of what the raw tables hold."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from collector.model.tables import RUN_MODEL
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 
 Kind = Literal["run", "record", "series", "rule"]

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from collector.store.database import Handle
 from collector.store.ddl import BEFORE, BUILT
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places, key, within
 from collector.store.recent import Changes, Version
 

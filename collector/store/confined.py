@@ -18,8 +18,10 @@ import pyarrow as pa
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
-from collector.store import collected, extent, parser
-from collector.store.database import CATALOG, Database, Handle, QueryFailed
+from collector.store import CATALOG, collected, extent, parser
+from collector.store.database import Database
+from collector.store.errors import QueryFailed
+from collector.store.handle import Handle
 from collector.store.scope import Relation, Size
 from collector.store.texts import MOST_TEXT
 from collector.store.watchdog import Asked

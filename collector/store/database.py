@@ -7,156 +7,31 @@ The file is opened locked: no other file, no extension, no setting can be reache
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import duckdb
-import polars as pl
 import pyarrow as pa
 
-from collector.model.errors import Refused, UsageError
+from collector.model.errors import UsageError
 from collector.model.freed import give_back
 from collector.model.identity import content_id
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
-from collector.store import ddl, upgrade, version
+from collector.store import FILE, ddl, upgrade, version
 from collector.store.collected import Tally
-from collector.store.version import FILE as FILE
+from collector.store.errors import NoMemory, QueryFailed, is_damage, is_of_memory, is_out_of_reach
+from collector.store.handle import Handle, transact
 from collector.store.watchdog import Asked, Ended, Watchdog
 from collector.versions import damage, failed
 
 T = TypeVar("T")
-Frame: TypeAlias = "pl.DataFrame | pa.Table"
 
-_UNSHARED = re.compile(r"\b(?:INTERVAL|BIT|TIME WITH TIME ZONE|BIGNUM|UNION|VARIANT|MAP)\b")
-
-_DAMAGE = re.compile(rf'Corrupt database file|Could not read enough bytes from file "[^"]*{re.escape(FILE)}"')
-"""What DuckDB says of a file with a block that is not what it was, and of one that is shorter than it was."""
-_OUT_OF_REACH = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.ENFILE)
-"""Errors that say nothing about the file itself: it stays in place, and opening it is tried again."""
-_NOT_OF_DATA = (
-    duckdb.IOException,
-    duckdb.OutOfMemoryException,
-    duckdb.FatalException,
-    duckdb.InternalException,
-    duckdb.TransactionException,
-    duckdb.ConnectionException,
-    duckdb.InterruptException,
-    duckdb.PermissionException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.ParserException,
-    duckdb.SyntaxException,
-    OSError,
-    MemoryError,
-    sqlite3.Error,
-    UsageError,
-)
 _TEMPORARY_BYTES = 8 * 2**30
 """Disk that queries may take beside memory."""
-CATALOG = "runwell"
-"""How statements name this file where temporary views hide its tables: the file's stem."""
-
-
-class Panicked(RuntimeError):
-    """polars gave up in the middle of something; its own panic is no `Exception`, which would end a thread."""
-
-
-def is_of_data(error: BaseException) -> bool:
-    """Tell whether *error* can come of the rows that were worked on, rather than of disk, memory or a statement."""
-    if isinstance(error, pl.exceptions.PanicException):
-        return True
-    return isinstance(error, Exception) and not isinstance(error, _NOT_OF_DATA)
-
-
-NoMemory = (duckdb.OutOfMemoryException, MemoryError)
-"""What work ends with that needs more memory than there is now; what else is at work goes on."""
-_OF_MEMORY = re.compile(r"Out of Memory|failed to (?:allocate|pin|reserve)")
-
-
-def is_of_memory(error: BaseException) -> bool:
-    """Tell whether *error* came of too little memory, also where DuckDB could do nothing more after it."""
-    return isinstance(error, NoMemory) or _OF_MEMORY.search(str(error)) is not None
-
-
-class QueryFailed(Refused):
-    """A query is wrong or took too long; the message is DuckDB's first line."""
-
-
-class Handle:
-    """Statements inside one transaction. Frames are passed by name and seen as tables by that statement."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        self._cursor = cursor
-
-    def run(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> None:
-        """Execute a statement."""
-        self._with(frames, lambda: self._cursor.execute(sql, params or {}).fetchall())
-
-    def frame(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pl.DataFrame:
-        """Return the rows of a query as a polars frame."""
-        frame = pl.from_arrow(self.arrow(sql, params, **frames))
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
-    def arrow(self, sql: str, params: dict[str, Any] | None = None, **frames: Frame) -> pa.Table:
-        """Return the rows of a query as an Arrow table."""
-        return self._with(frames, lambda: self._cursor.sql(sql, params=params or {}).to_arrow_table())
-
-    def reader(
-        self, sql: str, params: dict[str, Any] | None = None, *, most_text: int | None = None
-    ) -> pa.RecordBatchReader:
-        """Return the rows of a query batch by batch; *sql* has no comment and no semicolon.
-
-        Columns of types that Arrow's readers do not share (intervals, maps, bits, …) come as their text, and of
-        columns with the same name the later ones are numbered. Texts of one row with more than *most_text* bytes
-        together end it: DuckDB copies 2,048 rows of an answer at one time.
-        """
-        relation = self._cursor.sql(sql, params=params or {})
-        columns: list[str] = []
-        names: set[str] = set()
-        for i, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), 1):
-            n, unique = 1, name
-            while unique.lower() in names:
-                unique, n = f"{name}_{n}", n + 1
-            names.add(unique.lower())
-            value = f"CAST(#{i} AS VARCHAR)" if _UNSHARED.search(str(kind)) else f"#{i}"
-            columns.append(f'{value} AS "{unique.replace(chr(34), chr(34) * 2)}"')
-        texts = [i for i, kind in enumerate(relation.types) if str(kind) in ("VARCHAR", "JSON")]
-        if most_text is not None and texts:
-            whole = " + ".join(f"coalesce(strlen(#{i + 1}), 0)" for i in texts)
-            value, name = columns[texts[0]].split(" AS ", 1)
-            told = f"the texts of one row have more than {most_text // 1024} KiB; cut them, as in left(body, 500)"
-            columns[texts[0]] = f"CASE WHEN {whole} > {most_text} THEN error('{told}') ELSE {value} END AS {name}"
-        plain = [f'#{i} AS "{name.replace(chr(34), chr(34) * 2)}"' for i, name in enumerate(relation.columns, 1)]
-        if columns != plain:
-            relation = relation.project(", ".join(columns))
-        return relation.to_arrow_reader(2048)
-
-    def value(self, sql: str, params: dict[str, Any] | None = None) -> Any:
-        """Return the one value of a query, None when it has no row."""
-        rows = self.rows(sql, params)
-        return rows[0][0] if rows else None
-
-    def rows(self, sql: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Return the rows of a query that has few."""
-        return self._cursor.execute(sql, params or {}).fetchall()
-
-    def _with(self, frames: dict[str, Frame], act: Callable[[], Any]) -> Any:
-        for name, frame in frames.items():
-            self._cursor.register(name, frame)
-        try:
-            return act()
-        finally:
-            for name in frames:
-                with contextlib.suppress(duckdb.Error):  # in a failed transaction; the cursor ends with it
-                    self._cursor.unregister(name)
 
 
 class Database:
@@ -209,7 +84,7 @@ class Database:
             try:
                 con = _connect(path, settings, memory)
                 tally.serve(con)
-                for number in _transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
+                for number in transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
                 con.execute("PRAGMA enable_checkpoint_on_shutdown")
@@ -222,14 +97,14 @@ class Database:
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
-                if _is_out_of_reach(e) or is_of_memory(e):
+                if is_out_of_reach(e) or is_of_memory(e):
                     raise
                 aside += _set_aside(path, wal_alone=con is None, why=e)
             except UsageError:
                 if con is not None:
                     con.close()
                 raise
-        _transact(con.cursor(), _define, "BEGIN TRANSACTION")
+        transact(con.cursor(), _define, "BEGIN TRANSACTION")
         database = cls(con, on_fatal, tally)
         database.set_aside = aside
         database._noted = noted
@@ -286,7 +161,7 @@ class Database:
             with self.watchdog.watching(asked, cursor.interrupt, seconds):
                 prepare(Handle(cursor))
                 asked.go_on()
-                return self._guard(lambda: _transact(cursor, fn, "BEGIN TRANSACTION READ ONLY"), self._works)
+                return self._guard(lambda: transact(cursor, fn, "BEGIN TRANSACTION READ ONLY"), self._works)
         except Ended as e:
             raise QueryFailed(str(e)) from None
         except (duckdb.Error, pa.ArrowException, OSError) as e:  # Arrow's reader passes on what DuckDB says as these
@@ -301,7 +176,7 @@ class Database:
     def _transaction(self, fn: Callable[[Handle], T], begin: str) -> T:
         cursor = self._con.cursor()
         try:
-            return self._guard(lambda: _transact(cursor, fn, begin))
+            return self._guard(lambda: transact(cursor, fn, begin))
         finally:
             cursor.close()
 
@@ -316,27 +191,13 @@ class Database:
         try:
             return act()
         except duckdb.Error as e:
-            damaged = _is_damage(e)
+            damaged = is_damage(e)
             if damaged and self._noted is not None and not self._noted.exists():
                 self._noted.touch()
             fatal = isinstance(e, duckdb.FatalException) or (isinstance(e, duckdb.InternalException) and not works())
             if damaged or fatal:
                 self._on_fatal(e)
             raise
-
-
-def _transact(cursor: duckdb.DuckDBPyConnection, fn: Callable[[Handle], T], begin: str) -> T:
-    cursor.execute(begin)
-    try:
-        result = fn(Handle(cursor))
-    except BaseException as e:
-        with contextlib.suppress(duckdb.Error):  # what went wrong first is what matters
-            cursor.execute("ROLLBACK")
-        if isinstance(e, pl.exceptions.PanicException):
-            raise Panicked(str(e)) from e
-        raise
-    cursor.execute("COMMIT")
-    return result
 
 
 def _connect(path: Path, settings: Store, memory: int) -> duckdb.DuckDBPyConnection:
@@ -363,19 +224,11 @@ def _connect(path: Path, settings: Store, memory: int) -> duckdb.DuckDBPyConnect
 def _step(cursor: duckdb.DuckDBPyConnection, path: Path, number: int) -> None:
     """Bring an older file to version *number*; raise UsageError when what is in it does not allow that."""
     try:
-        _transact(cursor, lambda h: upgrade.step(h, number), "BEGIN TRANSACTION")
+        transact(cursor, lambda h: upgrade.step(h, number), "BEGIN TRANSACTION")
     except Exception as e:
-        if _is_damage(e) or _is_out_of_reach(e):
+        if is_damage(e) or is_out_of_reach(e):
             raise
         raise failed(path, number, str(e).splitlines()[0][:300]) from None
-
-
-def _is_damage(e: Exception) -> bool:
-    return _DAMAGE.search(str(e)) is not None
-
-
-def _is_out_of_reach(e: Exception) -> bool:
-    return any(os.strerror(number) in str(e) for number in _OUT_OF_REACH)
 
 
 def _define(h: Handle) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from collector.model.tables import CATALOGUES
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.upgrade import rebuild
 
 _WATERMARK = "derive "

@@ -12,8 +12,8 @@ import polars as pl
 
 from collector.model.tables import PUBLIC
 from collector.store import long_texts, run_links, run_tables, weights
-from collector.store.database import Handle
 from collector.store.ddl import BUILT
+from collector.store.handle import Handle
 from collector.store.places import Memory, Places, key, within
 
 _KEYS = ["project", "run_key"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import clusters, within
 
 LEVELS_AS_OF = "concurrency_as_of"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from collector.store.database import Handle
 from collector.store.ddl import BEFORE, BUILT
+from collector.store.handle import Handle
 from collector.store.recent import Version
 
 _RUNS = 8_000

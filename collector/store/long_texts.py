@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.model.tables import RAW
-from collector.store.database import Handle
+from collector.store.handle import Handle
 
 TABLE = "long_texts"
 MOST = 12 * 1024

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.recent import Recent
 
 NEAR = 64

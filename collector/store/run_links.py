@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.identity import run_key
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 
 KEYS = pl.Schema({"project": pl.String, "run_key": pl.String})

@@ -12,7 +12,7 @@ from collector.decode import dialects
 from collector.model import identity
 from collector.model.tables import PUBLIC
 from collector.store import long_texts, run_links, weights
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 
 MOST_RECORDS = 5_000

@@ -11,10 +11,10 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.believable import LONGEST_NS
-from collector.store import changes, long_texts, run_links, weights
+from collector.store import CATALOG, changes, long_texts, run_links, weights
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
-from collector.store.database import CATALOG, Handle
+from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 from collector.store.recent import Changes, Tables, kept_columns
 from collector.store.run_links import KEYS

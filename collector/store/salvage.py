@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from collector.model.tables import CATALOGUES, RAW
 from collector.store import apply, derive
-from collector.store.database import Database, Handle, damage_note
+from collector.store.database import Database, damage_note
+from collector.store.handle import Handle
 
 _CHUNK_ROWS = 122_880
 """Rows of one of DuckDB's row groups: what a damaged block takes with it."""

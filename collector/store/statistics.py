@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from collector.model.tables import STATISTICS
 from collector.model.units import HOUR_NS
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.held import LEVELS_AS_OF
 from collector.store.places import clusters, within
 

@@ -11,14 +11,11 @@ Missing tables, and statistics whose columns changed, need no step: every step m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from collector.model.errors import UsageError
 from collector.model.tables import WIRE
 from collector.store import ddl, doubted, version
-
-if TYPE_CHECKING:
-    from collector.store.database import Handle
+from collector.store.handle import Handle
 
 
 def _to_2(h: Handle) -> None:

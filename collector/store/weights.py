@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from collector.model.tables import WIRE
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import Places, Ranges, key, within
 
 MOST = 32 * 2**20

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from collector.api import form, routes
 from collector.settings import Settings, Store
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 
 _SMALL = 32 * 2**20
 

@@ -27,7 +27,8 @@ from collector.jobs.runs import RunsJob
 from collector.model.shown import populations
 from collector.model.units import HOUR_NS
 from collector.settings import Settings, Store
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.places import Memory
 from tests.analyse.story import SECOND, T0, attempt, span
 from tests.jobs.invented import store

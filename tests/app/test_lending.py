@@ -9,7 +9,7 @@ import pytest
 from collector.app import lending
 from collector.app.lending import EXIT_CODE, Lending
 from collector.control import Control
-from collector.store.database import NoMemory
+from collector.store.errors import NoMemory
 
 
 def test_duckdb_is_lent_twice_as_much_each_time_it_cannot_get_on_and_its_part_again_in_the_end(

@@ -14,7 +14,8 @@ from collector.app.statements import Statements
 from collector.jobs.books import Books
 from collector.model.errors import BadInput
 from collector.settings import Store
-from collector.store.database import Database, QueryFailed
+from collector.store.database import Database
+from collector.store.errors import QueryFailed
 from collector.store.watchdog import EXIT_CODE, Asked, Watchdog, resident_bytes
 from tests.store.test_store import no_exit
 

@@ -11,7 +11,8 @@ import pytest
 
 from collector.jobs.beside import Beside, Rare
 from collector.settings import Store
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 
 ENOUGH_S = 30.0
 

@@ -24,7 +24,7 @@ from collector.rules.cases import log
 from collector.rules.profiles import choose
 from collector.settings import Runs, Settings
 from collector.store import findings as stored
-from collector.store.database import Handle
+from collector.store.handle import Handle
 from collector.store.places import Memory
 from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
 from tests.length import examples

@@ -31,7 +31,8 @@ from collector.rules.profiles import choose
 from collector.settings import Settings, Store
 from collector.store import apply, aside, run_tables, weights
 from collector.store import findings as store_findings
-from collector.store.database import Database, Panicked
+from collector.store.database import Database
+from collector.store.errors import Panicked
 from collector.store.places import Memory, Places
 from tests.analyse.story import SECOND, T0, attempt, frame, log, span
 from tests.inprocess import TRIGGER_DEV, canonical

@@ -29,7 +29,8 @@ from collector.model.tables import STATISTICS
 from collector.model.units import HOUR_NS
 from collector.settings import Queues, Settings, Store
 from collector.store import changes, ddl
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 from collector.store.named import queries
 from collector.store.places import Memory
 from collector.store.recent import Changes

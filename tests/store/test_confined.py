@@ -14,7 +14,8 @@ from collector.model.errors import BadInput, Refused
 from collector.model.tables import PUBLIC
 from collector.settings import Store
 from collector.store import confined, ddl
-from collector.store.database import Database, QueryFailed
+from collector.store.database import Database
+from collector.store.errors import QueryFailed
 from tests.inprocess import Pipeline, later, recorded
 from tests.length import examples
 from tests.store.test_store import LOCKED

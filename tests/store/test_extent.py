@@ -14,7 +14,8 @@ from collector.model.errors import BadInput, Refused
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import collected, confined, extent, parser
-from collector.store.database import Database, QueryFailed
+from collector.store.database import Database
+from collector.store.errors import QueryFailed
 from collector.store.scope import STORED, Relation, Size
 from collector.store.watchdog import resident_bytes
 from tests.length import examples

@@ -12,7 +12,8 @@ from collector.analyse.frames import schema_of
 from collector.model.units import HOUR_NS
 from collector.settings import Store
 from collector.store import held
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 
 
 def test_limits_are_inferred_from_as_many_hours_as_hold_enough_runs(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from collector.doctor.checks import examine
 from collector.journal import Journal, files
 from collector.model.errors import UsageError
 from collector.settings import Settings, Store
-from collector.store import version
-from collector.store.database import FILE, Database
+from collector.store import FILE, version
+from collector.store.database import Database
 from tests.stack import RUNWELL
 from tests.store.kept import VERSIONS, content
 from tests.vectors.stores.make import unpack

@@ -14,9 +14,9 @@ from collector.model.errors import UsageError
 from collector.model.tables import PUBLIC
 from collector.model.words import RunStatus
 from collector.settings import Store
-from collector.store import ddl
+from collector.store import FILE, ddl
 from collector.store.apply import NAME, applied, apply, watermark
-from collector.store.database import FILE, Database
+from collector.store.database import Database
 from tests.inprocess import Pipeline, later, recorded
 
 

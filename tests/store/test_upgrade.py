@@ -19,8 +19,9 @@ from collector.journal import Entry, Journal, files
 from collector.model.errors import UsageError
 from collector.model.units import DAY_NS
 from collector.settings import Store
-from collector.store import apply, ddl, derive, run_tables, salvage, upgrade, version
-from collector.store.database import FILE, Database, Handle, damage_note
+from collector.store import FILE, apply, ddl, derive, run_tables, salvage, upgrade, version
+from collector.store.database import Database, damage_note
+from collector.store.handle import Handle
 from tests.stack import running, until
 from tests.store.kept import VERSIONS, Opened, arranged, content, newest, replayed
 from tests.vectors.stores.make import requests, unpack
@@ -87,7 +88,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from collector.settings import Store
-from collector.store.database import Database, Handle
+from collector.store.database import Database
+from collector.store.handle import Handle
 run, count = Handle.run, 0
 def opened(directory, kill_at):
     global count

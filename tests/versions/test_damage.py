@@ -12,8 +12,8 @@ from collector.control import FILE as CONTROL
 from collector.control import Control
 from collector.journal import Journal, files
 from collector.settings import Store
+from collector.store import FILE as STORE
 from collector.store.database import Database
-from collector.store.version import FILE as STORE
 from collector.versions import damage
 
 GARBAGE = b"this is no database " * 4096
