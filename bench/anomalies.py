@@ -22,6 +22,7 @@ import polars as pl
 from bench.anomaly_score import Score, by_kind, of_events, score
 from bench.anomaly_world import FIRST, HOURS, START_NS, ZONE, World, frames, world
 from collector.analyse.anomalies import counts, durations, events, gauges
+from collector.analyse.anomalies.cube import Period
 from collector.analyse.anomalies.options import Options
 from collector.model.units import HOUR_NS
 
@@ -41,18 +42,19 @@ def judge(made: World, options: Options) -> tuple[pl.DataFrame, pl.DataFrame, di
     n_tests = n_eligible = 0
     for day in range(FIRST, HOURS, 24):
         from_ns, to_ns = START_NS + day * HOUR_NS, START_NS + (day + 24) * HOUR_NS
+        period = Period(from_ns, to_ns, ZONE)
         span = pl.col("hour_ns").is_between(from_ns - history, to_ns, closed="left")
         histograms = read["histograms"].filter(span)
         limits = durations.thresholds(histograms, from_ns=from_ns, options=options)
         rows = pl.concat([read["counts"].filter(span), durations.exceedances(histograms, limits)])
-        made_tests = counts.tests(rows, from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
+        made_tests = counts.tests(rows, period, options)
         n_tests, n_eligible = n_tests + made_tests.height, n_eligible + int(made_tests["eligible"].sum())
         ranked = counts.ranked(made_tests)
         best = pl.col("within").min().over("series", "metric", "direction")
         # Of every hypothesis its best test, and all that could ever fire.
         best_tests = ranked.filter((pl.col("within") <= MOST_WITHIN) | (pl.col("within") == best))
         decided.append(best_tests.with_columns(report=pl.lit(day)))
-        of = gauges.tests(read["gauges"].filter(span), from_ns=from_ns, to_ns=to_ns, zone=ZONE, options=options)
+        of = gauges.tests(read["gauges"].filter(span), period, options)
         full.append(of.filter("fires"))
     reports = (HOURS - FIRST) // 24
     cost = {

@@ -9,7 +9,8 @@ from typing import Any, cast
 import polars as pl
 
 from collector.analyse.anomalies import counts, durations, events, explain, gauges
-from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
+from collector.analyse.anomalies.cube import Period
+from collector.analyse.anomalies.options import FAST, SLOW, VOLUME
 from collector.analyse.durations import SCALE
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
@@ -41,7 +42,7 @@ class Counted:
 
     def __init__(self, inputs: Inputs, gaps: Gaps) -> None:
         self._inputs = inputs
-        self._gaps = gaps
+        self._period = Period(inputs.from_ns, inputs.to_ns, inputs.zone, gaps)
         metric = pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise(pl.col("kind").cast(pl.String))
         plain = busiest(inputs.counts).select("series", metric.alias("metric"), "hour_ns", "n", "x").collect()
         plain = _with_weeks(plain, inputs.from_ns)
@@ -58,14 +59,11 @@ class Counted:
         A metric, a window and some series at a time, and of each no more is kept than can fire: a report over a month
         makes millions of tests.
         """
-        g = self._inputs
         families, likely, hourly = [], [], []
         for metric in self.rows["metric"].unique(maintain_order=True).to_list() or [VOLUME]:
             rows = self.rows.filter(pl.col("metric") == metric)
             sizes, kept, by_hour = [], [], []
-            for tested in counts.parts(
-                rows, from_ns=g.from_ns, to_ns=g.to_ns, zone=g.zone, options=OPTIONS, gaps=self._gaps
-            ):
+            for tested in counts.parts(rows, self._period, OPTIONS):
                 inside = tested.filter("eligible")
                 sizes.append(inside.group_by(_HYPOTHESIS).agg(tests=pl.len()))
                 kept.append(inside.filter(pl.col("p") <= _LEVEL))
@@ -81,11 +79,6 @@ class Counted:
         every_hour = pl.concat(hourly).sort("from_ns")
         found = [self._event(row, every_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
         return Look(self._with_ranges(found), self._checked(every))
-
-    def _tests(self, rows: pl.DataFrame, from_ns: int, to_ns: int, options: Options) -> pl.DataFrame:
-        return counts.tests(
-            rows, from_ns=from_ns, to_ns=to_ns, zone=self._inputs.zone, options=options, gaps=self._gaps
-        )
 
     def _event(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:
         """Return one event, narrowed down to the hours that make it up."""
@@ -193,9 +186,7 @@ class Counted:
         names = {f.test.series for f in found if f.test}
         # Each span is a window that ends within the period, if it is not a level that began before it.
         options = replace(OPTIONS, windows_h=tuple(sorted(lengths)))
-        tested = self._tests(
-            self.rows.filter(pl.col("series").is_in(names)), self._inputs.from_ns, self._inputs.to_ns, options
-        )
+        tested = counts.tests(self.rows.filter(pl.col("series").is_in(names)), self._period, options)
         return [_with_range(f, tested) for f in found]
 
     def _checked(self, eligible: pl.DataFrame) -> list[Checked]:
@@ -259,7 +250,8 @@ class Counted:
         days = []
         for day in range(HISTORY_DAYS, 0, -1):
             from_ns = self._inputs.from_ns - day * DAY_NS
-            tested = self._tests(_with_weeks(rows, from_ns), from_ns, from_ns + DAY_NS, OPTIONS)
+            period = replace(self._period, from_ns=from_ns, to_ns=from_ns + DAY_NS)
+            tested = counts.tests(_with_weeks(rows, from_ns), period, OPTIONS)
             judged = self._replayed(tested.join(keys, on=_HYPOTHESIS, how="semi"))
             days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
         tried = pl.concat(days)
@@ -294,9 +286,7 @@ def full_queues(inputs: Inputs, gaps: Gaps) -> Look:
     values = every.select("series", pl.lit("saturation").alias("metric"), "hour_ns", "value").collect()
     if values.is_empty():
         return Look([], [])
-    tested = gauges.tests(
-        values, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, options=OPTIONS, gaps=gaps
-    )
+    tested = gauges.tests(values, Period(inputs.from_ns, inputs.to_ns, inputs.zone, gaps), OPTIONS)
     found = []
     for row in gauges.merge(tested, OPTIONS).iter_rows(named=True):
         of_queue = tested.filter((pl.col("series") == row["series"]) & (pl.col("direction") == row["direction"]))

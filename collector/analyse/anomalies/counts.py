@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from collector.analyse.anomalies import baseline, levels, rows, tails, volume
-from collector.analyse.anomalies.cube import Bools, Cube, cube
+from collector.analyse.anomalies.cube import Bools, Cube, Period, cube
 from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
 from collector.analyse.anomalies.rows import Counts
 from collector.analyse.anomalies.tails import Floats
@@ -26,40 +26,21 @@ _IS_VOLUME = pl.col("metric") == VOLUME
 _IS_PACE = pl.col("metric").is_in([SLOW, FAST])
 
 
-def tests(
-    counts: pl.DataFrame,
-    *,
-    from_ns: int,
-    to_ns: int,
-    zone: str,
-    options: Options | None = None,
-    gaps: Sequence[tuple[int, int]] = (),
-) -> pl.DataFrame:
+def tests(counts: pl.DataFrame, period: Period, options: Options | None = None) -> pl.DataFrame:
     """Return one row of `rows.TESTS` per series, metric, window and direction, and one per new level.
 
-    *counts*: series, metric, hour_ns (UTC hours), n trials, x hits; about `history_days` before *from_ns*. Rows of the
-    metric `volume` count arrivals (n = x) and are tested as such; `slow` and `fast` only upwards. *zone*: whose hours
-    the day and the week have. *gaps*: spans (from, to) without telemetry: not assessed, and no part of the baseline.
-    Raises ValueError for an empty period or an unknown zone.
+    *counts*: series, metric, hour_ns (UTC hours), n trials, x hits; about `history_days` before *period*. Rows of the
+    metric `volume` count arrivals (n = x) and are tested as such; `slow` and `fast` only upwards. Raises ValueError
+    for an empty period or an unknown zone.
     """
-    span = {"from_ns": from_ns, "to_ns": to_ns, "zone": zone, "options": options, "gaps": gaps}
-    return pl.concat(parts(counts, **span))  # type: ignore[arg-type]
+    return pl.concat(parts(counts, period, options))
 
 
-def parts(
-    counts: pl.DataFrame,
-    *,
-    from_ns: int,
-    to_ns: int,
-    zone: str,
-    options: Options | None = None,
-    gaps: Sequence[tuple[int, int]] = (),
-) -> Iterator[pl.DataFrame]:
+def parts(counts: pl.DataFrame, period: Period, options: Options | None = None) -> Iterator[pl.DataFrame]:
     """Yield the rows of `tests`, of one length and direction, and some series, at a time; first none."""
     options = options or Options()
     rates, paces, arrivals = (
-        cube(counts.filter(of_kind), from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
-        for of_kind in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
+        cube(counts.filter(of_kind), period, options) for of_kind in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
     )
     yield rows.TESTS.to_frame()
     yield from _shares(rates, options, ("up", "down"))

@@ -27,6 +27,17 @@ WEEK_H = 168
 
 
 @dataclass(frozen=True)
+class Period:
+    """What is judged: from and to (UTC ns), and *zone*, whose hours the day and the week have."""
+
+    from_ns: int
+    to_ns: int
+    zone: str
+    gaps: Sequence[tuple[int, int]] = ()
+    """Spans (from, to) without telemetry: not assessed, and no part of the baseline."""
+
+
+@dataclass(frozen=True)
 class ClockHours:
     """Each hour in local (or UTC) time: its hour of the day and of the week (from Monday), whether a weekend."""
 
@@ -64,26 +75,20 @@ class Cube:
         return (self.period - np.arange(self.period) - 0.5) / DAY_H
 
 
-def cube(
-    counts: pl.DataFrame,
-    *,
-    from_ns: int,
-    to_ns: int,
-    zone: str,
-    options: Options,
-    gaps: Sequence[tuple[int, int]] = (),
-) -> Cube:
-    """Return the cube of *counts* (series, metric, hour_ns, n, x) for the period and the history before it.
+def cube(counts: pl.DataFrame, period: Period, options: Options) -> Cube:
+    """Return the cube of *counts* (series, metric, hour_ns, n, x) for *period* and the history before it.
 
-    Rows of the same series and hour add up; rows outside are left out. *gaps*: spans (from_ns, to_ns) without
-    telemetry. Raises ValueError for an empty period or an unknown zone.
+    Rows of the same series and hour add up; rows outside are left out. Raises ValueError for an empty period or an
+    unknown zone.
     """
-    first = from_ns // HOUR_NS
-    end = -(-to_ns // HOUR_NS)
+    first = period.from_ns // HOUR_NS
+    end = -(-period.to_ns // HOUR_NS)
     if end <= first:
-        raise ValueError(f"the period is empty: it goes from {from_ns} to {to_ns} ns; give an end after its beginning")
+        raise ValueError(
+            f"the period is empty: it goes from {period.from_ns} to {period.to_ns} ns; give an end after its beginning"
+        )
     start = first - options.history_days * DAY_H
-    rows = counts.group_by(*KEY, "hour_ns").agg(pl.col("n", "x").sum()).filter(pl.col("hour_ns") < to_ns)
+    rows = counts.group_by(*KEY, "hour_ns").agg(pl.col("n", "x").sum()).filter(pl.col("hour_ns") < period.to_ns)
     keys = rows.group_by(KEY).agg(seen=pl.col("hour_ns").filter(pl.col("n") > 0).min()).sort(KEY).with_row_index("row")
     inside = rows.filter(pl.col("hour_ns") >= start * HOUR_NS).join(keys.select(*KEY, "row"), on=KEY)
     shape = (keys.height, end - start)
@@ -93,9 +98,9 @@ def cube(
     x[at] = inside["x"].to_numpy()
     hours = np.arange(start, end, dtype=np.int64)
     is_known = np.ones(hours.size, dtype=bool)
-    for gap_from, gap_to in gaps:
+    for gap_from, gap_to in period.gaps:
         is_known &= (hours * HOUR_NS >= gap_to) | ((hours + 1) * HOUR_NS <= gap_from)
-    clocks, steps = _clocks(hours, zone)
+    clocks, steps = _clocks(hours, period.zone)
     return Cube(
         keys=keys.select(KEY),
         hours_ns=hours * HOUR_NS,

@@ -7,12 +7,10 @@ persistence, n of m hours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
-from collector.analyse.anomalies.cube import DAY_H, KEY, ClockHours, Cube, cube, windows
+from collector.analyse.anomalies.cube import DAY_H, KEY, ClockHours, Cube, Period, cube, windows
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.model.units import HOUR_NS
@@ -57,22 +55,14 @@ _SCALED = 1.4826  # a median absolute deviation in standard deviations of a norm
 _LEAST_SCATTER = 0.02
 
 
-def tests(
-    values: pl.DataFrame,
-    *,
-    from_ns: int,
-    to_ns: int,
-    zone: str,
-    options: Options | None = None,
-    gaps: Sequence[tuple[int, int]] = (),
-) -> pl.DataFrame:
+def tests(values: pl.DataFrame, period: Period, options: Options | None = None) -> pl.DataFrame:
     """Return rows of `HOURS` for *values*: series, metric, hour_ns, value; hours without a row are unknown.
 
     Raises ValueError for an empty period or an unknown zone.
     """
     options = options or Options()
     rows = values.filter(pl.col("value").is_not_null()).select(*KEY, "hour_ns", n=pl.lit(1), x=pl.col("value"))
-    whole = cube(rows, from_ns=from_ns, to_ns=to_ns, zone=zone, options=options, gaps=gaps)
+    whole = cube(rows, period, options)
     value = np.where(whole.n > 0, whole.x / np.maximum(whole.n, 1), np.nan)
     centre, scatter, days = (np.stack(v) for v in zip(*(_usual(whole, value, c) for c in whole.clocks), strict=True))
     distance = np.maximum(options.gauge_z * scatter, options.gauge_least_difference)

@@ -12,6 +12,7 @@ import pytest
 from cronsim import CronSim
 
 from collector.analyse.anomalies import counts, events, gauges
+from collector.analyse.anomalies.cube import Period
 from collector.model.units import HOUR_NS
 
 ZONES = {
@@ -82,11 +83,11 @@ def test_a_clock_change_alone_raises_nothing(zone: str) -> None:
         for day in (-1, 0, 1, 2):
             begin = (midnight + timedelta(days=day)).astimezone(UTC)
             from_ns = int(begin.timestamp()) * 10**9
-            span = {"from_ns": from_ns, "to_ns": from_ns + 24 * HOUR_NS, "zone": zone}
-            seen = rows.filter(pl.col("hour_ns") < span["to_ns"])
-            raised = events.merge(counts.decide(counts.tests(seen, **span)))  # type: ignore[arg-type]
+            period = Period(from_ns, from_ns + 24 * HOUR_NS, zone)
+            seen = rows.filter(pl.col("hour_ns") < period.to_ns)
+            raised = events.merge(counts.decide(counts.tests(seen, period)))
             assert raised.is_empty(), (change, day, raised.rows(named=True))
-            assert gauges.merge(gauges.tests(full, **span)).is_empty()  # type: ignore[arg-type]
+            assert gauges.merge(gauges.tests(full, period)).is_empty()
 
 
 def test_a_drop_on_the_day_of_a_change_is_found() -> None:
@@ -100,9 +101,7 @@ def test_a_drop_on_the_day_of_a_change_is_found() -> None:
         counts.decide(
             counts.tests(
                 rows.filter(~(gone & (pl.col("series") == f"by {zone}"))),
-                from_ns=from_ns,
-                to_ns=from_ns + 24 * HOUR_NS,
-                zone=zone,
+                Period(from_ns, from_ns + 24 * HOUR_NS, zone),
             )
         )
     )

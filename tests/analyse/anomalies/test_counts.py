@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from collector.analyse.anomalies import counts, events
+from collector.analyse.anomalies.cube import Period
 from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.rows import TESTS
 from collector.model.units import HOUR_NS
@@ -25,7 +26,7 @@ WINDOW = ["direction", "window_h", "from_ns"]
 def judged(frame: pl.DataFrame, **options: object) -> pl.DataFrame:
     """Return the tests of the day after the history, decided."""
     chosen = replace(Options(), **options)  # type: ignore[arg-type]
-    made = counts.tests(frame, from_ns=FROM_NS, to_ns=TO_NS, zone="Europe/Berlin", options=chosen)
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "Europe/Berlin"), chosen)
     return counts.decide(made, chosen)
 
 
@@ -122,7 +123,7 @@ def test_what_cannot_be_judged_says_why() -> None:
         ]
     )
     gap = (FROM_NS + 5 * HOUR_NS, FROM_NS + 6 * HOUR_NS)
-    made = counts.tests(frame, from_ns=FROM_NS, to_ns=TO_NS, zone="UTC", gaps=[gap])
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", [gap]))
     assert made.schema == TESTS
     touches = (pl.col("from_ns") < gap[1]) & (pl.col("to_ns") > gap[0])
     assert made.filter(touches)["reason"].unique().to_list() == ["no telemetry in part of the window"]
@@ -143,10 +144,10 @@ def test_a_gap_in_the_period_hides_no_failures_outside_it_and_makes_no_drop() ->
     frame = rows("a", "volume", arrivals, arrivals)
     spans = [(100, 160), (HISTORY + 3, HISTORY + 9)]
     gaps = [(START_NS + a * HOUR_NS, START_NS + b * HOUR_NS) for a, b in spans]
-    made = counts.tests(frame, from_ns=FROM_NS, to_ns=TO_NS, zone="UTC", gaps=gaps)
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", gaps))
     assert not counts.decide(made)["fires"].any()
     assert made.filter("eligible", pl.col("window_h") == 1)["expected"].min() == pytest.approx(50, abs=0.5)
-    assert counts.decide(counts.tests(frame, from_ns=FROM_NS, to_ns=TO_NS, zone="UTC"))["fires"].any()
+    assert counts.decide(counts.tests(frame, Period(FROM_NS, TO_NS, "UTC")))["fires"].any()
 
 
 def test_what_happens_every_other_day_is_usual() -> None:
@@ -158,19 +159,21 @@ def test_what_happens_every_other_day_is_usual() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [({"to_ns": FROM_NS}, "the period is empty"), ({"zone": "Europe/Nowhere"}, "zone 'Europe/Nowhere' is not known")],
+    ("period", "said"),
+    [
+        (Period(FROM_NS, FROM_NS, "UTC"), "the period is empty"),
+        (Period(FROM_NS, TO_NS, "Europe/Nowhere"), "zone 'Europe/Nowhere' is not known"),
+    ],
 )
-def test_a_wrong_period_or_zone_is_named(change: dict[str, object], said: str) -> None:
+def test_a_wrong_period_or_zone_is_named(period: Period, said: str) -> None:
     """Bad arguments are refused in one sentence."""
-    asked = {"from_ns": FROM_NS, "to_ns": TO_NS, "zone": "UTC"} | change
     with pytest.raises(ValueError, match=said):
-        counts.tests(some(1), **asked)  # type: ignore[arg-type]
+        counts.tests(some(1), period)
 
 
 def test_nothing_in_gives_nothing_out() -> None:
     """No counts give no tests, no decision and no events, in the same columns."""
-    made = counts.tests(some(1).clear(), from_ns=FROM_NS, to_ns=TO_NS, zone="UTC")
+    made = counts.tests(some(1).clear(), Period(FROM_NS, TO_NS, "UTC"))
     assert made.is_empty()
     assert made.schema == TESTS
     assert events.merge(counts.decide(made)).schema == events.EVENTS
@@ -186,7 +189,7 @@ def test_late_records_are_judged_once() -> None:
 
     def report(seen: pl.DataFrame, from_ns: int, to_ns: int) -> pl.DataFrame:
         seen = seen.filter(pl.col("hour_ns") < to_ns)
-        return events.merge(counts.decide(counts.tests(seen, from_ns=from_ns, to_ns=to_ns, zone="UTC")))
+        return events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "UTC"))))
 
     assert report(frame.filter(~late), FROM_NS, FROM_NS + day).is_empty()
     raised = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
@@ -201,7 +204,7 @@ def test_a_window_may_be_longer_than_the_period(hours: int) -> None:
     n, x = noisy(3)
     x[HISTORY - 4 : HISTORY] = n[HISTORY - 4 : HISTORY] // 2
     frame = rows("a", "failures", n, x)
-    made = counts.tests(frame, from_ns=FROM_NS, to_ns=FROM_NS + hours * HOUR_NS, zone="UTC")
+    made = counts.tests(frame, Period(FROM_NS, FROM_NS + hours * HOUR_NS, "UTC"))
     assert made.filter(~pl.col("is_level")).height == hours * 2 * len(Options().windows_h)
     alone = made.filter(pl.col("window_h") == 1, pl.col("direction") == "up")
     assert np.allclose(alone["excess_inside"], alone["x"] - alone["expected"])

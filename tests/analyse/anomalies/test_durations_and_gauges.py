@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from collector.analyse import durations as run_durations
 from collector.analyse.anomalies import counts, durations, events, gauges
+from collector.analyse.anomalies.cube import Period
 from collector.model.units import HOUR_NS
 from tests.length import examples
 
-SPAN = {"from_ns": FROM_NS, "to_ns": TO_NS, "zone": "Europe/Berlin"}
+PERIOD = Period(FROM_NS, TO_NS, "Europe/Berlin")
 
 
 def histogram(seed: int, factor: np.ndarray | float = 1.0, per_hour: int = 30, sd: float = 0.4) -> pl.DataFrame:
@@ -34,7 +35,7 @@ def exceedances(histograms: pl.DataFrame) -> pl.DataFrame:
 
 def fired(rows: pl.DataFrame) -> list[tuple[str, int, int]]:
     """Return (metric, first hour, end hour in the period) of the events."""
-    raised = events.merge(counts.decide(counts.tests(rows, **SPAN)))  # type: ignore[arg-type]
+    raised = events.merge(counts.decide(counts.tests(rows, PERIOD)))
     hour = [((pl.col(c) - FROM_NS) // HOUR_NS) for c in ("from_ns", "to_ns")]
     return list(raised.select("metric", *hour).rows())
 
@@ -95,8 +96,8 @@ def test_a_queue_that_is_full_for_hours_is_found_and_for_one_is_not() -> None:
     once, long = usual.copy(), usual.copy()
     once[HISTORY + 10] = 1.0
     long[HISTORY + 10 : HISTORY + 14] = 1.0
-    assert gauges.merge(gauges.tests(saturation(once), **SPAN)).is_empty()  # type: ignore[arg-type]
-    merged = gauges.merge(gauges.tests(saturation(long), **SPAN))  # type: ignore[arg-type]
+    assert gauges.merge(gauges.tests(saturation(once), PERIOD)).is_empty()
+    merged = gauges.merge(gauges.tests(saturation(long), PERIOD))
     assert merged.select("direction", "hours", (pl.col("from_ns") - FROM_NS) // HOUR_NS).rows() == [("up", 4, 10)]
     assert merged["value"][0] > merged["high"][0] > merged["expected"][0] > merged["low"][0]
 
@@ -104,7 +105,7 @@ def test_a_queue_that_is_full_for_hours_is_found_and_for_one_is_not() -> None:
 def test_a_gauge_with_too_little_history_is_not_judged() -> None:
     """A queue first seen a day before says so, and hours that are unknown make no row."""
     values = saturation(np.linspace(0, 1, HOURS)).filter(pl.col("hour_ns") >= FROM_NS - 24 * HOUR_NS)
-    made = gauges.tests(values.filter(pl.col("hour_ns") != FROM_NS + 3 * HOUR_NS), **SPAN)  # type: ignore[arg-type]
+    made = gauges.tests(values.filter(pl.col("hour_ns") != FROM_NS + 3 * HOUR_NS), PERIOD)
     assert made["eligible"].any() is False
     assert made["reason"].unique().to_list() == ["too little history"]
     assert made.height == 2 * 23

@@ -7,6 +7,7 @@ import polars as pl
 from hourly import HISTORY, START_NS, noisy, rows
 
 from collector.analyse.anomalies import counts, events
+from collector.analyse.anomalies.cube import Period
 from collector.model.units import HOUR_NS
 
 DAYS = 8
@@ -20,9 +21,7 @@ def daily(frame: pl.DataFrame) -> list[pl.DataFrame]:
         from_ns = START_NS + (HISTORY + day * 24) * HOUR_NS
         to_ns = from_ns + 24 * HOUR_NS
         seen = frame.filter(pl.col("hour_ns") < to_ns)
-        reports.append(
-            events.merge(counts.decide(counts.tests(seen, from_ns=from_ns, to_ns=to_ns, zone="Europe/Berlin")))
-        )
+        reports.append(events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "Europe/Berlin")))))
     return reports
 
 
@@ -63,6 +62,6 @@ def test_reports_of_any_length_tell_a_level_once() -> None:
     """A report over the whole week names the same level, once."""
     frame = history("failures", slice(BEGAN, None), 4.0)
     from_ns = START_NS + HISTORY * HOUR_NS
-    tests = counts.tests(frame, from_ns=from_ns, to_ns=from_ns + 7 * 24 * HOUR_NS, zone="UTC")
+    tests = counts.tests(frame, Period(from_ns, from_ns + 7 * 24 * HOUR_NS, "UTC"))
     raised = events.merge(counts.decide(tests))
     assert raised.select("is_level", "direction").rows() == [(True, "up")]
