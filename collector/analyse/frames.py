@@ -43,6 +43,11 @@ def hour_of(column: str) -> pl.Expr:
     return pl.col(column) // HOUR_NS * HOUR_NS
 
 
+def timestamp(column: str) -> pl.Expr:
+    """Return a nanosecond column as a TIMESTAMP."""
+    return (pl.col(column) // 1000).cast(pl.Datetime("us"))
+
+
 def population() -> pl.Expr:
     """Return test, replay, development or live: what a row of `runs` may be counted with."""
     return (
