@@ -115,10 +115,10 @@ def _settings(directory: Path) -> Settings:
     return load({"data": directory}, config=_SETTINGS)
 
 
-def morning(database: Database, control: Control, settings: Settings, end_ns: int = END_NS) -> Report:
+def morning(database: Database, control: Control, end_ns: int = END_NS) -> Report:
     """Return the report of the 24 hours before *end_ns*."""
     period = Span(from_ns=end_ns - DAY_NS, to_ns=end_ns)
-    return report.make(database, control, settings, schedule="morning", period=period, zone=ZONE, as_of_ns=end_ns)
+    return report.make(database, control, schedule="morning", period=period, zone=ZONE, as_of_ns=end_ns)
 
 
 def write(made: Report, folder: Path) -> None:
@@ -155,7 +155,7 @@ def main() -> None:
         database, control = play(args.directory, args.days)
         print(f"store made with {time.process_time() - began:.0f} s of CPU")
     began, cpu = time.perf_counter(), time.process_time()
-    made = morning(database, control, settings)
+    made = morning(database, control)
     print(f"report made in {time.perf_counter() - began:.2f} s, {time.process_time() - cpu:.2f} s of CPU")
     print(render.markdown(made))
     if args.out is not None:

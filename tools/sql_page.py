@@ -28,9 +28,10 @@ _BOUNDS = {
     f"what functions make of one row: {sizes.MOST_BYTES // 1024} KiB, each text column counted with its longest "
     f"value, {texts.MOST_TEXT // 1024} KiB at most": "refused; cut first, as in `left(body, 500)`",
     f"a text of which something else than a part of its JSON is made: {texts.MOST_TEXT // 1024} KiB": "ended; cut "
-    "first, or leave it out with `CASE WHEN strlen(body) < 12288 THEN body END`",
+    f"first, or leave it out with `CASE WHEN strlen(body) < {texts.MOST_TEXT} THEN body END`",
     f"what functions look through in one row (`LIKE`, `regexp_matches`, `md5`, …): {sizes.MOST_READ // 1024} KiB; of a "
     f"text that a join can repeat {texts.MOST_LOOKED_AT // 1024} KiB": "refused or ended; cut first",
+    f"texts that `levenshtein` and its kind compare: {sizes.MOST_NEAR} bytes": "refused; cut first",
     "texts in one row of an answer that a join can repeat: 64 KiB": "ended; cut first",
     "`mode`, `entropy` with `OVER`: whole partitions; `list`, `string_agg`, …: none": "refused; collect with GROUP BY "
     "in a subquery, and join that",

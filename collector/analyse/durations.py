@@ -34,10 +34,6 @@ RELATIVE_ERROR = (2 ** (1 / SCALE) - 1) / (2 ** (1 / SCALE) + 1)
 _SHORTEST_NS = 1_000
 _LOWEST = math.ceil(math.log2(_SHORTEST_NS / 1e6) * SCALE)
 
-RUN_MEASURES = ["queue_wait", "execution", "active", "wait", "end_to_end", "unexplained"]
-"""Measures of a run; the others belong to an attempt."""
-ATTEMPT_MEASURES = ["attempt", "boot", "gap", "backoff", "requeue_wait"]
-
 
 def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     """Return every duration: `COHORT`, run_key, number, started_ns, measure, outcome, value_ns, is_open, weakness.

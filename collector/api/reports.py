@@ -37,7 +37,7 @@ class Maker(Protocol):
         ...
 
 
-def routes(control: Control, maker: Maker, dashboard: str | None, wait_s: float = 30.0) -> list[Route]:
+def routes(control: Control, maker: Maker, dashboard: str | None, wait_s: float) -> list[Route]:
     """Return the routes. *dashboard*: where links in reports lead, unless a request names another.
 
     One report is made at a time; who has waited *wait_s* for it in vain is told to come back.

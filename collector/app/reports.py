@@ -72,7 +72,6 @@ class Reports:
             return report.make(
                 self._database,
                 self._control,
-                self._settings,
                 schedule=schedule,
                 period=Span(from_ns=period[0], to_ns=period[1]),
                 zone=zone,

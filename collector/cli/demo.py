@@ -89,8 +89,8 @@ async def _fill_and_show(
 
     http, api = (http_url(**addresses[name]) for name in ("http", "api"))
     try:
-        sent, results = await _on_thread(lambda: _fill(files, http))
-        _say(results)
+        result = await _on_thread(lambda: _fill(files, http))
+        _say(result)
         await _applied(api)
         if not once:
             await show(supervisor, settings, addresses)  # until Ctrl-C
@@ -98,7 +98,7 @@ async def _fill_and_show(
         process, port = await start(settings, api)
         print_addresses({"dashboard": {"host": settings.host, "port": port}})
         try:
-            for line in await _on_thread(lambda: _check(api, folder, sent)):
+            for line in await _on_thread(lambda: _check(api, folder)):
                 _say(line)
         finally:
             await end(process)
@@ -126,8 +126,8 @@ async def _on_thread(act: Callable[[], T]) -> T:
     return await asyncio.wrap_future(done)
 
 
-def _fill(files: list[str], endpoint: str) -> tuple[int, str]:
-    """Send each recording, moved to end now; return how many requests were accepted and a summary."""
+def _fill(files: list[str], endpoint: str) -> str:
+    """Send each recording, moved to end now; return a summary."""
     from collector.cli import recordings
     from collector.cli.replay import send, to_now
 
@@ -135,7 +135,7 @@ def _fill(files: list[str], endpoint: str) -> tuple[int, str]:
     result = send(requests, endpoint)
     if result.refused or result.rejected_records:
         raise Refused(f"the collector did not take all sample data: {result.sentence()}")
-    return result.sent, result.sentence()
+    return result.sentence()
 
 
 async def _applied(api: str) -> None:
@@ -153,7 +153,7 @@ async def _applied(api: str) -> None:
         await asyncio.sleep(0.2)
 
 
-def _check(api: str, folder: Path, sent: int) -> list[str]:
+def _check(api: str, folder: Path) -> list[str]:
     """Return what was checked; raise Refused when a run of the ground truth or the Overview is missing."""
     from collector.client import Client
     from collector.model.words import DEVELOPMENT

@@ -13,7 +13,7 @@ from collector.decode.fields import varint
 from collector.model.errors import TooLarge
 
 _FREE = 4 * 2**20
-_COMMAS = 4
+_FIELDS = 4
 """Fields or commas allowed per part: numbers and names are smaller than messages."""
 
 Table = dict[int, Any]
@@ -25,7 +25,7 @@ def check_json(body: bytes, most: int) -> None:
 
     Braces and commas bound the objects and values of any JSON; those inside strings are counted with them.
     """
-    if len(body) > _FREE and (body.count(b"{") > most or body.count(b",") > _COMMAS * most):
+    if len(body) > _FREE and (body.count(b"{") > most or body.count(b",") > _FIELDS * most):
         raise _too_many(most)
 
 
@@ -43,7 +43,7 @@ def check_protobuf(body: bytes, table: Table, most: int) -> None:
 
 def _count(body: bytes, table: Table, most: int) -> None:
     above: list[tuple[int, Table]] = []
-    at, end, parts, fields, most_fields = 0, len(body), 0, 0, _COMMAS * most
+    at, end, parts, fields, most_fields = 0, len(body), 0, 0, _FIELDS * most
     while at < end or above:
         if at >= end:
             end, table = above.pop()

@@ -15,7 +15,6 @@ from collector.report.build import Draft, Evidence, build, detect
 from collector.report.found import Found
 from collector.report.inputs import HISTORY_DAYS, Inputs, judged
 from collector.report.kinds.catalogue import KINDS
-from collector.settings import Settings
 from collector.store import anomaly_runs, anomaly_series, aside, statistics
 from collector.store.anomaly_runs import Asked
 from collector.store.anomaly_series import Range
@@ -32,7 +31,6 @@ _MOST_LEARNT = 20_000
 def make(
     database: Database,
     control: Control,
-    settings: Settings,
     *,
     schedule: str,
     period: Span,

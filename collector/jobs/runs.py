@@ -56,7 +56,7 @@ class RunsJob:
 
     @property
     def is_behind(self) -> bool:
-        """Whether runs that were touched are left for the next tick, because some failed or not all fit into one."""
+        """Tell whether runs that were touched are left for the next tick: some failed, or not all fit into one."""
         return self._fails or self._owes
 
     @property

@@ -59,10 +59,6 @@ class _Process:
         ours.settimeout(patience_s)
         self._setup = setup
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def begin(self) -> None:
         """Say what it has to know, once."""
         if not self._begun:

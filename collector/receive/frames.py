@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
 
 import msgspec
 
@@ -105,8 +104,3 @@ def _fill(source: socket.socket, into: bytearray) -> None:
         if not count:
             raise EOFError
         view = view[count:]
-
-
-def whole(parts: Sequence[bytes | bytearray]) -> bytes:
-    """Return *parts* as one."""
-    return b"".join(parts)  # of one it is the one itself

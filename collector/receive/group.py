@@ -17,7 +17,6 @@ from collector.decode.names import Name, Projects
 from collector.model.errors import BadInput, Refused, TooLarge
 from collector.model.signals import Encoding, Signal
 from collector.receive.books import Settled
-from collector.receive.frames import whole
 from collector.receive.plain import Plain, unpack
 from collector.receive.resends import Resends
 from collector.receive.turns import NOBODY, Who
@@ -182,7 +181,8 @@ class Decoder:
         r, most = request, int(self._limits.body)
         here = min(most, _MOST_BYTES[r.encoding])
         try:
-            return unpack(r.project, r.signal.name, r.encoding, r.compression, whole(r.parts), here)
+            # Joined, one part is the part itself.
+            return unpack(r.project, r.signal.name, r.encoding, r.compression, b"".join(r.parts), here)
         except TooLarge:
             if here < most:
                 raise Beyond from None

@@ -35,8 +35,8 @@ Send = Callable[[Message], Awaitable[None]]
 _SLOWEST = 1_024
 """Bytes per second; a body may take `limits.body_time` plus one second for as many bytes."""
 
-
 _PART = 64 * 2**10
+"""Bytes up to which small parts of a body are joined as they come."""
 
 
 class _Gone(Exception):

@@ -16,8 +16,9 @@ from collector.model.errors import NotNow
 from collector.receive.line import Line
 
 Kind = Literal["large", "unknown", "small"]
-Part = Literal["small", "free", "apart"]
 """What a sender sends, as far as it is known."""
+Part = Literal["small", "free", "apart"]
+"""Where in the room a message is held."""
 
 SMALL = 2**20
 """Bytes of a message that is small: some thousand records, read within milliseconds."""

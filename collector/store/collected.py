@@ -26,8 +26,6 @@ Node = dict[str, Any]
 
 MOST_BYTES = 64 * 1024
 """How large one collected value may get: 128 MiB for the 2,048 of a vector."""
-
-
 MOST_TOGETHER = 32 * 2**20
 """How much a statement may collect in all its groups: DuckDB counts what they keep, and not the values made of it."""
 _COUNT = "runwell_counted"

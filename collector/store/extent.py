@@ -31,13 +31,14 @@ _REPEATING = {"join", "table_function", "recursive_cte_node", "subquery", "windo
 
 
 def require(tree: Any, tables: dict[str, Relation]) -> Expressions:
-    """Raise BadInput unless a statement's tree stays within bounds; return what in it has to be guarded (`guards`)."""
-    walk = Queries(tables, _require_shape(tree), repeats=_repeats(tree))
+    """Raise BadInput unless a statement's tree stays within bounds; return what `collected` has to guard in it."""
+    repeats = _repeats(tree)
+    walk = Queries(tables, _require_shape(tree), repeats)
     for statement in tree["statements"]:
         if statement.get("named_param_map"):
             raise refused("parameters have no values here; write them out")
         made = walk.query(statement["node"], {}, None)
-        walk.expressions.texts.answered |= made.largest().large and _repeats(tree)
+        walk.expressions.texts.answered |= made.largest().large and repeats
     return walk.expressions
 
 

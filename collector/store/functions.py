@@ -110,14 +110,13 @@ TIMES = {
     "encode": 4, "decode": 1, "unhex": 4, "from_hex": 4, "from_base64": 4,
     **dict.fromkeys(("string_split", "str_split", "split", "string_to_array", "string_split_regex"), SPLITS),
     **dict.fromkeys(("str_split_regex", "regexp_split_to_array", "regexp_split_to_table", "split_part"), SPLITS),
-
 }  # fmt: skip
 """…or so many times as large: escapes, digits, names of months, a list's entry for each byte of text."""
 
 LITERAL = {
     "bar": (3,), "repeat": (1,), "lpad": (1,), "rpad": (1,), "list_resize": (1,), "array_resize": (1,),
-    "range": (0, 1, 2),
-    "generate_series": (0, 1, 2), "replace": (2,), "regexp_replace": (2,), "format": (0,), "printf": (0,),
+    "range": (0, 1, 2), "generate_series": (0, 1, 2), "replace": (2,), "regexp_replace": (2,), "format": (0,),
+    "printf": (0,),
 }  # fmt: skip
 """Functions whose arguments at these places say how large the result is: literals, which `sizes` looks at."""
 

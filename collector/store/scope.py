@@ -44,7 +44,7 @@ def nearest(items: list[Any]) -> Iterator[Node]:
 class Size:
     """What one value may take: *bytes*, in so many *items* if it is a list; *nodes* expressions stand for it.
 
-    *large*: it is a text that may have more than *bytes*, so it is looked at where something is made of it (`guards`).
+    *large*: it is a text that may have more than *bytes*, so it is looked at where something is made of it (`texts`).
     """
 
     bytes: int = SMALL_BYTES

@@ -1,7 +1,7 @@
 """How much the expressions of a statement make of one row, told from its syntax tree alone.
 
 Scalar functions work on 2,048 values at a time, in memory that no limit counts, and cannot be interrupted within
-them. So each gets a size: a text column counts as `COLUMN` bytes, a literal as what it is, a function by its kind in
+them. So each gets a size: a text column counts as its longest value, a literal as what it is, a function by its kind in
 `functions`. What is not known here is refused: a function, a kind of expression, a type.
 """
 
@@ -21,7 +21,8 @@ MOST_READ = 256 * 1024
 _ITEMS = 16
 _COLLECTED = 16 * 1024
 """What a collected value counts (`collected`)."""
-_MOST_NEAR, _NEAR = 256, 16 * 1024
+MOST_NEAR, _NEAR = 256, 16 * 1024
+"""Bytes of a text that is compared character by character, and what that counts as looking through."""
 _PARTS, _KEYS = 9, 4
 _SUB = ("substr", "substring")
 _MOST_NODES = 4_000
@@ -167,9 +168,9 @@ class Expressions:
         if name in functions.COLLECTS:
             return self._collect(node, sizes)
         if name in functions.NEAR:
-            if any(size.bytes > _MOST_NEAR * scope.times for size in sizes):
+            if any(size.bytes > MOST_NEAR * scope.times for size in sizes):
                 raise refused(
-                    f"{name}() takes texts of at most {_MOST_NEAR} bytes; cut them first, as in left(body, 60)"
+                    f"{name}() takes texts of at most {MOST_NEAR} bytes; cut them first, as in left(body, 60)"
                 )
             self._look_through([], [Size(_NEAR).times(scope.times)])
             return self._small(sizes, scope)
@@ -197,7 +198,6 @@ class Expressions:
         if name in functions.BY_NAME and (literals.text(given[1]) or "").lower() not in functions.INNER:
             raise refused(f"{name}() takes the name of an aggregate function as a literal")
         if name in functions.LITERAL:
-            self.texts.bound(given)
             return self._made(literals.result(name, given, sizes, scope.times))
         if name in functions.JOINS or name in functions.BY_NAME:
             between = largest(sizes).bytes if name in functions.BY_NAME else sizes[functions.JOINS[name]].bytes

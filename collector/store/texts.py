@@ -1,7 +1,7 @@
 """Texts that may be larger than they count: bodies and attributes of a megabyte, which a join can repeat 2,048 times.
 
 Everybody may read, compare and count them, and take parts of their JSON. Where a function makes something of one, or
-looks through it, `guards` ends the statement at the first that is too large; so the sizes that are told stay true.
+looks through it, `collected` ends the statement at the first that is too large; so the sizes that are told stay true.
 """
 
 from __future__ import annotations

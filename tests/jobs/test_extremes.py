@@ -202,7 +202,7 @@ def test_pages_and_reports_of_extremes_are_answered(odd: Worked) -> None:
                 lambda h, q=query, b=bound: h.frame(q.sql, {**b, "project": "default"})  # type: ignore[misc]
             )
     period = Span(from_ns=NOW - DAY, to_ns=NOW)
-    report.make(odd.pipeline.database, odd.control, odd.settings, schedule="s", period=period, zone="UTC", as_of_ns=NOW)
+    report.make(odd.pipeline.database, odd.control, schedule="s", period=period, zone="UTC", as_of_ns=NOW)
 
 
 @pytest.mark.parametrize("wait", [{"doubleValue": 2.0**64}, {"intValue": str(NOW // 10**6)}])

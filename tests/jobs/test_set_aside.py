@@ -536,9 +536,7 @@ def test_a_report_leaves_out_alone_what_it_fails_for_and_says_so(module: Any, na
 
     def made() -> Any:
         period = Span(from_ns=NOW - 86_400 * SECOND, to_ns=NOW)
-        return report.make(
-            world.database, world.control, world.settings, schedule="s", period=period, zone="UTC", as_of_ns=NOW
-        )
+        return report.make(world.database, world.control, schedule="s", period=period, zone="UTC", as_of_ns=NOW)
 
     whole = made()
     assert whole.left_out == ()

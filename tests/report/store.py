@@ -38,7 +38,6 @@ class Store:
         return report.make(
             self.pipeline.database,
             self.control,
-            self.settings,
             schedule=schedule,
             period=period,
             zone=zone,

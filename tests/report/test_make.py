@@ -12,7 +12,6 @@ from collector.jobs import report
 from collector.model.report import Report, Span
 from collector.model.units import DAY_NS, HOUR_NS
 from collector.model.words import FAILED
-from collector.settings import Settings
 from collector.settings import Store as StoreSettings
 from collector.store.database import Database
 from tests.inprocess import SETS, later, recorded
@@ -57,7 +56,6 @@ def test_an_empty_store_and_a_period_to_come_give_reports(ahead_days: int, tmp_p
         made = report.make(
             database,
             control,
-            Settings(data=tmp_path),
             schedule="morning",
             zone="Asia/Kolkata",
             as_of_ns=as_of_ns,

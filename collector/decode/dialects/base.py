@@ -12,7 +12,6 @@ from collector.model import believable
 from collector.model.believable import MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS
 
 Attributes = dict[str, Any]
-Getter = Callable[[Attributes], Any]
 Note = Callable[[str], None]
 """Counts a key of `notes.NOTED`."""
 Judge = Callable[[Any, int], str]
