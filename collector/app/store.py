@@ -31,7 +31,7 @@ from collector.telemetry.export import Export
 _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_OTHER = 8
-"""Requests for reports and findings that are worked on at once."""
+"""Requests for reports that are worked on at once, beside the one that is made."""
 _SWITCH_S = 0.001
 """How long a thread that makes rows may keep the loop waiting, once for each thread; Python's own is 5 ms."""
 
