@@ -24,9 +24,10 @@ LOG_IDENTITY = [
     "span_id",
     "body",
     "attributes",
+    "long_hash",
 ]
-_LOG_VALUES = ["event_name", "severity_text", "machine", "version"]
-_SPAN_VALUES = ["attributes", "events", "name", "status_message", "kind", "machine", "version"]
+_LOG_VALUES = ["long_hash", "event_name", "severity_text", "machine", "version"]
+_SPAN_VALUES = ["attributes", "events", "long_hash", "name", "status_message", "kind", "machine", "version"]
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
 
 
@@ -95,7 +96,10 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
         raw.with_columns(time_ns=exact_ns("time_unix_nano"))
         .with_columns(believable.numbers("time_ns", raw.columns))
         # Two arrivals of one record differ only in where they arrived: keep the first arrival.
-        .sort(["time_ns", phase_rank(), "body", "attributes", "attempt", *_LOG_VALUES, "seq", "row"], nulls_last=True)
+        .sort(
+            ["time_ns", phase_rank(), "body", "attributes", "attempt", *_LOG_VALUES, "seq", "row"],
+            nulls_last=True,
+        )
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)
     )
 

@@ -126,7 +126,7 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> tuple[pl.DataFra
     logs = evidence.logs(raw_logs)
     outer = phases.outermost(logs)
     logs = evidence.number_logs(logs, spans, outer).sort(
-        "time_ns", evidence.phase_rank(), "body", "attributes", "event_name", nulls_last=True
+        "time_ns", evidence.phase_rank(), "body", "attributes", "long_hash", "event_name", nulls_last=True
     )
     return spans, logs, outer
 

@@ -150,14 +150,19 @@ def sum_by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.
     )
 
 
+_SAID = ("attributes", "long_hash")
+
+
 def _said(frames: Frames, seen: pl.DataFrame) -> pl.DataFrame:
     """Return `table`, `seq`, `row` and `said`, a number that follows from what a record says, of the records *seen*."""
     wanted = seen.select(RECORD).drop_nulls().unique()
     parts = [
-        rows.select("seq", "row", "attributes", what=what, table=pl.lit(table)).join(wanted, on=RECORD, how="semi")
+        rows.select("seq", "row", "attributes", "long_hash", what=what, table=pl.lit(table)).join(
+            wanted, on=RECORD, how="semi"
+        )
         for table, rows, what in (("logs", frames.logs, "body"), ("spans", frames.spans, "name"))
     ]
-    return pl.concat(parts).select(*RECORD, said=pl.struct("what", "attributes").hash()).unique(RECORD)
+    return pl.concat(parts).select(*RECORD, said=pl.struct("what", *_SAID).hash()).unique(RECORD)
 
 
 def _earliest_version() -> pl.Expr:

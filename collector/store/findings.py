@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from collector.model.tables import PUBLIC
-from collector.store import long_texts, run_links, run_tables, weights
+from collector.store import run_links, run_tables, weights
 from collector.store.ddl import BUILT
 from collector.store.handle import Handle
 from collector.store.places import Memory, Places, key, within
@@ -111,7 +111,6 @@ def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
         {"low": low},
         kept=kept,
     )
-    logs = long_texts.whole(h, "logs", logs, run_tables.WHOLE)
     tables = {"spans": h.frame("SELECT * FROM spans LIMIT 0"), "logs": logs}
     return {**tables, "resources": _resources(h, tables)}
 
@@ -126,7 +125,6 @@ def loose(h: Handle, project: str) -> dict[str, pl.DataFrame]:
             {"project": project},
         ),
     }
-    tables = {name: long_texts.whole(h, name, rows, run_tables.WHOLE) for name, rows in tables.items()}
     return {**tables, "resources": _resources(h, tables)}
 
 

@@ -7,7 +7,6 @@ is left out. Who works with whole records puts their texts together again (`whol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,56 +14,86 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collector.model.tables import RAW
+from collector.model.identity import content_id
+from collector.model.tables import RAW, WIRE
 from collector.store.handle import Handle
 
 TABLE = "long_texts"
 MOST = 12 * 1024
 """Bytes of a text, or of a list of texts, that stand in a row: 24 MiB of 2,048."""
-_LEAST = 24
+_LEAST = 64
 """Bytes: values in JSON are not cut shorter but left out."""
-_BYTES = "long_bytes"
+_BYTES, _HASH = "long_bytes", "long_hash"
 _ID = {"resources": "resource_id", "scopes": "scope_id"}
-_AT = {"seq": pl.Int64, "row": pl.Int64}
+_AT = ["seq", "row"]
 
 
 def cut(table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
     """Return (*rows* of a raw *table* as they are to be stored, rows of `long_texts`: None where no text is too long).
 
-    *rows* have their place in the journal, those of catalogues their id. What has been cut before stays as it is.
+    *rows* have their place in the journal, those of catalogues their id.
     """
     slices: list[tuple[Any, ...]] = []
-    sizes = rows[_BYTES].to_pylist() if _BYTES in rows.column_names else [None] * rows.num_rows
+    texts: dict[int, list[str]] = {}
+    """Index of a row → its long texts, each after its column."""
     seen: set[tuple[str, str]] = set()
-    for column in rows.column_names:
-        kind = RAW[table].field(column).type
-        long = _long(rows[column]) if pa.types.is_string(kind) or pa.types.is_list(kind) else []
+    for column in _texts(table):
+        long = _long(rows[column]) if column in rows.column_names else []
         if not long:
             continue
         values = rows[column].take(pa.array(long)).to_pylist()
         for i, value in zip(long, values, strict=True):
             text = value if isinstance(value, str) else _encode(value).decode()
-            sizes[i] = (sizes[i] or 0) + len(text.encode())
-            at = _place(table, rows, i)
-            if table in _ID and (at[-1], column) in seen:  # a catalogue's row may come often
-                continue
-            seen.add((at[-1], column))
-            slices += [(at[0], table, *at[1:], column, part, piece) for part, piece in enumerate(_slices(text))]
-        index = rows.column_names.index(column)
-        rows = rows.set_column(index, column, _put(rows[column], long, [_shorter(value) for value in values]))
+            texts.setdefault(i, []).extend((column, text))
+            project, *place, key = _place(table, rows, i)
+            if key is None or (key, column) not in seen:  # a catalogue's row may come often
+                slices += [(project, table, *place, key, column, *numbered) for numbered in enumerate(_slices(text))]
+            seen.add((key, column))
+        rows = rows.set_column(
+            rows.column_names.index(column), column, _put(rows[column], long, [_shorter(value) for value in values])
+        )
     if not slices:
         return rows, None
-    if _BYTES in rows.column_names:
-        rows = rows.drop_columns(_BYTES)
-    rows = rows.append_column(_BYTES, pa.array(sizes, pa.int64()))
-    columns = [
-        pa.array(column, field.type) for column, field in zip(zip(*slices, strict=True), RAW[TABLE], strict=True)
-    ]
-    return rows, pa.table(columns, RAW[TABLE])
+    said = [texts.get(i) for i in range(rows.num_rows)]
+    sizes = [sum(len(text.encode()) for text in some[1::2]) if some else None for some in said]
+    hashes = [content_id(*some) if some else None for some in said]
+    rows = rows.append_column(_BYTES, pa.array(sizes, pa.int64())).append_column(_HASH, pa.array(hashes, pa.string()))
+    columns = zip(zip(*slices, strict=True), RAW[TABLE], strict=True)
+    return rows, pa.table([pa.array(values, field.type) for values, field in columns], RAW[TABLE])
+
+
+def write(h: Handle, slices: pa.Table) -> None:
+    """Write rows of `long_texts` that are not there: a row of a catalogue may come often."""
+    h.run(
+        f"INSERT INTO {TABLE} BY NAME SELECT s.* FROM slices s "  # noqa: S608 -- our own name
+        f"ANTI JOIN (SELECT project, table_name, id FROM {TABLE} WHERE id IS NOT NULL) USING (project, table_name, id)",
+        slices=slices,
+    )
+
+
+def whole(h: Handle, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return *rows* of the raw records *table* with their texts as they came; lists of texts stay cut."""
+    long = rows.filter(pl.col(_BYTES).is_not_null()).select(_AT)
+    if long.is_empty():
+        return rows
+    slices = h.frame(
+        f"SELECT seq, row, column_name, part, text FROM {TABLE} t SEMI JOIN long USING (seq, row) "  # noqa: S608 -- our own name
+        "WHERE t.seq BETWEEN $low AND $high AND table_name = $table",
+        {"low": long["seq"].min(), "high": long["seq"].max(), "table": table},
+        long=long,
+    )
+    for (column,), of_column in slices.partition_by("column_name", as_dict=True).items():
+        name = str(column)
+        if rows.schema[name] == pl.String:
+            texts = of_column.sort("part").group_by(_AT, maintain_order=True).agg(pl.col("text").str.join())
+            rows = rows.join(texts, on=_AT, how="left", maintain_order="left", coalesce=True)
+            rows = rows.with_columns(pl.coalesce("text", name).alias(name)).drop("text")
+    return rows
 
 
 def _texts(table: str) -> list[str]:
-    return [field.name for field in RAW[table] if pa.types.is_string(field.type)]
+    """Return the columns of texts, and of lists of texts."""
+    return [f.name for f in WIRE[table] if pa.types.is_string(f.type) or pa.types.is_list(f.type)]
 
 
 def _place(table: str, rows: pa.Table, i: int) -> tuple[Any, ...]:
@@ -81,34 +110,6 @@ def _put(column: pa.ChunkedArray, at: list[int], values: list[Any]) -> pa.Chunke
     for nth, i in enumerate(at):
         indices[i] = len(column) + nth
     return pa.chunked_array([new.take(pa.array(indices))])
-
-
-def write(h: Handle, slices: pa.Table) -> None:
-    """Write rows of `long_texts` that are not there: a row of a catalogue may come often."""
-    h.run(
-        f"INSERT INTO {TABLE} BY NAME SELECT s.* FROM slices s "  # noqa: S608 -- our own name
-        f"ANTI JOIN (SELECT project, table_name, id FROM {TABLE} WHERE id IS NOT NULL) USING (project, table_name, id)",
-        slices=slices,
-    )
-
-
-def whole(h: Handle, table: str, rows: pl.DataFrame, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Return *rows* of the raw records *table* with the texts of *columns*, else of all, as they came."""
-    long = rows.filter(pl.col(_BYTES).is_not_null()).select(*_AT)
-    if long.is_empty():
-        return rows
-    low, high = long["seq"].min(), long["seq"].max()
-    slices = h.frame(
-        f"SELECT seq, row, column_name, part, text FROM {TABLE} t SEMI JOIN long USING (seq, row) "  # noqa: S608 -- our own name
-        "WHERE t.seq BETWEEN $low AND $high AND table_name = $table AND list_contains($columns, column_name)",
-        {"low": low, "high": high, "table": table, "columns": list(columns or _texts(table))},
-        long=long,
-    )
-    for (column,), of_column in slices.partition_by("column_name", as_dict=True).items():
-        texts = of_column.sort("part").group_by(*_AT, maintain_order=True).agg(pl.col("text").str.join())
-        rows = rows.join(texts, on=[*_AT], how="left", maintain_order="left", coalesce=True)
-        rows = rows.with_columns(pl.coalesce("text", str(column)).alias(str(column))).drop("text")
-    return rows
 
 
 def _long(column: pa.ChunkedArray) -> list[int]:
@@ -153,7 +154,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _start(text: str, most: int) -> str:
-    return text.encode()[:most].decode(errors="ignore")
+    """Return *text* in *most* bytes, where it is cut with how long it was."""
+    end = f"… ({len(text):,} characters)"
+    start = text[:most].encode()[: max(0, most - len(end.encode()))].decode(errors="ignore")
+    return text if start == text else start + end
 
 
 def _fitting(value: Any, most: int) -> bytes | None:

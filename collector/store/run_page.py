@@ -86,7 +86,7 @@ def _records(h: Handle, table: str, window: dict[str, Any]) -> tuple[pa.Table, b
     adopted = h.frame(_ADOPTED, of_run) if table == "logs" else pl.DataFrame()  # few runs have any of these
     seen = {} if adopted.is_empty() else {"adopted": adopted}
     or_adopted = ' OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted)' if seen else ""
-    words = {"table": table, "exact": _EXACT[table], "size": weights.SIZE[table]}
+    words = {"table": table, "exact": _EXACT[table], "size": f"({weights.SIZE[table]} + 2 * coalesce(long_bytes, 0))"}
     words["of_run"] = _OF_RUN.format(or_adopted=or_adopted)
     first = h.frame(_FIRST.format(**words), window, **seen)
     kept = first[:MOST_RECORDS].filter(pl.col("bytes") <= max(MOST_BYTES, int(first["bytes"].min() or 0)))  # type: ignore[arg-type]

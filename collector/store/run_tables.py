@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.believable import LONGEST_NS
-from collector.store import CATALOG, changes, long_texts, run_links, weights
+from collector.store import CATALOG, changes, run_links, weights
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.handle import Handle
@@ -211,20 +211,16 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     return adopted
 
 
-WHOLE = ("body", "attributes", "events")
-"""Texts that records are told apart by, and that rules look through."""
-
-
 def records(h: Handle, places: Places, weighed: pl.DataFrame) -> Tables:
     """Return the records of the runs *weighed* (`weights.weigh`), raw `spans` and `logs`: of heavy ones not all."""
     ranges = places.ranges(weighed.select(key()))
     heavy = weights.heavy(weighed)
     runs = weighed.select(KEYS.names()).join(heavy, on=KEYS.names(), how="anti")
     tables = {name: h.frame(weights.own(name, ranges), runs_=runs) for name in ("spans", "logs")}
-    if not heavy.is_empty():
-        ends = weights.ends(h, heavy, ranges)
-        tables = {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
-    return {name: long_texts.whole(h, name, rows, WHOLE) for name, rows in tables.items()}
+    if heavy.is_empty():
+        return tables
+    ends = weights.ends(h, heavy, ranges)
+    return {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
 
 
 def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:

@@ -31,7 +31,7 @@ def _size(table: str) -> str:
     texts = [field.name for field in WIRE[table] if pa.types.is_string(field.type)]
     long = _bytes(_LONG[table])
     short = _bytes(text for text in texts if text not in _LONG[table])
-    return f"({RECORD} + 2 * (coalesce(long_bytes, 0) + {long} + greatest(0, {short} - {RECORD})))"
+    return f"({RECORD} + 2 * ({long} + greatest(0, {short} - {RECORD})))"
 
 
 def _bytes(texts: Iterable[str]) -> str:

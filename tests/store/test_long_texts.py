@@ -61,8 +61,8 @@ def applied(database: Database, tables: dict[str, pa.Table]) -> int:
 def test_no_text_of_a_row_is_long_and_whole_ones_are_as_they_came(
     database: Database, rows: list[tuple[str, dict[str, Any], list[str]]]
 ) -> None:
-    """A row has no text, and no list of texts, beyond the bound; what was cut is counted and can be had as it came, any
-    of it; JSON that is cut is JSON of the same kind whose keys were there, and its short values stand."""
+    """A row has no text, and no list of texts, beyond the bound; what was cut is counted, says how long it was, and can
+    be had as it came; JSON that is cut is JSON of the same kind whose keys were there, and its short values stand."""
     sent = [
         {
             "project": "p",
@@ -88,9 +88,11 @@ def test_no_text_of_a_row_is_long_and_whole_ones_are_as_they_came(
         assert all(len(row[c].encode()) <= LIMIT for c in ("name", "attributes", "events"))
         assert sum(len(tag.encode()) for tag in row["tags"]) <= LIMIT
         assert (row["long_bytes"] or 0) >= sum(len(str(before[c]).encode()) for c in long)
-        assert (row["long_bytes"] is None) == (not long and row["tags"] == before["tags"])
+        assert (row["long_bytes"] is None) == (row["long_hash"] is None) == (not long and row["tags"] == before["tags"])
         if "name" in long:
-            assert before["name"].startswith(row["name"])
+            start, end = row["name"].rsplit("…", 1)
+            assert before["name"].startswith(start)
+            assert end == f" ({len(before['name']):,} characters)"
         kept, was = json.loads(row["attributes"]), json.loads(before["attributes"])
         assert kept.keys() <= was.keys()
         assert all(kept[k] == v for k, v in was.items() if len(json.dumps({k: v})) * (len(was) + 1) < LIMIT)
@@ -122,6 +124,18 @@ def test_a_row_of_a_catalogue_has_its_texts_once(database: Database) -> None:
     assert json.loads(kept)["service.name"] == "mail"
     ask = "SELECT string_agg(text, '' ORDER BY part) FROM long_texts WHERE id = 'r' AND column_name = 'attributes'"
     assert database.reading(lambda h: h.value(ask)) == said
+
+
+def test_rows_that_differ_only_in_what_is_cut_are_told_apart(database: Database) -> None:
+    """Two records that read alike in their rows have two hashes where their texts differ, one where they do not."""
+    bodies = [LIMIT * "a" + end for end in ("b", "c", "b")]
+    seq = applied(database, {"logs": table("logs", [{"project": "p", "body": body} for body in bodies])})
+    rows = database.reading(
+        lambda h: h.rows('SELECT body, long_hash FROM logs WHERE seq = $s ORDER BY "row"', {"s": seq})
+    )
+    assert rows[0] == rows[2]
+    assert rows[0][0] == rows[1][0]
+    assert rows[0][1] != rows[1][1]
 
 
 def test_every_table_of_records_says_what_it_has_cut() -> None:

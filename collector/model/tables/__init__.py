@@ -30,7 +30,7 @@ PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL, **STATISTICS}
 CATALOGUES = ("resources", "scopes")
 """Raw tables that hold each distinct row once per project; the rest are append-only records."""
 
-_OF_STORE = {c.name for c in (*raw.POSITION, raw.LONG)}
+_OF_STORE = {c.name for c in (*raw.POSITION, *raw.LONG)}
 WIRE: dict[str, pa.Schema] = {
     name: pa.schema([field for field in table.schema if field.name not in _OF_STORE])
     for name, table in raw.RECEIVED.items()

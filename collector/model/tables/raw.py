@@ -26,8 +26,12 @@ POSITION = (
     bigint("seq", "Number of the journal group that the record came in; ascends in the order of arrival."),
     bigint("row", "Place among the rows that its group has in this table, from 0."),
 )
-LONG = bigint("long_bytes", "Bytes of the texts of this row that have more than 12 KiB: here they are cut, and "
-    "`long_texts` has them whole. NULL when none, and in rows written before version 4.")
+LONG = (
+    bigint("long_bytes", "Bytes of the texts of this row that have more than 12 KiB: here they are cut, and "
+        "`long_texts` has them whole. NULL when none, and in rows written before version 4."),
+    varchar("long_hash", "Hash of those texts, 32 hex digits: rows that differ only in what is cut have another. NULL "
+        "when none."),
+)
 _ARRIVAL = bigint("received_ns", "When the request arrived, by this machine's clock, ns since 1970 UTC.")
 _SENDER = (
     varchar("resource_id", "Who sent it: `resources.resource_id`."),
@@ -57,7 +61,7 @@ RESOURCES = Table(
     ("project", "resource_id"),
     (
         PROJECT,
-        LONG,
+        *LONG,
         varchar("resource_id", "Hash of all that the row says, 32 hex digits; records name it."),
         varchar("service_name", "Attribute `service.name`; NULL when it is no text, `__other__` beyond the cap "
             "`names.services`."),
@@ -76,7 +80,7 @@ SCOPES = Table(
     ("project", "scope_id"),
     (
         PROJECT,
-        LONG,
+        *LONG,
         varchar("scope_id", "Hash of all that the row says, 32 hex digits; records name it."),
         varchar("name", "OTLP `InstrumentationScope.name`; NULL when empty."),
         varchar("version", "OTLP `InstrumentationScope.version`; NULL when empty."),
@@ -140,7 +144,7 @@ LOGS = Table(
     (
         PROJECT,
         *POSITION,
-        LONG,
+        *LONG,
         _ARRIVAL,
         ubigint("time_unix_nano", "OTLP `LogRecord.timeUnixNano` as sent; 0 when not sent."),
         ubigint("observed_time_unix_nano", "OTLP `LogRecord.observedTimeUnixNano` as sent; 0 when not sent."),
@@ -180,7 +184,7 @@ SPANS = Table(
     (
         PROJECT,
         *POSITION,
-        LONG,
+        *LONG,
         _ARRIVAL,
         varchar("trace_id", "OTLP `Span.traceId`, 32 hex digits."),
         varchar("span_id", "OTLP `Span.spanId`, 16 hex digits."),
@@ -246,7 +250,7 @@ METRIC_POINTS = Table(
     (
         PROJECT,
         *POSITION,
-        LONG,
+        *LONG,
         _ARRIVAL,
         varchar("name", "OTLP `Metric.name`; empty when not sent."),
         varchar("description", "OTLP `Metric.description`; NULL when empty."),

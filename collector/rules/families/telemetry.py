@@ -128,7 +128,7 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
     parts = []
     for table, frame, time in (("logs", frames.task_logs, "time_ns"), ("spans", frames.spans, "start_ns")):
         dropped = (pl.col("dropped_attributes_count").fill_null(0) > 0).fill_null(False)
-        long = (pl.col("attributes").str.len_bytes() >= CUT) & pl.col("attributes").str.contains(_AT_CUT)
+        long = pl.col("attributes").str.contains(_AT_CUT, literal=True).fill_null(False)
         parts.append(
             frame.lazy()
             .select(
@@ -142,7 +142,7 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
                 table=pl.lit(table),
                 key=pl.lit(None, pl.String),
                 is_dropped=dropped,
-                is_long=pl.when(pl.col("attributes").str.len_bytes() >= CUT).then(long).fill_null(False),
+                is_long=long,
             )
             .filter(pl.col("is_dropped") | pl.col("is_long"))
             .with_columns(
@@ -154,7 +154,8 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
     return pl.concat(parts)
 
 
-_AT_CUT = rf'"[^"]{{{1000}}}[^"]*"'
+_AT_CUT = f"… ({CUT:,} characters)"
+"""How the store says that a value which it cut had so many."""
 
 TEL003 = Rule(
     code="TEL003",
