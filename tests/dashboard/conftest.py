@@ -37,7 +37,7 @@ zone = "Europe/Berlin"
 Open = Callable[..., AppTest]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
     folder = tmp_path_factory.mktemp("filled")
@@ -63,7 +63,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a store nothing was ever sent to."""
     with stack.running(tmp_path_factory.mktemp("empty") / "data") as running:
@@ -88,7 +88,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(filled: Stack) -> Iterator[str]:
     """Return the URL of the dashboard over the filled store, as `runwell dashboard` serves it."""
     log = filled.data.parent / "dashboard.log"
@@ -103,7 +103,7 @@ def server(filled: Stack) -> Iterator[str]:
             process.wait(timeout=20)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def failed_run(filled: Stack) -> str:
     """Return the id of a recorded run that failed after several attempts."""
     table = filled.client.sql(

@@ -12,7 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from stack import Stack, running  # noqa: E402 -- found through the line above
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a running collector."""
     with running(tmp_path_factory.mktemp("collector") / "data") as stack:
