@@ -103,13 +103,17 @@ def watched(context: BrowserContext, server: str) -> Iterator[Watched]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def any_theme(chromium: Browser) -> Iterator[BrowserContext]:
+    """Return a browser session for what does not depend on the theme; what it fetched once it keeps."""
+    with chromium.new_context(color_scheme="light", viewport={"width": 1440, "height": 1400}) as context:
+        yield context
+
+
 @pytest.fixture
-def light(chromium: Browser, server: str) -> Iterator[Watched]:
+def light(any_theme: BrowserContext, server: str) -> Iterator[Watched]:
     """Return a watched page for what does not depend on the theme."""
-    with (
-        chromium.new_context(color_scheme="light", viewport={"width": 1440, "height": 1400}) as context,
-        watching(context, server) as made,
-    ):
+    with watching(any_theme, server) as made:
         yield made
 
 
