@@ -22,19 +22,20 @@ from collector.store.apply import apply
 from collector.store.database import Database
 from tests.inprocess import KEPT, SECOND, SETS, canonical, later, recorded
 from tests.jobs.histories import HISTORIES, T0
-from tests.length import examples
+from tests.length import ASKED, longer
 from tests.reshape import single
 
 AS_OF = [T0 + s * SECOND for s in (5, 60, 400, 90_000)]
 """Running, retrying, failed for good, stale."""
 OFTEN = settings(
-    max_examples=examples(12),
+    max_examples=longer("properties", 8, 60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),
 )
 """Without shrinking, which would take minutes: `story` tells an example briefly enough."""
-RARELY = settings(OFTEN, max_examples=examples(2))
+RARELY = settings(OFTEN, max_examples=10, phases=OFTEN.phases if ASKED == "properties" else (Phase.explicit,))
+"""Briefly the examples that are written down, and none that is made: the first made one is always the dullest."""
 
 Tables = dict[str, pl.DataFrame]
 
@@ -130,6 +131,7 @@ def test_any_order_repetition_and_grouping_of_a_history_gives_the_same_run_model
 @RARELY
 @given(how=ARRIVALS, split=st.booleans())
 @example(how=Arrival(1, 0.3, 6, 0.5, 1000), split=True)
+@example(how=Arrival(2, 1.0, 3, 1.0, 50), split=False)
 def test_any_order_repetition_and_split_of_recorded_traffic_gives_the_same_run_model(
     replays: Replays, name: str, how: Arrival, split: bool
 ) -> None:

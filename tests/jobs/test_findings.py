@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -27,7 +29,7 @@ from collector.store import findings as stored
 from collector.store.handle import Handle
 from collector.store.places import Memory
 from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
-from tests.length import examples
+from tests.length import ASKED
 from tests.rules.tell import T0, requests
 
 LATER = 1_795_900_000 * SECOND
@@ -66,28 +68,39 @@ def both_findings(
 
 
 REQUESTS = recorded(SET)
-WHOLE, PUBLIC = both_findings([REQUESTS], each=1)
 
 
-@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@cache
+def whole() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what all at once gives."""
+    return both_findings([REQUESTS], each=1)
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=(Phase.explicit, Phase.generate) if ASKED == "properties" else (Phase.explicit,),
+)
 @given(order=st.permutations(range(len(REQUESTS))), size=st.integers(25, 60), each=st.integers(1, 2))
+@example(order=Random(1).sample(range(len(REQUESTS)), len(REQUESTS)), size=40, each=1)
 def test_findings_do_not_depend_on_how_records_arrive(order: list[int], size: int, each: int) -> None:
     """Any order, any grouping and any number of passes in between leave the same findings."""
     groups = [[REQUESTS[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
-    assert WHOLE.height > 0
-    assert both_findings(groups, each=each)[0].equals(WHOLE)
+    assert whole()[0].height > 0
+    assert both_findings(groups, each=each)[0].equals(whole()[0])
 
 
 def test_what_is_judged_beside_the_writer_is_the_same() -> None:
     """Runs are judged on another thread while their statistics are kept, with the same result."""
     half = len(REQUESTS) // 2
-    assert both_findings([REQUESTS[:half], REQUESTS[half:]], each=1, beside=True)[0].equals(WHOLE)
+    assert both_findings([REQUESTS[:half], REQUESTS[half:]], each=1, beside=True)[0].equals(whole()[0])
 
 
 def test_records_sent_twice_are_found_once() -> None:
     """A finding counts records, not arrivals; that they came twice is a finding of its own."""
     findings = both_findings([REQUESTS, REQUESTS], each=1)[0]
-    assert findings.filter(pl.col("code") != "TEL005").equals(WHOLE)
+    assert findings.filter(pl.col("code") != "TEL005").equals(whole()[0])
     assert "TEL005" in findings["code"]
 
 
@@ -120,8 +133,8 @@ def test_what_only_many_runs_show_is_found_by_the_job_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize("column", ["message", "remedy", "samples", "state", "slug"])
 def test_every_finding_says_what_and_how(column: str) -> None:
     """No finding is without its words, its state and the records that show it."""
-    assert PUBLIC.height > 0
-    assert PUBLIC.filter(pl.col(column).is_null() | pl.col(column).is_in(["", "[]"])).is_empty()
+    assert whole()[1].height > 0
+    assert whole()[1].filter(pl.col(column).is_null() | pl.col(column).is_in(["", "[]"])).is_empty()
 
 
 def test_a_log_that_names_no_run_is_given_to_the_only_one_with_its_correlation_id(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from collector.store.places import Memory
 from collector.store.recent import Changes
 from tests.analyse.story import SECOND, T0, attempt
 from tests.jobs.invented import HOUR, arrivals, store
-from tests.length import examples
+from tests.length import longer
 
 _AT = [dt.datetime.fromtimestamp(T0 // SECOND + s, tz=dt.UTC) for s in (0, 1800, 3700, 100_000)]
 LIMITS = Queues(limits={"mail": [*zip(_AT, (2, 0, 1, 3), strict=True)]})
@@ -205,7 +205,7 @@ def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
 
 
 @settings(
-    max_examples=examples(5),
+    max_examples=longer("properties", 4, 25),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -17,12 +17,12 @@ from collector.rules.frames import Frames
 from collector.rules.guideline import SENTENCES, UNOBSERVABLE
 from collector.rules.profiles import PROFILES, choose
 from collector.settings import Rules
-from tests.length import examples
+from tests.length import longer
 
 ALL = tuple(catalogue.RULES)
 EVERY = choose(catalogue.RULES, Rules(select=ALL))
 DEFAULT = choose(catalogue.RULES, Rules())
-FEW = settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=longer("properties", 8, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BODIES = st.one_of(
     st.sampled_from(
