@@ -25,6 +25,7 @@ from collector.settings import Settings
 from tests.length import ROOT, SEED, longer
 from tests.stack import running, until
 
+pytestmark = pytest.mark.e2e
 PARTS = Settings().parts
 LOADED = 180 * MIB
 """What the store's program takes with nothing to do."""

@@ -20,7 +20,7 @@ from collector.rules.engine import evaluate
 from collector.rules.frames import Frames
 from collector.rules.profiles import Chosen, choose
 from collector.rules.rule import Case, Rule
-from collector.settings import Limits, RuleOverride, Rules, Settings
+from collector.settings import Limits, RuleOverride, Rules, Settings, Store
 
 T0 = 1_790_000_000 * 10**9
 NUMBERS = {"debug": 5, "info": 9, "warn": 13, "error": 17, "Log": 9, "Warn": 13, "Error": 17}
@@ -143,7 +143,7 @@ _number = itertools.count()
 @cache
 def _store() -> Recording:
     """Return a recording that all cases share, each as a project of its own: opening one takes longer than a case."""
-    opened = recording(Settings())
+    opened = recording(Settings(store=Store(threads=1)))
     atexit.register(opened.__exit__, None, None, None)
     return opened.__enter__()
 
