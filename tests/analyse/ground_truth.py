@@ -26,7 +26,7 @@ from collector.analyse import cohorts, levels, retries, slots
 from collector.analyse.frames import schema_of
 from collector.cli.recordings import Recorded, newest_ns, read
 from collector.model.units import HOUR_NS
-from tests.inprocess import SAMPLES, SETS, TRIGGER_DEV, Pipeline, recorded
+from tests.inprocess import SAMPLES, SETS, TRIGGER_DEV, Pipeline, later, recorded
 
 MS = 1_000_000
 SYNTHETIC = "synthetic-48h"
@@ -62,6 +62,8 @@ class Both:
     attempts: pl.DataFrame
     phases: pl.DataFrame
     waits: pl.DataFrame
+    a_day_later: dict[str, pl.DataFrame]
+    """Runs and attempts when the clock has nothing left to change."""
 
 
 def load(name: str) -> Both:
@@ -74,12 +76,24 @@ def load(name: str) -> Both:
         p.apply()
         p.tick(as_of_ns)
         tables = {name: p.table(name) for name in ("runs", "attempts", "phases", "waits")}
-    return Both(name, as_of_ns, _synthetic() if name == SYNTHETIC else _recorded(name, requests), **tables)
+        p.tick(later(requests))
+        a_day_later = {name: p.table(name) for name in ("runs", "attempts")}
+    return Both(
+        name,
+        as_of_ns,
+        _synthetic() if name == SYNTHETIC else _recorded(name, requests),
+        **tables,
+        a_day_later=a_day_later,
+    )
+
+
+def simulated() -> list[dict[str, Any]]:
+    """Return what the simulation of the synthetic workload did, run by run."""
+    with gzip.open(SAMPLES / f"{SYNTHETIC}.truth.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def _synthetic() -> list[Truth]:
-    with gzip.open(SAMPLES / f"{SYNTHETIC}.truth.jsonl.gz", "rt", encoding="utf-8") as lines:
-        simulated = [json.loads(line) for line in lines]
     return [
         Truth(
             t["run_id"],
@@ -93,7 +107,7 @@ def _synthetic() -> list[Truth]:
             t["status"],
             t["attempts"],
         )
-        for t in simulated
+        for t in simulated()
     ]
 
 

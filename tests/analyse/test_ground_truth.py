@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 import pytest
@@ -171,3 +172,30 @@ def test_the_synthetic_limits_are_found_where_queues_filled_up() -> None:
     assert {q: limits[q] for q in sure["queue"]} == dict(sure.select("queue", "limit").rows())
     assert set(sure["queue"]) == {"mail", "media", "payments", "reports"}
     assert all(limit <= limits[q] for q, limit in inferred.select("queue", "limit").rows())
+
+
+def test_plain_records_give_every_run_its_task_queue_parent_and_end() -> None:
+    """Without any platform, phases and spans tell which runs there were and how they ended; open ones are unknown."""
+    runs = {r["run_id"]: r for r in both(SYNTHETIC).a_day_later["runs"].to_dicts()}
+    truth = ground_truth.simulated()
+    assert set(runs) == {t["run_id"] for t in truth}
+    for t in truth:
+        run = runs[t["run_id"]]
+        named = (run["task_id"], run["queue"], run["parent_run_id"])
+        assert named == (t["task"], t["queue"], t["parent_run_id"])
+        assert run["status"] == {"open": "unknown"}.get(t["status"], t["status"])
+
+
+def test_plain_records_give_every_attempt_and_its_outcome() -> None:
+    """Attempts are counted and judged as they happened; the count of a run whose end nobody saw is unknown."""
+    runs = {r["run_id"]: r for r in both(SYNTHETIC).a_day_later["runs"].to_dicts()}
+    outcomes: dict[str, list[Any]] = {}
+    for a in both(SYNTHETIC).a_day_later["attempts"].sort("number").to_dicts():
+        outcomes.setdefault(a["run_id"], []).append((a["number"], a["status"]))
+    for t in ground_truth.simulated():
+        if t["status"] == "open":
+            assert runs[t["run_id"]]["attempt_count"] is None
+            continue
+        assert runs[t["run_id"]]["attempt_count"] == len(t["attempts"])
+        expected = [(a["number"], "completed" if a["ok"] else "failed") for a in t["attempts"]]
+        assert outcomes[t["run_id"]] == expected
