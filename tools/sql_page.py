@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.store import collected, extent, functions, literals, sizes, texts
+from collector.store import collected, extent, functions, literals, long_texts, sizes, texts
 
 _HEAD = """# SQL
 
@@ -19,6 +19,8 @@ runwell sql "select run_id, left(body, 200) from logs where body ilike '%timeout
 _BOUNDS = {
     "`store.query_time`, from before the statement is looked at": "ended",
     "`store.query_rows`, `store.query_size` (also as JSON)": "cut, and said",
+    f"texts of more than {long_texts.MOST // 1024} KiB that are read of 2,048 rows: "
+    f"{long_texts.MOST_AT_ONCE // 2**20} MiB": "ended; ask for fewer rows, or for slices in `long_texts`",
     "two statements at a time, eight more wait": "503, `Retry-After`",
     f"64 KiB of text, {extent.MOST_NAMES // 1024} KiB of names that it gives, {extent.MOST_DEPTH} expressions in each "
     f"other, {extent.MOST_ANDS} conditions joined by AND": "refused",

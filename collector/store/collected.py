@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import pyarrow as pa
@@ -63,6 +63,12 @@ class Tally:
         finally:
             del self._asked[number]
 
+    def end(self, number: int, why: str) -> NoReturn:
+        """End the statement that is counted by *number*."""
+        asked, _ = self._asked[number]
+        asked.end(why)
+        raise ValueError(asked.ended)
+
     def _counted(self, numbers: pa.ChunkedArray, sizes: pa.ChunkedArray) -> pa.Array:
         """Count *sizes*, and end the statement that `numbers` names when it is too much."""
         number = numbers[0].as_py()
@@ -71,11 +77,11 @@ class Tally:
             held += (pc.sum(sizes).as_py() or 0) + len(sizes)
             self._asked[number] = asked, held
         if held > MOST_TOGETHER:
-            asked.end(
+            self.end(
+                numbers[0].as_py(),
                 f"it collects more than {MOST_TOGETHER // 2**20} MiB over rows; narrow it, or make the rows distinct "
-                "first, in a subquery."
+                "first, in a subquery.",
             )
-            raise ValueError(asked.ended)
         return pa.repeat(pa.scalar(True), len(sizes))
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
-from collector.store import CATALOG, collected, extent, parser
+from collector.store import CATALOG, collected, extent, long_texts, parser
 from collector.store.database import Database
 from collector.store.errors import QueryFailed
 from collector.store.handle import Handle
@@ -53,10 +53,14 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
 
     def prepare(h: Handle) -> None:
         nonlocal checked, is_large
-        checked, is_large = _require_one_select(h, sql, number)
+        long = long_texts.columns(h)
+        checked, is_large = _require_one_select(h, sql, number, long)
         owner = project.replace("'", "''")
         for name in PUBLIC:
-            columns = ", ".join(f'"{column}"' for column in PUBLIC[name].names)
+            columns = ", ".join(
+                long_texts.selected(name, column, number) if column in long.get(name, ()) else f'"{column}"'
+                for column in PUBLIC[name].names
+            )
             h.run(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
 
     def ask(h: Handle) -> Selection:
@@ -101,7 +105,7 @@ def _fitting(batch: pa.RecordBatch, size: int) -> int:
     return bisect_right(range(1, rows + 1), size, key=lambda n: batch.slice(0, n).nbytes)
 
 
-def _require_one_select(h: Handle, sql: str, number: int) -> tuple[str, bool]:
+def _require_one_select(h: Handle, sql: str, number: int, long: dict[str, list[str]]) -> tuple[str, bool]:
     """Return the statement to run for *sql*, and whether it may repeat large texts.
 
     Raise BadInput unless it is one SELECT over public tables, in bounds.
@@ -113,7 +117,7 @@ def _require_one_select(h: Handle, sql: str, number: int) -> tuple[str, bool]:
         got = f"{len(types)} statements" if len(types) != 1 else types[0]
         raise BadInput(f"expected exactly one SELECT statement, got {got}", field="sql")
     tree = parser.tree(sql)
-    known = extent.require(tree, _tables(h, tree))
+    known = extent.require(tree, _tables(h, tree, long))
     # Where a WITH name is not in scope yet, the same word means the table: no name may be both.
     added = _cte_names(tree) - set(PUBLIC)
     if added and (taken := added & _table_names(h)):
@@ -123,25 +127,27 @@ def _require_one_select(h: Handle, sql: str, number: int) -> tuple[str, bool]:
     return parser.text(tree), known.texts.answered
 
 
-def _tables(h: Handle, tree: Any) -> dict[str, Relation]:
-    """Return the public tables, each text column with its longest value, as DuckDB's statistics know it.
+def _tables(h: Handle, tree: Any, long: dict[str, list[str]]) -> dict[str, Relation]:
+    """Return the public tables, each text column with its longest value, as DuckDB's statistics know it; *long*: those
+    that have long texts.
 
     One value of a megabyte among a million must not keep everybody from using it: such a column is `large`.
     """
     named = {str(name).lower() for name in _all(tree, "table_name")}
-    return {name: _table(h, name) if name in named else Relation() for name in PUBLIC}
+    return {name: _table(h, name, long.get(name, [])) if name in named else Relation() for name in PUBLIC}
 
 
-def _table(h: Handle, name: str) -> Relation:
+def _table(h: Handle, name: str, long: list[str]) -> Relation:
     texts = [f.name for f in PUBLIC[name] if pa.types.is_string(f.type)]
     told = h.rows(f"SELECT {', '.join(f'stats({c})' for c in texts)} FROM {CATALOG}.main.{name} LIMIT 1")  # noqa: S608
     longest = {c: known.get("max_string_length") for row in told for c, known in zip(texts, row, strict=True)}
     columns = {f.name: _LIST if pa.types.is_list(f.type) else Size() for f in PUBLIC[name]}
     for column in texts:
         length = longest.get(column)
-        columns[column] = (
-            _UNKNOWN if length is None else Size(min(MOST_TEXT, max(64, length)), large=length > MOST_TEXT)
-        )
+        if length is None or column in long:
+            columns[column] = _UNKNOWN
+        else:
+            columns[column] = Size(min(MOST_TEXT, max(64, length)), large=length > MOST_TEXT)
     return Relation(columns, width=len(columns), tables=1)
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakMethod
 
 import duckdb
 import pyarrow as pa
@@ -21,7 +22,7 @@ from collector.model.freed import give_back
 from collector.model.identity import content_id
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
-from collector.store import FILE, ddl, upgrade, version
+from collector.store import FILE, ddl, long_texts, upgrade, version
 from collector.store.collected import Tally
 from collector.store.errors import NoMemory, QueryFailed, is_damage, is_of_memory, is_out_of_reach
 from collector.store.handle import Handle, transact
@@ -81,9 +82,9 @@ class Database:
         tally = Tally()
         while True:
             con = None
+            was_there = path.exists()
             try:
                 con = _connect(path, settings, memory)
-                tally.serve(con)
                 for number in transact(con.cursor(), upgrade.begin, "BEGIN TRANSACTION"):
                     _step(con.cursor(), path, number)
                 # Until here a refusal leaves the write-ahead log where it is.
@@ -97,15 +98,17 @@ class Database:
                     raise UsageError(
                         f"{path}: another process has it open; end that process or choose another --data."
                     ) from None
-                if is_out_of_reach(e) or is_of_memory(e):
+                if is_out_of_reach(e) or is_of_memory(e) or not was_there:
                     raise
                 aside += _set_aside(path, wal_alone=con is None, why=e)
             except UsageError:
                 if con is not None:
                     con.close()
                 raise
+        tally.serve(con)
         transact(con.cursor(), _define, "BEGIN TRANSACTION")
         database = cls(con, on_fatal, tally)
+        long_texts.serve(con, tally, WeakMethod(database.reading))  # it would keep the connection that keeps it
         database.set_aside = aside
         database._noted = noted
         database.damaged_file = noted.read_text("utf-8") if noted.exists() else ""

@@ -7,25 +7,36 @@ is left out. Who works with whole records puts their texts together again (`whol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.func import ARROW, SPECIAL
 
 from collector.model.identity import content_id
 from collector.model.tables import RAW, WIRE
+from collector.store.collected import Tally
 from collector.store.handle import Handle
 
 TABLE = "long_texts"
 MOST = 12 * 1024
 """Bytes of a text, or of a list of texts, that stand in a row: 24 MiB of 2,048."""
+MOST_AT_ONCE = 64 * 2**20
+"""Bytes of long texts that one statement reads at one time, which is of 2,048 rows."""
 _LEAST = 64
 """Bytes: values in JSON are not cut shorter but left out."""
 _BYTES, _HASH = "long_bytes", "long_hash"
 _ID = {"resources": "resource_id", "scopes": "scope_id"}
 _AT = ["seq", "row"]
+_WHOLE = "runwell_whole"
+_TOO_MUCH = (
+    f"the long texts of some 2,048 rows have more than {MOST_AT_ONCE // 2**20} MiB together; ask for fewer rows, or "
+    "for slices in long_texts."
+)
 
 
 def cut(table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
@@ -76,19 +87,61 @@ def whole(h: Handle, table: str, rows: pl.DataFrame) -> pl.DataFrame:
     long = rows.filter(pl.col(_BYTES).is_not_null()).select(_AT)
     if long.is_empty():
         return rows
-    slices = h.frame(
-        f"SELECT seq, row, column_name, part, text FROM {TABLE} t SEMI JOIN long USING (seq, row) "  # noqa: S608 -- our own name
-        "WHERE t.seq BETWEEN $low AND $high AND table_name = $table",
-        {"low": long["seq"].min(), "high": long["seq"].max(), "table": table},
-        long=long,
-    )
-    for (column,), of_column in slices.partition_by("column_name", as_dict=True).items():
-        name = str(column)
-        if rows.schema[name] == pl.String:
-            texts = of_column.sort("part").group_by(_AT, maintain_order=True).agg(pl.col("text").str.join())
-            rows = rows.join(texts, on=_AT, how="left", maintain_order="left", coalesce=True)
+    for name, kind in rows.schema.items():
+        if kind == pl.String:
+            rows = rows.join(_joined(h, table, name, long), on=_AT, how="left", maintain_order="left", coalesce=True)
             rows = rows.with_columns(pl.coalesce("text", name).alias(name)).drop("text")
     return rows
+
+
+def _joined(h: Handle, table: str, column: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the long texts of a *column* of *rows*, which say where they are (`seq` and `row`, or `id`), as `text`."""
+    slices = h.frame(
+        f"SELECT t.* EXCLUDE (project, table_name, column_name) FROM {TABLE} t "  # noqa: S608 -- our own names
+        f"SEMI JOIN rows USING ({', '.join(rows.columns)}) WHERE t.table_name = $table AND t.column_name = $column",
+        {"table": table, "column": column},
+        rows=rows,
+    )
+    return slices.sort("part").group_by(rows.columns, maintain_order=True).agg(pl.col("text").str.join())
+
+
+def columns(h: Handle) -> dict[str, list[str]]:
+    """Return table → its columns of which some text is long; not those of lists."""
+    found: dict[str, list[str]] = {}
+    for table, column in h.rows(f"SELECT DISTINCT table_name, column_name FROM {TABLE}"):  # noqa: S608 -- our own name
+        if pa.types.is_string(RAW[table].field(column).type):
+            found.setdefault(table, []).append(column)
+    return found
+
+
+def selected(table: str, column: str, number: int) -> str:
+    """Return SQL for the texts of a *column* as they came, in the statement that is counted by *number*."""
+    at = f"NULL, NULL, {_ID[table]}" if table in _ID else "seq, row, NULL"
+    whole = f"{_WHOLE}({number}, '{table}', '{column}', {at}, {_BYTES}, {column})"
+    return f"CASE WHEN {_BYTES} IS NULL THEN {column} ELSE {whole} END AS {column}"
+
+
+Reading = Callable[[Callable[[Handle], pl.DataFrame]], pl.DataFrame]
+
+
+def serve(con: duckdb.DuckDBPyConnection, tally: Tally, reading: Callable[[], Reading | None]) -> None:
+    """Let statements of *con* have texts as they came (`selected`); *reading* gives what reads while it is open."""
+
+    def joined(
+        number: Any, table: Any, column: Any, seq: Any, row: Any, key: Any, sizes: Any, short: Any
+    ) -> pa.ChunkedArray:
+        if (pc.sum(sizes).as_py() or 0) > MOST_AT_ONCE:
+            tally.end(number[0].as_py(), _TOO_MUCH)
+        rows = pl.DataFrame({"seq": seq, "row": row, "id": key, "short": short})
+        at = rows.select("id" if table[0].as_py() in _ID else _AT)
+        read = reading()
+        assert read is not None, "asked while it closes"
+        texts = read(lambda h: _joined(h, table[0].as_py(), column[0].as_py(), at.unique()))
+        whole = rows.join(texts, on=at.columns, how="left", maintain_order="left")
+        return pa.table(whole.select(text=pl.coalesce("text", "short")).to_arrow())["text"].cast(pa.string())
+
+    kinds: list[Any] = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR", "BIGINT", "VARCHAR"]
+    con.create_function(_WHOLE, joined, kinds, "VARCHAR", type=ARROW, null_handling=SPECIAL, side_effects=True)
 
 
 def _texts(table: str) -> list[str]:

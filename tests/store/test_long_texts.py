@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from collector.journal import Entry
 from collector.model.tables import RAW, WIRE
 from collector.settings import Store
-from collector.store import apply, long_texts
+from collector.store import apply, confined, long_texts
 from collector.store.database import Database
+from collector.store.errors import QueryFailed
 
 LIMIT = long_texts.MOST
 
@@ -136,6 +137,32 @@ def test_rows_that_differ_only_in_what_is_cut_are_told_apart(database: Database)
     assert rows[0] == rows[2]
     assert rows[0][0] == rows[1][0]
     assert rows[0][1] != rows[1][1]
+
+
+def test_questions_in_sql_get_every_text_as_it_came(database: Database) -> None:
+    """Whatever its length, SQL answers a text as it was sent, of records and of catalogues, filters by it, and takes
+    parts of its JSON; what would read too much of them at once ends with a sentence that says what to do."""
+    bodies = ["short", "b" * (LIMIT + 1), "c" * 3 * LIMIT + "end"] * 3
+    said = json.dumps({"key": "v" * 2 * LIMIT, "last": 1})
+    logs = [{"project": "q", "resource_id": "q", "body": body, "attributes": said} for body in bodies]
+    resource = {"project": "q", "resource_id": "q", "attributes": said}
+    applied(database, {"logs": table("logs", logs), "resources": table("resources", [resource])})
+
+    def ask(sql: str) -> list[tuple[Any, ...]]:
+        answer = confined.select(database, sql, project="q", limits=Store()).table
+        return [tuple(row.values()) for row in answer.to_pylist()]
+
+    assert ask("SELECT body FROM logs ORDER BY row") == [(body,) for body in bodies]
+    assert ask("SELECT DISTINCT l.attributes, r.attributes FROM logs l JOIN resources r USING (resource_id)") == [
+        (said, said)
+    ]
+    assert ask("SELECT count(*) FROM logs WHERE body LIKE '%end'") == [(3,)]
+    assert ask("SELECT DISTINCT attributes->>'last' FROM logs") == [("1",)]
+    many = [{"project": "q", "body": "m" * 2**20}] * (long_texts.MOST_AT_ONCE // 2**20 + 1)
+    applied(database, {"logs": table("logs", many)})
+    assert ask("SELECT count(*), sum(long_bytes) > 2**26 FROM logs") == [(len(bodies) + len(many), True)]
+    with pytest.raises(QueryFailed, match="more than 64 MiB together; ask for fewer rows"):
+        ask("SELECT body FROM logs WHERE body LIKE 'm%'")
 
 
 def test_every_table_of_records_says_what_it_has_cut() -> None:

@@ -27,10 +27,10 @@ POSITION = (
     bigint("row", "Place among the rows that its group has in this table, from 0."),
 )
 LONG = (
-    bigint("long_bytes", "Bytes of the texts of this row that have more than 12 KiB: here they are cut, and "
-        "`long_texts` has them whole. NULL when none, and in rows written before version 4."),
-    varchar("long_hash", "Hash of those texts, 32 hex digits: rows that differ only in what is cut have another. NULL "
-        "when none."),
+    bigint("long_bytes", "Bytes of those texts of this row that have more than 12 KiB: `long_texts` has them, and only "
+        "who opens the file itself sees them cut. NULL when none, and in rows written before version 4."),
+    varchar("long_hash", "Hash of those texts, 32 hex digits: rows whose long texts differ have another. NULL when "
+        "none."),
 )
 _ARRIVAL = bigint("received_ns", "When the request arrived, by this machine's clock, ns since 1970 UTC.")
 _SENDER = (
