@@ -73,7 +73,9 @@ def _memory() -> Iterator[str]:
         "`memory` is what all processes of `runwell up` hold together, the dashboard's included: the sum of their "
         "proportional set sizes (`Pss` in `/proc/PID/smaps_rollup`), in which a page that several share counts once. "
         "What the loaded programs need is the same for every size; the rest is shared out. A part that has a setting "
-        "of its own may be given another size, and `memory` grows or shrinks by the difference.\n"
+        "of its own may be given another size, and `memory` grows or shrinks by the difference.\n\n"
+        "The sum is what is promised and tested. Within it the store goes beyond its parts for seconds where a report, "
+        "eight questions and a writer that is behind meet ([measured](performance.md)).\n"
     )
     yield f"| part | process | of {memory.DEFAULT // memory.MIB:,} MiB | what for | setting |\n|---|---|---|---|---|"
     programs = memory.PROGRAMS // memory.MIB
