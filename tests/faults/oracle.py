@@ -257,16 +257,33 @@ class Oracle:
         }
 
 
+MOST_ROWS = 50_000
+"""Rows asked for at one time: all of them would be more than the store may hold."""
+
+
 def _stored(client: Client, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
     named = ", ".join(f"t.{c}" for c in columns)
-    answer = client.sql(f"SELECT {named}, t.attributes, t.resource_id FROM {table} t")
-    assert not answer.truncated
-    services = pl.from_arrow(client.sql("SELECT resource_id, service_name FROM resources").table)
-    assert isinstance(services, pl.DataFrame)
-    frame = pl.from_arrow(answer.table)
-    assert isinstance(frame, pl.DataFrame)
+    groups = _frame(client, f"SELECT seq, count(*)::BIGINT AS n FROM {table} GROUP BY seq ORDER BY seq")
+    parts = groups.with_columns(part=pl.col("n").cum_sum() // MOST_ROWS).group_by("part")
+    ranges = parts.agg(low=pl.col("seq").min(), high=pl.col("seq").max())
+    ask = f"SELECT {named}, t.attributes, t.resource_id FROM {table} t WHERE seq BETWEEN"
+    frame = pl.concat(
+        [
+            _frame(client, f"{ask} 0 AND -1"),
+            *(_frame(client, f"{ask} {low} AND {high}") for _, low, high in ranges.iter_rows()),
+        ]
+    )
+    services = _frame(client, "SELECT resource_id, service_name FROM resources")
     ours = frame.join(services.unique(), on="resource_id").filter(pl.col("service_name").str.starts_with(SERVICE))
     return ours.drop("resource_id").with_columns(id=pl.col("attributes").str.json_path_match("$.oracle"))
+
+
+def _frame(client: Client, sql: str) -> pl.DataFrame:
+    answer = client.sql(sql)
+    assert not answer.truncated
+    frame = pl.from_arrow(answer.table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def _text(value: Any) -> str:
