@@ -25,7 +25,7 @@ from collector.store.handle import Handle
 TABLE = "long_texts"
 MOST = 12 * 1024
 """Bytes of a text, or of a list of texts, that stand in a row: 24 MiB of 2,048."""
-MOST_AT_ONCE = 64 * 2**20
+MOST_AT_ONCE = 32 * 2**20
 """Bytes of long texts that one statement reads at one time, which is of 2,048 rows."""
 _LEAST = 64
 """Bytes: values in JSON are not cut shorter but left out."""

@@ -160,8 +160,8 @@ def test_questions_in_sql_get_every_text_as_it_came(database: Database) -> None:
     assert ask("SELECT DISTINCT attributes->>'last' FROM logs") == [("1",)]
     many = [{"project": "q", "body": "m" * 2**20}] * (long_texts.MOST_AT_ONCE // 2**20 + 1)
     applied(database, {"logs": table("logs", many)})
-    assert ask("SELECT count(*), sum(long_bytes) > 2**26 FROM logs") == [(len(bodies) + len(many), True)]
-    with pytest.raises(QueryFailed, match="more than 64 MiB together; ask for fewer rows"):
+    assert ask("SELECT count(*), sum(long_bytes) > 2**25 FROM logs") == [(len(bodies) + len(many), True)]
+    with pytest.raises(QueryFailed, match="more than 32 MiB together; ask for fewer rows"):
         ask("SELECT body FROM logs WHERE body LIKE 'm%'")
 
 
