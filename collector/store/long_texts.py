@@ -31,7 +31,7 @@ _LEAST = 64
 """Bytes: values in JSON are not cut shorter but left out."""
 _BYTES, _HASH = "long_bytes", "long_hash"
 _ID = {"resources": "resource_id", "scopes": "scope_id"}
-_AT = ["seq", "row"]
+_AT = ["project", "seq", "row"]
 _WHOLE = "runwell_whole"
 _TOO_MUCH = (
     f"the long texts of some 2,048 rows have more than {MOST_AT_ONCE // 2**20} MiB together; ask for fewer rows, or "
@@ -87,17 +87,17 @@ def whole(h: Handle, table: str, rows: pl.DataFrame) -> pl.DataFrame:
     long = rows.filter(pl.col(_BYTES).is_not_null()).select(_AT)
     if long.is_empty():
         return rows
-    for name, kind in rows.schema.items():
-        if kind == pl.String:
+    for name in columns(h).get(table, ()):
+        if name in rows.columns:
             rows = rows.join(_joined(h, table, name, long), on=_AT, how="left", maintain_order="left", coalesce=True)
             rows = rows.with_columns(pl.coalesce("text", name).alias(name)).drop("text")
     return rows
 
 
 def _joined(h: Handle, table: str, column: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the long texts of a *column* of *rows*, which say where they are (`seq` and `row`, or `id`), as `text`."""
+    """Return the long texts of a *column* of *rows*, which say where they are (`_AT`, or `project` and `id`)."""
     slices = h.frame(
-        f"SELECT t.* EXCLUDE (project, table_name, column_name) FROM {TABLE} t "  # noqa: S608 -- our own names
+        f"SELECT t.* EXCLUDE (table_name, column_name) FROM {TABLE} t "  # noqa: S608 -- our own names
         f"SEMI JOIN rows USING ({', '.join(rows.columns)}) WHERE t.table_name = $table AND t.column_name = $column",
         {"table": table, "column": column},
         rows=rows,
@@ -117,7 +117,7 @@ def columns(h: Handle) -> dict[str, list[str]]:
 def selected(table: str, column: str, number: int) -> str:
     """Return SQL for the texts of a *column* as they came, in the statement that is counted by *number*."""
     at = f"NULL, NULL, {_ID[table]}" if table in _ID else "seq, row, NULL"
-    whole = f"{_WHOLE}({number}, '{table}', '{column}', {at}, {_BYTES}, {column})"
+    whole = f"{_WHOLE}({number}, '{table}', '{column}', project, {at}, {_BYTES}, {column})"
     return f"CASE WHEN {_BYTES} IS NULL THEN {column} ELSE {whole} END AS {column}"
 
 
@@ -128,19 +128,19 @@ def serve(con: duckdb.DuckDBPyConnection, tally: Tally, reading: Callable[[], Re
     """Let statements of *con* have texts as they came (`selected`); *reading* gives what reads while it is open."""
 
     def joined(
-        number: Any, table: Any, column: Any, seq: Any, row: Any, key: Any, sizes: Any, short: Any
+        number: Any, table: Any, column: Any, project: Any, seq: Any, row: Any, key: Any, sizes: Any, short: Any
     ) -> pa.ChunkedArray:
         if (pc.sum(sizes).as_py() or 0) > MOST_AT_ONCE:
             tally.end(number[0].as_py(), _TOO_MUCH)
-        rows = pl.DataFrame({"seq": seq, "row": row, "id": key, "short": short})
-        at = rows.select("id" if table[0].as_py() in _ID else _AT)
+        rows = pl.DataFrame({"project": project, "seq": seq, "row": row, "id": key, "short": short})
+        at = rows.select(["project", "id"] if table[0].as_py() in _ID else _AT)
         read = reading()
         assert read is not None, "asked while it closes"
         texts = read(lambda h: _joined(h, table[0].as_py(), column[0].as_py(), at.unique()))
         whole = rows.join(texts, on=at.columns, how="left", maintain_order="left")
         return pa.table(whole.select(text=pl.coalesce("text", "short")).to_arrow())["text"].cast(pa.string())
 
-    kinds: list[Any] = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT", "BIGINT", "VARCHAR", "BIGINT", "VARCHAR"]
+    kinds: list[Any] = ["BIGINT", *["VARCHAR"] * 3, "BIGINT", "BIGINT", "VARCHAR", "BIGINT", "VARCHAR"]
     con.create_function(_WHOLE, joined, kinds, "VARCHAR", type=ARROW, null_handling=SPECIAL, side_effects=True)
 
 

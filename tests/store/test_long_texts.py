@@ -145,8 +145,8 @@ def test_questions_in_sql_get_every_text_as_it_came(database: Database) -> None:
     bodies = ["short", "b" * (LIMIT + 1), "c" * 3 * LIMIT + "end"] * 3
     said = json.dumps({"key": "v" * 2 * LIMIT, "last": 1})
     logs = [{"project": "q", "resource_id": "q", "body": body, "attributes": said} for body in bodies]
-    resource = {"project": "q", "resource_id": "q", "attributes": said}
-    applied(database, {"logs": table("logs", logs), "resources": table("resources", [resource])})
+    resources = [{"project": p, "resource_id": "q", "attributes": said} for p in ("q", "another")]
+    applied(database, {"logs": table("logs", logs), "resources": table("resources", resources)})
 
     def ask(sql: str) -> list[tuple[Any, ...]]:
         answer = confined.select(database, sql, project="q", limits=Store()).table
