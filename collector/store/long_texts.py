@@ -7,6 +7,7 @@ is left out. Who works with whole records puts their texts together again (`whol
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb.func import ARROW, SPECIAL
 
+from collector.model.cut import mark
 from collector.model.identity import content_id
 from collector.model.tables import RAW, WIRE
 from collector.store.collected import Tally
@@ -27,8 +29,10 @@ MOST = 12 * 1024
 """Bytes of a text, or of a list of texts, that stand in a row: 24 MiB of 2,048."""
 MOST_AT_ONCE = 32 * 2**20
 """Bytes of long texts that one statement reads at one time, which is of 2,048 rows."""
-_LEAST = 64
-"""Bytes: values in JSON are not cut shorter but left out."""
+_LEAST, _MOST_OF_ONE = 64, 1024
+"""Bytes: values in JSON are not cut shorter but left out, and where there are too many none has more than that."""
+_DEEPEST = 40
+"""What nests deeper is cut as text is: each level is written down anew."""
 _BYTES, _HASH = "long_bytes", "long_hash"
 _ID = {"resources": "resource_id", "scopes": "scope_id"}
 _AT = ["project", "seq", "row"]
@@ -95,14 +99,23 @@ def whole(h: Handle, table: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _joined(h: Handle, table: str, column: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the long texts of a *column* of *rows*, which say where they are (`_AT`, or `project` and `id`)."""
-    slices = h.frame(
-        f"SELECT t.* EXCLUDE (table_name, column_name) FROM {TABLE} t "  # noqa: S608 -- our own names
-        f"SEMI JOIN rows USING ({', '.join(rows.columns)}) WHERE t.table_name = $table AND t.column_name = $column",
+    """Return the long texts of a *column* of *rows* as `text`, but those of which a slice is missing.
+
+    *rows* say where they are: `_AT`, or `project` and `id`.
+    """
+    slices = _slices_of(h, table, column, rows, f"{', '.join(rows.columns)}, part, text")
+    by_row = slices.sort("part").group_by(rows.columns, maintain_order=True)
+    texts = by_row.agg(pl.col("text").str.join(), is_whole=pl.len() == pl.col("part").max() + 1)
+    return texts.filter("is_whole").drop("is_whole")
+
+
+def _slices_of(h: Handle, table: str, column: str, rows: pl.DataFrame, select: str) -> pl.DataFrame:
+    return h.frame(
+        f"SELECT {select} FROM {TABLE} SEMI JOIN rows USING ({', '.join(rows.columns)}) "  # noqa: S608 -- our own names
+        "WHERE table_name = $table AND column_name = $column",
         {"table": table, "column": column},
         rows=rows,
     )
-    return slices.sort("part").group_by(rows.columns, maintain_order=True).agg(pl.col("text").str.join())
 
 
 def columns(h: Handle) -> dict[str, list[str]]:
@@ -130,18 +143,21 @@ def serve(con: duckdb.DuckDBPyConnection, tally: Tally, reading: Callable[[], Re
     def joined(
         number: Any, table: Any, column: Any, project: Any, seq: Any, row: Any, key: Any, sizes: Any, short: Any
     ) -> pa.ChunkedArray:
-        if (pc.sum(sizes).as_py() or 0) > MOST_AT_ONCE:
-            tally.end(number[0].as_py(), _TOO_MUCH)
         rows = pl.DataFrame({"project": project, "seq": seq, "row": row, "id": key, "short": short})
         at = rows.select(["project", "id"] if table[0].as_py() in _ID else _AT)
+        of = table[0].as_py(), column[0].as_py(), at.unique()
         read = reading()
         assert read is not None, "asked while it closes"
-        texts = read(lambda h: _joined(h, table[0].as_py(), column[0].as_py(), at.unique()))
+        if (pc.sum(sizes).as_py() or 0) > MOST_AT_ONCE:  # of all columns
+            size = read(lambda h: _slices_of(h, *of, "sum(strlen(text))::BIGINT")).item()
+            if (size or 0) > MOST_AT_ONCE:
+                tally.end(number[0].as_py(), _TOO_MUCH)
+        texts = read(lambda h: _joined(h, *of))
         whole = rows.join(texts, on=at.columns, how="left", maintain_order="left")
         return pa.table(whole.select(text=pl.coalesce("text", "short")).to_arrow())["text"].cast(pa.string())
 
     kinds: list[Any] = ["BIGINT", *["VARCHAR"] * 3, "BIGINT", "BIGINT", "VARCHAR", "BIGINT", "VARCHAR"]
-    con.create_function(_WHOLE, joined, kinds, "VARCHAR", type=ARROW, null_handling=SPECIAL, side_effects=True)
+    con.create_function(_WHOLE, joined, kinds, "VARCHAR", type=ARROW, null_handling=SPECIAL)
 
 
 def _texts(table: str) -> list[str]:
@@ -167,7 +183,7 @@ def _put(column: pa.ChunkedArray, at: list[int], values: list[Any]) -> pa.Chunke
 
 def _long(column: pa.ChunkedArray) -> list[int]:
     """Return the indices of the texts, or lists of texts, of *column* that have too many bytes."""
-    if column.null_count == len(column):
+    if column.nbytes <= MOST:
         return []
     if pa.types.is_list(column.type):
         values: Any = pl.from_arrow(column)
@@ -195,11 +211,8 @@ def _shorter(value: str | list[str]) -> str | list[str]:
         texts: list[str] = msgspec.json.decode(_fitting(value, MOST) or b"[]")
         return texts
     if value[0] in "{[":
-        try:
-            decoded = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return _start(value, MOST)
-        return (_fitting(decoded, MOST) or b"{}").decode()
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            return (_fitting(msgspec.json.decode(value), MOST) or b"{}").decode()
     return _start(value, MOST)
 
 
@@ -208,40 +221,61 @@ _encode = msgspec.json.Encoder().encode
 
 def _start(text: str, most: int) -> str:
     """Return *text* in *most* bytes, where it is cut with how long it was."""
-    end = f"… ({len(text):,} characters)"
+    end = mark(len(text))
     start = text[:most].encode()[: max(0, most - len(end.encode()))].decode(errors="ignore")
     return text if start == text else start + end
 
 
-def _fitting(value: Any, most: int) -> bytes | None:
-    """Return *value* as JSON of at most *most* bytes, its longest parts cut; None where nothing of it has room."""
+def _fitting(value: Any, most: int, depth: int = _DEEPEST) -> bytes | None:
+    """Return *value* as JSON of at most *most* bytes, its longest parts cut; None where nothing of it has room.
+
+    Raise RecursionError where it would have to look deeper than *depth*.
+    """
     encoded = _encode(value)
     if len(encoded) <= most:
         return encoded
     if isinstance(value, str):
-        for least in range(most - 2, 0, -1 - most // 8):  # what is escaped takes more
-            if len(encoded := _encode(_start(value, least))) <= most:
-                return encoded
+        return _string(value, most)
     if not isinstance(value, (dict, list)) or most < _LEAST:
         return None
+    if not depth:
+        raise RecursionError
     items = value.items() if isinstance(value, dict) else (("", v) for v in value)
     parts = [(_encode(k) + b":" if isinstance(value, dict) else b"", v) for k, v in items]
-    room, most_of_one = most - 2, _level([len(name) + len(_encode(v)) + 1 for name, v in parts], most - 2)
-    kept = []
-    for name, v in parts:
-        part = _fitting(v, min(most_of_one, room) - len(name) - 1)
-        if part is not None and len(name) + len(part) < room:
-            kept.append(name + part)
-            room -= len(kept[-1]) + 1
+    sizes = [len(name) + len(_encode(v)) + 1 for name, v in parts]
+    room, share, order = most - 2, _share(sizes, most - 2), list(range(len(parts)))
+    if share < _LEAST:  # too many for each to have some: the short ones, then the first
+        share = _MOST_OF_ONE
+        order.sort(key=lambda i: sizes[i] > _LEAST)
+    kept: dict[int, bytes] = {}
+    smallest = min(*sizes, _LEAST) - 1
+    for i in order:
+        if room < smallest:
+            break
+        name, v = parts[i]
+        part = _fitting(v, min(share, room + 1) - len(name) - 1, depth - 1)
+        if part is not None and len(name) + len(part) <= room:
+            kept[i] = name + part
+            room -= len(kept[i]) + 1
     opened, closed = (b"{", b"}") if isinstance(value, dict) else (b"[", b"]")
-    return opened + b",".join(kept) + closed
+    return opened + b",".join(kept[i] for i in sorted(kept)) + closed
 
 
-def _level(sizes: list[int], room: int) -> int:
+def _string(text: str, most: int) -> bytes | None:
+    """Return *text* cut, as JSON of at most *most* bytes; None where that cannot say how long it was."""
+    least = most - 2
+    while least > 0:  # what is escaped takes more
+        if len(encoded := _encode(_start(text, least))) <= most:
+            return encoded
+        least -= 1 + most // 8
+    return None
+
+
+def _share(sizes: list[int], room: int) -> int:
     """Return how much each may have so that all have *room*: who has less leaves the rest to the others."""
     for i, size in enumerate(sorted(sizes)):
         share = room // (len(sizes) - i)
         if size > share:
-            return max(share, _LEAST)
+            return share
         room -= size
     return max(sizes)

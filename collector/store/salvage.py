@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.model.tables import CATALOGUES, RAW
-from collector.store import apply, derive
+from collector.store import apply, derive, long_texts
 from collector.store.database import Database, damage_note
 from collector.store.handle import Handle
 
 _CHUNK_ROWS = 122_880
 """Rows of one of DuckDB's row groups: what a damaged block takes with it."""
+_CHUNK_SLICES = 2_048
+"""…of long texts, which are 24 MiB."""
 
 
 def take_over(database: Database, directory: Path, kept_seq: int) -> dict[str, int]:
@@ -78,10 +80,11 @@ def _readable(path: Path, kept_seq: int) -> Iterator[tuple[str, pa.Table]]:
             # It may be of an older version.
             columns = ", ".join(f'"{column}"' for column in RAW[name].names if column in there.column_names)
             last = _query(old, f"SELECT coalesce(max(rowid), -1) AS last FROM {name}")  # noqa: S608 -- our names
-            for start in range(0, last["last"][0].as_py() + 1 if last else 0, _CHUNK_ROWS):
+            rows_at_once = _CHUNK_ROWS if name != long_texts.TABLE else _CHUNK_SLICES
+            for start in range(0, last["last"][0].as_py() + 1 if last else 0, rows_at_once):
                 rows = _query(
                     old,
-                    f"SELECT {columns} FROM {name} WHERE rowid BETWEEN {start} AND {start + _CHUNK_ROWS - 1} {before}",  # noqa: S608 -- ditto
+                    f"SELECT {columns} FROM {name} WHERE rowid BETWEEN {start} AND {start + rows_at_once - 1} {before}",  # noqa: S608 -- ditto
                 )
                 if rows:
                     yield name, derive.complete(name, rows)

@@ -34,7 +34,17 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=20), inner, max_size=5),
     max_leaves=12,
 )
-objects = st.dictionaries(st.text(max_size=20), values, max_size=8)
+few = st.dictionaries(st.text(max_size=20), values, max_size=8)
+many = st.builds(
+    lambda n, size, last: {**{f"key_{i}": "x" * size for i in range(n)}, "run_id": "r", "last": last},
+    st.integers(1, 500),
+    st.integers(0, 200),
+    values,
+)
+objects = few | many
+
+
+words = st.builds(lambda n, size: ["w" * size] * n, st.integers(0, 400), st.integers(0, 200))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +68,7 @@ def applied(database: Database, tables: dict[str, pa.Table]) -> int:
     return seq
 
 
-@given(rows=st.lists(st.tuples(texts, objects, st.lists(texts, max_size=3)), min_size=1, max_size=2))
+@given(rows=st.lists(st.tuples(texts, objects, st.lists(texts, max_size=3) | words), min_size=1, max_size=2))
 def test_no_text_of_a_row_is_long_and_whole_ones_are_as_they_came(
     database: Database, rows: list[tuple[str, dict[str, Any], list[str]]]
 ) -> None:
@@ -113,6 +123,24 @@ def test_one_long_value_leaves_the_others_their_room(database: Database) -> None
     assert row[1] == len(json.dumps(long))
 
 
+def test_of_too_many_values_the_short_ones_stand_and_then_the_first(database: Database) -> None:
+    """Where values are too many for each to have some room, those that are short stand, wherever they are, and then
+    the first, whole but for the last of them; what nests too deep to be looked through is cut as text is."""
+    wide = {**{f"key_{i}": "x" * 100 for i in range(300)}, "run_id": "run", "ok": True}
+    bodies = [json.dumps(wide), json.dumps([{"n": i, "text": "y" * 100} for i in range(400)]), "[" * 900 + "]" * 20_000]
+    seq = applied(database, {"logs": table("logs", [{"project": "p", "body": body} for body in bodies])})
+    ask = "SELECT body FROM logs WHERE seq = $seq ORDER BY row"
+    of_wide, of_list, of_deep = (body for (body,) in database.reading(lambda h: h.rows(ask, {"seq": seq})))
+    kept = json.loads(of_wide)
+    first = [k for k in kept if k.startswith("key_")][:-1]
+    assert (kept["run_id"], kept["ok"]) == ("run", True)
+    assert {k: kept[k] for k in first} == {f"key_{i}": "x" * 100 for i in range(len(first))}
+    items = json.loads(of_list)[:-1]
+    assert items == json.loads(bodies[1])[: len(items)]
+    assert min(len(of_wide), len(of_list)) > LIMIT - 200
+    assert of_deep == bodies[2][: len(of_deep.split("…")[0])] + "… (20,900 characters)"
+
+
 def test_a_row_of_a_catalogue_has_its_texts_once(database: Database) -> None:
     """However often a resource comes, in one group or in several, its long text is there once and whole."""
     said = json.dumps({"key": "v" * 3 * LIMIT, "service.name": "mail"})
@@ -158,9 +186,15 @@ def test_questions_in_sql_get_every_text_as_it_came(database: Database) -> None:
     ]
     assert ask("SELECT count(*) FROM logs WHERE body LIKE '%end'") == [(3,)]
     assert ask("SELECT DISTINCT attributes->>'last' FROM logs") == [("1",)]
+    short = table(
+        "logs", [{"project": "q", "body": "1" * (LIMIT + 1), "attributes": json.dumps({"k": "v" * 2**20})}] * 40
+    )
+    applied(database, {"logs": short})
+    assert ask("SELECT DISTINCT strlen(body) FROM logs WHERE body LIKE '1%'") == [(LIMIT + 1,)]
     many = [{"project": "q", "body": "m" * 2**20}] * (long_texts.MOST_AT_ONCE // 2**20 + 1)
     applied(database, {"logs": table("logs", many)})
-    assert ask("SELECT count(*), sum(long_bytes) > 2**25 FROM logs") == [(len(bodies) + len(many), True)]
+    assert ask("SELECT count(*), sum(long_bytes) > 2**25 FROM logs") == [(len(bodies) + 40 + len(many), True)]
+    assert ask("SELECT left(body, 2) FROM logs ORDER BY seq DESC, row LIMIT 2") == [("mm",)] * 2
     with pytest.raises(QueryFailed, match="more than 32 MiB together; ask for fewer rows"):
         ask("SELECT body FROM logs WHERE body LIKE 'm%'")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.model.cut import MARK
 from collector.rules.cases import attempt, log
 from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
@@ -106,9 +107,10 @@ PAY003 = Rule(
 
 def _blobs(frames: Frames, options: Options) -> pl.LazyFrame:
     most = int(options["most_bytes"])
+    whole = pl.col("pair").str.extract(MARK + '"$').str.replace_all(",", "").cast(pl.Int64, strict=False)
     return (
         frames.task_logs.lazy()
-        .filter(pl.col("attributes").str.len_bytes() > most)
+        .filter(pl.max_horizontal(pl.col("attributes").str.len_bytes(), "long_bytes") > most)
         .select(
             *RUN,
             "task_id",
@@ -121,7 +123,7 @@ def _blobs(frames: Frames, options: Options) -> pl.LazyFrame:
             pair=pl.col("attributes").str.extract_all(_STRINGS),
         )
         .explode("pair")
-        .filter(pl.col("pair").str.len_bytes() > most)
+        .filter(pl.max_horizontal(pl.col("pair").str.len_bytes(), whole) > most)
         .with_columns(key=pl.col("pair").str.extract(_NAMED).str.replace_all(r"\.?\[\d+\]", ""))
         .filter(~pl.col("key").str.contains(_TEXTS) & ~pl.col("key").str.contains(r"^[$@]"))
         .drop("pair")
@@ -145,7 +147,10 @@ PAY004 = Rule(
     each=_blobs,
     message="`{key}` carries a whole document.",
     remedy="Store it elsewhere and log its URL instead of `{key}`.",
-    bad=(Case(logs=(log("order_charge_started", document="QUJD" * 2500),), key="document"),),
+    bad=(
+        Case(logs=(log("order_charge_started", document="QUJD" * 2500),), key="document"),
+        Case(logs=(log("order_charge_started", document="QUJD" * 2500, picture="QUJD" * 1800),), key="document"),
+    ),
     good=(
         Case(logs=(log("order_charge_failed", level="error", error_stack="at x\n" * 3000),)),
         Case(logs=(log("order_charge_started", document="QUJD" * 1800),)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.cut import mark
 from collector.rules.cases import attempt, log, span
 from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
@@ -128,7 +129,8 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
     parts = []
     for table, frame, time in (("logs", frames.task_logs, "time_ns"), ("spans", frames.spans, "start_ns")):
         dropped = (pl.col("dropped_attributes_count").fill_null(0) > 0).fill_null(False)
-        long = pl.col("attributes").str.contains(_AT_CUT, literal=True).fill_null(False)
+        before = (pl.col("attributes").str.len_bytes() >= CUT) & pl.col("attributes").str.contains(_AS_LONG)
+        long = pl.col("attributes").str.contains(mark(CUT), literal=True) | before
         parts.append(
             frame.lazy()
             .select(
@@ -142,7 +144,7 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
                 table=pl.lit(table),
                 key=pl.lit(None, pl.String),
                 is_dropped=dropped,
-                is_long=long,
+                is_long=long.fill_null(False),
             )
             .filter(pl.col("is_dropped") | pl.col("is_long"))
             .with_columns(
@@ -154,8 +156,8 @@ def _cut(frames: Frames, options: Options) -> pl.LazyFrame:
     return pl.concat(parts)
 
 
-_AT_CUT = f"… ({CUT:,} characters)"
-"""How the store says that a value which it cut had so many."""
+_AS_LONG = rf'"[^"]{{{1000}}}[^"]*"'
+"""In rows from before the store cut texts."""
 
 TEL003 = Rule(
     code="TEL003",
