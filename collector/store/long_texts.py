@@ -48,6 +48,8 @@ def cut(table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
 
     *rows* have their place in the journal, those of catalogues their id.
     """
+    if rows.nbytes <= MOST:
+        return rows, None
     slices: list[tuple[Any, ...]] = []
     texts: dict[int, list[str]] = {}
     """Index of a row → its long texts, each after its column."""
@@ -244,9 +246,10 @@ def _fitting(value: Any, most: int, depth: int = _DEEPEST) -> bytes | None:
     parts = [(_encode(k) + b":" if isinstance(value, dict) else b"", v) for k, v in items]
     sizes = [len(name) + len(_encode(v)) + 1 for name, v in parts]
     room, share, order = most - 2, _share(sizes, most - 2), list(range(len(parts)))
-    if share < _LEAST:  # too many for each to have some: the short ones, then the first
+    if share < _LEAST:  # too many for each to have some: the shortest, of a list the first
         share = _MOST_OF_ONE
-        order.sort(key=lambda i: sizes[i] > _LEAST)
+        if isinstance(value, dict):
+            order.sort(key=sizes.__getitem__)
     kept: dict[int, bytes] = {}
     smallest = min(*sizes, _LEAST) - 1
     for i in order:

@@ -123,9 +123,9 @@ def test_one_long_value_leaves_the_others_their_room(database: Database) -> None
     assert row[1] == len(json.dumps(long))
 
 
-def test_of_too_many_values_the_short_ones_stand_and_then_the_first(database: Database) -> None:
-    """Where values are too many for each to have some room, those that are short stand, wherever they are, and then
-    the first, whole but for the last of them; what nests too deep to be looked through is cut as text is."""
+def test_of_too_many_values_the_shortest_stand_of_lists_the_first(database: Database) -> None:
+    """Where values are too many for each to have some room, the shortest of an object stand, wherever they are, and the
+    first of a list, whole but for the last of them; what nests too deep to be looked through is cut as text is."""
     wide = {**{f"key_{i}": "x" * 100 for i in range(300)}, "run_id": "run", "ok": True}
     bodies = [json.dumps(wide), json.dumps([{"n": i, "text": "y" * 100} for i in range(400)]), "[" * 900 + "]" * 20_000]
     seq = applied(database, {"logs": table("logs", [{"project": "p", "body": body} for body in bodies])})
