@@ -6,6 +6,7 @@ import json
 import textwrap
 from typing import Any
 
+from collector.model.cut import mark
 from collector.rules import catalogue
 from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE
 from collector.rules.rule import HEADINGS, Case, Rule
@@ -113,7 +114,7 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _shown(v) for k, v in value.items()}
     if isinstance(value, str) and len(value) > _LONGEST:
-        return f"{value[:_CUT]}… ({len(value):,} characters)"
+        return value[:_CUT] + mark(len(value))
     return value
 
 

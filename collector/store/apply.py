@@ -29,7 +29,6 @@ NAME = "applied"
 """Watermark of what the raw tables hold."""
 
 _MOST_TRIES = 2_000
-_KEYS = {"resources": "resource_id", "scopes": "scope_id"}
 
 GONE = ("damaged_groups", "lost_groups")
 """What is counted of the groups up to the watermark that are not in this file: those that could not be read, and those
@@ -177,7 +176,7 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
         if slices is not None:
             long_texts.write(h, slices)
         if name in CATALOGUES:
-            key = _KEYS[name]
+            key = CATALOGUES[name]
             h.run(
                 f"INSERT INTO {name} BY NAME SELECT DISTINCT ON (project, {key}) * FROM rows "  # noqa: S608 -- our names
                 f"ANTI JOIN (SELECT project, {key} FROM {name}) USING (project, {key})",
@@ -224,7 +223,7 @@ def _rows(name: str, entries: list[Entry], only: Only = _ALL, *, as_sent: bool =
 
 def _of_ours(name: str, rows: pa.Table) -> pa.Table:
     """Return *rows* of table *name* in the columns and types of ours; raise ValueError where they are no such rows."""
-    if missing := {"project", _KEYS.get(name, "received_ns")} - set(rows.column_names):
+    if missing := {"project", CATALOGUES.get(name, "received_ns")} - set(rows.column_names):
         raise ValueError(f"rows of {name} without {', '.join(sorted(missing))}")
     rows = derive.complete(name, rows)
     ours = [field for field in WIRE[name] if field.name in rows.column_names]

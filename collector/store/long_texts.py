@@ -20,12 +20,13 @@ from duckdb.func import ARROW, SPECIAL
 
 from collector.model.cut import mark
 from collector.model.identity import content_id
-from collector.model.tables import RAW, WIRE
+from collector.model.tables import CATALOGUES, RAW, WIRE
 from collector.store.collected import Tally
 from collector.store.handle import Handle
+from collector.store.texts import MOST_TEXT
 
 TABLE = "long_texts"
-MOST = 12 * 1024
+MOST = MOST_TEXT
 """Bytes of a text, or of a list of texts, that stand in a row: 24 MiB of 2,048."""
 MOST_AT_ONCE = 32 * 2**20
 """Bytes of long texts that one statement reads at one time, which is of 2,048 rows."""
@@ -34,7 +35,6 @@ _LEAST, _MOST_OF_ONE = 64, 1024
 _DEEPEST = 40
 """What nests deeper is cut as text is: each level is written down anew."""
 _BYTES, _HASH = "long_bytes", "long_hash"
-_ID = {"resources": "resource_id", "scopes": "scope_id"}
 _AT = ["project", "seq", "row"]
 _WHOLE = "runwell_whole"
 _TOO_MUCH = (
@@ -53,7 +53,7 @@ def cut(table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
     slices: list[tuple[Any, ...]] = []
     texts: dict[int, list[str]] = {}
     """Index of a row → its long texts, each after its column."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for column in _texts(table):
         long = _long(rows[column]) if column in rows.column_names else []
         if not long:
@@ -63,9 +63,9 @@ def cut(table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
             text = value if isinstance(value, str) else _encode(value).decode()
             texts.setdefault(i, []).extend((column, text))
             project, *place, key = _place(table, rows, i)
-            if key is None or (key, column) not in seen:  # a catalogue's row may come often
+            if key is None or (project, key, column) not in seen:  # a catalogue's row may come often
                 slices += [(project, table, *place, key, column, *numbered) for numbered in enumerate(_slices(text))]
-            seen.add((key, column))
+            seen.add((project, key, column))
         rows = rows.set_column(
             rows.column_names.index(column), column, _put(rows[column], long, [_shorter(value) for value in values])
         )
@@ -131,7 +131,7 @@ def columns(h: Handle) -> dict[str, list[str]]:
 
 def selected(table: str, column: str, number: int) -> str:
     """Return SQL for the texts of a *column* as they came, in the statement that is counted by *number*."""
-    at = f"NULL, NULL, {_ID[table]}" if table in _ID else "seq, row, NULL"
+    at = f"NULL, NULL, {CATALOGUES[table]}" if table in CATALOGUES else "seq, row, NULL"
     whole = f"{_WHOLE}({number}, '{table}', '{column}', project, {at}, {_BYTES}, {column})"
     return f"CASE WHEN {_BYTES} IS NULL THEN {column} ELSE {whole} END AS {column}"
 
@@ -146,7 +146,7 @@ def serve(con: duckdb.DuckDBPyConnection, tally: Tally, reading: Callable[[], Re
         number: Any, table: Any, column: Any, project: Any, seq: Any, row: Any, key: Any, sizes: Any, short: Any
     ) -> pa.ChunkedArray:
         rows = pl.DataFrame({"project": project, "seq": seq, "row": row, "id": key, "short": short})
-        at = rows.select(["project", "id"] if table[0].as_py() in _ID else _AT)
+        at = rows.select(["project", "id"] if table[0].as_py() in CATALOGUES else _AT)
         of = table[0].as_py(), column[0].as_py(), at.unique()
         read = reading()
         assert read is not None, "asked while it closes"
@@ -169,9 +169,9 @@ def _texts(table: str) -> list[str]:
 
 def _place(table: str, rows: pa.Table, i: int) -> tuple[Any, ...]:
     """Return project, seq, row and id of a row."""
-    columns = ("project", _ID[table]) if table in _ID else ("project", "seq", "row")
+    columns = ("project", CATALOGUES[table]) if table in CATALOGUES else ("project", "seq", "row")
     values = [rows[column][i].as_py() for column in columns]
-    return (values[0], None, None, values[1]) if table in _ID else (*values, None)
+    return (values[0], None, None, values[1]) if table in CATALOGUES else (*values, None)
 
 
 def _put(column: pa.ChunkedArray, at: list[int], values: list[Any]) -> pa.ChunkedArray:

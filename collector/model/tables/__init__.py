@@ -27,8 +27,8 @@ RAW, RUN_MODEL, STATISTICS = ({name: t.schema for name, t in tables.items()} for
 PUBLIC: dict[str, pa.Schema] = {**RAW, **RUN_MODEL, **STATISTICS}
 """Every table a user may query."""
 
-CATALOGUES = ("resources", "scopes")
-"""Raw tables that hold each distinct row once per project; the rest are append-only records."""
+CATALOGUES = {"resources": "resource_id", "scopes": "scope_id"}
+"""Raw tables that hold each distinct row once per project, and what names it; the rest are append-only records."""
 
 _OF_STORE = {c.name for c in (*raw.POSITION, *raw.LONG)}
 WIRE: dict[str, pa.Schema] = {
