@@ -123,7 +123,6 @@ def main() -> int:
     """Serve until receive ends."""
     _end_with_parent()
     without("pandas")
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keep what they had, and take more than they hand out
     with suppress(OSError):
         os.nice(_NICENESS)
     receive = socket.socket(fileno=int(sys.argv[1]))

@@ -181,7 +181,7 @@ def test_b5_a_body_has_so_much_time_and_memory_and_others_are_not_hit(one: Recei
     exemplars = ld(1, ld(2, ld(2, ld(5, ld(1, ld(5, b"") * 700_000)))))
     assert "memory" in message_of(one.post("/v1/metrics", exemplars, "protobuf"), 413)
     environment = ld(1, ld(1, ld(1, b"deployment.environment.name") + ld(2, ld(1, b"e" * 2**14))))
-    kept_with_each = ld(1, environment + ld(2, ld(2, b"") * 12_000))
+    kept_with_each = ld(1, environment + ld(2, ld(2, b"") * 20_000))
     assert "memory" in message_of(one.post("/v1/logs", kept_with_each, "protobuf"), 413)
     for n in range(3):
         assert one.post("/v1/logs", records(MANY, f"after{n}"), "protobuf").status_code == 200
