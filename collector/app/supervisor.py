@@ -39,8 +39,11 @@ _GIVING_BACK = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(2**20),
     "_RJEM_MALLOC_CONF": "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""How allocators of children give back what was freed: glibc's from 1 MiB on, polars' at once, both with few arenas."""
+"""How allocators of children give back what was freed: glibc's, which is Arrow's too, from 1 MiB on, polars' at once,
+both with few arenas.
+"""
 
 Address = dict[str, Any]
 Ready = Callable[[dict[str, Address]], None]
