@@ -1,13 +1,14 @@
 """What a second caller of the gRPC port notices of a first one that sends heavy messages, in one run.
 
 `python -m bench.fair_grpc` prints Markdown: latencies of small exports alone and beside each kind of heavy message,
-and the most memory that gate and receive had. One caller keeps several calls under way, on a connection of its own.
+and the most memory that gate and receive had. The first caller is a process that keeps several calls under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import multiprocessing
 import tempfile
 import time
 from collections import Counter
@@ -92,20 +93,21 @@ async def small(made: grpc.aio.Channel) -> tuple[list[float], Counter[str]]:
     return took, answers
 
 
-async def heavy(port: int, make: Callable[[int], bytes]) -> None:
-    """Keep calls with what *make* gives under way until cancelled."""
-    async with channel(port) as made:
-        call = made.unary_unary(CALL)
-        bodies = [await asyncio.to_thread(make, number) for number in range(4)]
+def heavy(port: int, name: str) -> None:
+    """Keep calls with what the function *name* gives under way, each of them new, until killed."""
 
-        async def again(number: int) -> None:
-            while True:
-                try:
-                    await call(bodies[number % 4], timeout=30)
-                except grpc.aio.AioRpcError:
-                    await asyncio.sleep(0.05)
+    async def again(call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], make: Callable[[int], bytes]) -> None:
+        while True:
+            try:
+                await call(await asyncio.to_thread(make, time.time_ns()), timeout=30)
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.05)
 
-        await asyncio.gather(*(again(number) for number in range(AT_ONCE)))
+    async def all_at_once() -> None:
+        async with channel(port) as made:
+            await asyncio.gather(*(again(made.unary_unary(CALL), globals()[name]) for _ in range(AT_ONCE)))
+
+    asyncio.run(all_at_once())
 
 
 async def measure(port: int, make: Callable[[int], bytes] | None, watched: list[psutil.Process]) -> tuple[float, str]:
@@ -113,15 +115,18 @@ async def measure(port: int, make: Callable[[int], bytes] | None, watched: list[
     most = 0
     async with channel(port) as made:
         await made.unary_unary(CALL)(body(1, time.time_ns()))
-        load = asyncio.create_task(heavy(port, make)) if make else None
-        await asyncio.sleep(2)
+        load = multiprocessing.get_context("spawn").Process(target=heavy, args=(port, make.__name__)) if make else None
+        if load:
+            load.start()
+        await asyncio.sleep(4)
         task = asyncio.create_task(small(made))
         while not task.done():
             most = max(most, sum(p.memory_full_info().pss for p in watched))
             await asyncio.sleep(0.1)
         took, answers = await task
         if load:
-            load.cancel()
+            load.kill()
+            load.join()
     middle, p99 = np.percentile(took, [50, 99])
     said = ", ".join(f"{count} {answer}" for answer, count in answers.most_common())
     return p99, f"{middle:.0f} | {p99:.0f} | {said} | {most / MIB:.0f} |"

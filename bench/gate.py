@@ -21,6 +21,7 @@ import grpc.aio
 import psutil
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from collector.app.allocators import environment
 from collector.app.listen import inside
 from collector.model.signals import BY_NAME
 from collector.receive.gate import SIZE
@@ -34,7 +35,11 @@ SHAPES = ((1, 2_000, 1), (1, 3_000, 16), (512, 200, 8))
 def running(role: str, settings: Settings) -> Iterator[tuple[psutil.Process, int]]:
     """Run the process of *role* until the block ends; yield it and its port."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"collector.app.{role}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", f"collector.app.{role}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(role),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

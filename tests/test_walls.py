@@ -45,7 +45,7 @@ BREACHES = (
 ASK_THE_TIME = {"api", "app", "cli", "dashboard", "doctor", "jobs", "receive", "telemetry"}
 """Rooms that read a clock; every other is told the time."""
 READ_THE_ENVIRONMENT = {
-    "app/supervisor",
+    "app/allocators",
     "cli/dashboard",
     "cli/demo",  # what they hand to a process that they start
     "settings/replaced",

@@ -16,7 +16,8 @@ async def main(settings: Settings) -> None:
     """Serve until told to stop, then finish what was begun."""
     lock = child.lock(settings.data, "gate")
     starting = log.started("gate_start")
-    gate = Gate(listen.inside(settings.data), settings.limits, settings.parts.room(settings.limits.body))
+    parts = settings.parts
+    gate = Gate(listen.inside(settings.data), settings.limits, parts.room(settings.limits.body), parts.gate)
     server = gate.server(min(door.room(), settings.limits.grpc_connections))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:

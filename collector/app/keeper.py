@@ -18,7 +18,7 @@ from collector.jobs.books import STAGES, Books
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Reader
-from collector.model.freed import give_back
+from collector.model.resident import give_back
 from collector.model.shown import duration
 from collector.settings import Settings
 from collector.store import apply, aside, derive, run_tables, upgrade

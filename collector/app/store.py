@@ -19,12 +19,12 @@ from collector.app.web import UvicornChild
 from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import Books
 from collector.journal import Reader, files
+from collector.model.resident import resident_bytes
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply
 from collector.store.database import Database
 from collector.store.errors import NoMemory
-from collector.store.watchdog import resident_bytes
 from collector.telemetry import log
 from collector.telemetry.export import Export
 

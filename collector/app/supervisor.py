@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import sys
@@ -21,6 +20,7 @@ from typing import IO, Any
 import structlog
 
 from collector.app import child, listen, newer, openable, whereabouts
+from collector.app.allocators import environment
 from collector.model.errors import UsageError
 from collector.settings import Settings
 from collector.settings.reports import Reports
@@ -34,16 +34,6 @@ _LONGEST_PAUSE_S = 5.0
 _MOST_KILLED = 5
 _CALM_S = 2.0
 """A child that was up for so long starts again at once when it dies; one that dies sooner waits."""
-
-_GIVING_BACK = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(2**20),
-    "_RJEM_MALLOC_CONF": "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-}
-"""How allocators of children give back what was freed: glibc's, which is Arrow's too, from 1 MiB on, polars' at once,
-both with few arenas.
-"""
 
 Address = dict[str, Any]
 Ready = Callable[[dict[str, Address]], None]
@@ -191,7 +181,7 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             # Ctrl-C reaches the supervisor alone, which stops its children in order.
             start_new_session=True,
-            env={**_GIVING_BACK, **os.environ},
+            env=environment(c.role),
         )
 
     async def _keep(self, c: _Child) -> None:

@@ -34,8 +34,6 @@ log = structlog.get_logger()
 
 DRAINING = "draining: this server is shutting down"
 _COMMAND = (sys.executable, "-m", "collector.app.decode")
-_SYSTEM_POOL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Arrow's own pool reserves a GiB at once, of which a process that may have less gets a part by chance."""
 _PATIENCE = 12
 """How many times longer than `limits.cpu_time` an answer may take, since others use the processor too."""
 _OUT_OF_MEMORY = (frames.OUT_OF_MEMORY, -signal.SIGSEGV, -signal.SIGABRT)
@@ -54,7 +52,6 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 process_group=0,  # it and its fork end together
-                env={**os.environ, **_SYSTEM_POOL},
             )
         self.socket = ours
         self.told_names = 0

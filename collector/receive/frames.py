@@ -73,13 +73,15 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def write(to: socket.socket, *parts: bytes | bytearray) -> None:
-    """Send *parts* as one message."""
+    """Send *parts* as one message; none of them is copied but small ones, for others wait while this process copies."""
     small = bytearray(_LENGTH.pack(sum(map(len, parts))))
     for part in parts:
-        small += part
-        if len(small) >= _AT_ONCE:
-            to.sendall(small)
-            small = bytearray()
+        if len(small) + len(part) < _AT_ONCE:
+            small += part
+            continue
+        to.sendall(small)
+        small = bytearray()
+        to.sendall(part)
     to.sendall(small)
 
 

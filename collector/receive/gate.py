@@ -23,6 +23,7 @@ import grpc
 import grpc.aio
 
 from collector.model.errors import BadInput, NotNow, Refused
+from collector.model.resident import resident_bytes
 from collector.model.signals import RECEIVED, Signal
 from collector.receive.errors import STATUS_DETAILS, failure_of
 from collector.receive.room import Room
@@ -59,6 +60,8 @@ _LONGEST_S = 30.0
 _WAIT_SHARE = 0.9
 """For how much of its time a call waits until its message is read; in the rest it hears that it was not."""
 _PAUSE_S = 0.02
+_CALM_S = 0.25
+"""How long after the last large message what it took is given back."""
 _IDLE_MS = 600_000
 """How long a connection without a call is kept: longer than exporters pause, who then connect again."""
 
@@ -145,12 +148,15 @@ def server(
 class Gate:
     """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is.
 
-    Messages take up at most *in_flight* bytes, from before they are read until they are answered.
+    Messages take up at most *in_flight* bytes, from before they are read until they are answered, and with all that
+    is kept for the next ones the process *memory* more than it has now.
     """
 
-    def __init__(self, inside: str, limits: Limits, in_flight: int) -> None:
+    def __init__(self, inside: str, limits: Limits, in_flight: int, memory: int) -> None:
         self._limits = limits
         self._room = Room(in_flight, int(limits.body))
+        self._most_bytes = resident_bytes() + memory
+        self._trim: asyncio.TimerHandle | None = None
         self._channel = grpc.aio.insecure_channel(
             inside,
             options=[
@@ -192,7 +198,7 @@ class Gate:
                     held.append(await place.read(partial(one_message, context), self._limits.body_time.total_seconds()))
                     size = len(held[0])
                     if size > PIECE:
-                        trim()  # it came as three copies
+                        self._let_go()  # it came as three copies
                     more = ((SIZE, str(size)), (PEER, peer))
                     return await self._pass(partial(_send, whole, pieces, held), context, more)
                 finally:
@@ -202,10 +208,19 @@ class Gate:
                 failure = failure_of(e)
             finally:
                 if size > PIECE:
-                    asyncio.get_running_loop().call_soon(trim)
+                    self._let_go()
             await failure.abort(context)
 
         return export
+
+    def _let_go(self) -> None:
+        """Give back what large messages took, once none has come for a moment: until then it serves the next one, which
+        would else wait for the kernel to make as many new pages. More than the gate's part goes back at once.
+        """
+        if self._trim is not None:
+            self._trim.cancel()
+        now = resident_bytes() > self._most_bytes
+        self._trim = asyncio.get_running_loop().call_later(0 if now else _CALM_S, trim)
 
     def _unserved(self) -> Refuse:
         """Return what passes on that a method was asked for that is not served: receive keeps the books of both."""

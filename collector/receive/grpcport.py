@@ -69,9 +69,9 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
                 raise NotNow(refusal)
             with admit.hold() as hold:
                 hold.add(size)
-                body = b"".join([piece async for piece in pieces])  # of one it is the one itself
+                parts = [piece async for piece in pieces]
                 accepted = result = await admit.admit(
-                    project, signal, "protobuf", _packing(body), body, came, _who(sent)
+                    project, signal, "protobuf", _packing(parts[0]), parts, came, _who(sent)
                 )
         except Exception as e:
             result = e

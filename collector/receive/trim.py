@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 
-from collector.model.freed import give_back
+from collector.model.resident import give_back
 
 LARGE = 2**20
 """Bytes of a message after which it is worth the while."""

@@ -18,8 +18,8 @@ import duckdb
 import pyarrow as pa
 
 from collector.model.errors import UsageError
-from collector.model.freed import give_back
 from collector.model.identity import content_id
+from collector.model.resident import give_back
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import FILE, ddl, long_texts, upgrade, version

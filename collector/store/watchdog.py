@@ -11,15 +11,12 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 from collector.model.errors import Refused
-from collector.model.freed import give_back
+from collector.model.resident import give_back, resident_bytes
 
 _APART_S = 0.05
 _LAST_RESORT = 1.25
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_STATM = Path("/proc/self/statm")
 EXIT_CODE = 71
 
 
@@ -45,14 +42,6 @@ class Asked:
         """Raise Ended where it was ended between two of its steps."""
         if self.ended:
             raise Ended(self.ended)
-
-
-def resident_bytes() -> int:
-    """Return what this process has in memory; 0 where that cannot be told."""
-    try:
-        return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
-    except OSError:
-        return 0
 
 
 class Watchdog:

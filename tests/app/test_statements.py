@@ -13,10 +13,11 @@ import pytest
 from collector.app.statements import Statements
 from collector.jobs.books import Books
 from collector.model.errors import BadInput
+from collector.model.resident import resident_bytes
 from collector.settings import Store
 from collector.store.database import Database
 from collector.store.errors import QueryFailed
-from collector.store.watchdog import EXIT_CODE, Asked, Watchdog, resident_bytes
+from collector.store.watchdog import EXIT_CODE, Asked, Watchdog
 from tests.store.test_store import no_exit
 
 MiB = 2**20
@@ -30,7 +31,8 @@ from collector.app.statements import Statements
 from collector.jobs.books import Books
 from collector.settings import Store
 from collector.store.database import Database
-from collector.store.watchdog import Asked, resident_bytes
+from collector.model.resident import resident_bytes
+from collector.store.watchdog import Asked
 data = Path(sys.argv[1])
 database = Database.open(data, Store())
 statements = Statements(data, Books())

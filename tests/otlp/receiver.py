@@ -20,6 +20,7 @@ import httpx
 import psutil
 from google.rpc import error_details_pb2, status_pb2
 
+from collector.app.allocators import environment
 from collector.journal import Reader
 from collector.model.signals import Encoding
 from collector.otlp import answers
@@ -204,6 +205,7 @@ def running(role: str, settings: Settings, files: int = 0) -> Iterator[tuple[sub
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
+        env=environment(role),
         preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None,
     )
     try:

@@ -291,7 +291,7 @@ def test_g9_what_the_gate_tells_receive_cannot_be_said_by_a_caller(tmp_path: Any
         behind = gates.server(lambda signal: export, refuse, limits, largest=MIB, streams=9)
         behind.add_insecure_port(inside)
         await behind.start()
-        gate = gates.Gate(inside, limits, 256 * MIB)
+        gate = gates.Gate(inside, limits, 256 * MIB, 256 * MIB)
         front = gate.server(10)
         port = front.add_insecure_port("127.0.0.1:0")
         await front.start()

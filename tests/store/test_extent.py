@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.model.errors import BadInput, Refused
+from collector.model.resident import resident_bytes
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import collected, confined, extent, parser
 from collector.store.database import Database
 from collector.store.errors import QueryFailed
 from collector.store.scope import STORED, Relation, Size
-from collector.store.watchdog import resident_bytes
 from tests.length import examples
 from tests.store.test_store import no_exit
 
