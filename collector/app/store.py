@@ -23,7 +23,7 @@ from collector.model.resident import resident_bytes
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply
-from collector.store.database import Database
+from collector.store.database import TEMPORARY, Database
 from collector.store.errors import NoMemory
 from collector.telemetry import log
 from collector.telemetry.export import Export
@@ -32,6 +32,8 @@ _FINISH_S, _LAST_S = 2.0, 2.9
 """For what is being worked out when the process is told to stop, and until it is over."""
 _MOST_OTHER = 8
 """Requests for reports that are worked on at once, beside the one that is made."""
+_SPARE_DISK = 256 * 2**20
+"""Bytes of disk beyond `journal.free_disk` that statements leave: between two looks they may write that much."""
 _SWITCH_S = 0.001
 """How long a thread that makes rows may keep the loop waiting, once for each thread; Python's own is 5 ms."""
 
@@ -70,6 +72,7 @@ async def main(settings: Settings) -> None:
         statements.note,
         share=settings.parts.questions,
     )
+    database.watchdog.look_at_disk(settings.data / TEMPORARY, int(settings.journal.free_disk) + _SPARE_DISK)
     http = UvicornChild(
         routes.application(
             database,

@@ -31,6 +31,8 @@ from collector.versions import damage, failed
 
 T = TypeVar("T")
 
+TEMPORARY = "tmp"
+"""Where DuckDB keeps what it sorts and groups beyond its memory, in the directory of its file."""
 _TEMPORARY_BYTES = 8 * 2**30
 """Disk that queries may take beside memory."""
 
@@ -204,7 +206,7 @@ class Database:
 
 
 def _connect(path: Path, settings: Store, memory: int) -> duckdb.DuckDBPyConnection:
-    temporary = path.parent / "tmp"
+    temporary = path.parent / TEMPORARY
     temporary.mkdir(exist_ok=True)
     con = duckdb.connect(
         str(path),

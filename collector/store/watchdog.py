@@ -1,4 +1,4 @@
-"""Ends statements that take too long, and those beside which the process takes too much memory.
+"""Ends statements that take too long, and those beside which the process takes too much memory, or the disk gets full.
 
 By construction no statement that is let in takes much (`extent`, `sizes`, `collected`); this is what stands behind
 it. DuckDB is interrupted between two vectors. Where that does not help the process ends itself before the kernel
@@ -8,9 +8,11 @@ does, having noted why.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from collector.model.errors import Refused
 from collector.model.resident import give_back, resident_bytes
@@ -53,6 +55,8 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._pause = threading.Event()
         self._budget = self._share = 0
+        self._temporary: Path | None = None
+        self._least_free = 0
         self._fired: Callable[[list[str], str], None] = lambda texts, how: None
         self._exit: Callable[[int], None] = os._exit
 
@@ -69,6 +73,12 @@ class Watchdog:
         is told the statements, and `interrupted` or `exited`.
         """
         self._budget, self._share, self._fired, self._exit = budget, share, fired, exit
+
+    def look_at_disk(self, temporary: Path, least_free: int) -> None:
+        """End analysts' statements when fewer than *least_free* bytes are free where *temporary* is and DuckDB keeps
+        some there of what it sorts and groups: who sends telemetry needs them.
+        """
+        self._temporary, self._least_free = temporary, least_free
 
     @contextmanager
     def watching(self, asked: Asked, interrupt: Callable[[], None], seconds: float) -> Generator[None]:
@@ -128,7 +138,21 @@ class Watchdog:
                     f"the store took more than {self._budget // 2**20} MiB of memory while the query ran, so it was "
                     "ended; the same text is refused for an hour. Narrow it"
                 )
+        if self._fills_the_disk():
+            for asked in self._running:
+                if asked.text:
+                    asked.end("the disk has no room left for what the query sorts or groups; narrow it")
         for asked, interrupt in self._running.items():
             if asked.ended and not hungry:
                 interrupt()
         return hungry
+
+    def _fills_the_disk(self) -> bool:
+        try:
+            return (
+                self._temporary is not None
+                and shutil.disk_usage(self._temporary).free < self._least_free
+                and any(file.stat().st_size for file in os.scandir(self._temporary))
+            )
+        except OSError:  # a file that goes as it is looked at, or a disk that does not answer
+            return False

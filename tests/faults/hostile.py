@@ -134,9 +134,17 @@ _FAIR = (
 )
 
 
+_PIECES = (
+    *("case when 1 then ", "not ", "- ", "+ ", "exists (select ", "1 between 1 and ", "a.", "x->", "x::int::", "a, "),
+    *("lambda x: ", "f(", "x[1:", "(select * from ", "1 in (", "'a' ", "1 or ", "a.b(", "interval ", "cast(", "@", "["),
+    *("{'a':", "-(", "1=", "row(", "map{", "join a ", "/**/- ", '"a".', "union select 1 "),
+)
+"""What a parser may read again and again."""
+
+
 def _statement(r: Random) -> str:
     n = _many(r, 10, 4 * 10**9)
-    shape = r.randrange(9)
+    shape = r.randrange(10)
     if shape == 0:
         return f"select length({r.choice(_GROWS).format(n=n)})"
     if shape == 1:
@@ -157,7 +165,13 @@ def _statement(r: Random) -> str:
     if shape == 5:
         return f"select string_agg(l.body) from logs l, range({min(n, 10**6)})"
     if shape == 6:
-        return f"select {'(' * (n % 3_000)}1{')' * (n % 3_000)}"
+        opens, closes = r.choice((("(", ")"), ("[", "]"), ("{'a': ", "}"), ("(runs join ", " on true)")))
+        deep, begun = _many(r, 1, 30_000), r.choice(("select ", "select * from ", "from ", "with c as ", ""))
+        return (
+            f"{begun}{opens * deep}{r.choice(('1', 'runs', 'select 1', ''))}{closes * r.choice((deep, deep // 2, 0))}"
+        )
+    if shape == 8:
+        return f"select * from runs where {r.choice(_PIECES) * _many(r, 1, 20_000)}"[:65_000]
     if shape == 7:
         return r.choice(
             (

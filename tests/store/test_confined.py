@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -266,12 +268,43 @@ def test_a_projects_name_is_a_value_not_sql(database: Database, project: str) ->
 
 @pytest.mark.parametrize(
     "sql",
-    ["select " + "(" * 5000 + "1" + ")" * 5000, "select * from " + "(select * from " * 900 + "runs" + ")" * 900],
+    [
+        "select " + "(" * 5000 + "1" + ")" * 5000,
+        "select * from " + "(select * from " * 900 + "runs" + ")" * 900,
+        "select * from " + "(" * 30_000 + "runs" + ")" * 30_000,
+        "select * from " + "(" * 2_000,
+        "select ((" * 7_000,
+        "select * from " + "(runs join " * 1_000 + "runs" + " on true)" * 1_000,
+        "select * from " + ", ".join(["(" * 60 + "runs" + ")" * 60] * 290),
+        "select " + "- " * 20_000 + "1",
+        "select 1 " + "+ -- \n" * 5_000 + "1",
+        "select " + "[" * 3_000 + "{'a': (" * 3_000,
+        "select 'é', e'\\'((', $$((($$, " + "(" * 20_000,
+    ],
 )
 def test_deep_nesting_is_refused_with_a_sentence(database: Database, sql: str) -> None:
     """However deep a statement nests, the answer is a sentence."""
     with pytest.raises(Refused, match=r"(?i)too deep|depth"):
         ask(database, sql)
+
+
+def test_brackets_in_texts_and_many_flat_ones_are_read(database: Database) -> None:
+    """What is quoted, named or commented nests nothing, and a list may be as long as a statement."""
+    quoted = f"select '{'(' * 9_000}' as a, $$ {'[' * 9_000} $$ as \"{'(' * 900}\" -- {'(' * 9_000}"
+    assert ask(database, quoted)["a"].to_pylist() == ["(" * 9_000]
+    flat = "select count(*) as n from (values " + ", ".join(["((((((((1))))))))"] * 3_000) + ")"
+    assert ask(database, flat)["n"].to_pylist() == [3_000]
+
+
+def test_a_parser_that_goes_astray_ends_the_process_without_the_interpreter() -> None:
+    """It holds the interpreter's lock, so that no thread of Python could end it."""
+    astray = """
+from collector.store import parser
+parser._LAST_RESORT_S, parser._MOST_NESTING = 0.2, 10**9
+parser.statements("select * from " + "(" * 8_000 + "runs" + ")" * 8_000)
+"""
+    ended = subprocess.run([sys.executable, "-c", astray], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, "Timeout" in ended.stderr) == (1, True)
 
 
 def test_a_query_that_takes_too_long_is_stopped(database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from collector.model.resident import resident_bytes
 from collector.settings import Store
 from collector.settings.memory import DEFAULT, divide
 from collector.store import collected, confined, extent, parser
-from collector.store.database import Database
+from collector.store.database import TEMPORARY, Database
 from collector.store.errors import QueryFailed
 from collector.store.scope import STORED, Relation, Size
 from tests.length import examples
@@ -240,6 +241,23 @@ def test_hungry_statements_end_in_time_and_memory(database: Database) -> None:
             assert e.message
         assert time.monotonic() - began < 10, sql
     assert fired == []
+
+
+def test_who_fills_the_disk_is_ended_before_telemetry_is_refused(tmp_path: Path) -> None:
+    """What sorts on disk ends with a sentence where too little is free; what needs none of it is answered."""
+    database = Database.open(tmp_path, Store(), memory=64 * 2**20)
+    try:
+        database.watchdog.look_at_disk(tmp_path / TEMPORARY, 2**62)
+        sorts = "SELECT max(n) AS n FROM (SELECT row_number() OVER (ORDER BY hash(range)) n FROM range(20000000))"
+        with pytest.raises(QueryFailed, match="no room left"):
+            confined.select(database, sorts, project="p", limits=Store())
+        few = confined.select(database, "SELECT sum(range) AS n FROM range(1000000)", project="p", limits=Store())
+        assert few.table.num_rows == 1
+        database.watchdog.look_at_disk(tmp_path / TEMPORARY, 0)
+        all_of_it = confined.select(database, sorts.replace("20000000", "8000000"), project="p", limits=Store())
+        assert all_of_it.table["n"].to_pylist() == [8_000_000]
+    finally:
+        database.close()
 
 
 def test_large_texts_are_read_and_cut_by_everybody(database: Database) -> None:
