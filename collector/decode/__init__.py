@@ -63,6 +63,8 @@ class Parsed:
     request: Any
     ignored: int
     """Kinds of field that are spelled as OTLP/JSON does not."""
+    mended: int
+    """How often its text was not Unicode."""
     work: Work
 
 
@@ -103,14 +105,14 @@ class Batch:
         try:
             if encoding == "json":
                 work.numbers(body)
-            request = WIRES[encoding].parse(signal, body, self._limits.parts)
+            request, mended = WIRES[encoding].parse(signal, body, self._limits.parts, work)
             if encoding == "json":
                 ignored = otlpjson.ignored_names(body)
         except RecursionError:
             raise BadInput(_TOO_DEEP) from None
         finally:
             self.spent += work.spent
-        return Parsed(signal, encoding, request, ignored, work)
+        return Parsed(signal, encoding, request, ignored, mended, work)
 
     def take(self, parsed: Parsed, *, project: str, received_ns: int) -> Accepted:
         """Keep the rows of what was parsed, which is used up by it; see `add`."""
@@ -127,6 +129,8 @@ class Batch:
             self.spent += work.spent - before
         if parsed.ignored:
             walk.warnings["name_ignored"] += parsed.ignored
+        if parsed.mended:
+            walk.warnings["text_mended"] += parsed.mended
         if walk.count:
             self._keep(table, chunks, walk)
         return Accepted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -21,6 +22,9 @@ _OF_TYPE = {
     **dict.fromkeys((FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE), _BYTES),
 }
 """Type of a field → how it is written, where it is no varint."""
+_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_MOST_LOOKED_AT = 20_000
+"""Fields of a broken message that are looked at, for its sender to know where it breaks."""
 
 
 def varint(body: bytes, at: int) -> tuple[int, int]:
@@ -78,3 +82,50 @@ def mistyped(descriptor: Any, body: bytes, at: int, end: int) -> Any:
             if kind != right and not (field.is_repeated and kind == _BYTES):
                 return field
     return None
+
+
+class _Broken(Exception):
+    """A message that ends within a field, or has what is none; *at* is the path of the culprit."""
+
+    def __init__(self, at: str, why: str) -> None:
+        self.at = at
+        self.why = why
+
+
+def broken(descriptor: Any, body: bytes) -> tuple[str, str]:
+    """Return the path of what is wrong in a message that cannot be parsed, and what; neither where it is not among the
+    first fields.
+    """
+    try:
+        _look(descriptor, body, 0, len(body), "", iter(range(_MOST_LOOKED_AT)))
+    except _Broken as e:
+        return e.at, e.why
+    except (StopIteration, RecursionError):
+        pass
+    return "", ""
+
+
+def _look(descriptor: Any, body: bytes, at: int, end: int, path: str, left: Iterator[int]) -> None:
+    seen: Counter[int] = Counter()
+    while at < end:
+        next(left)
+        began = at
+        try:
+            tag, at = varint(body, at)
+            size, start = varint(body, at) if tag & 7 in (_VARINT, _BYTES) else (0, at)
+        except IndexError:
+            raise _Broken(path, "it is cut off") from None
+        field = descriptor.fields_by_number.get(tag >> 3)
+        name = f"field {tag >> 3}" if field is None else field.json_name
+        if field is not None and field.is_repeated:
+            name = f"{name}[{seen[tag >> 3]}]"
+            seen[tag >> 3] += 1
+        name = f"{path}.{name}" if path else name
+        if tag & 7 > _FIXED32 or not tag >> 3:
+            raise _Broken(path, f"at byte {began} no field begins")
+        size = size if tag & 7 == _BYTES else _SIZES.get(tag & 7, 0)
+        if size > end - start:
+            raise _Broken(name, f"it says that it has {size} bytes where {end - start} are left")
+        if field is not None and field.message_type is not None and tag & 7 == _BYTES:
+            _look(field.message_type, body, start, start + size, name, left)
+        at = start + size

@@ -25,6 +25,7 @@ NOTED: dict[str, str | None] = {
     "key_cut": "attribute keys cut to {limits.key} characters",
     "elements_cut": "values cut to {limits.nodes} elements",
     "key_repeated": "attribute keys repeated: the last value counts",
+    "text_mended": "pieces of text that are not Unicode (UTF-8): U+FFFD stands for them",
     "enum_name": "enum names: OTLP/JSON has numbers",
     "name_ignored": "kinds of field in snake_case ignored: OTLP/JSON has lowerCamelCase",
     "service_overflow": "resources of a service beyond names.services: grouped as __other__",

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from collector.decode import bound
+from collector.decode import bound, unicode
+from collector.decode.work import Work
 from collector.model.errors import BadInput, OtherSignal
 from collector.model.signals import RECEIVED, Signal
 
@@ -267,17 +268,17 @@ _ROOTS = {
     "metrics": "resourceMetrics",
     "profiles": "resourceProfiles",
 }
-_UTF8 = codecs.getincrementaldecoder("utf-8")
-_PIECE = 2**20
 _AT = re.compile(r"^(?P<what>.*?) - at `\$\.?(?P<path>[^`]*)`$", re.S)
 
 
-def parse(signal: Signal, body: bytes, most_parts: int) -> Any:
-    """Return the request struct of *body*, or raise BadInput with the path of the field that is wrong."""
+def parse(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, int]:
+    """Return the request struct of *body*, and how often its text is none and was mended; raise BadInput with the path
+    of the field that is wrong.
+    """
     bound.check_json(body, most_parts)
-    _check_utf8(body)
+    body, mended = unicode.utf8(body.removeprefix(codecs.BOM_UTF8))
     try:
-        request = _DECODERS[signal.name].decode(body)
+        request, lone = _decoded(signal, body, work)
     except msgspec.ValidationError as e:
         match = _AT.match(str(e))
         what, path = (match["what"], match["path"]) if match else (str(e), "")
@@ -288,20 +289,19 @@ def parse(signal: Signal, body: bytes, most_parts: int) -> Any:
         raise BadInput("nested too deeply to read; flatten the values") from None
     if not getattr(request, f"resource_{_ROOTS[signal.name][8:].lower()}"):
         _refuse_other_signal(signal, body)
-    return request
+    return request, mended + lone
 
 
-def _check_utf8(body: bytes) -> None:
-    """Raise BadInput where *body* is no UTF-8, looking at a piece at once: one rare character makes text four times
-    as large.
-    """
-    decoder = _UTF8()
-    for at in range(0, len(body), _PIECE):
-        held = len(decoder.getstate()[0])
-        try:
-            decoder.decode(body[at : at + _PIECE], final=at + _PIECE >= len(body))
-        except UnicodeDecodeError as e:
-            raise BadInput(f"expected UTF-8, byte {at - held + e.start} is not") from None
+def _decoded(signal: Signal, body: bytes, work: Work) -> tuple[Any, int]:
+    decode = _DECODERS[signal.name].decode
+    try:
+        return decode(body), 0
+    except msgspec.DecodeError:
+        work.spend(len(body) // 100)
+        whole, lone = unicode.whole_escapes(body)
+        if not lone:
+            raise
+        return decode(whole), lone
 
 
 def _refuse_other_signal(signal: Signal, body: bytes) -> None:

@@ -16,9 +16,10 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from collector.decode import bound, otlpjson, values
-from collector.decode.fields import fields, mistyped
+from collector.decode import bound, otlpjson, unicode, values
+from collector.decode.fields import broken, fields, mistyped
 from collector.decode.values import U64_MAX, Caps
+from collector.decode.work import Work
 from collector.model.errors import BadInput, OtherSignal
 from collector.model.signals import RECEIVED, Encoding, Signal
 
@@ -45,8 +46,9 @@ class BadId(Exception):
 class Wire:
     """How one encoding answers."""
 
-    parse: Callable[[Signal, bytes, int], Any]
-    """(signal, body, most parts) → request; raises BadInput with the path of what is wrong, TooLarge."""
+    parse: Callable[[Signal, bytes, int, Work], tuple[Any, int]]
+    """(signal, body, most parts, work) → request, and how often its text is none and was mended; raises BadInput with
+    the path of what is wrong, TooLarge."""
     value: Callable[..., Any]
     """(AnyValue, caps, depth = 0) → Python value; raises BadInput."""
     ident: Callable[[Any, int], str | None]
@@ -73,21 +75,23 @@ class Wire:
 _TABLES = {signal.name: bound.table_of(signal.request.DESCRIPTOR) for signal in RECEIVED}
 
 
-def _parse_protobuf(signal: Signal, body: bytes, most_parts: int) -> Any:
+def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, int]:
     bound.check_protobuf(body, _TABLES[signal.name], most_parts)
-    request = signal.request()
-    name = signal.request.DESCRIPTOR.name
+    request, mended = signal.request(), 0
     try:
-        request.ParseFromString(body)
-    except DecodeError as e:
-        if "alloc failed" in str(e):  # what upb says where there is no memory
-            raise MemoryError from None
-        hint = "; it looks like JSON, is Content-Type right?" if body[:64].lstrip()[:1] in (b"{", b"[") else ""
-        raise BadInput(
-            f"expected {name} in protobuf, as Content-Type says; this is not one or is cut off{hint}"
-        ) from None
+        try:
+            request.ParseFromString(body)
+        except DecodeError as e:
+            if "alloc failed" in str(e):  # what upb says where there is no memory
+                raise MemoryError from None
+            whole, mended = unicode.protobuf(signal.request, body, work)
+            request.ParseFromString(whole)
+    except DecodeError:
+        at, why = broken(signal.request.DESCRIPTOR, body)
+        name = signal.request.DESCRIPTOR.name
+        raise BadInput(f"expected {name} in protobuf; {why or 'this is not one or is cut off'}", field=at) from None
     _refuse_other_types(signal, request, body)
-    return request
+    return request, mended
 
 
 def _refuse_other_types(signal: Signal, request: Any, body: bytes) -> None:

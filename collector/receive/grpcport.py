@@ -13,7 +13,7 @@ from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
 from collector.otlp.compression import GRPC_DEFLATE
-from collector.receive import gate, recognise
+from collector.receive import gate, labels, recognise
 from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import NoSuchPath, failure_of
@@ -70,9 +70,11 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             with admit.hold() as hold:
                 hold.add(size)
                 parts = [piece async for piece in pieces]
-                accepted = result = await admit.admit(
-                    project, signal, "protobuf", _packing(parts[0]), parts, came, _who(sent)
-                )
+                packing, head = _packing(parts[0]), labels.head(parts)
+                try:
+                    accepted = result = await admit.admit(project, signal, "protobuf", packing, parts, came, _who(sent))
+                except BadInput as e:
+                    raise e if packing else labels.over_grpc(e, head) from None
         except Exception as e:
             result = e
             if not isinstance(e, Refused):

@@ -11,11 +11,11 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from collector.decode import Accepted
-from collector.model.errors import NotNow, Refused, TooSlow
+from collector.model.errors import BadInput, NotNow, Refused, TooSlow
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
 from collector.otlp.compression import too_large
-from collector.receive import cors, recognise
+from collector.receive import cors, labels, recognise
 from collector.receive.admit import Admit, Hold
 from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import Headers, NoSuchPath, UnreadType, WrongMethod, failure_of
@@ -150,7 +150,7 @@ class HttpPort:
     async def _export(self, asked: _Asked, body: _Body) -> Accepted:
         signal = BY_PATH.get(asked.path)
         if signal is None:
-            raise NoSuchPath(_other_path(asked.path))
+            raise NoSuchPath(labels.path(asked.path))
         if asked.method != "POST":
             raise WrongMethod(f"{asked.path} takes POST")
         if asked.encoding is None:
@@ -164,8 +164,14 @@ class HttpPort:
         with self._admit.hold() as hold:
             whole = await self._whole(body, hold)
             asked.size = sum(map(len, whole))
-            compression = asked.headers.get("content-encoding", "")
-            return await self._admit.admit(project, signal, asked.encoding, compression, whole, asked.via, asked.who)
+            compression, head = asked.headers.get("content-encoding", ""), labels.head(whole)
+            try:
+                return await self._admit.admit(
+                    project, signal, asked.encoding, compression, whole, asked.via, asked.who
+                )
+            except BadInput as e:
+                whole.clear()  # the error knows this frame
+                raise labels.over_http(e, head, asked.encoding, compression) from None
 
     def _note(self, asked: _Asked, result: Accepted | Exception | None) -> None:
         """Keep account of what a request is answered; None where nobody is there to hear it."""
@@ -255,13 +261,6 @@ def _fields(headers: Headers) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
-
-
-def _other_path(path: str) -> str:
-    meant = "/" + "/".join(part for part in path.split("/") if part)
-    if meant in BY_PATH:
-        return f"no such path; did you mean {meant}?"
-    return f"no such path; OTLP is at {', '.join(BY_PATH)}"
 
 
 async def _respond(

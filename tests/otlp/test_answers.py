@@ -108,7 +108,7 @@ UNDECODABLE = {
         ld(1, b"\x10\x01") + b"\x07",
         b'{"resourceLogs":[]}',
         Random(64).randbytes(64) + b"\xff",
-        ld(1, ld(1, ld(1, ld(1, b"\xff\xfe")))),
+        ld(1, ld(1, ld(1, ld(1, b"\xff\xfe")))) + b"\x0a",
         b"\x15\x01\x02\x03\x04",
     ],
     "json": [
@@ -123,7 +123,6 @@ UNDECODABLE = {
         b"\x0a\x00",
         b"{}{}",
         b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":{"a":1}}]}]}]}',
-        b"\xef\xbb\xbf{}",
     ],
 }
 

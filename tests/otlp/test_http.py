@@ -147,12 +147,12 @@ def test_h6_h18_head_is_refused_without_a_body(receiver: Receiver) -> None:
         ("/v1/logs/", "did you mean /v1/logs"),
         ("//v1/logs", "did you mean /v1/logs"),
         ("/v1//traces", "did you mean /v1/traces"),
-        ("/V1/LOGS", "OTLP is at"),
+        ("/V1/LOGS", "did you mean /v1/logs"),
         ("/v1%2Flogs", "OTLP is at"),
-        ("/v1/logs;a=b", "OTLP is at"),
-        ("/v1/../v1/logs", "OTLP is at"),
-        ("/v1/profiles", "OTLP is at"),
-        ("/v2/logs", "OTLP is at"),
+        ("/v1/logs;a=b", "did you mean /v1/logs"),
+        ("/v1/../v1/logs", "did you mean /v1/logs"),
+        ("/v1/profiles", "did you mean /v1development/profiles"),
+        ("/v2/logs", "did you mean /v1/logs"),
     ],
 )
 def test_h7_a_path_has_one_spelling(receiver: Receiver, path: str, hint: str) -> None:

@@ -10,12 +10,11 @@ import grpc
 import pytest
 
 from collector.decode import Batch
-from collector.model.errors import BadInput
 from collector.model.signals import BY_NAME
 from collector.settings import Limits
 from tests.otlp.naughty import TEXTS
 from tests.otlp.receiver import Receiver
-from tests.otlp.telemetry import NOW, decoded, encode
+from tests.otlp.telemetry import NOW, encode
 
 KEPT_KEY = Limits().key
 Placed = dict[str, list[str | None]]
@@ -156,19 +155,6 @@ def test_b2_texts_come_back_as_they_were_sent(flooded: Receiver, signal: str, tr
         assert response.status_code == 200
     tables = ("resources", "scopes", kind.table)
     check({table: flooded.rows(table, before) for table in tables})
-
-
-def test_b2_lone_surrogates_are_no_text() -> None:
-    """JSON can spell them, UTF-8 cannot: refused in text, wherever it stands."""
-    for member in (
-        b'"body":{"stringValue":"\\ud800"}',
-        b'"attributes":[{"key":"\\udc00"}]',
-        b'"severityText":"a\\ud83d"',
-    ):
-        with pytest.raises(BadInput):
-            decoded("logs", "json", b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{' + member + b"}]}]}]}")
-    with pytest.raises(BadInput):
-        decoded("logs", "protobuf", b"\x0a\x0b\x12\x09\x12\x07\x2a\x05\x0a\x03\xed\xa0\x80")
 
 
 def test_b2_texts_are_the_same_in_arrow() -> None:
