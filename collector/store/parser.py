@@ -8,7 +8,6 @@ ended by a thread that needs no interpreter.
 from __future__ import annotations
 
 import faulthandler
-import sys
 import threading
 from functools import cache
 from typing import Any
@@ -18,9 +17,9 @@ import msgspec
 
 from collector.model.errors import BadInput
 
-_FLAT = 10
+FLAT = 10
 """Brackets in each other, or signs in a row, that cost nothing to speak of, however many there are."""
-_MOST_NESTING = 10_000
+MOST_NESTING = 10_000
 """Sum of the depths of all that are deeper: 140 in each other, or 200 times 50. DuckDB takes 2 us and 0.4 KB or more
 for each; nothing else that was tried in 64 KiB takes its parser a second.
 """
@@ -39,7 +38,7 @@ def statements(sql: str) -> list[str]:
     """Return the types of the statements in *sql*, such as SELECT; duckdb.Error when it cannot be parsed."""
     _require_flat(sql)
     with _parsing:
-        faulthandler.dump_traceback_later(_LAST_RESORT_S, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(_LAST_RESORT_S, exit=True, file=2)
         try:
             return [statement.type.name for statement in _parser().cursor().extract_statements(sql)]
         finally:
@@ -61,8 +60,8 @@ def _require_flat(sql: str) -> None:
             deep = depth
         elif kind == duckdb.token_type.operator and sign in (b")", b"]", b"}"):
             depth -= 1
-        nesting += deep if deep > _FLAT else 0
-    if nesting > _MOST_NESTING:
+        nesting += deep if deep > FLAT else 0
+    if nesting > MOST_NESTING:
         raise BadInput("nested too deeply; use fewer brackets in each other, or signs in a row", field="sql")
 
 

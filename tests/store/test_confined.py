@@ -300,7 +300,7 @@ def test_a_parser_that_goes_astray_ends_the_process_without_the_interpreter() ->
     """It holds the interpreter's lock, so that no thread of Python could end it."""
     astray = """
 from collector.store import parser
-parser._LAST_RESORT_S, parser._MOST_NESTING = 0.2, 10**9
+parser._LAST_RESORT_S, parser.MOST_NESTING = 0.2, 10**9
 parser.statements("select * from " + "(" * 8_000 + "runs" + ")" * 8_000)
 """
     ended = subprocess.run([sys.executable, "-c", astray], capture_output=True, text=True, check=False, timeout=60)
