@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.store import collected, extent, functions, literals, long_texts, sizes, texts
+from collector.store import collected, extent, functions, literals, long_texts, parser, sizes, texts
 
 _HEAD = """# SQL
 
