@@ -46,6 +46,10 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
     A partial span (the platform's own exporter sends one as a span opens) stands for its real span until
     that arrives; then it disappears. `end_ns` is NULL while open. It precedes `start_ns` when nobody knows how long
     the span lasted, because its clock ran backwards or for longer than anything lasts. Numbers that cannot be are NULL.
+
+    Some senders send a span again as it grows: of the ends that were stated the greatest counts, of equal ones that of
+    an error, then of a success. An end that arrival stands in for, or before the start, counts where no other is known,
+    and then the least one: sent again hours later it would be later.
     """
     real_id = pl.when(pl.col("is_partial").fill_null(False)).then("real_span_id").otherwise("span_id")
     start = exact_ns("start_time_unix_nano")
@@ -61,11 +65,39 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
         # Of times further apart than anything lasts the end counts: arrival bounds it, and a clock is set late.
         .with_columns(start_ns=pl.when(closed & _is_far()).then(pl.col("own_end_ns") + 1).otherwise("start_ns"))
         .with_columns(end_ns=pl.when(closed).then(pl.col("start_ns") + _took_ns()))
-        .with_columns(pl.col("start_ns", "end_ns") - _late_ns().fill_null(0))
+        .with_columns(pl.col("start_ns", "end_ns") - _late_ns().fill_null(0), late_ns=_late_ns())
         .with_columns(*believable.numbers("start_ns", raw.columns), is_open=pl.col("end_ns").is_null())
-        .sort(["is_open", "end_ns", "start_ns", "status_code", *_SPAN_VALUES], nulls_last=True)
+        .with_columns(stated_end_ns=pl.when(_is_stated()).then("end_ns"))
+        .sort(
+            [
+                "is_open",
+                "stated_end_ns",
+                _severity(),
+                "end_ns",
+                "start_ns",
+                "status_code",
+                *_SPAN_VALUES,
+                "received_ns",
+            ],
+            descending=[False, True, True, *[False] * (4 + len(_SPAN_VALUES))],
+            nulls_last=True,
+        )
         .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
+        .drop("late_ns", "stated_end_ns")
     )
+
+
+def _is_stated() -> pl.Expr:
+    """Tell whether an end is the one that was sent, and may be: arrival stands in for what cannot be."""
+    end = pl.col("end_ns")
+    arrived = (end // 1000 == pl.col("received_ns") // 1000) & (end != pl.col("own_end_ns")).fill_null(True)
+    return pl.col("late_ns").is_null() & (end >= pl.col("start_ns")) & ~arrived
+
+
+def _severity() -> pl.Expr:
+    """Return a rank of what a span with a stated end says of itself: an error above a success above nothing."""
+    code = pl.col("status_code")
+    return pl.when(_is_stated()).then(pl.when(code.is_in([1, 2])).then(code).otherwise(0))
 
 
 def _took_ns() -> pl.Expr:

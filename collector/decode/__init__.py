@@ -8,6 +8,7 @@ the same rows or decline.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from collector.decode import otlpjson, rows
+from collector.decode import rows
 from collector.decode.names import Projects
 from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
@@ -61,10 +62,8 @@ class Parsed:
     signal: Signal
     encoding: Encoding
     request: Any
-    ignored: int
-    """Kinds of field that are spelled as OTLP/JSON does not."""
-    mended: int
-    """How often its text was not Unicode."""
+    noted: Counter[str]
+    """What its sender is told of it, by the names of `notes`."""
     work: Work
 
 
@@ -101,18 +100,15 @@ class Batch:
     def parse(self, signal: Signal, encoding: Encoding, body: bytes) -> Parsed:
         """Return *body* as its parser has it; nothing else of it is needed from then on."""
         work = Work(self._most_work)
-        ignored = 0
         try:
             if encoding == "json":
                 work.numbers(body)
-            request, mended = WIRES[encoding].parse(signal, body, self._limits.parts, work)
-            if encoding == "json":
-                ignored = otlpjson.ignored_names(body)
+            request, noted = WIRES[encoding].parse(signal, body, self._limits.parts, work)
         except RecursionError:
             raise BadInput(_TOO_DEEP) from None
         finally:
             self.spent += work.spent
-        return Parsed(signal, encoding, request, ignored, mended, work)
+        return Parsed(signal, encoding, request, noted, work)
 
     def take(self, parsed: Parsed, *, project: str, received_ns: int) -> Accepted:
         """Keep the rows of what was parsed, which is used up by it; see `add`."""
@@ -127,10 +123,7 @@ class Batch:
             raise BadInput(_TOO_DEEP) from None
         finally:
             self.spent += work.spent - before
-        if parsed.ignored:
-            walk.warnings["name_ignored"] += parsed.ignored
-        if parsed.mended:
-            walk.warnings["text_mended"] += parsed.mended
+        walk.warnings += parsed.noted  # what is counted as 0 is left out
         if walk.count:
             self._keep(table, chunks, walk)
         return Accepted(

@@ -32,6 +32,8 @@ class AnyValue(_Wire):
     array_value: ArrayValue | None = None
     kvlist_value: KeyValueList | None = None
     bytes_value: str | None = None
+    go_value: dict[str, Any] | None = msgspec.field(name="Value", default=None)
+    """What Go's own JSON makes of a value: it is not read, and told."""
 
     @property
     def others(self) -> int:
@@ -97,12 +99,15 @@ class ScopeLogs(_Wire):
     scope: Scope | None = None
     log_records: list[LogRecord] | None = None
     schema_url: str | None = None
+    instrumentation_library: Scope | None = None
+    logs: list[LogRecord] | None = None
 
 
 class ResourceLogs(_Wire):
     resource: Resource | None = None
     scope_logs: list[ScopeLogs] | None = None
     schema_url: str | None = None
+    instrumentation_library_logs: list[ScopeLogs] | None = None
 
 
 class LogsRequest(_Wire):
@@ -153,12 +158,14 @@ class ScopeSpans(_Wire):
     scope: Scope | None = None
     spans: list[Span] | None = None
     schema_url: str | None = None
+    instrumentation_library: Scope | None = None
 
 
 class ResourceSpans(_Wire):
     resource: Resource | None = None
     scope_spans: list[ScopeSpans] | None = None
     schema_url: str | None = None
+    instrumentation_library_spans: list[ScopeSpans] | None = None
 
 
 class TracesRequest(_Wire):
@@ -230,12 +237,14 @@ class ScopeMetrics(_Wire):
     scope: Scope | None = None
     metrics: list[Metric] | None = None
     schema_url: str | None = None
+    instrumentation_library: Scope | None = None
 
 
 class ResourceMetrics(_Wire):
     resource: Resource | None = None
     scope_metrics: list[ScopeMetrics] | None = None
     schema_url: str | None = None
+    instrumentation_library_metrics: list[ScopeMetrics] | None = None
 
 
 class MetricsRequest(_Wire):

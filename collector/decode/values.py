@@ -176,6 +176,7 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
     if len(members) > 1:
         raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in members)}")
     if not members:
+        caps.noted["go_value"] += v.go_value is not None
         return None
     member = getattr(v, members[0])
     match members[0]:

@@ -6,6 +6,7 @@ Both have the same field names; they differ in how ids, numbers, enums, absence 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from collector.decode import bound, otlpjson, unicode, values
+from collector.decode import bound, foreign, otlpjson, unicode, values
 from collector.decode.fields import broken, fields, mistyped
 from collector.decode.values import U64_MAX, Caps
 from collector.decode.work import Work
@@ -38,6 +39,22 @@ _ENUMS = {
 }
 
 
+_SPOKEN = {"WARNING": "WARN", "CRITICAL": "FATAL", "ERR": "ERROR"}
+"""What loggers call a severity → what OTLP does."""
+
+
+def _names(enum: Any) -> dict[str, int]:
+    """Return the numbers of an enum by their names, whole and without what all of them begin with."""
+    whole = {str(name): int(number) for name, number in enum.items()}
+    # SeverityNumber's begin with SEVERITY_NUMBER_
+    prefix = "_".join(next(iter(whole)).split("_")[: sum(map(str.isupper, enum.DESCRIPTOR.name))]) + "_"
+    short = {name.removeprefix(prefix): number for name, number in whole.items()}
+    return {**whole, **short, **{said: short[meant] for said, meant in _SPOKEN.items() if meant in short}}
+
+
+_NAMED = {field: _names(enum) for field, enum in _ENUMS.items()}
+
+
 class BadId(Exception):
     """An id of the wrong length, form or all zero."""
 
@@ -46,9 +63,9 @@ class BadId(Exception):
 class Wire:
     """How one encoding answers."""
 
-    parse: Callable[[Signal, bytes, int, Work], tuple[Any, int]]
-    """(signal, body, most parts, work) → request, and how often its text is none and was mended; raises BadInput with
-    the path of what is wrong, TooLarge."""
+    parse: Callable[[Signal, bytes, int, Work], tuple[Any, Counter[str]]]
+    """(signal, body, most parts, work) → request, and what its sender is told of it, by the names of `notes`; raises
+    BadInput with the path of what is wrong, TooLarge."""
     value: Callable[..., Any]
     """(AnyValue, caps, depth = 0) → Python value; raises BadInput."""
     ident: Callable[[Any, int], str | None]
@@ -75,7 +92,7 @@ class Wire:
 _TABLES = {signal.name: bound.table_of(signal.request.DESCRIPTOR) for signal in RECEIVED}
 
 
-def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, int]:
+def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, Counter[str]]:
     bound.check_protobuf(body, _TABLES[signal.name], most_parts)
     request, mended = signal.request(), 0
     try:
@@ -91,7 +108,10 @@ def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) ->
         name = signal.request.DESCRIPTOR.name
         raise BadInput(f"expected {name} in protobuf; {why or 'this is not one or is cut off'}", field=at) from None
     _refuse_other_types(signal, request, body)
-    return request, mended
+    noted = Counter(text_mended=mended, old_otlp=foreign.libraries_in_protobuf(signal.name, request, body, work))
+    if not foreign.has_records(signal.name, request):
+        noted["nothing_read"] = foreign.unread_in_protobuf(request, body)
+    return request, noted
 
 
 def _refuse_other_types(signal: Signal, request: Any, body: bytes) -> None:
@@ -160,22 +180,27 @@ def _json_ident(value: str | None, size: int) -> str | None:
     return value.lower()
 
 
+def _parse_json(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, Counter[str]]:
+    request, mended = otlpjson.parse(signal, body, most_parts, work)
+    noted = Counter(text_mended=mended, name_ignored=otlpjson.ignored_names(body))
+    noted["old_otlp"] = foreign.libraries_in_json(signal.name, request, body)
+    if not noted["name_ignored"] and not foreign.has_records(signal.name, request):
+        noted["nothing_read"] = foreign.unread_in_json(request, body)
+    return request, noted
+
+
 def _json_enum(value: int | float | str | None, field: str, caps: Caps) -> int:
     if isinstance(value, str) and not value.lstrip("-").isdigit():
         if not caps.enum_names:
             raise BadInput("expected a number, not a name (limits.enum_names)", field=field)
-        try:
-            number = int(_ENUMS[field].Value(value))
-        except ValueError:
-            names = ", ".join(_ENUMS[field].keys())
-            raise BadInput(f"expected a number or one of {names}"[:200], field=field) from None
-        caps.noted["enum_name"] += 1
-        return number
+        number = _NAMED[field].get(value.strip().upper())
+        caps.noted["enum_name" if number is not None else "enum_unknown"] += 1
+        return number or 0
     return values.integer(value, field, -(2**31), 2**31 - 1)
 
 
 JSON = Wire(
-    parse=otlpjson.parse,
+    parse=_parse_json,
     value=values.from_json,
     ident=_json_ident,
     u64=lambda value, field: values.integer(value, field, 0, U64_MAX),

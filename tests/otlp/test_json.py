@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,25 @@ def test_j3_enum_names_can_be_refused() -> None:
     refused("logs", log_request({"severityNumber": "SEVERITY_NUMBER_INFO"}), enum_names=False)
 
 
-def test_j3_unknown_enum_names_are_refused() -> None:
-    """A name that the enum does not have stands for no number."""
-    assert "SPAN_KIND_SERVER" in refused("traces", span_request({**SPAN, "kind": "SERVER"})).message
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+def test_j3_short_enum_names_are_taken_as_whole_ones_are(spelled: Callable[[str], str]) -> None:
+    """Without what all names of the enum begin with, in any case, and a logger's words for severities; told."""
+    for kind, code, number in (("SERVER", "ERROR", 2), ("INTERNAL", "OK", 1)):
+        rows, accepted = decoded(
+            "traces", "json", span_request({**SPAN, "kind": spelled(kind), "status": {"code": spelled(code)}})
+        )
+        assert (rows["spans"][0]["kind"], rows["spans"][0]["status_code"]) == (number, number)
+        assert accepted.warnings["enum_name"] == 2
+    for word, severity in (("WARN", 13), ("warning", 13), ("error3", 19), ("critical", 21)):
+        assert one_log({"severityNumber": spelled(word)})[0]["severity_number"] == severity
+
+
+def test_j3_a_name_that_is_none_is_told_and_loses_nothing() -> None:
+    """It stands for no number; a batch is not lost for one word."""
+    rows, accepted = decoded("traces", "json", span_request({**SPAN, "kind": "SERVERS"}, SPAN))
+    assert [row["kind"] for row in rows["spans"]] == [0, 0]
+    assert (accepted.rejected, accepted.warnings["enum_unknown"]) == (0, 1)
+    assert "none of their enum" in accepted.message
 
 
 UNKNOWN = st.recursive(
