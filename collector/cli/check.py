@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collector.rules.profiles import Chosen
     from collector.settings import Settings
 
+_TOGETHER = 16 * 2**20
+"""Bytes of requests that are stored at once."""
 Format = Literal["text", "json", "markdown"]
 FailOn = Literal["error", "warning", "info", "never"]
 
@@ -26,7 +28,7 @@ FailOn = Literal["error", "warning", "info", "never"]
 def check(
     *,
     input: Annotated[
-        tuple[str, ...], Parameter(help="Recordings or OTLP/JSON lines; - is stdin.", consume_multiple=True)
+        tuple[str, ...], Parameter(help="Files as replay takes them; - is stdin.", consume_multiple=True)
     ] = (),
     since: Annotated[
         str | None, Parameter(help="What a running collector found since then, such as 24h or a time [default: 24h].")
@@ -42,7 +44,8 @@ def check(
 ) -> int:
     """Check the conventions on telemetry.
 
-    Exit code 0: nothing at or above --fail-on. 1: findings at or above it. 2: the command line or a file is wrong.
+    Exit code 0: nothing at or above --fail-on. 1: findings at or above it, or something of a file was left out, which
+    is named. 2: the command line is wrong, or a file cannot be used at all.
     """
     from collector.rules import catalogue, render
     from collector.rules.profiles import choose
@@ -58,8 +61,9 @@ def check(
     chosen = choose(catalogue.RULES, rules)
     if input and (since or url):
         raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
+    left_out = 0
     if input:
-        rows, looked_at = findings(input, settings, chosen)
+        rows, looked_at, left_out = judged(input, settings, chosen)
     else:
         if profile or strict:
             option = "--profile" if profile else "--strict"
@@ -76,11 +80,17 @@ def check(
         report = render.text(rows, looked_at)
     sys.stdout.write(report)
     sys.stdout.flush()
-    return 1 if render.reaches(rows, fail_on) else 0
+    return max(left_out, 1 if render.reaches(rows, fail_on) else 0)
 
 
 def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
-    """Return what the rules find in *files*, and what was looked at.
+    """Return what the rules find in *files*, and what was looked at; see `judged`."""
+    rows, looked_at, _ = judged(files, settings, chosen)
+    return rows, looked_at
+
+
+def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str, int]:
+    """Return what the rules find in *files*, what was looked at, and the exit code of what could not be read.
 
     Says on stderr which rules failed on what, and judged the rest.
     """
@@ -94,14 +104,14 @@ def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -
     from collector.store.aside import reason
 
     with recording(settings) as of_files:
-        read(files, settings, of_files)
+        left_out = read(files, settings, of_files)
         frames = of_files.frames(PROJECT)
         judged = spared(evaluate, frames, chosen)
         for code, piece, why in judged.left:
             what = f"run {piece[1]}" if piece else "these records"
             print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
         rows = pl.concat(judged.rows or [pl.DataFrame(schema=CONTRIBUTION)])
-        return of_files.findings(rows, PROJECT), render.looked_at(frames)
+        return of_files.findings(rows, PROJECT), render.looked_at(frames), left_out
 
 
 def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:
@@ -126,20 +136,38 @@ def _listed(options: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for part in options for name in part.split(",") if name.strip())
 
 
-def read(files: tuple[str, ...], settings: Settings, into: Recording) -> None:
-    """Store the records of *files*, as if all of them had arrived now; raise UsageError for what cannot be read."""
+def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
+    """Store the records of *files*, as if all of them had arrived now; return the exit code of what was left out.
+
+    Raises UsageError where there is nothing to look at.
+    """
     import time
 
     from collector.cli import recordings
+    from collector.cli.progress import progress
+    from collector.cli.sources import Sources
     from collector.decode import Batch
     from collector.model.errors import BadInput
 
-    batch = Batch(settings.limits)
+    for name in files:
+        recordings.readable(name)
+    batch, held = Batch(settings.limits), 0
     now = time.time_ns()
-    for path in files:
-        for number, request in enumerate(recordings.read(path), 1):
+    any_at_all = False
+    with Sources(files) as sources, progress(sources.size) as bar:
+        for request in sources.requests(bar):
             try:
                 batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
-                raise UsageError(f"{path}: request {number}: {e.message}; give a recording of valid OTLP.") from None
+                sources.refused(request.place, e.message)
+                continue
+            any_at_all = True
+            bar.sent()
+            held += len(request.body)
+            if held > _TOGETHER:
+                into.add(batch.tables(), now)
+                batch, held = Batch(settings.limits), 0
+    if not any_at_all:
+        raise UsageError(f"{', '.join(files)}: no valid requests in it; give a recording of valid OTLP.")
     into.add(batch.tables(), now)
+    return sources.exit_code()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from collector.cli.options import DEFAULT, CommonOptions
+from collector.cli.progress import progress
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collector.cli.recordings import Recorded
 
 _AT_ONCE = 4
+_NOT_OTLP = "the answer is not OTLP's"
 
 
 def replay(
@@ -26,40 +29,50 @@ def replay(
 ) -> int:
     """Send recorded telemetry to a collector.
 
+    Exit code 0: all of it was sent and taken. 1: something was left out or refused, which is named. 2: the command line
+    is wrong, or a file cannot be used at all.
+
     Parameters
     ----------
     files
-        Recorded requests (.jsonl, .gz, .zst), OTLP/JSON lines as the OpenTelemetry Collector's file exporter
-        writes them, or - for stdin.
+        OTLP/JSON as lines, documents or arrays, OTLP in protobuf, or recorded requests; plain, gzip, zlib or zstd;
+        - for stdin.
     """
     from collector.cli import recordings
+    from collector.cli.sources import Sources
 
     if not files:
         raise UsageError("FILE: give at least one recording, or - for stdin.")
     for name in files:
         if name.startswith("-") and name != "-":
             raise UsageError(f"{name}: no such option of replay; `runwell replay --help` lists what there is.")
+        recordings.readable(name)
     settings = common.settings()
-    requests = [request for path in files for request in recordings.read(path)]
-    if not requests:
-        raise UsageError(f"{', '.join(files)}: no requests in it; give a recording.")
-    result = send(
-        to_now(requests) if shift_to_now else requests,
-        endpoint or _endpoint(settings.data) or http_url(settings.host, settings.http_port),
-    )
+    where = endpoint or _endpoint(settings.data) or http_url(settings.host, settings.http_port)
+    with Sources(files, twice=shift_to_now) as sources, progress(sources.size) as bar:
+        if shift_to_now:
+            by_ns = _until_now(map(recordings.newest_ns, sources.requests()))
+            result = send(sources.requests(bar, by_ns), where, sources.refused, bar.sent)
+        else:
+            result = send(sources.requests(bar), where, sources.refused, bar.sent)
     print(result.sentence())  # noqa: T201
-    return 1 if result.refused else 0
+    return sources.exit_code(lost=bool(result.refused or result.rejected_records))
 
 
 def to_now(requests: list[Recorded]) -> list[Recorded]:
     """Return *requests* with all times moved by one constant, so that the latest is now."""
-    import time
-
     from collector.cli import recordings
 
-    newest = max(map(recordings.newest_ns, requests), default=0)
-    by_ns = time.time_ns() - newest
-    return [recordings.shift(r, by_ns) for r in requests] if newest else requests
+    by_ns = _until_now(map(recordings.newest_ns, requests))
+    return [recordings.shift(r, by_ns) for r in requests] if by_ns else requests
+
+
+def _until_now(times_ns: Iterable[int]) -> int:
+    """Return by how much to move times so that the latest is now, 0 if there are none."""
+    import time
+
+    newest = max(times_ns, default=0)
+    return time.time_ns() - newest if newest else 0
 
 
 @dataclass(slots=True)
@@ -77,50 +90,51 @@ class Result:
         return text + (f", {self.refused} requests refused ({self.last_refusal})" if self.refused else "")
 
 
-def send(requests: list[Recorded], endpoint: str) -> Result:
-    """Post *requests* in order, a few at a time, with a progress bar; wait when the collector asks to."""
-    import threading
-    from collections.abc import Iterator
+def send(
+    requests: Iterable[Recorded],
+    endpoint: str,
+    refused: Callable[[str, str], None] = lambda place, why: None,
+    sent: Callable[[], None] = lambda: None,
+) -> Result:
+    """Post *requests* in order, a few at a time; wait when the collector asks to.
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    *refused* hears where a request stands and why it was refused, or records of it; *sent* that one was answered.
+    """
+    import threading
 
     result = Result()
-    waiting: Iterator[Recorded] = iter(requests)
+    waiting = iter(requests)
     lock = threading.Lock()
     failure: list[BaseException] = []
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("requests"), console=console
-    ) as progress:
-        bar = progress.add_task("replay", total=len(requests))
+    def work() -> None:
+        try:
+            with _Sender(endpoint) as sender:
+                while not failure:
+                    with lock:
+                        request = next(waiting, None)
+                    if request is None:
+                        return
+                    refusal, rejected = sender.post(request)
+                    with lock:
+                        result.rejected_records += rejected
+                        if refusal:
+                            result.refused += 1
+                            result.last_refusal = refusal
+                            refused(request.place, refusal)
+                        else:
+                            result.sent += 1
+                            if rejected:
+                                refused(request.place, f"{rejected} records rejected")
+                        sent()
+        except BaseException as e:
+            failure.append(e)
 
-        def work() -> None:
-            try:
-                with _Sender(endpoint) as sender:
-                    while not failure:
-                        with lock:
-                            request = next(waiting, None)
-                        if request is None:
-                            return
-                        refusal, rejected = sender.post(request)
-                        with lock:
-                            result.rejected_records += rejected
-                            if refusal:
-                                result.refused += 1
-                                result.last_refusal = refusal
-                            else:
-                                result.sent += 1
-                        progress.advance(bar)
-            except BaseException as e:
-                failure.append(e)
-
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if failure:
         raise failure[0]
     return result
@@ -145,6 +159,7 @@ class _Sender:
         import time
 
         import httpx
+        from google.protobuf.message import DecodeError
 
         from collector.otlp.answers import CONTENT_TYPES
 
@@ -156,6 +171,10 @@ class _Sender:
                     content=request.body,
                     headers={"content-type": CONTENT_TYPES[request.encoding]},
                 )
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+                raise UsageError(
+                    f"--endpoint {self._endpoint}: expected a URL such as http://127.0.0.1:4318."
+                ) from None
             except httpx.TransportError:
                 if time.monotonic() > deadline - 50:
                     raise UsageError(
@@ -164,10 +183,6 @@ class _Sender:
                     ) from None
                 time.sleep(0.5)
                 continue
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-                raise UsageError(
-                    f"--endpoint {self._endpoint}: expected a URL such as http://127.0.0.1:4318."
-                ) from None
             if answer.status_code in (429, 502, 503, 504) and time.monotonic() < deadline:
                 stated = answer.headers.get("retry-after", "1")
                 time.sleep(min(5.0, float(stated) if stated.isdigit() else 1.0))
@@ -175,12 +190,15 @@ class _Sender:
             break
         if answer.is_error:
             return f"{answer.status_code}: {_reason(answer.content, request.encoding)}", 0
-        if request.encoding == "json":
-            partial = json.loads(answer.content or b"{}").get("partialSuccess", {})
-            return "", sum(int(n) for key, n in partial.items() if key.startswith("rejected"))
-        response = request.signal.response()
-        response.ParseFromString(answer.content)
-        return "", int(getattr(response.partial_success, request.signal.rejected_field))
+        try:
+            if request.encoding == "json":
+                partial = json.loads(answer.content or b"{}").get("partialSuccess", {})
+                return "", sum(int(n) for key, n in partial.items() if key.startswith("rejected"))
+            response = request.signal.response()
+            response.ParseFromString(answer.content)
+            return "", int(getattr(response.partial_success, request.signal.rejected_field))
+        except (ValueError, TypeError, AttributeError, DecodeError):
+            return f"{answer.status_code}, but {_NOT_OTLP}", 0
 
 
 def _reason(body: bytes, encoding: str) -> str:
@@ -195,7 +213,7 @@ def _reason(body: bytes, encoding: str) -> str:
         status.ParseFromString(body)
         return str(status.message)
     except Exception:  # whatever answered is not an OTLP server
-        return "the answer is not OTLP's"
+        return _NOT_OTLP
 
 
 def _endpoint(data: Path) -> str | None:

@@ -1,0 +1,171 @@
+"""Packed files opened as they are read: gzip, zlib and zstd, of any number of members, skippable frames anywhere.
+
+Enter: bytes of a file. Leave: what is packed in them, in pieces of 32 MiB at most, None where a member is damaged: what
+comes behind it is another member, found by how one begins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+
+from collector.cli.recordings.reader import Reader
+from collector.cli.recordings.told import Told
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+SKIPPABLE = b"\x2a\x4d\x18"
+"""Bytes 2 to 4 of a zstd frame that is passed over; the first is 0x50 to 0x5f (RFC 8878, 3.1.2)."""
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_WINDOW = 2**27
+_STEP = 32
+
+
+class _Damaged(Exception):
+    """*before* is what could be opened of the piece."""
+
+    def __init__(self, before: bytes, why: str) -> None:
+        super().__init__(why)
+        self.before = before
+
+
+class _Inflate:
+    def __init__(self) -> None:
+        self._opener = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its header says
+
+    @property
+    def eof(self) -> bool:
+        return self._opener.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._opener.unused_data
+
+    def decompress(self, piece: bytes) -> bytes:
+        before = self._opener.copy()
+        try:
+            return self._opener.decompress(piece)
+        except zlib.error as e:
+            raise _Damaged(_as_far_as_possible(before, piece), str(e)) from None
+
+
+def _as_far_as_possible(opener: Any, piece: bytes) -> bytes:
+    opened = []
+    try:
+        for at in range(0, len(piece), _STEP):
+            opened.append(opener.decompress(piece[at : at + _STEP]))
+    except zlib.error:
+        pass
+    return b"".join(opened)
+
+
+class _Unzstd:
+    def __init__(self) -> None:
+        self._opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return self._opener.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._opener.unused_data
+
+    def decompress(self, piece: bytes) -> bytes:
+        try:
+            return self._opener.decompress(piece)
+        except zstandard.ZstdError as e:
+            why = f"needs a window beyond {_WINDOW} bytes" if "too much memory" in str(e) else str(e)
+            raise _Damaged(b"", why) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """One way of packing."""
+
+    name: str
+    begins: Callable[[bytes], bool]
+    """Whether a member begins with these four bytes."""
+    magic: bytes
+    opener: Callable[[], Any]
+    piece: int
+    """Bytes that are opened at once: zlib makes 1,032 of one, zstd 128 KiB of four."""
+
+
+def _zstd(head: bytes) -> bool:
+    return head[:4] == ZSTD or (head[1:4] == SKIPPABLE and head[0] & 0xF0 == 0x50)
+
+
+PACKINGS = (
+    Packing("gzip", lambda head: head[:3] == b"\x1f\x8b\x08", b"\x1f\x8b\x08", _Inflate, 2**14),
+    Packing("zlib", lambda head: head[:2] in _ZLIB, b"", _Inflate, 2**14),
+    Packing("zstd", _zstd, ZSTD, _Unzstd, 2**10),
+)
+
+
+def packing(head: bytes) -> Packing | None:
+    """Return how what begins with *head* is packed, None if it is not."""
+    return next((p for p in PACKINGS if p.begins(head)), None)
+
+
+def unpacked(raw: Reader, told: Told) -> Iterator[bytes | None]:
+    """Yield what *raw* holds, opened if it is packed."""
+    form = packing(raw.peek(4))
+    if form is None:
+        yield from raw
+        return
+    while raw.peek(1):
+        began = raw.at
+        if not form.begins(raw.peek(4)):
+            if _only_zeros(raw):  # what tapes and block devices fill up with
+                return
+            told.file(f"something else stands behind the {form.name} member that ends at byte {began}")
+        else:
+            member = form.opener()
+            try:
+                yield from _opened(member, raw, form, told)
+                continue
+            except _Damaged as e:
+                yield e.before
+                told.file(f"the {form.name} member at byte {began} is damaged near byte {raw.at} ({e})")
+                yield None
+                raw.take(raw.at == began)  # not the same member again
+        if not _find(raw, form.magic):
+            return
+
+
+def _opened(member: Any, raw: Reader, form: Packing, told: Told) -> Iterator[bytes]:
+    while not member.eof:
+        piece = raw.take(form.piece)
+        if not piece:
+            told.file(f"the {form.name} data ends in the middle, at byte {raw.at}; was the file cut off?")
+            return
+        try:
+            yield member.decompress(piece)
+        except _Damaged:
+            raw.back(piece)  # another member may begin in it
+            raise
+    raw.back(member.unused_data)
+
+
+def _only_zeros(raw: Reader) -> bool:
+    while piece := raw.peek(2**12):
+        if piece.strip(b"\0"):
+            return False
+        raw.take(len(piece))
+    return True
+
+
+def _find(raw: Reader, magic: bytes) -> bool:
+    """Pass on to where a member may begin."""
+    while magic and (piece := raw.take(2**12 + len(magic))):
+        at = piece.find(magic)
+        if at >= 0:
+            raw.back(piece[at:])
+            return True
+        if len(piece) > 2**12:
+            raw.back(piece[-len(magic) + 1 :])
+    return False

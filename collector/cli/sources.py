@@ -1,0 +1,97 @@
+"""Files of a command line, read one after the other: their requests, what was left out of each, and the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from collector.cli import recordings
+
+if TYPE_CHECKING:
+    from collector.cli.progress import Bar
+
+_MOST_TOLD = 20
+"""Places that are named; the rest is counted."""
+
+
+class Sources:
+    """Files, `-` for stdin. What is left out is told on stderr."""
+
+    def __init__(self, files: tuple[str, ...], *, twice: bool = False) -> None:
+        """*twice*: they are read more than once, so what can be read once alone is kept in a temporary file."""
+        self._files = files
+        self._twice = twice
+        self._kept = ExitStack()
+        self._copies: dict[str, IO[bytes]] = {}
+        self._places = 0
+        self._useless = 0
+
+    def __enter__(self) -> Sources:
+        if self._twice:
+            for name in self._files:
+                if (name == "-" or not Path(name).is_file()) and name not in self._copies:
+                    copy = self._kept.enter_context(tempfile.TemporaryFile(prefix="runwell-"))
+                    with recordings.opened(name) as file:
+                        shutil.copyfileobj(file, copy)
+                    self._copies[name] = copy
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+        if self._places > _MOST_TOLD:
+            _say(f"{self._places - _MOST_TOLD} more places were left out or refused.")
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files, None where one is of unknown size."""
+        if all(name != "-" and Path(name).is_file() for name in self._files):
+            return sum(Path(name).stat().st_size for name in self._files)
+        return None
+
+    def requests(self, bar: Bar | None = None, by_ns: int = 0) -> Iterator[recordings.Recorded]:
+        """Yield all requests, moved by *by_ns*; those that are read without a *bar* are read again, and not told of."""
+        for name in self._files:
+            raw = self._copies.get(name)
+            if raw is not None:
+                raw.seek(0)
+                raw = open(raw.fileno(), "rb", closefd=False)  # noqa: SIM115 -- closed by who reads it
+            used = kept_out = 0
+
+            def tell(trouble: recordings.Trouble) -> None:
+                nonlocal kept_out
+                kept_out += trouble.kind == "not kept"
+                self._told(trouble)
+
+            for request in recordings.read(
+                name, tell if bar else _nothing, raw=raw, progress=bar.read if bar else _nothing
+            ):
+                used += 1
+                yield recordings.shift(request, by_ns) if by_ns else request
+            self._useless += bool(bar) and not (used or kept_out)
+
+    def refused(self, place: str, why: str) -> None:
+        """Tell what was refused."""
+        self._told(recordings.Trouble(place, why))
+
+    def exit_code(self, *, lost: bool = False) -> int:
+        """Return 0 if nothing was left out, 2 if a file was of no use at all, else 1."""
+        return 2 if self._useless else 1 if self._places or lost else 0
+
+    def _told(self, trouble: recordings.Trouble) -> None:
+        if trouble.kind != "note":
+            self._places += 1
+        if self._places <= _MOST_TOLD:
+            _say(f"{trouble}.")
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _say(sentence: str) -> None:
+    print(f"runwell: {sentence}", file=sys.stderr)  # noqa: T201 -- for people
