@@ -183,11 +183,17 @@ def test_where_bytes_do_not_tell_the_signal_the_name_does(tmp_path: Path) -> Non
     assert not found and "signal" in told.why
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [(b"BZh91AY", "bzip2"), (b"\x89PNG\r\n\x1a\n", "binary"), (gzip.compress(gzip.compress(b"{}")), "twice"), (b"", "no requests"), (b"PK\x03\x04", "zip")],
-)  # fmt: skip
-def test_files_of_no_use_are_told_apart(tmp_path: Path, content: bytes, says: str) -> None:
+NO_USE = {
+    "bzip2": b"BZh91AY",
+    "binary": b"\x89PNG\r\n\x1a\n",
+    "twice": gzip.compress(gzip.compress(b"{}")),
+    "no requests": b"",
+    "zip": b"PK\x03\x04",
+}
+
+
+@pytest.mark.parametrize(("says", "content"), NO_USE.items())
+def test_files_of_no_use_are_told_apart(tmp_path: Path, says: str, content: bytes) -> None:
     """What cannot be used is told in one sentence that says what it is."""
     found, told = read(tmp_path / "a", content)
     assert not found and len(told) == 1 and says in told[0].why

@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from collector.cli.recordings.requests import Recorded
 from collector.model.units import MS_NS
 
@@ -35,6 +37,14 @@ def shift(request: Recorded, by_ns: int) -> Recorded:
 
 
 def _map_times(request: Recorded, change: Any) -> Recorded:
+    """Return the request with its times changed; as it is where it cannot be read, for the collector to refuse."""
+    try:
+        return _mapped(request, change)
+    except (ValueError, RecursionError, OverflowError, DecodeError):
+        return request
+
+
+def _mapped(request: Recorded, change: Any) -> Recorded:
     if request.encoding == "json":
         tree = json.loads(request.body.decode("utf-8", "replace"))
         _map_json(tree, change)
