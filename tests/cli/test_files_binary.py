@@ -192,7 +192,7 @@ NO_USE = {
 }
 
 
-@pytest.mark.parametrize(("says", "content"), NO_USE.items())
+@pytest.mark.parametrize(("says", "content"), NO_USE.items(), ids=NO_USE.keys())
 def test_files_of_no_use_are_told_apart(tmp_path: Path, says: str, content: bytes) -> None:
     """What cannot be used is told in one sentence that says what it is."""
     found, told = read(tmp_path / "a", content)
