@@ -55,8 +55,10 @@ def replay(
             result = send(sources.requests(bar, by_ns), where, sources.refused, bar.sent)
         else:
             result = send(sources.requests(bar), where, sources.refused, bar.sent)
-    print(result.sentence())  # noqa: T201
-    return sources.exit_code(lost=bool(result.refused or result.rejected_records))
+    code = sources.exit_code(lost=bool(result.refused or result.rejected_records))
+    if result.sent or result.refused or code != 2:
+        print(result.sentence())  # noqa: T201
+    return code
 
 
 def to_now(requests: list[Recorded]) -> list[Recorded]:
