@@ -8,6 +8,8 @@ from functools import lru_cache
 _PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)\Z")
 _CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)\Z")
 
+_SPACE = " \t\r\n\v\f"
+"""What a logger or a collector of lines leaves around a message."""
 _SHORT = 256
 """Characters of a message that is remembered; 16,384 of a megabyte each would be memory that no limit knows of."""
 
@@ -20,6 +22,7 @@ def event(body: str) -> Event:
 
     `_calling_{service}` splits at its first occurrence: services may be called anything.
     """
+    body = body.strip(_SPACE)
     return _remembered(body) if len(body) <= _SHORT else _read(body)
 
 

@@ -25,7 +25,7 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     observed = w.u64(r.observed_time_unix_nano, "observedTimeUnixNano")
     ns, source = walk.effective(stated, observed)
     attributes = w.attributes(r.attributes, walk.caps)
-    body, body_type = _body(walk, r)
+    body, body_type, said = _body(walk, r)
     try:
         trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
     except BadId:
@@ -34,9 +34,10 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     named = r.event_name or None
     severity_text = r.severity_text or None
     dialect, promoted = walk.promoted(LOG, scope, attributes, ns)
-    says = event(body) if body_type == "string" and body else NONE
-    if says is NONE and named:
-        says = event(named)
+    says = event(said) if said else NONE
+    for name in (named, attributes.get("event.name")):
+        if says is NONE and isinstance(name, str):
+            says = event(name)
     promoted[_EVENT] = walk.bounded_event(says)
     promoted[_SOURCE] = dialect.log_source(severity_text or "", body)
     walk.records.append(
@@ -64,16 +65,17 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     )
 
 
-def _body(walk: Walk, r: Any) -> tuple[str | None, str]:
-    """Return (body, its type)."""
+def _body(walk: Walk, r: Any) -> tuple[str | None, str, str | None]:
+    """Return (body, its type, what of it is a message: the text, or of a list of values the first)."""
     if not walk.wire.has(r, "body"):
-        return None, "empty"
+        return None, "empty", None
     try:
         value = walk.wire.value(r.body, walk.body_caps)
     except BadInput as e:
         raise e.within("body") from None
     if isinstance(value, str):
-        return value, "string"
+        return value, "string", value
     if value is None:
-        return None, "empty"
-    return json_text(value), type_name(value)
+        return None, "empty", None
+    first = value[0] if isinstance(value, list) and value else None
+    return json_text(value), type_name(value), first if isinstance(first, str) else None

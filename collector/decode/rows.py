@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from collector.decode import dialects, logs, metrics, spans, times
 from collector.decode.dialects import Dialect
+from collector.decode.dialects.base import error
 from collector.decode.event import Event
 from collector.decode.names import OTHER, Kind, Names
 from collector.decode.notes import NOTED, REJECTED
@@ -55,7 +56,7 @@ _UNITS: dict[str, tuple[str, str, str, Add | None, int]] = {
 """Signal → what its blocks and records are called, in OTLP/JSON too, what adds the rows of one, if any are kept, and
 its units of work."""
 _DIALECT, _RUN_KEY, _RUN_ID, _TASK = AT["dialect"], AT["run_key"], AT["run_id"], AT["task_id"]
-_ENVIRONMENT = AT["environment"]
+_ENVIRONMENT, _ERROR_TYPE, _ERROR_MESSAGE = AT["environment"], AT["error_type"], AT["error_message"]
 _FROM_RESOURCE = tuple((AT[c], c) for c in ("environment", "version", "machine"))
 
 
@@ -280,6 +281,10 @@ class Walk:
         for index, value in scope.inherited[dialect]:
             if values[index] is None:
                 values[index] = value
+        if values[_ERROR_TYPE] is None or values[_ERROR_MESSAGE] is None:
+            kind, message = error(attributes)
+            values[_ERROR_TYPE] = values[_ERROR_TYPE] or kind
+            values[_ERROR_MESSAGE] = values[_ERROR_MESSAGE] or message
         values[_DIALECT] = dialect.name
         values[_TASK] = self.bounded("task", "", values[_TASK])
         if run_id := values[_RUN_ID]:

@@ -18,6 +18,19 @@ Judge = Callable[[Any, int], str]
 """(value, time of its record in ns) → why it cannot be, empty when it can."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,9})?|Infinity)|NaN", re.ASCII)
 
+_WORDS = {"true": True, "false": False}
+_ERRORS = ("err", "error", "exception")
+"""Keys under which loggers put an error as an object."""
+
+
+def error(attributes: Attributes) -> tuple[str | None, str | None]:
+    """Return the type and the message of a logger's error object."""
+    for key in _ERRORS:
+        found = attributes.get(key)
+        if isinstance(found, dict):
+            return text(found.get("type") or found.get("name")), text(found.get("message"))
+    return None, None
+
 
 def text(value: Any) -> str | None:
     """Return a non-empty string; a number becomes its digits, anything else is not text."""
@@ -48,7 +61,9 @@ def number(value: Any) -> float | None:
 
 
 def boolean(value: Any) -> bool | None:
-    """Return a boolean."""
+    """Return a boolean, also from its word."""
+    if isinstance(value, str):
+        return _WORDS.get(value.strip().lower())
     return value if isinstance(value, bool) else None
 
 
