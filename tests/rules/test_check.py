@@ -53,12 +53,13 @@ def test_the_exit_code_says_whether_there_is_something_to_do(
 
 
 def test_a_file_that_is_not_telemetry_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be read is told in one sentence with file and line, exit code 2."""
+    """What cannot be read is told with file and line, and that nothing else was there; exit code 2."""
     path = tmp_path / "odd.jsonl"
     path.write_text("{}\n")
     assert run(["check", "--input", str(path)]) == 2
     said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and "odd.jsonl:1" in said.err
+    first, last = said.err.splitlines()
+    assert said.out == "" and "odd.jsonl:1" in first and "odd.jsonl" in last
 
 
 def test_json_holds_findings_and_what_is_not_observable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
