@@ -164,7 +164,7 @@ LOGS = Table(
         *_SENDER,
         varchar("attributes", "OTLP `LogRecord.attributes` as a JSON object, at most `limits.attributes` of them."),
         *_of_its_run(" (the run of its span may still count it)"),
-        *_event("the body, else in the event name"),
+        *_event("the body or the first text of its list, else in the event name or the attribute `event.name`"),
         varchar("source", "Who wrote it: `logger` (the task's logger), `console` (`console.log` and its like), "
             "`platform` (Trigger.dev's own lines); NULL when a Trigger.dev log has no severity text."),
         varchar("error_type", "Type of the error that the attributes state; NULL when none."),
