@@ -24,8 +24,8 @@ _BOUNDS = {
     "two statements at a time, eight more wait": "503, `Retry-After`",
     f"64 KiB of text, {extent.MOST_NAMES // 1024} KiB of names that it gives, {extent.MOST_DEPTH} expressions in each "
     f"other, {extent.MOST_ANDS} conditions joined by AND": "refused",
-    f"brackets in each other, or signs in a row: the depths of those deeper than {parser.FLAT} add up to "
-    f"{parser.MOST_NESTING:,} (140 in each other)": "refused",
+    f"brackets in each other, or signs in a row: what is deeper than {parser.FLAT} adds up to "
+    f"{parser.MOST_NESTING:,} (150 in each other)": "refused",
     "disk for what it sorts and groups: 8 GiB, and as much as leaves `journal.free_disk` and 256 MiB free": "ended",
     f"{extent.MOST_CTES} WITH tables, none NOT MATERIALIZED": "refused",
     f"{extent.MOST_TABLES} tables, each counted as often as it is named, also through WITH": "refused",

@@ -62,10 +62,11 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
             start_ns=start,
             own_end_ns=pl.col("end_time_unix_nano").cast(pl.Int64, strict=False),
         )
+        .with_columns(has_own_start=~_is_replaced())
         # Of times further apart than anything lasts the end counts: arrival bounds it, and a clock is set late.
         .with_columns(start_ns=pl.when(closed & _is_far()).then(pl.col("own_end_ns") + 1).otherwise("start_ns"))
         .with_columns(end_ns=pl.when(closed).then(pl.col("start_ns") + _took_ns()))
-        .with_columns(pl.col("start_ns", "end_ns") - _late_ns().fill_null(0), late_ns=_late_ns())
+        .with_columns(pl.col("start_ns", "end_ns") - _late_ns().fill_null(0))
         .with_columns(*believable.numbers("start_ns", raw.columns), is_open=pl.col("end_ns").is_null())
         .with_columns(stated_end_ns=pl.when(_is_stated()).then("end_ns"))
         .sort(
@@ -83,7 +84,7 @@ def spans(raw: pl.DataFrame) -> pl.DataFrame:
             nulls_last=True,
         )
         .unique(SPAN_IDENTITY, keep="first", maintain_order=True)
-        .drop("late_ns", "stated_end_ns")
+        .drop("has_own_start", "stated_end_ns")
     )
 
 
@@ -91,7 +92,7 @@ def _is_stated() -> pl.Expr:
     """Tell whether an end is the one that was sent, and may be: arrival stands in for what cannot be."""
     end = pl.col("end_ns")
     arrived = (end // 1000 == pl.col("received_ns") // 1000) & (end != pl.col("own_end_ns")).fill_null(True)
-    return pl.col("late_ns").is_null() & (end >= pl.col("start_ns")) & ~arrived
+    return pl.col("has_own_start") & (end >= pl.col("start_ns")) & ~arrived
 
 
 def _severity() -> pl.Expr:
@@ -115,11 +116,14 @@ def _is_far() -> pl.Expr:
 def _late_ns() -> pl.Expr:
     """Return by how much a span ends too late whose start its arrival stands in for: it had ended by then."""
     late = pl.col("end_ns") - pl.col("received_ns")
+    return pl.when(_is_replaced() & (late > AHEAD_NS)).then(late)
+
+
+def _is_replaced() -> pl.Expr:
+    """Tell whether arrival stands in for a span's start."""
     stated = pl.col("start_time_unix_nano").cast(pl.Int64, strict=False)
-    replaced = (pl.col("start_ns") // 1000 == pl.col("received_ns") // 1000) & (pl.col("start_ns") != stated).fill_null(
-        True
-    )
-    return pl.when(replaced & (late > AHEAD_NS)).then(late)
+    arrived = pl.col("start_ns") // 1000 == pl.col("received_ns") // 1000
+    return arrived & (pl.col("start_ns") != stated).fill_null(True)
 
 
 def logs(raw: pl.DataFrame) -> pl.DataFrame:

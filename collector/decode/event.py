@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 _PLAIN = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*)_(started|validating|completed|failed)\Z")
-_CALLING = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)*?)_calling_([a-z0-9]+(?:_[a-z0-9]+)*)\Z")
+_WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
 _SPACE = " \t\r\n\v\f"
 """What a logger or a collector of lines leaves around a message."""
@@ -29,8 +29,9 @@ def event(body: str) -> Event:
 def _read(body: str) -> Event:
     if match := _PLAIN.match(body):
         return match[1], match[2], None
-    if match := _CALLING.match(body):
-        return match[1], "calling", match[2]
+    operation, found, service = body.partition("_calling_")
+    if found and _WORDS.fullmatch(operation) and _WORDS.fullmatch(service):
+        return operation, "calling", service
     return NONE
 
 

@@ -85,10 +85,9 @@ def mistyped(descriptor: Any, body: bytes, at: int, end: int) -> Any:
 
 
 class _Broken(Exception):
-    """A message that ends within a field, or has what is none; *at* is the path of the culprit."""
+    """A message that ends within a field, or has what is none."""
 
-    def __init__(self, at: str, why: str) -> None:
-        self.at = at
+    def __init__(self, why: str) -> None:
         self.why = why
 
 
@@ -96,16 +95,18 @@ def broken(descriptor: Any, body: bytes) -> tuple[str, str]:
     """Return the path of what is wrong in a message that cannot be parsed, and what; neither where it is not among the
     first fields.
     """
+    path: list[str] = []
     try:
-        _look(descriptor, body, 0, len(body), "", iter(range(_MOST_LOOKED_AT)))
+        _look(descriptor, body, 0, len(body), path, iter(range(_MOST_LOOKED_AT)))
     except _Broken as e:
-        return e.at, e.why
+        return ".".join(path), e.why
     except (StopIteration, RecursionError):
         pass
     return "", ""
 
 
-def _look(descriptor: Any, body: bytes, at: int, end: int, path: str, left: Iterator[int]) -> None:
+def _look(descriptor: Any, body: bytes, at: int, end: int, path: list[str], left: Iterator[int]) -> None:
+    """Raise _Broken where a field is none or does not end, with *path* at the culprit."""
     seen: Counter[int] = Counter()
     while at < end:
         next(left)
@@ -114,18 +115,19 @@ def _look(descriptor: Any, body: bytes, at: int, end: int, path: str, left: Iter
             tag, at = varint(body, at)
             size, start = varint(body, at) if tag & 7 in (_VARINT, _BYTES) else (0, at)
         except IndexError:
-            raise _Broken(path, "it is cut off") from None
-        field = descriptor.fields_by_number.get(tag >> 3)
-        name = f"field {tag >> 3}" if field is None else field.json_name
-        if field is not None and field.is_repeated:
-            name = f"{name}[{seen[tag >> 3]}]"
-            seen[tag >> 3] += 1
-        name = f"{path}.{name}" if path else name
-        if tag & 7 > _FIXED32 or not tag >> 3:
-            raise _Broken(path, f"at byte {began} no field begins")
-        size = size if tag & 7 == _BYTES else _SIZES.get(tag & 7, 0)
-        if size > end - start:
-            raise _Broken(name, f"it says that it has {size} bytes where {end - start} are left")
-        if field is not None and field.message_type is not None and tag & 7 == _BYTES:
-            _look(field.message_type, body, start, start + size, name, left)
+            raise _Broken("it is cut off") from None
+        number, kind = tag >> 3, tag & 7
+        if kind > _FIXED32 or not number:
+            raise _Broken(f"at byte {began} no field begins")
+        field = descriptor.fields_by_number.get(number)
+        size = size if kind == _BYTES else _SIZES.get(kind, 0)
+        is_message = field is not None and field.message_type is not None and kind == _BYTES
+        if is_message or size > end - start:
+            name = f"field {number}" if field is None else field.json_name
+            path.append(f"{name}[{seen[number]}]" if field is not None and field.is_repeated else name)
+            if size > end - start:
+                raise _Broken(f"it says that it has {size} bytes where {end - start} are left")
+            _look(field.message_type, body, start, start + size, path, left)
+            path.pop()
+        seen[number] += 1
         at = start + size

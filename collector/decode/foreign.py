@@ -6,26 +6,40 @@ would be, and no record, is told so: its sender would else believe it delivered.
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from collector.decode import otlpjson as o
 from collector.decode import unicode
 from collector.decode.fields import fields
 from collector.decode.work import Work
+from collector.model.errors import BadInput
 
 _KINDS = {"logs": ("logs", "log_records"), "traces": ("spans", "spans"), "metrics": ("metrics", "metrics")}
-_LIBRARIES = 1000
+LIBRARIES = 1000
 """Number of the field of a resource that held its instrumentation libraries."""
 _TAG = b"\xc2\x3e"
 """How that field begins."""
+_OTHER_LIST = re.compile(r"at `\$\[[0-9.]+\]`$")
+"""How the parser ends what it says of a list of something else."""
+_MOST_FIELDS = 2_000
+"""Fields of a request without records that are looked at."""
 _LOOKED_AT = 2**20
 """Bytes of a body without records up to which it is looked at what it holds; a larger one holds something."""
 
+_SCOPES: dict[str, Any] = {
+    "logs": list[o.ScopeLogs],
+    "spans": list[o.ScopeSpans],
+    "metrics": list[o.ScopeMetrics],
+}
+_FOREIGN = ("logs", "instrumentation_library", *(f"instrumentation_library_{kind}" for kind in _SCOPES))
+"""Members that are known and not OTLP's."""
 _INNER: dict[tuple[type[Any], str], type[Any]] = {
     (o.LogsRequest, "resource_logs"): o.ResourceLogs,
     (o.ResourceLogs, "scope_logs"): o.ScopeLogs,
@@ -37,40 +51,72 @@ _INNER: dict[tuple[type[Any], str], type[Any]] = {
 
 
 def libraries_in_json(signal: str, request: Any, body: bytes) -> int:
-    """Make scopes of instrumentation libraries where a resource has no scopes; return how many there were."""
-    if b"nstrumentationLibrary" not in body or signal not in _KINDS:
+    """Make scopes of instrumentation libraries where a resource has no scopes; return how many there were.
+
+    Raise BadInput where one cannot be read; members of those names that are no such list are ignored.
+    """
+    if (b"nstrumentationLibrary" not in body and b'"logs"' not in body) or signal not in _KINDS:
         return 0
     kind, unit = _KINDS[signal]
     count = 0
     for block in getattr(request, f"resource_{kind}") or ():
-        old = getattr(block, f"instrumentation_library_{kind}") or []
-        count += len(old)
+        name = f"instrumentation_library_{kind}"
+        old = _converted(getattr(block, name), _SCOPES[kind], name)
+        count += len(old or ())
         if not getattr(block, f"scope_{kind}"):
             setattr(block, f"scope_{kind}", old)
         for group in getattr(block, f"scope_{kind}") or ():
-            group.scope = group.scope or group.instrumentation_library
-            if unit == "log_records":
-                group.log_records = group.log_records or group.logs
+            group.scope = group.scope or _converted(group.instrumentation_library, o.Scope, "instrumentationLibrary")
+            if unit == "log_records" and not group.log_records:
+                group.log_records = _converted(group.logs, list[o.LogRecord], "logs")
+                count += old is None and bool(group.log_records)
     return count
 
 
-def libraries_in_protobuf(signal: str, request: Any, body: bytes, work: Work) -> int:
-    """The same for protobuf, which keeps them as fields that it does not know."""
+def _converted(found: msgspec.Raw, kind: Any, name: str) -> Any:
+    """Return a member as *kind* has it, None where it is something else altogether."""
+    if bytes(memoryview(found)[:1]) != (b"{" if kind is o.Scope else b"["):
+        return None
+    try:
+        return msgspec.json.decode(found, type=kind)
+    except msgspec.DecodeError as e:
+        if _OTHER_LIST.search(str(e)):
+            return None
+        raise BadInput(str(e)[:200], field=name) from None
+
+
+def libraries_in_protobuf(signal: str, request: Any, body: bytes, work: Work) -> tuple[int, int]:
+    """The same for protobuf, which keeps them as unknown fields; return also how many of their texts are mended."""
     if _TAG not in body or signal not in _KINDS:
-        return 0
+        return 0, 0
     kind, _ = _KINDS[signal]
     work.spend(len(body) // 4)  # each unknown field is told of, however small
-    count = 0
+    count = mended = 0
     for block in getattr(request, f"resource_{kind}"):
         scopes = getattr(block, f"scope_{kind}")
         had = len(scopes)
         unknown = UnknownFieldSet(block)
         for field in (unknown[i] for i in range(len(unknown))):
-            if field.field_number == _LIBRARIES and field.wire_type == 2:
+            if field.field_number == LIBRARIES and field.wire_type == 2:
                 count += 1
                 if not had:
-                    scopes.add().MergeFromString(field.data)
-    return count
+                    mended += _merge(scopes.add(), field.data, work)
+    return count, mended
+
+
+def _merge(scope: Any, data: bytes, work: Work) -> int:
+    """Read *data* into *scope*; return how many of its texts are mended."""
+    try:
+        scope.MergeFromString(data)
+        return 0
+    except DecodeError:
+        scope.Clear()
+    try:
+        whole, mended = unicode.protobuf(type(scope), data, work)
+        scope.MergeFromString(whole)
+    except DecodeError:
+        raise BadInput("an instrumentation library is none or is cut off", field=f"field {LIBRARIES}") from None
+    return mended
 
 
 def has_records(signal: str, request: Any) -> bool:
@@ -87,13 +133,16 @@ def unread_in_json(request: Any, body: bytes) -> int:
     if len(body) > _LOOKED_AT:
         return 1
     text = unicode.whole_escapes(unicode.utf8(body.removeprefix(BOM_UTF8))[0])[0]
-    return sum(1 for _ in _others(type(request), msgspec.json.decode(text)))
+    try:
+        return sum(1 for _ in _others(type(request), msgspec.json.decode(text)))
+    except (msgspec.DecodeError, RecursionError):  # a number beyond all measure in a member that nobody reads
+        return 1
 
 
 def _others(kind: type[Any], found: Any) -> Iterator[str]:
     names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
     for name, value in found.items() if isinstance(found, dict) else ():
-        if name not in names:
+        if name not in names or names[name] in _FOREIGN:
             if value not in (None, "", [], {}):
                 yield name
         elif isinstance(value, list) and (inner := _INNER.get((kind, names[name]))):
@@ -102,14 +151,16 @@ def _others(kind: type[Any], found: Any) -> Iterator[str]:
 
 
 def unread_in_protobuf(request: Any, body: bytes) -> int:
-    """Return how many fields of such a request are not OTLP's."""
-    return sum(1 for _ in _other_fields(request.DESCRIPTOR, body, 0, len(body), 3))
+    """Return how many fields of such a request are not OTLP's, of those that are looked at."""
+    return sum(_other_fields(request.DESCRIPTOR, body, 0, len(body), iter(range(_MOST_FIELDS)), 3))
 
 
-def _other_fields(descriptor: Any, body: bytes, at: int, end: int, levels: int) -> Iterator[int]:
-    for number, _, begins, ends in fields(body, at, end):
+def _other_fields(descriptor: Any, body: bytes, at: int, end: int, left: Iterator[int], levels: int) -> Iterator[int]:
+    for number, kind, begins, ends in fields(body, at, end):
+        if next(left, None) is None:
+            return
         field = descriptor.fields_by_number.get(number)
         if field is None:
-            yield number
-        elif field.is_repeated and field.message_type is not None and levels > 1:
-            yield from _other_fields(field.message_type, body, begins, ends, levels - 1)
+            yield 1
+        elif field.is_repeated and field.message_type is not None and kind == 2 and levels > 1:
+            yield from _other_fields(field.message_type, body, begins, ends, left, levels - 1)

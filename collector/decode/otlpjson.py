@@ -18,6 +18,8 @@ from collector.model.signals import RECEIVED, Signal
 
 Number = int | float | str | None
 Ident = str | None
+_NONE = msgspec.Raw()
+"""A member that is not OTLP's own, and not there: what it holds may be anything."""
 
 
 class _Wire(msgspec.Struct, rename="camel", gc=False):
@@ -32,7 +34,7 @@ class AnyValue(_Wire):
     array_value: ArrayValue | None = None
     kvlist_value: KeyValueList | None = None
     bytes_value: str | None = None
-    go_value: dict[str, Any] | None = msgspec.field(name="Value", default=None)
+    go_value: msgspec.Raw = msgspec.field(name="Value", default=_NONE)
     """What Go's own JSON makes of a value: it is not read, and told."""
 
     @property
@@ -99,15 +101,15 @@ class ScopeLogs(_Wire):
     scope: Scope | None = None
     log_records: list[LogRecord] | None = None
     schema_url: str | None = None
-    instrumentation_library: Scope | None = None
-    logs: list[LogRecord] | None = None
+    instrumentation_library: msgspec.Raw = _NONE
+    logs: msgspec.Raw = _NONE
 
 
 class ResourceLogs(_Wire):
     resource: Resource | None = None
     scope_logs: list[ScopeLogs] | None = None
     schema_url: str | None = None
-    instrumentation_library_logs: list[ScopeLogs] | None = None
+    instrumentation_library_logs: msgspec.Raw = _NONE
 
 
 class LogsRequest(_Wire):
@@ -158,14 +160,14 @@ class ScopeSpans(_Wire):
     scope: Scope | None = None
     spans: list[Span] | None = None
     schema_url: str | None = None
-    instrumentation_library: Scope | None = None
+    instrumentation_library: msgspec.Raw = _NONE
 
 
 class ResourceSpans(_Wire):
     resource: Resource | None = None
     scope_spans: list[ScopeSpans] | None = None
     schema_url: str | None = None
-    instrumentation_library_spans: list[ScopeSpans] | None = None
+    instrumentation_library_spans: msgspec.Raw = _NONE
 
 
 class TracesRequest(_Wire):
@@ -237,14 +239,14 @@ class ScopeMetrics(_Wire):
     scope: Scope | None = None
     metrics: list[Metric] | None = None
     schema_url: str | None = None
-    instrumentation_library: Scope | None = None
+    instrumentation_library: msgspec.Raw = _NONE
 
 
 class ResourceMetrics(_Wire):
     resource: Resource | None = None
     scope_metrics: list[ScopeMetrics] | None = None
     schema_url: str | None = None
-    instrumentation_library_metrics: list[ScopeMetrics] | None = None
+    instrumentation_library_metrics: msgspec.Raw = _NONE
 
 
 class MetricsRequest(_Wire):

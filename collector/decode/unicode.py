@@ -19,7 +19,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from collector.decode.work import ELEMENT, Work
+from collector.decode.work import ELEMENT, ITEM, Work
 
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 _PIECE = 2**20
@@ -36,6 +36,9 @@ def utf8(body: bytes) -> tuple[bytes, int]:
     """Return *body* as UTF-8, and how many characters of it are replaced."""
     decoder = _UTF8()
     try:
+        if len(body) <= _PIECE:
+            body.decode()
+            return body, 0
         for at in range(0, len(body), _PIECE):
             decoder.decode(body[at : at + _PIECE], final=at + _PIECE >= len(body))
         return body, 0
@@ -102,6 +105,7 @@ def _mend(message: Any, name: str, kinds: dict[str, _Kind], work: Work) -> int:
             setattr(message, field, whole)
             mended += 1
     for field in kind.many:
+        work.spend(ITEM * len(getattr(message, field)))
         for at, text in enumerate(found := getattr(message, field)):
             if not text.isascii() and (whole := utf8(text)[0]) is not text:
                 found[at] = whole

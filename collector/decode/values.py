@@ -176,7 +176,7 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
     if len(members) > 1:
         raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in members)}")
     if not members:
-        caps.noted["go_value"] += v.go_value is not None
+        caps.noted["go_value"] += bytes(v.go_value) not in (b"", b"null")
         return None
     member = getattr(v, members[0])
     match members[0]:

@@ -90,6 +90,8 @@ class Wire:
 
 
 _TABLES = {signal.name: bound.table_of(signal.request.DESCRIPTOR) for signal in RECEIVED}
+for _table in _TABLES.values():
+    _table[1][foreign.LIBRARIES] = _table[1][2]  # what scopes were is counted as scopes are
 
 
 def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, Counter[str]]:
@@ -108,8 +110,9 @@ def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) ->
         name = signal.request.DESCRIPTOR.name
         raise BadInput(f"expected {name} in protobuf; {why or 'this is not one or is cut off'}", field=at) from None
     _refuse_other_types(signal, request, body)
-    noted = Counter(text_mended=mended, old_otlp=foreign.libraries_in_protobuf(signal.name, request, body, work))
-    if not foreign.has_records(signal.name, request):
+    old, mended_there = foreign.libraries_in_protobuf(signal.name, request, body, work)
+    noted = Counter(text_mended=mended + mended_there, old_otlp=old)
+    if not old and not foreign.has_records(signal.name, request):
         noted["nothing_read"] = foreign.unread_in_protobuf(request, body)
     return request, noted
 
@@ -189,10 +192,20 @@ def _parse_json(signal: Signal, body: bytes, most_parts: int, work: Work) -> tup
     return request, noted
 
 
+def _stated(text: str) -> float | None:
+    """Return the number that *text* spells, None where it spells none."""
+    try:
+        return float(text) if text.strip()[-1:].isdigit() else None
+    except ValueError:
+        return None
+
+
 def _json_enum(value: int | float | str | None, field: str, caps: Caps) -> int:
-    if isinstance(value, str) and not value.lstrip("-").isdigit():
+    if isinstance(value, str) and not value.lstrip("-").isdigit():  # a name, or a number in another spelling
         if not caps.enum_names:
             raise BadInput("expected a number, not a name (limits.enum_names)", field=field)
+        if (stated := _stated(value)) is not None:
+            return values.integer(stated, field, -(2**31), 2**31 - 1)
         number = _NAMED[field].get(value.strip().upper())
         caps.noted["enum_name" if number is not None else "enum_unknown"] += 1
         return number or 0

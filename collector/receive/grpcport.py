@@ -74,6 +74,7 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
                 try:
                     accepted = result = await admit.admit(project, signal, "protobuf", packing, parts, came, _who(sent))
                 except BadInput as e:
+                    parts.clear()  # the error knows this frame
                     raise e if packing else labels.over_grpc(e, head) from None
         except Exception as e:
             result = e

@@ -43,7 +43,8 @@ def look(head: bytes) -> Look:
 
 def over_http(error: BadInput, head: bytes, encoding: Encoding, packing: str) -> BadInput:
     """Return *error* with what is probably meant, where labels and body differ."""
-    seen, packed = look(head), packing.strip().lower() not in ("", "identity")
+    seen, packing = look(head), packing.strip().lower()
+    packed = packing not in ("", "identity")
     if seen == "deflate" and not packed:
         hint = "it looks like deflate, which is not read; use gzip"
     elif seen in _PACKED and not packed:

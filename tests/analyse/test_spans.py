@@ -70,3 +70,13 @@ def test_a_span_without_a_believable_end_stays_where_it_was(tmp_path: Path) -> N
     first = told(tmp_path / "once", [(once, T0 + 60 * SECOND)])
     again = told(tmp_path / "again", [(once, T0 + 60 * SECOND), (once, T0 + 5 * 3600 * SECOND)])
     assert again == first
+
+
+def test_a_clock_that_is_wrong_tells_no_end(tmp_path: Path) -> None:
+    """Whose start arrival stands in for ends no later when it comes again, and never before a span that tells both."""
+    for n, start in enumerate((T0 + 10 * DAY, 600_000_000 * SECOND)):
+        odd, own = sent(start + 3 * SECOND, 2, start=start), sent(T0 + 3 * SECOND, 1)
+        once = told(tmp_path / f"once{n}", [(odd, T0 + 60 * SECOND)])
+        assert told(tmp_path / f"again{n}", [(odd, T0 + 60 * SECOND), (odd, T0 + 18_000 * SECOND)]) == once
+        both = [(odd, T0 + 60 * SECOND), (own, T0 + 61 * SECOND)]
+        assert told(tmp_path / f"both{n}", both) == ("completed", T0, T0 + 3 * SECOND)

@@ -64,3 +64,9 @@ def test_whatever_is_read_is_what_was_written(body: str) -> None:
 def test_other_texts_are_in_no_phase(body: str) -> None:
     """Capitals, spaces, hyphens, empty words, unknown phases and texts around the format are ordinary messages."""
     assert event(body) == NONE
+
+
+def test_a_message_of_many_calls_is_read_at_once() -> None:
+    """Only the first one can be the split, however long what follows is."""
+    assert event("a_calling_" * 100_000 + "b") == ("a", "calling", "a_calling_" * 99_999 + "b")
+    assert event("a_calling_" * 100_000 + "!") == (None, None, None)

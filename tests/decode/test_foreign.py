@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.model.errors import BadInput, TooLarge
 from collector.model.signals import LOGS, METRICS, TRACES, Signal
 from tests.decode.messages import decode, requests
 from tests.otlp.telemetry import encode, ld, varint
@@ -115,3 +117,54 @@ def test_values_in_gos_own_json_are_told() -> None:
     )
     assert (rows["logs"][0]["attributes"], said.warnings["go_value"]) == ('{"run_id":null}', 1)
     assert '{"Value": ...}' in said.message
+
+
+def tag(number: int, content: bytes) -> bytes:
+    """Return a field of bytes with any number."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def test_bad_text_in_an_instrumentation_library_is_mended_and_told() -> None:
+    """One that is cut off is refused with its place."""
+    old = tag(1000, ld(2, ld(5, ld(1, b"\xff_started"))))
+    rows, said = decode(LOGS, "protobuf", ld(1, old))
+    assert (rows["logs"][0]["body"], said.warnings["text_mended"]) == ("\ufffd_started", 1)
+    with pytest.raises(BadInput, match="cut off"):
+        decode(LOGS, "protobuf", ld(1, tag(1000, ld(2, b"")[:-1] + b"\x09")))
+
+
+def test_instrumentation_libraries_are_counted_before_they_are_read() -> None:
+    """As scopes are."""
+    with pytest.raises(TooLarge, match=r"limits\.parts"):
+        decode(LOGS, "protobuf", ld(1, tag(1000, b"\x12\x00" * 2_500_000)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x","Value":%s}}]}]}]}',
+        '{"resourceLogs":[{"instrumentationLibraryLogs":%s,"scopeLogs":[{"logRecords":[{}]}]}]}',
+        '{"resourceLogs":[{"scopeLogs":[{"logs":%s,"instrumentationLibrary":%s,"logRecords":[{}]}]}]}',
+    ],
+)
+@pytest.mark.parametrize("odd", ["5", "null", "[]", '"a"', "[5]", '[{"x":1}]', '{"name":"a"}', "1e999"])
+def test_members_of_those_names_may_be_anything(body: str, odd: str) -> None:
+    """They are ignored where they are not what old senders sent, and a record beside them is kept."""
+    _, said = decode(LOGS, "json", body.replace("%s", odd).encode())
+    assert (said.records, said.rejected) == (1, 0)
+
+
+@pytest.mark.parametrize("signal", [LOGS, TRACES, METRICS], ids=lambda s: s.name)
+def test_what_is_looked_at_for_nothing_is_odd_too(signal: Signal) -> None:
+    """Fields of other types, numbers beyond all measure, and a million of nothing are no defect of ours."""
+    for body in (b"\x0a\x03\x10\x80\x01", ld(1, ld(2, b"")) * 60_000, ld(1, ld(9, b"") * 3_000)):
+        with suppress(BadInput):
+            assert decode(signal, "protobuf", body)[1].records == 0
+    for odd in (b'{"x":1e999}', b'{"x":' + b"9" * 5_000 + b"}"):
+        assert "no record was found" in decode(signal, "json", odd)[1].message
+
+
+def test_records_under_logs_are_read_without_the_old_name_beside_them() -> None:
+    """And told, as the rest of old OTLP is."""
+    _, said = decode(LOGS, "json", b'{"resourceLogs":[{"scopeLogs":[{"logs":[{},{}]}]}]}')
+    assert (said.records, said.warnings["old_otlp"]) == (2, 1)

@@ -292,6 +292,8 @@ def test_brackets_in_texts_and_many_flat_ones_are_read(database: Database) -> No
     """What is quoted, named or commented nests nothing, and a list may be as long as a statement."""
     quoted = f"select '{'(' * 9_000}' as a, $$ {'[' * 9_000} $$ as \"{'(' * 900}\" -- {'(' * 9_000}"
     assert ask(database, quoted)["a"].to_pylist() == ["(" * 9_000]
+    values = "select count(*) as n from (" * 13 + "values " + ",".join(["(1)"] * 900) + ")" * 13
+    assert ask(database, values)["n"].to_pylist() == [1]
     flat = "select count(*) as n from (values " + ", ".join(["((((((((1))))))))"] * 3_000) + ")"
     assert ask(database, flat)["n"].to_pylist() == [3_000]
 

@@ -28,7 +28,9 @@ def error(attributes: Attributes) -> tuple[str | None, str | None]:
     for key in _ERRORS:
         found = attributes.get(key)
         if isinstance(found, dict):
-            return text(found.get("type") or found.get("name")), text(found.get("message"))
+            kind, message = text(found.get("type") or found.get("name")), text(found.get("message"))
+            if kind or message:
+                return kind, message
     return None, None
 
 
