@@ -21,6 +21,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEDGER = ROOT / "docs" / "long-runs.md"
+TRIED = ROOT / "docs" / "reliability.md"
+"""Where `make chaos` says what it tried."""
 ASKED = os.environ.get("RUNWELL_TEST_LONG", "")
 """The target that runs now; empty in `make test`."""
 _TRIED, _TRIED_END = "<!-- written by make chaos -->\n", "<!-- end -->"
@@ -123,7 +125,9 @@ def run(name: str) -> int:
     """Run target *name*, going on where a run of this commit was interrupted, and write the ledger; 0 if all passed."""
     target = TARGETS[name]
     commit = _git("rev-parse", "--short=10", "HEAD") + (
-        "+" if _git("status", "--porcelain", "--", ".", f":!{LEDGER.relative_to(ROOT)}") else ""
+        "+"
+        if _git("status", "--porcelain", "--", ".", f":!{LEDGER.relative_to(ROOT)}", f":!{TRIED.relative_to(ROOT)}")
+        else ""
     )
     folder = ROOT / ".long"
     folder.mkdir(exist_ok=True)
@@ -170,7 +174,7 @@ def run(name: str) -> int:
 
 def _say(when: str, rounds: int, told: dict[str, Any]) -> None:
     """Write into docs/reliability.md what *rounds* of chaos tried, and what came of it."""
-    page = ROOT / "docs" / "reliability.md"
+    page = TRIED
     before, _, rest = page.read_text().partition(_TRIED)
     _, _, after = rest.partition(_TRIED_END)
 
