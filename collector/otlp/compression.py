@@ -6,7 +6,7 @@ empty blocks, and never more than a piece of it at once, in which the interprete
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import zstandard
 from isal import igzip_lib
@@ -16,6 +16,10 @@ from collector.model.errors import BadInput, TooLarge, Unsupported
 ACCEPTED = "gzip, zstd"
 GRPC_DEFLATE = "deflate of gRPC"
 """What gRPC calls deflate; no Content-Encoding of HTTP, where it means two things."""
+ZSTD, SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
+"""How a frame of zstd begins; and, behind a byte from 0x50 to 0x5f, one that is to be skipped."""
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How what zlib packs begins, by its four levels."""
 MOST_MEMBERS = 1_000
 """Members of a gzip body or frames of a zstd one, those that hold nothing included."""
 _CHUNK = 2**20
@@ -51,6 +55,15 @@ def decompress(body: bytes, encoding: str, cap: int) -> bytes:
             return _unzstd(body, cap)
         case other:
             raise Unsupported(f"Content-Encoding {other[:40]!r} is not supported; use {ACCEPTED} or none")
+
+
+def packing_of(head: bytes) -> Literal["gzip", "zstd", "deflate", ""]:
+    """Return how what begins with *head*, four bytes or more, is packed; no OTLP request begins like any of it."""
+    if head[:2] == b"\x1f\x8b":
+        return "gzip"
+    if head[:4] == ZSTD or (head[1:4] == SKIPPABLE and head[0] & 0xF0 == 0x50):
+        return "zstd"
+    return "deflate" if head[:2] in _ZLIB else ""
 
 
 def too_large(cap: int) -> TooLarge:

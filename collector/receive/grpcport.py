@@ -12,7 +12,7 @@ from collector.decode import Accepted
 from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.signals import SIGNALS, Signal
 from collector.otlp import answers
-from collector.otlp.compression import GRPC_DEFLATE
+from collector.otlp.compression import GRPC_DEFLATE, packing_of
 from collector.receive import gate, labels, recognise
 from collector.receive.admit import Admit
 from collector.receive.books import NO_SIGNAL
@@ -24,9 +24,6 @@ from collector.settings import Limits
 from collector.telemetry.log import cause
 
 log = structlog.get_logger()
-
-_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-"""How what zlib packs begins, by its four levels."""
 
 
 def server(admit: Admit, limits: Limits) -> grpc.aio.Server:
@@ -116,7 +113,5 @@ async def _pieces(context: gate.Context, size: int) -> AsyncIterator[bytes]:
 
 
 def _packing(body: bytes) -> str:
-    """Return how a message is packed, which gRPC's library keeps to itself; no OTLP request begins like that."""
-    if body.startswith(b"\x1f\x8b"):
-        return "gzip"
-    return GRPC_DEFLATE if body[:2] in _ZLIB else ""
+    """Return how a message is packed, which gRPC's library keeps to itself."""
+    return {"gzip": "gzip", "deflate": GRPC_DEFLATE}.get(packing_of(body), "")

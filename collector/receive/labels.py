@@ -8,6 +8,7 @@ from typing import Literal
 
 from collector.model.errors import BadInput
 from collector.model.signals import BY_PATH, Encoding
+from collector.otlp.compression import packing_of
 
 Look = Literal["gzip", "zstd", "deflate", "UTF-16", "JSON", "protobuf", "XML", ""]
 
@@ -15,7 +16,6 @@ _HEAD = 64
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[][\t\r\n\x20-\xff]*\Z")
 _PROTOBUF = re.compile(rb"\x0a[\x80-\xff]{0,4}[\x00-\x7f](?:[\x0a\x12\x1a\x00-\x08\x0e-\x1f]|\Z)")
 """A request's first field is 1, a message, whose first field is 1, 2 or 3."""
-_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _PACKED = ("gzip", "zstd", "deflate")
 
 
@@ -26,12 +26,8 @@ def head(parts: Sequence[bytes | bytearray]) -> bytes:
 
 def look(head: bytes) -> Look:
     """Return what a body with this *head* looks like, empty for nothing in particular."""
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if head[:4] == b"\x28\xb5\x2f\xfd" or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5):
-        return "zstd"
-    if head[:2] in _ZLIB:
-        return "deflate"
+    if packed := packing_of(head):
+        return packed
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or (head[:1] in (b"{", b"[") and head[1:2] == b"\0"):
         return "UTF-16"
     if _JSON.match(head):

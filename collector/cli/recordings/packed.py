@@ -15,11 +15,8 @@ import zstandard
 
 from collector.cli.recordings.reader import Reader
 from collector.cli.recordings.told import Told
+from collector.otlp.compression import ZSTD, packing_of
 
-ZSTD = b"\x28\xb5\x2f\xfd"
-SKIPPABLE = b"\x2a\x4d\x18"
-"""Bytes 2 to 4 of a zstd frame that is passed over; the first is 0x50 to 0x5f (RFC 8878, 3.1.2)."""
-_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _WINDOW = 2**27
 _STEP = 32
 
@@ -32,22 +29,29 @@ class _Damaged(Exception):
         self.before = before
 
 
-class _Inflate:
-    def __init__(self) -> None:
-        self._opener = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its header says
+class _Member:
+    """One member being opened by *opener*, its library's."""
+
+    def __init__(self, opener: Any) -> None:
+        self._opener = opener
 
     @property
     def eof(self) -> bool:
-        return self._opener.eof
+        return bool(self._opener.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return self._opener.unused_data
+        return bytes(self._opener.unused_data)
+
+
+class _Inflate(_Member):
+    def __init__(self) -> None:
+        super().__init__(zlib.decompressobj(zlib.MAX_WBITS | 32))  # gzip or zlib, as its header says
 
     def decompress(self, piece: bytes) -> bytes:
         before = self._opener.copy()
         try:
-            return self._opener.decompress(piece)
+            return bytes(self._opener.decompress(piece))
         except zlib.error as e:
             raise _Damaged(_as_far_as_possible(before, piece), str(e)) from None
 
@@ -62,21 +66,13 @@ def _as_far_as_possible(opener: Any, piece: bytes) -> bytes:
     return b"".join(opened)
 
 
-class _Unzstd:
+class _Unzstd(_Member):
     def __init__(self) -> None:
-        self._opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        return self._opener.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._opener.unused_data
+        super().__init__(zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj())
 
     def decompress(self, piece: bytes) -> bytes:
         try:
-            return self._opener.decompress(piece)
+            return bytes(self._opener.decompress(piece))
         except zstandard.ZstdError as e:
             why = f"needs a window beyond {_WINDOW} bytes" if "too much memory" in str(e) else str(e)
             raise _Damaged(b"", why) from None
@@ -95,14 +91,10 @@ class Packing:
     """Bytes that are opened at once: zlib makes 1,032 of one, zstd 128 KiB of four."""
 
 
-def _zstd(head: bytes) -> bool:
-    return head[:4] == ZSTD or (head[1:4] == SKIPPABLE and head[0] & 0xF0 == 0x50)
-
-
 PACKINGS = (
-    Packing("gzip", lambda head: head[:3] == b"\x1f\x8b\x08", b"\x1f\x8b\x08", _Inflate, 2**14),
-    Packing("zlib", lambda head: head[:2] in _ZLIB, b"", _Inflate, 2**14),
-    Packing("zstd", _zstd, ZSTD, _Unzstd, 2**10),
+    Packing("gzip", lambda head: packing_of(head) == "gzip", b"\x1f\x8b\x08", _Inflate, 2**14),
+    Packing("zlib", lambda head: packing_of(head) == "deflate", b"", _Inflate, 2**14),
+    Packing("zstd", lambda head: packing_of(head) == "zstd", ZSTD, _Unzstd, 2**10),
 )
 
 
