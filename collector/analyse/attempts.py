@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse import believable
+from collector.analyse import believable, enclosing
+from collector.analyse.enclosing import SILENCE_NS
 from collector.analyse.evidence import RUN
 
 ATTEMPT = [*RUN, "attempt"]
@@ -18,7 +19,7 @@ CANCEL_HOOK = "onCancel()"
 
 def build(
     spans: pl.DataFrame,
-    logs: pl.DataFrame,
+    events: pl.DataFrame,
     endings: pl.DataFrame,
     wait_ns: pl.DataFrame,
     *,
@@ -28,11 +29,12 @@ def build(
     """Return one row per attempt that telemetry names, `number` ascending within a run.
 
     `status_source`: measured (its span ended), phase (its outermost operation ended; for Trigger.dev only
-    `_completed` counts), derived (a later attempt proves that this one failed), inferred, unknown.
+    `_completed` counts), derived (a later attempt proves that this one failed), inferred (a span that encloses it
+    ended, and silence since; or it is not silent yet), unknown.
     """
     span = _own_spans(spans)
-    seen = _seen(spans, logs)
-    stated = _stated_by_logs(logs)
+    seen = _seen(spans, events)
+    stated = _stated_by_logs(events)
     canceled = (
         spans.filter((pl.col("name") == CANCEL_HOOK) & (pl.col("dialect") == "trigger_dev"))
         .group_by(RUN)
@@ -42,12 +44,14 @@ def build(
         seen.join(span, on=ATTEMPT, how="left", nulls_equal=True)
         .join(endings, on=ATTEMPT, how="left", nulls_equal=True)
         .join(stated, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(enclosing.outcomes(spans), on=ATTEMPT, how="left", nulls_equal=True)
         .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
         .join(canceled, on=RUN, how="left", nulls_equal=True)
         .with_columns(
             is_last=pl.col("attempt") == pl.col("attempt").max().over(RUN),
             is_trigger=pl.col("dialect") == "trigger_dev",
             fresh=(as_of_ns - pl.col("run_last_ns")) <= stale_ns,
+            silent=(as_of_ns - pl.col("run_last_ns")) > SILENCE_NS,
             has_span=pl.col("span_end_ns").is_not_null(),
         )
     )
@@ -148,6 +152,8 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
         (completed, "completed", "phase"),
         (phase_failed, "failed", "phase"),
         (~pl.col("is_last"), "failed", "derived"),
+        (pl.col("silent") & pl.col("enclosed_failed"), "failed", "inferred"),
+        (pl.col("silent") & ~pl.col("enclosed_failed"), "completed", "inferred"),
         (pl.col("fresh"), "running", "inferred"),
     ]
     status, source = pl.lit("unknown"), pl.lit("unknown")
@@ -170,15 +176,15 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
         .then("phase_ended_ns")
         .when(pl.col("status") == "canceled")
         .then("canceled_ns")
-        .when((pl.col("status") == "failed") & ~by_phase)
-        .then("last_ns")
+        .when(pl.col("status").is_in(["completed", "failed"]))
+        .then(pl.coalesce("enclosed_to_ns", "last_ns"))
     )
     ended_source = (
         pl.when(pl.col("has_span"))
         .then(pl.lit("measured"))
         .when(by_phase)
         .then(pl.lit("derived"))
-        .when(pl.col("status").is_in(["canceled", "failed"]))
+        .when(ended.is_not_null())
         .then(pl.lit("inferred"))
         .otherwise(pl.lit("unknown"))
     )
@@ -187,7 +193,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
     def believed(time_ns: pl.Expr) -> pl.Expr:
         return pl.when(believable.is_near(time_ns, "run_last_ns")).then(time_ns)
 
-    started = believed(pl.coalesce("span_start_ns", "phase_started_ns", "first_ns"))
+    started = believed(pl.coalesce("span_start_ns", "phase_started_ns", "enclosed_from_ns", "first_ns"))
     end = believed(ended)
     return (
         a.with_columns(
@@ -197,7 +203,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit("unknown"))
             .when(pl.col("span_start_ns").is_not_null())
             .then(pl.lit("measured"))
-            .when(pl.col("phase_started_ns").is_not_null())
+            .when(pl.coalesce("phase_started_ns", "enclosed_from_ns").is_not_null())
             .then(pl.lit("derived"))
             .otherwise(pl.lit("inferred")),
             ended_ns=end,
@@ -211,9 +217,9 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             wait_ns=pl.when(pl.col("has_span") & pl.col("waits_known").fill_null(True))
             .then(pl.col("wait_ns").fill_null(0))
             .otherwise("wait_ns"),
-            error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type")),
-            error_message=pl.when(bad).then(pl.coalesce("span_error_message", "log_error_message")),
-            http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status")),
+            error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type", "enclosed_error_type")),
+            error_message=pl.when(bad).then(pl.coalesce("span_error_message", "log_error_message", "enclosed_error_message")),
+            http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status", "enclosed_http_status")),
         )
         .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
         .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null()).then("active_ns"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse import believable
+from collector.model import tables
 from collector.model.believable import AHEAD_NS, LONGEST_NS
 
 RUN = ["project", "run_key"]
@@ -29,6 +30,12 @@ LOG_IDENTITY = [
 _LOG_VALUES = ["long_hash", "event_name", "severity_text", "machine", "version"]
 _SPAN_VALUES = ["attributes", "events", "long_hash", "name", "status_message", "kind", "machine", "version"]
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
+
+
+_SAYS = [
+    name for name in tables.LOGS.names[tables.LOGS.get_field_index("task_id") :] if name not in ("source", "keys_from")
+]
+"""What a log says of its run."""
 
 
 def exact_ns(raw: str) -> pl.Expr:
@@ -140,6 +147,22 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def heard(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
+    """Return *logs* with `counts`: false, and nothing that they say of it, where others tell their run.
+
+    A log whose attributes name no run may name one in a body or a map (`keys_from`), which may be what a stranger sent.
+    It tells a run that nothing else tells; to one whose records name it by keys of their own it only belongs.
+    """
+    own = pl.concat([spans.select(RUN), logs.filter(pl.col("keys_from").is_null()).select(RUN)]).unique()
+    counts = pl.col("keys_from").is_null() | pl.col("told").is_null()
+    return (
+        logs.join(own.with_columns(told=pl.lit(True)), on=RUN, how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(counts=counts)
+        .with_columns(pl.when("counts").then(name).alias(name) for name in _SAYS)
+        .drop("told")
+    )
+
+
 def repeats(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> pl.DataFrame:
     """Return the arrivals of records that had arrived before: their run, task and operation, `time_ns`, where."""
     whole = raw_spans.filter(~pl.col("is_partial").fill_null(False))
@@ -172,6 +195,20 @@ def phase_rank() -> pl.Expr:
     """Order phases that share a nanosecond as a lifecycle does."""
     order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4}
     return pl.col("phase").replace_strict(order, default=2, return_dtype=pl.Int32)
+
+
+def from_one(spans: pl.DataFrame, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both with attempts from 1 on also where a run counts its own from 0: an attempt 0 proves that it does."""
+    is_zero = (pl.col("attempt") == 0) & pl.col("run_key").is_not_null()
+    states_zero = [frame.filter(is_zero).select(RUN) for frame in (spans, logs)]
+    runs = pl.concat(states_zero).unique().with_columns(first=pl.lit(0, pl.Int32))
+
+    def counted(frame: pl.DataFrame) -> pl.DataFrame:
+        more = pl.when(pl.col("first") == 0).then(1).otherwise(0)
+        of_run = frame.join(runs, on=RUN, how="left", nulls_equal=True, maintain_order="left")
+        return of_run.with_columns(pl.col("attempt") + more).drop("first")
+
+    return (spans, logs) if runs.is_empty() else (counted(spans), counted(logs))
 
 
 def number_spans(spans: pl.DataFrame) -> pl.DataFrame:

@@ -14,6 +14,31 @@ _TERMINAL = ["completed", "failed"]
 _CORE = ["started", *_TERMINAL]
 
 
+def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
+    """Return *logs* and, as if they were some, the spans of plain OpenTelemetry whose names are phases.
+
+    They count where no log of their run has a phase: who writes both writes each phase twice. One with a length ends
+    what it says has ended at its own end. Adds `of_span`.
+    """
+    logs = logs.with_columns(of_span=pl.lit(False))
+    of_run = (pl.col("dialect") == "generic") & pl.col("run_key").is_not_null()
+    named = spans.filter(of_run & pl.col("phase").is_not_null()).join(
+        logs.filter(pl.col("phase").is_not_null()).select(RUN), on=RUN, how="anti", nulls_equal=True
+    )
+    if named.is_empty():
+        return logs
+    shared = [name for name in logs.columns if name in spans.columns]
+    ended = pl.max_horizontal("start_ns", "end_ns")
+    as_logs = named.select(
+        *shared,
+        time_ns=pl.when(pl.col("phase").is_in(_TERMINAL)).then(ended).otherwise("start_ns"),
+        body="name",
+        counts=pl.lit(True),
+        of_span=pl.lit(True),
+    )
+    return pl.concat([logs, as_logs], how="diagonal")
+
+
 def outermost(logs: pl.DataFrame) -> pl.DataFrame:
     """Return per run the operation that encloses the others, as `outermost`; runs without one are absent.
 

@@ -8,12 +8,13 @@ same rows; nothing here knows which of them are new.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
 from collector.analyse import attempts as attempts_
-from collector.analyse import believable, evidence, phases, status, waits
+from collector.analyse import believable, enclosing, evidence, phases, status, waits
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import is_backward, timestamp
 from collector.model import tables
@@ -87,12 +88,12 @@ def build(
     *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
-    spans, logs, outer = records(raw_spans, raw_logs)
+    spans, logs, events, outer = records(raw_spans, raw_logs)
     wait_rows = waits.build(spans)
     attempt_rows = attempts_.build(
         spans,
-        logs,
-        phases.endings(logs, outer),
+        events,
+        phases.endings(events, outer),
         waits.union_ns(wait_rows),
         as_of_ns=as_of_ns,
         stale_ns=stale_ns,
@@ -107,35 +108,57 @@ def build(
         stale_ns=stale_ns,
     )
     return RunTables(
-        runs=_shape(status.finish(run_rows), "runs").sort("project", "run_key"),
+        runs=_shape(_doubted(status.finish(run_rows)), "runs").sort("project", "run_key"),
         attempts=_shape(
             # A run is of one task, whatever a record of it says.
-            _named(attempt_rows.with_columns(task_id=None), run_rows, "run_id", "task_id", "queue").with_columns(
-                started_at=timestamp("started_ns"), ended_at=timestamp("ended_ns")
-            ),
+            _doubted(
+                _named(attempt_rows.with_columns(task_id=None), run_rows, "run_id", "task_id", "queue", "heard")
+            ).with_columns(started_at=timestamp("started_ns"), ended_at=timestamp("ended_ns")),
             "attempts",
         ),
-        phases=_shape(_named(phases.build(logs), run_rows, "run_id"), "phases"),
+        phases=_shape(_named(phases.build(events), run_rows, "run_id"), "phases"),
         waits=_shape(_named(wait_rows, run_rows, "run_id"), "waits"),
     )
 
 
-def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return (spans, logs, outermost operations): each record once, in time order, with exact times and attempts."""
-    spans = evidence.number_spans(evidence.spans(raw_spans))
-    logs = evidence.logs(raw_logs)
-    outer = phases.outermost(logs)
-    logs = evidence.number_logs(logs, spans, outer).sort(
+class Records(NamedTuple):
+    """Each record of some runs once, in time order, with exact times and attempts."""
+
+    spans: pl.DataFrame
+    logs: pl.DataFrame
+    events: pl.DataFrame
+    """What tells phases and attempts: the logs that say something of their run, and spans that are named as phases."""
+    outermost: pl.DataFrame
+    """The operation that encloses the others, per run (`phases.outermost`)."""
+
+
+def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
+    """Return rows of the raw tables as evidence."""
+    spans, logs = evidence.from_one(evidence.spans(raw_spans), evidence.logs(raw_logs))
+    logs = evidence.heard(spans, logs)
+    spans = enclosing.number(evidence.number_spans(spans), logs)
+    events = phases.events(spans, logs.filter("counts"))
+    outer = phases.outermost(events)
+    events = evidence.number_logs(events, spans, outer).sort(
         "time_ns", evidence.phase_rank(), "body", "attributes", "long_hash", "event_name", nulls_last=True
     )
-    return spans, logs, outer
+    silent = logs.filter(~pl.col("counts")).with_columns(attempt_source=pl.lit(None, pl.String))
+    logs = pl.concat([events.filter(~pl.col("of_span")).drop("of_span"), silent])
+    return Records(spans, logs, events, outer)
+
+
+def _doubted(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of runs with what was said of those that are `heard` of as inferred, whatever it rests on."""
+    known = pl.selectors.ends_with("_source") & pl.selectors.string()
+    inferred = known.replace(dict.fromkeys(("measured", "phase", "derived"), "inferred"))
+    return frame.with_columns(pl.when(pl.col("heard").fill_null(False)).then(inferred).otherwise(known))
 
 
 def _named(parts: pl.DataFrame, run_rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
     """Return *parts* of runs with what their own records leave open (a log found through its span names nothing)."""
     of_run = run_rows.select(*RUN, *(pl.col(c).alias(f"of_run_{c}") for c in columns))
     return parts.join(of_run, on=RUN, how="left", nulls_equal=True, maintain_order="left").with_columns(
-        pl.coalesce(c, f"of_run_{c}") for c in columns
+        pl.coalesce(c if c in parts.columns else None, f"of_run_{c}").alias(c) for c in columns
     )
 
 
@@ -153,6 +176,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
                 first=pl.when(pl.col("dequeued_ns") <= pl.col("start_ns")).then("dequeued_ns").otherwise("start_ns"),
                 last=pl.coalesce("end_ns", "start_ns"),
                 span=True,
+                heard=False,
             ),
             logs.select(
                 *RUN,
@@ -160,9 +184,10 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
                 tags=None,
                 # A retry that waited again says so too; the run had waited before its first attempt.
                 queue_wait_ms=pl.when(pl.col("attempt").fill_null(1) == 1).then("queue_wait_ms"),
-                first="time_ns",
-                last="time_ns",
+                first=pl.when("counts").then("time_ns"),
+                last=pl.when("counts").then("time_ns"),
                 span=False,
+                heard=pl.col("counts") & pl.col("keys_from").is_not_null(),
             ),
         ],
         how="vertical_relaxed",
@@ -181,6 +206,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         last_seen_ns=pl.col("last").max(),
         span_count=pl.col("span").sum().cast(pl.Int64),
         log_count=(~pl.col("span")).sum().cast(pl.Int64),
+        heard=pl.col("heard").any(),
     )
     of_links = links.select(
         *RUN,
@@ -266,6 +292,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_ended_ns=pl.col("ended_ns").last(),
             last_ended_source=pl.col("ended_source").last(),
             last_has_span=pl.col("has_span").last(),
+            last_is_enclosed=pl.col("enclosed_to_ns").is_not_null().last(),
             last_error_type=pl.col("error_type").last(),
             last_error_message=pl.col("error_message").last(),
             first_started_ns=pl.col("started_ns").first(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse import believable
+from collector.analyse.enclosing import SILENCE_NS
 from collector.analyse.frames import is_backward, timestamp
 
 ABORT = "AbortTaskRunError"
@@ -52,6 +53,8 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
     return runs.with_columns(status=status, status_source=source).with_columns(
         due_ns=pl.when(pl.col("status") == "retrying")
         .then(pl.col("last_ended_ns") + grace_ns + 1)
+        .when((pl.col("status") == "running") & pl.col("last_is_enclosed").fill_null(False))
+        .then(pl.col("last_seen_ns") + min(SILENCE_NS, stale_ns) + 1)
         .when(pl.col("status").is_in(["queued", "running", "waiting"]))
         .then(pl.col("last_seen_ns") + stale_ns + 1)
     )

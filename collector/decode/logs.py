@@ -14,7 +14,7 @@ from collector.model.errors import BadInput
 if TYPE_CHECKING:
     from collector.decode.rows import Scope, Walk
 
-_SOURCE = AT["source"]
+_SOURCE, _KEYS_FROM = AT["source"], LOG.index("keys_from")
 _EVENT = between("operation", "called_service")
 
 
@@ -25,7 +25,8 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     observed = w.u64(r.observed_time_unix_nano, "observedTimeUnixNano")
     ns, source = walk.effective(stated, observed)
     attributes = w.attributes(r.attributes, walk.caps)
-    body, body_type, said = _body(walk, r)
+    value = _body(walk, r)
+    body, body_type = (value, "string") if isinstance(value, str) else _as_json(value)
     try:
         trace_id, span_id = w.ident(r.trace_id, 16), w.ident(r.span_id, 8)
     except BadId:
@@ -33,12 +34,14 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
         trace_id = span_id = None
     named = r.event_name or None
     severity_text = r.severity_text or None
-    dialect, promoted = walk.promoted(LOG, scope, attributes, ns)
+    dialect, promoted, nested = walk.promoted(LOG, scope, attributes, ns, body=value)
+    said = (nested and nested.said) or _said(value)
     says = event(said) if said else NONE
     for name in (named, attributes.get("event.name")):
         if says is NONE and isinstance(name, str):
             says = event(name)
     promoted[_EVENT] = walk.bounded_event(says)
+    promoted[_KEYS_FROM] = nested and nested.place
     promoted[_SOURCE] = dialect.log_source(severity_text or "", body)
     walk.records.append(
         (
@@ -65,17 +68,21 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     )
 
 
-def _body(walk: Walk, r: Any) -> tuple[str | None, str, str | None]:
-    """Return (body, its type, what of it is a message: the text, or of a list of values the first)."""
+def _body(walk: Walk, r: Any) -> Any:
     if not walk.wire.has(r, "body"):
-        return None, "empty", None
+        return None
     try:
-        value = walk.wire.value(r.body, walk.body_caps)
+        return walk.wire.value(r.body, walk.body_caps)
     except BadInput as e:
         raise e.within("body") from None
-    if isinstance(value, str):
-        return value, "string", value
-    if value is None:
-        return None, "empty", None
-    first = value[0] if isinstance(value, list) and value else None
-    return json_text(value), type_name(value), first if isinstance(first, str) else None
+
+
+def _as_json(value: Any) -> tuple[str | None, str]:
+    """Return what is kept of a body that is no text, and its type."""
+    return (None, "empty") if value is None else (json_text(value), type_name(value))
+
+
+def _said(value: Any) -> str | None:
+    """Return what of a body is a message: the text, or of a list of values the first."""
+    first = value[0] if isinstance(value, list) and value else value
+    return first if isinstance(first, str) else None

@@ -20,6 +20,7 @@ NOTED: dict[str, str | None] = {
     "end_before_start": None,
     "duration_impossible": "spans longer than a year: how long they lasted is unknown",
     "number_impossible": "numbers that cannot be (negative, wrapped, a time since 1970, beyond all measure): unknown",
+    "keys_nested": None,
     "value_cut": "values cut to {limits.value} characters",
     "body_cut": "log bodies cut to {limits.log_body} characters",
     "key_cut": "attribute keys cut to {limits.key} characters",

@@ -20,9 +20,10 @@ from collector.decode.dialects import Dialect
 from collector.decode.dialects.base import error
 from collector.decode.event import Event
 from collector.decode.names import OTHER, Kind, Names
+from collector.decode.nested import Nested, find
 from collector.decode.notes import NOTED, REJECTED
 from collector.decode.origin import Origin, sdk
-from collector.decode.promoted import AT, Columns
+from collector.decode.promoted import AT, LOG, Columns
 from collector.decode.times import UNITS
 from collector.decode.values import Caps, json_text
 from collector.decode.wire import Wire
@@ -269,27 +270,38 @@ class Walk:
         return times.effective(stated, observed, self.received_ns, self.note)
 
     def promoted(
-        self, columns: Columns, scope: Scope, attributes: dict[str, Any], ns: int
-    ) -> tuple[Dialect, list[Any]]:
-        """Return the dialect of a record and the promoted *columns* that attributes and resource state, else None.
+        self, columns: Columns, scope: Scope, attributes: dict[str, Any], ns: int, *, body: Any = None
+    ) -> tuple[Dialect, list[Any], Nested | None]:
+        """Return the dialect of a record, the promoted *columns* that attributes and resource state, else None, and
+        the keys of its run where they stand in the *body* of a log or a map.
 
         *ns* is the effective time of the record.
         """
         dialect = scope.dialect or dialects.of_record(attributes)
         # A clock that is not set says nothing of when: its record is judged, as its run will be told, by arrival.
-        values = dialect.read(columns, attributes, ns if ns >= EARLIEST_NS else self.received_ns, self.note)
+        own_ns = ns if ns >= EARLIEST_NS else self.received_ns
+        values = dialect.read(columns, attributes, own_ns, self.note)
+        nested = None
+        if columns is LOG and values[_RUN_ID] is None and dialect is dialects.GENERIC and self.limits.nested_keys:
+            nested = find(attributes, body, self.work)
+        stated = attributes
+        if nested is not None:
+            self.note("keys_nested")
+            inside = dialect.read(columns, nested.keys, own_ns, self.note)
+            values = [a if a is not None else b for a, b in zip(values, inside, strict=True)]
+            stated = {**nested.keys, **attributes}
         for index, value in scope.inherited[dialect]:
             if values[index] is None:
                 values[index] = value
         if values[_ERROR_TYPE] is None or values[_ERROR_MESSAGE] is None:
-            kind, message = error(attributes)
+            kind, message = error(stated)
             values[_ERROR_TYPE] = values[_ERROR_TYPE] or kind
             values[_ERROR_MESSAGE] = values[_ERROR_MESSAGE] or message
         values[_DIALECT] = dialect.name
         values[_TASK] = self.bounded("task", "", values[_TASK])
         if run_id := values[_RUN_ID]:
             values[_RUN_KEY] = run_key(self.project, dialect.name, values[_ENVIRONMENT], "", run_id)
-        return dialect, values
+        return dialect, values, nested
 
     def bounded(self, kind: Kind, service: str, name: str | None) -> str | None:
         """Return *name*, or `__other__` when it is one beyond the cap."""

@@ -45,7 +45,7 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     attributes = w.attributes(r.attributes, walk.caps)
     kind = w.enum(r.kind, "kind", walk.caps)
     name = r.name or ""
-    dialect, promoted = walk.promoted(SPAN, scope, attributes, ns)
+    dialect, promoted, _ = walk.promoted(SPAN, scope, attributes, ns)
     promoted[_FACTS] = dialect.span_facts(name, kind, attributes)
     promoted[_CHILD_TASK] = walk.bounded("task", "", promoted[_CHILD_TASK])
     walk.work.spend(ITEM * (len(r.events or ()) + len(r.links or ())))

@@ -14,10 +14,10 @@ from collector.store.recent import Tables
 
 def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
     """Return whole runs (`store.findings.whole`) as rules look at them; *live*: whether *as_of_ns* is now."""
-    spans, logs, _ = runs.records(tables["spans"], tables["logs"])
+    records = runs.records(tables["spans"], tables["logs"])
     return Frames(
-        spans=spans,
-        logs=logs,
+        spans=records.spans,
+        logs=records.logs,
         scopes=tables["scopes"],
         resources=tables["resources"],
         runs=tables["runs"],
@@ -32,14 +32,14 @@ def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
 
 def beside(whole: Frames, loose: Tables) -> Frames:
     """Return *whole* with records (`store.findings.loose`) that name no run beside those of its runs."""
-    spans, logs, _ = runs.records(loose["spans"], loose["logs"])
+    records = runs.records(loose["spans"], loose["logs"])
     # Outside a run there is nothing to count attempts by.
-    logs = logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))
+    logs = records.logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))
     repeats = evidence.repeats(loose["spans"], loose["logs"])
     return replace(
         whole,
         logs=pl.concat([whole.logs, logs]),
-        spans=pl.concat([whole.spans, spans]),
+        spans=pl.concat([whole.spans, records.spans]),
         resources=pl.concat([whole.resources, loose["resources"]]).unique(["project", "resource_id"]),
         repeats=pl.concat([whole.repeats, repeats]),
     )

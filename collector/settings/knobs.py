@@ -77,6 +77,9 @@ class Limits(Connections):
     """Deepest nesting of a value; deeper ones get 400 / INVALID_ARGUMENT."""
     enum_names: bool = True
     """Whether OTLP/JSON may have enum names, with a warning; the specification has numbers alone."""
+    nested_keys: bool = True
+    """Whether a log whose attributes name no run may name one in its body or in the map `extra` or `context`; what is
+    told of such a run is inferred."""
 
 
 class ApiLimits(Connections):

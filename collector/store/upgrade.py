@@ -40,7 +40,20 @@ def _to_4(h: Handle) -> None:
         add_columns(h, table)
 
 
-STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4}
+_READ_OTHERWISE = """
+    SELECT DISTINCT project, run_key FROM logs WHERE run_key IS NOT NULL AND attempt = 0
+    UNION SELECT project, run_key FROM spans WHERE run_key IS NOT NULL AND dialect = 'generic'
+        AND (attempt = 0 OR phase IS NOT NULL OR (span_type = 'user' AND (parent_span_id IS NULL OR flags & 768 = 768)))
+"""
+
+
+def _to_5(h: Handle) -> None:
+    """Logs say where the keys of their run stand; attempts from 0, phases of spans and spans around a run count."""
+    add_columns(h, "logs")
+    rebuild(h, _READ_OTHERWISE)
+
+
+STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
 """Version → what brings a file of the version before to it."""
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from collector.decode.dialects import generic, trigger_dev
 from collector.decode.dialects.base import Attributes, Dialect
 
-__all__ = ["DIALECTS", "NAMES", "Attributes", "Dialect", "choose"]
+__all__ = ["DIALECTS", "GENERIC", "NAMES", "Attributes", "Dialect", "choose"]
 
-DIALECTS = (generic.DIALECT, trigger_dev.DIALECT)
+GENERIC = generic.DIALECT
+DIALECTS = (GENERIC, trigger_dev.DIALECT)
 NAMES = tuple(dialect.name for dialect in DIALECTS)
 """Names of all dialects."""
 
@@ -23,9 +24,9 @@ def choose(resource: Attributes, scope_name: str) -> Dialect | None:
 
 def of_record(attributes: dict[str, Any]) -> Dialect:
     """Return the dialect of a record whose resource and scope say nothing."""
-    return trigger_dev.DIALECT if trigger_dev.owns_record(attributes) else generic.DIALECT
+    return trigger_dev.DIALECT if trigger_dev.owns_record(attributes) else GENERIC
 
 
 def of_resource(resource: Attributes) -> str:
     """Return the name of the dialect of records that say nothing themselves, such as metric points."""
-    return (choose(resource, "") or generic.DIALECT).name
+    return (choose(resource, "") or GENERIC).name

@@ -174,6 +174,8 @@ LOGS = Table(
             "`took_ms`), ms; NULL when none or an impossible one."),
         double("queue_wait_ms", "How long the run waited in its queue, as the record claims, ms; NULL when it does not "
             "or that is impossible, and always in Trigger.dev's records."),
+        varchar("keys_from", "Where the keys of its run stand when the attributes name none: `body`, or the map "
+            "`extra` or `context` among the attributes; NULL when the attributes name the run, or nothing does."),
     ),
 )
 

@@ -1,0 +1,71 @@
+"""The keys of a run where a logger put them into something: into the body of the record, or into a map beside it.
+
+Enter: a log whose attributes name no run. Leave: the keys, and which of a few places they stand in. Whatever else holds
+a run id is somebody's payload: what lies deeper, other maps, text around JSON, or JSON whose message is none of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from collector.decode.dialects.base import Attributes, text
+from collector.decode.dialects.generic import RUN_ID
+from collector.decode.event import NONE, event
+from collector.decode.work import SHARED, Work
+
+_MAPS = ("extra", "context")
+"""Attributes in which loggers put a record's keys, as a map or as JSON text."""
+_MESSAGE = ("message", "msg", "event")
+"""Keys of a body that is a map for what the record says."""
+_LONGEST = 64 * 1024
+"""Characters of JSON that a logger writes of one record, and more."""
+_SPACE = " \t\r\n"
+
+
+class Nested(NamedTuple):
+    """Keys of a run, and where they stand."""
+
+    place: str
+    """`body`, `extra` or `context`."""
+    keys: Attributes
+    said: str | None
+    """What the record says, where the body is not itself the message."""
+
+
+def find(attributes: Attributes, body: Any, work: Work) -> Nested | None:
+    """Return the keys of a run that *body* or a map among *attributes* names, the first that names one."""
+    if isinstance(body, dict):
+        if _names_run(body):
+            return Nested("body", body, _message(body))
+    elif isinstance(body, str):
+        keys = _object(body, work)
+        if keys is not None and event(said := _message(keys) or "") is not NONE:
+            return Nested("body", keys, said)
+    for place in _MAPS:
+        value = attributes.get(place)
+        keys = _object(value, work) if isinstance(value, str) else value
+        if isinstance(keys, dict) and _names_run(keys):
+            return Nested(place, keys, None)
+    return None
+
+
+def _names_run(keys: Attributes) -> bool:
+    return any(text(keys.get(key)) for key in RUN_ID)
+
+
+def _message(keys: Attributes) -> str | None:
+    return next((said for key in _MESSAGE if isinstance(said := keys.get(key), str)), None)
+
+
+def _object(json: str, work: Work) -> Attributes | None:
+    """Return the object that is all of *json*, if it names a run."""
+    if len(json) > _LONGEST or json.lstrip(_SPACE)[:1] != "{" or not any(f'"{key}"' in json for key in RUN_ID):
+        return None
+    work.spend(len(json) // SHARED)
+    try:
+        keys = msgspec.json.decode(json)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return keys if _names_run(keys) else None
