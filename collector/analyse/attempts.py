@@ -218,7 +218,9 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("wait_ns").fill_null(0))
             .otherwise("wait_ns"),
             error_type=pl.when(bad).then(pl.coalesce("span_error_type", "log_error_type", "enclosed_error_type")),
-            error_message=pl.when(bad).then(pl.coalesce("span_error_message", "log_error_message", "enclosed_error_message")),
+            error_message=pl.when(bad).then(
+                pl.coalesce("span_error_message", "log_error_message", "enclosed_error_message")
+            ),
             http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status", "enclosed_http_status")),
         )
         .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0)).clip(0))

@@ -1,6 +1,6 @@
 """Spans that enclose a run without saying that they are its attempts, as every `start_as_current_span` around a task.
 
-Enter: spans and logs of some runs, once each. Leave: the number of the attempt that such a span is, and how it came out.
+Enter: spans and logs of some runs, once each. Leave: which attempt each such span is, and how it came out.
 Whether it was the last of its run nobody says; a run that is told so has ended once it is silent (`SILENCE_NS`).
 
 They are spans of plain OpenTelemetry, internal or of no kind, that have no parent in their process, in runs that have
@@ -41,7 +41,9 @@ def number(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
             for frame, time in ((spans, "start_ns"), (logs, "time_ns"))
         ]
     )
-    numbered = pl.concat([_by_records(open_, stated), _by_count(open_.join(stated, on=RUN, how="anti", nulls_equal=True))])
+    numbered = pl.concat(
+        [_by_records(open_, stated), _by_count(open_.join(stated, on=RUN, how="anti", nulls_equal=True))]
+    )
     return (
         spans.join(numbered, on=SPAN_IDENTITY, how="left", nulls_equal=True, maintain_order="left")
         .with_columns(

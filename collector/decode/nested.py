@@ -13,6 +13,7 @@ import msgspec
 from collector.decode.dialects.base import Attributes, text
 from collector.decode.dialects.generic import RUN_ID
 from collector.decode.event import NONE, event
+from collector.decode.values import I64_MAX, I64_MIN
 from collector.decode.work import SHARED, Work
 
 _MAPS = ("extra", "context")
@@ -68,4 +69,9 @@ def _object(json: str, work: Work) -> Attributes | None:
         keys = msgspec.json.decode(json)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return keys if _names_run(keys) else None
+    return {key: _stated(value) for key, value in keys.items()} if _names_run(keys) else None
+
+
+def _stated(value: Any) -> Any:
+    """Return a value as an attribute may have it: a whole number that has more than 64 bits as its digits."""
+    return str(value) if isinstance(value, int) and not I64_MIN <= value <= I64_MAX else value

@@ -43,10 +43,12 @@ RUNS = Table(
         varchar("dialect", "Whose keys its records are read by: `trigger_dev` or `generic` (plain OpenTelemetry)."),
         varchar("task_id", "Task of the run; NULL when nothing names one."),
         varchar("task_source", "How `task_id` is known: measured (its records state it), derived (its parent's span "
-            "names it, else it is the operation that encloses the others), unknown."),
+            "names it, else it is the operation that encloses the others), inferred (from keys in a body or a map, "
+            "`logs.keys_from`), unknown."),
         varchar("task_file", "Source file of the task, as the first record that has one states; NULL when none."),
         varchar("queue", "Queue of the run, as the first record that has one states; NULL when none."),
-        varchar("queue_source", "How `queue` is known: measured (a record states it) or unknown."),
+        varchar("queue_source", "How `queue` is known: measured (a record states it), inferred (from keys in a body or "
+            "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
         varchar("version", "Version of the task's code, as the first record that has one states; NULL when none."),
@@ -61,17 +63,18 @@ RUNS = Table(
         varchar("request_id", "First request id that its records state; NULL when none."),
         varchar("parent_run_id", "Run id of the run that triggered it; NULL when nothing names one."),
         varchar("parent_source", "How `parent_run_id` is known: measured (its own records state it), derived (a span "
-            "of the parent names the run or its batch), unknown."),
+            "of the parent names the run or its batch), inferred (from keys in a body or a map), unknown."),
         varchar("root_run_id", "Run id of its topmost known ancestor; its own when no parent is known."),
         varchar("status", "`queued`, `running`, `waiting`, `retrying`, `completed`, `failed`, `canceled`; `unknown` "
             "(mostly silence without an end). Telemetry alone never tells `timed_out`, `crashed` and `expired`."),
         varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
-            "operation), derived (its parent), inferred (recent signs of life, or how long a retry may still follow), "
-            "unknown."),
+            "operation), derived (its parent), inferred (recent signs of life, a minute of silence after a span that "
+            "encloses the run, how long a retry may still follow, or keys in a body or a map), unknown."),
         integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
             "left no trace."),
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
-            "(counted), inferred (nothing says that its last failure was final), unknown."),
+            "(counted), inferred (nothing says that its last failure was final; or from keys in a body or a map), "
+            "unknown."),
         bigint("created_ns", "When the parent's trigger span began, ns since 1970 UTC; NULL when no such span is "
             "known."),
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
@@ -80,11 +83,13 @@ RUNS = Table(
         bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
             "left no record, NULL when no record is its own."),
         varchar("started_source", "How `started_ns` is known: measured (an attempt's span), derived (its first "
-            "`_started`), inferred (its first record), unknown."),
+            "`_started`, else a span that encloses the attempt), inferred (its first record; or from keys in a body or "
+            "a map), unknown."),
         bigint("ended_ns", "End of its last attempt, ns since 1970 UTC; NULL unless completed, failed or canceled. "
             "Before `started_ns` where nobody knows how long it took."),
         varchar("ended_source", "How `ended_ns` is known: measured (an attempt's span), derived (a log of its "
-            "outermost operation), inferred (cancel hook or last record), unknown."),
+            "outermost operation), inferred (cancel hook, end of a span that encloses the attempt, or last record; or "
+            "from keys in a body or a map), unknown."),
         *_bounds("run"),
         bigint("queue_wait_ns", "From `queued_ns` to `started_ns`, ns; 0 when two clocks make it negative by up to ten "
             "minutes, NULL when unknown or beyond."),
@@ -133,19 +138,22 @@ ATTEMPTS = Table(
         _RUN_ID,
         varchar("task_id", "Task of its run; NULL when nothing names one."),
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
-        integer("number", "Number of the attempt, 1 for the first: stated, else counted."),
+        integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
+            "counted."),
         varchar("status", "`completed`, `failed`, `canceled`, `running`; `unknown` after silence without an end."),
         varchar("status_source", "How `status` is known: measured (its span or the cancel hook), phase (a log of its "
-            "outermost operation), derived (a later attempt: it failed), inferred (not silent yet: it runs), unknown."),
+            "outermost operation), derived (a later attempt: it failed), inferred (a minute of silence after a span "
+            "that encloses it; not silent yet: it runs; or from keys in a body or a map), unknown."),
         bigint("dequeued_ns", "When its platform took it from the queue, ns since 1970 UTC; it holds a slot from then "
             "on. NULL when telemetry does not tell."),
         bigint("started_ns", "When it began, ns since 1970 UTC; NULL where its clock is plainly wrong."),
-        varchar("started_source", "How `started_ns` is known: measured (its span), derived (its first `_started`), "
-            "inferred (its first record), unknown."),
+        varchar("started_source", "How `started_ns` is known: measured (its span), derived (its first `_started`, else "
+            "a span that encloses it), inferred (its first record; or from keys in a body or a map), unknown."),
         bigint("ended_ns", "When it ended, ns since 1970 UTC; NULL while it has no end. Before `started_ns` where "
             "nobody knows how long it lasted."),
         varchar("ended_source", "How `ended_ns` is known: measured (its span), derived (a log of its outermost "
-            "operation), inferred (cancel hook or last record), unknown."),
+            "operation), inferred (cancel hook, end of a span that encloses it, or last record; or from keys in a body "
+            "or a map), unknown."),
         *_bounds("attempt"),
         bigint("queue_wait_ns", "How long it waited in its queue, as its logs claim, ns; NULL when they do not."),
         bigint("wall_ns", "From its start to its end, waits included, ns; NULL when either is unknown or the end comes "
@@ -170,8 +178,8 @@ ATTEMPTS = Table(
 )
 
 PHASES = Table(
-    "One interval that the logs of an operation mark: from `_started` to its end, a step in between, or an end that "
-    "nothing opened.",
+    "One interval that the logs of an operation mark (where they mark none: spans of plain OpenTelemetry, by their "
+    "names): from `_started` to its end, a step in between, or an end that nothing opened.",
     (),
     (
         PROJECT,
