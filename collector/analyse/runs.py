@@ -134,8 +134,8 @@ class Records(NamedTuple):
 
 def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     """Return rows of the raw tables as evidence."""
-    spans, logs = evidence.from_one(evidence.spans(raw_spans), evidence.logs(raw_logs))
-    logs = evidence.heard(spans, logs)
+    spans = evidence.spans(raw_spans)
+    spans, logs = evidence.from_one(spans, evidence.heard(spans, evidence.logs(raw_logs)))
     spans = enclosing.number(evidence.number_spans(spans), logs)
     events = phases.events(spans, logs.filter("counts"))
     outer = phases.outermost(events)

@@ -1,7 +1,7 @@
 """Who triggered whom: links that records tell of, and the trees they make.
 
-A link is appended where a record says so and never changed. Both its ends, and the batch it may go through, are
-noted in `places`, so that it is found from either end without reading the others.
+A link is appended where a record says so by keys of its own, and never changed. Both its ends, and the batch it may go
+through, are noted in `places`, so that it is found from either end without reading the others.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
                 WHERE seq > $done AND seq <= $upto
             UNION ALL
             SELECT project, seq, dialect, environment, run_id, run_key, parent_run_id FROM logs
-                WHERE seq > $done AND seq <= $upto
+                WHERE seq > $done AND seq <= $upto AND keys_from IS NULL
         )
         WHERE run_key IS NOT NULL AND parent_run_id IS NOT NULL
         GROUP BY ALL
@@ -96,7 +96,8 @@ def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
         SELECT project, min(seq) AS seq, batch_id, run_key FROM (
             SELECT project, seq, batch_id, run_key FROM spans WHERE seq > $done AND seq <= $upto
             UNION ALL
-            SELECT project, seq, batch_id, run_key FROM logs WHERE seq > $done AND seq <= $upto
+            SELECT project, seq, batch_id, run_key FROM logs
+                WHERE seq > $done AND seq <= $upto AND keys_from IS NULL
         ) WHERE batch_id IS NOT NULL AND run_key IS NOT NULL GROUP BY project, batch_id, run_key
         """,
         window,

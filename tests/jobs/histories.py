@@ -156,13 +156,18 @@ def _log(draw: st.DrawFn) -> Recorded:
 
 
 @st.composite
-def _plain(draw: st.DrawFn) -> Recorded:
-    """A record of the guideline's own format: no platform, parents declared."""
+def plain(
+    draw: st.DrawFn, places: tuple[str, ...] = ("own", "own", "body", "extra"), *, logs: bool = False
+) -> Recorded:
+    """A record of the guideline's own format: no platform, parents declared. *logs*: a log.
+
+    The keys of a log stand in one of *places*.
+    """
     at = draw(_TIMES)
     attributes = _attributes(
         {
             "run_id": draw(_RUN),
-            "attempt": draw(_MAYBE_ATTEMPT),
+            "attempt": draw(st.none() | st.integers(0, 3)),
             "task_id": draw(st.none() | st.sampled_from(["charge", "refund"])),
             "parent_run_id": draw(st.none() | _RUN),
             "queue_wait_ms": draw(st.none() | st.sampled_from([5.0, 80.0])),
@@ -170,18 +175,18 @@ def _plain(draw: st.DrawFn) -> Recorded:
         }
     )
     machine = draw(st.sampled_from(["small", "large"]))
-    if draw(st.booleans()):
+    if logs or draw(st.booleans()):
         record: dict[str, Any] = {
             "timeUnixNano": str(at),
-            "body": {"stringValue": draw(_BODY)},
-            "attributes": attributes,
+            **_keys(draw(st.sampled_from(places)), draw(_BODY), attributes),
         }
         return _request("logs", record, trigger=False, machine=machine)
     record = {
         "traceId": draw(_TRACE_ID),
         "spanId": draw(_SPAN_ID),
-        "name": "process",
-        "kind": draw(st.sampled_from([1, 5])),
+        **draw(st.just({}) | st.just({"parentSpanId": f"{1:016x}"})),
+        "name": draw(st.just("process") | _BODY),
+        "kind": draw(st.sampled_from([0, 1, 5])),
         "startTimeUnixNano": str(at),
         "endTimeUnixNano": str(at + draw(st.integers(0, 6)) * SECOND),
         "attributes": attributes,
@@ -190,5 +195,15 @@ def _plain(draw: st.DrawFn) -> Recorded:
     return _request("traces", record, trigger=False, machine=machine)
 
 
-HISTORIES = st.lists(_span() | _log() | _plain(), min_size=1, max_size=14)
+def _keys(place: str, said: str, attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return body and attributes of a log whose *attributes* stand in a *place*."""
+    if place == "body":
+        message = {"key": "message", "value": {"stringValue": said}}
+        return {"body": {"kvlistValue": {"values": [message, *attributes]}}, "attributes": []}
+    if place == "extra":
+        attributes = [{"key": "extra", "value": {"kvlistValue": {"values": attributes}}}]
+    return {"body": {"stringValue": said}, "attributes": attributes}
+
+
+HISTORIES = st.lists(_span() | _log() | plain(), min_size=1, max_size=14) | st.lists(plain(), min_size=1, max_size=14)
 """Requests with one record each."""
