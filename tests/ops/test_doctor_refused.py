@@ -94,6 +94,7 @@ LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
 MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("no_such_path", http("/otlp/v1/logs")),
+    ("no_such_path", http("/v1/traces/v1/logs")),
     ("no_such_path", http(f"/{CANARY}/v1/logs", user_agent=CANARY, x_other=CANARY)),
     ("no_such_path", http("/")),
     ("no_such_path", http(LOGS, content_type="application/grpc-web+proto", user_agent="grpc-web-javascript/0.1")),
