@@ -94,24 +94,17 @@ def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> 
 
     Says on stderr which rules failed on what, and judged the rest.
     """
-    import polars as pl
-
-    from collector.jobs.judging import spared
     from collector.jobs.recording import recording
     from collector.rules import render
-    from collector.rules.engine import evaluate
-    from collector.rules.findings import CONTRIBUTION
     from collector.store.aside import reason
 
     with recording(settings) as of_files:
         left_out = read(files, settings, of_files)
-        frames = of_files.frames(PROJECT)
-        judged = spared(evaluate, frames, chosen)
-        for code, piece, why in judged.left:
-            what = f"run {piece[1]}" if piece else "these records"
-            print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
-        rows = pl.concat(judged.rows or [pl.DataFrame(schema=CONTRIBUTION)])
-        return of_files.findings(rows, PROJECT), render.looked_at(frames), left_out
+        done = of_files.judge(PROJECT, chosen)
+    for code, piece, why in done.left:
+        what = f"run {piece[1]}" if piece else "these records"
+        print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
+    return done.findings, render.looked_at(done.logs, done.spans, done.runs, done.newest), left_out
 
 
 def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:

@@ -24,6 +24,8 @@ _MOST_RULES, _MOST_TRIES, _MOST_GUILTY = 64, 512, 32
 Judge = Callable[[Frames, list[Chosen]], pl.DataFrame]
 Piece = tuple[object, object]
 """A run (project, run key), or a record (seq, row)."""
+Left = tuple[str, Piece | None, BaseException]
+"""Rule, the run or record it fails on (None: it fails on no single one, and judged nothing), and why."""
 
 
 @dataclass(slots=True)
@@ -31,8 +33,7 @@ class Spared:
     """What was judged, and what had to be left out."""
 
     rows: list[pl.DataFrame] = field(default_factory=list)
-    left: list[tuple[str, Piece | None, BaseException]] = field(default_factory=list)
-    """Rule, the run or record it fails on (None: it fails on no single one, and judged nothing), and why."""
+    left: list[Left] = field(default_factory=list)
 
     def asides(self, stage: str, runs: pl.DataFrame, as_of_ns: int) -> list[Aside]:
         """Return what was left out as `store.aside` keeps it; *runs* name the runs that were judged."""

@@ -1,7 +1,8 @@
 """Recordings on the store's own road: stored, told as runs, judged and summed up, in a directory that nobody keeps.
 
 Enter: decoded tables of requests that are all there. Leave: what rules look at, and findings; the clock stands where
-every run has had its time.
+every run has had its time. What fits is judged together. Of more, each run is judged with those around it, as many at a
+time as fit, and what only many runs show in the newest that do: memory does not grow with a recording.
 """
 
 from __future__ import annotations
@@ -9,17 +10,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from collector.jobs import seen
+from collector.jobs.judging import Judge, Left, spared
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
 from collector.report import conventions
-from collector.rules.frames import Frames, stated_limits
+from collector.rules import engine
+from collector.rules.findings import CONTRIBUTION
+from collector.rules.frames import RUN, Frames, stated_limits
+from collector.rules.profiles import Chosen
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import apply, weights
@@ -27,6 +33,28 @@ from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.handle import Handle
 from collector.store.places import Memory, Places
+from collector.store.run_links import KEYS
+
+_TOGETHER = 2 * weights.MOST
+"""The weight of records that are judged together."""
+_PART = weights.MOST // 4
+"""The weight of runs that are judged in one part: those around them take as much again, and rules twice that."""
+_NOTHING = pl.DataFrame(schema=CONTRIBUTION)
+
+
+@dataclass(slots=True)
+class Judged:
+    """What was looked at, and what rules found there."""
+
+    logs: int
+    spans: int
+    runs: int
+    newest: int
+    """Runs that were looked at for what only many show: all of them, where those fit."""
+    left: list[Left] = field(default_factory=list)
+    """Rules that failed on a run or a record, and judged the others."""
+    findings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """`rules.findings.SCHEMA`."""
 
 
 class Recording:
@@ -45,18 +73,52 @@ class Recording:
 
     def frames(self, project: str) -> Frames:
         """Return everything of *project* as rules look at it."""
+        as_of_ns = self._tell(project)
+        frames = self._database.reading(lambda h: _everything(h, project, as_of_ns))
+        return replace(frames, limits=stated_limits(self._settings.queues.limits))
+
+    def judge(self, project: str, chosen: list[Chosen]) -> Judged:
+        """Return what the *chosen* rules find in everything of *project*."""
+        as_of_ns = self._tell(project)
+        read = self._database.reading
+        weighed, loose = read(lambda h: _weighed(h, project)), read(lambda h: stored.loose_weights(h, project))
+        logs, spans = read(lambda h: stored.counts(h, project))
+        done = Judged(logs, spans, weighed.height, weighed.height)
+
+        def judge(how: Judge, frames: Frames, some: list[Chosen], *, by: list[str] | None = None) -> pl.DataFrame:
+            limited = replace(frames, limits=stated_limits(self._settings.queues.limits))
+            outcome = spared(how, limited, some, by=by)
+            done.left += outcome.left
+            return pl.concat(outcome.rows or [_NOTHING])
+
+        if int(weighed["weight"].sum()) + int(loose["weight"].sum()) <= _TOGETHER:
+            rows = judge(engine.evaluate, read(lambda h: _everything(h, project, as_of_ns)), chosen)
+        else:
+            for part in weights.parts(weighed, _PART):
+                frames = read(partial(_around, part=part, memory=self._memory, as_of_ns=as_of_ns))
+                self._add(judge(engine.judge_each, frames, chosen).join(part, on=RUN, how="semi"))
+            for part in weights.parts(loose, _PART):
+                frames = read(partial(_of_none, project=project, groups=part["seq"].to_list(), as_of_ns=as_of_ns))
+                records = [c for c in chosen if c.rule.grain == "record"]
+                self._add(judge(engine.judge_each, frames, records, by=["seq", "row"]))
+            newest = read(lambda h: stored.newest_runs(h, 0, weighed.height))
+            done.newest = newest.height
+            across = [c for c in chosen if c.rule.across]
+            rows = judge(engine.judge_across, read(lambda h: _of(h, newest, as_of_ns)), across)
+        done.findings = self.findings(rows, project)
+        return done
+
+    def _add(self, rows: pl.DataFrame) -> None:
+        self._database.writing(lambda h: stored.add(h, rows))
+
+    def _tell(self, project: str) -> int:
+        """Tell everything as runs; return as of when."""
         newest_ns = self._database.reading(lambda h: stored.newest_ns(h, project))
         as_of_ns = newest_ns + nanoseconds(self._settings.runs.stale) + 1
         job = RunsJob(self._database, self._settings.runs, self._memory)
         while job.tick(as_of_ns):
             pass
-
-        def look(h: Handle) -> Frames:
-            keys = h.frame("SELECT project, run_key FROM runs WHERE project = $project", {"project": project})
-            frames = seen.frames(stored.whole(h, None, weights.weigh(h, Places(h), keys)), as_of_ns)
-            return seen.beside(frames, stored.loose(h, project))
-
-        return replace(self._database.reading(look), limits=stated_limits(self._settings.queues.limits))
+        return as_of_ns
 
     def findings(self, rows: pl.DataFrame, project: str) -> pl.DataFrame:
         """Return the findings (`rules.findings.SCHEMA`) that *rows* (`CONTRIBUTION`) of *project* add up to."""
@@ -66,6 +128,34 @@ class Recording:
             return conventions.all_of(h, project)
 
         return self._database.writing(replace_and_sum)
+
+
+def _weighed(h: Handle, project: str) -> pl.DataFrame:
+    """Return the runs of *project* by weight."""
+    keys = h.frame("SELECT project, run_key FROM runs WHERE project = $project", {"project": project})
+    return weights.weigh(h, Places(h), keys)
+
+
+def _of(h: Handle, weighed: pl.DataFrame, as_of_ns: int) -> Frames:
+    """Return the runs *weighed* as rules look at them."""
+    return seen.frames(stored.whole(h, None, weighed), as_of_ns)
+
+
+def _around(h: Handle, part: pl.DataFrame, memory: Memory, as_of_ns: int) -> Frames:
+    """Return the runs *part*, their parents and their children."""
+    return _of(h, stored.seen(h, memory, part), as_of_ns)
+
+
+def _everything(h: Handle, project: str, as_of_ns: int) -> Frames:
+    """Return all runs of *project*, and its records of none."""
+    return seen.beside(_of(h, _weighed(h, project), as_of_ns), stored.loose(h, project))
+
+
+def _of_none(h: Handle, project: str, groups: list[int], as_of_ns: int) -> Frames:
+    """Return the logs of no run that came in *groups*, given to the only run that has their correlation id."""
+    loose = stored.loose(h, project, groups)
+    none = stored.whole(h, None, weights.weigh(h, Places(h), pl.DataFrame(schema=KEYS)))
+    return seen.of_no_run(seen.frames({**none, "logs": stored.correlated(h, loose["logs"])}, as_of_ns), loose)
 
 
 @contextmanager

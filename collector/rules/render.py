@@ -12,16 +12,16 @@ import polars as pl
 
 from collector.model.shown import codes, visible
 from collector.rules import outline, remedies
-from collector.rules.frames import Frames
 from collector.rules.outline import Breach, Section
 from collector.rules.rule import SEVERITIES, Rule
 
 _RANK = {"info": 0, "warning": 1, "error": 2}
 
 
-def looked_at(frames: Frames) -> str:
-    """Return what was judged, in words."""
-    return f"{frames.logs.height:,} log records and {frames.spans.height:,} spans of {frames.runs.height:,} runs"
+def looked_at(logs: int, spans: int, runs: int, newest: int) -> str:
+    """Return what was judged, in words; *newest*: runs that were looked at for what only many show."""
+    all_of = f"{logs:,} log records and {spans:,} spans of {runs:,} runs"
+    return all_of if newest == runs else f"{all_of}, what only many runs show in the newest {newest:,}"
 
 
 def reaches(findings: pl.DataFrame, level: str) -> bool:

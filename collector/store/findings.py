@@ -115,17 +115,59 @@ def loose_logs(h: Handle, since_ns: int, most: int) -> dict[str, pl.DataFrame]:
     return {**tables, "resources": _resources(h, tables)}
 
 
-def loose(h: Handle, project: str) -> dict[str, pl.DataFrame]:
-    """Return raw `spans` and `logs` of *project* that no run has, and the `resources` they stand on."""
-    tables = {
-        "spans": h.frame("SELECT * FROM spans WHERE project = $project AND run_key IS NULL", {"project": project}),
-        "logs": h.frame(
-            "SELECT l.* FROM logs l ANTI JOIN log_runs r ON r.project = l.project AND r.seq = l.seq AND r.row = l.row "
-            "WHERE l.project = $project AND l.run_key IS NULL",
-            {"project": project},
-        ),
-    }
+_OF_NONE = {
+    "spans": "SELECT * FROM spans t WHERE project = $project AND run_key IS NULL",
+    "logs": "SELECT t.* FROM logs t ANTI JOIN log_runs r ON r.project = t.project AND r.seq = t.seq AND r.row = t.row "
+    "WHERE t.project = $project AND t.run_key IS NULL",
+}
+"""Raw table → SQL for the records of a project that no run has."""
+
+
+def loose(h: Handle, project: str, groups: list[int] | None = None) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of *project* that no run has, and the `resources` they stand on.
+
+    *groups*: only those that came in these groups of the journal.
+    """
+    came = "" if groups is None else f" AND t.seq IN ({', '.join(map(str, groups)) or 'NULL'})"
+    tables = {name: h.frame(of_none + came, {"project": project}) for name, of_none in _OF_NONE.items()}
     return {**tables, "resources": _resources(h, tables)}
+
+
+def loose_weights(h: Handle, project: str) -> pl.DataFrame:
+    """Return what the records of *project* that no run has weigh, per group of the journal: `seq`, `weight`."""
+    sizes = " UNION ALL ".join(
+        f"SELECT seq, {weights.SIZE[name]} AS bytes FROM ({of_none})"  # noqa: S608 -- our own words
+        for name, of_none in _OF_NONE.items()
+    )
+    return h.frame(
+        f"SELECT seq, sum(bytes)::BIGINT AS weight FROM ({sizes}) GROUP BY seq ORDER BY seq",  # noqa: S608 -- ditto
+        {"project": project},
+    )
+
+
+def correlated(h: Handle, logs: pl.DataFrame) -> pl.DataFrame:
+    """Return raw `logs` of runs with the correlation ids of *logs*: one a run, of up to two runs an id."""
+    return h.frame(
+        """
+        WITH ids AS (SELECT DISTINCT project, correlation_id FROM wanted WHERE correlation_id IS NOT NULL)
+        SELECT l.* FROM logs l SEMI JOIN ids USING (project, correlation_id) WHERE l.run_key IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY l.project, l.correlation_id, l.run_key ORDER BY l.seq, l.row) = 1
+            AND dense_rank() OVER (PARTITION BY l.project, l.correlation_id ORDER BY l.run_key) <= 2
+        """,
+        wanted=logs.select("project", "correlation_id"),
+    )
+
+
+def counts(h: Handle, project: str) -> tuple[int, int]:
+    """Return how many logs and spans of *project* there are: those of runs once each, others as they came."""
+    logs, spans = (
+        h.value(
+            f"SELECT coalesce(sum({count}), 0) + (SELECT count(*) FROM ({of_none})) FROM runs WHERE project = $project",  # noqa: S608 -- ditto
+            {"project": project},
+        )
+        for count, of_none in (("log_count", _OF_NONE["logs"]), ("span_count", _OF_NONE["spans"]))
+    )
+    return int(logs), int(spans)
 
 
 def newest_ns(h: Handle, project: str) -> int:
@@ -177,6 +219,11 @@ def replace_window(h: Handle, rows: pl.DataFrame) -> None:
     """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed."""
     h.run("DELETE FROM run_findings WHERE run_findings.window")
     _insert(h, rows, window=True)
+
+
+def add(h: Handle, rows: pl.DataFrame) -> None:
+    """Write what runs add, *rows*, beside what there is."""
+    _insert(h, rows, window=False)
 
 
 def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:

@@ -18,6 +18,7 @@ from collector.cli import check
 from collector.cli.recordings import Recorded, newest_ns
 from collector.cli.recordings import read as recordings
 from collector.control import Control, ledger
+from collector.jobs import recording
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.report import conventions
@@ -119,6 +120,19 @@ def agree(requests: Sequence[Recorded], path: Path) -> pl.DataFrame:
 def test_the_job_finds_what_check_finds(name: str) -> None:
     """A collector that received a recorded set says of it what `runwell check` says of the file."""
     assert agree(recorded(name), TRIGGER_DEV / f"{name}.jsonl.gz").height > 0
+
+
+@pytest.mark.parametrize("name", SETS[:2])
+def test_check_finds_in_parts_what_it_finds_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording that does not fit is judged some runs at a time, each once, beside the runs around it."""
+    defaults, files = Settings(), (str(TRIGGER_DEV / f"{name}.jsonl.gz"),)
+    chosen = choose(catalogue.RULES, defaults.rules)
+    whole, looked_at = check.findings(files, defaults, chosen)
+    monkeypatch.setattr(recording, "_TOGETHER", 0)
+    monkeypatch.setattr(recording, "_PART", 20_000)
+    parts, looked_at_too = check.findings(files, defaults, chosen)
+    assert_frame_equal(parts, whole)
+    assert looked_at_too == looked_at
 
 
 def test_what_only_many_runs_show_is_found_by_the_job_too(tmp_path: Path) -> None:
