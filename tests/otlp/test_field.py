@@ -37,7 +37,7 @@ def body(sent: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_field_case_is_answered(receiver: Receiver, name: str) -> None:
-    """With the status that lets its sender go on, and in words that help (`doctor`'s: tests/ops/test_doctor_refused)."""
+    """With the status that lets its sender go on, and in words that help; `doctor` has tests of its own."""
     for sent in CASES[name]["send"]:
         if "http" in sent:
             url, headers = receiver.url + sent["http"], sent["headers"]
