@@ -3,16 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := .ci/requirements.txt
+APART := .ci/apart.txt
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
 	--python-version 3.11 --custom-compile-command "make lock" --extra build pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser memory
+.PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser memory docs-live
 
 demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and ends
 	$(BIN)/runwell demo $(if $(ONCE),--once)
 
-test: $(READY) .venv/.browser .venv/.npm lint  ## everything CI runs
+test: $(READY) .venv/.browser .venv/.npm .venv/.apart lint  ## everything CI runs
 	$(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## format, lint, types, layers, generated docs
@@ -32,6 +33,7 @@ sample: $(READY)  ## make the synthetic sample data again; the same seed gives t
 	$(BIN)/python -m sample_data.make
 
 # One file: what runwell and its build need, a line, what its developers need as well. What is pinned stays while it fits.
+# What must stand beside the environment has a file of its own.
 lock: $(READY)  ## pin dependencies, with hashes
 	$(BIN)/pip install --quiet uv
 	cp $(LOCK) .venv/developers.txt
@@ -40,6 +42,9 @@ lock: $(READY)  ## pin dependencies, with hashes
 		$$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(LOCK))
 	echo "# For developers as well" >> $(LOCK)
 	sed '/^# The following packages were excluded/,$$d' .venv/developers.txt >> $(LOCK)
+	$(COMPILE) --extra dev --extra apart --constraint $(LOCK) -o .venv/apart.txt \
+		$$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(LOCK))
+	sed '/^# The following packages were excluded/,$$d' .venv/apart.txt > $(APART)
 
 fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-guided fuzzing of bodies
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
@@ -47,6 +52,9 @@ fuzz: $(READY)  ## 100,000 generated requests, then five minutes of coverage-gui
 	$(BIN)/python -m tests.fuzz.bodies $(or $(SECONDS),300)
 
 chaos faults properties memory: $(READY)  ## at length what `make test` holds briefly; how it went stands in docs/long-runs.md
+	$(BIN)/python -m tests.length $@
+
+docs-live: $(READY) .venv/.npm  ## the pages of docs/connect with what their install lines bring today
 	$(BIN)/python -m tests.length $@
 
 browser: $(READY) .venv/.browser .venv/.npm  ## every page, both themes, axe and hostile names
@@ -69,4 +77,9 @@ $(READY): $(LOCK) pyproject.toml
 
 .venv/.npm: tests/e2e/js/package.json $(READY)
 	cd tests/e2e/js && $(CURDIR)/$(BIN)/npm install --silent --no-audit --no-fund
+	touch $@
+
+.venv/.apart: $(APART) $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target .venv/apart -r $(APART)
 	touch $@

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ TRIED = ROOT / "docs" / "reliability.md"
 """Where `make chaos` says what it tried."""
 ASKED = os.environ.get("RUNWELL_TEST_LONG", "")
 """The target that runs now; empty in `make test`."""
+VERSIONS = ROOT / "docs" / "connect" / "versions.md"
+"""Where `make docs-live` says which packages the pages were tried with."""
 _TRIED, _TRIED_END = "<!-- written by make chaos -->\n", "<!-- end -->"
 SEED = int(os.environ.get("RUNWELL_TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 """What random tests begin from; RUNWELL_TEST_SEED repeats a run."""
@@ -57,6 +60,11 @@ TARGETS = {
         "findings asked for: the tree stays within `memory`",
         ("tests/memory",),
         60,
+    ),
+    "docs-live": Target(
+        "Every page of docs/connect with what its install line brings today, in an environment of its own",
+        ("tests/connect",),
+        20,
     ),
     "browser": Target("Every page in both themes, axe, hostile names", ("tests/dashboard/test_browser.py",), 30),
 }
@@ -124,10 +132,9 @@ def _git(*args: str) -> str:
 def run(name: str) -> int:
     """Run target *name*, going on where a run of this commit was interrupted, and write the ledger; 0 if all passed."""
     target = TARGETS[name]
+    written = [f":!{page.relative_to(ROOT)}" for page in (LEDGER, TRIED, VERSIONS)]
     commit = _git("rev-parse", "--short=10", "HEAD") + (
-        "+"
-        if _git("status", "--porcelain", "--", ".", f":!{LEDGER.relative_to(ROOT)}", f":!{TRIED.relative_to(ROOT)}")
-        else ""
+        "+" if _git("status", "--porcelain", "--", ".", *written) else ""
     )
     folder = ROOT / ".long"
     folder.mkdir(exist_ok=True)
@@ -165,16 +172,30 @@ def run(name: str) -> int:
     _note(name, [target.what, today, commit, str(ok), outcome, str(begun["seed"]), f"{begun['seconds'] / 60:.0f}"])
     if tallied.exists():
         told = [json.loads(line) for line in tallied.read_text().splitlines()]
-        _say(f"{today}, {commit}", len(told), summed(told))
+        _SAYS[name](f"{today}, {commit}", told)
     if not code:
         state.unlink()
         passed.unlink(missing_ok=True)
     return code
 
 
-def _say(when: str, rounds: int, told: dict[str, Any]) -> None:
+def _versions(when: str, pages: list[dict[str, Any]]) -> None:
+    """Write into docs/connect which packages *pages* were tried with; of a page that was tried twice the latest."""
+    lines = {}
+    for told in pages:
+        packages = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+        lines[told["page"]] = f"| [{told['page']}]({told['page']}.md) | {packages} |\n"
+    VERSIONS.write_text(
+        "# Which packages the pages were tried with\n\n"
+        "`make docs-live` gives each page an environment of its own, runs its install line, and plays the page in it.\n"
+        f"Last run: {when}; how many tests passed stands in [Long runs](../long-runs.md).\n\n"
+        "| page | packages |\n|---|---|\n" + "".join(lines[page] for page in sorted(lines))
+    )
+
+
+def _tried(when: str, rounds: list[dict[str, Any]]) -> None:
     """Write into docs/reliability.md what *rounds* of chaos tried, and what came of it."""
-    page = TRIED
+    page, told = TRIED, summed(rounds)
     before, _, rest = page.read_text().partition(_TRIED)
     _, _, after = rest.partition(_TRIED_END)
 
@@ -182,13 +203,17 @@ def _say(when: str, rounds: int, told: dict[str, Any]) -> None:
         return ", ".join(f"{what} {n:,}" for what, n in sorted(of.items(), key=lambda item: -item[1]))
 
     lines = [
-        f"\nLast run: {when}; {rounds} rounds. {told['records']:,} records, each that was acknowledged stored once;"
-        f" {told['runs']:,} healthy runs, each right; {sum(told['kills'].values()):,} kills "
+        f"\nLast run: {when}; {len(rounds)} rounds. {told['records']:,} records, each that was acknowledged stored "
+        f"once; {told['runs']:,} healthy runs, each right; {sum(told['kills'].values()):,} kills "
         f"({counts(told['kills'])}); all processes together held {told['peak_mib']:,} MiB at most.\n",
         "| strangers | deeds | what came of them |\n|---|---|---|",
         *(f"| {kind} | {sum(of.values()):,} | {counts(of)} |" for kind, of in told["deeds"].items()),
     ]
     page.write_text(before + _TRIED + "\n".join(lines) + "\n" + _TRIED_END + after)
+
+
+_SAYS: dict[str, Callable[[str, list[dict[str, Any]]], None]] = {"chaos": _tried, "docs-live": _versions}
+"""Target → what writes what its tests tallied into a page."""
 
 
 def _note(name: str, cells: list[str]) -> None:

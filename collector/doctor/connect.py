@@ -22,6 +22,7 @@ const runwell = "{http}"; // as seen from the worker
 
 export default defineConfig({{
   project: "<project-ref>",
+  maxDuration: 300, // seconds of compute time that a run may take
   telemetry: {{
     exporters: [new OTLPTraceExporter({{ url: `${{runwell}}/v1/traces` }})],
     logExporters: [new OTLPLogExporter({{ url: `${{runwell}}/v1/logs` }})],
@@ -52,12 +53,12 @@ def collector(http: str, grpc: str) -> str:
     """Return a part of an OpenTelemetry Collector's configuration."""
     return f"""\
 exporters:
-  otlphttp/runwell:
+  otlp_http/runwell: # before Collector 0.144: otlphttp/runwell
     endpoint: {http}
 service:
   pipelines:
-    logs:   {{ receivers: [otlp], exporters: [otlphttp/runwell] }}
-    traces: {{ receivers: [otlp], exporters: [otlphttp/runwell] }}
+    logs:   {{ receivers: [otlp], exporters: [otlp_http/runwell] }}
+    traces: {{ receivers: [otlp], exporters: [otlp_http/runwell] }}
 """
 
 
