@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def _versions(when: str, pages: list[dict[str, Any]]) -> None:
     VERSIONS.write_text(
         "# Which packages the pages were tried with\n\n"
         "`make docs-live` gives each page an environment of its own, runs its install line, and plays the page in it.\n"
-        f"Last run: {when}; how many tests passed stands in [Long runs](../long-runs.md).\n\n"
+        f"Last run: {when}, Python {platform.python_version()}. How it went: [Long runs](../long-runs.md).\n\n"
         "| page | packages |\n|---|---|\n" + "".join(lines[page] for page in sorted(lines))
     )
 

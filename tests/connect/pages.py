@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import Distribution, distributions
@@ -33,6 +34,8 @@ APART = ROOT / ".venv" / "apart"
 """Packages that the tests must not share an environment with."""
 FILES = {"python": "#", "js": "//", "ts": "//"}
 """Languages of blocks that are files → how their first line begins."""
+Changes = tuple[tuple[str, str], ...]
+"""Pieces of a page → what stands there instead."""
 HTTP, GRPC = "127.0.0.1:4318", "127.0.0.1:4317"
 """What stands on pages for the collector that is played to."""
 
@@ -94,13 +97,12 @@ class Desk:
     """A folder in which a page is played, and the packages that are at hand there."""
 
     def __init__(self, page: Page, folder: Path, collector: dict[str, str]) -> None:
-        """*collector*: what stands on pages for the collector → what to put in its place."""
+        """*collector*: what stands on pages for the collector → where it is."""
         self.page = page
         self.folder = folder
+        self._collector = collector
         folder.mkdir()
-        for name, text in page.files.items():
-            (folder / name).write_text(_redirected(text, collector))
-        self._script = _redirected(page.script, collector)
+        self._write(folder)
         self.problem = ""
         """Why the page's install line failed."""
         if LIVE:
@@ -131,12 +133,27 @@ class Desk:
     def _typescript(self) -> bool:
         return any(name.endswith(".ts") for name in self.page.files)
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start the page's commands, in a shell that knows nothing of the tests."""
-        env = {"PATH": self._path, "HOME": str(self.folder), "PYTHONPATH": self._apart}
+    def _write(self, folder: Path, changes: Changes = ()) -> str:
+        """Write the page's files, and return its commands."""
+        for name, text in self.page.files.items():
+            (folder / name).write_text(self._changed(text, changes))
+        return self._changed(self.page.script, changes)
+
+    def _changed(self, text: str, changes: Changes) -> str:
+        for old, new in (*changes, *self._collector.items()):
+            text = text.replace(old, new)
+        return text
+
+    def start(self, changes: Changes = ()) -> subprocess.Popen[str]:
+        """Start the page's commands in a shell that knows nothing of the tests, with *changes* in a folder below."""
+        folder = self.folder
+        if changes:
+            folder = Path(tempfile.mkdtemp(dir=folder))
+        script = self._write(folder, changes)
+        env = {"PATH": self._path, "HOME": str(folder), "PYTHONPATH": self._apart}
         return subprocess.Popen(
-            ["sh", "-e", "-c", self._script],
-            cwd=self.folder,
+            ["sh", "-e", "-c", script],
+            cwd=folder,
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -162,12 +179,6 @@ class Desk:
         for name in [*self.page.packages("npm"), *(["typescript"] if self._typescript else [])]:
             found[name] = json.loads((self.folder / "node_modules" / name / "package.json").read_text())["version"]
         return found
-
-
-def _redirected(text: str, collector: dict[str, str]) -> str:
-    for theirs, ours in collector.items():
-        text = text.replace(theirs, ours)
-    return text
 
 
 def pinned() -> dict[str, Distribution]:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests import stack
-from tests.connect.pages import BIN, GRPC, HTTP, LIVE, PAGES, Desk
+from tests.connect.pages import BIN, GRPC, HTTP, LIVE, PAGES, Changes, Desk, Page
 from tests.length import tally
 from tests.stack import Stack, until
 
@@ -22,6 +22,81 @@ PLAYED = [page for page in PAGES.values() if page.script and page.files]
 """Pages whose programs run; the task of trigger-dev.md needs what Trigger.dev sets up."""
 SPANS = {"otlp", "logfire"}
 """Pages that send spans alone."""
+_PYTHON = "error_type=type(error).__name__, error_message=str(error)"
+_EXTRA = (
+    'log.error("order_charge_failed", extra=keys | {"error_type": type(error).__name__, "error_message": str(error)})'
+)
+ALSO: dict[str, tuple[str, Changes]] = {
+    "python-logging-exception": ("python-logging", ((_EXTRA, 'log.exception("order_charge_failed", extra=keys)'),)),
+    "structlog-exception": (
+        "structlog",
+        ((f'log.error("order_charge_failed", {_PYTHON})', 'log.exception("order_charge_failed")'),),
+    ),
+    "loguru-exception": (
+        "loguru",
+        ((f'logger.error("order_charge_failed", {_PYTHON})', 'logger.exception("order_charge_failed")'),),
+    ),
+    "pino-error": (
+        "pino",
+        (("step.error({ error_type: error.name, error_message: error.message }, ", "step.error(error, "),),
+    ),
+    "winston-error": ("winston", (("{ error_type: error.name, error_message: error.message }", "{ error }"),)),
+    "pino-variables": (
+        "pino",
+        (
+            ("    options: {\n", "    unused: {\n"),
+            (
+                "node charge.mjs",
+                f"OTEL_EXPORTER_OTLP_ENDPOINT=http://{HTTP} OTEL_SERVICE_NAME=billing-worker "
+                "OTEL_RESOURCE_ATTRIBUTES=service.version=2026.11.23,deployment.environment.name=production "
+                "node charge.mjs",
+            ),
+        ),
+    ),
+    "opentelemetry-instrument-grpc": (
+        "opentelemetry-instrument",
+        (
+            (f"ENDPOINT=http://{HTTP}", f"ENDPOINT=http://{GRPC}"),
+            ("export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", ""),
+        ),
+    ),
+    "opentelemetry-instrument-structlog": (
+        "structlog",
+        (
+            ("provider = LoggerProvider(resource=resource)", ""),
+            (
+                'provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter("http://'
+                + HTTP
+                + '/v1/logs")))',
+                "",
+            ),
+            ('logging.getLogger("tasks").addHandler(LoggingHandler(logger_provider=provider))', ""),
+            ("provider.shutdown()", ""),
+            (
+                "python charge.py",
+                f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{HTTP} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf "
+                "OTEL_RESOURCE_ATTRIBUTES=service.version=2026.11.23,deployment.environment.name=production\n"
+                "opentelemetry-instrument python charge.py",
+            ),
+        ),
+    ),
+    "logfire-without-baggage": (
+        "logfire",
+        (
+            ("logfire.set_baggage(**keys),", ""),
+            ("_span_kind=SpanKind.CONSUMER)", "_span_kind=SpanKind.CONSUMER, **keys)"),
+            ('_started"', '_started", **keys'),
+            ('_stripe"', '_stripe", **keys'),
+            ('_failed"', '_failed", **keys'),
+            ('_completed"', '_completed", **keys'),
+        ),
+    ),
+}
+"""What pages say works too → the page, and how its program is changed."""
+TRIED = [name for name in ALSO if not (LIVE and name.startswith("opentelemetry-instrument"))]
+"""Those that need no more packages than the page installs, or all where everything is at hand."""
+KINDS = {"pino-error": "DOMException", "winston-error": "23"}
+"""What an error object is told as, where it is not its name: its class, or its code."""
 RUN = re.compile(r"\brun_[0-9a-f-]{32,36}\b")
 STEPS = ["started", "calling", "failed", "started", "calling", "completed"]
 STRICT = [
@@ -29,6 +104,7 @@ STRICT = [
     *("--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"),
 ]
 """How a project of Trigger.dev is compiled, at its strictest."""
+CALLS = [("order_charge", "stripe")] * 2
 ERROR = ("TimeoutError", "stripe did not answer in time")
 
 pytestmark = pytest.mark.e2e
@@ -58,11 +134,15 @@ def desks(collector: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.fixture(scope="module")
 def said(desks: dict[str, Desk]) -> dict[str, tuple[int, str]]:
     """Return how the programs of each page ended, and what they said; all of them ran at once."""
-    running = {page.name: desks[page.name].start() for page in PLAYED if not desks[page.name].problem}
+    problems = {name: (1, desk.problem) for name, desk in desks.items() if desk.problem}
+    return problems | _outcomes({p.name: desks[p.name].start() for p in PLAYED if p.name not in problems})
+
+
+def _outcomes(running: dict[str, subprocess.Popen[str]]) -> dict[str, tuple[int, str]]:
+    """Return the exit codes of programs and what they said, once all of them ended."""
     try:
         outputs = {name: process.communicate(timeout=120)[0] for name, process in running.items()}
-        problems = {name: (1, desk.problem) for name, desk in desks.items()}
-        return problems | {name: (running[name].returncode, output) for name, output in outputs.items()}
+        return {name: (running[name].returncode, output) for name, output in outputs.items()}
     finally:
         for process in running.values():
             process.kill()
@@ -78,40 +158,43 @@ def told(collector: Stack, run_id: str) -> dict[str, Any]:
     return until(ended, why=f"the end of {run_id}")  # type: ignore[return-value]
 
 
+def right(collector: Stack, page: str, run_id: str, error: tuple[str, str] = ERROR) -> None:
+    """Assert that a run is what every page plays: two attempts, of which the first failed, with all that was said."""
+    of = told(collector, run_id)
+    run, records = of["run"], of["spans"] if page in SPANS else of["logs"]
+    assert (run["task_id"], run["queue"], run["attempt_count"]) == ("charge-order", "payments", 2)
+    assert (run["correlation_id"], run["request_id"]) == ("order-81f2", "req-5d1c")
+    assert (run["environment"], run["version"]) == ("production", "2026.11.23")
+    assert run["coverage"] == ("spans" if page in SPANS else "logs")
+    attempts = [(a["number"], a["status"], a["error_type"], a["error_message"]) for a in of["attempts"]]
+    assert attempts == [(1, "failed", *error), (2, "completed", None, None)]
+    ids = {(r["run_id"], r["correlation_id"], r["request_id"]) for r in records}
+    assert ids == {(run_id, "order-81f2", "req-5d1c")}
+    steps = [r for r in records if r["phase"]]
+    assert len(records) == len(steps) + (2 if page in SPANS else 0)
+    if page == "otlp":
+        assert not steps
+        return
+    assert [r["phase"] for r in steps] == STEPS
+    assert [(r["operation"], r["called_service"]) for r in steps if r["phase"] == "calling"] == CALLS
+    assert {r["operation"] for r in steps} == {"order_charge"}
+    assert [(r["error_type"], r["error_message"]) for r in steps if r["phase"] == "failed"] == [error]
+    # To tighten: that phases in the names of spans, which logfire sends, are phases of the run.
+    if page not in SPANS:
+        assert [(p["operation"], p["called_service"]) for p in of["phases"] if p["phase"] == "calling"] == CALLS
+        assert [r["severity_number"] for r in steps if r["phase"] == "failed"] == [17]
+        assert [r["reported_ms"] is not None for r in steps if r["phase"] == "completed"] == [True]
+
+
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.name)
-def test_a_page_works_as_pasted(collector: Stack, said: dict[str, tuple[int, str]], page: Any) -> None:
-    """Its programs end well, and each makes one run of two attempts, the first failed, with all that was said of it."""
+def test_a_page_works_as_pasted(collector: Stack, said: dict[str, tuple[int, str]], page: Page) -> None:
+    """Each program of a page ends well, and prints the id of a run that is right."""
     code, output = said[page.name]
     assert code == 0, output
     runs = RUN.findall(output)
     assert len(runs) == len([name for name in page.files if name.startswith("charge")])
     for run_id in runs:
-        of = told(collector, run_id)
-        run, records = of["run"], of["spans"] if page.name in SPANS else of["logs"]
-        assert (run["task_id"], run["queue"], run["attempt_count"]) == ("charge-order", "payments", 2)
-        assert (run["correlation_id"], run["request_id"]) == ("order-81f2", "req-5d1c")
-        assert (run["environment"], run["version"]) == ("production", "2026.11.23")
-        assert run["coverage"] == ("spans" if page.name in SPANS else "logs")
-        attempts = [(a["number"], a["status"], a["error_type"], a["error_message"]) for a in of["attempts"]]
-        assert attempts == [(1, "failed", *ERROR), (2, "completed", None, None)]
-        assert {(r["run_id"], r["correlation_id"], r["request_id"]) for r in records} == {
-            (run_id, "order-81f2", "req-5d1c")
-        }
-        steps = [r for r in records if r["phase"]]
-        assert [r["phase"] for r in steps] == ([] if page.name == "otlp" else STEPS)
-        assert {(r["operation"], r["called_service"]) for r in steps} <= {
-            ("order_charge", None),
-            ("order_charge", "stripe"),
-        }
-        if page.name in SPANS:
-            # To tighten: phases in the names of spans (logfire) are stored, and not yet phases of the run.
-            continue
-        assert len(records) == len(STEPS)
-        assert [(r["error_type"], r["error_message"]) for r in steps if r["phase"] == "failed"] == [ERROR]
-        assert {r["severity_number"] for r in steps if r["phase"] == "failed"} == {17}
-        assert [r["reported_ms"] is not None for r in steps if r["phase"] == "completed"] == [True]
-        called = [(p["operation"], p["called_service"]) for p in of["phases"] if p["phase"] == "calling"]
-        assert called == [("order_charge", "stripe")] * 2
+        right(collector, page.name, run_id)
 
 
 def test_typescript_is_strict(desks: dict[str, Desk]) -> None:
@@ -199,3 +282,29 @@ def test_what_pages_log_breaks_no_rule(collector: Stack, said: dict[str, tuple[i
     findings = collector.client.findings(since="1h")["findings"]
     assert [f for f in findings if f["task_id"] != "bad"] == []
     assert ("KEY001", "badKey") in [(f["code"], f["key"]) for f in findings]
+
+
+@pytest.fixture(scope="module")
+def also(desks: dict[str, Desk]) -> dict[str, tuple[int, str]]:
+    """Return how each program of ALSO ended, and what it said; all of them ran at once."""
+    running, problems = {}, {}
+    for name in TRIED:
+        page, changes = ALSO[name]
+        whole = PAGES[page].script + "".join(PAGES[page].files.values())
+        assert all(old in whole for old, _ in changes), name
+        if desks[page].problem:
+            problems[name] = (1, desks[page].problem)
+        else:
+            running[name] = desks[page].start(changes)
+    return problems | _outcomes(running)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_a_page_says_works_too_does(collector: Stack, also: dict[str, tuple[int, str]], name: str) -> None:
+    """Each other way that a page names gives the same run."""
+    code, output = also[name]
+    assert code == 0, output
+    runs = RUN.findall(output)
+    assert runs
+    for run_id in runs:
+        right(collector, ALSO[name][0], run_id, (KINDS.get(name, ERROR[0]), ERROR[1]))
