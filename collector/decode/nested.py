@@ -13,6 +13,7 @@ import msgspec
 from collector.decode.dialects.base import Attributes, text
 from collector.decode.dialects.generic import RUN_ID
 from collector.decode.event import NONE, event
+from collector.decode.unicode import whole_escapes
 from collector.decode.values import I64_MAX, I64_MIN
 from collector.decode.work import SHARED, Work
 
@@ -66,7 +67,7 @@ def _object(json: str, work: Work) -> Attributes | None:
         return None
     work.spend(len(json) // SHARED)
     try:
-        keys = msgspec.json.decode(json)
+        keys = msgspec.json.decode(whole_escapes(json.encode())[0])
     except (msgspec.DecodeError, RecursionError):
         return None
     return {key: _stated(value) for key, value in keys.items()} if _names_run(keys) else None

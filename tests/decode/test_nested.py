@@ -145,6 +145,13 @@ def test_no_json_in_a_body_loses_a_record(inner: Any) -> None:
     assert read["run_id"] is None or isinstance(read["run_id"], str)
 
 
+def test_half_a_pair_in_json_hides_no_key() -> None:
+    """JavaScript writes one where it cuts a text inside an emoji; the body stays as it was sent."""
+    body = json.dumps({"event": SAID, **KEYS, "queue": "mail \ud83d", "note": "\udc00"})
+    read = row(body)
+    assert (read["run_id"], read["queue"], read["body"]) == ("r", "mail \ufffd", body)
+
+
 @pytest.mark.parametrize("digits", [18, 30, 399, 4000, 5000])
 def test_a_number_of_any_length_in_json_is_one_of_ours_or_none(digits: int) -> None:
     """As the same digits in an attribute."""
