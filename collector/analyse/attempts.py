@@ -50,12 +50,16 @@ def build(
         .with_columns(
             is_last=pl.col("attempt") == pl.col("attempt").max().over(RUN),
             is_trigger=pl.col("dialect") == "trigger_dev",
-            fresh=(as_of_ns - pl.col("run_last_ns")) <= stale_ns,
-            silent=(as_of_ns - pl.col("run_last_ns")) > SILENCE_NS,
+            # What an operation is still at that began after such a span was not ended by it.
+            is_enclosed=(pl.col("phase_open_ns") <= pl.col("enclosed_to_ns")).fill_null(
+                pl.col("enclosed_to_ns").is_not_null()
+            ),
+            silent_ns=as_of_ns - pl.col("run_last_ns"),
             has_span=pl.col("span_end_ns").is_not_null(),
         )
     )
-    return _finish(_judge(joined))
+    until_ns = pl.when("is_enclosed").then(max(stale_ns, SILENCE_NS)).otherwise(stale_ns)
+    return _finish(_judge(joined.with_columns(fresh=pl.col("silent_ns") <= until_ns)))
 
 
 def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
@@ -97,7 +101,13 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     stated = (pl.col("attempt_source") == "measured").any()
     both = pl.concat(
         [
-            spans.select(*ATTEMPT, *shared, "attempt_source", first="start_ns", last=pl.coalesce("end_ns", "start_ns")),
+            spans.select(
+                *ATTEMPT,
+                *shared,
+                "attempt_source",
+                first=pl.when(~pl.col("covers")).then("start_ns"),
+                last=pl.coalesce("end_ns", "start_ns"),
+            ),
             logs.select(*ATTEMPT, *shared, "attempt_source", first="time_ns", last="time_ns"),
         ]
     ).with_columns(run_last_ns=pl.col("last").max().over(RUN))
@@ -144,6 +154,7 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     failed = (pl.col("phase_outcome") == "failed").fill_null(False)
     # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
     phase_failed = failed & ~pl.col("is_trigger")
+    ended = pl.col("is_enclosed") & (pl.col("silent_ns") > SILENCE_NS)
     rules: list[tuple[pl.Expr, str, str]] = [
         (pl.col("has_span") & ~span_failed, "completed", "measured"),
         (span_failed & hook, "canceled", "measured"),
@@ -152,8 +163,8 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
         (completed, "completed", "phase"),
         (phase_failed, "failed", "phase"),
         (~pl.col("is_last"), "failed", "derived"),
-        (pl.col("silent") & pl.col("enclosed_failed"), "failed", "inferred"),
-        (pl.col("silent") & ~pl.col("enclosed_failed"), "completed", "inferred"),
+        (ended & pl.col("enclosed_failed"), "failed", "inferred"),
+        (ended & ~pl.col("enclosed_failed"), "completed", "inferred"),
         (pl.col("fresh"), "running", "inferred"),
     ]
     status, source = pl.lit("unknown"), pl.lit("unknown")
@@ -193,7 +204,9 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
     def believed(time_ns: pl.Expr) -> pl.Expr:
         return pl.when(believable.is_near(time_ns, "run_last_ns")).then(time_ns)
 
-    started = believed(pl.coalesce("span_start_ns", "phase_started_ns", "enclosed_from_ns", "first_ns"))
+    # What ended with a span around it began with that.
+    around = pl.when(pl.col("is_enclosed") & ~by_phase).then("enclosed_from_ns")
+    started = believed(pl.coalesce("span_start_ns", around, "phase_started_ns", "enclosed_from_ns", "first_ns"))
     end = believed(ended)
     return (
         a.with_columns(

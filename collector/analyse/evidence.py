@@ -32,12 +32,6 @@ _SPAN_VALUES = ["attributes", "events", "long_hash", "name", "status_message", "
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
 
 
-_SAYS = [
-    name for name in tables.LOGS.names[tables.LOGS.get_field_index("task_id") :] if name not in ("source", "keys_from")
-]
-"""What a log says of its run."""
-
-
 def exact_ns(raw: str) -> pl.Expr:
     """Return the effective time in ns: the record's own when it was trusted, else what replaced it.
 
@@ -158,7 +152,7 @@ def heard(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     return (
         logs.join(own.with_columns(told=pl.lit(True)), on=RUN, how="left", nulls_equal=True, maintain_order="left")
         .with_columns(counts=counts)
-        .with_columns(pl.when("counts").then(name).alias(name) for name in _SAYS)
+        .with_columns(pl.when("counts").then(name).alias(name) for name in (*tables.SAYS, *tables.EVENT))
         .drop("told")
     )
 
@@ -240,26 +234,20 @@ def number_spans(spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
+def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame, tries: pl.Series) -> pl.DataFrame:
     """Give logs that state no attempt the one they belong to.
 
-    By the attempt span they fall into where spans exist; otherwise by counting: a new attempt begins when
-    the outermost operation starts again although it has not completed. Adds `attempt_source`.
+    By the attempt span they fall into where spans exist; by *tries* (the number of each of *logs*, `enclosing.at`)
+    where spans enclose the run; otherwise by counting: a new attempt begins when the outermost operation starts again
+    although it has not completed. Adds `attempt_source`.
     """
+    logs = logs.with_columns(tried=tries)
     has_number = pl.col("attempt").is_not_null()
-    numbered = logs.filter(has_number).with_columns(attempt_source=pl.lit("measured"))
+    numbered = logs.filter(has_number).with_columns(pl.col("attempt_source").fill_null("measured"))
     open_ = logs.filter(~has_number)
     if open_.is_empty():
-        return numbered
+        return numbered.drop("tried")
     attempts = spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
-    by_span = (
-        open_.with_row_index("i")
-        .join(attempts.select(*RUN, "start_ns", "end_ns", number="attempt"), on=RUN, nulls_equal=True)
-        .filter(pl.col("time_ns") >= pl.col("start_ns"))
-        .sort("i", "start_ns", "number", descending=[False, True, True])
-        .unique("i", keep="first", maintain_order=True)
-        .select("i", "number")
-    )
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
     stating = numbered.select(RUN).unique().with_columns(states=pl.lit(True))
     event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
@@ -267,7 +255,14 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
         [
             numbered,
             open_.with_row_index("i")
-            .join(by_span, on="i", how="left")
+            .sort("time_ns", "i")
+            .join_asof(
+                attempts.select(*RUN, "start_ns", number="attempt").sort("start_ns", "number"),
+                left_on="time_ns",
+                right_on="start_ns",
+                by=RUN,
+                check_sortedness=False,
+            )
             .join(with_spans, on=RUN, how="left", nulls_equal=True)
             .join(stating, on=RUN, how="left", nulls_equal=True)
             .join(outermost, on=RUN, how="left", nulls_equal=True)
@@ -280,6 +275,8 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .with_columns(
                 attempt=pl.when(pl.col("spanned").fill_null(False))
                 .then(pl.col("number").cast(pl.Int32))
+                .when(pl.col("tried").is_not_null())
+                .then("tried")
                 # A run whose other logs state their attempt has no business being counted.
                 .when(pl.col("outermost").is_not_null() & pl.col("states").is_null())
                 .then("counted")
@@ -287,4 +284,4 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .with_columns(attempt_source=pl.when(pl.col("attempt").is_not_null()).then(pl.lit("derived")))
             .select(*numbered.columns),
         ]
-    )
+    ).drop("tried")

@@ -17,20 +17,21 @@ _CORE = ["started", *_TERMINAL]
 def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Return *logs* and, as if they were some, the spans of plain OpenTelemetry whose names are phases.
 
-    They count where no log of their run has a phase: who writes both writes each phase twice. One with a length ends
-    what it says has ended at its own end. Adds `of_span`.
+    They count where no log of their run has a phase of the same operation: who writes both writes each phase twice. One
+    with a length ends what it says has ended at its own end. Adds `of_span` and, of spans, `attempt_source`.
     """
-    logs = logs.with_columns(of_span=pl.lit(False))
+    logs = logs.with_columns(of_span=pl.lit(False), attempt_source=pl.lit(None, pl.String))
     of_run = (pl.col("dialect") == "generic") & pl.col("run_key").is_not_null()
     named = spans.filter(of_run & pl.col("phase").is_not_null()).join(
-        logs.filter(pl.col("phase").is_not_null()).select(RUN), on=RUN, how="anti", nulls_equal=True
+        logs.filter(pl.col("phase").is_not_null()).select(*RUN, "operation"), on=[*RUN, "operation"], how="anti"
     )
     if named.is_empty():
         return logs
-    shared = [name for name in logs.columns if name in spans.columns]
+    shared = [name for name in logs.columns if name in spans.columns and name != "error_message"]
     ended = pl.max_horizontal("start_ns", "end_ns")
     as_logs = named.select(
         *shared,
+        error_message=pl.coalesce("error_message", pl.col("status_message").replace("", None)),
         time_ns=pl.when(pl.col("phase").is_in(_TERMINAL)).then(ended).otherwise("start_ns"),
         body="name",
         counts=pl.lit(True),
@@ -64,12 +65,15 @@ def outermost(logs: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(position=pl.int_range(pl.len()).over(RUN))
     )
-    others = by_operation.join(
-        by_operation.select(*RUN, other="operation", other_restarts="restarts"), on=RUN, nulls_equal=True
-    ).filter(pl.col("operation") != pl.col("other"))
-    left_open = others.group_by(*RUN, "operation").agg(later=pl.col("other_restarts").max())
+    latest = by_operation.group_by(RUN).agg(
+        last=pl.col("restarts").max(),
+        before=pl.col("restarts").sort(descending=True, nulls_last=True).get(1, null_on_oob=True),
+    )
+    # When another one starts for the last time: the last of all, or for the one that does the last but one.
+    later = pl.when((pl.col("restarts") == pl.col("last")).fill_null(False)).then("before").otherwise("last")
     return (
-        by_operation.join(left_open, on=[*RUN, "operation"], how="left", nulls_equal=True)
+        by_operation.join(latest, on=RUN, how="left", nulls_equal=True)
+        .with_columns(later=later)
         .filter(pl.col("ends").is_null() | pl.col("later").is_null() | (pl.col("ends") >= pl.col("later")))
         .filter(
             pl.when(pl.col("dialect") == "trigger_dev")
@@ -152,8 +156,8 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
 def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
     """Return per run and attempt how its outermost operation stands.
 
-    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open). Where
-    operations follow each other, the attempt started with the first of them.
+    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open), and since
+    when it is open, `phase_open_ns`. Where operations follow each other, the attempt started with the first of them.
     """
     first = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
     first = first.group_by(*RUN, "attempt").agg(first_started_ns=pl.col("time_ns").min())
@@ -173,5 +177,6 @@ def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
             phase_started_ns=pl.when(pl.col("phase_started_ns").is_not_null()).then("first_started_ns"),
             phase_outcome=pl.when(pl.col("last") != "started").then("last"),
             phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
+            phase_open_ns=pl.when(pl.col("last") == "started").then("last_ns"),
         )
     )

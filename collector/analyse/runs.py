@@ -136,14 +136,18 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     """Return rows of the raw tables as evidence."""
     spans = evidence.spans(raw_spans)
     spans, logs = evidence.from_one(spans, evidence.heard(spans, evidence.logs(raw_logs)))
-    spans = enclosing.number(evidence.number_spans(spans), logs)
+    spans = enclosing.mark(evidence.number_spans(spans))
     events = phases.events(spans, logs.filter("counts"))
     outer = phases.outermost(events)
-    events = evidence.number_logs(events, spans, outer).sort(
-        "time_ns", evidence.phase_rank(), "body", "attributes", "long_hash", "event_name", nulls_last=True
+    tries = enclosing.tries(spans, events, outer)
+    events = evidence.number_logs(events, spans, outer, enclosing.at(events, "time_ns", tries))
+    spans = enclosing.number(spans, events, tries)
+    silent = logs.filter(~pl.col("counts")).with_columns(attempt_source=pl.lit(None, pl.String), of_span=pl.lit(False))
+    events, silent = (
+        rows.sort("time_ns", evidence.phase_rank(), "body", "attributes", "long_hash", "event_name", nulls_last=True)
+        for rows in (events, silent)
     )
-    silent = logs.filter(~pl.col("counts")).with_columns(attempt_source=pl.lit(None, pl.String))
-    logs = pl.concat([events.filter(~pl.col("of_span")).drop("of_span"), silent])
+    logs = pl.concat([events.filter(~pl.col("of_span")), silent.select(events.columns)]).drop("of_span")
     return Records(spans, logs, events, outer)
 
 
@@ -292,7 +296,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_ended_ns=pl.col("ended_ns").last(),
             last_ended_source=pl.col("ended_source").last(),
             last_has_span=pl.col("has_span").last(),
-            last_is_enclosed=pl.col("enclosed_to_ns").is_not_null().last(),
+            last_is_enclosed=pl.col("is_enclosed").last(),
             last_error_type=pl.col("error_type").last(),
             last_error_message=pl.col("error_message").last(),
             first_started_ns=pl.col("started_ns").first(),

@@ -18,7 +18,8 @@ ABORT = "AbortTaskRunError"
 def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) -> pl.DataFrame:
     """Add `status`, `status_source` and `due_ns`: a pure function of what is known and *as_of_ns*."""
     last = pl.col("last_status")
-    fresh = (as_of_ns - pl.col("last_seen_ns")) <= stale_ns
+    until_ns = pl.when(pl.col("last_is_enclosed").fill_null(False)).then(max(SILENCE_NS, stale_ns)).otherwise(stale_ns)
+    fresh = (as_of_ns - pl.col("last_seen_ns")) <= until_ns
     parent_saw_end = (
         pl.col("link_waits").fill_null(False)
         & pl.col("link_end_ns").is_not_null()
@@ -54,7 +55,7 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
         due_ns=pl.when(pl.col("status") == "retrying")
         .then(pl.col("last_ended_ns") + grace_ns + 1)
         .when((pl.col("status") == "running") & pl.col("last_is_enclosed").fill_null(False))
-        .then(pl.col("last_seen_ns") + min(SILENCE_NS, stale_ns) + 1)
+        .then(pl.col("last_seen_ns") + SILENCE_NS + 1)
         .when(pl.col("status").is_in(["queued", "running", "waiting"]))
         .then(pl.col("last_seen_ns") + stale_ns + 1)
     )

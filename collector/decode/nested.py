@@ -6,16 +6,14 @@ a run id is somebody's payload: what lies deeper, other maps, text around JSON, 
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
-
-import msgspec
 
 from collector.decode.dialects.base import Attributes, text
 from collector.decode.dialects.generic import RUN_ID
 from collector.decode.event import NONE, event
 from collector.decode.unicode import whole_escapes
-from collector.decode.values import I64_MAX, I64_MIN
-from collector.decode.work import SHARED, Work
+from collector.decode.work import Work
 
 _MAPS = ("extra", "context")
 """Attributes in which loggers put a record's keys, as a map or as JSON text."""
@@ -23,7 +21,10 @@ _MESSAGE = ("message", "msg", "event")
 """Keys of a body that is a map for what the record says."""
 _LONGEST = 64 * 1024
 """Characters of JSON that a logger writes of one record, and more."""
-_SPACE = " \t\r\n"
+_SPACE = " \t\r\n\ufeff"
+_UNIT = 50
+"""Characters of JSON a unit of work."""
+_DIGITS = len(str(2**63))
 
 
 class Nested(NamedTuple):
@@ -58,21 +59,26 @@ def _names_run(keys: Attributes) -> bool:
 
 
 def _message(keys: Attributes) -> str | None:
-    return next((said for key in _MESSAGE if isinstance(said := keys.get(key), str)), None)
+    """Return the first text that has the conventions' form, else the first that there is."""
+    texts = [said for key in _MESSAGE if isinstance(said := keys.get(key), str)]
+    return next((said for said in texts if event(said) is not NONE), texts[0] if texts else None)
 
 
-def _object(json: str, work: Work) -> Attributes | None:
-    """Return the object that is all of *json*, if it names a run."""
-    if len(json) > _LONGEST or json.lstrip(_SPACE)[:1] != "{" or not any(f'"{key}"' in json for key in RUN_ID):
+def _object(text: str, work: Work) -> Attributes | None:
+    """Return the object that is all of a *text* of JSON, as Python's and JavaScript's loggers write it, if it names a
+    run.
+    """
+    if len(text) > _LONGEST or not text.lstrip(_SPACE).startswith("{") or not any(f'"{key}"' in text for key in RUN_ID):
         return None
-    work.spend(len(json) // SHARED)
+    work.spend(len(text) // _UNIT)
+    whole, _ = whole_escapes(text.strip(_SPACE).encode())
     try:
-        keys = msgspec.json.decode(whole_escapes(json.encode())[0])
-    except (msgspec.DecodeError, RecursionError):
+        keys = json.loads(whole, parse_int=_whole)
+    except (ValueError, RecursionError):
         return None
-    return {key: _stated(value) for key, value in keys.items()} if _names_run(keys) else None
+    return keys if _names_run(keys) else None
 
 
-def _stated(value: Any) -> Any:
-    """Return a value as an attribute may have it: a whole number that has more than 64 bits as its digits."""
-    return str(value) if isinstance(value, int) and not I64_MIN <= value <= I64_MAX else value
+def _whole(digits: str) -> int | str:
+    """Return a whole number as an attribute may have it, one of more than 64 bits as its digits."""
+    return int(digits) if len(digits) < _DIGITS else digits

@@ -148,12 +148,31 @@ def advance(
     linked = run_links.append(h, places, window)
     names = KEYS.names()
     return pl.concat(
-        [dirty_now, named.select(names), adopted.select(names), run_links.descendants(h, places, linked)]
+        [
+            dirty_now,
+            named.select(names),
+            adopted.select(names),
+            _taken_from(h, adopted),
+            run_links.descendants(h, places, linked),
+        ]
     ).unique()
 
 
+def _taken_from(h: Handle, adopted: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs that *adopted* logs name in a body or a map, and that have them no more."""
+    if adopted.is_empty():
+        return adopted.select(KEYS.names())
+    low, high = adopted["seq"].min(), adopted["seq"].max()
+    return h.frame(
+        "SELECT DISTINCT project, run_key FROM logs SEMI JOIN (SELECT project, seq, row FROM adopted) "
+        "USING (project, seq, row) WHERE run_key IS NOT NULL AND seq BETWEEN $low AND $high",
+        {"low": low, "high": high},
+        adopted=adopted,
+    )
+
+
 def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataFrame:
-    """Give orphaned logs the runs of their spans, whichever of the two is new; return those logs.
+    """Give logs whose attributes name no run those of their spans, whichever of the two is new; return those logs.
 
     The other one is looked for among what was received up to *adopt_ns* before the new records.
     """
@@ -171,7 +190,8 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     h.run(
         """
         INSERT INTO log_orphans BY NAME SELECT project, received_ns, seq, row, trace_id, span_id FROM logs
-        WHERE seq > $done AND seq <= $upto AND run_key IS NULL AND trace_id IS NOT NULL AND span_id IS NOT NULL
+        WHERE seq > $done AND seq <= $upto AND (run_key IS NULL OR keys_from IS NOT NULL)
+          AND trace_id IS NOT NULL AND span_id IS NOT NULL
         """,
         window,
     )

@@ -41,9 +41,11 @@ def _to_4(h: Handle) -> None:
 
 
 _READ_OTHERWISE = """
-    SELECT DISTINCT project, run_key FROM logs WHERE run_key IS NOT NULL AND attempt = 0
-    UNION SELECT project, run_key FROM spans WHERE run_key IS NOT NULL AND dialect = 'generic'
-        AND (attempt = 0 OR phase IS NOT NULL OR (span_type = 'user' AND (parent_span_id IS NULL OR flags & 768 = 768)))
+    SELECT project, run_key FROM logs WHERE run_key IS NOT NULL AND attempt = 0
+    UNION SELECT r.project, r.run_key FROM log_runs r JOIN logs l USING (project, seq, row)
+        WHERE coalesce(l.attempt, r.attempt) = 0
+    UNION SELECT project, run_key FROM spans WHERE run_key IS NOT NULL AND (attempt = 0 OR dialect = 'generic' AND
+        (phase IS NOT NULL OR span_type = 'user' AND (parent_span_id IS NULL OR flags & 768 = 768)))
 """
 
 

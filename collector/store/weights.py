@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 import pyarrow as pa
 
-from collector.model.tables import WIRE
+from collector.model.tables import EVENT, SAYS, WIRE
 from collector.store.handle import Handle
 from collector.store.places import Places, Ranges, key, within
 
@@ -42,22 +42,40 @@ SIZE = {table: _size(table) for table in _LONG}
 """Raw table → the weight of one of its rows, in SQL."""
 
 
+_OF_STRANGER = "l.keys_from IS NOT NULL AND l.run_key <> r.run_key"
+_ADOPTED = ", ".join(
+    [
+        *(
+            f"CASE WHEN NOT ({_OF_STRANGER}) THEN l.{name} END AS {name}"
+            for name in ("run_id", *(set(SAYS) - {"attempt"}))
+        ),
+        *(f"CASE WHEN l.keys_from IS DISTINCT FROM 'body' THEN l.{name} END AS {name}" for name in EVENT),
+        "CASE WHEN l.keys_from IS NULL THEN coalesce(l.attempt, r.attempt) ELSE r.attempt END AS attempt",
+        "r.run_key AS run_key",
+        "NULL AS keys_from",
+    ]
+)
+"""What a log says of the run that it stands in."""
+
+
 def own(table: str, ranges: Ranges) -> str:
     """Return SQL for the rows of raw *table* of the runs in frame `runs_`, each with the key of its run.
 
-    *ranges*: where in the journal they may be (`Places.ranges`).
+    *ranges*: where in the journal they may be (`Places.ranges`). A log in a span of a run is that run's by a key of its
+    own. The run that keys in its body or a map name has it no more, and they say nothing of another one.
     """
-    named = f"SELECT t.* FROM {table} t SEMI JOIN runs_ USING (project, run_key) WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
     if table != "logs":
-        return named
+        return f"SELECT t.* FROM {table} t SEMI JOIN runs_ USING (project, run_key) WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
     return f"""
-        {named}
+        SELECT t.* FROM logs t SEMI JOIN runs_ USING (project, run_key)
+        ANTI JOIN log_runs r ON r.project = t.project AND r.seq = t.seq AND r.row = t.row AND t.keys_from IS NOT NULL
+        WHERE {within("t.seq", ranges)}
         UNION ALL BY NAME
-        SELECT l.* REPLACE (r.run_key AS run_key, coalesce(l.attempt, r.attempt) AS attempt)
+        SELECT l.* REPLACE ({_ADOPTED})
         FROM log_runs r SEMI JOIN runs_ USING (project, run_key)
         JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row
         WHERE {within("l.seq", ranges)} AND {within("r.seq", ranges)}
-    """  # noqa: S608 -- ditto
+    """  # noqa: S608 -- ranges of numbers
 
 
 def weigh(h: Handle, places: Places, runs: pl.DataFrame) -> pl.DataFrame:
@@ -95,9 +113,14 @@ def heavy(weighed: pl.DataFrame) -> pl.DataFrame:
 
 
 def ends(h: Handle, runs: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFrame]:
-    """Return raw `spans` and `logs` of *runs* that came first and last, half of `MOST_OF_RUN` each."""
+    """Return raw `spans` and `logs` of *runs* that came first and last, half of `MOST_OF_RUN` each.
+
+    Of a run whose records name it, logs that name it in a body or a map are none of them: masses of what a stranger
+    sent would leave no room for what counts.
+    """
     sized = " UNION ALL ".join(
-        f"SELECT '{table}' AS name, project, run_key, seq, row, {size} AS bytes FROM ({own(table, ranges)})"  # noqa: S608 -- names and numbers of ours
+        f"SELECT '{table}' AS name, project, run_key, seq, row, {size} AS bytes, "  # noqa: S608 -- names and numbers of ours
+        f"{'keys_from IS NULL' if table == 'logs' else 'true'} AS own FROM ({own(table, ranges)})"
         for table, size in SIZE.items()
     )
     kept = h.frame(
@@ -105,7 +128,7 @@ def ends(h: Handle, runs: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFram
         SELECT name, project, run_key, seq, row FROM (
             SELECT *, sum(bytes) OVER (PARTITION BY project, run_key ORDER BY seq, row, name) AS up,
                    sum(bytes) OVER (PARTITION BY project, run_key ORDER BY seq DESC, row DESC, name DESC) AS down
-            FROM ({sized})
+            FROM (FROM ({sized}) QUALIFY own OR NOT bool_or(own) OVER (PARTITION BY project, run_key))
         ) WHERE up <= $half OR down <= $half
         """,  # noqa: S608 -- ditto
         {"half": MOST_OF_RUN // 2},

@@ -104,12 +104,116 @@ def test_a_span_without_length_ends_nothing() -> None:
     assert told(around("resize", 0, 10), around("handled", 11, 11, failed=True), at=1000) == COMPLETED
 
 
-def test_of_several_the_one_that_ended_last_counts() -> None:
-    """A step that failed and was followed by another one is no failure; of equal ends an error counts."""
-    load, save = around("load", 0, 5, failed=True), around("save", 5, 9)
-    assert told(load, save, at=1000) == COMPLETED
-    assert told({**load, "status_code": 0}, {**save, "status_code": 2}, at=1000) == FAILED
+def test_an_error_is_undone_by_the_same_span_alone() -> None:
+    """What tells of a failure, or tidies up after it, is no success; a span of the same name is another try."""
+    job = around("job", 0, 10, failed=True, error_type="OSError")
+    tables = built(job, around("notify_failure", 10.1, 10.5), at=1000)
+    assert tables.runs.select("status", "error_type", "ended_ns").row(0) == ("failed", "OSError", T0 + 10_500_000_000)
+    assert told(around("load", 0, 5), around("save", 5, 9), at=1000) == COMPLETED
+    assert told(around("load", 0, 5), around("save", 5, 9, failed=True), at=1000) == FAILED
     assert told(around("a", 0, 9), around("b", 1, 9, failed=True), at=1000) == FAILED
+    assert told(around("load", 0, 1), around("save", 2, 3, failed=True), around("save", 4, 5), at=1000) == COMPLETED
+
+
+def test_a_span_that_is_named_as_a_phase_encloses_nothing() -> None:
+    """However long it took: what it says is that its operation goes on."""
+    marker = around("order_charge_started", 0, 0.00002, operation="order_charge", phase="started")
+    assert told(marker, at=1000)[:2] == ("running", "inferred")
+    steps = [("started", 0, 0), ("failed", 1, 2), ("started", 5, 0), ("completed", 6, 0)]
+    named = [
+        around(f"order_charge_{phase}", at, at + 0.00002, operation="order_charge", phase=phase, status_code=code)
+        for phase, at, code in steps
+    ]
+    assert told(*named, at=7) == ("completed", "phase", 2)
+    assert built(*named, at=7).runs["attempt_count_source"].item() == "derived"
+
+
+def test_an_operation_that_began_after_a_span_is_not_ended_by_it() -> None:
+    """As where the span is that of who put the task into its queue."""
+    enqueue, work = around("enqueue", 0, 0.005), log("r", 1, "order_charge_started")
+    assert told(enqueue, work, at=1000)[:2] == ("running", "inferred")
+    assert told(enqueue, work, at=10_000)[:2] == ("unknown", "unknown")
+    assert told(enqueue, work, log("r", 90, "order_charge_completed"), at=91) == ("completed", "phase", 1)
+
+
+STATED: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    "a log of the first try": (
+        [around("job", 0, 10, failed=True), around("job", 20, 30), log("r", 2, "hello", attempt=1)],
+        ["failed", "completed"],
+    ),
+    "a log of the first try, from 0": (
+        [around("job", 0, 10, failed=True), around("job", 20, 30), log("r", 2, "hello", attempt=0)],
+        ["failed", "completed"],
+    ),
+    "the first span": ([around("job", 0, 10, failed=True, attempt=1), around("job", 20, 30)], ["failed", "completed"]),
+    "logs of a span around two tries": (
+        [around("job", 0, 30), log("r", 1, "hello", attempt=1), log("r", 20, "hello", attempt=2)],
+        ["failed", "completed"],
+    ),
+    "a log just before the span": ([around("job", 0.01, 30), log("r", 0, "hello", attempt=1)], ["completed"]),
+    "nothing, tries by logs in one span": (
+        [around("job", 0, 12), *(log("r", t, f"o_{p}") for t, p in ((1, "started"), (2, "failed"), (3, "started")))],
+        ["failed", "completed"],
+    ),
+    "nothing, tries by spans with logs in the second": (
+        [
+            around("job", 0, 5, failed=True),
+            around("job", 9, 12),
+            log("r", 10, "o_started"),
+            log("r", 11, "o_completed"),
+        ],
+        ["failed", "completed"],
+    ),
+    "nothing, spans and logs say the same": (
+        [
+            *(around("job", 0, 5, failed=True), around("job", 9, 12)),
+            *(
+                log("r", t, f"o_{p}")
+                for t, p in ((-0.1, "started"), (4, "failed"), (8.9, "started"), (11, "completed"))
+            ),
+        ],
+        ["failed", "completed"],
+    ),
+    "nothing, what logs say failed in a span that did not": (
+        [
+            *(around("job", 0, 5), around("job", 9, 12)),
+            *(log("r", t, f"o_{p}") for t, p in ((1, "started"), (4, "failed"), (10, "started"), (11, "completed"))),
+        ],
+        ["failed", "completed"],
+    ),
+    "nothing, many items of which some fail": (
+        [around("item", i, i + 0.5, failed=i in (3, 6)) for i in range(9)],
+        ["completed"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_tries_are_counted_once_whoever_tells_of_them(name: str) -> None:
+    """By spans, by logs that state a number, and by logs of an operation that starts again."""
+    records, expected = STATED[name]
+    tables = built(*records, at=1000)
+    assert tables.attempts["number"].to_list() == [*range(1, len(expected) + 1)]
+    assert tables.attempts["status"].to_list() == expected
+    assert tables.runs.select("status", "attempt_count").row(0) == (expected[-1], len(expected))
+
+
+def test_a_run_that_is_silent_for_longer_than_is_usual_waits_for_the_minute() -> None:
+    """Whatever `runs.stale` is, the clock alone ends it."""
+    short = {"as_of_ns": T0 + 41 * SECOND, "grace_ns": GRACE_S * SECOND, "stale_ns": 30 * SECOND}
+    rows = frame("spans", [around("job", 0, 10)]), frame("logs", []), pl.DataFrame(schema=runs.LINKS)
+    run = runs.build(*rows, **short).runs.row(0, named=True)
+    assert (run["status"], run["due_ns"]) == ("running", T0 + 70 * SECOND + 1)
+
+
+def test_a_run_of_many_spans_is_told_in_proportion_to_them() -> None:
+    """No span is laid beside every record of its run: thousands of both take no more than megabytes."""
+    n = 4_000
+    roots = [around("item", i, i + n, trace_id=f"{i:032x}", span_id=f"{i:016x}") for i in range(n)]
+    steps = [around(f"item_{i}_started", i, i, operation=f"item_{i}", phase="started") for i in range(n)]
+    steps = [{**step, "trace_id": f"{i:032x}", "span_id": f"{n + i:016x}"} for i, step in enumerate(steps)]
+    logs = [log("r", i, f"log {i}", attempt=1) for i in range(n)]
+    assert built(*roots, *steps, *logs, at=10).runs["span_count"].item() == 2 * n
 
 
 def test_the_same_span_after_one_that_failed_is_the_next_attempt() -> None:
@@ -121,7 +225,6 @@ def test_the_same_span_after_one_that_failed_is_the_next_attempt() -> None:
     assert told(first, second, at=1000) == ("completed", "inferred", 2)
     assert told(around("job", 0, 5), second, at=1000) == COMPLETED
     assert told(around("job", 0, 10, failed=True), second, at=1000) == COMPLETED
-    assert told(around("load", 0, 1, failed=True), around("save", 2, 3), at=1000) == COMPLETED
 
 
 def test_attempts_that_spans_state_are_theirs() -> None:
@@ -141,8 +244,8 @@ def test_what_logs_say_of_the_end_counts_before_a_span() -> None:
     assert told(around("job", 0, 11), consumer, at=1000) == FAILED
 
 
-def test_phases_in_span_names_are_phases_where_no_log_has_one() -> None:
-    """A span says it at its start, the end of an operation at its own end; they are in no count of logs."""
+def test_phases_in_span_names_are_phases_where_no_log_says_them() -> None:
+    """Of the same operation. A span says it at its start, the end of an operation at its own; no log is counted."""
     names = [("order_charge_started", 0, 0), ("order_charge_calling_stripe", 1, 3), ("order_charge_completed", 4, 4)]
     events = []
     for name, start, end in names:
@@ -173,6 +276,15 @@ def test_phases_in_span_names_are_phases_where_no_log_has_one() -> None:
     said = [log("r", 0.001, "order_charge_started"), log("r", 4.001, "order_charge_completed")]
     assert told(*events, *said, at=10) == ("completed", "phase", 1)
     assert built(*events, *said, at=10).phases.height == 1
+    inner = [log("r", 2, "mail_send_started"), log("r", 3, "mail_send_completed")]
+    assert told(*events, *inner, at=10) == ("completed", "phase", 1)
+
+
+def test_a_span_that_is_a_failing_phase_says_why() -> None:
+    """By its status where it has no exception."""
+    phase = {"operation": "o", "phase": "failed", "status_message": "disk full"}
+    tables = built(around("o_failed", 5, 5, failed=True, **phase), at=10_000)
+    assert tables.runs.select("status", "error_message").row(0) == ("failed", "disk full")
 
 
 @pytest.mark.parametrize("stating", ["logs", "spans", "both"])

@@ -152,6 +152,30 @@ def test_half_a_pair_in_json_hides_no_key() -> None:
     assert (read["run_id"], read["queue"], read["body"]) == ("r", "mail \ufffd", body)
 
 
+@pytest.mark.parametrize("other", ['"x":NaN', '"x":-Infinity', '"x":1e999', '"x":' + "9" * 5000])
+def test_json_that_only_loggers_write_is_read(other: str) -> None:
+    """Python writes numbers that JSON does not have; a byte order mark may stand before it."""
+    body = f'\ufeff{{"event":"{SAID}",{other},"run_id":"r"}}'
+    assert (row(body)["run_id"], row(SAID, {"context": body})["run_id"]) == ("r", "r")
+
+
+@pytest.mark.parametrize("of_map", [True, False])
+def test_the_message_is_the_first_text_that_has_the_form(of_map: bool) -> None:
+    """Of `message`, `msg` and `event`; a body that is a map may have none."""
+
+    def said(**keys: Any) -> dict[str, Any]:
+        body = {"run_id": "r", **keys}
+        return row(body if of_map else json.dumps(body))
+
+    for keys in (
+        {"message": "handled", "event": SAID},
+        {"message": "", "msg": SAID},
+        {"msg": SAID, "event": "a_started"},
+    ):
+        assert (said(**keys)["operation"], said(**keys)["phase"]) == ("image_resize", "failed")
+    assert said(message="hello")["run_id"] == ("r" if of_map else None)
+
+
 @pytest.mark.parametrize("digits", [18, 30, 399, 4000, 5000])
 def test_a_number_of_any_length_in_json_is_one_of_ours_or_none(digits: int) -> None:
     """As the same digits in an attribute."""

@@ -117,7 +117,8 @@ def test_an_integer_beyond_64_bits_as_text_is_the_double_it_stands_for(text: str
         ("", ...),
         ("١٢", ...),
         ("1_2", ...),
-        (" 12", ...),
+        (" 12\n", 12),
+        ("1 2", ...),
     ],
 )
 def test_a_number_as_text_is_that_number(key: str, sent: str, believed: float | None) -> None:

@@ -159,7 +159,7 @@ def _log(draw: st.DrawFn) -> Recorded:
 def plain(
     draw: st.DrawFn, places: tuple[str, ...] = ("own", "own", "body", "extra"), *, logs: bool = False
 ) -> Recorded:
-    """A record of the guideline's own format: no platform, parents declared. *logs*: a log.
+    """A record of the guideline's own format: no platform, parents declared. *logs*: a log that stands in no span.
 
     The keys of a log stand in one of *places*.
     """
@@ -180,6 +180,8 @@ def plain(
             "timeUnixNano": str(at),
             **_keys(draw(st.sampled_from(places)), draw(_BODY), attributes),
         }
+        if not logs and draw(st.booleans()):
+            record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
         return _request("logs", record, trigger=False, machine=machine)
     record = {
         "traceId": draw(_TRACE_ID),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,10 +14,12 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from collector.cli.recordings import Recorded
+from collector.model.signals import BY_NAME
 from collector.settings import Store
+from collector.store import weights
 from collector.store.database import Database
-from tests.inprocess import KEPT, canonical
-from tests.jobs.histories import RUNS, plain
+from tests.inprocess import KEPT, SECOND, canonical
+from tests.jobs.histories import RUNS, T0, plain
 from tests.jobs.test_any_order import AS_OF, OFTEN, Replays, Tables
 from tests.length import longer
 
@@ -60,3 +65,80 @@ def test_a_run_that_is_told_is_not_changed_by_hearsay(
     for name in ("runs", "attempts"):
         sources = only[name].select(_SOURCES)
         assert all(set(column.drop_nulls()) <= {"inferred", "unknown"} for column in sources)
+
+
+SPAN = {"traceId": "0" * 31 + "7", "spanId": "0" * 15 + "7"}
+
+
+def _request(signal: str, record: dict[str, Any]) -> Recorded:
+    outer, middle, inner = ("Logs", "Logs", "logRecords") if signal == "logs" else ("Spans", "Spans", "spans")
+    body = {f"resource{outer}": [{f"scope{middle}": [{inner: [record]}]}]}
+    return Recorded(BY_NAME[signal], "json", json.dumps(body).encode())
+
+
+def _pairs(**values: str) -> list[dict[str, Any]]:
+    return [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+
+
+def _map(**values: str) -> dict[str, Any]:
+    return {"kvlistValue": {"values": _pairs(**values)}}
+
+
+def in_span(second: int, **log: Any) -> Recorded:
+    """Return a log that stands in the span of run r."""
+    return _request("logs", {**SPAN, "timeUnixNano": str(T0 + second * SECOND), "attributes": [], **log})
+
+
+AROUND = _request(
+    "traces",
+    {
+        **{**SPAN, "name": "job", "kind": 1, "parentSpanId": "0" * 15 + "1", "status": {"code": 0}},
+        **{"startTimeUnixNano": str(T0), "endTimeUnixNano": str(T0 + 9 * SECOND), "attributes": _pairs(run_id="r")},
+    },
+)
+ITS_OWN = [
+    in_span(
+        at,
+        body={"stringValue": f"order_charge_{phase}"},
+        attributes=[{"key": "extra", "value": _map(run_id="r", task_id="charge")}],
+    )
+    for at, phase in ((1, "started"), (8, "completed"))
+]
+STRANGERS = [
+    in_span(2, body=_map(message="order_charge_failed", run_id="victim", task_id="evil", attempt="7")),
+    in_span(
+        3,
+        body={"stringValue": "hello"},
+        attributes=[{"key": "context", "value": _map(run_id="victim", task_id="evil", attempt="7")}],
+    ),
+]
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_a_log_in_a_span_is_that_of_the_spans_run(replays: Replays, order: int) -> None:
+    """Whichever of them came first: it tells that run, as what names it does, and no other."""
+    records = [*permutations([[AROUND], ITS_OWN, STRANGERS])][order]
+    of = replays.play(records, [AS_OF[-1]] * 3)
+    run = of["runs"].row(0, named=True)
+    assert of["runs"]["run_id"].to_list() == ["r"]
+    assert (run["status"], run["status_source"], run["task_id"]) == ("completed", "phase", "charge")
+    assert (run["attempt_count"], run["log_count"], run["coverage"]) == (1, 4, "spans+logs")
+
+
+def test_masses_of_hearsay_leave_room_for_what_counts(replays: Replays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that is too heavy to be read whole, they are what is not read."""
+    monkeypatch.setattr(weights, "MOST_OF_RUN", 20_000)
+    pad = _map(message="job_completed", run_id="r", pad="x" * 1_000)
+    heavy = [
+        _request("logs", {"timeUnixNano": str(T0 + i * SECOND // 10), "body": pad, "attributes": []}) for i in range(60)
+    ]
+    started = _request(
+        "logs",
+        {
+            "timeUnixNano": str(T0 + 3 * SECOND),
+            "body": {"stringValue": "job_started"},
+            "attributes": _pairs(run_id="r", attempt="1"),
+        },
+    )
+    of = replays.play([heavy[:30], [started], heavy[30:]], [0, 0, AS_OF[1]])
+    assert of["runs"].select("status", "started_source", "task_id").row(0) == ("running", "derived", "job")

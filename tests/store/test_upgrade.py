@@ -22,7 +22,7 @@ from collector.settings import Store
 from collector.store import FILE, apply, ddl, derive, run_tables, salvage, upgrade, version
 from collector.store.database import Database, damage_note
 from collector.store.handle import Handle
-from tests.analyse.story import log, span
+from tests.analyse.story import attempt, log, span
 from tests.jobs.invented import store as store_rows
 from tests.stack import running, until
 from tests.store.kept import VERSIONS, Opened, arranged, content, newest, replayed
@@ -202,20 +202,20 @@ def test_runs_that_version_5_reads_otherwise_are_built_again(tmp_path: Path) -> 
     point = span("point", "a_completed", 0, 0, operation="a", phase="completed", **around, parent_span_id="1" * 16)
     inner = span("inner", "job", 0, 5, **around, parent_span_id="1" * 16)
     remote = span("remote", "job", 0, 5, **around, parent_span_id="1" * 16, flags=0x301)
-    other = log("other", 1, "a_completed", attempt=1)
+    other, platform = log("other", 1, "a_completed", attempt=1), attempt("platform", 0, 0, 5)
     store = Opened(tmp_path)
-    spans = [("spans", record) for record in (root, point, inner, remote)]
+    spans = [("spans", record) for record in (root, point, inner, remote, platform)]
     store_rows(store.database, 1, [*spans, ("logs", zero), ("logs", other)])
     while store.runs.tick(newest()):
         pass
     told = "SELECT run_id, status, attempt_count, task_id FROM runs ORDER BY run_id"
     expected = store.database.reading(lambda h: h.rows(told))
-    assert [row[1] for row in expected if row[0] in ("zero", "root", "point", "remote")] == ["completed"] * 4
+    assert [row[1] for row in expected if row[0] not in ("inner", "other")] == ["completed"] * 5
     store.database.writing(lambda h: h.run("UPDATE runs SET status = 'unknown'"))
     store.database.writing(lambda h: h.run("UPDATE meta SET value = '4' WHERE name = 'version'"))
     store.close()
     store = Opened(tmp_path)
-    assert store.database.reading(upgrade.rebuilding) == 4
+    assert store.database.reading(upgrade.rebuilding) == 5
     while store.runs.tick(newest()):
         pass
     left = {("inner", "unknown"), ("other", "unknown")}

@@ -54,12 +54,12 @@ def integer(value: Any) -> int | float | None:
 
 
 def number(value: Any) -> float | None:
-    """Return a double, also from its digits; None for what is no number."""
+    """Return a double, also from its digits, with white space around them; None for what is no number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value) + 0.0  # no negative zero
     if isinstance(value, dict) and len(value) == 1:
         value = value.get("doubleValue")  # as what JSON has no number for is kept
-    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value := value.strip()) else None
 
 
 def boolean(value: Any) -> bool | None:

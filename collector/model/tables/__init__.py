@@ -38,3 +38,10 @@ WIRE: dict[str, pa.Schema] = {
 """What `decode` makes: the tables of what is received, without what `store` adds."""
 
 LOGS, SPANS, METRIC_POINTS = (WIRE[name] for name in ("logs", "spans", "metric_points"))
+
+EVENT = ("operation", "phase", "called_service")
+"""What a record's message says."""
+SAYS = tuple(
+    name for name in LOGS.names[LOGS.get_field_index("task_id") :] if name not in (*EVENT, "source", "keys_from")
+)
+"""What a log says of its run beside the id: what stands under keys."""
