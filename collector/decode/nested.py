@@ -24,7 +24,6 @@ _LONGEST = 64 * 1024
 _SPACE = " \t\r\n\ufeff"
 _UNIT = 50
 """Characters of JSON a unit of work."""
-_DIGITS = len(str(2**63))
 
 
 class Nested(NamedTuple):
@@ -73,12 +72,8 @@ def _object(text: str, work: Work) -> Attributes | None:
     work.spend(len(text) // _UNIT)
     whole, _ = whole_escapes(text.strip(_SPACE).encode())
     try:
-        keys = json.loads(whole, parse_int=_whole)
+        # Numbers stay text, which every key may have: of most nobody asks, and some are slow to convert.
+        keys = json.loads(whole, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
         return None
     return keys if _names_run(keys) else None
-
-
-def _whole(digits: str) -> int | str:
-    """Return a whole number as an attribute may have it, one of more than 64 bits as its digits."""
-    return int(digits) if len(digits) < _DIGITS else digits
