@@ -5,6 +5,8 @@ Enter: logs of some runs, once each, numbered. Leave: the `phases` table, and wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from collector.analyse import believable
@@ -12,6 +14,7 @@ from collector.analyse.evidence import RUN
 
 _TERMINAL = ["completed", "failed"]
 _CORE = ["started", *_TERMINAL]
+_FOR_EVER = 2**63 - 1
 
 
 def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
@@ -40,49 +43,52 @@ def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([logs, as_logs], how="diagonal")
 
 
-def outermost(logs: pl.DataFrame) -> pl.DataFrame:
-    """Return per run the operation that encloses the others, as `outermost`; runs without one are absent.
+def outermost(logs: pl.DataFrame, by: Sequence[str] = RUN) -> pl.DataFrame:
+    """Return the operation that encloses the others, per run or *by* other columns, as `outermost`; absent: none does.
 
-    It is the first operation to start among those that do not end before another one starts. The
-    Trigger.dev dialect is stricter, because there an operation is only ever one part of a run the platform
-    ends: the very first operation to start has to do, or none.
+    It is the first operation to start among those that do not end before another one starts. One that started after
+    it ended last is open and lasts for ever; of several that start in the same moment, as clocks of milliseconds have
+    it, the one that lasts longest. The Trigger.dev dialect is stricter, because there an operation is only ever one
+    part of a run the platform ends: the very first operation to start has to do, or none.
     """
     by_operation = (
         logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_in(_CORE))
-        .group_by(*RUN, "dialect", "operation")
+        .group_by(*by, "dialect", "operation")
         .agg(
             starts=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
             restarts=pl.col("time_ns").filter(pl.col("phase") == "started").max(),
             ends=pl.col("time_ns").filter(pl.col("phase").is_in(_TERMINAL)).max(),
         )
+        .with_columns(ends=pl.when((pl.col("ends") >= pl.col("restarts")).fill_null(True)).then("ends"))
+        .with_columns(lasts_ns=pl.col("ends").fill_null(_FOR_EVER))
         .sort(
-            *RUN,
+            *by,
             "starts",
-            "ends",
+            "lasts_ns",
             "operation",
             nulls_last=True,
-            descending=[False, False, False, True, False],
+            descending=[*(False for _ in by), False, True, False],
         )
-        .with_columns(position=pl.int_range(pl.len()).over(RUN))
+        .with_columns(position=pl.int_range(pl.len()).over(by))
     )
-    latest = by_operation.group_by(RUN).agg(
+    latest = by_operation.group_by(by).agg(
         last=pl.col("restarts").max(),
         before=pl.col("restarts").sort(descending=True, nulls_last=True).get(1, null_on_oob=True),
     )
     # When another one starts for the last time: the last of all, or for the one that does the last but one.
     later = pl.when((pl.col("restarts") == pl.col("last")).fill_null(False)).then("before").otherwise("last")
     return (
-        by_operation.join(latest, on=RUN, how="left", nulls_equal=True)
+        by_operation.join(latest, on=by, how="left", nulls_equal=True)
         .with_columns(later=later)
-        .filter(pl.col("ends").is_null() | pl.col("later").is_null() | (pl.col("ends") >= pl.col("later")))
+        .filter(pl.col("later").is_null() | (pl.col("lasts_ns") >= pl.col("later")))
         .filter(
             pl.when(pl.col("dialect") == "trigger_dev")
             .then((pl.col("position") == 0) & pl.col("starts").is_not_null())
             .otherwise(pl.lit(True))
         )
-        .sort(*RUN, "position")
-        .unique(RUN, keep="first", maintain_order=True)
-        .select(*RUN, outermost="operation")
+        .sort(*by, "position")
+        .unique(by, keep="first", maintain_order=True)
+        .select(*by, outermost="operation")
     )
 
 
@@ -153,30 +159,48 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def endings(logs: pl.DataFrame, outermost: pl.DataFrame) -> pl.DataFrame:
+def endings(logs: pl.DataFrame) -> pl.DataFrame:
     """Return per run and attempt how its outermost operation stands.
 
     Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open), and since
     when it is open, `phase_open_ns`. Where operations follow each other, the attempt started with the first of them.
+    An operation that another one encloses in any attempt of the run ends none of them: the start of that may be lost.
     """
-    first = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
-    first = first.group_by(*RUN, "attempt").agg(first_started_ns=pl.col("time_ns").min())
+    attempt = [*RUN, "attempt"]
+    starts = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
+    first = starts.group_by(attempt).agg(first_started_ns=pl.col("time_ns").min())
     return (
-        logs.join(outermost, on=RUN, how="inner", nulls_equal=True)
+        logs.join(_outer(logs, starts), on=attempt, nulls_equal=True)
         .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
-        .group_by(*RUN, "attempt", maintain_order=True)
+        .group_by(attempt, maintain_order=True)
         .agg(
             phase_started_ns=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
             last_ns=pl.col("time_ns").last(),
             last=pl.col("phase").last(),
         )
-        .join(first, on=[*RUN, "attempt"], how="left", nulls_equal=True)
+        .join(first, on=attempt, how="left", nulls_equal=True)
         .select(
-            *RUN,
-            "attempt",
+            *attempt,
             phase_started_ns=pl.when(pl.col("phase_started_ns").is_not_null()).then("first_started_ns"),
             phase_outcome=pl.when(pl.col("last") != "started").then("last"),
             phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
             phase_open_ns=pl.when(pl.col("last") == "started").then("last_ns"),
         )
     )
+
+
+def _outer(logs: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
+    """Return `outermost` of each attempt, none that another operation encloses in any attempt of the run."""
+    attempt = [*RUN, "attempt"]
+    outer = outermost(logs, attempt)
+    is_outer = pl.col("operation") == pl.col("outermost")
+    inner = (
+        starts.join(outer, on=attempt, nulls_equal=True)
+        .filter(~is_outer & (pl.col("time_ns") >= pl.col("time_ns").filter(is_outer).min().over(attempt)))
+        .select(*RUN, "operation")
+        .unique()
+    )
+    if inner.is_empty():
+        return outer
+    others = logs.join(inner, on=[*RUN, "operation"], how="anti", nulls_equal=True)
+    return outermost(others, attempt)

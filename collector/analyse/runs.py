@@ -93,7 +93,7 @@ def build(
     attempt_rows = attempts_.build(
         spans,
         events,
-        phases.endings(events, outer),
+        phases.endings(events),
         waits.union_ns(wait_rows),
         as_of_ns=as_of_ns,
         stale_ns=stale_ns,

@@ -460,3 +460,48 @@ def test_an_attempt_holds_its_slot_from_when_it_was_dequeued() -> None:
     assert held.select("from_ns", "to_ns").rows() == [(T0 + SECOND, T0 + 9 * SECOND)]
     wrong = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + 4 * SECOND)], [])
     assert wrong.attempts["dequeued_ns"].to_list() == [None]
+
+
+def sync(*steps: tuple[float, str, int | None]) -> list[dict[str, Any]]:
+    """Return logs of a run: seconds, message, attempt."""
+    return [log("r", at, body, attempt=number) for at, body, number in steps]
+
+
+DIED_IN = {
+    "the second attempt": sync(
+        *((0, "sync_started", 1), (1, "sync_failed", 1), (5, "sync_started", 2)),
+        *((5, "fetch_started", 2), (6, "fetch_completed", 2)),
+    ),
+    "the second attempt, after a failure inside": sync(
+        *((0, "sync_started", 1), (1, "sync_failed", 1), (5, "sync_started", 2)),
+        *((5.1, "fetch_started", 2), (6, "fetch_failed", 2)),
+    ),
+    "the second attempt, unnumbered": sync(
+        *((0, "sync_started", None), (1, "sync_failed", None), (5, "sync_started", None)),
+        *((5.1, "fetch_started", None), (6, "fetch_completed", None)),
+    ),
+    "the second attempt, the first of which was killed": sync(
+        *((0, "sync_started", None), (0.1, "fetch_started", None), (5, "sync_started", None)),
+        *((5.1, "fetch_started", None), (6, "fetch_completed", None)),
+    ),
+    "the first moment": sync((0, "sync_started", 1), (0, "fetch_started", 1), (1, "fetch_completed", 1)),
+    "the first moment, all of it": sync((0, "sync_started", 1), (0, "fetch_started", 1), (0, "fetch_completed", 1)),
+    "the second attempt, whose start was lost": sync(
+        *((0, "sync_started", 1), (0.5, "fetch_started", 1), (0.6, "fetch_completed", 1), (1, "sync_failed", 1)),
+        *((5, "fetch_started", 2), (6, "fetch_completed", 2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIED_IN)
+def test_an_inner_operation_ends_no_run(name: str) -> None:
+    """Whichever attempt it is in and however coarse its clock: the run goes on, and is unknown after silence."""
+    logs = DIED_IN[name]
+    numbers = 2 if "second" in name else 1
+    for order in (logs, logs[::-1]):
+        run = one(build([], order, at=10))
+        assert (run["status"], run["status_source"], run["attempt_count"]) == ("running", "inferred", numbers)
+        assert one(build([], order))["status"] == "unknown"
+        ended = [*order, log("r", 7, "sync_completed", attempt=logs[-1]["attempt"])]
+        run = one(build([], ended, at=10))
+        assert (run["status"], run["status_source"], run["attempt_count"]) == ("completed", "phase", numbers)
