@@ -177,7 +177,8 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
 def _finish(a: pl.DataFrame) -> pl.DataFrame:
     """Add times, durations and errors, each from the best source there is.
 
-    A time so long before the run was last seen that nothing lasts so long is unknown.
+    A time so long before the run was last seen that nothing lasts so long is unknown. An attempt of which one record is
+    all there is of start and end ends before it starts: nobody knows how long it lasted.
     """
     by_phase = pl.col("status_source") == "phase"
     ended = (
@@ -225,6 +226,11 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             .otherwise(ended_source),
         )
         .with_columns(
+            ended_ns=pl.when((pl.col("ended_ns") == pl.col("started_ns")) & _is_unseen())
+            .then(pl.col("started_ns") - 1)
+            .otherwise("ended_ns")
+        )
+        .with_columns(
             wall_ns=believable.lasted(pl.col("ended_ns") - pl.col("started_ns")),
             # Without spans nobody would have told of waits, so none is not zero.
             wait_ns=pl.when(pl.col("has_span") & pl.col("waits_known").fill_null(True))
@@ -241,3 +247,8 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
         .rename({"attempt": "number"})
         .sort(*RUN, "number")
     )
+
+
+def _is_unseen() -> pl.Expr:
+    """Tell whether no record says when an attempt began, or none when it ended."""
+    return pl.any_horizontal(pl.col("started_source", "ended_source") == "inferred")

@@ -128,9 +128,13 @@ def _is_replaced() -> pl.Expr:
 
 
 def logs(raw: pl.DataFrame) -> pl.DataFrame:
-    """Return each log record once, in time order, with `time_ns`. Numbers that cannot be are NULL."""
+    """Return each log record once, in time order, with `time_ns`. Numbers that cannot be are NULL.
+
+    Of a sender whose clock is ahead the times are as far apart as it says, the last of them no later than it arrived.
+    """
     return (
         raw.with_columns(time_ns=exact_ns("time_unix_nano"))
+        .with_columns(time_ns=_by_own_clock())
         .with_columns(believable.numbers("time_ns", raw.columns))
         # Two arrivals of one record differ only in where they arrived: keep the first arrival.
         .sort(
@@ -139,6 +143,16 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
         )
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)
     )
+
+
+def _by_own_clock() -> pl.Expr:
+    """Return the time of a log by its sender's clock, put right by how far that is ahead of arrival at least."""
+    is_ahead = (pl.col("time_source") == "time_future") & pl.col("run_key").is_not_null()
+    stated = pl.when(is_ahead).then(pl.col("time_unix_nano").cast(pl.Int64, strict=False))
+    sender = [*RUN, "resource_id"]
+    near = stated >= stated.max().over(sender) - LONGEST_NS
+    ahead = (stated - pl.col("received_ns")).filter(near).max().over(sender)
+    return pl.when(near).then(stated - ahead).otherwise("time_ns")
 
 
 def heard(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:

@@ -169,6 +169,7 @@ def endings(logs: pl.DataFrame) -> pl.DataFrame:
     attempt = [*RUN, "attempt"]
     starts = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
     first = starts.group_by(attempt).agg(first_started_ns=pl.col("time_ns").min())
+    ends = pl.col("phase").is_in(_TERMINAL)
     return (
         logs.join(_outer(logs, starts), on=attempt, nulls_equal=True)
         .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
@@ -177,6 +178,13 @@ def endings(logs: pl.DataFrame) -> pl.DataFrame:
             phase_started_ns=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
             last_ns=pl.col("time_ns").last(),
             last=pl.col("phase").last(),
+            ended_ns=pl.col("time_ns").filter(ends).last(),
+            ended=pl.col("phase").filter(ends).last(),
+            turned=((pl.len() - ends.sum() == 1) & (pl.col("attempt_source") == "measured").any()),
+        )
+        .with_columns(
+            last_ns=pl.when("turned").then(pl.coalesce("ended_ns", "last_ns")).otherwise("last_ns"),
+            last=pl.when("turned").then(pl.coalesce("ended", "last")).otherwise("last"),
         )
         .join(first, on=attempt, how="left", nulls_equal=True)
         .select(

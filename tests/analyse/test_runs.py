@@ -392,7 +392,7 @@ def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, sources: tuple[s
     tables = build([], [trigger_log("r", 0, "a_run_started"), again], at=last)
     first = tables.attempts.row(0, named=True)
     assert (first["started_source"], first["ended_source"]) == sources
-    assert {first["started_ns"], first["ended_ns"]} == ({T0} if beyond == 0 else {None})
+    assert {first["started_ns"], first["ended_ns"]} == ({T0, T0 - 1} if beyond == 0 else {None})
 
 
 @pytest.mark.parametrize(("took", "late"), [(600, 0), (601, 601)])
@@ -505,3 +505,60 @@ def test_an_inner_operation_ends_no_run(name: str) -> None:
         ended = [*order, log("r", 7, "sync_completed", attempt=logs[-1]["attempt"])]
         run = one(build([], ended, at=10))
         assert (run["status"], run["status_source"], run["attempt_count"]) == ("completed", "phase", numbers)
+
+
+@pytest.mark.parametrize("end", ["order_charge_completed", "order_charge_failed"])
+def test_a_run_of_which_only_the_end_was_seen_took_nobody_knows_how_long(end: str) -> None:
+    """Neither 0 nor anything else: its end precedes its start, as where clocks ran backwards."""
+    tables = build([], [log("r", 5, end, attempt=1)])
+    attempt_, run = tables.attempts.row(0, named=True), one(tables)
+    assert (attempt_["wall_ns"], attempt_["started_ns"] - attempt_["ended_ns"]) == (None, 1)
+    assert (run["started_ns"] - run["ended_ns"], run["end_to_end_ns"], run["active_ns"]) == (1, None, None)
+
+
+def test_an_attempt_of_which_only_the_start_was_seen_lasted_nobody_knows_how_long() -> None:
+    """That another followed proves that it failed, not when."""
+    logs = [
+        log("r", 0, "order_charge_started", attempt=1),
+        log("r", 9, "order_charge_started", attempt=2),
+        log("r", 12, "order_charge_completed", attempt=2),
+    ]
+    tables = build([], logs)
+    assert tables.attempts.select("status", "wall_ns").rows() == [("failed", None), ("completed", 3 * SECOND)]
+    assert one(tables)["backoff_ns"] is None
+
+
+def test_a_span_that_took_no_time_took_none() -> None:
+    """Where start and end are seen, 0 is what they say; so do logs of one moment."""
+    assert build([attempt("r", 1, 3, 3)], []).attempts["wall_ns"].item() == 0
+    logs = [log("r", 3, f"o_{phase}", attempt=1) for phase in ("started", "completed")]
+    assert build([], logs).attempts["wall_ns"].item() == 0
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_a_numbered_attempt_has_ended_whatever_its_clock_says(end: str) -> None:
+    """An end that is stamped before its start, for a clock that was set back; how long it took is unknown."""
+    logs = [log("r", 5, "order_charge_started", attempt=1), log("r", 4, f"order_charge_{end}", attempt=1)]
+    tables = build([], logs, at=10)
+    assert tables.attempts.select("status", "status_source", "wall_ns").row(0) == (end, "phase", None)
+    again = [*logs, log("r", 60, "order_charge_started", attempt=1)]
+    assert build([], again, at=61).attempts["status"].item() == "running"
+
+
+def test_times_of_a_clock_that_is_ahead_are_as_far_apart_as_it_says() -> None:
+    """Of each sender by itself, the latest record no later than it arrived; also where it arrives again."""
+    hour = 3600
+
+    def ahead(at: float, body: str, arrives: float, sender: str = "a") -> dict[str, Any]:
+        arrived = T0 + round(arrives * SECOND)
+        row = log("r", at + hour, body, attempt=1, resource_id=sender, received_ns=arrived)
+        return {**row, "time_source": "time_future", "time": log("r", arrives, body)["time"]}
+
+    start, end = ahead(0, "o_started", 31), ahead(30, "o_completed", 31)
+    for records in ([start, end], [start, end, ahead(0, "o_started", 900)], [ahead(0, "o_started", 2), end]):
+        tables = build([], records)
+        attempt_ = tables.attempts.row(0, named=True)
+        assert (attempt_["status"], attempt_["wall_ns"]) == ("completed", 30 * SECOND)
+        assert attempt_["ended_ns"] == T0 + 31 * SECOND
+    other = ahead(-hour, "hello", 10, "b")
+    assert build([], [start, end, other]).attempts["wall_ns"].item() == 30 * SECOND

@@ -31,8 +31,7 @@ TOGETHER = [name for name in CASES if name not in ALONE]
 OPEN: dict[str, list[str]] = {
     "words for what had none": ["cancelled-plain", "interrupted-and-resumed"],
     "time": [
-        *("clock-ahead-logs", "clock-steps-back", "end-only", "end-only-percentiles", "redelivered-after-end"),
-        "stalled-same-number",
+        *("redelivered-after-end", "stalled-same-number"),
     ],
     "an attempt has a version": ["deploy-mid-run"],
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
