@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse import believable
+from collector.analyse import believable, pairs
 from collector.model import tables
 from collector.model.believable import AHEAD_NS, LONGEST_NS
 
@@ -253,7 +253,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
 
     By the attempt span they fall into where spans exist; by *tries* (the number of each of *logs*, `enclosing.at`)
     where spans enclose the run; otherwise by counting: a new attempt begins when the outermost operation starts again
-    although it has not completed. Adds `attempt_source`.
+    although it has not completed, but not beside itself, of which as many ends tell as starts. Adds `attempt_source`.
     """
     logs = logs.with_columns(tried=tries)
     has_number = pl.col("attempt").is_not_null()
@@ -265,6 +265,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
     stating = numbered.select(RUN).unique().with_columns(states=pl.lit(True))
     event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
+    starts = pl.when(event).then(pl.col("phase") == "started")
     return pl.concat(
         [
             numbered,
@@ -281,9 +282,16 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .join(stating, on=RUN, how="left", nulls_equal=True)
             .join(outermost, on=RUN, how="left", nulls_equal=True)
             .sort("time_ns", "i")
-            .with_columns(previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN))
             .with_columns(
-                begins=(event & (pl.col("phase") == "started") & (pl.col("previous") != "completed").fill_null(True))
+                previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN),
+                cluster=pairs.clusters(starts, RUN)[1],
+            )
+            .with_columns(beside=pairs.is_over(starts, [*RUN, "cluster"]) & (pl.col("previous") == "started"))
+            .with_columns(
+                begins=event
+                & (pl.col("phase") == "started")
+                & (pl.col("previous") != "completed").fill_null(True)
+                & ~pl.col("beside").fill_null(False)
             )
             .with_columns(counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1))
             .with_columns(

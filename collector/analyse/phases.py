@@ -11,10 +11,13 @@ import polars as pl
 
 from collector.analyse import believable
 from collector.analyse.evidence import RUN
+from collector.analyse.pairs import pair
 
 _TERMINAL = ["completed", "failed"]
 _CORE = ["started", *_TERMINAL]
 _FOR_EVER = 2**63 - 1
+_TOLD_APART = ("trace_id", "span_id", "attributes")
+"""What steps of one operation differ in."""
 
 
 def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
@@ -95,67 +98,63 @@ def outermost(logs: pl.DataFrame, by: Sequence[str] = RUN) -> pl.DataFrame:
 def build(logs: pl.DataFrame) -> pl.DataFrame:
     """Return one row per interval that a phase opens, and per terminal phase that nothing opened.
 
-    `started` lasts to the terminal phase of the same operation in the same attempt, `validating` and
-    `calling` to the operation's next record. An interval nothing closed has no end and outcome `unknown`.
+    `started` lasts to the terminal phase of the same operation in the same attempt that belongs to it (`pairs`),
+    `validating` and `calling` to the operation's next record. An interval nothing closed has no end and outcome
+    `unknown`.
     """
     group = [*RUN, "attempt", "operation"]
     events = (
         logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_not_null())
-        .select(*RUN, "run_id", "attempt", "operation", "phase", "called_service", "time_ns", "reported_ms")
+        .select(*group, "run_id", "phase", "called_service", "time_ns", "reported_ms", *_TOLD_APART)
         .with_row_index("i")  # logs arrive in time order, lifecycle order within one nanosecond
-        .sort("i")
     )
-    steps = events.with_columns(
-        next_phase=pl.col("phase").shift(-1).over(group), next_ns=pl.col("time_ns").shift(-1).over(group)
-    ).filter(~pl.col("phase").is_in(_CORE))
-    core = (
-        events.filter(pl.col("phase").is_in(_CORE))
-        .with_columns(
-            next_phase=pl.col("phase").shift(-1).over(group),
-            next_ns=pl.col("time_ns").shift(-1).over(group),
-            next_reported=pl.col("reported_ms").shift(-1).over(group),
-            previous=pl.col("phase").shift(1).over(group),
-        )
-        .filter((pl.col("phase") == "started") | (pl.col("previous") != "started").fill_null(True))
-    )
-    closed = pl.col("next_phase").is_in(_TERMINAL)
-    is_started = pl.col("phase") == "started"
-    whole = core.select(
-        *RUN,
-        "run_id",
-        "attempt",
-        "operation",
-        "phase",
-        "called_service",
-        started_ns=pl.when(is_started).then("time_ns"),
-        ended_ns=pl.when(~is_started).then("time_ns").when(closed).then("next_ns"),
-        outcome=pl.when(~is_started).then("phase").when(closed).then("next_phase").otherwise(pl.lit("unknown")),
-        reported_ms=pl.when(~is_started).then("reported_ms").when(closed).then("next_reported"),
-    )
-    parts = steps.select(
-        *RUN,
-        "run_id",
-        "attempt",
-        "operation",
-        "phase",
-        "called_service",
-        started_ns="time_ns",
-        ended_ns="next_ns",
-        outcome=pl.when(pl.col("next_phase").is_null())
-        .then(pl.lit("unknown"))
-        .when(pl.col("next_phase") == "failed")
-        .then(pl.lit("failed"))
-        .otherwise(pl.lit("completed")),
-        reported_ms="reported_ms",
-    )
+    shown = [*group, "run_id", "phase", "called_service"]
     return (
-        pl.concat([whole, parts])
+        pl.concat([_whole(events, group, shown), _parts(events, group, shown)])
         # Of times further apart than anything lasts only the end is known.
         .with_columns(
             started_ns=pl.when(believable.is_near("started_ns", "ended_ns").fill_null(True)).then("started_ns")
         )
         .with_columns(duration_ns=believable.lasted(pl.col("ended_ns") - pl.col("started_ns")))
         .sort(*RUN, "attempt", "started_ns", "ended_ns", "operation", "phase", "called_service", nulls_last=True)
+    )
+
+
+def _whole(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataFrame:
+    """Return what operations took from their starts to their ends, and ends that nothing opened."""
+    core = events.filter(pl.col("phase").is_in(_CORE)).with_columns(is_start=pl.col("phase") == "started")
+    groups = core.select(group).unique(maintain_order=True).with_row_index("group")
+    pairs = pair(core.join(groups, on=group, nulls_equal=True, maintain_order="left"))
+    ends = core.select(end="i", end_phase="phase", end_ns="time_ns", end_ms="reported_ms")
+    closed = core.join(pairs, left_on="i", right_on="start", how="left").join(ends, on="end", how="left")
+    is_start = pl.col("is_start")
+    return closed.join(pairs.select(i="end"), on="i", how="anti").select(
+        *shown,
+        started_ns=pl.when(is_start).then("time_ns"),
+        ended_ns=pl.when(is_start).then("end_ns").otherwise("time_ns"),
+        outcome=pl.when(is_start).then(pl.col("end_phase").fill_null("unknown")).otherwise("phase"),
+        reported_ms=pl.when(is_start).then("end_ms").otherwise("reported_ms"),
+    )
+
+
+def _parts(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataFrame:
+    """Return the steps of operations, each as long as nothing else is said of its operation."""
+    return (
+        events.with_columns(
+            next_phase=pl.col("phase").shift(-1).over(group), next_ns=pl.col("time_ns").shift(-1).over(group)
+        )
+        .filter(~pl.col("phase").is_in(_CORE))
+        .select(
+            *shown,
+            started_ns="time_ns",
+            ended_ns="next_ns",
+            outcome=pl.when(pl.col("next_phase").is_null())
+            .then(pl.lit("unknown"))
+            .when(pl.col("next_phase") == "failed")
+            .then(pl.lit("failed"))
+            .otherwise(pl.lit("completed")),
+            reported_ms="reported_ms",
+        )
     )
 
 

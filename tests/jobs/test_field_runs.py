@@ -37,7 +37,6 @@ OPEN: dict[str, list[str]] = {
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
     "long runs, and pages": ["failed-just-now", "long-run-end", "search-pasted", "quiet-as-usual"],
     "a trigger after the end": ["idempotent-hit"],
-    "parallel steps": ["overlapping-deliveries", "parallel-steps", "parallel-steps-rates"],
     "levels before the first telemetry": ["queue-limit-changed"],
 }
 """Cases that do not hold yet, by what is to be built for them."""
