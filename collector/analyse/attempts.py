@@ -22,6 +22,7 @@ def build(
     events: pl.DataFrame,
     endings: pl.DataFrame,
     wait_ns: pl.DataFrame,
+    idle_ns: pl.DataFrame,
     *,
     as_of_ns: int,
     stale_ns: int,
@@ -46,6 +47,7 @@ def build(
         .join(stated, on=ATTEMPT, how="left", nulls_equal=True)
         .join(enclosing.outcomes(spans), on=ATTEMPT, how="left", nulls_equal=True)
         .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(idle_ns, on=ATTEMPT, how="left", nulls_equal=True)
         .join(canceled, on=RUN, how="left", nulls_equal=True)
         .with_columns(
             is_last=pl.col("attempt") == pl.col("attempt").max().over(RUN),
@@ -242,8 +244,10 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             ),
             http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status", "enclosed_http_status")),
         )
-        .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
-        .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null()).then("active_ns"))
+        .with_columns(pl.col("idle_ns").fill_null(0), pl.col("deliveries").fill_null(1))
+        .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0) - pl.col("idle_ns")).clip(0))
+        # A delivery that is over before the next begins says itself how long it worked, as far as logs can.
+        .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null() | (pl.col("deliveries") > 1)).then("active_ns"))
         .rename({"attempt": "number"})
         .sort(*RUN, "number")
     )

@@ -11,11 +11,12 @@ import polars as pl
 
 from collector.analyse import believable
 from collector.analyse.evidence import RUN
-from collector.analyse.pairs import pair
+from collector.analyse.pairs import clusters, is_over, pair
 
 _TERMINAL = ["completed", "failed"]
 _CORE = ["started", *_TERMINAL]
 _FOR_EVER = 2**63 - 1
+_ATTEMPT = [*RUN, "attempt"]
 _TOLD_APART = ("trace_id", "span_id", "attributes")
 """What steps of one operation differ in."""
 
@@ -158,21 +159,19 @@ def _parts(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataF
     )
 
 
-def endings(logs: pl.DataFrame) -> pl.DataFrame:
-    """Return per run and attempt how its outermost operation stands.
+def endings(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
+    """Return per run and attempt how its outermost operation stands; *outer*: which one that is (`by_attempt`).
 
     Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open), and since
     when it is open, `phase_open_ns`. Where operations follow each other, the attempt started with the first of them.
-    An operation that another one encloses in any attempt of the run ends none of them: the start of that may be lost.
     """
-    attempt = [*RUN, "attempt"]
     starts = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
-    first = starts.group_by(attempt).agg(first_started_ns=pl.col("time_ns").min())
+    first = starts.group_by(_ATTEMPT).agg(first_started_ns=pl.col("time_ns").min())
     ends = pl.col("phase").is_in(_TERMINAL)
     return (
-        logs.join(_outer(logs, starts), on=attempt, nulls_equal=True)
+        logs.join(outer, on=_ATTEMPT, nulls_equal=True)
         .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
-        .group_by(attempt, maintain_order=True)
+        .group_by(_ATTEMPT, maintain_order=True)
         .agg(
             phase_started_ns=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
             last_ns=pl.col("time_ns").last(),
@@ -185,9 +184,9 @@ def endings(logs: pl.DataFrame) -> pl.DataFrame:
             last_ns=pl.when("turned").then(pl.coalesce("ended_ns", "last_ns")).otherwise("last_ns"),
             last=pl.when("turned").then(pl.coalesce("ended", "last")).otherwise("last"),
         )
-        .join(first, on=attempt, how="left", nulls_equal=True)
+        .join(first, on=_ATTEMPT, how="left", nulls_equal=True)
         .select(
-            *attempt,
+            *_ATTEMPT,
             phase_started_ns=pl.when(pl.col("phase_started_ns").is_not_null()).then("first_started_ns"),
             phase_outcome=pl.when(pl.col("last") != "started").then("last"),
             phase_ended_ns=pl.when(pl.col("last") != "started").then("last_ns"),
@@ -196,18 +195,37 @@ def endings(logs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _outer(logs: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
-    """Return `outermost` of each attempt, none that another operation encloses in any attempt of the run."""
-    attempt = [*RUN, "attempt"]
-    outer = outermost(logs, attempt)
+def by_attempt(logs: pl.DataFrame) -> pl.DataFrame:
+    """Return `outermost` of each attempt.
+
+    An operation that another one encloses in any attempt of the run encloses none: the start of that may be lost.
+    """
+    starts = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
+    outer = outermost(logs, _ATTEMPT)
     is_outer = pl.col("operation") == pl.col("outermost")
     inner = (
-        starts.join(outer, on=attempt, nulls_equal=True)
-        .filter(~is_outer & (pl.col("time_ns") >= pl.col("time_ns").filter(is_outer).min().over(attempt)))
+        starts.join(outer, on=_ATTEMPT, nulls_equal=True)
+        .filter(~is_outer & (pl.col("time_ns") >= pl.col("time_ns").filter(is_outer).min().over(_ATTEMPT)))
         .select(*RUN, "operation")
         .unique()
     )
     if inner.is_empty():
         return outer
     others = logs.join(inner, on=[*RUN, "operation"], how="anti", nulls_equal=True)
-    return outermost(others, attempt)
+    return outermost(others, _ATTEMPT)
+
+
+def deliveries(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
+    """Return when attempts that name a number began, `started_ns`: each time that their outermost operation did.
+
+    Two that ran beside each other are one.
+    """
+    is_start = pl.col("phase") == "started"
+    return (
+        logs.join(outer, on=_ATTEMPT)
+        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
+        .with_columns(previous=pl.col("phase").shift(1).over(_ATTEMPT), cluster=clusters(is_start, _ATTEMPT)[1])
+        .with_columns(beside=is_over(is_start, [*_ATTEMPT, "cluster"]) & (pl.col("previous") == "started"))
+        .filter(is_start & ~pl.col("beside").fill_null(False))
+        .select(*_ATTEMPT, started_ns="time_ns")
+    )

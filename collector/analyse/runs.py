@@ -89,12 +89,15 @@ def build(
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
     spans, logs, events, outer = records(raw_spans, raw_logs)
-    wait_rows = waits.build(spans)
+    outer_of = phases.by_attempt(events)
+    idle = waits.between_deliveries(spans, events, phases.deliveries(events, outer_of))
+    wait_rows = pl.concat([waits.build(spans), idle], how="vertical_relaxed")
     attempt_rows = attempts_.build(
         spans,
         events,
-        phases.endings(events),
+        phases.endings(events, outer_of),
         waits.union_ns(wait_rows),
+        waits.idle_ns(wait_rows),
         as_of_ns=as_of_ns,
         stale_ns=stale_ns,
     )
@@ -307,6 +310,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             backoff_ns=pl.when(complete & (pl.col("backoff").is_not_null().sum() == pl.len() - 1)).then(
                 _total("backoff")
             ),
+            idle_ns=_total("idle_ns"),
             compute_ms=_upto("compute_ms", LONGEST_MS),
             cost_cents=_upto("cost_cents", MOST_CENTS),
         )

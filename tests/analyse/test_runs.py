@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from story import SECOND, T0, attempt, frame, log, span
 
-from collector.analyse import runs, slots
+from collector.analyse import durations, runs, slots
 from collector.model import words
 from collector.model.believable import LONGEST_NS
 
@@ -562,3 +562,55 @@ def test_times_of_a_clock_that_is_ahead_are_as_far_apart_as_it_says() -> None:
         assert attempt_["ended_ns"] == T0 + 31 * SECOND
     other = ahead(-hour, "hello", 10, "b")
     assert build([], [start, end, other]).attempts["wall_ns"].item() == 30 * SECOND
+
+
+def word(letter: str) -> str:
+    """Return the phase that a letter stands for."""
+    return {"s": "started", "c": "completed", "f": "failed"}[letter]
+
+
+DELIVERED: dict[str, tuple[str, int | None, int, int]] = {
+    # phases (x: something else) and their seconds; attempt; deliveries; seconds of work
+    "once": ("s0 c10", 1, 1, 10),
+    "again after its end": ("s0 c10 s3600 c3610", 1, 2, 20),
+    "again after its end, unnumbered": ("s0 c10 s3600 c3610", None, 2, 20),
+    "again after silence": ("s0 s3600 c3610", 1, 2, 10),
+    "again after a sign of life": ("s0 x50 s3600 c3610", 1, 2, 60),
+    "three times": ("s0 x5 s100 x107 s1000 c1001", 1, 3, 13),
+    "beside itself": ("s0 s5 c20 c30", 1, 1, 30),
+    "again after a failure": ("s0 f10 s100 c130", 1, 2, 40),
+}
+
+
+@pytest.mark.parametrize("name", DELIVERED)
+def test_nobody_works_between_two_deliveries_of_an_attempt(name: str) -> None:
+    """Wall time is what the clocks say; work leaves out the time to the next start, as do its slot and statistics."""
+    told, number, deliveries, active = DELIVERED[name]
+    logs = []
+    for item in told.split():
+        at = float(item[1:])
+        body = "still at it" if item[0] == "x" else f"order_charge_{word(item[0])}"
+        logs.append(log("r", at, body, attempt=number, task_id="t", queue="q"))
+    for order in (logs, logs[::-1]):
+        tables = build([], order)
+        row, run = tables.attempts.row(0, named=True), one(tables)
+        wall = row["ended_ns"] - row["started_ns"]
+        assert (row["deliveries"], row["wall_ns"], run["attempt_count"]) == (deliveries, wall, 1)
+        assert (row["idle_ns"], run["idle_ns"]) == (wall - active * SECOND, wall - active * SECOND)
+        assert row["active_ns"] == (None if deliveries == 1 else active * SECOND)
+        lasting = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 10**6 * SECOND).collect()
+        lasted = lasting.filter(pl.col("measure").is_in(["execution", "attempt"]))
+        assert lasted["value_ns"].to_list() == [active * SECOND] * 2
+        assert lasted["weakness"].to_list() == [1 if deliveries == 1 else 2] * 2
+        held = slots.slots(
+            tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 10**6 * SECOND, lease_ns=0
+        ).collect()
+        assert (held["to_ns"] - held["from_ns"]).sum() == active * SECOND
+
+
+def test_a_span_tells_that_an_attempt_was_delivered_once() -> None:
+    """What an operation does within it is a loop."""
+    logs = [log("r", at, f"sync_{word(letter)}") for at, letter in ((0, "s"), (1, "c"), (50, "s"), (51, "c"))]
+    whole = attempt("r", 1, 0, 60, dialect="generic")
+    row = build([whole], logs).attempts.row(0, named=True)
+    assert (row["deliveries"], row["idle_ns"], row["active_ns"]) == (1, 0, 60 * SECOND)
