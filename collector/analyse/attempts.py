@@ -13,6 +13,8 @@ from collector.analyse.enclosing import SILENCE_NS
 from collector.analyse.evidence import RUN
 
 ATTEMPT = [*RUN, "attempt"]
+_FATES = (("canceled", "canceled"), ("skipped", "completed"), ("interrupted", "interrupted"), ("retrying", "failed"))
+"""How an outermost operation may end otherwise → the status of its attempt."""
 CANCEL_HOOK = "onCancel()"
 """Trigger.dev runs this hook of a task only when the run is canceled."""
 
@@ -129,7 +131,7 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
 
 def _stated_by_logs(logs: pl.DataFrame) -> pl.DataFrame:
     """Return the queue wait that the logs of each attempt state, and the error of its last `_failed` record."""
-    failed = pl.col("phase") == "failed"
+    failed = pl.col("phase").is_in(["failed", "retrying", "canceled"])
 
     def last(column: str) -> pl.Expr:
         return pl.col(column).filter(failed).drop_nulls().last()
@@ -152,8 +154,12 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     hook = pl.col("canceled_ns").is_not_null() & (pl.col("canceled_attempt") == pl.col("attempt")).fill_null(
         pl.col("is_last")
     )
-    completed = (pl.col("phase_outcome") == "completed").fill_null(False)
-    failed = (pl.col("phase_outcome") == "failed").fill_null(False)
+
+    def says(outcome: str) -> pl.Expr:
+        return (pl.col("phase_outcome") == outcome).fill_null(False)
+
+    completed = says("completed")
+    failed = says("failed")
     # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
     phase_failed = failed & ~pl.col("is_trigger")
     ended = pl.col("is_enclosed") & (pl.col("silent_ns") > SILENCE_NS)
@@ -164,6 +170,7 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
         (hook, "canceled", "measured"),
         (completed, "completed", "phase"),
         (phase_failed, "failed", "phase"),
+        *((says(fate) & ~pl.col("is_trigger"), status, "phase") for fate, status in _FATES),
         (~pl.col("is_last"), "failed", "derived"),
         (ended & pl.col("enclosed_failed"), "failed", "inferred"),
         (ended & ~pl.col("enclosed_failed"), "completed", "inferred"),
@@ -173,7 +180,8 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     for holds, word, origin in reversed(rules):
         status = pl.when(holds).then(pl.lit(word)).otherwise(status)
         source = pl.when(holds).then(pl.lit(origin)).otherwise(source)
-    return a.with_columns(status=status, status_source=source)
+    skipped = (source == "phase") & says("skipped")
+    return a.with_columns(status=status, status_source=source, outcome=pl.when(skipped).then(pl.lit("skipped")))
 
 
 def _finish(a: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse import pairs
-from collector.analyse.evidence import RUN, SPAN_IDENTITY
+from collector.analyse.evidence import CORE, NO_RETRY, RUN, SPAN_IDENTITY
 
 SILENCE_NS = 60 * 10**9
 """How long a run has to be silent after such a span, before that was its end."""
@@ -48,7 +48,7 @@ def tries(spans: pl.DataFrame, events: pl.DataFrame, outermost: pl.DataFrame) ->
     )
     came_out = pl.when(pl.col("status_code") == _ERROR).then(pl.lit("failed")).otherwise(pl.lit("completed"))
     said = events.join(outermost, on=RUN).filter(
-        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
+        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
     )
     marks = pl.concat(
         [
@@ -79,7 +79,7 @@ def tries(spans: pl.DataFrame, events: pl.DataFrame, outermost: pl.DataFrame) ->
         .with_columns(
             again=pl.when(of_span)
             .then((pl.col("span_before") == "failed") & ~well)
-            .otherwise((pl.col("log_before") != "completed") & ~pl.col("beside").fill_null(False))
+            .otherwise(~pl.col("log_before").is_in(NO_RETRY) & ~pl.col("beside").fill_null(False))
             .fill_null(False),
             opens=is_start & ~((pl.col("before") == "started").fill_null(False) & pl.col("changes")),
         )

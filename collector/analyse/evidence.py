@@ -11,6 +11,7 @@ import polars as pl
 from collector.analyse import believable, pairs
 from collector.model import tables
 from collector.model.believable import AHEAD_NS, LONGEST_NS
+from collector.model.words import ENDS
 
 RUN = ["project", "run_key"]
 
@@ -30,6 +31,12 @@ LOG_IDENTITY = [
 _LOG_VALUES = ["long_hash", "event_name", "severity_text", "machine", "version"]
 _SPAN_VALUES = ["attributes", "events", "long_hash", "name", "status_message", "kind", "machine", "version"]
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
+
+
+CORE = ("started", *ENDS)
+"""Phases in which an operation begins and ends."""
+NO_RETRY = ("completed", "canceled", "skipped", "interrupted")
+"""Ends after which an operation that begins again is no other attempt."""
 
 
 def exact_ns(raw: str) -> pl.Expr:
@@ -201,7 +208,7 @@ def _again(raw: pl.DataFrame, table: str, identity: list[str], time: str) -> pl.
 
 def phase_rank() -> pl.Expr:
     """Order phases that share a nanosecond as a lifecycle does."""
-    order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4}
+    order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4, "retrying": 5}
     return pl.col("phase").replace_strict(order, default=2, return_dtype=pl.Int32)
 
 
@@ -264,7 +271,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
     attempts = spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
     stating = numbered.select(RUN).unique().with_columns(states=pl.lit(True))
-    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
+    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
     starts = pl.when(event).then(pl.col("phase") == "started")
     return pl.concat(
         [
@@ -290,7 +297,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .with_columns(
                 begins=event
                 & (pl.col("phase") == "started")
-                & (pl.col("previous") != "completed").fill_null(True)
+                & (~pl.col("previous").is_in(NO_RETRY)).fill_null(True)
                 & ~pl.col("beside").fill_null(False)
             )
             .with_columns(counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1))

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from collector.analyse import believable
-from collector.analyse.evidence import RUN
+from collector.analyse import believable, fates
+from collector.analyse.evidence import CORE, RUN
 from collector.analyse.pairs import clusters, is_over, pair
+from collector.model.words import ENDS
 
-_TERMINAL = ["completed", "failed"]
-_CORE = ["started", *_TERMINAL]
 _FOR_EVER = 2**63 - 1
 _ATTEMPT = [*RUN, "attempt"]
 _TOLD_APART = ("trace_id", "span_id", "attributes")
@@ -29,7 +28,8 @@ def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """
     logs = logs.with_columns(of_span=pl.lit(False), attempt_source=pl.lit(None, pl.String))
     of_run = (pl.col("dialect") == "generic") & pl.col("run_key").is_not_null()
-    named = spans.filter(of_run & pl.col("phase").is_not_null()).join(
+    says = pl.col("phase").is_not_null() | pl.col("name").str.contains(fates.SAYS)
+    named = spans.filter(of_run & says).join(
         logs.filter(pl.col("phase").is_not_null()).select(*RUN, "operation"), on=[*RUN, "operation"], how="anti"
     )
     if named.is_empty():
@@ -39,7 +39,7 @@ def events(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     as_logs = named.select(
         *shared,
         error_message=pl.coalesce("error_message", pl.col("status_message").replace("", None)),
-        time_ns=pl.when(pl.col("phase").is_in(_TERMINAL)).then(ended).otherwise("start_ns"),
+        time_ns=pl.when(pl.col("phase").is_in(ENDS)).then(ended).otherwise("start_ns"),
         body="name",
         counts=pl.lit(True),
         of_span=pl.lit(True),
@@ -56,12 +56,12 @@ def outermost(logs: pl.DataFrame, by: Sequence[str] = RUN) -> pl.DataFrame:
     part of a run the platform ends: the very first operation to start has to do, or none.
     """
     by_operation = (
-        logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_in(_CORE))
+        logs.filter(pl.col("operation").is_not_null() & pl.col("phase").is_in(CORE))
         .group_by(*by, "dialect", "operation")
         .agg(
             starts=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
             restarts=pl.col("time_ns").filter(pl.col("phase") == "started").max(),
-            ends=pl.col("time_ns").filter(pl.col("phase").is_in(_TERMINAL)).max(),
+            ends=pl.col("time_ns").filter(pl.col("phase").is_in(ENDS)).max(),
         )
         .with_columns(ends=pl.when((pl.col("ends") >= pl.col("restarts")).fill_null(True)).then("ends"))
         .with_columns(lasts_ns=pl.col("ends").fill_null(_FOR_EVER))
@@ -123,7 +123,7 @@ def build(logs: pl.DataFrame) -> pl.DataFrame:
 
 def _whole(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataFrame:
     """Return what operations took from their starts to their ends, and ends that nothing opened."""
-    core = events.filter(pl.col("phase").is_in(_CORE)).with_columns(is_start=pl.col("phase") == "started")
+    core = events.filter(pl.col("phase").is_in(CORE)).with_columns(is_start=pl.col("phase") == "started")
     groups = core.select(group).unique(maintain_order=True).with_row_index("group")
     pairs = pair(core.join(groups, on=group, nulls_equal=True, maintain_order="left"))
     ends = core.select(end="i", end_phase="phase", end_ns="time_ns", end_ms="reported_ms")
@@ -144,7 +144,7 @@ def _parts(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataF
         events.with_columns(
             next_phase=pl.col("phase").shift(-1).over(group), next_ns=pl.col("time_ns").shift(-1).over(group)
         )
-        .filter(~pl.col("phase").is_in(_CORE))
+        .filter(~pl.col("phase").is_in(CORE))
         .select(
             *shown,
             started_ns="time_ns",
@@ -162,15 +162,15 @@ def _parts(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataF
 def endings(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
     """Return per run and attempt how its outermost operation stands; *outer*: which one that is (`by_attempt`).
 
-    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (completed, failed, or NULL while open), and since
-    when it is open, `phase_open_ns`. Where operations follow each other, the attempt started with the first of them.
+    Columns: `phase_started_ns`, `phase_ended_ns`, `phase_outcome` (how it ended, or NULL while open), and since when it
+    is open, `phase_open_ns`. Where operations follow each other, the attempt started with the first of them.
     """
     starts = logs.filter(pl.col("operation").is_not_null() & (pl.col("phase") == "started"))
     first = starts.group_by(_ATTEMPT).agg(first_started_ns=pl.col("time_ns").min())
-    ends = pl.col("phase").is_in(_TERMINAL)
+    ends = pl.col("phase").is_in(ENDS)
     return (
         logs.join(outer, on=_ATTEMPT, nulls_equal=True)
-        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
+        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE))
         .group_by(_ATTEMPT, maintain_order=True)
         .agg(
             phase_started_ns=pl.col("time_ns").filter(pl.col("phase") == "started").min(),
@@ -223,7 +223,7 @@ def deliveries(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
     is_start = pl.col("phase") == "started"
     return (
         logs.join(outer, on=_ATTEMPT)
-        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(_CORE))
+        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE))
         .with_columns(previous=pl.col("phase").shift(1).over(_ATTEMPT), cluster=clusters(is_start, _ATTEMPT)[1])
         .with_columns(beside=is_over(is_start, [*_ATTEMPT, "cluster"]) & (pl.col("previous") == "started"))
         .filter(is_start & ~pl.col("beside").fill_null(False))

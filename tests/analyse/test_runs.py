@@ -564,19 +564,25 @@ def test_times_of_a_clock_that_is_ahead_are_as_far_apart_as_it_says() -> None:
     assert build([], [start, end, other]).attempts["wall_ns"].item() == 30 * SECOND
 
 
+FATES = {
+    **{"s": "started", "c": "completed", "f": "failed", "x": "skipped"},
+    **{"k": "canceled", "K": "cancelled", "i": "interrupted", "r": "retrying"},
+}
+
+
 def word(letter: str) -> str:
     """Return the phase that a letter stands for."""
-    return {"s": "started", "c": "completed", "f": "failed"}[letter]
+    return FATES[letter]
 
 
 DELIVERED: dict[str, tuple[str, int | None, int, int]] = {
-    # phases (x: something else) and their seconds; attempt; deliveries; seconds of work
+    # phases (-: something else) and their seconds; attempt; deliveries; seconds of work
     "once": ("s0 c10", 1, 1, 10),
     "again after its end": ("s0 c10 s3600 c3610", 1, 2, 20),
     "again after its end, unnumbered": ("s0 c10 s3600 c3610", None, 2, 20),
     "again after silence": ("s0 s3600 c3610", 1, 2, 10),
-    "again after a sign of life": ("s0 x50 s3600 c3610", 1, 2, 60),
-    "three times": ("s0 x5 s100 x107 s1000 c1001", 1, 3, 13),
+    "again after a sign of life": ("s0 -50 s3600 c3610", 1, 2, 60),
+    "three times": ("s0 -5 s100 -107 s1000 c1001", 1, 3, 13),
     "beside itself": ("s0 s5 c20 c30", 1, 1, 30),
     "again after a failure": ("s0 f10 s100 c130", 1, 2, 40),
 }
@@ -589,7 +595,7 @@ def test_nobody_works_between_two_deliveries_of_an_attempt(name: str) -> None:
     logs = []
     for item in told.split():
         at = float(item[1:])
-        body = "still at it" if item[0] == "x" else f"order_charge_{word(item[0])}"
+        body = "still at it" if item[0] == "-" else f"order_charge_{word(item[0])}"
         logs.append(log("r", at, body, attempt=number, task_id="t", queue="q"))
     for order in (logs, logs[::-1]):
         tables = build([], order)
@@ -614,3 +620,89 @@ def test_a_span_tells_that_an_attempt_was_delivered_once() -> None:
     whole = attempt("r", 1, 0, 60, dialect="generic")
     row = build([whole], logs).attempts.row(0, named=True)
     assert (row["deliveries"], row["idle_ns"], row["active_ns"]) == (1, 0, 60 * SECOND)
+
+
+FATE: dict[str, tuple[str, float, tuple[str, str, str | None], list[str]]] = {
+    # phases and their seconds; when it is told; status, its source and outcome; statuses of the attempts
+    "canceled": ("s0 k10", 20, ("canceled", "phase", None), ["canceled"]),
+    "cancelled": ("s0 K10", 90_000, ("canceled", "phase", None), ["canceled"]),
+    "skipped": ("s0 x10", 20, ("completed", "phase", "skipped"), ["completed"]),
+    "interrupted": ("s0 i10", 20, ("queued", "phase", None), ["interrupted"]),
+    "interrupted, and silence": ("s0 i10", 90_000, ("unknown", "unknown", None), ["interrupted"]),
+    "interrupted and taken up": ("s0 i10 s100", 110, ("running", "inferred", None), ["running"]),
+    "interrupted and taken up to its end": ("s0 i10 s100 c120", 130, ("completed", "phase", None), ["completed"]),
+    "retrying": ("s0 r10", 1000, ("retrying", "phase", None), ["failed"]),
+    "failed and retrying": ("s0 f10 r10", 1000, ("retrying", "phase", None), ["failed"]),
+    "retrying, and silence": ("s0 r10", 90_000, ("unknown", "unknown", None), ["failed"]),
+    "retrying, and tried again": ("s0 r10 s60 c70", 80, ("completed", "phase", None), ["failed", "completed"]),
+    "completed, then canceled": ("s0 c10 k11", 20, ("canceled", "phase", None), ["canceled"]),
+    "canceled, then completed": ("s0 k10 c11", 20, ("completed", "phase", None), ["completed"]),
+    "canceled by somebody who did not start it": ("k10", 20, ("UNTOLD", "", None), []),
+}
+
+
+@pytest.mark.parametrize("name", FATE)
+def test_an_operation_says_what_became_of_it(name: str) -> None:
+    """Canceled, interrupted, skipped, or to be tried again; of two ends the later counts, in any order of arrival."""
+    told, at, expected, attempts_ = FATE[name]
+    logs = [
+        log("r", float(i[1:]), f"order_charge_{word(i[0])}", task_id="t", operation=None, phase=None)
+        for i in told.split()
+    ]
+    core = {"started", "completed", "failed"}
+    for row in logs:
+        ended = row["body"].removeprefix("order_charge_")
+        row |= {"operation": "order_charge", "phase": ended} if ended in core else {}
+    for order in (logs, logs[::-1]):
+        tables = build([], order, at=at)
+        run = one(tables)
+        if expected[0] == "UNTOLD":
+            assert (run["status"], tables.attempts.height, tables.phases.height) == ("running", 0, 0)
+            continue
+        assert (run["status"], run["status_source"], run["outcome"]) == expected
+        assert tables.attempts["status"].to_list() == attempts_
+        assert (run["due_ns"] is None) == (run["status"] in ("completed", "canceled", "unknown"))
+
+
+def test_time_in_which_a_run_is_interrupted_is_no_work_and_holds_no_slot() -> None:
+    """From its interruption to when it is taken up again, and while it is not."""
+    logs = [
+        log("r", at, f"order_charge_{word(letter)}", queue="q")
+        for at, letter in ((0, "s"), (10, "i"), (100, "s"), (120, "c"))
+    ]
+    logs[1] |= {"operation": None, "phase": None}
+    for until, held_s in ((2, 10), (4, 30)):
+        tables = build([], logs[:until], at=130)
+        held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 130 * SECOND, lease_ns=0).collect()
+        assert (held["to_ns"] - held["from_ns"]).sum() == held_s * SECOND
+    assert tables.attempts.select("deliveries", "active_ns").row(0) == (2, 30 * SECOND)
+
+
+def test_the_fate_of_an_inner_operation_is_that_of_its_step() -> None:
+    """The run goes on."""
+    logs = [log("r", 0, "order_sync_started"), log("r", 1, "mail_send_started"), log("r", 2, "mail_send_skipped")]
+    logs[2] |= {"operation": None, "phase": None}
+    tables = build([], logs, at=10)
+    assert one(tables)["status"] == "running"
+    assert dict(tables.phases.select("operation", "outcome").rows()) == {
+        "order_sync": "unknown",
+        "mail_send": "skipped",
+    }
+
+
+THINGS = ("order", "payment", "invoice", "refund", "booking", "ticket", "subscription", "delivery", "job", "upload")
+
+
+@pytest.mark.parametrize("fate", ["canceled", "cancelled", "interrupted", "skipped", "retrying"])
+def test_what_happens_to_things_is_an_event_and_changes_nothing(fate: str) -> None:
+    """`order_canceled` within `order_sync` is what the task is about, as are fifty of its kind."""
+    around = [log("r", 0, "order_sync_started", attempt=1), log("r", 9, "order_sync_completed", attempt=1)]
+    of_other = log("r", -50, "order_started", attempt=2, run_id="other", run_key="other")
+    for thing in THINGS:
+        event = {**log("r", 5, f"{thing}_{fate}", attempt=1), "operation": None, "phase": None}
+        before, after = build([], around, at=10), build([], [*around, event, of_other], at=10)
+        mine = pl.col("run_id") == "r"
+        assert after.phases.filter(mine).equals(before.phases)
+        assert after.attempts.filter(mine).equals(before.attempts)
+        counts = ["log_count", "last_seq"]
+        assert after.runs.filter(mine).drop(counts).equals(before.runs.drop(counts))

@@ -70,6 +70,8 @@ RUNS = Table(
         varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
             "operation), derived (its parent), inferred (recent signs of life, a minute of silence after a span that "
             "encloses the run, how long a retry may still follow, or keys in a body or a map), unknown."),
+        varchar("outcome", "`skipped` where its outermost operation says so: completed, without having worked; NULL "
+            "for every other run, whose `status` says all."),
         integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
             "left no trace."),
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
@@ -142,7 +144,9 @@ ATTEMPTS = Table(
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
         integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
             "counted."),
-        varchar("status", "`completed`, `failed`, `canceled`, `running`; `unknown` after silence without an end."),
+        varchar("status", "`completed`, `failed`, `canceled`, `interrupted` (let go, to be taken up again), `running`; "
+            "`unknown` after silence without an end."),
+        varchar("outcome", "`skipped` where its outermost operation says so; NULL for every other."),
         varchar("status_source", "How `status` is known: measured (its span or the cancel hook), phase (a log of its "
             "outermost operation), derived (a later attempt: it failed), inferred (a minute of silence after a span "
             "that encloses it; not silent yet: it runs; or from keys in a body or a map), unknown."),
@@ -200,7 +204,8 @@ PHASES = Table(
         bigint("started_ns", "When it was opened, ns since 1970 UTC; NULL for an end that nothing opened."),
         bigint("ended_ns", "When it was closed, ns since 1970 UTC; NULL when nothing closed it."),
         bigint("duration_ns", "From its start to its end, ns; NULL when either is unknown."),
-        varchar("outcome", "`completed` or `failed`, as the log that closed it says; `unknown` when nothing did."),
+        varchar("outcome", "`completed`, `failed`, `canceled`, `interrupted`, `skipped` or `retrying`, as the log that "
+            "closed it says; `unknown` when nothing did."),
         double("reported_ms", "Duration that the log of the end (of a step: its own) claims, ms; NULL when it claims "
             "none."),
     ),
