@@ -83,6 +83,30 @@ def check(
     return max(left_out, 1 if render.reaches(rows, fail_on) else 0)
 
 
+def each_input(arguments: list[str]) -> list[str]:
+    """Return a command line of check with each of its files behind an `--input=` of its own.
+
+    Else - would be taken for an option there, and where files may begin like one, options would be taken for files.
+    """
+    spelled: list[str] = []
+    among_files = False
+    for at, argument in enumerate(arguments):
+        if argument == "--":
+            return spelled + arguments[at:]
+        if argument == "--input" and any(map(_is_file, arguments[at + 1 : at + 2])):
+            among_files = True
+        elif among_files and _is_file(argument):
+            spelled.append(f"--input={argument}")
+        else:
+            among_files = argument.startswith("--input=")
+            spelled.append(argument)
+    return spelled
+
+
+def _is_file(argument: str) -> bool:
+    return argument == "-" or not argument.startswith("-")
+
+
 def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
     """Return what the rules find in *files*, and what was looked at; see `judged`."""
     rows, looked_at, _ = judged(files, settings, chosen)

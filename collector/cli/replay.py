@@ -35,8 +35,8 @@ def replay(
     Parameters
     ----------
     files
-        OTLP/JSON as lines, documents or arrays, OTLP in protobuf, or recorded requests; plain, gzip, zlib or zstd;
-        - for stdin.
+        OTLP/JSON as lines, documents or arrays, OTLP in protobuf, or recorded requests; plain, gzip, zlib or zstd.
+        Stdin is `-`.
     """
     from collector.cli import recordings
     from collector.cli.sources import Sources

@@ -40,7 +40,10 @@ def collector() -> Iterator[Taken]:
             assert encoding is not None
             try:
                 accepted = Batch(Limits()).add(signal, encoding, body, project="p", received_ns=1)
-                code, answer = 200, answers.success(signal, encoding, rejected=accepted.rejected)
+                code, answer = (
+                    200,
+                    answers.success(signal, encoding, rejected=accepted.rejected, message=accepted.message),
+                )
                 taken.requests.append((signal, body))
             except BadInput as e:
                 code, answer = 400, answers.encode_status(answers.status(3, e.message), encoding)
