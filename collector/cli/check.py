@@ -170,21 +170,21 @@ def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
         recordings.readable(name)
     batch, held = Batch(settings.limits), 0
     now = time.time_ns()
-    any_at_all = False
     with Sources(files) as sources, progress(sources.size) as bar:
         for request in sources.requests(bar):
             try:
-                batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
+                said = batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
                 sources.refused(request.place, e.message)
                 continue
-            any_at_all = True
+            sources.answered(request.place, said.message, rejected=said.rejected)
             bar.sent()
             held += len(request.body)
             if held > _TOGETHER:
                 into.add(batch.tables(), now)
                 batch, held = Batch(settings.limits), 0
-    if not any_at_all:
-        raise UsageError(f"{', '.join(files)}: no valid requests in it; give a recording of valid OTLP.")
+    if sources.useless:
+        names = ", ".join("stdin" if name == "-" else name for name in files)
+        raise UsageError(f"{names}: no valid requests in it; give a recording of valid OTLP.")
     into.add(batch.tables(), now)
     return sources.exit_code()

@@ -187,7 +187,7 @@ def _parse_json(signal: Signal, body: bytes, most_parts: int, work: Work) -> tup
     request, mended = otlpjson.parse(signal, body, most_parts, work)
     noted = Counter(text_mended=mended, name_ignored=otlpjson.ignored_names(body))
     noted["old_otlp"] = foreign.libraries_in_json(signal.name, request, body)
-    if not noted["name_ignored"] and not foreign.has_records(signal.name, request):
+    if not foreign.has_records(signal.name, request):
         noted["nothing_read"] = foreign.unread_in_json(request, body)
     return request, noted
 

@@ -20,10 +20,10 @@ from collector.cli.recordings.reader import PIECE, Reader
 from collector.cli.recordings.requests import NotKept, Recorded, requests
 from collector.cli.recordings.text import Text
 from collector.cli.recordings.times import newest_ns, shift
-from collector.cli.recordings.told import Tell, Told, Trouble
+from collector.cli.recordings.told import Tell, Told, Trouble, sentence
 from collector.model.errors import BadInput, UsageError
 
-__all__ = ["Recorded", "Trouble", "newest_ns", "opened", "read", "readable", "shift"]
+__all__ = ["Recorded", "Trouble", "newest_ns", "opened", "read", "readable", "sentence", "shift"]
 
 _ENCODINGS = (
     (codecs.BOM_UTF32_LE, "UTF-32", "utf-32"),
@@ -95,7 +95,7 @@ def read(
 
 def _raise(trouble: Trouble) -> None:
     if trouble.kind != "note":
-        raise UsageError(f"{trouble}.")
+        raise UsageError(sentence(str(trouble)))
 
 
 def opened(path: str) -> IO[bytes]:

@@ -22,6 +22,11 @@ class Trouble:
         return f"{self.where}: {self.why}"
 
 
+def sentence(text: str) -> str:
+    """Return *text* with a mark at its end, one."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 Tell = Callable[[Trouble], None]
 
 
