@@ -67,12 +67,13 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             with admit.hold() as hold:
                 hold.add(size)
                 parts = [piece async for piece in pieces]
-                packing, head = _packing(parts[0]), labels.head(parts)
+                packing = _packing(parts[0])
+                head = labels.head(parts, packing)
                 try:
                     accepted = result = await admit.admit(project, signal, "protobuf", packing, parts, came, _who(sent))
                 except BadInput as e:
                     parts.clear()  # the error knows this frame
-                    raise e if packing else labels.over_grpc(e, head) from None
+                    raise labels.over_grpc(e, head, packing) from None
         except Exception as e:
             result = e
             if not isinstance(e, Refused):

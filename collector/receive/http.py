@@ -164,7 +164,8 @@ class HttpPort:
         with self._admit.hold() as hold:
             whole = await self._whole(body, hold)
             asked.size = sum(map(len, whole))
-            compression, head = asked.headers.get("content-encoding", ""), labels.head(whole)
+            compression = asked.headers.get("content-encoding", "")
+            head = labels.head(whole, compression)
             try:
                 return await self._admit.admit(
                     project, signal, asked.encoding, compression, whole, asked.via, asked.who
