@@ -127,11 +127,11 @@ def _refuse_other_types(signal: Signal, request: Any, body: bytes) -> None:
     for _ in range(2):
         if (field := mistyped(kind, body, at, end)) is not None:
             raise OtherSignal(
-                f"field {field.number} of {kind.name} has another type; {signal.path} takes {signal.name}",
+                f"field {field.number} of {kind.name} has another type; expected {signal.name}",
                 field=field.json_name,
             )
         if body and not request.ListFields():
-            raise OtherSignal(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+            raise OtherSignal(f"the body holds nothing of {kind.name}; expected {signal.name}")
         if (found := _first_record(signal, body)) is None:
             return
         kind, at, end = found

@@ -11,8 +11,8 @@ from typing import Literal
 import zstandard
 
 from collector.decode.fields import varint
-from collector.model.errors import BadInput, Unsupported
-from collector.model.signals import BY_PATH, Encoding
+from collector.model.errors import BadInput, OtherSignal, Unsupported
+from collector.model.signals import BY_PATH, LOGS, Encoding, Signal
 from collector.otlp.compression import packing_of
 
 Look = Literal[
@@ -124,8 +124,10 @@ def _unpacked(head: bytes, packing: Look) -> bytes:
         return b""
 
 
-def over_http(error: BadInput, head: bytes, encoding: Encoding, packing: str) -> BadInput:
-    """Return *error* with what is probably meant, where labels and body differ."""
+def over_http(error: BadInput, head: bytes, encoding: Encoding, packing: str, signal: Signal = LOGS) -> BadInput:
+    """Return *error* with what is probably meant, where labels and body differ; *signal* is that of the path."""
+    if isinstance(error, OtherSignal) and encoding == "protobuf":
+        return _hinted(error, f"{signal.path} takes {signal.name}")
     seen, packing = look(head), packing.strip().lower()
     packed = packing not in ("", "identity")
     if packed and seen in _PACKED and seen in packing and not isinstance(error, Unsupported):
@@ -157,8 +159,10 @@ def _of_plain(seen: Look, encoding: Encoding) -> str:
     return f"it looks like {seen}; is Content-Type right?" if seen and seen.lower() != encoding else ""
 
 
-def over_grpc(error: BadInput, head: bytes, packing: str = "") -> BadInput:
+def over_grpc(error: BadInput, head: bytes, packing: str = "", signal: Signal = LOGS) -> BadInput:
     """The same for a message of gRPC, which is protobuf whatever is said; *packing*: how it was packed, if it was."""
+    if isinstance(error, OtherSignal):
+        return _hinted(error, f"{signal.grpc_service}/Export takes {signal.name}, and each signal has its own service")
     seen = look(head)
     if packing and seen in _PACKED:
         packed, seen = seen, look(_unpacked(head, seen))

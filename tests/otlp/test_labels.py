@@ -12,9 +12,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.decode import Batch
 from collector.model.errors import BadInput
-from collector.model.signals import BY_PATH, SIGNALS
+from collector.model.signals import BY_PATH, SIGNALS, TRACES
 from collector.receive import labels
+from collector.settings import Limits
 from tests.decode.messages import requests
 from tests.otlp.receiver import Receiver, message_of
 from tests.otlp.telemetry import encode, logs
@@ -138,6 +140,17 @@ def test_what_is_packed_twice_is_told(receiver: Receiver, encoding: str, outer: 
     said = f"behind {outer} it looks like {inner}; pack it once"
     assert said in message_of(receiver.post("/v1/logs", body, encoding, content_encoding=outer), 400)  # type: ignore[arg-type]
     assert said in labels.over_grpc(BadInput("no"), labels.head([body], outer), outer).message
+
+
+def test_another_signal_is_told_in_words_of_its_wire(receiver: Receiver) -> None:
+    """The path over HTTP, the service over gRPC, and neither of the other's."""
+    body = logs().SerializeToString()
+    http = message_of(receiver.post("/v1/traces", body, "protobuf"), 400)
+    assert "/v1/traces takes traces" in http and "Service/" not in http
+    with pytest.raises(BadInput) as raised:
+        Batch(Limits()).add(TRACES, "protobuf", body, project="p", received_ns=1)
+    grpc = labels.over_grpc(raised.value, labels.head([body]), "", TRACES).message
+    assert "TraceService/Export takes traces" in grpc and "/v1/" not in grpc and "Content" not in grpc
 
 
 def test_what_is_nothing_is_said_to_be_empty(receiver: Receiver) -> None:
