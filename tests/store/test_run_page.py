@@ -13,7 +13,7 @@ from collector.api import endpoints
 from collector.jobs.runs import RunsJob
 from collector.model.identity import run_key
 from collector.settings import Settings, Store
-from collector.store import run_page
+from collector.store import run_page, run_records
 from collector.store.database import Database
 from collector.store.named import queries
 from tests.analyse.story import SECOND, T0, attempt, log
@@ -63,9 +63,9 @@ def test_every_run_that_shares_an_id_is_found_and_the_newest_is_meant(database: 
     for key in (None, *all_["run_key"]):
         page = database.reading(lambda h, k=key: run_page.find(h, "default", "shared", k))  # type: ignore[misc]
         assert page is not None
-        assert page["same_id"]["run_key"].to_pylist() == all_["run_key"].to_list()
-        assert page["run"]["run_key"].to_pylist() == [key or all_["run_key"][0]]
-        assert page["spans"].num_rows == 1
+        assert page.parts["same_id"]["run_key"].to_pylist() == all_["run_key"].to_list()
+        assert page.parts["run"]["run_key"].to_pylist() == [key or all_["run_key"][0]]
+        assert page.pages["spans"].rows.num_rows == 1
 
 
 @pytest.mark.parametrize("key", ["0" * 32, "no key", run_key("default", "trigger_dev", "STAGING", "", "run_1")])
@@ -78,7 +78,7 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log that names no run but stands in the run's span is among its logs in order of time, others are not; no
-    more are given out than so many bytes hold, and then that is said.
+    more are given out than so many bytes hold, the last ones, and then that is said.
     """
     opened = Database.open(tmp_path, Store(threads=1), on_fatal=lambda e: None)
     span = attempt("r", 1, 0, 9)
@@ -102,13 +102,14 @@ def test_the_logs_of_a_run_are_those_that_name_it_and_those_in_its_spans(
     for run in ("r", "other"):
         page = opened.reading(lambda h, r=run: run_page.find(h, "default", r, None))  # type: ignore[misc]
         assert page is not None
-        bodies[run] = page["logs"]["body"].to_pylist()
-        assert not page["truncated"].num_rows
-    monkeypatch.setattr(run_page, "MOST_BYTES", 0)
+        bodies[run] = page.pages["logs"].rows["body"].to_pylist()
+        assert all(part.earlier is part.later is None for part in page.pages.values())
+    monkeypatch.setattr(run_records, "MOST_BYTES", 0)
     cut = opened.reading(lambda h: run_page.find(h, "default", "r", None))
     opened.close()
     assert cut is not None
-    assert (cut["logs"]["body"].to_pylist(), cut["truncated"]["name"].to_pylist()) == (["first"], ["logs"])
+    assert cut.pages["logs"].rows["body"].to_pylist() == ["fourth"]
+    assert cut.pages["logs"].earlier and not cut.pages["logs"].later
     assert bodies == {"r": ["first", "second", "third", "fourth"], "other": ["not its own"]}
 
 
@@ -124,7 +125,7 @@ def test_a_run_whose_key_does_not_follow_from_its_id_is_found(database: Database
         h.run("DELETE FROM runs WHERE run_id = 'odd'")
         return page
 
-    assert database.writing(alone)["run"]["run_key"].to_pylist() == [key]
+    assert database.writing(alone).parts["run"]["run_key"].to_pylist() == [key]
 
 
 @pytest.mark.parametrize(
