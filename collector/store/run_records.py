@@ -26,8 +26,8 @@ MOST_BYTES = 16 * 2**20
 """Bytes of the logs, and of the spans, that are given out: of longer ones fewer."""
 
 _ANCHOR = re.compile(
-    r"(?P<of>logs|spans)(\.(?P<ns>-?\d{1,18})(\.(?P<seq>\d{1,18})\.(?P<row>\d{1,9}))?)?"
-    r"|(?P<children>children)(\.(?P<at>-?\d{1,18})(\.(?P<key>\w{1,64}))?)?"
+    r"(?a:(?P<of>logs|spans)(\.(?P<ns>\d{1,19})(\.(?P<seq>\d{1,18})\.(?P<row>\d{1,9}))?)?"
+    r"|(?P<children>children)(\.(?P<at>\d{1,19})(\.(?P<key>\w{1,64}))?)?)"
 )
 _OWN = {"logs": "time_unix_nano", "spans": "start_time_unix_nano"}
 _BEGAN = {name: f"exact_ns(t.time_source, t.{own}, t.time, t.received_ns)" for name, own in _OWN.items()}
@@ -62,7 +62,7 @@ class Anchor:
     def read(cls, text: str) -> Anchor:
         """Return the anchor that *text* writes; raise ValueError for any other text."""
         found = _ANCHOR.fullmatch(text.strip())
-        if not found:
+        if not found or int(found["ns"] or found["at"] or 0) >= 2**63:
             raise ValueError
         if found["of"]:
             return cls(found["of"], tuple(int(part) for part in found.group("ns", "seq", "row") if part))

@@ -21,8 +21,9 @@ WITH chosen AS NOT MATERIALIZED (
       AND CASE $at
           WHEN 'start' THEN at_ns >= $from_ns AND at_ns < $to_ns
           WHEN 'end' THEN ended_ns >= $from_ns AND ended_ns < $to_ns
-          ELSE least(at_ns, ended_ns) < $to_ns
-               AND (is_open(status) OR greatest(at_ns, coalesce(ended_ns, last_seen_ns)) >= $from_ns)
+          ELSE $from_ns < $to_ns AND (
+              (at_ns < $to_ns AND (is_open(status) OR greatest(at_ns, coalesce(ended_ns, last_seen_ns)) >= $from_ns))
+              OR (ended_ns >= $from_ns AND ended_ns < $to_ns)) -- by its clock it may have ended before it began
           END
       AND ($status IS NULL OR list_contains(string_split($status, ','), status))
       AND ($task IS NULL OR task_id = $task)
