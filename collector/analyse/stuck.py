@@ -115,8 +115,8 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
     `stage`: long (the attempt is), silent (no record for longer than usual), stuck (both), lost (its status is unknown,
     and it has been silent for more than twice as long as is usual: that was so after *lost_since_ns*; where nobody
     knows what is usual it was lost when last seen). Further columns: since_ns (start of the attempt), active_ns (its
-    time so far, of one that fell silent until then, less waits that ended), silent_ns, long_ns, quiet_ns, n (from `usual`). Runs of tasks without enough
-    history have stage NULL and are kept: nobody can tell.
+    time so far, of a run that fell silent until then, less waits that ended), silent_ns, long_ns, quiet_ns, n (from
+    `usual`). Runs of tasks without enough history have stage NULL and are kept: nobody can tell.
     """
     is_open = pl.col("status") == "running"
     fell_silent = (pl.col("status") == "unknown") & (pl.col("log_count") > 0)
