@@ -99,7 +99,7 @@ class Client:
         Of a long list the last part. *before*, *after*: a list, or a place in one that `earlier` or `later` of an
         answer names; then only that part of that list is answered.
         """
-        asked = {"run_key": run_key, "before": before, "after": after}
+        asked: dict[str, object] = {"run_key": run_key, "before": before, "after": after}
         body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", asked).json()
         return body
 
