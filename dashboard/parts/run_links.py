@@ -23,16 +23,21 @@ def show(**of: Any) -> None:
     """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it, and how it counts."""
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="run_links", width="content"):
         st.caption(strings.SHOW_RUNS, width="content")
-        for i, (label, state) in enumerate(LINKS.items()):
+        for i, label in enumerate(LINKS):
             # A parameter that a widget is bound to is set through its state, before that widget is drawn.
             if st.button(
                 label,
                 key=f"runs_{i}",
                 type="tertiary",
                 on_click=_ask,
-                args=({**FILTERS, "hours": True, **of, **state},),
+                args=(asked(label, **of),),
             ):
                 st.switch_page("app_pages/runs.py", query_params={})
+
+
+def asked(label: str, **of: Any) -> dict[str, Any]:
+    """Return what the filters of the Runs page are for that kind of runs of *of*."""
+    return {**FILTERS, "hours": True, **of, **LINKS[label]}
 
 
 def _ask(state: dict[str, Any]) -> None:
