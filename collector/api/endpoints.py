@@ -22,6 +22,8 @@ from collector.store.run_records import Anchor
 FORMATS = ("json", "html", "md")
 _POPULATIONS = ("live", "replay", "development", "all")
 _KINDS = {"limit": whole(0, 1_000), "offset": whole(0, 10**9), "bucket_ns": whole(1)}
+ENDLESS = 2**63 - 1
+"""End of a range that has none, ns."""
 AT = ("active", "start", "end")
 """What of a run may be asked to lie in a time range."""
 ANCHOR = Kind(
@@ -94,7 +96,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "GET /api/v1/runs": Endpoint(
         (
             Parameter("from", MOMENT, "begin of the time range", "0"),
-            Parameter("to", MOMENT, "its end", str(2**63 - 1), unless="no end"),
+            Parameter("to", MOMENT, "its end", str(ENDLESS), unless="no end"),
             Parameter("at", one_of(AT), "what of a run lies in the range, see below", "active"),
             Parameter("status", some_of(RunStatus, "statuses with commas"), "only these", unless="all"),
             _TASK,

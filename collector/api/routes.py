@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from collector.api import conventions, form, refusals, stats
 from collector.api.analysts import Analysts
-from collector.api.endpoints import bound, route
+from collector.api.endpoints import ENDLESS, bound, route
 from collector.api.parameters import of_address, pasted
 from collector.api.question import Basis
 from collector.api.strays import Strays
@@ -176,6 +176,8 @@ class _Api:
         page = {name: params[name] for name in ("limit", "offset")}
         params["from_ns"], params["to_ns"] = params.pop("from"), params.pop("to")
         params["status"] = ",".join(params["status"] or ()) or None
+        if params["from_ns"] <= 0 and params["to_ns"] == ENDLESS and params["at"] == "active":
+            params["at"] = "start"  # of all time: every run began in it, and that is sooner told
         params["q"] = pasted(params["q"] or "") or None
         table = await self._ask("run_list", params)
         total = table["total"][0].as_py() if table.num_rows else await self._total(params)
