@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from collector.analyse import attempts as attempts_
 from collector.analyse import believable, enclosing, evidence, phases, status, waits
+from collector.analyse import links as links_
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import is_backward, timestamp
 from collector.model import tables
@@ -40,9 +41,10 @@ LINKS = pl.Schema(
         "waits": pl.Boolean,
     }
 )
-"""What parents say of their children, at most one row a child: the trigger that made it. `started_ns` and
-`ended_ns` are the trigger span's own; `waits` tells that it lasts until the child ended. `source` is measured
-where the child names its parent itself, derived where the parent's span names the child."""
+"""What parents say of their children, at most one row a child: the earliest trigger, of the parent that the child names
+where it names one. `started_ns` and `ended_ns` are the trigger span's own; `waits` tells that it lasts until the child
+ended. `source` is measured where the child names its parent itself, derived where the parent's span names the child;
+whether that made it is judged here (`links`). `root_run_id` may be left open (NULL)."""
 
 _CONTEXT = [
     "run_id",
@@ -198,7 +200,11 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)
     of_records = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
-        declared_parent=pl.col("parent_run_id").drop_nulls().first(),
+        # Nothing is its own parent.
+        declared_parent=pl.col("parent_run_id")
+        .filter(pl.col("parent_run_id").ne_missing(pl.col("run_id")))
+        .drop_nulls()
+        .first(),
         stated_queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
         is_test=pl.col("is_test").any(),
         is_replay=pl.col("is_replay").any(),
@@ -228,6 +234,13 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     return (
         of_records.join(of_links, on=RUN, how="full", coalesce=True, nulls_equal=True)
         .join(outer, on=RUN, how="left", nulls_equal=True)
+        .with_columns(made=links_.made())
+        .with_columns(
+            pl.when(pl.col("made") | (pl.col("parent_source") == "measured"))
+            .then(pl.col("linked_parent", "root_run_id", "parent_source"))
+            .name.keep(),
+            made_ns=pl.when("made").then("link_start_ns"),
+        )
         .with_columns(
             coverage=pl.when((pl.col("span_count") > 0) & (pl.col("log_count") > 0))
             .then(pl.lit("spans+logs"))

@@ -37,7 +37,6 @@ OPEN: dict[str, list[str]] = {
     "an attempt has a version": ["deploy-mid-run"],
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
     "long runs, and pages": ["failed-just-now", "long-run-end", "search-pasted", "quiet-as-usual"],
-    "a trigger after the end": ["idempotent-hit"],
     "parallel steps": ["overlapping-deliveries", "parallel-steps", "parallel-steps-rates"],
     "levels before the first telemetry": ["queue-limit-changed"],
 }
