@@ -90,7 +90,7 @@ def build(
     *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
-    spans, logs, events, outer = records(raw_spans, raw_logs)
+    spans, logs, events, outer, _ = records(raw_spans, raw_logs)
     wait_rows = waits.build(spans)
     attempt_rows = attempts_.build(
         spans,
@@ -132,12 +132,16 @@ class Records(NamedTuple):
     """What tells phases and attempts: the logs that say something of their run, and spans that are named as phases."""
     outermost: pl.DataFrame
     """The operation that encloses the others, per run (`phases.outermost`)."""
+    from_zero: pl.DataFrame
+    """The runs whose own count of attempts begins at 0."""
 
 
 def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     """Return rows of the raw tables as evidence."""
     spans = evidence.spans(raw_spans)
-    spans, logs = evidence.from_one(spans, evidence.heard(spans, evidence.logs(raw_logs)))
+    logs = evidence.heard(spans, evidence.logs(raw_logs))
+    zero = evidence.from_zero(spans, logs)
+    spans, logs = evidence.from_one(spans, logs)
     spans = enclosing.mark(evidence.number_spans(spans))
     events = phases.events(spans, logs.filter("counts"))
     outer = phases.outermost(events)
@@ -150,7 +154,7 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
         for rows in (events, silent)
     )
     logs = pl.concat([events.filter(~pl.col("of_span")), silent.select(events.columns)]).drop("of_span")
-    return Records(spans, logs, events, outer)
+    return Records(spans, logs, events, outer, zero)
 
 
 def _doubted(frame: pl.DataFrame) -> pl.DataFrame:
