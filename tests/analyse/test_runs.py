@@ -336,6 +336,18 @@ def test_a_trigger_that_begins_after_a_run_did_not_make_it(lasts: int, key: str 
     assert (run["created_ns"], run["queued_ns"]) == (T0, T0 if made else None)
 
 
+@pytest.mark.parametrize(
+    ("waited", "late", "made"), [(189, 300, False), (190, 300, True), (1, 10, True), (1, 11, False)]
+)
+def test_a_trigger_that_waited_for_less_than_the_run_took_was_handed_it(waited: int, late: int, made: bool) -> None:
+    """By the parent's clock alone: a run of 200 s was not made by what waited for less, and began after it."""
+    child = attempt("run_child", 1, -late, 200 - late)
+    link = _link(run_key=child["run_key"], ended_ns=T0 + waited * SECOND, waits=True)
+    assert one(build([child], [], link))["parent_run_id"] == ("run_parent" if made else None)
+    asked = link.with_columns(waits=pl.lit(False))  # it did not wait, so it says nothing
+    assert one(build([child], [], asked))["parent_run_id"] == "run_parent"
+
+
 def test_what_a_run_says_of_its_parent_outlives_a_late_trigger() -> None:
     """Its parent triggered it again by its key when it was over: it stays its child; how long it waited is unknown."""
     child = attempt("run_child", 1, -100, -50, idempotency_key="k")
