@@ -17,6 +17,7 @@ WAITS = {
     "child": "wait for a child run",
     "batch": "wait for a batch",
     "token": "wait for a token",
+    "redelivery": "wait to be taken up again",
 }
 
 KPIS = {

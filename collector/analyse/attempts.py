@@ -13,6 +13,8 @@ from collector.analyse.enclosing import SILENCE_NS
 from collector.analyse.evidence import RUN
 
 ATTEMPT = [*RUN, "attempt"]
+_FATES = (("canceled", "canceled"), ("skipped", "completed"), ("interrupted", "interrupted"), ("retrying", "failed"))
+"""How an outermost operation may end otherwise → the status of its attempt."""
 CANCEL_HOOK = "onCancel()"
 """Trigger.dev runs this hook of a task only when the run is canceled."""
 
@@ -22,6 +24,7 @@ def build(
     events: pl.DataFrame,
     endings: pl.DataFrame,
     wait_ns: pl.DataFrame,
+    idle_ns: pl.DataFrame,
     *,
     as_of_ns: int,
     stale_ns: int,
@@ -46,6 +49,7 @@ def build(
         .join(stated, on=ATTEMPT, how="left", nulls_equal=True)
         .join(enclosing.outcomes(spans), on=ATTEMPT, how="left", nulls_equal=True)
         .join(wait_ns, on=ATTEMPT, how="left", nulls_equal=True)
+        .join(idle_ns, on=ATTEMPT, how="left", nulls_equal=True)
         .join(canceled, on=RUN, how="left", nulls_equal=True)
         .with_columns(
             is_last=pl.col("attempt") == pl.col("attempt").max().over(RUN),
@@ -127,7 +131,7 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
 
 def _stated_by_logs(logs: pl.DataFrame) -> pl.DataFrame:
     """Return the queue wait that the logs of each attempt state, and the error of its last `_failed` record."""
-    failed = pl.col("phase") == "failed"
+    failed = pl.col("phase").is_in(["failed", "retrying", "canceled"])
 
     def last(column: str) -> pl.Expr:
         return pl.col(column).filter(failed).drop_nulls().last()
@@ -150,8 +154,12 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     hook = pl.col("canceled_ns").is_not_null() & (pl.col("canceled_attempt") == pl.col("attempt")).fill_null(
         pl.col("is_last")
     )
-    completed = (pl.col("phase_outcome") == "completed").fill_null(False)
-    failed = (pl.col("phase_outcome") == "failed").fill_null(False)
+
+    def says(outcome: str) -> pl.Expr:
+        return (pl.col("phase_outcome") == outcome).fill_null(False)
+
+    completed = says("completed")
+    failed = says("failed")
     # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
     phase_failed = failed & ~pl.col("is_trigger")
     ended = pl.col("is_enclosed") & (pl.col("silent_ns") > SILENCE_NS)
@@ -162,6 +170,7 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
         (hook, "canceled", "measured"),
         (completed, "completed", "phase"),
         (phase_failed, "failed", "phase"),
+        *((says(fate) & ~pl.col("is_trigger"), status, "phase") for fate, status in _FATES),
         (~pl.col("is_last"), "failed", "derived"),
         (ended & pl.col("enclosed_failed"), "failed", "inferred"),
         (ended & ~pl.col("enclosed_failed"), "completed", "inferred"),
@@ -171,13 +180,15 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     for holds, word, origin in reversed(rules):
         status = pl.when(holds).then(pl.lit(word)).otherwise(status)
         source = pl.when(holds).then(pl.lit(origin)).otherwise(source)
-    return a.with_columns(status=status, status_source=source)
+    skipped = (source == "phase") & says("skipped")
+    return a.with_columns(status=status, status_source=source, outcome=pl.when(skipped).then(pl.lit("skipped")))
 
 
 def _finish(a: pl.DataFrame) -> pl.DataFrame:
     """Add times, durations and errors, each from the best source there is.
 
-    A time so long before the run was last seen that nothing lasts so long is unknown.
+    A time so long before the run was last seen that nothing lasts so long is unknown. An attempt of which one record is
+    all there is of start and end ends before it starts: nobody knows how long it lasted.
     """
     by_phase = pl.col("status_source") == "phase"
     ended = (
@@ -225,6 +236,11 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             .otherwise(ended_source),
         )
         .with_columns(
+            ended_ns=pl.when((pl.col("ended_ns") == pl.col("started_ns")) & _is_unseen())
+            .then(pl.col("started_ns") - 1)
+            .otherwise("ended_ns")
+        )
+        .with_columns(
             wall_ns=believable.lasted(pl.col("ended_ns") - pl.col("started_ns")),
             # Without spans nobody would have told of waits, so none is not zero.
             wait_ns=pl.when(pl.col("has_span") & pl.col("waits_known").fill_null(True))
@@ -236,8 +252,15 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             ),
             http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status", "enclosed_http_status")),
         )
-        .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0)).clip(0))
-        .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null()).then("active_ns"))
+        .with_columns(pl.col("idle_ns").fill_null(0), pl.col("deliveries").fill_null(1))
+        .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0) - pl.col("idle_ns")).clip(0))
+        # A delivery that is over before the next begins says itself how long it worked, as far as logs can.
+        .with_columns(active_ns=pl.when(pl.col("wait_ns").is_not_null() | (pl.col("deliveries") > 1)).then("active_ns"))
         .rename({"attempt": "number"})
         .sort(*RUN, "number")
     )
+
+
+def _is_unseen() -> pl.Expr:
+    """Tell whether no record says when an attempt began, or none when it ended."""
+    return pl.any_horizontal(pl.col("started_source", "ended_source") == "inferred")

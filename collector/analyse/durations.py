@@ -4,7 +4,8 @@ Enter: rows of `runs` and `attempts`, whole runs. Leave: one row per known durat
 histograms (`hours`, table `duration_hours`). A run counts in the hour its first attempt started, because
 counting by end would favour long ones; an attempt in the hour it started.
 
-end_to_end = queue_wait + attempts (active and wait) + gaps + unexplained; a gap is backoff + requeue_wait.
+end_to_end = queue_wait + attempts (active, wait and idle) + gaps + unexplained; a gap is backoff + requeue_wait. The
+time between two deliveries of one attempt is idle, and no execution.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
                 believable.total(pl.col("wall_ns"))
             ),
             attempts=pl.col("number").max(),
+            idle=pl.col("idle_ns").sum(),
         )
     )
     started = (
@@ -76,15 +78,20 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
         "execution": (
-            pl.when(~is_backward()).then((until - pl.col("started_ns")).clip(0)),
-            rank("started_source", _end_source()),
+            pl.when(~is_backward()).then((until - pl.col("started_ns") - pl.col("idle").fill_null(0)).clip(0)),
+            rank("started_source", _end_source(), _idle_source("idle")),
         ),
-        "active": (pl.col("active_ns"), rank("started_source", _end_source())),
+        "active": (pl.col("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),
         "wait": (pl.col("wait_ns"), rank(pl.lit("measured"))),
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }
     return _each(started, measures, open_="execution")
+
+
+def _idle_source(idle: str) -> pl.Expr:
+    """Return the source of what leaves out the time between deliveries, which nobody states."""
+    return pl.when(pl.col(idle) > 0).then(pl.lit("inferred")).otherwise(pl.lit("measured"))
 
 
 def _end_source() -> pl.Expr:
@@ -114,11 +121,15 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         .with_columns(gap_ns=pl.when("follows").then(believable.waited(pl.col("started_ns") - pl.col("before_ns"))))
     )
     is_retry = pl.col("number") > 1
-    lasted = pl.when("is_over").then("wall_ns").otherwise((pl.col("alive_ns") - pl.col("started_ns")).clip(0))
+    lasted = pl.when("is_over").then("wall_ns").otherwise(pl.col("alive_ns") - pl.col("started_ns"))
+    lasted = (lasted - pl.col("idle_ns").fill_null(0)).clip(0)
     requeue = pl.when(is_retry).then("queue_wait_ns")
     between = rank("started_source", "before_source")
     measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
-        "attempt": (pl.when(~is_backward()).then(lasted), rank("started_source", _end_source())),
+        "attempt": (
+            pl.when(~is_backward()).then(lasted),
+            rank("started_source", _end_source(), _idle_source("idle_ns")),
+        ),
         "boot": (pl.col("started_ns") - pl.col("dequeued_ns"), rank("started_source")),
         "gap": (pl.col("gap_ns"), between),
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),

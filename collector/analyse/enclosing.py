@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse.evidence import RUN, SPAN_IDENTITY
+from collector.analyse import pairs
+from collector.analyse.evidence import CORE, NO_RETRY, RUN, SPAN_IDENTITY
 
 SILENCE_NS = 60 * 10**9
 """How long a run has to be silent after such a span, before that was its end."""
@@ -47,7 +48,7 @@ def tries(spans: pl.DataFrame, events: pl.DataFrame, outermost: pl.DataFrame) ->
     )
     came_out = pl.when(pl.col("status_code") == _ERROR).then(pl.lit("failed")).otherwise(pl.lit("completed"))
     said = events.join(outermost, on=RUN).filter(
-        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
+        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
     )
     marks = pl.concat(
         [
@@ -64,6 +65,7 @@ def tries(spans: pl.DataFrame, events: pl.DataFrame, outermost: pl.DataFrame) ->
         how="vertical_relaxed",
     ).sort(*RUN, "at", "order", "what")
     is_start, of_span = pl.col("what") == "started", pl.col("of").is_not_null()
+    said_start = pl.when(~of_span).then(is_start)
     well = (of_span & (pl.col("what") == "completed")).cum_sum().over(RUN) > 0
     return (
         marks.with_columns(
@@ -71,11 +73,13 @@ def tries(spans: pl.DataFrame, events: pl.DataFrame, outermost: pl.DataFrame) ->
             log_before=pl.when(~of_span).then("what").forward_fill().shift(1).over(RUN),
             before=pl.col("what").shift(1).over(RUN),
             changes=(of_span != of_span.shift(1).over(RUN)).fill_null(False),
+            cluster=pairs.clusters(said_start, RUN)[1],
         )
+        .with_columns(beside=pairs.is_over(said_start, [*RUN, "cluster"]) & (pl.col("log_before") == "started"))
         .with_columns(
             again=pl.when(of_span)
             .then((pl.col("span_before") == "failed") & ~well)
-            .otherwise(pl.col("log_before") != "completed")
+            .otherwise(~pl.col("log_before").is_in(NO_RETRY) & ~pl.col("beside").fill_null(False))
             .fill_null(False),
             opens=is_start & ~((pl.col("before") == "started").fill_null(False) & pl.col("changes")),
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse import believable
+from collector.analyse import believable, pairs
 from collector.model import tables
 from collector.model.believable import AHEAD_NS, LONGEST_NS
+from collector.model.words import ENDS
 
 RUN = ["project", "run_key"]
 
@@ -30,6 +31,12 @@ LOG_IDENTITY = [
 _LOG_VALUES = ["long_hash", "event_name", "severity_text", "machine", "version"]
 _SPAN_VALUES = ["attributes", "events", "long_hash", "name", "status_message", "kind", "machine", "version"]
 """What else may differ between two records of one identity and is read from them: decides which of them counts."""
+
+
+CORE = ("started", *ENDS)
+"""Phases in which an operation begins and ends."""
+NO_RETRY = ("completed", "canceled", "skipped", "interrupted")
+"""Ends after which an operation that begins again is no other attempt."""
 
 
 def exact_ns(raw: str) -> pl.Expr:
@@ -128,9 +135,13 @@ def _is_replaced() -> pl.Expr:
 
 
 def logs(raw: pl.DataFrame) -> pl.DataFrame:
-    """Return each log record once, in time order, with `time_ns`. Numbers that cannot be are NULL."""
+    """Return each log record once, in time order, with `time_ns`. Numbers that cannot be are NULL.
+
+    Of a sender whose clock is ahead the times are as far apart as it says, the last of them no later than it arrived.
+    """
     return (
         raw.with_columns(time_ns=exact_ns("time_unix_nano"))
+        .with_columns(time_ns=_by_own_clock())
         .with_columns(believable.numbers("time_ns", raw.columns))
         # Two arrivals of one record differ only in where they arrived: keep the first arrival.
         .sort(
@@ -139,6 +150,16 @@ def logs(raw: pl.DataFrame) -> pl.DataFrame:
         )
         .unique(LOG_IDENTITY, keep="first", maintain_order=True)
     )
+
+
+def _by_own_clock() -> pl.Expr:
+    """Return the time of a log by its sender's clock, put right by how far that is ahead of arrival at least."""
+    is_ahead = (pl.col("time_source") == "time_future") & pl.col("run_key").is_not_null()
+    stated = pl.when(is_ahead).then(pl.col("time_unix_nano").cast(pl.Int64, strict=False))
+    sender = [*RUN, "resource_id"]
+    near = stated >= stated.max().over(sender) - LONGEST_NS
+    ahead = (stated - pl.col("received_ns")).filter(near).max().over(sender)
+    return pl.when(near).then(stated - ahead).otherwise("time_ns")
 
 
 def heard(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
@@ -187,7 +208,7 @@ def _again(raw: pl.DataFrame, table: str, identity: list[str], time: str) -> pl.
 
 def phase_rank() -> pl.Expr:
     """Order phases that share a nanosecond as a lifecycle does."""
-    order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4}
+    order = {"started": 0, "validating": 1, "calling": 2, "completed": 3, "failed": 4, "retrying": 5}
     return pl.col("phase").replace_strict(order, default=2, return_dtype=pl.Int32)
 
 
@@ -243,7 +264,7 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
 
     By the attempt span they fall into where spans exist; by *tries* (the number of each of *logs*, `enclosing.at`)
     where spans enclose the run; otherwise by counting: a new attempt begins when the outermost operation starts again
-    although it has not completed. Adds `attempt_source`.
+    although it has not completed, but not beside itself, of which as many ends tell as starts. Adds `attempt_source`.
     """
     logs = logs.with_columns(tried=tries)
     has_number = pl.col("attempt").is_not_null()
@@ -254,7 +275,8 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
     attempts = spans.filter((pl.col("span_type") == "attempt") & pl.col("attempt").is_not_null())
     with_spans = attempts.select(RUN).unique().with_columns(spanned=pl.lit(True))
     stating = numbered.select(RUN).unique().with_columns(states=pl.lit(True))
-    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(["started", "completed", "failed"])
+    event = (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
+    starts = pl.when(event).then(pl.col("phase") == "started")
     return pl.concat(
         [
             numbered,
@@ -271,9 +293,16 @@ def number_logs(logs: pl.DataFrame, spans: pl.DataFrame, outermost: pl.DataFrame
             .join(stating, on=RUN, how="left", nulls_equal=True)
             .join(outermost, on=RUN, how="left", nulls_equal=True)
             .sort("time_ns", "i")
-            .with_columns(previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN))
             .with_columns(
-                begins=(event & (pl.col("phase") == "started") & (pl.col("previous") != "completed").fill_null(True))
+                previous=pl.when(event).then("phase").forward_fill().over(RUN).shift(1).over(RUN),
+                cluster=pairs.clusters(starts, RUN)[1],
+            )
+            .with_columns(beside=pairs.is_over(starts, [*RUN, "cluster"]) & (pl.col("previous") == "started"))
+            .with_columns(
+                begins=event
+                & (pl.col("phase") == "started")
+                & (~pl.col("previous").is_in(NO_RETRY)).fill_null(True)
+                & ~pl.col("beside").fill_null(False)
             )
             .with_columns(counted=pl.col("begins").fill_null(False).cast(pl.Int32).cum_sum().over(RUN).clip(1))
             .with_columns(

@@ -68,10 +68,15 @@ _RETRIES = {
 _DURATIONS = {
     "queue_wait": Measure("Queue wait", "From when a run was queued and due to the start of its first attempt."),
     "requeue_wait": Measure("Queue wait of retries", "From when a retry was due to its start."),
-    "execution": Measure("Execution", "From the start of the first attempt to the end of the last."),
-    "attempt": Measure("Attempt", "From the start of an attempt to its end, waits included."),
+    "execution": Measure(
+        "Execution",
+        "From the start of the first attempt to the end of the last, less the time between deliveries of one.",
+    ),
+    "attempt": Measure(
+        "Attempt", "From the start of an attempt to its end, waits included, less the time between its deliveries."
+    ),
     "boot": Measure("Start-up", "From when an attempt was taken from its queue to its start, part of its queue wait."),
-    "active": Measure("Active", "Time in attempts less the waits in them."),
+    "active": Measure("Active", "Time in attempts less the waits in them and the time between their deliveries."),
     "wait": Measure("Waits", "Time in waits for a time, a token, a child or a batch, overlaps counted once."),
     "gap": Measure("Between attempts", "From the end of an attempt to the start of the next."),
     "backoff": Measure("Backoff", "Time between two attempts less the time the second waited in the queue."),

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from collector.analyse import attempts as attempts_
-from collector.analyse import believable, enclosing, evidence, phases, status, waits
+from collector.analyse import believable, enclosing, evidence, fates, phases, status, waits
 from collector.analyse import links as links_
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import is_backward, timestamp
@@ -91,12 +91,15 @@ def build(
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
     spans, logs, events, outer, _ = records(raw_spans, raw_logs)
-    wait_rows = waits.build(spans)
+    outer_of = phases.by_attempt(events)
+    idle = waits.between_deliveries(spans, events, phases.deliveries(events, outer_of))
+    wait_rows = pl.concat([waits.build(spans), idle], how="vertical_relaxed")
     attempt_rows = attempts_.build(
         spans,
         events,
-        phases.endings(events, outer),
+        phases.endings(events, outer_of),
         waits.union_ns(wait_rows),
+        waits.idle_ns(wait_rows),
         as_of_ns=as_of_ns,
         stale_ns=stale_ns,
     )
@@ -143,10 +146,10 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     zero = evidence.from_zero(spans, logs)
     spans, logs = evidence.from_one(spans, logs)
     spans = enclosing.mark(evidence.number_spans(spans))
-    events = phases.events(spans, logs.filter("counts"))
+    events = fates.read(phases.events(spans, logs.filter("counts")))
     outer = phases.outermost(events)
     tries = enclosing.tries(spans, events, outer)
-    events = evidence.number_logs(events, spans, outer, enclosing.at(events, "time_ns", tries))
+    events = fates.of_attempt(evidence.number_logs(events, spans, outer, enclosing.at(events, "time_ns", tries)))
     spans = enclosing.number(spans, events, tries)
     silent = logs.filter(~pl.col("counts")).with_columns(attempt_source=pl.lit(None, pl.String), of_span=pl.lit(False))
     events, silent = (
@@ -314,6 +317,8 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_ended_source=pl.col("ended_source").last(),
             last_has_span=pl.col("has_span").last(),
             last_is_enclosed=pl.col("is_enclosed").last(),
+            last_fate=pl.col("phase_outcome").last(),
+            last_outcome=pl.col("outcome").last(),
             last_error_type=pl.col("error_type").last(),
             last_error_message=pl.col("error_message").last(),
             first_started_ns=pl.col("started_ns").first(),
@@ -324,6 +329,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             backoff_ns=pl.when(complete & (pl.col("backoff").is_not_null().sum() == pl.len() - 1)).then(
                 _total("backoff")
             ),
+            idle_ns=_total("idle_ns"),
             compute_ms=_upto("compute_ms", LONGEST_MS),
             cost_cents=_upto("cost_cents", MOST_CENTS),
         )

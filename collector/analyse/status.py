@@ -27,6 +27,8 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
     ).fill_null(False)
     aborted = ((pl.col("last_error_type") == ABORT) & (pl.col("dialect") == "trigger_dev")).fill_null(False)
     failed = (last == "failed").fill_null(False)
+    interrupted = (last == "interrupted").fill_null(False)
+    retries = ((pl.col("last_fate") == "retrying") & (pl.col("last_source") == "phase")).fill_null(False)
     in_grace = (as_of_ns - pl.col("last_ended_ns")) <= grace_ns
     only_link = pl.col("coverage") == "link"
     link_ended = pl.col("link_waits").fill_null(False) & pl.col("link_end_ns").is_not_null()
@@ -38,8 +40,14 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
         (
             (last == "canceled").fill_null(False) | pl.col("canceled").fill_null(False),
             pl.lit("canceled"),
-            pl.lit("measured"),
+            pl.when((pl.col("last_source") == "phase").fill_null(False))
+            .then(pl.lit("phase"))
+            .otherwise(pl.lit("measured")),
         ),
+        (interrupted & fresh, pl.lit("queued"), pl.lit("phase")),
+        (interrupted, pl.lit("unknown"), pl.lit("unknown")),
+        (failed & retries & fresh, pl.lit("retrying"), pl.lit("phase")),
+        (failed & retries, pl.lit("unknown"), pl.lit("unknown")),
         (failed & (aborted | pl.col("gave_up").fill_null(False)), last, pl.lit("measured")),
         (failed & parent_saw_end, last, pl.lit("derived")),
         (failed & in_grace, pl.lit("retrying"), pl.lit("inferred")),
@@ -52,11 +60,11 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
         status = pl.when(holds).then(word).otherwise(status)
         source = pl.when(holds).then(origin).otherwise(source)
     return runs.with_columns(status=status, status_source=source).with_columns(
-        due_ns=pl.when(pl.col("status") == "retrying")
+        due_ns=pl.when((pl.col("status") == "retrying") & (pl.col("status_source") == "inferred"))
         .then(pl.col("last_ended_ns") + grace_ns + 1)
         .when((pl.col("status") == "running") & pl.col("last_is_enclosed").fill_null(False))
         .then(pl.col("last_seen_ns") + SILENCE_NS + 1)
-        .when(pl.col("status").is_in(["queued", "running", "waiting"]))
+        .when(pl.col("status").is_in(["queued", "running", "waiting", "retrying"]))
         .then(pl.col("last_seen_ns") + stale_ns + 1)
     )
 
@@ -106,6 +114,7 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
             error_message=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
                 "last_error_message"
             ),
+            outcome=pl.when(pl.col("status") == "completed").then("last_outcome"),
             created_ns="link_start_ns",
         )
         .with_columns(

@@ -57,3 +57,9 @@ DEVELOPMENT = ("development", "dev", "local")
 
 PHASES = ("started", "validating", "completed", "failed")
 """Lifecycle phases; `calling_{service}` is the fifth, stored as phase `calling` with `called_service`."""
+
+FATES = ("canceled", "interrupted", "skipped", "retrying")
+"""How an operation may end that neither completed nor failed, where it has started and a log says so."""
+
+ENDS = ("completed", "failed", *FATES)
+"""Phases that end an operation, or its try."""

@@ -98,7 +98,7 @@ SOURCES: dict[Kind, Source] = {
             where="measure = 'attempt' AND outcome = 'completed' AND task_id IS NOT NULL",
             n="n",
         ),
-        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("a.wall_ns")}) AS affected
+        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("a.wall_ns - coalesce(a.idle_ns, 0)")}) AS affected
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.wall_ns IS NOT NULL
         GROUP BY r.run_key""",

@@ -56,6 +56,7 @@ _COLUMNS = {
         "ended_source",
         "wall_ns",
         "wait_ns",
+        "idle_ns",
         "cost_cents",
         "error_type",
     ),

@@ -40,24 +40,11 @@ def _to_4(h: Handle) -> None:
         add_columns(h, table)
 
 
-_READ_OTHERWISE = """
-    SELECT project, run_key FROM logs WHERE run_key IS NOT NULL AND attempt = 0
-    UNION SELECT r.project, r.run_key FROM log_runs r JOIN logs l USING (project, seq, row)
-        WHERE coalesce(l.attempt, r.attempt) = 0
-    UNION SELECT project, run_key FROM spans WHERE run_key IS NOT NULL AND (attempt = 0 OR dialect = 'generic' AND
-        (phase IS NOT NULL OR span_type = 'user' AND (parent_span_id IS NULL OR flags & 768 = 768)))
-    UNION SELECT project, run_key FROM runs WHERE created_ns > first_seen_ns
-    UNION SELECT r.project, r.run_key FROM run_links l
-        JOIN runs r ON r.project = l.project AND r.run_key = l.child_run_key
-        WHERE l.source = 'measured' AND r.parent_source = 'derived'
-"""
-
-
 def _to_5(h: Handle) -> None:
-    """Logs say where the keys of their run stand; attempts from 0, phases of spans and spans around a run count, and a
-    trigger that begins after a run did not make it."""
-    add_columns(h, "logs")
-    rebuild(h, _READ_OTHERWISE)
+    """Logs say where the keys of their run stand; all runs are told anew, by what spans and clocks say of them too."""
+    for table in ("logs", "runs", "attempts", "before_runs", "before_attempts"):
+        add_columns(h, table)
+    rebuild(h, "SELECT project, run_key FROM runs")
 
 
 STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}

@@ -124,6 +124,7 @@ def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int
                 "queue_wait_ns": dice.choice([None, 0, dice.randrange(0, 3_000) * MS]),
                 "wall_ns": wall,
                 "wait_ns": wait,
+                "idle_ns": dice.choice([None, 0, 0, (end - now) // 2]),
                 "active_ns": None if wall is None or wait is None else max(0, wall - wait),
                 "cost_cents": dice.choice([None, 0.1, 0.25]),
                 "error_type": "Timeout" if status == "failed" else None,

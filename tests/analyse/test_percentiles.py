@@ -284,7 +284,8 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
             alive = run["last_seen_ns"] if run["status"] == "unknown" else story.as_of_ns
             if not over or run["ended_ns"] >= run["started_ns"]:
                 until = run["ended_ns"] if over else alive
-                expected[key, None, "execution"] = (max(0, until - run["started_ns"]), not over)
+                idle = sum(a["idle_ns"] or 0 for a in attempts)
+                expected[key, None, "execution"] = (max(0, until - run["started_ns"] - idle), not over)
             for name in ("queue_wait", "active", "wait", "end_to_end"):
                 if run[f"{name}_ns"] is not None:
                     expected[key, None, name] = (run[f"{name}_ns"], False)
@@ -295,7 +296,7 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
         for before, a in zip([None, *attempts], attempts, strict=False):
             over = a["wall_ns"] is not None
             alive = story.as_of_ns if a["status"] == "running" else run["last_seen_ns"]
-            lasted = a["wall_ns"] if over else max(0, alive - a["started_ns"])
+            lasted = max(0, (a["wall_ns"] if over else alive - a["started_ns"]) - (a["idle_ns"] or 0))
             if over or a["ended_ns"] is None:
                 expected[key, a["number"], "attempt"] = (lasted, not over)
             if a["dequeued_ns"] is not None:

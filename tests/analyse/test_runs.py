@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from story import SECOND, T0, attempt, frame, log, span
 
-from collector.analyse import runs, slots
+from collector.analyse import durations, runs, slots
 from collector.model import words
 from collector.model.believable import LONGEST_NS
 
@@ -429,7 +429,7 @@ def test_a_time_that_nothing_lasts_from_is_unknown(beyond: int, sources: tuple[s
     tables = build([], [trigger_log("r", 0, "a_run_started"), again], at=last)
     first = tables.attempts.row(0, named=True)
     assert (first["started_source"], first["ended_source"]) == sources
-    assert {first["started_ns"], first["ended_ns"]} == ({T0} if beyond == 0 else {None})
+    assert {first["started_ns"], first["ended_ns"]} == ({T0, T0 - 1} if beyond == 0 else {None})
 
 
 @pytest.mark.parametrize(("took", "late"), [(600, 0), (601, 601)])
@@ -497,3 +497,249 @@ def test_an_attempt_holds_its_slot_from_when_it_was_dequeued() -> None:
     assert held.select("from_ns", "to_ns").rows() == [(T0 + SECOND, T0 + 9 * SECOND)]
     wrong = build([attempt("r", 1, 3, 9, queue="mail", dequeued_ns=T0 + 4 * SECOND)], [])
     assert wrong.attempts["dequeued_ns"].to_list() == [None]
+
+
+def sync(*steps: tuple[float, str, int | None]) -> list[dict[str, Any]]:
+    """Return logs of a run: seconds, message, attempt."""
+    return [log("r", at, body, attempt=number) for at, body, number in steps]
+
+
+DIED_IN = {
+    "the second attempt": sync(
+        *((0, "sync_started", 1), (1, "sync_failed", 1), (5, "sync_started", 2)),
+        *((5, "fetch_started", 2), (6, "fetch_completed", 2)),
+    ),
+    "the second attempt, after a failure inside": sync(
+        *((0, "sync_started", 1), (1, "sync_failed", 1), (5, "sync_started", 2)),
+        *((5.1, "fetch_started", 2), (6, "fetch_failed", 2)),
+    ),
+    "the second attempt, unnumbered": sync(
+        *((0, "sync_started", None), (1, "sync_failed", None), (5, "sync_started", None)),
+        *((5.1, "fetch_started", None), (6, "fetch_completed", None)),
+    ),
+    "the second attempt, the first of which was killed": sync(
+        *((0, "sync_started", None), (0.1, "fetch_started", None), (5, "sync_started", None)),
+        *((5.1, "fetch_started", None), (6, "fetch_completed", None)),
+    ),
+    "the first moment": sync((0, "sync_started", 1), (0, "fetch_started", 1), (1, "fetch_completed", 1)),
+    "the first moment, all of it": sync((0, "sync_started", 1), (0, "fetch_started", 1), (0, "fetch_completed", 1)),
+    "the second attempt, whose start was lost": sync(
+        *((0, "sync_started", 1), (0.5, "fetch_started", 1), (0.6, "fetch_completed", 1), (1, "sync_failed", 1)),
+        *((5, "fetch_started", 2), (6, "fetch_completed", 2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIED_IN)
+def test_an_inner_operation_ends_no_run(name: str) -> None:
+    """Whichever attempt it is in and however coarse its clock: the run goes on, and is unknown after silence."""
+    logs = DIED_IN[name]
+    numbers = 2 if "second" in name else 1
+    for order in (logs, logs[::-1]):
+        run = one(build([], order, at=10))
+        assert (run["status"], run["status_source"], run["attempt_count"]) == ("running", "inferred", numbers)
+        assert one(build([], order))["status"] == "unknown"
+        ended = [*order, log("r", 7, "sync_completed", attempt=logs[-1]["attempt"])]
+        run = one(build([], ended, at=10))
+        assert (run["status"], run["status_source"], run["attempt_count"]) == ("completed", "phase", numbers)
+
+
+@pytest.mark.parametrize("end", ["order_charge_completed", "order_charge_failed"])
+def test_a_run_of_which_only_the_end_was_seen_took_nobody_knows_how_long(end: str) -> None:
+    """Neither 0 nor anything else: its end precedes its start, as where clocks ran backwards."""
+    tables = build([], [log("r", 5, end, attempt=1)])
+    attempt_, run = tables.attempts.row(0, named=True), one(tables)
+    assert (attempt_["wall_ns"], attempt_["started_ns"] - attempt_["ended_ns"]) == (None, 1)
+    assert (run["started_ns"] - run["ended_ns"], run["end_to_end_ns"], run["active_ns"]) == (1, None, None)
+
+
+def test_an_attempt_of_which_only_the_start_was_seen_lasted_nobody_knows_how_long() -> None:
+    """That another followed proves that it failed, not when."""
+    logs = [
+        log("r", 0, "order_charge_started", attempt=1),
+        log("r", 9, "order_charge_started", attempt=2),
+        log("r", 12, "order_charge_completed", attempt=2),
+    ]
+    tables = build([], logs)
+    assert tables.attempts.select("status", "wall_ns").rows() == [("failed", None), ("completed", 3 * SECOND)]
+    assert one(tables)["backoff_ns"] is None
+
+
+def test_a_span_that_took_no_time_took_none() -> None:
+    """Where start and end are seen, 0 is what they say; so do logs of one moment."""
+    assert build([attempt("r", 1, 3, 3)], []).attempts["wall_ns"].item() == 0
+    logs = [log("r", 3, f"o_{phase}", attempt=1) for phase in ("started", "completed")]
+    assert build([], logs).attempts["wall_ns"].item() == 0
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_a_numbered_attempt_has_ended_whatever_its_clock_says(end: str) -> None:
+    """An end that is stamped before its start, for a clock that was set back; how long it took is unknown."""
+    logs = [log("r", 5, "order_charge_started", attempt=1), log("r", 4, f"order_charge_{end}", attempt=1)]
+    tables = build([], logs, at=10)
+    assert tables.attempts.select("status", "status_source", "wall_ns").row(0) == (end, "phase", None)
+    again = [*logs, log("r", 60, "order_charge_started", attempt=1)]
+    assert build([], again, at=61).attempts["status"].item() == "running"
+
+
+def test_times_of_a_clock_that_is_ahead_are_as_far_apart_as_it_says() -> None:
+    """Of each sender by itself, the latest record no later than it arrived; also where it arrives again."""
+    hour = 3600
+
+    def ahead(at: float, body: str, arrives: float, sender: str = "a") -> dict[str, Any]:
+        arrived = T0 + round(arrives * SECOND)
+        row = log("r", at + hour, body, attempt=1, resource_id=sender, received_ns=arrived)
+        return {**row, "time_source": "time_future", "time": log("r", arrives, body)["time"]}
+
+    start, end = ahead(0, "o_started", 31), ahead(30, "o_completed", 31)
+    for records in ([start, end], [start, end, ahead(0, "o_started", 900)], [ahead(0, "o_started", 2), end]):
+        tables = build([], records)
+        attempt_ = tables.attempts.row(0, named=True)
+        assert (attempt_["status"], attempt_["wall_ns"]) == ("completed", 30 * SECOND)
+        assert attempt_["ended_ns"] == T0 + 31 * SECOND
+    other = ahead(-hour, "hello", 10, "b")
+    assert build([], [start, end, other]).attempts["wall_ns"].item() == 30 * SECOND
+
+
+FATES = {
+    **{"s": "started", "c": "completed", "f": "failed", "x": "skipped"},
+    **{"k": "canceled", "K": "cancelled", "i": "interrupted", "r": "retrying"},
+}
+
+
+def word(letter: str) -> str:
+    """Return the phase that a letter stands for."""
+    return FATES[letter]
+
+
+DELIVERED: dict[str, tuple[str, int | None, int, int]] = {
+    # phases (-: something else) and their seconds; attempt; deliveries; seconds of work
+    "once": ("s0 c10", 1, 1, 10),
+    "again after its end": ("s0 c10 s3600 c3610", 1, 2, 20),
+    "again after its end, unnumbered": ("s0 c10 s3600 c3610", None, 2, 20),
+    "again after silence": ("s0 s3600 c3610", 1, 2, 10),
+    "again after a sign of life": ("s0 -50 s3600 c3610", 1, 2, 60),
+    "three times": ("s0 -5 s100 -107 s1000 c1001", 1, 3, 13),
+    "beside itself": ("s0 s5 c20 c30", 1, 1, 30),
+    "again after a failure": ("s0 f10 s100 c130", 1, 2, 40),
+}
+
+
+@pytest.mark.parametrize("name", DELIVERED)
+def test_nobody_works_between_two_deliveries_of_an_attempt(name: str) -> None:
+    """Wall time is what the clocks say; work leaves out the time to the next start, as do its slot and statistics."""
+    told, number, deliveries, active = DELIVERED[name]
+    logs = []
+    for item in told.split():
+        at = float(item[1:])
+        body = "still at it" if item[0] == "-" else f"order_charge_{word(item[0])}"
+        logs.append(log("r", at, body, attempt=number, task_id="t", queue="q"))
+    for order in (logs, logs[::-1]):
+        tables = build([], order)
+        row, run = tables.attempts.row(0, named=True), one(tables)
+        wall = row["ended_ns"] - row["started_ns"]
+        assert (row["deliveries"], row["wall_ns"], run["attempt_count"]) == (deliveries, wall, 1)
+        assert (row["idle_ns"], run["idle_ns"]) == (wall - active * SECOND, wall - active * SECOND)
+        assert row["active_ns"] == (None if deliveries == 1 else active * SECOND)
+        lasting = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 10**6 * SECOND).collect()
+        lasted = lasting.filter(pl.col("measure").is_in(["execution", "attempt"]))
+        assert lasted["value_ns"].to_list() == [active * SECOND] * 2
+        assert lasted["weakness"].to_list() == [1 if deliveries == 1 else 2] * 2
+        held = slots.slots(
+            tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 10**6 * SECOND, lease_ns=0
+        ).collect()
+        assert (held["to_ns"] - held["from_ns"]).sum() == active * SECOND
+
+
+def test_a_span_tells_that_an_attempt_was_delivered_once() -> None:
+    """What an operation does within it is a loop."""
+    logs = [log("r", at, f"sync_{word(letter)}") for at, letter in ((0, "s"), (1, "c"), (50, "s"), (51, "c"))]
+    whole = attempt("r", 1, 0, 60, dialect="generic")
+    row = build([whole], logs).attempts.row(0, named=True)
+    assert (row["deliveries"], row["idle_ns"], row["active_ns"]) == (1, 0, 60 * SECOND)
+
+
+FATE: dict[str, tuple[str, float, tuple[str, str, str | None], list[str]]] = {
+    # phases and their seconds; when it is told; status, its source and outcome; statuses of the attempts
+    "canceled": ("s0 k10", 20, ("canceled", "phase", None), ["canceled"]),
+    "cancelled": ("s0 K10", 90_000, ("canceled", "phase", None), ["canceled"]),
+    "skipped": ("s0 x10", 20, ("completed", "phase", "skipped"), ["completed"]),
+    "interrupted": ("s0 i10", 20, ("queued", "phase", None), ["interrupted"]),
+    "interrupted, and silence": ("s0 i10", 90_000, ("unknown", "unknown", None), ["interrupted"]),
+    "interrupted and taken up": ("s0 i10 s100", 110, ("running", "inferred", None), ["running"]),
+    "interrupted and taken up to its end": ("s0 i10 s100 c120", 130, ("completed", "phase", None), ["completed"]),
+    "retrying": ("s0 r10", 1000, ("retrying", "phase", None), ["failed"]),
+    "failed and retrying": ("s0 f10 r10", 1000, ("retrying", "phase", None), ["failed"]),
+    "retrying, and silence": ("s0 r10", 90_000, ("unknown", "unknown", None), ["failed"]),
+    "retrying, and tried again": ("s0 r10 s60 c70", 80, ("completed", "phase", None), ["failed", "completed"]),
+    "completed, then canceled": ("s0 c10 k11", 20, ("canceled", "phase", None), ["canceled"]),
+    "canceled, then completed": ("s0 k10 c11", 20, ("completed", "phase", None), ["completed"]),
+    "canceled by somebody who did not start it": ("k10", 20, ("UNTOLD", "", None), []),
+}
+
+
+@pytest.mark.parametrize("name", FATE)
+def test_an_operation_says_what_became_of_it(name: str) -> None:
+    """Canceled, interrupted, skipped, or to be tried again; of two ends the later counts, in any order of arrival."""
+    told, at, expected, attempts_ = FATE[name]
+    logs = [
+        log("r", float(i[1:]), f"order_charge_{word(i[0])}", task_id="t", operation=None, phase=None)
+        for i in told.split()
+    ]
+    core = {"started", "completed", "failed"}
+    for row in logs:
+        ended = row["body"].removeprefix("order_charge_")
+        row |= {"operation": "order_charge", "phase": ended} if ended in core else {}
+    for order in (logs, logs[::-1]):
+        tables = build([], order, at=at)
+        run = one(tables)
+        if expected[0] == "UNTOLD":
+            assert (run["status"], tables.attempts.height, tables.phases.height) == ("running", 0, 0)
+            continue
+        assert (run["status"], run["status_source"], run["outcome"]) == expected
+        assert tables.attempts["status"].to_list() == attempts_
+        assert (run["due_ns"] is None) == (run["status"] in ("completed", "canceled", "unknown"))
+
+
+def test_time_in_which_a_run_is_interrupted_is_no_work_and_holds_no_slot() -> None:
+    """From its interruption to when it is taken up again, and while it is not."""
+    logs = [
+        log("r", at, f"order_charge_{word(letter)}", queue="q")
+        for at, letter in ((0, "s"), (10, "i"), (100, "s"), (120, "c"))
+    ]
+    logs[1] |= {"operation": None, "phase": None}
+    for until, held_s in ((2, 10), (4, 30)):
+        tables = build([], logs[:until], at=130)
+        held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 130 * SECOND, lease_ns=0).collect()
+        assert (held["to_ns"] - held["from_ns"]).sum() == held_s * SECOND
+    assert tables.attempts.select("deliveries", "active_ns").row(0) == (2, 30 * SECOND)
+
+
+def test_the_fate_of_an_inner_operation_is_that_of_its_step() -> None:
+    """The run goes on."""
+    logs = [log("r", 0, "order_sync_started"), log("r", 1, "mail_send_started"), log("r", 2, "mail_send_skipped")]
+    logs[2] |= {"operation": None, "phase": None}
+    tables = build([], logs, at=10)
+    assert one(tables)["status"] == "running"
+    assert dict(tables.phases.select("operation", "outcome").rows()) == {
+        "order_sync": "unknown",
+        "mail_send": "skipped",
+    }
+
+
+THINGS = ("order", "payment", "invoice", "refund", "booking", "ticket", "subscription", "delivery", "job", "upload")
+
+
+@pytest.mark.parametrize("fate", ["canceled", "cancelled", "interrupted", "skipped", "retrying"])
+def test_what_happens_to_things_is_an_event_and_changes_nothing(fate: str) -> None:
+    """`order_canceled` within `order_sync` is what the task is about, as are fifty of its kind."""
+    around = [log("r", 0, "order_sync_started", attempt=1), log("r", 9, "order_sync_completed", attempt=1)]
+    of_other = log("r", -50, "order_started", attempt=2, run_id="other", run_key="other")
+    for thing in THINGS:
+        event = {**log("r", 5, f"{thing}_{fate}", attempt=1), "operation": None, "phase": None}
+        before, after = build([], around, at=10), build([], [*around, event, of_other], at=10)
+        mine = pl.col("run_id") == "r"
+        assert after.phases.filter(mine).equals(before.phases)
+        assert after.attempts.filter(mine).equals(before.attempts)
+        counts = ["log_count", "last_seq"]
+        assert after.runs.filter(mine).drop(counts).equals(before.runs.drop(counts))

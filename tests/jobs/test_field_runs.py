@@ -29,15 +29,9 @@ CASES = {
 ALONE = [name for name, case in CASES.items() if "alone" in case or "settings" in case]
 TOGETHER = [name for name in CASES if name not in ALONE]
 OPEN: dict[str, list[str]] = {
-    "words for what had none": ["cancelled-plain", "interrupted-and-resumed"],
-    "time": [
-        *("clock-ahead-logs", "clock-steps-back", "end-only", "end-only-percentiles", "redelivered-after-end"),
-        "stalled-same-number",
-    ],
     "an attempt has a version": ["deploy-mid-run"],
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
     "long runs, and pages": ["failed-just-now", "long-run-end", "search-pasted", "quiet-as-usual"],
-    "parallel steps": ["overlapping-deliveries", "parallel-steps", "parallel-steps-rates"],
     "levels before the first telemetry": ["queue-limit-changed"],
 }
 """Cases that do not hold yet, by what is to be built for them."""

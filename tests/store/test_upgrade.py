@@ -195,35 +195,28 @@ def test_waits_of_decades_leave_no_hours_to_compute(tmp_path: Path) -> None:
     database.close()
 
 
-def test_runs_that_version_5_reads_otherwise_are_built_again(tmp_path: Path) -> None:
-    """Those that count attempts from 0, have a span around them or phases in names of spans; no other run."""
+def test_all_runs_are_built_again_by_version_5(tmp_path: Path) -> None:
+    """And end as those of a new store do."""
     around = {"dialect": "generic", "span_type": "user", "kind": 1}
-    zero, root = log("zero", 1, "a_completed", attempt=0), span("root", "job", 0, 5, **around)
-    point = span("point", "a_completed", 0, 0, operation="a", phase="completed", **around, parent_span_id="1" * 16)
-    inner = span("inner", "job", 0, 5, **around, parent_span_id="1" * 16)
-    remote = span("remote", "job", 0, 5, **around, parent_span_id="1" * 16, flags=0x301)
-    other, platform = log("other", 1, "a_completed", attempt=1), attempt("platform", 0, 0, 5)
+    records = [
+        *(("spans", span("root", "job", 0, 5, **around)), ("spans", attempt("platform", 0, 0, 5))),
+        *(("logs", log("zero", 1, "a_completed", attempt=0)), ("logs", log("other", 1, "a_completed", attempt=1))),
+    ]
     store = Opened(tmp_path)
-    spans = [("spans", record) for record in (root, point, inner, remote, platform)]
-    store_rows(store.database, 1, [*spans, ("logs", zero), ("logs", other)])
+    store_rows(store.database, 1, records)
     while store.runs.tick(newest()):
         pass
-    told = "SELECT run_id, status, attempt_count, task_id FROM runs ORDER BY run_id"
+    told = "SELECT run_id, status, attempt_count, idle_ns FROM runs ORDER BY run_id"
     expected = store.database.reading(lambda h: h.rows(told))
-    assert [row[1] for row in expected if row[0] not in ("inner", "other")] == ["completed"] * 5
-    store.database.writing(lambda h: h.run("UPDATE runs SET status = 'unknown'"))
+    assert {row[1:] for row in expected} == {("completed", 1, 0)}
+    store.database.writing(lambda h: h.run("UPDATE runs SET status = 'unknown', idle_ns = NULL"))
     store.database.writing(lambda h: h.run("UPDATE meta SET value = '4' WHERE name = 'version'"))
     store.close()
     store = Opened(tmp_path)
-    assert store.database.reading(upgrade.rebuilding) == 5
+    assert store.database.reading(upgrade.rebuilding) == 4
     while store.runs.tick(newest()):
         pass
-    left = {("inner", "unknown"), ("other", "unknown")}
-    now = store.database.reading(lambda h: h.rows(told))
-    assert {row[:2] for row in now} - {row[:2] for row in expected} <= left
-    assert [row for row in now if row[0] not in ("inner", "other")] == [
-        row for row in expected if row[0] not in ("inner", "other")
-    ]
+    assert store.database.reading(lambda h: h.rows(told)) == expected
     store.close()
 
 

@@ -72,6 +72,8 @@ RUNS = Table(
         varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
             "operation), derived (its parent), inferred (recent signs of life, a minute of silence after a span that "
             "encloses the run, how long a retry may still follow, or keys in a body or a map), unknown."),
+        varchar("outcome", "`skipped` where its outermost operation says so: completed, without having worked; NULL "
+            "for every other run, whose `status` says all."),
         integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
             "left no trace."),
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
@@ -100,6 +102,8 @@ RUNS = Table(
         bigint("active_ns", "Time in its attempts less the waits in them, ns; NULL unless known of every attempt."),
         bigint("wait_ns", "Time that its attempts spent in waits, overlaps counted once, ns; NULL unless known of "
             "every attempt."),
+        bigint("idle_ns", "Time between two deliveries of one attempt, in which nobody worked on it, inferred, ns; 0 "
+            "when each was delivered once, NULL without records of its own."),
         bigint("backoff_ns", "Time between its attempts, waiting in the queue again included, ns; 0 with one attempt, "
             "NULL unless every pause is known."),
         bigint("end_to_end_ns", "From `queued_ns` to `ended_ns`, ns (from `started_ns` where clocks have that first); "
@@ -142,7 +146,9 @@ ATTEMPTS = Table(
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
         integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
             "counted."),
-        varchar("status", "`completed`, `failed`, `canceled`, `running`; `unknown` after silence without an end."),
+        varchar("status", "`completed`, `failed`, `canceled`, `interrupted` (let go, to be taken up again), `running`; "
+            "`unknown` after silence without an end."),
+        varchar("outcome", "`skipped` where its outermost operation says so; NULL for every other."),
         varchar("status_source", "How `status` is known: measured (its span or the cancel hook), phase (a log of its "
             "outermost operation), derived (a later attempt: it failed), inferred (a minute of silence after a span "
             "that encloses it; not silent yet: it runs; or from keys in a body or a map), unknown."),
@@ -160,7 +166,12 @@ ATTEMPTS = Table(
         bigint("queue_wait_ns", "How long it waited in its queue, as its logs claim, ns; NULL when they do not."),
         bigint("wall_ns", "From its start to its end, waits included, ns; NULL when either is unknown or the end comes "
             "first."),
-        bigint("active_ns", "`wall_ns` less `wait_ns`, ns; NULL when either is unknown."),
+        bigint("active_ns", "`wall_ns` less `wait_ns` and `idle_ns`, ns; NULL when the first is unknown, and when "
+            "the second is and it was delivered once."),
+        bigint("idle_ns", "Time between its deliveries, from the last sign of life to when its outermost operation "
+            "began again, ns; inferred, 0 when there was one."),
+        integer("deliveries", "How often it was taken up under its number: 1, or as often as its outermost operation "
+            "began by its logs where no span tells."),
         bigint("wait_ns", "Time that it spent in waits which ended, overlaps counted once, ns; NULL where no span "
             "tells or one says nothing of its length."),
         double("compute_ms", "Computing time that its span states, ms; NULL when none."),
@@ -195,26 +206,29 @@ PHASES = Table(
         bigint("started_ns", "When it was opened, ns since 1970 UTC; NULL for an end that nothing opened."),
         bigint("ended_ns", "When it was closed, ns since 1970 UTC; NULL when nothing closed it."),
         bigint("duration_ns", "From its start to its end, ns; NULL when either is unknown."),
-        varchar("outcome", "`completed` or `failed`, as the log that closed it says; `unknown` when nothing did."),
+        varchar("outcome", "`completed`, `failed`, `canceled`, `interrupted`, `skipped` or `retrying`, as the log that "
+            "closed it says; `unknown` when nothing did."),
         double("reported_ms", "Duration that the log of the end (of a step: its own) claims, ms; NULL when it claims "
             "none."),
     ),
 )
 
 WAITS = Table(
-    "One span in which an attempt does nothing but wait (Trigger.dev alone tells).",
+    "One span in which an attempt does nothing but wait (Trigger.dev alone tells), or the time between two deliveries.",
     (),
     (
         PROJECT,
         _RUN_KEY,
         _RUN_ID,
         integer("attempt", "Number of the attempt that waits; NULL when its span does not say."),
-        varchar("kind", "What it waits for: `for` or `until` (a time), `token`, `child`, `batch`."),
+        varchar("kind", "What it waits for: `for` or `until` (a time), `token`, `child`, `batch`; `redelivery`: for "
+            "being taken up again, inferred."),
         bigint("started_ns", "When the wait began, ns since 1970 UTC."),
         bigint("ended_ns", "When the wait ended, ns since 1970 UTC; NULL while it goes on. Before `started_ns` where "
             "nobody knows how long it lasted."),
         boolean("holds_slot", "Whether the attempt keeps its queue's slot meanwhile: a wait for a time does when "
-            "shorter than 60 s; NULL for other waits and while it goes on, since nobody knows."),
+            "shorter than 60 s, between deliveries it does not; NULL for other waits and while it goes on, since "
+            "nobody knows."),
     ),
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.words import ENDS
 from collector.rules.cases import log
 from collector.rules.frames import RUN, Frames
 from collector.rules.rule import Case, Options, Rule
@@ -32,7 +33,7 @@ def _within(frames: Frames) -> pl.LazyFrame:
     )
     early = first.filter(pl.col("ended_source").is_in(["measured", "derived"])).join(second, on=RUN, suffix="_next")
     n, phase = pl.col("attempt"), pl.col("phase")
-    begins, ends = phase == "started", phase.is_in(["completed", "failed"])
+    begins, ends = phase == "started", phase.is_in(ENDS)
     split = (
         _stated(frames)
         .join(zero, on=RUN, how="semi")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.model.words import ENDS
 from collector.rules.cases import attempt, log, span
 from collector.rules.frames import MS_NS, RUN, Frames
 from collector.rules.rule import Case, Options, Rule
 
 ATTEMPT = [*RUN, "attempt"]
 GROUP = [*ATTEMPT, "operation"]
-TERMINAL = ["completed", "failed"]
 _DURATIONS = r"^(?:processing_time_ms|.*_(?:ms|s|seconds|at|time)|duration|elapsed|took|timestamp|time)$"
 _ANY_PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
@@ -65,7 +65,7 @@ def by_operation(frames: Frames) -> pl.LazyFrame:
             completions=(phase == "completed").sum(),
             failures=(phase == "failed").sum(),
             first_start_ns=pl.col("time_ns").filter(phase == "started").min(),
-            last_end_ns=pl.col("time_ns").filter(phase.is_in(TERMINAL)).max(),
+            last_end_ns=pl.col("time_ns").filter(phase.is_in(ENDS)).max(),
             last_phase=phase.last(),
             last_ns=pl.col("time_ns").last(),
         )
@@ -89,7 +89,7 @@ def _open(frames: Frames) -> tuple[pl.LazyFrame, pl.LazyFrame]:
         .agg(
             *_at("started"),
             starts=(pl.col("phase") == "started").sum(),
-            ends=pl.col("phase").is_in(TERMINAL).sum(),
+            ends=pl.col("phase").is_in(ENDS).sum(),
         )
     )
     # An end that names no attempt may be this one's.
@@ -184,7 +184,7 @@ PHA001 = Rule(
 def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
     records = phases(frames)
     started = records.filter(pl.col("phase") == "started").select(*RUN, "operation").unique()
-    ends = records.filter(pl.col("phase").is_in(TERMINAL)).join(started, on=[*RUN, "operation"], how="anti")
+    ends = records.filter(pl.col("phase").is_in(ENDS)).join(started, on=[*RUN, "operation"], how="anti")
     seen = pl.concat(
         [
             frames.logs.lazy().select(*RUN, at="time_ns"),
@@ -241,7 +241,7 @@ def _several_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     groups = by_operation(frames)
     many = pl.max_horizontal("completions", "failures") > pl.max_horizontal("starts", pl.lit(1))
     suspects = groups.filter(many).select(GROUP)
-    ends = phases(frames).filter(pl.col("phase").is_in(TERMINAL)).join(suspects, on=GROUP, how="semi", nulls_equal=True)
+    ends = phases(frames).filter(pl.col("phase").is_in(ENDS)).join(suspects, on=GROUP, how="semi", nulls_equal=True)
     # The same key with another value names another item of a loop: each of them may end.
     items = (
         ends.select(*GROUP, pair=pl.col("attributes").str.extract_all(_ANY_PAIR))
@@ -311,7 +311,7 @@ def _both_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     )
     return (
         phases(frames)
-        .filter(pl.col("phase").is_in(TERMINAL))
+        .filter(pl.col("phase").is_in(ENDS))
         .join(both.select(GROUP), on=GROUP, how="semi", nulls_equal=True)
         .unique(GROUP, keep="last", maintain_order=True)
     )

@@ -7,9 +7,9 @@
 SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        count(*) AS n,
        count(*) FILTER (a.started_source = 'measured' AND a.ended_source = 'measured') AS measured,
-       quantile_disc(a.wall_ns, 0.5) AS p50_ns,
-       quantile_disc(a.wall_ns, 0.95) AS p95_ns,
-       quantile_disc(a.wall_ns, 0.99) AS p99_ns
+       quantile_disc(a.wall_ns - coalesce(a.idle_ns, 0), 0.5) AS p50_ns,
+       quantile_disc(a.wall_ns - coalesce(a.idle_ns, 0), 0.95) AS p95_ns,
+       quantile_disc(a.wall_ns - coalesce(a.idle_ns, 0), 0.99) AS p99_ns
 FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
 WHERE a.project = $project AND a.task_id = $task AND a.wall_ns IS NOT NULL
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
