@@ -90,7 +90,7 @@ def build(
     *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
-    spans, logs, events, outer, zero = records(raw_spans, raw_logs)
+    spans, logs, events, outer, _ = records(raw_spans, raw_logs)
     outer_of = phases.by_attempt(events)
     idle = waits.between_deliveries(spans, events, phases.deliveries(events, outer_of))
     wait_rows = pl.concat([waits.build(spans), idle], how="vertical_relaxed")
@@ -107,9 +107,7 @@ def build(
         _gather(spans, logs, links, outer)
         .join(_arrivals(raw_spans, raw_logs), on=RUN, how="left", nulls_equal=True)
         .join(_by_attempts(attempt_rows), on=RUN, how="left", nulls_equal=True)
-        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True)
-        .join(zero.with_columns(is_zero=pl.lit(True)), on=RUN, how="left", nulls_equal=True)
-        .with_columns(counted_from=pl.when("is_zero").then(0).when("states_attempt").then(1)),
+        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True),
         as_of_ns=as_of_ns,
         grace_ns=grace_ns,
         stale_ns=stale_ns,
@@ -312,7 +310,6 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
         .agg(
             last_number=pl.col("number").last(),
             last_number_stated=pl.col("number_stated").last(),
-            states_attempt=pl.col("number_stated").any(),
             first_number=pl.col("number").first(),
             last_status=pl.col("status").last(),
             last_source=pl.col("status_source").last(),

@@ -107,9 +107,7 @@ with grid.cell(column_span=2):
                 "Message": st.column_config.TextColumn(width=270),
                 "Attributes": st.column_config.TextColumn(width=420),
             }
-            picked = pick(
-                records.log_rows(logs, zero, run["counted_from"]), logs, f"logs_{selected}", strings.LOGS, columns
-            )
+            picked = pick(records.log_rows(logs, zero), logs, f"logs_{selected}", strings.LOGS, columns)
     if parts["spans"]:
         with look.card(strings.SPANS, strings.SPANS_SUB.format(n=len(parts["spans"])), key="spans_card"):
             columns = {
@@ -118,7 +116,7 @@ with grid.cell(column_span=2):
                 "Status": records.span_status_column(),
                 "Name": st.column_config.TextColumn(width=240),
             }
-            rows = records.span_rows(parts["spans"], zero, run["counted_from"])
+            rows = records.span_rows(parts["spans"], zero)
             picked = pick(rows, parts["spans"], "spans_table", strings.SPANS, columns) or picked
     broken = data.findings(run_key=run["run_key"])["findings"]
     sub = strings.RUN_FINDINGS_SUB.format(n=len(broken), rules=len({f["code"] for f in broken})) if broken else ""

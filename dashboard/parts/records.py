@@ -51,19 +51,13 @@ def within(logs: list[Record], start_ns: int, end_ns: int) -> list[Record]:
     return [r for r in logs if start_ns - _SLACK_NS <= moment(r) <= end_ns + _SLACK_NS]
 
 
-def _attempt(record: Record, counted_from: int | None) -> int | None:
-    """Return the number of a record's attempt from 1 on, of a run that counts from another number."""
-    stated: int | None = record["attempt"]
-    return stated if stated is None or counted_from is None else stated + 1 - counted_from
-
-
-def log_rows(logs: list[Record], zero_ns: int, counted_from: int | None = 1) -> pl.DataFrame:
-    """Return one row a log, its offset in seconds from *zero_ns*; *counted_from*: see `runs.counted_from`."""
+def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
+    """Return one row a log, its offset in seconds from *zero_ns*."""
     return pl.DataFrame(
         {
             "Offset": [_offset(r, zero_ns) for r in logs],
             "Level": [[level(r["severity_number"])] for r in logs],
-            "Attempt": [_attempt(r, counted_from) for r in logs],
+            "Attempt": [r["attempt"] for r in logs],
             "Message": [visible(r["body"] or "") for r in logs],
             "Attributes": [_brief(r) for r in logs],
         },
@@ -77,14 +71,14 @@ def log_rows(logs: list[Record], zero_ns: int, counted_from: int | None = 1) -> 
     )
 
 
-def span_rows(spans: list[Record], zero_ns: int, counted_from: int | None = 1) -> pl.DataFrame:
+def span_rows(spans: list[Record], zero_ns: int) -> pl.DataFrame:
     """Return one row a span, its offset in seconds, its duration in ms."""
     words = {0: "unset", 1: "ok", 2: "error"}
     return pl.DataFrame(
         {
             "Offset": [_offset(r, zero_ns) for r in spans],
             "Status": [[words.get(r["status_code"], "?")] for r in spans],
-            "Attempt": [_attempt(r, counted_from) for r in spans],
+            "Attempt": [r["attempt"] for r in spans],
             "Name": [visible(r["name"]) for r in spans],
             "Type": [r["span_type"] for r in spans],
             "Duration": [None if r["duration_ns"] is None else r["duration_ns"] / 1e6 for r in spans],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import words
-from dashboard.parts import charts, findings, provenance, queue_frames, records, run_view, totals
+from dashboard.parts import charts, findings, provenance, queue_frames, run_view, totals
 from dashboard.parts.text import compact, safe, visible
 
 PUNCTUATION = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~:$^=&@/])")
@@ -183,12 +183,3 @@ def test_a_rename_is_shown_as_a_difference() -> None:
     sample = {"attributes": {"run_id": "r", "imageWidth": 320}}
     assert findings.renamed(sample, transform).splitlines()[-3:-1] == ['- "imageWidth": 320', '+ "image_width": 320']
     assert findings.renamed({"attributes": {"run_id": "r"}}, transform) == ""
-
-
-def test_attempts_of_records_are_numbered_as_those_of_their_run() -> None:
-    """From 1 on, also where the run counts from 0; a record that states none has none."""
-    said = {"severity_number": 9, "body": "x", "attributes": "{}", "time_unix_nano": 1, "status_code": 0, "name": "x"}
-    some = [{**said, "attempt": n, "span_type": "user", "duration_ns": 1} for n in (0, 1, None)]
-    for rows in (records.log_rows(some, 0, 0), records.span_rows(some, 0, 0)):
-        assert rows["Attempt"].to_list() == [1, 2, None]
-    assert records.log_rows(some[1:], 0, 1)["Attempt"].to_list() == [1, None]

@@ -63,7 +63,6 @@ def test_a_task_that_counts_from_0_has_the_numbers_of_one_that_counts_from_1(tmp
         jobs.work(T0 + 4000 * SECOND)
     jobs.work(AS_OF)
     same(jobs.statistics(), recomputed(jobs, AS_OF))
-    assert set(jobs.table("runs").select("task_id", "counted_from").rows()) == {("zero", 0), ("one", 1)}
     for name in STATISTICS:
         rows = jobs.table(name)
         if "task_id" in rows.columns:

@@ -79,8 +79,6 @@ RUNS = Table(
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
             "(counted), inferred (nothing says that its last failure was final; or from keys in a body or a map), "
             "unknown."),
-        integer("counted_from", "From which number its own records count attempts: 0 where any states an attempt 0, "
-            "else 1 (`attempts.number` is `logs.attempt` + 1 - `counted_from`); NULL when none states an attempt."),
         bigint("created_ns", "When the first trigger span that names it began, ns since 1970 UTC, also one that began "
             "after the run and did not make it; NULL when no such span is known."),
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
