@@ -144,8 +144,9 @@ def call(h: Handle, q: Question) -> pl.DataFrame:
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
     """Runs that take unusually long, with the stage: long, silent, stuck, lost; NULL when nobody can tell."""
     usual = q.basis.learned("usual", q.choice.project, q.as_of_ns, lambda: _learn_usual(h, q))
-    now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns - _LOST_NS)
-    return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=q.as_of_ns - _LOST_NS)
+    since_ns = q.as_of_ns - _LOST_NS
+    now = statistics.open_runs(h, q.choice, lost_since_ns=since_ns - stuck.quietest_ns(usual))
+    return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=since_ns)
 
 
 def _learn_usual(h: Handle, q: Question) -> pl.DataFrame:

@@ -258,7 +258,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
             "Stage",
             "text",
             "long: runs longer than is usual for the task; silent: no record for longer than usual; stuck: both; lost: "
-            "fell silent for good; ?: too few runs of the task have ended to tell.",
+            "silent for twice as long as any usually is; ?: too few runs of the task have ended to tell.",
         ),
         ListColumn("active_ns", "At work", "ns", "Time since the attempt started, waits taken off."),
         ListColumn(
