@@ -211,6 +211,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ListColumn("reached", "Reached", "number", "Runs that got so far; runs too young to tell are left out."),
         ListColumn("succeeded", "Succeeded", "number", "Runs that completed in it."),
         ListColumn("retried", "Retried", "number", "Runs in which it failed and another attempt followed."),
+        ListColumn("lost", "Lost", "number", "Of the retried, runs in which it left no record.", roomy=True),
         ListColumn("failed", "Gave up", "number", "Runs that failed for good in it."),
         ListColumn("unknown", "Unknown", "number", "Runs that fell silent in it.", roomy=True),
         ListColumn("yield", "Yield", "share", MEASURES["attempt_yield"].text),

@@ -31,7 +31,6 @@ TOGETHER = [name for name in CASES if name not in ALONE]
 OPEN: dict[str, list[str]] = {
     "an attempt has a version": ["deploy-mid-run"],
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
-    "a trigger after the end": ["idempotent-hit"],
 }
 """Cases that do not hold yet, by what is to be built for them."""
 _TIME = re.compile(r'"@(-?[\d.]+)"')
