@@ -715,6 +715,17 @@ def test_time_in_which_a_run_is_interrupted_is_no_work_and_holds_no_slot() -> No
     assert tables.attempts.select("deliveries", "active_ns").row(0) == (2, 30 * SECOND)
 
 
+def test_a_run_that_was_skipped_says_nothing_of_how_long_such_runs_take() -> None:
+    """Neither the run nor its attempt is in any duration."""
+    logs = [
+        log("r", 0, "order_charge_started"),
+        {**log("r", 5, "order_charge_skipped"), "operation": None, "phase": None},
+    ]
+    tables = build([], logs)
+    assert tables.attempts["wall_ns"].item() == 5 * SECOND
+    assert durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 10**6 * SECOND).collect().is_empty()
+
+
 def test_the_fate_of_an_inner_operation_is_that_of_its_step() -> None:
     """The run goes on."""
     logs = [log("r", 0, "order_sync_started"), log("r", 1, "mail_send_started"), log("r", 2, "mail_send_skipped")]
