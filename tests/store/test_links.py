@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from collector.cli.recordings import Recorded
 from collector.model.identity import run_key
 from collector.rules.cases import attempt, log, span, trigger
-from collector.store import run_links
+from collector.store import run_links, run_page
 from collector.store.places import Places
 from tests.inprocess import SECOND, SETS, Pipeline, recorded
 from tests.length import examples
@@ -207,3 +207,25 @@ def test_what_is_below_a_run_follows_it_to_another_root() -> None:
             ("above", None),
             ("handed", "handed"),
         ]
+
+
+def test_a_run_is_among_the_children_of_who_made_it_alone(tmp_path: Path) -> None:
+    """One that was there already, and was handed over by its idempotency key, is a child of nobody it was handed to."""
+    key = {"ctx.run.idempotencyKey": "k"}
+    spans = [
+        *(attempt(1, 100 * n, 100 * n + 50, run=run) for n, run in enumerate(("first", "second"))),
+        *(trigger(100 * n + 10, 100 * n + 20, "made", run=run) for n, run in enumerate(("first", "second"))),
+        trigger(115, 116, "handed", run="second"),
+        attempt(1, 15, 40, run="made", context=key),
+        attempt(1, 5, 40, run="handed", context=key),
+    ]
+    with Pipeline(tmp_path) as pipeline:
+        pipeline.group([Recorded(s, "json", body) for s, body in requests([], spans)], AFTER - SECOND)
+        pipeline.apply()
+        pipeline.tick(AFTER)
+        for run, expected in (("first", ["made"]), ("second", [])):
+            page = pipeline.database.reading(lambda h, run=run: run_page.find(h, "default", run, None))
+            assert page is not None
+            assert page.pages["children"].rows["run_id"].to_pylist() == expected
+        parents = dict(pipeline.table("runs").select("run_id", "parent_run_id").rows())
+    assert parents == {"first": None, "second": None, "made": "first", "handed": None}
