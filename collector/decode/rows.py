@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from collector.decode import dialects, logs, metrics, spans, times
 from collector.decode.dialects import Dialect
-from collector.decode.dialects.base import error
+from collector.decode.errors import error
 from collector.decode.event import Event
 from collector.decode.names import OTHER, Kind, Names
 from collector.decode.nested import Nested, find
@@ -294,7 +294,7 @@ class Walk:
             if values[index] is None:
                 values[index] = value
         if values[_ERROR_TYPE] is None or values[_ERROR_MESSAGE] is None:
-            kind, message = error(stated)
+            kind, message = error(stated, self.work)
             values[_ERROR_TYPE] = values[_ERROR_TYPE] or kind
             values[_ERROR_MESSAGE] = values[_ERROR_MESSAGE] or message
         values[_DIALECT] = dialect.name

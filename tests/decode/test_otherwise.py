@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from collector.decode.event import NONE, event
 from tests.otlp.telemetry import SPAN, decoded, one_log, span_request
 
-BLANKS = " \t\r\n\v\f\0\x1f\x7f\x85\xa0\xad\u1680\u2003\u2028\u2029\u202f\u3000\u200b\u200d\u200f\u202e\u2060\u2066\ufe0f\ufeff"
+BLANKS = " \t\r\n\v\f\0\x1f\x7f\x85\xa0\xad\u1680\u2003\u2028\u2029\u202f\u3000"
+BLANKS += "\u200b\u200d\u200f\u202e\u2060\u2066\ufe0f\ufeff"
 COLOURS = ("\x1b[32m", "\x1b[0m", "\x1b[m", "\x1b[1;38:5:196m", "\x1b[K", "\x9b31m")
 SPACE = st.lists(st.sampled_from([*BLANKS, *COLOURS]), max_size=4).map("".join)
 NUMBERS = ("processing_time_ms", "queue_wait_ms", "attempt", "http_status")
