@@ -37,9 +37,13 @@ _LOOKED_AT = 2**20
 
 _UNIT = 20
 """Bytes of JSON a unit of work, where all that it holds is looked at."""
-_EMPTY = (b'"value":{}', b'"value": {}', b'"body":{}', b'"body": {}')
+_EMPTY = [
+    b'"%s":%s{}' % (name, space)
+    for name in (b"value", b"body", b"status", b"resource", b"scope")
+    for space in (b"", b" ")
+]
 _BRACES = (b"{}", b"{ }")
-"""What values look like that are sent empty."""
+"""What objects look like that are sent empty."""
 _ASIDE = ("name", "description", "unit", "metadata")
 """Members of a metric that say nothing without points."""
 
@@ -201,13 +205,13 @@ class Again:
         self._sent = 0 if short else sum(map(body.count, _BRACES))
         """How many objects of a long body are empty."""
 
-    def empty(self, request: Any, doubts: int, values: int, work: Work) -> int:
-        """Return how many objects in it hold something, and nothing of what they are for: of *values* that were read as
-        empty, and *doubts* that other objects raise, of a long body at least so many.
+    def empty(self, request: Any, doubts: int, found: int, work: Work) -> int:
+        """Return how many objects in it hold something, and nothing of what they are for: of *found* that were read as
+        empty, and *doubts* that others raise, of a long body at least so many.
         """
         if (body := self._body) is None:
-            return max(0, values - self._sent)
-        if not doubts and values <= sum(map(body.count, _EMPTY)):
+            return max(0, found - self._sent)
+        if not doubts and found <= sum(map(body.count, _EMPTY)):
             return 0
         work.spend(len(body) // _UNIT)
         text = unicode.whole_escapes(unicode.utf8(body.removeprefix(BOM_UTF8))[0])[0]

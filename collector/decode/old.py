@@ -18,7 +18,7 @@ from collector.decode import otlpjson as o
 from collector.decode import unicode
 from collector.decode.fields import fields
 from collector.decode.values import Caps
-from collector.decode.work import ELEMENT, Work
+from collector.decode.work import ELEMENT, ITEM, Work
 
 Labels = dict[str, Any]
 _NAMED = {
@@ -157,6 +157,7 @@ def _whole(double: float) -> int:
 def labels_in_protobuf(point: Any, caps: Caps) -> Labels:
     """Return the labels of a point or an exemplar."""
     found = unknown(point, caps.work)
+    caps.work.spend(ITEM * len(found))
     labels: Labels = {}
     for field in (found[i] for i in range(len(found))):
         if field.field_number == _LABELS and field.wire_type == 2:
@@ -164,7 +165,9 @@ def labels_in_protobuf(point: Any, caps: Caps) -> Labels:
             try:
                 for number, kind, at, end in fields(field.data, 0, len(field.data)):
                     if number in pair and kind == 2:
-                        pair[number] = unicode.utf8(field.data[at:end])[0].decode()
+                        whole, mended = unicode.utf8(field.data[at:end])
+                        pair[number] = whole.decode()
+                        caps.noted["text_mended"] += mended
             except IndexError:
                 continue
             labels[caps.name(pair[1])] = caps.text(pair[2])

@@ -133,7 +133,7 @@ class Walk:
 
     @property
     def empty(self) -> int:
-        """Return how many values and keys of OTLP/JSON were read as empty."""
+        """Return how many objects of OTLP/JSON were read as empty, but for those of `doubts`."""
         return self.caps.empty + self.body_caps.empty
 
     def request(self, signal: Signal, request: Any) -> None:
@@ -221,6 +221,7 @@ class Walk:
             attributes, dropped, refs = {}, 0, None
         else:
             try:
+                self.caps.empty += block.resource.attributes is None
                 attributes = w.attributes(block.resource.attributes, self.caps)
                 dropped = w.u32(block.resource.dropped_attributes_count, "droppedAttributesCount")
                 told = block.resource.entity_refs or ()
@@ -263,6 +264,7 @@ class Walk:
         if w.has(group, "scope"):
             try:
                 name, version = group.scope.name or "", group.scope.version or None
+                self.caps.empty += group.scope.attributes is None and not name and version is None
                 attributes = w.attributes(group.scope.attributes, self.caps)
                 dropped = w.u32(group.scope.dropped_attributes_count, "droppedAttributesCount")
             except BadInput as e:

@@ -59,6 +59,7 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
             code = w.enum(status, "status", walk.caps)
         else:
             code, status_message = w.enum(status.code, "code", walk.caps), status.message or None
+            walk.caps.empty += status.code is None and status_message is None
     for e in reversed(events):
         if e["name"] == "exception":
             _blame(promoted, e["attributes"])

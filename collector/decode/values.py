@@ -58,7 +58,7 @@ class Caps:
         self.left = nodes
         """Elements that the value being read may still have."""
         self.empty = 0
-        """Values and keys of OTLP/JSON that were read as empty, of which something may not have been read."""
+        """Objects of OTLP/JSON that were read as empty, of which something may not have been read."""
 
     def text(self, value: str) -> str:
         """Return *value*, cut to the longest length kept."""

@@ -72,6 +72,8 @@ FOREIGN = {
     "spans": lambda: sent(TRACES, {"spans": [SPAN]}, {"Spans": [SPAN]}),
     "metrics": lambda: sent(METRICS, {"metrics": [{"name": "a", "sum": {"dataPoints": [POINT]}}]}, {"metric": [{}]}),
     "attribute of a span": lambda: sent(TRACES, {"spans": [{**SPAN, "attributes": [{"key": "a", "value": {"s": 1}}]}]}),
+    "status": lambda: sent(TRACES, {"spans": [{**SPAN, "status": {"Code": 2}}]}),
+    "scope": lambda: sent(LOGS, {"scope": {"Name": "x"}, "logRecords": [GOOD]}),
     "attribute of an event": lambda: sent(
         TRACES, {"spans": [{**SPAN, "events": [{"name": "e", "attributes": [{"key": "a", "value": {"s": 1}}]}]}]}
     ),
@@ -90,6 +92,7 @@ EMPTY = {
     "beside a key": lambda: log(attributes=[{"key": "a", "value": {"intValue": 1}, "x": 1}]),
     "records": lambda: log(),
     "scopes": lambda: sent(LOGS, {"logRecords": [GOOD]}, {"scope": {"name": "x"}}, {"logRecords": [], "x": []}),
+    "parts": lambda: sent(TRACES, {"scope": {}, "spans": [{**SPAN, "status": {}}, {**SPAN, "status": {"code": 0}}]}),
     "metrics": lambda: metric(description="x", unit="s", gauge=None),
     "points": lambda: metric(gauge={}),
     "a point of nothing": lambda: points({"timeUnixNano": "1795500000000000000", "flags": 1}),
@@ -137,6 +140,16 @@ def test_long_bodies_are_told_of_too(size: int) -> None:
     assert sent(LOGS, {"logRecords": [filler] * 2}).message == ""
     lost = {"attributes": [{"key": "a", "value": {"StringValue": "x"}}, {"key": "b", "value": {}}]}
     assert sent(LOGS, {"logRecords": [filler, filler, lost, lost]}).warnings["object_foreign"] == 2
+
+
+@pytest.mark.parametrize(
+    "resource", [{}, {"attributes": []}, None, {"Attributes": [{"key": "a"}]}, {"service.name": "x"}]
+)
+def test_a_resource_of_other_members_is_told(resource: Any) -> None:
+    """As other objects are; its records are kept."""
+    body = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [GOOD]}]}]}
+    _, said = decode(LOGS, "json", json.dumps(body).encode())
+    assert (said.records, "object_foreign" in said.warnings) == (1, bool(resource) and "attributes" not in resource)
 
 
 def test_unknown_fields_in_place_of_records_are_told_in_protobuf() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.decode import Batch, Beyond
 from collector.model.errors import TooLarge
 from collector.model.signals import LOGS, METRICS
+from collector.settings import Limits
 from tests.decode.messages import NOW, decode
 from tests.otlp.telemetry import ld, varint
 
@@ -149,6 +152,22 @@ def test_old_points_are_counted_before_they_are_read() -> None:
     """As today's are."""
     with pytest.raises(TooLarge, match=r"limits\.parts"):
         decode(METRICS, "protobuf", in_protobuf(4, *[b""] * 2_500_000))
+
+
+@pytest.mark.parametrize("many", [ld(1, ld(1, b"") * 2_000) * 60, ld(1, b"\x98\x06\x01" * 1_300) * 60])
+def test_labels_and_unknown_fields_of_points_are_counted_as_work(many: bytes) -> None:
+    """However many there are in each, no more is done than may be."""
+    hasty = Batch(Limits(), most_work=10_000)
+    began = time.process_time()
+    with pytest.raises(Beyond):
+        hasty.add(METRICS, "protobuf", ld(1, ld(2, ld(2, ld(5, many)))), project="p", received_ns=NOW)
+    assert time.process_time() - began < 0.2
+
+
+def test_labels_that_are_not_unicode_are_mended_and_told() -> None:
+    """As other texts are."""
+    rows, said = decode(METRICS, "protobuf", in_protobuf(5, ld(1, ld(1, b"k\xff") + ld(2, b"v"))))
+    assert (rows["metric_points"][0]["attributes"], said.warnings["text_mended"]) == ('{"k\ufffd":"v"}', 1)
 
 
 def test_the_name_of_a_log_record_is_its_events_name() -> None:
