@@ -18,10 +18,12 @@ Said = tuple[str | None, str | None]
 """(type, message)."""
 _NOTHING: Said = (None, None)
 
-_KEYS = ("err", "error", "exception", "exc_info")
+_KEYS = ("err", "error", "exception", "exc_info", "Exception")
 """Keys under which loggers put an error."""
 _TYPES = ("type", "name", "class", "kind", "exc_type", "className", "errorType", "Type", "Name", "Class", "ClassName")
 _MESSAGES = ("message", "msg", "value", "exc_value", "errorMessage", "Message", "Value")
+_INSIDE = (*_KEYS, "stack", "stacktrace", "stackTrace", "stack_trace")
+"""Keys of a map that says neither, under which it may say both."""
 _NO_MESSAGE = frozenset({"", "true", "false", "null", "none", "undefined", "nonetype: none"})
 """What is no message: marks that there was an error, or none."""
 _LONGEST_TYPE, _LONGEST = 256, 8_192
@@ -72,7 +74,7 @@ def _of(found: Any, work: Work, deep: bool = False) -> Said:
 def _of_map(found: Attributes, work: Work, deep: bool) -> Said:
     kind, message = _first(found, _TYPES), _first(found, _MESSAGES)
     if kind is None and message is None and not deep:
-        for key in _KEYS:
+        for key in _INSIDE:
             if (said := _of(found.get(key), work, deep=True)) != _NOTHING:
                 return said
     if kind is not None and (shown := _REPR.match(kind)):
@@ -81,7 +83,7 @@ def _of_map(found: Attributes, work: Work, deep: bool) -> Said:
 
 
 def _first(found: Attributes, keys: tuple[str, ...]) -> str | None:
-    return next((said for key in keys if (said := text(found.get(key)))), None)
+    return next((said for key in keys if (said := (text(found.get(key)) or "").strip())), None)
 
 
 def _of_text(said: str, work: Work, deep: bool) -> Said:

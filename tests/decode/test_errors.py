@@ -66,6 +66,8 @@ FORMS: dict[str, tuple[Any, str | None, str | None]] = {
     "a code as the last resort": ({"code": "ECONNREFUSED", "message": "bad"}, "ECONNREFUSED", "bad"),
     "one level down": ({"error": {"type": "T", "message": "m"}}, "T", "m"),
     "one level down beside a code": ({"code": "E1", "error": {"type": "T", "message": "m"}}, "T", "m"),
+    "a stack alone": ({"stack": "TypeError: no route\n    at f (/a.js:1:2)"}, "TypeError", "no route"),
+    "space around both": ({"type": " TypeError\n", "message": "no route\n"}, "TypeError", "no route"),
     "text one level down": ({"error": "no route"}, None, "no route"),
     "two levels down": ({"error": {"error": {"error": {"type": "T"}}}}, None, None),
     "a number for a message": ({"type": "T", "message": 12}, "T", "12"),
@@ -75,7 +77,7 @@ FORMS: dict[str, tuple[Any, str | None, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("key", ["err", "error", "exception", "exc_info"])
+@pytest.mark.parametrize("key", ["err", "error", "exception", "exc_info", "Exception"])
 @pytest.mark.parametrize("form", FORMS)
 def test_an_error_says_type_and_message(form: str, key: str) -> None:
     """Whatever form a logger has for it; what is stated counts before it, each for itself."""
