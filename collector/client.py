@@ -91,9 +91,16 @@ class Client:
         response = self._get("/api/v1/runs", params, ARROW)
         return Page(_frame(_table(response)), int(response.headers["x-runwell-total"]))
 
-    def run(self, run_id: str, run_key: str | None = None) -> dict[str, Any]:
-        """Return one run with attempts, phases, waits, logs, spans and children; ApiError when unknown."""
-        body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", {"run_key": run_key}).json()
+    def run(
+        self, run_id: str, run_key: str | None = None, *, before: str | None = None, after: str | None = None
+    ) -> dict[str, Any]:
+        """Return one run with attempts, phases, waits, logs, spans and children; ApiError when unknown.
+
+        Of a long list the last part. *before*, *after*: a list, or a place in one that `earlier` or `later` of an
+        answer names; then only that part of that list is answered.
+        """
+        asked: dict[str, object] = {"run_key": run_key, "before": before, "after": after}
+        body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", asked).json()
         return body
 
     def sql(self, text: str) -> Answer:

@@ -134,9 +134,9 @@ def runs(client: Client, /, **filters: Any) -> tuple[pl.DataFrame, int]:
 
 
 @_kept(FRESH_S, 20)
-def run(client: Client, run_id: str, run_key: str | None) -> dict[str, Any]:
-    """Return one run with its records."""
-    return client.run(run_id, run_key)
+def run(client: Client, /, run_id: str, run_key: str | None, **turn: str) -> dict[str, Any]:
+    """Return one run with its records; *turn*: the part `before` or `after` a place in one of its lists."""
+    return client.run(run_id, run_key, **turn)
 
 
 @_kept(FRESH_S, 4)

@@ -7,7 +7,7 @@ TITLE = "runwell"
 OVERVIEW = "Overview"
 OVERVIEW_SUB = "Test runs and replays left out · times in UTC"
 RUNS = "Runs"
-RUNS_SUB = "Newest first · times in UTC"
+RUNS_SUB = "Times in UTC"
 RUN = "Run detail"
 UNKNOWN = "unknown"
 TASK_UNKNOWN = "Task unknown"
@@ -95,6 +95,15 @@ AGAIN = "Try again"
 SEARCH = "run id, tag, correlation id, error…"
 RUN_COUNT = "runs"
 RUN_COUNT_ONE = "run"
+RUNS_AT = {
+    "active": "under way or ended in the range, the last to start first",
+    "start": "started in the range, else queued or first seen, the last to start first",
+    "end": "ended in the range, the last to end first",
+}
+COUNTED_HELP = (
+    "Only runs that figures count: no test runs and replays, development runs only where they are all there is"
+)
+HOURS_HELP = "The range is widened to whole hours, as the page counts that led here"
 NO_MATCH = "No run matches these filters in this range."
 SELECT_HINT = "Select a row to open the run"
 NO_RUN = "No run with this id has left telemetry here."
@@ -118,12 +127,16 @@ RECORD_NONE = "No record of this run arrived."
 RECORD_PICKED = "the selected one"
 RECORD_FIRST = "the first one; select another"
 RECORD_FIRST_ERROR = "the first error; select another"
+RECORD_FAILURE = "the one that tells the failure; select another"
 RECORD_REST = "Record"
 RECORD_RESOURCE = "Resource"
 PARENT = "Open the parent run"
 WALL = "Wall clock"
 WORK = "Work only"
-TRUNCATED = "Only the first {most} {what} are shown."
+PART = "{n} of {total} {what} are shown here"
+PART_SOME = "{n} {what} are shown here"
+PARTS = {"first": "First", "earlier": "Earlier", "later": "Later", "last": "Last"}
+FAILURE = "What tells the failure"
 
 ENVIRONMENT = "Environment"
 ALL_ENVIRONMENTS = "All environments"

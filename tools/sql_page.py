@@ -18,7 +18,7 @@ runwell sql "select run_id, left(body, 200) from logs where body ilike '%timeout
 """
 _BOUNDS = {
     "`store.query_time`, from before the statement is looked at": "ended",
-    "`store.query_rows`, `store.query_size` (also as JSON)": "cut, and said",
+    "`store.query_rows`, `store.query_size` (also as JSON)": "cut, and said: `runwell sql` ends with 1",
     f"texts of more than {long_texts.MOST // 1024} KiB that are read of 2,048 rows: "
     f"{long_texts.MOST_AT_ONCE // 2**20} MiB": "ended; ask for fewer rows, or for slices in `long_texts`",
     "two statements at a time, eight more wait": "503, `Retry-After`",

@@ -25,6 +25,9 @@ from collector.analyse.frames import (
 )
 from collector.model.words import ENDED, FAILED, TERMINAL
 
+_EACH = 16
+"""Lost attempts between two that were seen that count each by its number."""
+
 
 def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     """Return one row per started run that is no test: its dimensions and what its attempts came to.
@@ -120,21 +123,35 @@ def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
 def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
     """Return rows of `attempt_hours`."""
     sums = ["wall", "active", "wait"]
-    grouped = (
+    seen = (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
         .drop("task_id", "queue")
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
-        .with_columns(
+        .select(
+            *(name for name in COHORT if name != "hour_ns"),
+            "number",
+            *(pl.col(f"{name}_ns") for name in sums),
             hour_ns=hour_of("started_ns"),
             outcome="status",
+            attempts=1,
+            lost=0,
             weakness=rank("status_source"),
             cost=nanocents("cost_cents"),
         )
+    )
+    gone = lost(runs, attempts).with_columns(
+        outcome=pl.lit("failed"), lost="attempts", weakness=rank(pl.lit("derived"))
+    )
+    of_all = pl.col("attempts")
+    grouped = (
+        pl.concat([seen, gone], how="diagonal_relaxed")
         .group_by(*COHORT, "number", "outcome")
         .agg(
-            attempts=pl.len(),
-            **_weak("attempts"),
+            attempts=of_all.sum(),
+            lost_attempts=pl.col("lost").sum(),
+            derived_attempts=of_all.filter(pl.col("weakness") == 1).sum(),
+            inferred_attempts=of_all.filter(pl.col("weakness") == 2).sum(),
             **{f"{name}_attempts": pl.col(f"{name}_ns").count() for name in sums},
             **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in sums},
             cost_attempts=pl.col("cost").count(),
@@ -142,6 +159,39 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
         )
     )
     return shaped(grouped, "attempt_hours", by=[*COHORT, "number", "outcome"])
+
+
+def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
+    """Return the attempts that must have been and left no record: `COHORT`, number, attempts (how many).
+
+    A later attempt of their run proves that there were so many, and that they failed. When they began nobody knows:
+    they count in the hour of their run. Of a long gap each of the first counts by its number, the last of those for all
+    the rest, so that a run whose first record is of its ten thousandth attempt costs no ten thousand rows.
+    """
+    started = (
+        runs.lazy()
+        .filter(pl.col("started_ns").is_not_null())
+        .select(*RUN, hour_ns=hour_of("started_ns"))
+        .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+    )
+    first, gap, told = pl.col("first"), pl.col("gap"), pl.col("told")
+    return (
+        attempts.lazy()
+        .select(*RUN, "number")
+        .sort(*RUN, "number")
+        .with_columns(first=pl.col("number").shift(1).over(RUN).fill_null(0) + 1)
+        .with_columns(gap=pl.col("number") - first)
+        .filter(gap > 0)
+        .join(started, on=RUN, how="inner", nulls_equal=True)
+        .with_columns(told=pl.min_horizontal(gap, _EACH))
+        .select(*COHORT, "first", "gap", "told", number=pl.int_ranges(first, first + told))
+        .explode("number")
+        .select(
+            *COHORT,
+            pl.col("number").cast(pl.Int32),
+            attempts=pl.when(pl.col("number") == first + told - 1).then(gap - told + 1).otherwise(1),
+        )
+    )
 
 
 def flow_hours(runs: Frame) -> pl.DataFrame:

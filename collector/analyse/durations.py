@@ -61,7 +61,7 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     started = (
         runs.lazy()
         .with_columns(population=population())
-        .filter(pl.col("started_ns").is_not_null() & (pl.col("population") != "test"))
+        .filter(pl.col("started_ns").is_not_null() & (pl.col("population") != "test") & _worked())
         .join(walls, on=RUN, how="left", nulls_equal=True)
         .with_columns(
             hour_ns=hour_of("started_ns"),
@@ -89,6 +89,11 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     return _each(started, measures, open_="execution")
 
 
+def _worked() -> pl.Expr:
+    """Tell whether a run or attempt did its work: one that was skipped says nothing of how long that takes."""
+    return pl.col("outcome").ne_missing("skipped")
+
+
 def _idle_source(idle: str) -> pl.Expr:
     """Return the source of what leaves out the time between deliveries, which nobody states."""
     return pl.when(pl.col(idle) > 0).then(pl.lit("inferred")).otherwise(pl.lit("measured"))
@@ -104,7 +109,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     seen = runs.lazy().select(*RUN, "last_seen_ns")
     started = (
         attempts.lazy()
-        .filter(pl.col("started_ns").is_not_null())
+        .filter(pl.col("started_ns").is_not_null() & _worked())
         .drop("task_id", "queue", strict=False)
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .join(seen, on=RUN, how="left", nulls_equal=True)

@@ -212,11 +212,15 @@ def phase_rank() -> pl.Expr:
     return pl.col("phase").replace_strict(order, default=2, return_dtype=pl.Int32)
 
 
-def from_one(spans: pl.DataFrame, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both with attempts from 1 on also where a run counts its own from 0: an attempt 0 proves that it does."""
+def from_zero(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs that count their attempts from 0: any record that states an attempt 0 proves it."""
     is_zero = (pl.col("attempt") == 0) & pl.col("run_key").is_not_null()
-    states_zero = [frame.filter(is_zero).select(RUN) for frame in (spans, logs)]
-    runs = pl.concat(states_zero).unique().with_columns(first=pl.lit(0, pl.Int32))
+    return pl.concat([frame.filter(is_zero).select(RUN) for frame in (spans, logs)]).unique()
+
+
+def from_one(spans: pl.DataFrame, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both with attempts from 1 on also where a run counts its own from 0 (`from_zero`)."""
+    runs = from_zero(spans, logs).with_columns(first=pl.lit(0, pl.Int32))
 
     def counted(frame: pl.DataFrame) -> pl.DataFrame:
         more = pl.when(pl.col("first") == 0).then(1).otherwise(0)

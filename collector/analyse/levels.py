@@ -142,23 +142,8 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
     *limits*: the steps that *rows* were computed with. Columns as in `queue_levels`, without `bucket_ns`.
     """
     key = [*QUEUE, "limit", "limit_source"]
-    steps = limits.lazy().filter(pl.col("from_ns") < to_ns).with_columns(from_ns=pl.col("from_ns").clip(from_ns))
     schema = schema_of("queue_levels")
-    begin = queues.lazy().select(
-        *QUEUE, from_ns=pl.lit(from_ns, pl.Int64), limit=pl.lit(None, schema["limit"]), source=pl.lit(None, pl.String)
-    )
-    lasting = (
-        pl.concat([begin, steps.select(*QUEUE, "from_ns", pl.col("limit").cast(schema["limit"]), "source")])
-        .sort("from_ns", maintain_order=True)
-        .select(
-            *QUEUE,
-            "limit",
-            limit_source="source",
-            ns=pl.col("from_ns").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("from_ns"),
-        )
-        .group_by(key)
-        .agg(pl.col("ns").sum())
-    )
+    lasting = _lasting(limits, queues, from_ns=from_ns, to_ns=to_ns)
     inferred = pl.col("limit_source") == "inferred"
     counted = (
         rows.lazy()
@@ -176,6 +161,52 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
         )
         .filter(pl.col("ns") > 0)
         .collect()
+    )
+
+
+def without(rows: pl.DataFrame, limits: Frame, *, from_ns: int, to_ns: int) -> pl.DataFrame:
+    """Return *rows* of `queue_levels` less the time [*from_ns*, *to_ns*), which they cover and which is level 0.
+
+    *limits*: the stated steps that *rows* were computed with. Which of the time at level 0 somebody waited in is not
+    looked at: no number asks.
+    """
+    key = [*QUEUE, "stated"]
+    gone = _lasting(limits, rows.select(QUEUE).unique(), from_ns=from_ns, to_ns=to_ns)
+    is_idle = pl.col("level") == 0
+    stated = pl.when(pl.col("limit_source") != "inferred").then("limit")
+    return (
+        rows.with_columns(stated=stated)
+        .join(gone.select(*QUEUE, stated="limit", gone="ns").collect(), on=key, how="left", nulls_equal=True)
+        .sort(pl.col("is_queued").fill_null(False), maintain_order=True)
+        .with_columns(before=pl.when(is_idle).then("ns").otherwise(0).cum_sum().over(key) - pl.col("ns"))
+        .with_columns(
+            ns=pl.when(is_idle)
+            .then(pl.col("ns") - (pl.col("gone").fill_null(0) - pl.col("before")).clip(0, pl.col("ns")))
+            .otherwise("ns")
+        )
+        .filter(pl.col("ns") > 0)
+        .select(rows.columns)
+    )
+
+
+def _lasting(limits: Frame, queues: Frame, *, from_ns: int, to_ns: int) -> pl.LazyFrame:
+    """Return how much of [*from_ns*, *to_ns*) each limit of *queues* held: `QUEUE`, limit, limit_source, ns."""
+    schema = schema_of("queue_levels")
+    steps = limits.lazy().filter(pl.col("from_ns") < to_ns).with_columns(from_ns=pl.col("from_ns").clip(from_ns))
+    begin = queues.lazy().select(
+        *QUEUE, from_ns=pl.lit(from_ns, pl.Int64), limit=pl.lit(None, schema["limit"]), source=pl.lit(None, pl.String)
+    )
+    return (
+        pl.concat([begin, steps.select(*QUEUE, "from_ns", pl.col("limit").cast(schema["limit"]), "source")])
+        .sort("from_ns", maintain_order=True)
+        .select(
+            *QUEUE,
+            "limit",
+            limit_source="source",
+            ns=pl.col("from_ns").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("from_ns"),
+        )
+        .group_by(*QUEUE, "limit", "limit_source")
+        .agg(pl.col("ns").sum())
     )
 
 

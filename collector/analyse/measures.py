@@ -20,9 +20,13 @@ _RETRIES = {
     ),
     "attempts_per_run": Measure("Attempts per run", "Attempts per run that has an attempt that ended."),
     "attempt_retry_ratio": Measure("Retried attempts", "Attempts that are not the first of their run, among attempts."),
-    "attempt_failure_rate": Measure("Attempt failure rate", "Failed attempts among attempts that ended."),
+    "attempt_failure_rate": Measure(
+        "Attempt failure rate",
+        "Failed attempts among attempts that ended; one that left no record before a later one has failed.",
+    ),
     "load_amplification": Measure(
-        "Load amplification", "Attempts per first attempt: work done against work asked for."
+        "Load amplification",
+        "Attempts per first attempt, those without a record included: work done against work asked for.",
     ),
     "run_failure_rate": Measure(
         "Failure rate",
@@ -45,7 +49,9 @@ _RETRIES = {
     "retry_latency": Measure(
         "Retry latency", "In runs that recovered, from the end of the first attempt to the end of the last."
     ),
-    "cost": Measure("Cost", "Cost of runs as their platform states it."),
+    "cost": Measure(
+        "Cost", "Cost of runs as their platform states it; what an attempt without a record cost is not in it."
+    ),
     "wasted_cost": Measure("Wasted cost", "Cost of attempts that count as wasted time."),
     "canceled_runs": Measure("Canceled", "Runs that were canceled; in no rate."),
     "expired_runs": Measure("Expired", "Runs that expired before they started; in no rate."),

@@ -8,6 +8,7 @@ open ones would favour the quick. Sums of rates are never taken; numerators and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -195,7 +196,10 @@ def _numbers() -> list[Number]:
 
 
 def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
-    """Return the numbers of attempts in rows of `attempt_hours`, grouped by columns *by* of it."""
+    """Return the numbers of attempts in rows of `attempt_hours`, grouped by columns *by* of it.
+
+    Attempts that left no record count as what they are, failed ones before a later one, and are what coverage lacks.
+    """
     n = pl.col("attempts")
     over = pl.col("outcome").is_in(ENDED)
     again = pl.col("number") > 1
@@ -204,6 +208,7 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
         .group_by(by)
         .agg(
             attempts=n.sum(),
+            lost=pl.col("lost_attempts").sum(),
             ended=n.filter(over).sum(),
             failed=n.filter(pl.col("outcome").is_in(FAILED)).sum(),
             again=n.filter(again).sum(),
@@ -213,11 +218,12 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
     )
     c = pl.col
     load, low, high = inverse_share(c("attempts") - c("again"), c("attempts"))
+    rate = share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak"))
     return rows(
         sums,
         by,
         [
-            share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak")),
+            replace(rate, coverage=ratio(c("ended") - c("lost"), c("attempts"))),
             Number(
                 "load_amplification",
                 "mean",
@@ -226,19 +232,20 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
                 n=c("attempts"),
                 low=low,
                 high=high,
-                coverage=pl.lit(1.0),
+                coverage=ratio(c("attempts") - c("lost"), c("attempts")),
                 weakness=c("weak_all"),
             ),
         ],
     )
 
 
-def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
+def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> pl.DataFrame:
     """Return what came of attempt 1, 2, … of the runs in rows of `run_cohorts` (made of mature runs or hours).
 
     Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (it failed and another followed), failed
     (for good), canceled, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high,
-    provenance and coverage (n among reached);
+    provenance and coverage (n among reached, less lost); lost: how many of the retried left no record, from rows of
+    `attempt_hours` of the same *hours*, 0 without;
     lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
     """
     counted = cohorts.lazy().filter(pl.col("attempts").is_not_null())
@@ -263,9 +270,11 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
     table = (
         every.with_columns(pl.col("attempt").cast(pl.Int32))
         .join(per_n.rename({"attempts": "attempt"}), on=key, how="left", nulls_equal=True)
-        .with_columns(pl.col(counts).fill_null(0).cast(pl.Int64))
+        .pipe(_with_lost, hours, key)
+        .with_columns(pl.col(*counts, "lost").fill_null(0).cast(pl.Int64))
         .sort(*key, nulls_last=True)
         .with_columns(reached=later.over(by), weak=pl.col("weak").fill_null(0).cum_max(reverse=True).over(by))
+        .with_columns(weak=pl.max_horizontal("weak", (pl.col("lost") > 0).cast(pl.Int32)))
         .with_columns(retried=pl.col("reached") - pl.col("ended"))
         .with_columns(n=pl.col("succeeded") + pl.col("retried") + pl.col("failed"))
         .with_columns(
@@ -288,7 +297,16 @@ def funnel(cohorts: Frame, by: Sequence[str]) -> pl.DataFrame:
         low=low,
         high=high,
         provenance=provenance(pl.col("n") > 0, pl.col("weak")),
-        coverage=ratio(pl.col("n"), pl.col("reached")),
+        coverage=ratio((pl.col("n") - pl.col("lost")).clip(0), pl.col("reached")),
+        lost="lost",
         lost_recoveries="lost_recoveries",
         saved_attempts="saved_attempts",
     ).collect(engine="streaming")
+
+
+def _with_lost(table: pl.LazyFrame, hours: Frame | None, key: list[str]) -> pl.LazyFrame:
+    """Add `lost` to rows of attempts, from rows of `attempt_hours`."""
+    if hours is None:
+        return table.with_columns(lost=0)
+    rows_ = hours.lazy().rename({"number": "attempt"}).group_by(key).agg(lost=pl.col("lost_attempts").sum())
+    return table.join(rows_, on=key, how="left", nulls_equal=True)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from collector.analyse import attempts as attempts_
 from collector.analyse import believable, enclosing, evidence, fates, phases, status, waits
+from collector.analyse import links as links_
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import is_backward, timestamp
 from collector.model import tables
@@ -40,9 +41,10 @@ LINKS = pl.Schema(
         "waits": pl.Boolean,
     }
 )
-"""What parents say of their children, at most one row a child: the trigger that made it. `started_ns` and
-`ended_ns` are the trigger span's own; `waits` tells that it lasts until the child ended. `source` is measured
-where the child names its parent itself, derived where the parent's span names the child."""
+"""What parents say of their children, at most one row a child: the earliest trigger, of the parent that the child names
+where it names one. `started_ns` and `ended_ns` are the trigger span's own; `waits` tells that it lasts until the child
+ended. `source` is measured where the child names its parent itself, derived where the parent's span names the child;
+whether that made it is judged here (`links`). `root_run_id` may be left open (NULL)."""
 
 _CONTEXT = [
     "run_id",
@@ -88,7 +90,7 @@ def build(
     *raw_spans* and *raw_logs* are rows of the raw tables with `run_key` resolved; *links* as in `LINKS`.
     *grace_ns*: how long a failed last attempt may still be retried; *stale_ns*: how long silence may last.
     """
-    spans, logs, events, outer = records(raw_spans, raw_logs)
+    spans, logs, events, outer, _ = records(raw_spans, raw_logs)
     outer_of = phases.by_attempt(events)
     idle = waits.between_deliveries(spans, events, phases.deliveries(events, outer_of))
     wait_rows = pl.concat([waits.build(spans), idle], how="vertical_relaxed")
@@ -133,12 +135,16 @@ class Records(NamedTuple):
     """What tells phases and attempts: the logs that say something of their run, and spans that are named as phases."""
     outermost: pl.DataFrame
     """The operation that encloses the others, per run (`phases.outermost`)."""
+    from_zero: pl.DataFrame
+    """The runs whose own count of attempts begins at 0."""
 
 
 def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     """Return rows of the raw tables as evidence."""
     spans = evidence.spans(raw_spans)
-    spans, logs = evidence.from_one(spans, evidence.heard(spans, evidence.logs(raw_logs)))
+    logs = evidence.heard(spans, evidence.logs(raw_logs))
+    zero = evidence.from_zero(spans, logs)
+    spans, logs = evidence.from_one(spans, logs)
     spans = enclosing.mark(evidence.number_spans(spans))
     events = fates.read(phases.events(spans, logs.filter("counts")))
     outer = phases.outermost(events)
@@ -151,7 +157,7 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
         for rows in (events, silent)
     )
     logs = pl.concat([events.filter(~pl.col("of_span")), silent.select(events.columns)]).drop("of_span")
-    return Records(spans, logs, events, outer)
+    return Records(spans, logs, events, outer, zero)
 
 
 def _doubted(frame: pl.DataFrame) -> pl.DataFrame:
@@ -201,7 +207,11 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)
     of_records = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
-        declared_parent=pl.col("parent_run_id").drop_nulls().first(),
+        # Nothing is its own parent.
+        declared_parent=pl.col("parent_run_id")
+        .filter(pl.col("parent_run_id").ne_missing(pl.col("run_id")))
+        .drop_nulls()
+        .first(),
         stated_queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
         is_test=pl.col("is_test").any(),
         is_replay=pl.col("is_replay").any(),
@@ -231,6 +241,13 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
     return (
         of_records.join(of_links, on=RUN, how="full", coalesce=True, nulls_equal=True)
         .join(outer, on=RUN, how="left", nulls_equal=True)
+        .with_columns(made=links_.made())
+        .with_columns(
+            pl.when(pl.col("made") | (pl.col("parent_source") == "measured"))
+            .then(pl.col("linked_parent", "root_run_id", "parent_source"))
+            .name.keep(),
+            made_ns=pl.when("made").then("link_start_ns"),
+        )
         .with_columns(
             coverage=pl.when((pl.col("span_count") > 0) & (pl.col("log_count") > 0))
             .then(pl.lit("spans+logs"))

@@ -128,7 +128,7 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(
             # A run triggered with a delay is due later than its parent's span says: what its own records say counts.
-            queued_ns=pl.coalesce(pl.col("started_ns") - pl.col("stated_queue_wait_ns"), "created_ns"),
+            queued_ns=pl.coalesce(pl.col("started_ns") - pl.col("stated_queue_wait_ns"), "made_ns"),
         )
         .with_columns(queued_ns=pl.when(is_queued).then("queued_ns"))
         .with_columns(

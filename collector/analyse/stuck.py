@@ -1,7 +1,8 @@
 """Runs that take too long, and runs that retry now.
 
-Enter: rows of `runs`, `attempts`, `phases`. Leave: one row a run. Only runs that are running are judged: one in a queue
-or a wait is not at work. The clock starts with the attempt, waits are taken off.
+Enter: rows of `runs`, `attempts`, `phases`. Leave: one row a run. Only runs that are running, or that
+fell silent, are judged: one in a queue or a wait is not at work. The clock starts with the attempt, waits are taken
+off.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ TASK = ["project", "task_id", "environment"]
 """What is usual is learnt per task and environment."""
 _LEAST_NS = MINUTE_NS
 _TIMES = 3
+_LOST_TIMES = 2
+"""A run that has been silent for so many times as long as its task's at their quietest is silent for good."""
 
 
 def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.DataFrame:
@@ -109,25 +112,21 @@ def _silences(attempts: Frame, phases: Frame) -> pl.LazyFrame:
 def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_since_ns: int = 0) -> pl.DataFrame:
     """Return runs that take unusually long, the longest first: `TASK`, run_key, run_id, queue, number, stage, ….
 
-    `stage`: long (the attempt is), silent (no record for longer than usual), stuck (both), lost (the run fell silent
-    for good, after *lost_since_ns*). Further columns: since_ns (start of the attempt), active_ns (its time so far less
-    waits that ended), silent_ns, long_ns, quiet_ns, n (from `usual`). Runs of tasks without enough history have stage
-    NULL and are kept: nobody can tell.
+    `stage`: long (the attempt is), silent (no record for longer than usual), stuck (both), lost (its status is unknown,
+    and it has been silent for more than twice as long as is usual: that was so after *lost_since_ns*; where nobody
+    knows what is usual it was lost when last seen). Further columns: since_ns (start of the attempt), active_ns (its
+    time so far, of a run that fell silent until then, less waits that ended), silent_ns, long_ns, quiet_ns, n (from
+    `usual`). Runs of tasks without enough history have stage NULL and are kept: nobody can tell.
     """
+    is_open = pl.col("status") == "running"
+    fell_silent = (pl.col("status") == "unknown") & (pl.col("log_count") > 0)
+    good_ns = (_LOST_TIMES * pl.col("quiet_ns")).fill_null(0)
     running = (
         runs.lazy()
         .with_columns(population=population())
-        .filter(
-            (pl.col("population") != "test")
-            & (
-                (pl.col("status") == "running")
-                | (
-                    (pl.col("status") == "unknown")
-                    & (pl.col("last_seen_ns") >= lost_since_ns)
-                    & (pl.col("log_count") > 0)
-                )
-            )
-        )
+        .filter((pl.col("population") != "test") & (is_open | fell_silent))
+        .join(usual_.lazy(), on=TASK, how="left", nulls_equal=True)
+        .filter(is_open | (pl.col("last_seen_ns") + good_ns >= lost_since_ns))
     )
     last = (
         attempts.lazy()
@@ -136,13 +135,12 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
         .filter(pl.col("ended_ns").is_null())
         .select(*RUN, "number", since_ns="started_ns", waited_ns=pl.col("wait_ns").fill_null(0))
     )
-    is_lost = pl.col("status") == "unknown"
-    until = pl.when(is_lost).then("last_seen_ns").otherwise(as_of_ns)
+    is_lost = fell_silent & (as_of_ns - pl.col("last_seen_ns") > good_ns)
+    until = pl.when(fell_silent).then("last_seen_ns").otherwise(as_of_ns)
     is_long = pl.col("active_ns") > pl.col("long_ns")
     is_silent = pl.col("silent_ns") > pl.col("quiet_ns")
     judged = (
         running.join(last, on=RUN, how="inner", nulls_equal=True)
-        .join(usual_.lazy(), on=TASK, how="left", nulls_equal=True)
         .with_columns(
             active_ns=(until - pl.col("since_ns") - pl.col("waited_ns")).clip(0),
             silent_ns=as_of_ns - pl.col("last_seen_ns"),
@@ -179,6 +177,11 @@ def stages(runs: Frame, attempts: Frame, usual_: Frame, *, as_of_ns: int, lost_s
         .sort("active_ns", "run_key", descending=[True, False])
         .collect(engine="streaming")
     )
+
+
+def quietest_ns(usual_: pl.DataFrame) -> int:
+    """Return after what silence at most a run of any task in *usual_* is lost."""
+    return _LOST_TIMES * int(usual_["quiet_ns"].max() or 0)  # type: ignore[arg-type]
 
 
 def usual_gaps(runs: Frame, attempts: Frame) -> pl.DataFrame:

@@ -12,15 +12,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import parameters
-from collector.api.parameters import FLAG, LIST, MOMENT, TEXT, Parameter, one_of, some_of, text, whole
+from collector.api.parameters import FLAG, LIST, MOMENT, TEXT, Kind, Parameter, one_of, some_of, text, whole
 from collector.model.errors import BadInput
 from collector.model.words import RunStatus
 from collector.rules.rule import SEVERITIES
 from collector.store.named import Query
+from collector.store.run_records import Anchor
 
 FORMATS = ("json", "html", "md")
 _POPULATIONS = ("live", "replay", "development", "all")
 _KINDS = {"limit": whole(0, 1_000), "offset": whole(0, 10**9), "bucket_ns": whole(1)}
+ENDLESS = 2**63 - 1
+"""End of a range that has none, ns."""
+AT = ("active", "start", "end")
+"""What of a run may be asked to lie in a time range."""
+ANCHOR = Kind(
+    "a list such as logs, or a place in one as earlier and later name it",
+    lambda text, _: Anchor.read(str(text)),
+    "place in a list",
+)
 _TYPES = {"bigint": whole(), "boolean": FLAG, "varchar": TEXT}
 _MOST_BUCKETS = 10_000
 NOW = "0s"
@@ -85,20 +95,33 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
     "GET /api/v1/runs": Endpoint(
         (
-            Parameter("from", MOMENT, "runs that started, else were queued, else were first seen since then", "0"),
-            Parameter("to", MOMENT, "and before then", str(2**63 - 1), unless="no end"),
+            Parameter("from", MOMENT, "begin of the time range", "0"),
+            Parameter("to", MOMENT, "its end", str(ENDLESS), unless="no end"),
+            Parameter("at", one_of(AT), "what of a run lies in the range, see below", "active"),
             Parameter("status", some_of(RunStatus, "statuses with commas"), "only these", unless="all"),
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
             Parameter("retried", FLAG, "`true`: only runs of more than one attempt, `false`: of one", unless="all"),
+            Parameter(
+                "counted",
+                FLAG,
+                "`true`: only runs that [figures count](#get-apiv1stats-get-apiv1statsname), `false`: the others",
+                unless="all",
+            ),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),
         )
     ),
     "GET /api/v1/runs/{run_id:path}": Endpoint(
-        (Parameter("run_key", TEXT, "which, where several runs share the id", unless="the latest"),)
+        (
+            Parameter("run_key", TEXT, "which, where several runs share the id", unless="the latest"),
+            Parameter(
+                "before", ANCHOR, "only the list it names, the page before that place", unless="the last page of each"
+            ),
+            Parameter("after", ANCHOR, "likewise, the page after it", unless="see `before`"),
+        )
     ),
     "GET /api/v1/schema": Endpoint(),
     "POST /api/v1/sql": Endpoint(

@@ -15,6 +15,7 @@ from collector.model.errors import BadInput
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ANY_NS = (-(2**63), 2**63 - 1)
+_AROUND = r"[\s\u200b-\u200f\u2060\ufeff]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ def some_of(words: Iterable[str], short: str) -> Kind:
     """Return the kind that is one or more of *words* with commas between them."""
     choices = {word: word for word in words}
     return Kind(f"some of {', '.join(choices)}", lambda value, _: [choices[w] for w in listed(value)], short)
+
+
+def pasted(value: str) -> str:
+    """Return *value* without what a terminal or page copies along at its ends: blanks, line ends, what has no width."""
+    return re.sub(rf"^{_AROUND}+|{_AROUND}+$", "", value)
 
 
 def listed(value: str) -> list[str]:

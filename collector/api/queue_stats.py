@@ -60,10 +60,12 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
 
     Before anything is known of any queue nobody can tell, so that time is left out.
     """
-    wide = replace(q.choice.hours(), to_ns=until)
-    rows = statistics.levels(h, wide, buckets=buckets)
+    known = statistics.levels_since(h, q.choice.project)
+    asked = q.choice.hours()
+    # Levels are kept by bucket: the time before `known` in its own is taken off in the end.
+    since = max(asked.from_ns, known // levels_.BUCKET_NS * levels_.BUCKET_NS)
+    rows = statistics.levels(h, replace(asked, from_ns=since, to_ns=until), buckets=buckets)
     queues = rows.select(slots.QUEUE).unique()
-    since = max(wide.from_ns, statistics.levels_since(h, q.choice.project))
     if until <= since or queues.is_empty():
         return rows
     stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
@@ -81,7 +83,13 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
         limit=pl.coalesce("limit", "inferred"),
         limit_source=pl.coalesce("limit_source", pl.when(pl.col("inferred").is_not_null()).then(pl.lit("inferred"))),
     )
-    return pl.concat([rows, idle.select(rows.columns)])
+    every = pl.concat([rows, idle.select(rows.columns)])
+    if since >= known:
+        return every
+    first = pl.col("bucket_ns") == since if buckets else pl.lit(True)
+    return pl.concat(
+        [every.filter(~first), levels_.without(every.filter(first), stated, from_ns=since, to_ns=min(known, until))]
+    )
 
 
 def slot_share(h: Handle, q: Question) -> pl.DataFrame:

@@ -17,13 +17,13 @@ from starlette.types import ASGIApp
 
 from collector.api import conventions, form, refusals, stats
 from collector.api.analysts import Analysts
-from collector.api.endpoints import bound, route
-from collector.api.parameters import of_address
+from collector.api.endpoints import ENDLESS, bound, route
+from collector.api.parameters import of_address, pasted
 from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.model.address import ARROW
-from collector.model.errors import NotFound, NotNow, Refused
+from collector.model.errors import BadInput, NotFound, NotNow, Refused
 from collector.model.project import PROJECT
 from collector.receive.shared import Shared
 from collector.settings import Settings
@@ -32,6 +32,7 @@ from collector.store.database import Database
 from collector.store.errors import NoMemory
 from collector.store.handle import Handle
 from collector.store.named import queries
+from collector.store.run_page import Page
 from collector.telemetry.log import cause
 
 log = structlog.get_logger()
@@ -175,6 +176,9 @@ class _Api:
         page = {name: params[name] for name in ("limit", "offset")}
         params["from_ns"], params["to_ns"] = params.pop("from"), params.pop("to")
         params["status"] = ",".join(params["status"] or ()) or None
+        if params["from_ns"] <= 0 and params["to_ns"] == ENDLESS and params["at"] == "active":
+            params["at"] = "start"  # of all time: every run began in it, and that is sooner told
+        params["q"] = pasted(params["q"] or "") or None
         table = await self._ask("run_list", params)
         total = table["total"][0].as_py() if table.num_rows else await self._total(params)
         rows = table.drop_columns(["total"])
@@ -194,15 +198,35 @@ class _Api:
     async def run(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer one run with all its records."""
         run_id, run_key = request.path_params["run_id"], params["run_key"]
+        before, after = params["before"], params["after"]
+        if before and after:
+            raise BadInput("given beside before; give one of them", field="after")
+
+        def find(h: Handle) -> Page | None:
+            for name in dict.fromkeys((run_id, pasted(run_id))):
+                if page := run_page.find(h, PROJECT, name, run_key, before or after, after=after is not None):
+                    return page
+            return None
 
         def ask() -> Response:
-            tables = self._database.reading(lambda h: run_page.find(h, PROJECT, run_id, run_key))
-            if tables is None:
+            page = self._database.reading(find)
+            if page is None:
                 raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
-            parts: dict[str, Any] = {name: form.rows(table) for name, table in tables.items()}
+            parts: dict[str, Any] = {name: form.rows(table) for name, table in page.parts.items()}
             parts["run"] = parts["run"][0]
-            parts["truncated"] = [cut["name"] for cut in parts["truncated"]]
-            return form.answer(parts)
+            lists = page.pages.items()
+            failure = form.rows(page.failure)[0] if page.failure else None
+            more = {} if before or after else {"parent": page.parent, "failure": failure}
+            return form.answer(
+                {
+                    **parts,
+                    **{name: form.rows(part.rows) for name, part in lists},
+                    "truncated": [name for name, part in lists if part.earlier or part.later],
+                    "earlier": {name: str(part.earlier) for name, part in lists if part.earlier},
+                    "later": {name: str(part.later) for name, part in lists if part.later},
+                    **more,
+                }
+            )
 
         return await self._pages.run(ask)
 

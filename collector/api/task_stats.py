@@ -43,25 +43,30 @@ def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
 
 def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
     """Return what retry numbers are summed from; hours in which nothing can still retry are one, unless asked for."""
-    keys = list(dict.fromkeys(["hour_ns", *retries.HORIZON, *q.by, "attempts", "outcome"]))
-    sums = _sums("run_cohorts", "attempts", "outcome")
+    return _until_ripe(h, q, "run_cohorts", ["attempts", "outcome"], _sums("run_cohorts", "attempts", "outcome"))
+
+
+def _until_ripe(h: Handle, q: Question, table: str, keys: list[str], sums: list[str]) -> pl.DataFrame:
+    keys = list(dict.fromkeys(["hour_ns", *retries.HORIZON, *q.by, *keys]))
     longest = max(q.basis.grace_ns, int(_horizon(h, q)["horizon_ns"].max() or 0))  # type: ignore[arg-type]
     ripe_ns = 0 if "hour_ns" in q.by else q.as_of_ns - longest
-    return statistics.summed(h, "run_cohorts", q.choice, keys, sums, ripe_ns=ripe_ns)
+    return statistics.summed(h, table, q.choice, keys, sums, ripe_ns=ripe_ns)
 
 
 def retry(h: Handle, q: Question) -> pl.DataFrame:
     """Rates of runs that retry, fail and recover, what that costs; and rates of attempts."""
     by = list(q.by)
     runs = retries.report(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=_horizon(h, q))
-    counts = ["attempts", "derived_attempts", "inferred_attempts"]
+    counts = ["attempts", "lost_attempts", "derived_attempts", "inferred_attempts"]
     hours = statistics.summed(h, "attempt_hours", q.choice, [*by, "number", "outcome"], counts)
     return pl.concat([runs, retries.attempts(hours, by)])
 
 
 def funnel(h: Handle, q: Question) -> pl.DataFrame:
     """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
-    return retries.funnel(retries.ripe(_cohorts(h, q), _horizon(h, q), as_of_ns=q.as_of_ns), list(q.by))
+    cohorts, hours = _cohorts(h, q), _until_ripe(h, q, "attempt_hours", ["number"], ["lost_attempts"])
+    ripe = [retries.ripe(rows, _horizon(h, q), as_of_ns=q.as_of_ns) for rows in (cohorts, hours)]
+    return retries.funnel(ripe[0], list(q.by), hours=ripe[1])
 
 
 def duration(h: Handle, q: Question) -> pl.DataFrame:
@@ -139,8 +144,9 @@ def call(h: Handle, q: Question) -> pl.DataFrame:
 def stuck_runs(h: Handle, q: Question) -> pl.DataFrame:
     """Runs that take unusually long, with the stage: long, silent, stuck, lost; NULL when nobody can tell."""
     usual = q.basis.learned("usual", q.choice.project, q.as_of_ns, lambda: _learn_usual(h, q))
-    now = statistics.open_runs(h, q.choice, lost_since_ns=q.as_of_ns - _LOST_NS)
-    return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=q.as_of_ns - _LOST_NS)
+    since_ns = q.as_of_ns - _LOST_NS
+    now = statistics.open_runs(h, q.choice, lost_since_ns=since_ns - stuck.quietest_ns(usual))
+    return stuck.stages(now.runs, now.attempts, usual, as_of_ns=q.as_of_ns, lost_since_ns=since_ns)
 
 
 def _learn_usual(h: Handle, q: Question) -> pl.DataFrame:

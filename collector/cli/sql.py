@@ -27,7 +27,10 @@ def sql(
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     common: CommonOptions = DEFAULT,
 ) -> int:
-    """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects."""
+    """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects.
+
+    Exit code 0: every row is there. 1: the answer was cut at a limit of the store, which stderr names. 2: no answer.
+    """
     from collector.client import Client, address
 
     settings = common.settings()
@@ -48,7 +51,7 @@ def sql(
         sys.stdout.flush()
     if answer.truncated:
         sys.stderr.write(f"runwell: the answer was cut at the limit of {answer.truncated}; add LIMIT or WHERE.\n")
-    return 0
+    return 1 if answer.truncated else 0
 
 
 def write(table: pa.Table, form: Format) -> bytes:

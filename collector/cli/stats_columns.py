@@ -211,6 +211,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ListColumn("reached", "Reached", "number", "Runs that got so far; runs too young to tell are left out."),
         ListColumn("succeeded", "Succeeded", "number", "Runs that completed in it."),
         ListColumn("retried", "Retried", "number", "Runs in which it failed and another attempt followed."),
+        ListColumn("lost", "Lost", "number", "Of the retried, runs in which it left no record.", roomy=True),
         ListColumn("failed", "Gave up", "number", "Runs that failed for good in it."),
         ListColumn("unknown", "Unknown", "number", "Runs that fell silent in it.", roomy=True),
         ListColumn("yield", "Yield", "share", MEASURES["attempt_yield"].text),
@@ -257,7 +258,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
             "Stage",
             "text",
             "long: runs longer than is usual for the task; silent: no record for longer than usual; stuck: both; lost: "
-            "fell silent for good; ?: too few runs of the task have ended to tell.",
+            "silent for twice as long as any usually is; ?: too few runs of the task have ended to tell.",
         ),
         ListColumn("active_ns", "At work", "ns", "Time since the attempt started, waits taken off."),
         ListColumn(

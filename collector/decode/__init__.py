@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from collector.decode import rows
+from collector.decode.foreign import Again
 from collector.decode.names import Projects
 from collector.decode.origin import Origin
 from collector.decode.wire import WIRES
@@ -65,6 +66,8 @@ class Parsed:
     noted: Counter[str]
     """What its sender is told of it, by the names of `notes`."""
     work: Work
+    again: Again | None
+    """The body in OTLP/JSON, for what parsing it left out."""
 
 
 class Batch:
@@ -108,7 +111,8 @@ class Batch:
             raise BadInput(_TOO_DEEP) from None
         finally:
             self.spent += work.spent
-        return Parsed(signal, encoding, request, noted, work)
+        again = Again(body) if encoding == "json" else None
+        return Parsed(signal, encoding, request, noted, work, again)
 
     def take(self, parsed: Parsed, *, project: str, received_ns: int) -> Accepted:
         """Keep the rows of what was parsed, which is used up by it; see `add`."""
@@ -119,6 +123,7 @@ class Batch:
         walk = rows.Walk(wire, project, received_ns, self._limits, self._projects.of(project), work, away)
         try:
             walk.request(parsed.signal, parsed.request)
+            self._doubt(parsed, walk)
         except RecursionError:
             raise BadInput(_TOO_DEEP) from None
         finally:
@@ -134,6 +139,14 @@ class Batch:
             dict(walk.warnings),
             tuple(walk.origins),
         )
+
+    def _doubt(self, parsed: Parsed, walk: rows.Walk) -> None:
+        """Note what stands where nothing was read, once for each request."""
+        if parsed.noted["nothing_read"]:
+            for what in ("object_foreign", "field_foreign"):
+                del walk.warnings[what]
+        elif parsed.again is not None and (walk.doubts or walk.empty):
+            walk.warnings["object_foreign"] += parsed.again.empty(parsed.request, walk.doubts, walk.empty, parsed.work)
 
     def _keep(self, table: str, chunks: list[pa.RecordBatch], walk: rows.Walk) -> None:
         for name in CATALOGUES:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -31,7 +33,19 @@ _OTHER_LIST = re.compile(r"at `\$\[[0-9.]+\]`$")
 _MOST_FIELDS = 2_000
 """Fields of a request without records that are looked at."""
 _LOOKED_AT = 2**20
-"""Bytes of a body without records up to which it is looked at what it holds; a larger one holds something."""
+"""Bytes of a body without records, or with empty objects, up to which it is looked at what it holds."""
+
+_UNIT = 20
+"""Bytes of JSON a unit of work, where all that it holds is looked at."""
+_EMPTY = [
+    b'"%s":%s{}' % (name, space)
+    for name in (b"value", b"body", b"status", b"resource", b"scope")
+    for space in (b"", b" ")
+]
+_BRACES = (b"{}", b"{ }")
+"""What objects look like that are sent empty."""
+_ASIDE = ("name", "description", "unit", "metadata")
+"""Members of a metric that say nothing without points."""
 
 _SCOPES: dict[str, Any] = {
     "logs": list[o.ScopeLogs],
@@ -48,6 +62,36 @@ _INNER: dict[tuple[type[Any], str], type[Any]] = {
     (o.MetricsRequest, "resource_metrics"): o.ResourceMetrics,
     (o.ResourceMetrics, "scope_metrics"): o.ScopeMetrics,
 }
+
+
+_OLD: dict[str, type[Any]] = {
+    "instrumentationLibraryLogs": o.ScopeLogs,
+    "instrumentationLibrarySpans": o.ScopeSpans,
+    "instrumentationLibraryMetrics": o.ScopeMetrics,
+    "instrumentationLibrary": o.Scope,
+    "logs": o.LogRecord,
+}
+"""Member that is not OTLP's any more → what it holds."""
+_VALUES = ("asInt", "asDouble", "Value")
+_PURPOSE: dict[type[Any], tuple[str, ...]] = {
+    o.ResourceLogs: ("scopeLogs", "instrumentationLibraryLogs"),
+    o.ResourceSpans: ("scopeSpans", "instrumentationLibrarySpans"),
+    o.ResourceMetrics: ("scopeMetrics", "instrumentationLibraryMetrics"),
+    o.ScopeLogs: ("logRecords", "logs"),
+    o.ScopeSpans: ("spans",),
+    o.ScopeMetrics: ("metrics",),
+    o.KeyValue: ("key",),
+    o.Metric: tuple(
+        f
+        for f, of in zip(o.Metric.__struct_encode_fields__, o.Metric.__struct_fields__, strict=True)
+        if of not in _ASIDE
+    ),
+    o.Points: ("dataPoints",),
+    o.NumberPoints: ("dataPoints",),
+    o.NumberPoint: _VALUES,
+    o.Exemplar: _VALUES,
+}
+"""Kind of object → the members of which it needs one; of the others any will do."""
 
 
 def libraries_in_json(signal: str, request: Any, body: bytes) -> int:
@@ -148,6 +192,62 @@ def _others(kind: type[Any], found: Any) -> Iterator[str]:
         elif isinstance(value, list) and (inner := _INNER.get((kind, names[name]))):
             for item in value:
                 yield from _others(inner, item)
+
+
+class Again:
+    """A body of OTLP/JSON that is looked at once more where something of it was read as empty."""
+
+    __slots__ = ("_body", "_sent")
+
+    def __init__(self, body: bytes) -> None:
+        short = len(body) <= _LOOKED_AT
+        self._body = body if short else None
+        self._sent = 0 if short else sum(map(body.count, _BRACES))
+        """How many objects of a long body are empty."""
+
+    def empty(self, request: Any, doubts: int, found: int, work: Work) -> int:
+        """Return how many objects in it hold something, and nothing of what they are for: of *found* that were read as
+        empty, and *doubts* that others raise, of a long body at least so many.
+        """
+        if (body := self._body) is None:
+            return max(0, found - self._sent)
+        if not doubts and found <= sum(map(body.count, _EMPTY)):
+            return 0
+        work.spend(len(body) // _UNIT)
+        text = unicode.whole_escapes(unicode.utf8(body.removeprefix(BOM_UTF8))[0])[0]
+        try:
+            return sum(1 for _ in _empty(type(request), msgspec.json.decode(text)))
+        except (msgspec.DecodeError, RecursionError):
+            return 1
+
+
+def _empty(kind: Any, found: dict[str, Any]) -> Iterator[str]:
+    members = _members(kind)
+    purpose = _PURPOSE.get(kind, members)
+    if not any(found.get(name) is not None for name in purpose):
+        others = (name for name, value in found.items() if value not in (None, "", [], {}))
+        yield from islice((name for name in others if name not in members and name not in o.SNAKE), 1)
+    for name, value in found.items():
+        if (inner := members.get(name)) is not None:
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, dict):
+                    yield from _empty(inner, item)
+
+
+@cache
+def _members(kind: Any) -> dict[str, type[Any] | None]:
+    """Return the members of a struct as JSON has them, with the structs that they hold."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return {field.encode_name: _OLD.get(field.encode_name) or _struct(field.type) for field in info.fields}
+
+
+def _struct(of: Any) -> type[Any] | None:
+    if isinstance(of, msgspec.inspect.UnionType):
+        return next((inner for one in of.types if (inner := _struct(one))), None)
+    if isinstance(of, msgspec.inspect.ListType):
+        return _struct(of.item_type)
+    return of.cls if isinstance(of, msgspec.inspect.StructType) else None
 
 
 def unread_in_protobuf(request: Any, body: bytes) -> int:

@@ -37,9 +37,13 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     dialect, promoted, nested = walk.promoted(LOG, scope, attributes, ns, body=value)
     said = (nested and nested.said) or _said(value)
     says = event(said) if said else NONE
+    if named is None and says is NONE and w.more(r) and (named := w.old_name(r, walk.work)):
+        walk.note("old_name")
     for name in (named, attributes.get("event.name")):
         if says is NONE and isinstance(name, str):
             says = event(name)
+    if value is None and not attributes and named is None:
+        walk.lost(r)
     promoted[_EVENT] = walk.bounded_event(says)
     promoted[_KEYS_FROM] = nested and nested.place
     promoted[_SOURCE] = dialect.log_source(severity_text or "", body)

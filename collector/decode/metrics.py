@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _JSON_NAMES = {"exponential_histogram": "exponentialHistogram"}
 _KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+_NO_VALUE = 1
+"""Flag of a point that has none because there was none."""
 _TEMPORALITY = {0: "unspecified", 1: "delta", 2: "cumulative"}
 
 
@@ -24,10 +26,14 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     kinds = [kind for kind in _KINDS if w.has(m, kind)]
     if len(kinds) > 1:
         raise BadInput(f"a metric has one kind of data, got {' and '.join(kinds)}")
-    if not kinds:
+    if kinds:
+        kind, series = kinds[0], getattr(m, kinds[0])
+    elif old := w.old_metric(m, walk.work):
+        kind, series = old
+        walk.note("old_metric")
+    else:
+        walk.lost(m)
         return
-    kind = kinds[0]
-    series = getattr(m, kind)
     temporality = (
         _TEMPORALITY.get(code := w.enum(series.aggregation_temporality, "aggregationTemporality", walk.caps), str(code))
         if kind in ("sum", "histogram", "exponential_histogram")
@@ -37,6 +43,8 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
     head = (m.name or "", m.description or None, m.unit or None, kind)
     metadata = json_text(w.attributes(m.metadata, walk.caps, "metadata")) if m.metadata else None
     points = series.data_points or ()
+    if not points:
+        walk.lost(series)
     walk.room(walk.count + len(points), "records")
     shared = sum(len(text) for text in (*head, metadata) if text)
     walk.work.spend((POINT + shared // SHARED) * len(points))
@@ -45,7 +53,14 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
         walk.work.spend(_units(p, kind))
         stated = w.u64(p.time_unix_nano, "timeUnixNano")
         ns, source = walk.effective(stated)
+        attributes = w.attributes(p.attributes, walk.caps)
+        old = not attributes and w.more(p) and w.labels(p, walk.caps)
+        if old:
+            walk.note("old_labels")
+            attributes = old
         value, value_int = _number(w, p) if kind in ("gauge", "sum") else (None, None)
+        if value is None and kind in ("gauge", "sum") and not w.u32(p.flags, "flags") & _NO_VALUE:
+            value = _missing(walk, p, bool(old))
         shape = None if kind in ("gauge", "sum") else json_text(_SHAPES[kind](w, p))
         exemplars = [] if kind == "summary" else each(lambda e: _exemplar(walk, e), p.exemplars, "exemplars")
         return (
@@ -66,7 +81,7 @@ def add(walk: Walk, m: Any, scope: Scope) -> None:
             metadata,
             scope.resource_id,
             scope.scope_id,
-            walk.attributes_json(w.attributes(p.attributes, walk.caps)),
+            walk.attributes_json(attributes),
         )
 
     try:
@@ -85,6 +100,14 @@ def _units(p: Any, kind: str) -> int:
     elif kind == "exponential_histogram":
         units += sum(len(b.bucket_counts or ()) for b in (p.positive, p.negative) if b is not None) // NUMBERS
     return units
+
+
+def _missing(walk: Walk, p: Any, old: bool) -> float | None:
+    """Return the value that a point or an exemplar without one has: 0, which was not written, where it is *old*."""
+    if old:
+        return 0.0
+    walk.lost(p)
+    return None
 
 
 def _number(w: Wire, p: Any) -> tuple[float | None, int | None]:
@@ -160,11 +183,18 @@ def _exemplar(walk: Walk, e: Any) -> dict[str, Any]:
     except BadId:
         walk.note("exemplar_id_invalid")
         trace_id = span_id = None
+    attributes = w.attributes(e.filtered_attributes, walk.caps, "filteredAttributes")
+    old = not attributes and w.more(e) and w.labels(e, walk.caps)
+    if old:
+        walk.note("old_labels")
+        attributes = old
     value, value_int = _number(w, e)
+    if value is None:
+        value = _missing(walk, e, bool(old))
     return {
         "timeUnixNano": w.u64(e.time_unix_nano, "timeUnixNano"),
         "value": value_int if value_int is not None else None if value is None else double(value),
         "traceId": trace_id,
         "spanId": span_id,
-        "filteredAttributes": w.attributes(e.filtered_attributes, walk.caps, "filteredAttributes"),
+        "filteredAttributes": attributes,
     }

@@ -6,24 +6,18 @@ a run id is somebody's payload: what lies deeper, other maps, text around JSON, 
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
+from collector.decode import jsontext
 from collector.decode.dialects.base import Attributes, text
 from collector.decode.dialects.generic import RUN_ID
 from collector.decode.event import NONE, event
-from collector.decode.unicode import whole_escapes
 from collector.decode.work import Work
 
 _MAPS = ("extra", "context")
 """Attributes in which loggers put a record's keys, as a map or as JSON text."""
 _MESSAGE = ("message", "msg", "event")
 """Keys of a body that is a map for what the record says."""
-_LONGEST = 64 * 1024
-"""Characters of JSON that a logger writes of one record, and more."""
-_SPACE = " \t\r\n\ufeff"
-_UNIT = 50
-"""Characters of JSON a unit of work."""
 
 
 class Nested(NamedTuple):
@@ -49,7 +43,7 @@ def find(attributes: Attributes, body: Any, work: Work) -> Nested | None:
         value = attributes.get(place)
         keys = _object(value, work) if isinstance(value, str) else value
         if isinstance(keys, dict) and _names_run(keys):
-            return Nested(place, keys, None)
+            return Nested(place, keys, _message(body) if isinstance(body, dict) else None)
     return None
 
 
@@ -64,16 +58,8 @@ def _message(keys: Attributes) -> str | None:
 
 
 def _object(text: str, work: Work) -> Attributes | None:
-    """Return the object that is all of a *text* of JSON, as Python's and JavaScript's loggers write it, if it names a
-    run.
-    """
-    if len(text) > _LONGEST or not text.lstrip(_SPACE).startswith("{") or not any(f'"{key}"' in text for key in RUN_ID):
+    """Return the object that is all of a *text* of JSON, if it names a run."""
+    if not jsontext.may_be_one(text) or not any(f'"{key}"' in text for key in RUN_ID):
         return None
-    work.spend(len(text) // _UNIT)
-    whole, _ = whole_escapes(text.strip(_SPACE).encode())
-    try:
-        # Numbers stay text, which every key may have: of most nobody asks, and some are slow to convert.
-        keys = json.loads(whole, parse_int=str, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
-    return keys if _names_run(keys) else None
+    keys = jsontext.read(text, work)
+    return keys if isinstance(keys, dict) and _names_run(keys) else None

@@ -29,7 +29,15 @@ NOTED: dict[str, str | None] = {
     "text_mended": "pieces of text that are not Unicode (UTF-8): U+FFFD stands for them",
     "enum_name": "enum names: OTLP/JSON has numbers",
     "enum_unknown": "names that are none of their enum: read as unspecified; OTLP/JSON has numbers",
-    "go_value": 'values in Go\'s own JSON ({{"Value": ...}}), which is not OTLP/JSON: empty',
+    "go_value": 'values or metrics in Go\'s own JSON ({{"Value": ...}}, {{"Data": ...}}): empty; this is not OTLP/JSON',
+    "object_foreign": "objects of which no member is one that OTLP/JSON has there (of a value stringValue, intValue, "
+    "...; of an attribute key; of a metric gauge, sum, ...; of a scope its records): read as empty",
+    "field_foreign": "messages with unknown fields in place of their records, points or values: read as empty",
+    "old_metric": "metrics of a kind that OTLP has not had since 0.9 (int_gauge, double_sum, ...): read as gauge, sum, "
+    "histogram or summary",
+    "old_labels": "points or exemplars with labels, which OTLP has not had since 0.9: read as attributes",
+    "old_name": "log records with a name, which OTLP no longer has: read as event names",
+    "status_bare": 'statuses of spans that are no object: read as the code; OTLP/JSON has {{"code": 2}}',
     "old_otlp": "instrumentation library fields, which OTLP has not had since 0.19: read as scopes, if there are none",
     "nothing_read": "fields or members that are not OTLP's where records would be: ignored, and no record was found",
     "name_ignored": "kinds of field in snake_case ignored: OTLP/JSON has lowerCamelCase",

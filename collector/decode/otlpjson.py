@@ -18,8 +18,13 @@ from collector.model.signals import RECEIVED, Signal
 
 Number = int | float | str | None
 Ident = str | None
-_NONE = msgspec.Raw()
+NONE = msgspec.Raw()
 """A member that is not OTLP's own, and not there: what it holds may be anything."""
+
+
+def given(member: msgspec.Raw) -> bool:
+    """Tell whether a member that is not OTLP's own is there."""
+    return member is not NONE and bytes(member) != b"null"
 
 
 class _Wire(msgspec.Struct, rename="camel", gc=False):
@@ -34,7 +39,7 @@ class AnyValue(_Wire):
     array_value: ArrayValue | None = None
     kvlist_value: KeyValueList | None = None
     bytes_value: str | None = None
-    go_value: msgspec.Raw = msgspec.field(name="Value", default=_NONE)
+    go_value: msgspec.Raw = msgspec.field(name="Value", default=NONE)
     """What Go's own JSON makes of a value: it is not read, and told."""
 
     @property
@@ -95,21 +100,22 @@ class LogRecord(_Wire):
     trace_id: Ident = None
     span_id: Ident = None
     event_name: str | None = None
+    old: msgspec.Raw = msgspec.field(name="name", default=NONE)
 
 
 class ScopeLogs(_Wire):
     scope: Scope | None = None
     log_records: list[LogRecord] | None = None
     schema_url: str | None = None
-    instrumentation_library: msgspec.Raw = _NONE
-    logs: msgspec.Raw = _NONE
+    instrumentation_library: msgspec.Raw = NONE
+    logs: msgspec.Raw = NONE
 
 
 class ResourceLogs(_Wire):
     resource: Resource | None = None
     scope_logs: list[ScopeLogs] | None = None
     schema_url: str | None = None
-    instrumentation_library_logs: msgspec.Raw = _NONE
+    instrumentation_library_logs: msgspec.Raw = NONE
 
 
 class LogsRequest(_Wire):
@@ -137,6 +143,10 @@ class Status(_Wire):
     code: Number = None
 
 
+StatusOrCode = Status | int | float | str | None
+"""Some senders write the code alone."""
+
+
 class Span(_Wire):
     trace_id: Ident = None
     span_id: Ident = None
@@ -153,21 +163,21 @@ class Span(_Wire):
     dropped_events_count: Number = None
     links: list[Link] | None = None
     dropped_links_count: Number = None
-    status: Status | None = None
+    status: StatusOrCode = None
 
 
 class ScopeSpans(_Wire):
     scope: Scope | None = None
     spans: list[Span] | None = None
     schema_url: str | None = None
-    instrumentation_library: msgspec.Raw = _NONE
+    instrumentation_library: msgspec.Raw = NONE
 
 
 class ResourceSpans(_Wire):
     resource: Resource | None = None
     scope_spans: list[ScopeSpans] | None = None
     schema_url: str | None = None
-    instrumentation_library_spans: msgspec.Raw = _NONE
+    instrumentation_library_spans: msgspec.Raw = NONE
 
 
 class TracesRequest(_Wire):
@@ -181,6 +191,8 @@ class Exemplar(_Wire):
     as_int: Number = None
     span_id: Ident = None
     trace_id: Ident = None
+    old: msgspec.Raw = msgspec.field(name="filteredLabels", default=NONE)
+    go_value: msgspec.Raw = msgspec.field(name="Value", default=NONE)
 
 
 class Buckets(_Wire):
@@ -215,6 +227,12 @@ class DataPoint(_Wire):
     positive: Buckets | None = None
     negative: Buckets | None = None
     quantile_values: list[ValueAtQuantile] | None = None
+    old: msgspec.Raw = msgspec.field(name="labels", default=NONE)
+    go_value: msgspec.Raw = msgspec.field(name="Value", default=NONE)
+
+
+class NumberPoint(DataPoint):
+    """A point that has one value."""
 
 
 class Points(_Wire):
@@ -223,30 +241,42 @@ class Points(_Wire):
     is_monotonic: bool | None = None
 
 
+class NumberPoints(Points):
+    data_points: list[NumberPoint] | None = None  # type: ignore[assignment]
+
+
 class Metric(_Wire):
     name: str | None = None
     description: str | None = None
     unit: str | None = None
-    gauge: Points | None = None
-    sum: Points | None = None
+    gauge: NumberPoints | None = None
+    sum: NumberPoints | None = None
     histogram: Points | None = None
     exponential_histogram: Points | None = None
     summary: Points | None = None
     metadata: list[KeyValue] | None = None
+    int_gauge: msgspec.Raw = NONE
+    double_gauge: msgspec.Raw = NONE
+    int_sum: msgspec.Raw = NONE
+    double_sum: msgspec.Raw = NONE
+    int_histogram: msgspec.Raw = NONE
+    double_histogram: msgspec.Raw = NONE
+    double_summary: msgspec.Raw = NONE
+    go_value: msgspec.Raw = msgspec.field(name="Data", default=NONE)
 
 
 class ScopeMetrics(_Wire):
     scope: Scope | None = None
     metrics: list[Metric] | None = None
     schema_url: str | None = None
-    instrumentation_library: msgspec.Raw = _NONE
+    instrumentation_library: msgspec.Raw = NONE
 
 
 class ResourceMetrics(_Wire):
     resource: Resource | None = None
     scope_metrics: list[ScopeMetrics] | None = None
     schema_url: str | None = None
-    instrumentation_library_metrics: msgspec.Raw = _NONE
+    instrumentation_library_metrics: msgspec.Raw = NONE
 
 
 class MetricsRequest(_Wire):
@@ -325,38 +355,33 @@ def _refuse_other_signal(signal: Signal, body: bytes) -> None:
             raise OtherSignal(f"this endpoint takes {signal.name}; send {other.name} to {other.path}", field=root)
 
 
-_OTHER_NAMES = (
-    "resource_logs",
-    "resource_spans",
-    "resource_metrics",
-    "scope_logs",
-    "scope_spans",
-    "scope_metrics",
-    "log_records",
-    "data_points",
-    "time_unix_nano",
-    "observed_time_unix_nano",
-    "start_time_unix_nano",
-    "end_time_unix_nano",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "severity_number",
-    "severity_text",
-    "event_name",
-    "string_value",
-    "int_value",
-    "double_value",
-    "bool_value",
-    "array_value",
-    "kvlist_value",
-)
-_AS_KEYS = [(f'"{name}"'.encode(), re.compile(rf'"{name}"\s*:'.encode())) for name in _OTHER_NAMES]
+def _snake_names() -> frozenset[str]:
+    """Return the names of all of OTLP's fields that OTLP/JSON spells otherwise."""
+    names: set[str] = set()
+    seen: set[str] = set()
+
+    def look(message: Any) -> None:
+        seen.add(message.full_name)
+        for field in message.fields:
+            if field.name != field.json_name:
+                names.add(field.name)
+            if field.message_type is not None and field.message_type.full_name not in seen:
+                look(field.message_type)
+
+    for signal in RECEIVED:
+        if signal.name != "profiles":
+            look(signal.request.DESCRIPTOR)
+    return frozenset(names)
+
+
+SNAKE = _snake_names()
+_ANY_SNAKE = re.compile(rb'_[a-z]+"\s*:')
+_AS_KEYS = [(f'"{name}"'.encode(), re.compile(rf'"{name}"\s*:'.encode())) for name in sorted(SNAKE)]
 
 
 def ignored_names(body: bytes) -> int:
     """Return how many kinds of field an OTLP/JSON body spells in protobuf's snake_case, which is not OTLP's."""
-    if b"_" not in body:
+    if b"_" not in body or _ANY_SNAKE.search(body) is None:
         return 0
     return sum(quoted in body and key.search(body) is not None for quoted, key in _AS_KEYS)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from collector.decode import dialects, logs, metrics, spans, times
 from collector.decode.dialects import Dialect
-from collector.decode.dialects.base import error
+from collector.decode.errors import error
 from collector.decode.event import Event
 from collector.decode.names import OTHER, Kind, Names
 from collector.decode.nested import Nested, find
@@ -101,6 +101,8 @@ class Walk:
         self.warnings: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.origins: list[Origin] = []
+        self.doubts = 0
+        """How many messages lack what they are for, of which nobody knows yet what they hold instead."""
         more: dict[str, Any] = {"key": limits.key, "nodes": limits.nodes, "enum_names": limits.enum_names}
         self.caps = Caps(limits.value, limits.depth, self.warnings, work, **more)
         self.body_caps = Caps(limits.log_body, limits.depth, self.warnings, work, cut="body_cut", **more)
@@ -120,6 +122,19 @@ class Walk:
     def note(self, what: str) -> None:
         """Count something about a record that is kept; *what* is a key of `notes.NOTED`."""
         self.warnings[what] += 1
+
+    def lost(self, message: Any) -> None:
+        """Note of a message that lacks what it is for what it holds instead, if that can be told."""
+        why = self.wire.lost(message, self.work)
+        if why:
+            self.note(why)
+        else:
+            self.doubts += 1
+
+    @property
+    def empty(self) -> int:
+        """Return how many objects of OTLP/JSON were read as empty, but for those of `doubts`."""
+        return self.caps.empty + self.body_caps.empty
 
     def request(self, signal: Signal, request: Any) -> None:
         """Walk a whole request; raise BadInput with the path of what cannot be read."""
@@ -141,10 +156,14 @@ class Walk:
             at = f"resource{kind.capitalize()}[{i}]"
             resource, resource_id = self._resource(block, at)
             self._before = len(self.records)
+            if not groups[i]:
+                self.lost(block)
             for j, group in enumerate(groups[i]):
                 scope_at = f"{at}.scope{kind.capitalize()}[{j}]"
                 scope = self._scope(group, resource, resource_id, scope_at)
                 items = getattr(group, unit) or ()
+                if not items:
+                    self.lost(group)
                 self.work.spend(scope.shared // SHARED * len(items))
                 for k, item in enumerate(_let_go(items)):
                     if len(self.records) >= _CHUNK:
@@ -202,6 +221,7 @@ class Walk:
             attributes, dropped, refs = {}, 0, None
         else:
             try:
+                self.caps.empty += block.resource.attributes is None
                 attributes = w.attributes(block.resource.attributes, self.caps)
                 dropped = w.u32(block.resource.dropped_attributes_count, "droppedAttributesCount")
                 told = block.resource.entity_refs or ()
@@ -244,6 +264,7 @@ class Walk:
         if w.has(group, "scope"):
             try:
                 name, version = group.scope.name or "", group.scope.version or None
+                self.caps.empty += group.scope.attributes is None and not name and version is None
                 attributes = w.attributes(group.scope.attributes, self.caps)
                 dropped = w.u32(group.scope.dropped_attributes_count, "droppedAttributesCount")
             except BadInput as e:
@@ -294,7 +315,7 @@ class Walk:
             if values[index] is None:
                 values[index] = value
         if values[_ERROR_TYPE] is None or values[_ERROR_MESSAGE] is None:
-            kind, message = error(stated)
+            kind, message = error(stated, self.work)
             values[_ERROR_TYPE] = values[_ERROR_TYPE] or kind
             values[_ERROR_MESSAGE] = values[_ERROR_MESSAGE] or message
         values[_DIALECT] = dialect.name

@@ -53,7 +53,13 @@ def add(walk: Walk, r: Any, scope: Scope) -> None:
     links = each(lambda link: _link(walk, link), r.links, "links")
     code, status_message = 0, None
     if w.has(r, "status"):
-        code, status_message = w.enum(r.status.code, "code", walk.caps), r.status.message or None
+        status = r.status
+        if isinstance(status, (str, int, float)):
+            walk.note("status_bare")
+            code = w.enum(status, "status", walk.caps)
+        else:
+            code, status_message = w.enum(status.code, "code", walk.caps), status.message or None
+            walk.caps.empty += status.code is None and status_message is None
     for e in reversed(events):
         if e["name"] == "exception":
             _blame(promoted, e["attributes"])

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from collector.decode.otlpjson import given
 from collector.decode.work import ELEMENT, Work
 from collector.model.errors import BadInput
 
@@ -32,7 +33,7 @@ def json_text(value: Any) -> str:
 class Caps:
     """Limits of values, and how often they were hit, by the names of `notes`."""
 
-    __slots__ = ("cut", "depth", "enum_names", "key", "left", "length", "nodes", "noted", "work")
+    __slots__ = ("cut", "depth", "empty", "enum_names", "key", "left", "length", "nodes", "noted", "work")
 
     def __init__(
         self,
@@ -56,6 +57,8 @@ class Caps:
         self.enum_names = enum_names
         self.left = nodes
         """Elements that the value being read may still have."""
+        self.empty = 0
+        """Objects of OTLP/JSON that were read as empty, of which something may not have been read."""
 
     def text(self, value: str) -> str:
         """Return *value*, cut to the longest length kept."""
@@ -98,6 +101,8 @@ class Caps:
         except BadInput as e:
             culprit = next(i for i, other in enumerate(pairs) if other is kv or other == kv)
             raise e.within(f"[{culprit}].value") from None
+        if "" in values:
+            self.empty += 1
         if len(values) != len(pairs):
             self.noted["key_repeated"] += len(pairs) - len(values)
         return values
@@ -176,7 +181,10 @@ def from_json(v: Any, caps: Caps, depth: int = 0) -> Any:
     if len(members) > 1:
         raise BadInput(f"a value has one member, got {' and '.join(_camel(n) for n in members)}")
     if not members:
-        caps.noted["go_value"] += bytes(v.go_value) not in (b"", b"null")
+        if given(v.go_value):
+            caps.noted["go_value"] += 1
+        else:
+            caps.empty += 1
         return None
     member = getattr(v, members[0])
     match members[0]:

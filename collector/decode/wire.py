@@ -17,7 +17,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from collector.decode import bound, foreign, otlpjson, unicode, values
+from collector.decode import bound, foreign, old, otlpjson, unicode, values
 from collector.decode.fields import broken, fields, mistyped
 from collector.decode.values import U64_MAX, Caps
 from collector.decode.work import Work
@@ -34,12 +34,26 @@ _HEX = re.compile(r"^[0-9a-fA-F]*$")
 _ENUMS = {
     "kind": trace_pb2.Span.SpanKind,
     "code": trace_pb2.Status.StatusCode,
+    "status": trace_pb2.Status.StatusCode,
     "severityNumber": logs_pb2.SeverityNumber,
     "aggregationTemporality": metrics_pb2.AggregationTemporality,
 }
 
 
-_SPOKEN = {"WARNING": "WARN", "CRITICAL": "FATAL", "ERR": "ERROR"}
+_SPOKEN = {
+    "VERBOSE": "TRACE",
+    "INFORMATION": "INFO",
+    "INFORMATIONAL": "INFO",
+    "NOTICE": "INFO2",
+    "WARNING": "WARN",
+    "ERR": "ERROR",
+    "CRITICAL": "FATAL",
+    "CRIT": "FATAL",
+    "ALERT": "FATAL",
+    "EMERGENCY": "FATAL",
+    "EMERG": "FATAL",
+    "PANIC": "FATAL",
+}
 """What loggers call a severity → what OTLP does."""
 
 
@@ -78,6 +92,16 @@ class Wire:
     enum: Callable[[Any, str, Caps], int]
     has: Callable[[Any, str], bool]
     """Tell whether a field with presence is set."""
+    old_metric: Callable[[Any, Work], tuple[str, Any] | None]
+    """(metric without a kind, work) → kind and points of what it was until 0.9; see `old`."""
+    more: Callable[[Any], bool]
+    """Tell whether one of many messages may have an old field; the next two say what is in it."""
+    labels: Callable[[Any, Caps], dict[str, Any]]
+    """(point or exemplar without attributes, caps) → the labels it had in their place."""
+    old_name: Callable[[Any, Work], str | None]
+    """(log record without an event's name, work) → the name that log records had."""
+    lost: Callable[[Any, Work], str]
+    """(message without what it is for, work) → which of `notes` says what stands there instead, empty for none."""
 
     def attributes(self, pairs: Any, caps: Caps, at: str = "attributes") -> dict[str, Any]:
         """Return attributes in order; of repeated keys the last value counts. *at* names them when one is wrong."""
@@ -92,6 +116,8 @@ class Wire:
 _TABLES = {signal.name: bound.table_of(signal.request.DESCRIPTOR) for signal in RECEIVED}
 for _table in _TABLES.values():
     _table[1][foreign.LIBRARIES] = _table[1][2]  # what scopes were is counted as scopes are
+_metric = _TABLES["metrics"][1][2][2]
+_metric.update({number: _metric[number + 1] for number in old.NUMBERED})  # and the kinds that metrics had
 
 
 def _parse_protobuf(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any, Counter[str]]:
@@ -172,6 +198,11 @@ PROTOBUF = Wire(
     double=_same,
     enum=lambda value, field, caps: value,
     has=lambda message, field: message.HasField(field),
+    old_metric=old.metric_in_protobuf,
+    more=old.more_in_protobuf,
+    labels=old.labels_in_protobuf,
+    old_name=old.name_in_protobuf,
+    lost=lambda message, work: "field_foreign" if len(old.unknown(message, work)) else "",
 )
 
 
@@ -206,10 +237,18 @@ def _json_enum(value: int | float | str | None, field: str, caps: Caps) -> int:
             raise BadInput("expected a number, not a name (limits.enum_names)", field=field)
         if (stated := _stated(value)) is not None:
             return values.integer(stated, field, -(2**31), 2**31 - 1)
-        number = _NAMED[field].get(value.strip().upper())
+        name = value.strip().upper()
+        number = _NAMED[field].get(name, _NAMED[field].get(name.rpartition(".")[2]))  # SpanKind.SERVER
         caps.noted["enum_name" if number is not None else "enum_unknown"] += 1
         return number or 0
     return values.integer(value, field, -(2**31), 2**31 - 1)
+
+
+def _lost_in_json(message: Any, work: Work) -> str:
+    if isinstance(message, otlpjson.Metric) and old.any_in_json(message):
+        return "object_foreign"
+    go = getattr(message, "go_value", None)
+    return "go_value" if go is not None and otlpjson.given(go) else ""
 
 
 JSON = Wire(
@@ -223,6 +262,11 @@ JSON = Wire(
     double=lambda value, field: 0.0 if value is None else values.json_double(value, field),
     enum=_json_enum,
     has=lambda message, field: getattr(message, field) is not None,
+    old_metric=old.metric_in_json,
+    more=lambda message: message.old is not otlpjson.NONE,
+    labels=old.labels_in_json,
+    old_name=lambda record, work: old.name_in_json(record),
+    lost=_lost_in_json,
 )
 
 WIRES: dict[Encoding, Wire] = {"protobuf": PROTOBUF, "json": JSON}

@@ -111,15 +111,16 @@ class RunsJob:
         dirty = weighed.select(_RUN)
         heavy = weights.heavy(weighed)
         records = run_tables.records(h, places, weighed)
-        links = run_links.with_roots(h, places, run_links.parents(h, places, dirty))
+        links = run_links.parents(h, places, dirty)
         rows = runs.build(
             records["spans"],
             records["logs"],
-            links,
+            links.with_columns(root_run_id=pl.lit(None, pl.String)),
             as_of_ns=as_of_ns,
             grace_ns=self._grace_ns,
             stale_ns=self._stale_ns,
         )
+        rows = replace(rows, runs=run_tables.rooted(h, places, links, rows.runs, as_of_ns))
         if self._runs_aside() is not None:
             aside.forget_runs(h, dirty.join(heavy, on=_RUN, how="anti"))
         if not heavy.is_empty():

@@ -26,6 +26,7 @@ def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
         waits=tables["waits"],
         as_of_ns=as_of_ns,
         live=live,
+        from_zero=records.from_zero,
         repeats=evidence.repeats(tables["spans"], tables["logs"]),
     )
 

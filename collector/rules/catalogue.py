@@ -12,6 +12,7 @@ from collector.rules.families import (
     keys,
     messages,
     metadata,
+    numbering,
     numbers,
     outcomes,
     pace,
@@ -50,6 +51,7 @@ FAMILIES = (
     hooks,
     configuration,
     telemetry,
+    numbering,
 )
 RETIRED: frozenset[str] = frozenset()
 """Codes that meant something once; never given out again."""

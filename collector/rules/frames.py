@@ -21,6 +21,7 @@ REPEATS = pl.Schema(
         ("table", pl.String()),
     ]
 )
+_RUNS = pl.Schema(dict.fromkeys(RUN, pl.String()))
 _LIMITS = pl.Schema({"queue": pl.String, "limit": pl.Int64})
 
 
@@ -44,6 +45,8 @@ class Frames:
     as_of_ns: int
     live: bool = False
     """Whether `as_of_ns` is now, so that silence means something; false for recordings."""
+    from_zero: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_RUNS))
+    """Runs that state their attempts from 0 on; every frame has them from 1 on."""
     repeats: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPEATS))
     """Records that arrived again, one row per extra arrival."""
     limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LIMITS))

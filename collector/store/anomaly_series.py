@@ -51,7 +51,7 @@ def activity(h: Handle, r: Range) -> pl.DataFrame:
         f"""
         SELECT hour_ns, sum(n)::BIGINT AS n FROM (
             SELECT hour_ns, runs AS n FROM flow_hours WHERE {IN}
-            UNION ALL SELECT hour_ns, attempts FROM attempt_hours WHERE {IN}
+            UNION ALL SELECT hour_ns, attempts - lost_attempts FROM attempt_hours WHERE {IN}
             UNION ALL SELECT hour_ns, n FROM phase_hours WHERE {IN}
         ) GROUP BY hour_ns ORDER BY hour_ns
         """,

@@ -241,6 +241,16 @@ MACROS = {
           AND hour_ns >= a AND hour_ns < b
           AND (e IS NULL OR environment = e)
     """,
+    # Since when levels of queues are known: the first sign of telemetry in the first hour that has any. It may be the
+    # slot of an attempt that was dequeued before its records begin.
+    "levels_since(p)": """
+        (SELECT CASE WHEN told.ns < kept.ns + 3600000000000 THEN greatest(told.ns, kept.ns) ELSE kept.ns END
+         FROM (SELECT min(bucket_ns) AS ns FROM queue_levels WHERE project = p) kept, (
+             SELECT least(
+                 (SELECT min(first_seen_ns) FROM runs WHERE project = p),
+                 (SELECT min(least(dequeued_ns, started_ns)) FROM attempts WHERE project = p)) AS ns
+         ) told)
+    """,
     # What a bucket of a histogram stands for, as `analyse.durations.bucket_ns`.
     "bucket_estimate(ix)": (
         "CASE WHEN ix > -159 THEN round(2 * pow(2, ix / 16.0) / (pow(2, 1 / 16.0) + 1) * 1e6)::BIGINT "

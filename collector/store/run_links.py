@@ -13,6 +13,7 @@ from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 
 KEYS = pl.Schema({"project": pl.String, "run_key": pl.String})
+_STORED = pl.DataFrame(schema={**KEYS, "parent_run_id": pl.String, "set_aside": pl.String})
 _DEEPEST = 64
 """Generations followed up and down a tree of runs; deeper ones keep the ancestor found last."""
 
@@ -116,10 +117,13 @@ def _members(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
 
 
 def parents(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
-    """Return at most one link per child among *keys*: the earliest trigger, ties by value."""
+    """Return at most one link per child among *keys*: the earliest trigger, ties by value.
+
+    Where the child names its parent, what others say of it does not count.
+    """
     return (
         _edges(h, places, keys)
-        .sort("started_ns", "parent_run_key", nulls_last=True)
+        .sort(pl.col("source") != "measured", "started_ns", "parent_run_key", nulls_last=True)
         .unique(["project", "run_key"], keep="first", maintain_order=True)
     )
 
@@ -157,14 +161,19 @@ def children(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([direct, members]).unique()
 
 
-def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
-    """Add `root_run_id`: the topmost ancestor that links lead to."""
-    climbing = links.select("project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id"))
+def with_roots(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Add `root_run_id` to *links* (`parents`): the topmost ancestor, NULL where the trigger did not make the child.
+
+    *fresh*: rows of `runs` that are written now, in place of those that are stored.
+    """
+    started = _taken(h, places, links, fresh)
+    climbing = started.select("project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id"))
     settled: list[pl.DataFrame] = []
     for _ in range(_DEEPEST):
         if climbing.is_empty():
             break
-        above = parents(h, places, climbing.select("project", run_key="at").unique()).select(
+        found = parents(h, places, climbing.select("project", run_key="at").unique())
+        above = _taken(h, places, found, fresh).select(
             "project", at="run_key", above="parent_run_key", above_id="parent_run_id"
         )
         step = climbing.join(above, on=["project", "at"], how="left")
@@ -174,6 +183,40 @@ def with_roots(h: Handle, places: Places, links: pl.DataFrame) -> pl.DataFrame:
         )
     settled.append(climbing.select("project", "run_key", "root_run_id"))
     return links.join(pl.concat(settled), on=["project", "run_key"], how="left")
+
+
+def turned(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs of *links* (`parents`) that were made by their trigger or not, unlike when they were stored.
+
+    *fresh*: their rows of `runs` as they are written now. What is below such a run has another root.
+    """
+    keys = ["project", "run_key"]
+    before, now = (_taken(h, places, links, rows).select(keys) for rows in (None, fresh))
+    return pl.concat([before.join(now, on=keys, how="anti"), now.join(before, on=keys, how="anti")])
+
+
+def _taken(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFrame | None) -> pl.DataFrame:
+    """Return those of *links* (`parents`) that the rows of their children, *fresh* before stored ones, go by.
+
+    A trigger that began after the run did not make it (`analyse.links`), which its row says by another parent or none.
+    """
+    keys = ["project", "run_key"]
+    doubtful = links.filter((pl.col("source") == "derived") & pl.col("started_ns").is_not_null()).select(keys)
+    if doubtful.is_empty():
+        return links
+    wanted = doubtful if fresh is None else doubtful.join(fresh, on=keys, how="anti")
+    told = _STORED if fresh is None else fresh.select(*_STORED.columns)
+    if built := places.built(wanted.select(key())):
+        stored = h.frame(
+            "SELECT project, run_key, parent_run_id, set_aside FROM runs SEMI JOIN wanted USING (project, run_key) "  # noqa: S608 -- ranges of numbers
+            f"WHERE {within('built_seq', built)}",
+            wanted=wanted,
+        )
+        told = pl.concat([told, stored])
+    told = told.filter(pl.col("set_aside").is_null()).select(*keys, said="parent_run_id", tells=pl.lit(True))
+    other = pl.col("tells") & ~pl.col("said").eq_missing(pl.col("parent_run_id"))
+    judged = links.join(told.join(doubtful, on=keys, how="semi"), on=keys, how="left")
+    return judged.filter(~other.fill_null(False)).select(links.columns)
 
 
 def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -11,42 +12,45 @@ import pyarrow as pa
 from collector.decode import dialects
 from collector.model import identity
 from collector.model.tables import PUBLIC
-from collector.store import long_texts, run_links, weights
+from collector.store import run_links, run_records
 from collector.store.handle import Handle
 from collector.store.places import Places, key, within
+from collector.store.run_records import Anchor, Part, Records
 
-MOST_RECORDS = 5_000
-"""Logs, spans and children given out with a run; more are counted, not sent."""
-
-MOST_BYTES = 16 * 2**20
-"""Bytes of the logs, and of the spans, that are given out: of longer ones fewer."""
-_ADOPTED = """
-    SELECT seq, "row" FROM log_runs WHERE project = $project AND run_key = $key AND seq BETWEEN $low AND $high
-"""
-_OF_RUN = "t.seq BETWEEN $low AND $high AND ((t.project = $project AND t.run_key = $key){or_adopted})"
-_FIRST = """
-    SELECT seq, "row", sum({size}) OVER (ORDER BY t.time, t.{exact}, t.seq, t."row") AS bytes
-    FROM {table} t WHERE {of_run} ORDER BY t.time, t.{exact}, t.seq, t."row" LIMIT $most + 1
-"""
-_RECORDS = """
-    SELECT t.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
-    FROM {table} t SEMI JOIN kept USING (seq, "row")
-    LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id
-    LEFT JOIN scopes s ON s.project = t.project AND s.scope_id = t.scope_id
-    WHERE {of_run} ORDER BY t.time, t.{exact}, t.seq, t."row"
-"""
-_EXACT = {"logs": "time_unix_nano", "spans": "start_time_unix_nano"}
 _KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
 _CHILD = "run_id, run_key, task_id, status, queue, attempt_count, queued_ns, started_ns, ended_ns"
 
 
-def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str, pa.Table] | None:
-    """Return the parts of a run by name, None when there is no such run.
+_TOLD = "coalesce(queued_ns, at_ns)"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is known of one run: *parts* are tables by name, *pages* those of its lists that are given out in pages."""
+
+    parts: dict[str, pa.Table]
+    pages: dict[str, Part]
+    parent: dict[str, Any] | None
+    """Run id, key and environment of the run that triggered it, where that has left telemetry."""
+    failure: pa.Table | None
+    """The record that tells how it failed, as one row."""
+
+
+def find(
+    h: Handle,
+    project: str,
+    run_id: str,
+    run_key: str | None,
+    anchor: Anchor | None = None,
+    *,
+    after: bool = False,
+) -> Page | None:
+    """Return what is known of a run, None when there is no such run.
 
     Where several runs share *run_id* (two environments, say), the newest is meant unless *run_key* is given;
-    `same_id` lists them all.
+    `same_id` lists them all. With an *anchor* only the list that it is in, the page before it or *after* it.
     """
     places = Places(h)
     same = _named(h, places, project, run_id, run_key)
@@ -56,42 +60,35 @@ def find(h: Handle, project: str, run_id: str, run_key: str | None) -> dict[str,
     index = keys.index(run_key) if run_key else 0
     run = same.slice(index, 1)
     row: dict[str, Any] = run.to_pylist()[0]
-    of_run: dict[str, Any] = {"project": project, "key": row["run_key"]}
-    window = {**of_run, "low": row["first_seq"] or 0, "high": row["last_seq"] or 0, "most": MOST_RECORDS}
+    told = run.select(PUBLIC["runs"].names)
+    named = {"project": project, "key": row["run_key"]}
+    records = Records(h, named, places.ranges(pl.DataFrame({"run_key": [row["run_key"]]}).select(key())))
+    if anchor:
+        of = anchor.of
+        page = (
+            _children(h, places, project, row, anchor, after)
+            if of == "children"
+            else records.page(of, anchor, after=after)
+        )
+        return Page({"run": told}, {of: page}, None, None)
     parts = {
         name: h.arrow(
             f"SELECT * EXCLUDE (built_seq) FROM {name} "  # noqa: S608 -- our own names
             f"WHERE built_seq = $built AND project = $project AND run_key = $key ORDER BY {order}",
-            {**of_run, "built": row["built_seq"]},
+            {**named, "built": row["built_seq"]},
         )
         for name, order in _PARTS.items()
     }
-    logs, spans = (_records(h, table, window) for table in ("logs", "spans"))
-    children = _children(h, places, project, row)
-    cut = [name for name, is_cut in (("logs", logs[1]), ("spans", spans[1])) if is_cut]
-    return {
-        "run": run.select(PUBLIC["runs"].names),
-        **parts,
-        "logs": logs[0],
-        "spans": spans[0],
-        "children": children,
-        "truncated": pa.table({"name": [*cut, *["children"] * (children.num_rows == MOST_RECORDS)]}),
-        "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"]),
-    }
-
-
-def _records(h: Handle, table: str, window: dict[str, Any]) -> tuple[pa.Table, bool]:
-    """Return the first records of raw *table* of the run, those adopted by it too, and whether there are more."""
-    of_run = {name: value for name, value in window.items() if name != "most"}
-    adopted = h.frame(_ADOPTED, of_run) if table == "logs" else pl.DataFrame()  # few runs have any of these
-    seen = {} if adopted.is_empty() else {"adopted": adopted}
-    or_adopted = ' OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted)' if seen else ""
-    words = {"table": table, "exact": _EXACT[table], "size": f"({weights.SIZE[table]} + 2 * coalesce(long_bytes, 0))"}
-    words["of_run"] = _OF_RUN.format(or_adopted=or_adopted)
-    first = h.frame(_FIRST.format(**words), window, **seen)
-    kept = first[:MOST_RECORDS].filter(pl.col("bytes") <= max(MOST_BYTES, int(first["bytes"].min() or 0)))  # type: ignore[arg-type]
-    rows = h.frame(_RECORDS.format(**words), of_run, kept=kept, **seen)
-    return long_texts.whole(h, table, rows).to_arrow(), kept.height < first.height
+    return Page(
+        {"run": told, **parts, "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"])},
+        {
+            "logs": records.page("logs"),
+            "spans": records.page("spans"),
+            "children": _children(h, places, project, row, Anchor("children")),
+        },
+        _parent(h, places, project, row),
+        records.failure(row),
+    )
 
 
 def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:
@@ -118,14 +115,44 @@ def _runs(h: Handle, where: str, project: str, run_id: str) -> pa.Table:
     )
 
 
-def _children(h: Handle, places: Places, project: str, run: dict[str, Any]) -> pa.Table:
-    """Return the runs that *run* is the parent of, found by the links that lead to them."""
+def _children(
+    h: Handle, places: Places, project: str, run: dict[str, Any], anchor: Anchor, after: bool = False
+) -> Part:
+    """Return the page next to *anchor* of the runs that *run* is the parent of, found by links to them."""
     keys = pl.DataFrame({"project": [project], "run_key": [run["run_key"]]})
     children = run_links.children(h, places, keys)
     built = within("built_seq", places.built(children.select(key())))
-    return h.arrow(
-        f"SELECT {_CHILD} FROM runs SEMI JOIN children USING (project, run_key) "  # noqa: S608 -- names and numbers of ours
-        f"WHERE {built} AND parent_run_id = $run_id ORDER BY coalesce(queued_ns, at_ns), run_key LIMIT $most",
-        {"run_id": run["run_id"], "most": MOST_RECORDS},
-        children=children,
+    columns = (_TOLD, "run_key")
+
+    def some(what: str, of: Anchor, *, after: bool, most: int) -> pl.DataFrame:
+        turn = "" if after else "DESC"
+        return h.frame(
+            f"SELECT {what} FROM runs SEMI JOIN children USING (project, run_key) "  # noqa: S608 -- names and numbers of ours
+            f"WHERE {built} AND parent_run_id = $run_id AND {of.condition(columns, after=after)} "
+            f"ORDER BY {_TOLD} {turn}, run_key {turn} LIMIT {most}",
+            {"run_id": run["run_id"], **of.parameters()},
+            children=children,
+        )
+
+    nearest = some(f"{_CHILD}, {_TOLD} AS ns", anchor, after=after, most=run_records.MOST_RECORDS + 1)
+    kept = nearest[: run_records.MOST_RECORDS]
+    beyond = run_records.neighbours(
+        nearest.select("ns", "run_key"),
+        kept.height,
+        anchor,
+        lambda a, later: not some("run_key", a, after=later, most=1).is_empty(),
+        after=after,
     )
+    return Part(kept.sort("ns", "run_key").drop("ns").to_arrow(), *beyond)
+
+
+def _parent(h: Handle, places: Places, project: str, run: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the run that *run* names as its parent: the one that links lead from, else the one beside it."""
+    if not run["parent_run_id"]:
+        return None
+    linked = run_links.parents(h, places, pl.DataFrame({"project": [project], "run_key": [run["run_key"]]}))
+    by_link = linked.filter(pl.col("parent_run_id") == run["parent_run_id"])["parent_run_key"].to_list()
+    runs = _named(h, places, project, run["parent_run_id"], None).select(["run_id", "run_key", "environment"])
+    rows: list[dict[str, Any]] = runs.to_pylist()
+    beside = [r for r in rows if r["environment"] == run["environment"]]
+    return next(iter([r for r in rows if r["run_key"] in by_link] or beside or rows), None)

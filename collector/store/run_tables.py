@@ -243,6 +243,25 @@ def records(h: Handle, places: Places, weighed: pl.DataFrame) -> Tables:
     return {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
 
 
+def rooted(h: Handle, places: Places, links: pl.DataFrame, rows: pl.DataFrame, as_of_ns: int) -> pl.DataFrame:
+    """Return *rows* of `runs` with the root that *links* (`run_links.parents`) lead to.
+
+    A run that is told now who made it, or that nobody it was thought of did, gives those below it another root: they
+    are owed from *as_of_ns* on.
+    """
+    if links.is_empty():
+        return rows
+    turned = run_links.turned(h, places, links, rows)
+    below = run_links.descendants(h, places, turned).join(rows, on=KEYS.names(), how="anti")
+    owe(h, below, as_of_ns)
+    roots = run_links.with_roots(h, places, links, rows).select(*KEYS.names(), found="root_run_id")
+    return (
+        rows.join(roots, on=KEYS.names(), how="left", maintain_order="left")
+        .with_columns(root_run_id=pl.coalesce("found", "root_run_id"))
+        .drop("found")
+    )
+
+
 def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:
     """Write the *rows* of the *dirty* runs in place of what stood there, move the watermark to *upto*; return both."""
     keys = dirty.select(key())

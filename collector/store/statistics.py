@@ -26,6 +26,7 @@ _COLUMNS = {
         "is_test",
         "is_replay",
         "status",
+        "outcome",
         "queued_ns",
         "queued_source",
         "queue_wait_ns",
@@ -48,6 +49,7 @@ _COLUMNS = {
         *_RUN,
         "number",
         "status",
+        "outcome",
         "dequeued_ns",
         "queue_wait_ns",
         "started_ns",
@@ -191,7 +193,7 @@ def levels_known(h: Handle) -> int:
 
 def levels_since(h: Handle, project: str) -> int:
     """Return since when levels of any queue are known, ns: before, telemetry did not arrive, or is kept no more."""
-    return int(h.value("SELECT min(bucket_ns) FROM queue_levels WHERE project = $project", {"project": project}) or 0)
+    return int(h.value("SELECT levels_since($project)", {"project": project}) or 0)
 
 
 def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:

@@ -51,9 +51,10 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    run_links.show(queue=frame.filter(pl.col("label") == label)["queue"][0])
-one = frame.filter(pl.col("label") == label)
-queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
+    one = frame.filter(pl.col("label") == label)
+    queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
+    # Whoever held a slot in the range counts here, of any population.
+    run_links.show(queue=queue, **({"environment": where} if where and label != queue else {}))
 asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, "environment": where}
 of_queue = {**window, "queue": queue, "environment": where}
 numbers = data.stats("queues", **asked)

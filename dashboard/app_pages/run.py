@@ -10,7 +10,7 @@ import streamlit as st
 from collector.client import ApiError
 from dashboard import data, strings
 from dashboard.parts import findings, look, records, run_view
-from dashboard.parts.text import duration, safe, visible, visible_json
+from dashboard.parts.text import count, duration, safe, visible, visible_json
 
 look.plain_header()
 st.page_link("app_pages/runs.py", label=strings.RUNS, icon=":material/arrow_back:")
@@ -27,6 +27,7 @@ except ApiError as e:
     st.text(visible(run_id))
     st.stop()
 run = parts["run"]
+run_key = run["run_key"]
 
 if run.get("set_aside"):
     look.notice(strings.RUN_SET_ASIDE.format(reason=safe(run["set_aside"], 500)), icon="rule")
@@ -35,6 +36,12 @@ if len(parts["same_id"]) > 1 and not st.query_params.get("run_key"):
     st.caption(strings.SEVERAL.format(n=len(parts["same_id"])))
 
 bars = run_view.bars(parts)
+zero = min((bar["start"] for bar in bars), default=run["first_seen_ns"] or 0)
+failure = parts["failure"]
+if failure:
+    with look.card(strings.FAILURE, records.headline(failure, zero), key="failure_card"):
+        st.text(visible(failure.get("body") or failure.get("name") or ""))
+        st.caption(safe(records.brief(failure), 400))
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     mode = st.segmented_control(
         "Time axis",
@@ -45,8 +52,9 @@ with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         label_visibility="collapsed",
         bind="query-params",
     )
-    if run["parent_run_id"] and st.button(strings.PARENT, icon=":material/arrow_upward:", key="parent"):
-        st.switch_page("app_pages/run.py", query_params={"run_id": run["parent_run_id"]})
+    parent = parts["parent"]
+    if parent and st.button(strings.PARENT, icon=":material/arrow_upward:", key="parent"):
+        st.switch_page("app_pages/run.py", query_params={"run_id": parent["run_id"], "run_key": parent["run_key"]})
 
 placed, total_ms = run_view.on_axis(bars, work_only=mode == strings.WORK)
 state: Any = st.session_state.get("waterfall")
@@ -68,9 +76,53 @@ with look.card(
     else:
         st.caption(strings.WATERFALL_NONE)
 
-zero = min((bar["start"] for bar in bars), default=run["first_seen_ns"] or 0)
 bar = next((b for b in bars if b["id"] == selected), None)
-logs = records.within(parts["logs"], bar["start"], bar["end"]) if bar else parts["logs"]
+
+
+def part(name: str, *, until_ns: int | None = None) -> tuple[dict[str, Any], str]:
+    """Return the part of list *name* that was turned to, and where that stands; else the last one, or up to a time."""
+    key = f"part_{run_key}_{name}_{until_ns}"
+    turn = st.session_state.get(key)
+    if turn is None and until_ns is not None and name in parts["truncated"]:
+        turn = {"before": f"{name}.{until_ns}"}
+    return (data.run(run["run_id"], run_key, **turn) if turn else parts), key
+
+
+def turn_to(key: str, turn: dict[str, str]) -> None:
+    """Show another part of a list from now on."""
+    st.session_state[key] = turn
+
+
+def pager(name: str, answer: dict[str, Any], key: str, total: int | None) -> None:
+    """Say how much of list *name* is shown, and draw what leads to its other parts; nothing where it is whole."""
+    if name not in parts["truncated"]:
+        return
+    n = len(answer[name])
+    text = strings.PART_SOME if total is None or total < n else strings.PART
+    earlier, later = (answer[way].get(name) for way in ("earlier", "later"))
+    ways: dict[str, tuple[bool, dict[str, str]]] = {
+        "first": (bool(earlier), {"after": name}),
+        "earlier": (bool(earlier), {"before": earlier or ""}),
+        "later": (bool(later), {"after": later or ""}),
+        "last": (bool(later), {"before": name}),
+    }
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"pager_{name}"):
+        st.caption(text.format(n=count(n), total=count(total or 0), what=name), width="stretch")
+        for way, (is_there, turn) in ways.items():
+            st.button(
+                strings.PARTS[way],
+                key=f"{way}_{name}",
+                type="tertiary",
+                disabled=not is_there,
+                on_click=turn_to,
+                args=(key, turn),
+            )
+
+
+log_part, log_key = part("logs", until_ns=bar["end"] + records.SLACK_NS if bar else None)
+span_part, span_key = part("spans")
+child_part, child_key = part("children")
+logs = records.within(log_part["logs"], bar["start"], bar["end"]) if bar else log_part["logs"]
 
 
 def pick(rows: pl.DataFrame, source: list[dict[str, Any]], key: str, alt: str, columns: dict[str, Any]) -> Any:
@@ -80,6 +132,7 @@ def pick(rows: pl.DataFrame, source: list[dict[str, Any]], key: str, alt: str, c
         hide_index=True,
         row_height=30,
         height=look.table_height(rows.height, row=30, most=14),
+        placeholder=strings.UNKNOWN,
         key=key,
         on_select="rerun",
         selection_mode="single-row",
@@ -91,11 +144,11 @@ def pick(rows: pl.DataFrame, source: list[dict[str, Any]], key: str, alt: str, c
 
 grid = st.grid(3, min_column_width=320, gap="small")
 number = st.column_config.NumberColumn
-offset = {"Offset": number(format="+%.3f s", width=95), "Attempt": number(width=70)}
+offset = {"Offset": number(format="+%.3f s", width=95), "Attempt": number(width=80)}
 picked: dict[str, Any] | None = None
 with grid.cell(column_span=2):
-    within = strings.LOGS_WITHIN.format(n=len(parts["logs"])) if bar else ""
-    with look.card(strings.LOGS, strings.LOGS_SUB.format(n=len(logs), within=within), key="logs_card"):
+    within = strings.LOGS_WITHIN.format(n=count(len(log_part["logs"]))) if bar else ""
+    with look.card(strings.LOGS, strings.LOGS_SUB.format(n=count(len(logs)), within=within), key="logs_card"):
         if not parts["logs"]:
             st.caption(strings.LOGS_NONE)
         elif not logs:
@@ -108,16 +161,18 @@ with grid.cell(column_span=2):
                 "Attributes": st.column_config.TextColumn(width=420),
             }
             picked = pick(records.log_rows(logs, zero), logs, f"logs_{selected}", strings.LOGS, columns)
+        pager("logs", log_part, log_key, run["log_count"])
+    spans = span_part["spans"]
     if parts["spans"]:
-        with look.card(strings.SPANS, strings.SPANS_SUB.format(n=len(parts["spans"])), key="spans_card"):
+        with look.card(strings.SPANS, strings.SPANS_SUB.format(n=count(len(spans))), key="spans_card"):
             columns = {
                 **offset,
                 "Duration": number(format="%,.1f ms", width=100),
                 "Status": records.span_status_column(),
                 "Name": st.column_config.TextColumn(width=240),
             }
-            rows = records.span_rows(parts["spans"], zero)
-            picked = pick(rows, parts["spans"], "spans_table", strings.SPANS, columns) or picked
+            picked = pick(records.span_rows(spans, zero), spans, "spans_table", strings.SPANS, columns) or picked
+            pager("spans", span_part, span_key, run["span_count"])
     broken = data.findings(run_key=run["run_key"])["findings"]
     sub = strings.RUN_FINDINGS_SUB.format(n=len(broken), rules=len({f["code"] for f in broken})) if broken else ""
     with look.card(strings.RUN_FINDINGS, sub, key="run_findings"):
@@ -125,11 +180,9 @@ with grid.cell(column_span=2):
             look.table(findings.of_run(broken), strings.RUN_FINDINGS, findings.RUN_COLUMNS, row=30, most=8)
         else:
             st.caption(strings.RUN_FINDINGS_NONE)
-    for what in parts["truncated"]:
-        st.caption(strings.TRUNCATED.format(most=f"{len(parts[what]):,}", what=what))
 
 with grid.cell():
-    shown, why = (picked, strings.RECORD_PICKED) if picked else records.telling(logs or parts["spans"])
+    shown, why = (picked, strings.RECORD_PICKED) if picked else records.telling(logs or spans, None if bar else failure)
     with look.card(strings.RECORD, why, key="record_card"):
         if shown is None:
             st.caption(strings.RECORD_NONE)
@@ -143,7 +196,7 @@ with grid.cell():
                 st.json(visible_json(resource), expanded=True)
     if parts["children"]:
         with look.card(strings.CHILDREN, strings.CHILDREN_SUB, key="children_card"):
-            children = parts["children"]
+            children = child_part["children"]
             rows = pl.DataFrame(
                 {
                     "Task": [visible(c["task_id"] or strings.UNKNOWN) for c in children],
@@ -155,6 +208,7 @@ with grid.cell():
             )
             columns = {"Status": look.pills("Status"), "Attempts": number(width=70)}
             child = pick(rows, children, "children_table", strings.CHILDREN, columns)
+            pager("children", child_part, child_key, None)
             if child:
                 st.switch_page(
                     "app_pages/run.py", query_params={"run_id": child["run_id"], "run_key": child["run_key"]}

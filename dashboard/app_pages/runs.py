@@ -9,12 +9,12 @@ import streamlit as st
 
 from collector.model.words import RARE
 from dashboard import data, strings
-from dashboard.parts import look, provenance
+from dashboard.parts import charts, look, provenance
+from dashboard.parts.run_filters import asked
 from dashboard.parts.text import NONE, count, duration, visible
 from dashboard.parts.theme import STATUS_COLORS
 
 chosen = look.header(strings.RUNS, strings.RUNS_SUB)
-start, end = chosen.window()
 
 
 def choice(title: str, key: str, width: int) -> str | None:
@@ -58,24 +58,33 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     )
     task = choice("Task", "task", 190)
     queue = choice("Queue", "queue", 160)
+    at = st.segmented_control(
+        "What of a run lies in the range",
+        list(strings.RUNS_AT),
+        default=next(iter(strings.RUNS_AT)),
+        key="at",
+        required=True,
+        label_visibility="collapsed",
+        bind="query-params",
+    )
     retried = st.toggle("Retried only", key="retried", bind="query-params")
+    counted = st.toggle("Counted only", key="counted", bind="query-params", help=strings.COUNTED_HELP)
+    # Asked for by pages that count so: nobody else needs to know.
+    is_asked = st.session_state.get("hours") or st.query_params.get("hours")
+    hours = bool(is_asked) and st.toggle("Whole hours", key="hours", bind="query-params", help=strings.HOURS_HELP)
 
-filters = {
-    "from_": start,
-    "to": end,
-    "q": search or None,
-    "status": ",".join(statuses) or None,
-    "task": task,
-    "queue": queue,
-    "environment": st.session_state.get("environment"),
-    "retried": True if retried else None,
-}
+window = chosen.hours() if hours else chosen.window()
+wanted = {"q": search, "status": statuses, "task": task, "queue": queue, "at": at, "retried": retried}
+filters = asked({**wanted, "counted": counted}, window, st.session_state.get("environment"))
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
 number = int(st.session_state.get(page_key, 1))
 page, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
-st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE}")
+which = strings.RUNS_AT[filters["at"]] + (
+    f" · {strings.WHOLE_HOURS.format(at=charts.minute(window[0]))}" if hours else ""
+)
+st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE} {which}")
 
 
 def table(runs: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import streamlit as st
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, columns, figures, look, population, run_links, task_charts, task_tables, theme
+from dashboard.parts.run_filters import BY_START
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
@@ -46,7 +47,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    run_links.show(task=task)
+    run_links.show(task=task, **BY_START)
 of_task = numbers.filter(pl.col("task_id") == task)
 percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
 figures.show(

@@ -14,6 +14,7 @@ from collector.model.statistics import ENOUGH, share, wilson
 from collector.model.verdict import stretch
 from collector.model.words import FAILED
 from dashboard import strings
+from dashboard.parts.run_filters import BY_START, FILTERS
 from dashboard.parts.text import count, duration, percent, safe
 
 MOST = 5
@@ -21,8 +22,6 @@ SLOWER = 1.5
 """A p95 this many times the one before is worth a look."""
 FULL = 0.05
 """A queue at its limit for this share of the time, with runs waiting, is worth a look."""
-FILTERS: dict[str, Any] = {"q": "", "status": [], "task": None, "queue": None, "retried": False}
-"""The filters of the Runs page, and what they are when nothing is asked for."""
 Color = Literal["red", "orange", "violet", "gray"]
 
 
@@ -40,6 +39,8 @@ class Item:
     state: dict[str, Any]
     params: dict[str, str] = field(default_factory=dict)
     """What the URL says there, where no widget is bound to it."""
+    runs: int | None = None
+    """How many runs the Runs page lists there."""
 
 
 def items(
@@ -70,7 +71,10 @@ def items(
                 n=count(t["failed"]), ended=count(ended), rate=percent(t["failed"] / ended), before=before
             )
             title = strings.TASK_FAILS.format(task=name)
-            made.append(Item("error", "red", title, detail, (0, -t["failed"]), "runs", {**here, "status": [*FAILED]}))
+            rank = (0, -t["failed"])
+            page = "runs" if t["task"] else ""  # no filter asks for runs without a task
+            state = {**BY_START, **here, "status": [*FAILED]}
+            made.append(Item("error", "red", title, detail, rank, page, state, runs=t["failed"]))
         enough = t["took_n"] >= ENOUGH and t["took_n_before"] >= ENOUGH
         if enough and t["took_p95_ns"] > SLOWER * t["took_p95_before_ns"] and t["took_p95_ns"] > 1e9:
             detail = strings.SLOWER.format(
@@ -80,12 +84,12 @@ def items(
             made.append(Item("trending_up", "orange", title, detail, (3, -t["took_n"]), "tasks", here))
     if now["retrying"]:
         detail = strings.RETRYING.format(n=count(now["retrying"]))
-        state = {"status": ["retrying"]}
-        made.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state))
+        state = {**BY_START, "status": ["retrying"]}
+        made.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state, runs=now["retrying"]))
     if now["unknown"]:
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
-        state = {"status": ["unknown"]}
-        made.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state))
+        state = {**BY_START, "status": ["unknown"]}
+        made.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state, runs=now["unknown"]))
     return some_of_each([*trouble, *made, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
 
 

@@ -79,12 +79,12 @@ def latest_limit(queue: pl.DataFrame) -> tuple[int, str] | None:
 
 
 def with_idle(levels: pl.DataFrame, start_ns: int, now_ns: int) -> pl.DataFrame:
-    """Return level and ns with the time that no row tells of as level 0; *levels* may hold `since_ns`."""
+    """Return level and ns; whatever no slot was held is level 0, from when anything is known (`since_ns`)."""
     since = levels["since_ns"][0] if levels.height else start_ns
-    counted_ns = int(levels["ns"].sum() or 0)
-    rest = max(0, now_ns - max(start_ns, since or start_ns) - counted_ns)
+    held = levels.filter(pl.col("level") > 0).select(pl.col("level", "ns").cast(pl.Int64))
+    rest = max(0, now_ns - max(start_ns, since or start_ns) - int(held["ns"].sum() or 0))
     idle = pl.DataFrame({"level": [0], "ns": [rest]}, schema={"level": pl.Int64, "ns": pl.Int64})
-    rows = pl.concat([levels.select(pl.col("level").cast(pl.Int64), pl.col("ns").cast(pl.Int64)), idle])
+    rows = pl.concat([held, idle])
     most = int(rows["level"].max() or 0)  # type: ignore[arg-type]
     every = pl.DataFrame({"level": range(most + 1)}, schema={"level": pl.Int64})
     return every.join(rows.group_by("level").agg(pl.col("ns").sum()), on="level", how="left").with_columns(

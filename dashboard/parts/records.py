@@ -10,6 +10,7 @@ import streamlit as st
 
 from collector.model.units import MS_NS
 from dashboard import strings
+from dashboard.parts import run_view
 from dashboard.parts.text import visible
 
 Record = dict[str, Any]
@@ -24,7 +25,7 @@ LEVELS = {
     "?": "gray",
 }
 SPAN_STATUS = {"ok": "green", "error": "red", "unset": "gray", "?": "gray"}
-_SLACK_NS = MS_NS
+SLACK_NS = MS_NS
 """Clocks write milliseconds: a log of the first or last moment of a bar may lie this far outside."""
 
 
@@ -48,7 +49,7 @@ def _offset(record: Record, zero_ns: int) -> float:
 
 def within(logs: list[Record], start_ns: int, end_ns: int) -> list[Record]:
     """Return the logs of an interval."""
-    return [r for r in logs if start_ns - _SLACK_NS <= moment(r) <= end_ns + _SLACK_NS]
+    return [r for r in logs if start_ns - SLACK_NS <= moment(r) <= end_ns + SLACK_NS]
 
 
 def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
@@ -59,7 +60,7 @@ def log_rows(logs: list[Record], zero_ns: int) -> pl.DataFrame:
             "Level": [[level(r["severity_number"])] for r in logs],
             "Attempt": [r["attempt"] for r in logs],
             "Message": [visible(r["body"] or "") for r in logs],
-            "Attributes": [_brief(r) for r in logs],
+            "Attributes": [brief(r) for r in logs],
         },
         schema={
             "Offset": pl.Float64,
@@ -104,12 +105,21 @@ def span_status_column() -> Any:
     return st.column_config.MultiselectColumn(options=list(SPAN_STATUS), color=list(SPAN_STATUS.values()), width=80)
 
 
-def telling(records: list[Record]) -> tuple[Record | None, str]:
-    """Return the record that tells most before anyone chose one, and why: the first error, else the first."""
+def telling(records: list[Record], failure: Record | None = None) -> tuple[Record | None, str]:
+    """Return the record that tells most before anyone chose one, and why: *failure*, an error, else the first."""
+    if failure:
+        return failure, strings.RECORD_FAILURE
     for record in records:
         if (record.get("severity_number") or 0) >= 17 or record.get("status_code") == 2:
             return record, strings.RECORD_FIRST_ERROR
     return (records[0], strings.RECORD_FIRST) if records else (None, "")
+
+
+def headline(record: Record, zero_ns: int) -> str:
+    """Return in a line when a record was, which attempt it is of and how grave it is."""
+    attempt = strings.UNKNOWN if record["attempt"] is None else record["attempt"]
+    words = [run_view.moment(moment(record)), f"{_offset(record, zero_ns):+,.3f} s", f"attempt {attempt}"]
+    return " · ".join([*words, level(record["severity_number"])] if "severity_number" in record else words)
 
 
 def as_received(record: Record) -> tuple[Any, Record, Any]:
@@ -121,7 +131,7 @@ def as_received(record: Record) -> tuple[Any, Record, Any]:
     return json.loads(record.get("attributes") or "{}"), {**plain, **parsed}, resource
 
 
-def _brief(record: Record) -> str:
+def brief(record: Record) -> str:
     """Return a record's own attributes on one line, the platform's left out."""
     attributes = {k: v for k, v in json.loads(record["attributes"] or "{}").items() if not k.startswith("$")}
     return visible(" ".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in attributes.items()))[:400]

@@ -1,4 +1,4 @@
-"""Ways from a task or a queue to its runs: the Runs page with filters, in the same range and environment."""
+"""Ways from a task or a queue to its runs: the Runs page with filters, in the same hours and environment."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ import streamlit as st
 
 from collector.model.words import FAILED, OPEN
 from dashboard import strings
-from dashboard.parts.attention import FILTERS
+from dashboard.parts.run_filters import FILTERS
 
 LINKS: dict[str, dict[str, Any]] = {
     strings.RUNS_ALL: {},
     strings.RUNS_FAILED: {"status": [*FAILED]},
     strings.RUNS_RETRIED: {"retried": True},
-    strings.RUNS_OPEN: {"status": [*OPEN]},
+    strings.RUNS_OPEN: {"status": [*OPEN], "at": "active"},
 }
+"""Runs that are under way are asked for now, whenever they began."""
 
 
-def show(**of: str) -> None:
-    """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it."""
+def show(**of: Any) -> None:
+    """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it, and how it counts."""
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="run_links", width="content"):
         st.caption(strings.SHOW_RUNS, width="content")
-        for i, (label, state) in enumerate(LINKS.items()):
+        for i, label in enumerate(LINKS):
             # A parameter that a widget is bound to is set through its state, before that widget is drawn.
-            if st.button(label, key=f"runs_{i}", type="tertiary", on_click=_ask, args=({**FILTERS, **of, **state},)):
+            if st.button(
+                label,
+                key=f"runs_{i}",
+                type="tertiary",
+                on_click=_ask,
+                args=(asked(label, **of),),
+            ):
                 st.switch_page("app_pages/runs.py", query_params={})
+
+
+def asked(label: str, **of: Any) -> dict[str, Any]:
+    """Return what the filters of the Runs page are for that kind of runs of *of*."""
+    return {**FILTERS, "hours": True, **of, **LINKS[label]}
 
 
 def _ask(state: dict[str, Any]) -> None:

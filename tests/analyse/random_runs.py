@@ -133,7 +133,7 @@ def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int
         _waits(history, dice, about, number, now, end)
         _phases(history, dice, about, number, now, end if ends else None, status)
         now = end + dice.choice([0, dice.randrange(0, 60_000)]) // grain * grain * MS
-    if len(attempts) > 1 and dice.random() < 0.1:
+    while len(attempts) > 1 and dice.random() < 0.15:
         del attempts[dice.randrange(0, len(attempts) - 1)]  # an attempt whose records were lost
     history.attempts += attempts
     history.runs.append(_summary(history, dice, about, attempts, first))

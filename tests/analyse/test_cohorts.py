@@ -106,6 +106,10 @@ class Naive:
     def n(self, run: dict[str, Any]) -> int:
         return max(a["number"] for a in self.attempts[run["run_key"]])
 
+    def lost(self, run: dict[str, Any]) -> set[int]:
+        """Return the numbers of attempts that must have been and left no record."""
+        return set(range(1, self.n(run))) - {a["number"] for a in self.attempts[run["run_key"]]}
+
     def share(self, hits: list[Any], of: list[Any]) -> float | None:
         return len(hits) / len(of) if of else None
 
@@ -209,11 +213,18 @@ def test_retry_numbers_equal_a_naive_count(history: History) -> None:
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=20))
 def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) -> None:
-    """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run."""
+    """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run; what is
+    missing below it has failed, which is derived, and lowers coverage.
+    """
     runs, attempts = history.frame("runs"), history.frame("attempts")
     naive = Naive(history)
-    every = [a for of_run in naive.attempts.values() for a in of_run]
+    seen = [a for of_run in naive.attempts.values() for a in of_run]
+    gone = [(r, k) for r in naive.counted for k in naive.lost(r)]
+    every = seen + [{"number": k, "status": "failed", "status_source": "derived"} for _, k in gone]
     hours = cohorts.attempt_hours(runs, attempts)
+    by_hour = hours.group_by("hour_ns", "number").agg(pl.col("lost_attempts").sum()).filter(pl.col("lost_attempts") > 0)
+    expected = Counter((r["started_ns"] // HOUR_NS * HOUR_NS, k) for r, k in gone)
+    assert {(hour, k): n for hour, k, n in by_hour.rows()} == expected
     value = {r["measure"]: r for r in retries.attempts(hours, ["project"]).rows(named=True)}
     ended = [a for a in every if a["status"] in ENDED]
     if every:
@@ -221,6 +232,7 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
             is_known = value[measure]["value"] is not None
             sources = [a["status_source"] for a in some]
             assert value[measure]["provenance"] == (weakest(*sources) if is_known else "unknown")
+            assert value[measure]["coverage"] == pytest.approx((len(some) - len(gone)) / len(every))
     if ended:
         failed = sum(a["status"] in FAILED for a in ended)
         assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
@@ -230,7 +242,7 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
         assert load["value"] == pytest.approx(len(every) / len(first))
         low, high = wilson(len(first), len(every))
         assert (load["low"], load["high"]) == pytest.approx((1 / high, 1 / low))
-    funnel = retries.funnel(cohorts.run_cohorts(runs, attempts), ["project"])
+    funnel = retries.funnel(cohorts.run_cohorts(runs, attempts), ["project"], hours=hours)
     most = max((naive.n(r) for r in naive.counted), default=0)
     assert funnel["attempt"].to_list() == list(range(1, most + 1))
     for row in funnel.rows(named=True):
@@ -242,12 +254,38 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
         assert (row["succeeded"], row["failed"], row["retried"]) == (here["completed"], here["failed"], retried)
         assert row["n"] == here["completed"] + here["failed"] + retried
         assert row["yield"] == (pytest.approx(here["completed"] / row["n"]) if row["n"] else None)
-        assert row["coverage"] == pytest.approx(row["n"] / row["reached"])
+        missing = sum(number == k for _, number in gone)
+        assert row["lost"] == missing
+        assert row["coverage"] == pytest.approx((row["n"] - missing) / row["reached"])
         sources = [s for r in reached for s in (r["status_source"], r["attempt_count_source"])]
+        sources += ["derived"] * missing
         assert row["provenance"] == (weakest(*sources) if row["n"] else "unknown")
         later = [r for r in naive.counted if naive.n(r) > k]
         assert row["lost_recoveries"] == sum(r["status"] == "completed" for r in later)
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
+
+
+def test_a_long_gap_costs_few_rows_and_loses_no_attempt() -> None:
+    """Of a run whose first record is of its ten thousandth attempt 9,999 have failed, told in sixteen rows."""
+    about = {"project": "default", "run_key": "k", "task_id": "a", "status": "completed", "status_source": "measured"}
+    run = table("runs", [{**about, "attempt_count_source": "measured", "started_ns": T0}])
+    rows = table("attempts", [{**about, "number": 10_000, "started_ns": T0, "ended_ns": T0}])
+    hours = cohorts.attempt_hours(run, rows)
+    assert hours.filter(pl.col("outcome") == "failed").select("number", "lost_attempts").rows() == [
+        *((n, 1) for n in range(1, 16)),
+        (16, 9_984),
+    ]
+    numbers = pl.concat(
+        [
+            retries.attempts(hours, ["project"]),
+            retries.report(cohorts.run_cohorts(run, rows), ["project"], as_of_ns=T0, horizons=0),
+        ]
+    )
+    value = dict(numbers.select("measure", "value").rows())
+    assert (value["load_amplification"], value["attempts_per_run"]) == (10_000, 10_000)
+    assert value["attempt_failure_rate"] == pytest.approx(0.9999)
+    funnel = retries.funnel(cohorts.run_cohorts(run, rows), ["project"], hours=hours)
+    assert funnel["coverage"].is_between(0, 1).all()
 
 
 @settings(max_examples=examples(20), deadline=None)

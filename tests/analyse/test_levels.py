@@ -469,3 +469,25 @@ def test_histories_reach_the_cases_that_matter() -> None:
     assert any(a["ended_ns"] is None for a in history.attempts)
     assert any(w["holds_slot"] is False and w["ended_ns"] for w in history.waits)
     assert any(max(a["number"] for a in attempts) != len(attempts) for r in history.runs if (attempts := history.of(r)))
+
+
+@pytest.mark.parametrize("buckets", [True, False])
+def test_time_before_anything_is_known_is_taken_off_by_the_limit_that_held_then(buckets: bool) -> None:
+    """Of a bucket that began three minutes before telemetry, the limit of two of them counts less, and so the next."""
+    minute = 60_000 * MS
+    queue = {"project": "default", "queue": "mail", "environment": None}
+    steps = pl.DataFrame(
+        [
+            {**queue, "from_ns": T0 + at * minute, "limit": n, "source": "settings"}
+            for at, n in ((0, 8), (2, 2), (9, 0))
+        ],
+        schema_overrides={"environment": pl.String},
+    )
+    slot = {**queue, "from_ns": T0 + 4 * minute, "to_ns": T0 + 5 * minute}
+    held = pl.DataFrame([slot], schema_overrides={"environment": pl.String})
+    rows = levels.queue_levels(held, held.clear(), steps, from_ns=T0, to_ns=T0 + 10 * minute)
+    if buckets:
+        rows = rows.filter(pl.col("bucket_ns") == T0)
+    left = levels.without(rows, steps, from_ns=T0, to_ns=T0 + 3 * minute)
+    sums = left.group_by("level", "limit").agg(pl.col("ns").sum() // minute).sort("level", "limit", descending=True)
+    assert sums.rows() == ([(1, 2, 1), (0, 2, 1)] if buckets else [(1, 2, 1), (0, 2, 5), (0, 0, 1)])

@@ -320,6 +320,43 @@ def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "late", "made"), [(None, 600, True), (None, 601, False), ("k", 10, True), ("k", 11, False), ("k", -5, True)]
+)
+@pytest.mark.parametrize("lasts", [5, 5000])
+def test_a_trigger_that_begins_after_a_run_did_not_make_it(lasts: int, key: str | None, late: int, made: bool) -> None:
+    """It tells neither its parent, its root nor how long it waited, ended or not, but for what clocks may differ: ten
+    minutes, or ten seconds where the run has an idempotency key by which it is handed on.
+    """
+    child = attempt("run_child", 1, -late, lasts - late, idempotency_key=key)
+    run = one(build([child], [], _link(run_key=child["run_key"])))
+    parent = ("run_parent", "derived", "run_root") if made else (None, "unknown", "run_child")
+    assert (run["parent_run_id"], run["parent_source"], run["root_run_id"]) == parent
+    times = (max(-late, 0) * SECOND, (lasts + max(-late, 0)) * SECOND) if made else (None, None)
+    assert (run["queue_wait_ns"], run["end_to_end_ns"]) == times
+    assert (run["created_ns"], run["queued_ns"]) == (T0, T0 if made else None)
+
+
+@pytest.mark.parametrize(
+    ("waited", "late", "made"), [(189, 300, False), (190, 300, True), (1, 10, True), (1, 11, False)]
+)
+def test_a_trigger_that_waited_for_less_than_the_run_took_was_handed_it(waited: int, late: int, made: bool) -> None:
+    """By the parent's clock alone: a run of 200 s was not made by what waited for less, and began after it."""
+    child = attempt("run_child", 1, -late, 200 - late)
+    link = _link(run_key=child["run_key"], ended_ns=T0 + waited * SECOND, waits=True)
+    assert one(build([child], [], link))["parent_run_id"] == ("run_parent" if made else None)
+    asked = link.with_columns(waits=pl.lit(False))  # it did not wait, so it says nothing
+    assert one(build([child], [], asked))["parent_run_id"] == "run_parent"
+
+
+def test_what_a_run_says_of_its_parent_outlives_a_late_trigger() -> None:
+    """Its parent triggered it again by its key when it was over: it stays its child; how long it waited is unknown."""
+    child = attempt("run_child", 1, -100, -50, idempotency_key="k")
+    run = one(build([child], [], _link(run_key=child["run_key"], source="measured")))
+    assert (run["parent_run_id"], run["parent_source"], run["root_run_id"]) == ("run_parent", "measured", "run_root")
+    assert (run["queue_wait_ns"], run["end_to_end_ns"]) == (None, None)
+
+
+@pytest.mark.parametrize(
     ("body", "started", "waited"), [("a_run_started", "derived", "derived"), ("hello", "inferred", "inferred")]
 )
 def test_a_start_without_a_span_is_as_well_known_as_the_log_it_is_told_from(
@@ -676,6 +713,17 @@ def test_time_in_which_a_run_is_interrupted_is_no_work_and_holds_no_slot() -> No
         held = slots.slots(tables.runs, tables.attempts, tables.waits, as_of_ns=T0 + 130 * SECOND, lease_ns=0).collect()
         assert (held["to_ns"] - held["from_ns"]).sum() == held_s * SECOND
     assert tables.attempts.select("deliveries", "active_ns").row(0) == (2, 30 * SECOND)
+
+
+def test_a_run_that_was_skipped_says_nothing_of_how_long_such_runs_take() -> None:
+    """Neither the run nor its attempt is in any duration."""
+    logs = [
+        log("r", 0, "order_charge_started"),
+        {**log("r", 5, "order_charge_skipped"), "operation": None, "phase": None},
+    ]
+    tables = build([], logs)
+    assert tables.attempts["wall_ns"].item() == 5 * SECOND
+    assert durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 10**6 * SECOND).collect().is_empty()
 
 
 def test_the_fate_of_an_inner_operation_is_that_of_its_step() -> None:

@@ -107,6 +107,30 @@ def test_long_silent_stuck_and_lost_are_told_apart() -> None:
     ) == {"long": "long", "silent": "silent", "stuck": "stuck", "lost": "lost"}
 
 
+def test_a_run_is_lost_when_it_is_silent_for_clearly_longer_than_its_task_ever_is() -> None:
+    """Of runs that sleep for ten hours one that has been silent for five goes as usual, for 15 it is silent, for 21
+    lost, and stays so for a day; where nobody knows what is usual a run that fell silent is lost.
+    """
+    hour = 3600
+    runs, attempts, _ = history(30, 10 * hour)
+    for hours in (5, 15, 21, 43, 45):
+        at = 100_000 - hours * hour
+        runs.append(run(f"{hours}", "unknown", at - 9, at))
+        attempts.append(attempt(f"{hours}", 1, at - 9, None, "unknown"))
+    runs.append(run("other", "unknown", 100_000 - 9_009, 100_000 - 9_000, task_id="other"))
+    attempts.append(attempt("other", 1, 100_000 - 9_009, None, "unknown", task_id="other"))
+    frames = table("runs", runs), table("attempts", attempts)
+    usual = stuck.usual(*frames, table("phases", []), as_of_ns=NOW)
+    assert stuck.quietest_ns(usual) == 20 * hour * SECOND
+    listed = stuck.stages(*frames, usual, as_of_ns=NOW, lost_since_ns=NOW - 24 * hour * SECOND)
+    assert dict(listed.select("run_key", "stage").rows()) == {
+        "15": "silent",
+        "21": "lost",
+        "43": "lost",
+        "other": "lost",
+    }
+
+
 def test_waits_and_the_queue_are_not_work() -> None:
     """A run in a queue or a wait is not stuck, and waits that ended are taken off an attempt's time."""
     end = 100_000
@@ -187,10 +211,11 @@ def _stage(
     attempts = past.of(row)
     if not attempts or attempts[-1]["ended_ns"] is not None:
         return None
-    is_lost = row["status"] == "unknown" and row["log_count"] > 0
-    if row["status"] != "running" and not is_lost:
+    fell_silent = row["status"] == "unknown" and row["log_count"] > 0
+    if row["status"] != "running" and not fell_silent:
         return None
-    until = row["last_seen_ns"] if is_lost else past.as_of_ns
+    is_lost = fell_silent and past.as_of_ns - row["last_seen_ns"] > 2 * (quiet_ns or 0)
+    until = row["last_seen_ns"] if fell_silent else past.as_of_ns
     active = max(0, until - attempts[-1]["started_ns"] - (attempts[-1]["wait_ns"] or 0))
     if is_lost:
         return "lost", active

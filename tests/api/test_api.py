@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pyarrow as pa
@@ -19,6 +20,7 @@ from collector.api.strays import Strays
 from collector.model.address import ARROW
 from collector.receive.errors import SpokeHttp2, SpokeTls
 from collector.settings import Settings, Store
+from collector.store import run_records
 from collector.store.named import queries
 from tests.inprocess import SECOND, Pipeline, later, recorded
 
@@ -135,6 +137,9 @@ def test_the_schema_is_what_its_page_says(api: TestClient) -> None:
         ("/api/v1/query/page_tasks?from_ns=0&to_ns=1764374400000000000&bucket_ns=1", 400, "bucket_ns"),
         ("/api/v1/query/page_tasks?from_ns=0&to_ns=1&bucket_ns=0", 400, "bucket_ns"),
         ("/api/v1/runs?from=yesterday", 400, "from"),
+        ("/api/v1/runs?at=now", 400, "at"),
+        ("/api/v1/runs/nobody?before=runs", 400, "before"),
+        ("/api/v1/runs/nobody?before=logs&after=logs", 400, "after"),
         ("/api/v1/runs?colour=red", 400, "colour"),
         ("/api/v1/runs/nobody", 404, "nobody"),
         ("/api/v1/nothing", 404, "/api/v1"),
@@ -168,6 +173,37 @@ def test_runs_are_filtered_paged_and_counted(api: TestClient) -> None:
     arrow = api.get("/api/v1/runs", params={"limit": 20}, headers={"accept": f"{ARROW}, */*;q=0.1"})
     assert (table(arrow)["run_id"].to_pylist(), arrow.headers["x-runwell-total"]) == (ids[:20], str(total))
     assert api.get("/api/v1/runs", params={"from": "2026-11-24T13:00:00Z"}).json()["total"] == 0
+
+
+@pytest.mark.parametrize("around", [("", "\n"), ("  ", "\r\n"), ("\t", "\N{NO-BREAK SPACE}"), ("\ufeff", "\u200b")])
+def test_an_id_is_found_with_what_was_copied_around_it(api: TestClient, around: tuple[str, str]) -> None:
+    """Blanks, line ends and what has no width are no part of a text that is searched for, nor of the id of a run."""
+    (run,) = api.get("/api/v1/runs", params={"limit": 1}).json()["runs"]
+    pasted = run["run_id"].join(around)
+    found = api.get("/api/v1/runs", params={"q": pasted}).json()["runs"]
+    assert run["run_id"] in [r["run_id"] for r in found]
+    assert api.get(f"/api/v1/runs/{quote(pasted, safe='')}").json()["run"]["run_id"] == run["run_id"]
+    assert api.get("/api/v1/runs", params={"q": "".join(around)}).json()["total"] > len(found)
+
+
+def test_a_long_run_is_given_from_its_end_and_paged(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer names the lists that are cut and the places before them; asked for those it gives that list alone."""
+    retried = api.get("/api/v1/runs", params={"retried": "true", "status": "failed"}).json()["runs"][0]
+    url = f"/api/v1/runs/{retried['run_id']}"
+    whole = api.get(url).json()
+    assert (whole["truncated"], whole["earlier"], whole["later"]) == ([], {}, {})
+    monkeypatch.setattr(run_records, "MOST_RECORDS", 2)
+    last = api.get(url).json()
+    assert last["truncated"] == ["logs", "spans", "children"] == list(last["earlier"])
+    assert (last["logs"], last["later"]) == (whole["logs"][-2:], {})
+    assert last["failure"] == whole["failure"]
+    before = api.get(url, params={"before": last["earlier"]["logs"]}).json()
+    assert before["logs"] == whole["logs"][-4:-2]
+    assert set(before) == {"run", "logs", "truncated", "earlier", "later"}
+    first = api.get(url, params={"after": "logs"}).json()
+    assert (first["logs"], first["earlier"]) == (whole["logs"][:2], {})
+    then = api.get(url, params={"after": first["later"]["logs"]}).json()
+    assert then["logs"] == whole["logs"][2:4]
 
 
 def test_text_of_any_kind_is_a_filters_value_not_sql(api: TestClient) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from collector.cli.root import run
+from dashboard import data, strings
 from tests import stack
 from tests.dashboard import hostile
 from tests.dashboard.conftest import APP, Open
@@ -313,3 +314,61 @@ def test_a_run_lists_what_it_breaks(filled: Stack, app: Open, failed_run: str) -
     key = ask(filled, f"SELECT run_key FROM runs WHERE run_id = '{failed_run}'")[0]["run_key"]
     findings = filled.client.findings(run_key=key)["findings"]
     assert shown["What"].to_list() == [f["message"] for f in findings]
+
+
+def test_a_long_run_shows_its_end_and_what_tells_its_failure_and_pages_back(
+    filled: Stack, app: Open, failed_run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells the failure stands on top; of logs that are not given whole the last are shown, and a click each leads
+    to earlier ones, on, to the first and to the last; an attempt that none states is unknown.
+    """
+    whole = filled.client.run(failed_run)
+    logs = [{**record, "attempt": None} for record in whole["logs"]]
+    assert len(logs) > 6
+    ends = {"before=logs": len(logs), "after=logs": 3, **{f"before=logs.{i}": i for i in range(len(logs))}}
+    ends |= {f"after=logs.{i}": i + 3 for i in range(len(logs))}
+
+    def cut(run_id: str, run_key: str | None, **turn: str) -> dict[str, Any]:
+        end = ends["=".join(*turn.items())] if turn else len(logs)
+        begin = max(0, end - 3)
+        earlier = {"logs": f"logs.{begin}"} if begin else {}
+        later = {"logs": f"logs.{end}"} if end < len(logs) else {}
+        return {**whole, "logs": logs[begin:end], "truncated": ["logs"], "earlier": earlier, "later": later}
+
+    monkeypatch.setattr(data, "run", cut)
+    page = app(filled.url("api"), "run", run_id=failed_run)
+
+    def shown() -> tuple[list[str], list[bool]]:
+        assert not page.exception
+        table = next(d.value for d in page.dataframe if "Message" in d.value.columns)
+        assert table["Attempt"].isna().all()
+        return table["Message"].to_list(), [page.button(key=f"{way}_logs").disabled for way in ("earlier", "later")]
+
+    bodies = [record["body"] for record in logs]
+    assert shown() == (bodies[-3:], [False, True])
+    failure = whole["failure"]
+    assert failure
+    assert page.text[0].value == (failure.get("body") or failure["name"])
+    assert f"3 of {whole['run']['log_count']} logs are shown here" in said(page)
+    for way, rows, disabled in (
+        ("earlier", bodies[-6:-3], [False, False]),
+        ("later", bodies[-3:], [False, True]),
+        ("first", bodies[:3], [True, False]),
+        ("last", bodies[-3:], [False, True]),
+    ):
+        page.button(key=f"{way}_logs").click().run()
+        assert shown() == (rows, disabled), way
+
+
+def test_runs_of_a_range_are_asked_for_by_what_lies_in_it(filled: Stack, app: Open) -> None:
+    """The URL says whether start, end or any activity lies in the range, and whether figures count them; the page says
+    so, and lists as many as the API."""
+    for params in ({}, {"at": "start"}, {"at": "end"}, {"at": "start", "counted": "true", "hours": "true"}):
+        page = app(filled.url("api"), "runs", range="6h", **params)
+        chosen = data.RANGES["6h"]
+        start, end = chosen.hours() if "hours" in params else chosen.window()
+        wanted = {"at": params.get("at", "active"), "counted": params.get("counted")}
+        total = filled.client.runs(from_=start, to=end, limit=1, **wanted).total
+        assert re.search(r"\*\*([\d,]+)\*\* runs?", said(page))[1] == f"{total:,}"  # type: ignore[index]
+        assert strings.RUNS_AT[wanted["at"]] in said(page)
+        assert ("whole hours" in said(page)) == ("hours" in params)

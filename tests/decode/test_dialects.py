@@ -172,6 +172,17 @@ def test_spans_of_trigger_dev_have_their_types(
     assert (row["span_type"], row["wait_kind"]) == (span_type, wait_kind)
 
 
+@pytest.mark.parametrize(
+    ("said", "means"), [("true", True), ("True", True), (" TRUE\n", True), ("false", False), ("1", False)]
+)
+def test_marks_of_trigger_dev_may_be_text(said: str, means: bool) -> None:
+    """As exporters send booleans that have none: of a resource, an attempt and a partial span."""
+    row = span({"$span.attempt": said, "$span.partial": said, "$span.span_id": "c" * 16}, TRIGGER)
+    assert (row["span_type"] == "attempt", row["is_partial"]) == (means, means)
+    assert row["real_span_id"] == ("c" * 16 if means else None)
+    assert (log({}, {"$trigger": said})["dialect"] == "trigger_dev") is means
+
+
 def test_a_trigger_span_names_its_child_and_others_do_not() -> None:
     """`runId` and `batchId` are links on trigger spans; on other spans they are somebody's attributes."""
     attributes = {"runId": "run_2", "batchId": "batch_1", "$style.accessory.items.[0].text": "extract-text"}

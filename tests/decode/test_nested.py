@@ -59,6 +59,8 @@ PLACES = {
     "extra": ("extra", SAID, {"extra": KEYS}),
     "context": ("context", SAID, {"context": KEYS}),
     "context as JSON": ("context", SAID, {"context": json.dumps(KEYS)}),
+    "extra beside a body that is a map": ("extra", {"msg": SAID, "level": 50}, {"extra": KEYS}),
+    "context beside a body that is a map": ("context", {"message": "", "event": SAID}, {"context": json.dumps(KEYS)}),
 }
 
 

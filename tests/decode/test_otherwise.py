@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.decode.event import event
+from collector.decode.event import NONE, event
 from tests.otlp.telemetry import SPAN, decoded, one_log, span_request
 
-SPACE = st.text(st.sampled_from(" \t\r\n\v\f"), max_size=4)
+BLANKS = " \t\r\n\v\f\0\x1f\x7f\x85\xa0\xad\u1680\u2003\u2028\u2029\u202f\u3000"
+BLANKS += "\u200b\u200d\u200f\u202e\u2060\u2066\ufe0f\ufeff"
+COLOURS = ("\x1b[32m", "\x1b[0m", "\x1b[m", "\x1b[1;38:5:196m", "\x1b[K", "\x9b31m")
+SPACE = st.lists(st.sampled_from([*BLANKS, *COLOURS]), max_size=4).map("".join)
 NUMBERS = ("processing_time_ms", "queue_wait_ms", "attempt", "http_status")
 COLUMNS = {"processing_time_ms": "reported_ms"}
 
@@ -28,10 +32,30 @@ def text(value: object) -> dict[str, Any]:
 
 @given(st.sampled_from(["order_charge_started", "order_calling_stripe", "a_failed"]), SPACE, SPACE)
 def test_space_around_a_message_hides_nothing(message: str, before: str, after: str) -> None:
-    """The message is kept as it was sent."""
+    """Blanks of any script, what has no width, and colours; message and name of a span are kept as they were sent."""
     row = one({}, body=text(before + message + after))
     assert (row["operation"], row["phase"], row["called_service"]) == event(message)
     assert row["body"] == before + message + after
+    (row,) = decoded("traces", "json", span_request({**SPAN, "name": before + message + after}))[0]["spans"]
+    assert (row["operation"], row["phase"], row["name"]) == (*event(message)[:2], before + message + after)
+
+
+@pytest.mark.parametrize(
+    "body", ["a_\xa0started", "a\0_started", "a_started\\n", "\x1b[32a_started", "[32ma_started[0m"]
+)
+def test_what_stands_within_a_message_is_part_of_it(body: str) -> None:
+    """Nothing but colours is taken out of the middle, and half a colour is none."""
+    assert event(body) == NONE
+    assert event("order_\x1b[1mcharge\x1b[0m_started") == ("order_charge", "started", None)
+
+
+@pytest.mark.parametrize("piece", ["\0", "\x1b", "\x1b[", "\x1b[1", "\x1b[0m", "\x1b[1;", "\ufeff", " \0"])
+def test_a_megabyte_around_a_message_takes_no_time(piece: str) -> None:
+    """However it is put together."""
+    began = time.process_time()
+    for body in (piece * 500_000 + "a_started", "a_started" + piece * 500_000, (piece * 500 + "a") * 1_000):
+        event(body)
+    assert time.process_time() - began < 2
 
 
 @given(st.sampled_from(NUMBERS), st.integers(100, 599))

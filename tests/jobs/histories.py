@@ -17,7 +17,7 @@ from tests.inprocess import SECOND
 
 T0 = 1_795_000_000 * SECOND
 RUNS = ("run_a", "run_b", "run_c", "run_d")
-_TIMES = st.integers(0, 12).map(lambda s: T0 + s * SECOND)
+_TIMES = (st.integers(0, 12) | st.just(20)).map(lambda s: T0 + s * SECOND)
 _RUN = st.sampled_from(RUNS)
 _MAYBE_RUN = st.none() | _RUN
 _ATTEMPT = st.sampled_from([1, 2, 3])
@@ -112,7 +112,8 @@ def _span(draw: st.DrawFn) -> Recorded:
             name, attributes = "batchTriggerAndWait()", {"$style.icon": "trigger", "batchId": draw(_BATCH)}
         case "hook":
             name, attributes = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
-    context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH)})
+    key = draw(st.none() | st.just("key"))
+    context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH), "ctx.run.idempotencyKey": key})
     ident = draw(_SPAN_ID)
     partial = draw(st.booleans())
     if partial:

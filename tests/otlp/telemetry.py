@@ -125,7 +125,7 @@ def decoded(
     """Return the rows of a body by table, and what its sender is told."""
     batch = Batch(Limits(**limits))
     kind = BY_NAME[signal] if isinstance(signal, str) else signal
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    raw = json.dumps(body).encode() if isinstance(body, dict) else body
     accepted = batch.add(kind, encoding, raw, project="p", received_ns=received_ns)
     return {name: table.to_pylist() for name, table in batch.tables().items()}, accepted
 

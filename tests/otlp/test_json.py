@@ -130,6 +130,33 @@ def test_j3_short_enum_names_are_taken_as_whole_ones_are(spelled: Callable[[str]
         assert one_log({"severityNumber": spelled(word)})[0]["severity_number"] == severity
 
 
+@pytest.mark.parametrize(
+    ("word", "severity"),
+    [("Verbose", 1), ("Information", 9), ("notice", 10), ("SeverityNumber.WARN", 13), ("alert", 21), ("Panic", 21)],
+)
+def test_j3_words_of_loggers_are_severities(word: str, severity: int) -> None:
+    """Of .NET, syslog and Go too, told as the names of the enum are."""
+    row, accepted = one_log({"severityNumber": word})
+    assert (row["severity_number"], accepted.warnings["enum_name"]) == (severity, 1)
+
+
+def test_j3_enum_names_may_stand_behind_their_enums() -> None:
+    """As Python shows a member of one."""
+    span = {**SPAN, "kind": "SpanKind.CONSUMER", "status": {"code": "StatusCode.ERROR"}}
+    (row,) = decoded("traces", "json", span_request(span))[0]["spans"]
+    assert (row["kind"], row["status_code"]) == (5, 2)
+
+
+@pytest.mark.parametrize(("status", "code"), [("ERROR", 2), (2, 2), ("Ok", 1), ("2", 2), (2.0, 2), ("lost", 0)])
+def test_j3_a_status_may_be_its_code_alone(status: Any, code: int) -> None:
+    """Read and told; no batch is lost for it."""
+    rows, accepted = decoded("traces", "json", span_request({**SPAN, "status": status}, SPAN))
+    assert [(r["status_code"], r["status_message"]) for r in rows["spans"]] == [(code, None), (0, None)]
+    assert (accepted.rejected, accepted.warnings["status_bare"]) == (0, 1)
+    assert '{"code": 2}' in accepted.message
+    assert refused("traces", span_request({**SPAN, "status": []})).field.endswith("status")
+
+
 def test_j3_a_name_that_is_none_is_told_and_loses_nothing() -> None:
     """It stands for no number; a batch is not lost for one word."""
     rows, accepted = decoded("traces", "json", span_request({**SPAN, "kind": "SERVERS"}, SPAN))

@@ -19,19 +19,6 @@ Judge = Callable[[Any, int], str]
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,9})?|Infinity)|NaN", re.ASCII)
 
 _WORDS = {"true": True, "false": False}
-_ERRORS = ("err", "error", "exception")
-"""Keys under which loggers put an error as an object."""
-
-
-def error(attributes: Attributes) -> tuple[str | None, str | None]:
-    """Return the type and the message of a logger's error object."""
-    for key in _ERRORS:
-        found = attributes.get(key)
-        if isinstance(found, dict):
-            kind, message = text(found.get("type") or found.get("name")), text(found.get("message"))
-            if kind or message:
-                return kind, message
-    return None, None
 
 
 def text(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, text
+from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, boolean, text
 
 SCOPES = frozenset({"trigger-dev-worker", "@trigger.dev/sdk"})
 
@@ -32,7 +32,7 @@ def _context(key: str) -> tuple[str, ...]:
 
 def owns_resource(resource: Attributes) -> bool:
     """Tell whether a resource is a Trigger.dev worker's."""
-    return resource.get("$trigger") is True
+    return boolean(resource.get("$trigger")) is True
 
 
 def owns_record(attributes: Attributes) -> bool:
@@ -44,7 +44,7 @@ def _span_facts(name: str, kind: int, a: Attributes) -> SpanFacts:
     icon = a.get("$style.icon")
     icon = icon if isinstance(icon, str) else ""
     wait = _WAITS.get(name)
-    if a.get("$span.attempt") is True:
+    if boolean(a.get("$span.attempt")) is True:
         span_type = "attempt"
     elif icon == "task-fn-run":
         span_type = "run"
@@ -59,7 +59,7 @@ def _span_facts(name: str, kind: int, a: Attributes) -> SpanFacts:
     else:
         span_type = "call" if kind == 3 else "user"
     triggers = span_type == "trigger"
-    partial = a.get("$span.partial") is True
+    partial = boolean(a.get("$span.partial")) is True
     return SpanFacts(
         span_type=span_type,
         wait_kind=wait,

@@ -61,7 +61,9 @@ RUNS = Table(
         varchar("batch_id", "Batch that it was triggered in; NULL when no record states one."),
         varchar("correlation_id", "First correlation id that its records state; NULL when none."),
         varchar("request_id", "First request id that its records state; NULL when none."),
-        varchar("parent_run_id", "Run id of the run that triggered it; NULL when nothing names one."),
+        varchar("parent_run_id", "Run id of the run that triggered it: as its own records state, else the first whose "
+            "span names it. NULL when nothing names one, and when that span began after the run (it was handed over by "
+            "its idempotency key)."),
         varchar("parent_source", "How `parent_run_id` is known: measured (its own records state it), derived (a span "
             "of the parent names the run or its batch), inferred (from keys in a body or a map), unknown."),
         varchar("root_run_id", "Run id of its topmost known ancestor; its own when no parent is known."),
@@ -77,10 +79,10 @@ RUNS = Table(
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
             "(counted), inferred (nothing says that its last failure was final; or from keys in a body or a map), "
             "unknown."),
-        bigint("created_ns", "When the parent's trigger span began, ns since 1970 UTC; NULL when no such span is "
-            "known."),
+        bigint("created_ns", "When the first trigger span that names it began, ns since 1970 UTC, also one that began "
+            "after the run and did not make it; NULL when no such span is known."),
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
-            "claim, else `created_ns`; NULL when neither is known or it is impossible."),
+            "claim, else `created_ns` of the trigger that made it; NULL when neither is known or it is impossible."),
         varchar("queued_source", "How `queued_ns` is known: derived or unknown."),
         bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
             "left no record, NULL when no record is its own."),

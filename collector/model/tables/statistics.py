@@ -70,13 +70,16 @@ RUN_COHORTS = Table(
 )
 
 ATTEMPT_HOURS = Table(
-    "Attempts that started in one hour, of one cohort of runs, attempt number and outcome.",
+    "Attempts that started in one hour, of one cohort of runs, attempt number and outcome. An attempt that left no "
+    "record, although a later one did, has failed, and counts in the hour of its run's start.",
     (*_COHORT_KEY, "number", "outcome"),
     (
         *_cohort("the attempts started"),
-        integer("number", "`attempts.number` of the attempts: 1 for first ones, more for retries."),
+        integer("number", "`attempts.number` of the attempts: 1 for first ones, more for retries. Of more than 16 lost "
+            "ones in a row the 16th stands for the rest."),
         varchar("outcome", "`attempts.status` of the attempts, also of those that have not ended."),
         bigint("attempts", "How many attempts the row counts."),
+        bigint("lost_attempts", "Of these attempts, those that left no record; a later one proves that they failed."),
         *_weak("Attempts", "the status"),
         bigint("wall_attempts", "Attempts whose duration is known."),
         hugeint("wall_ns", "Sum of the duration of `wall_attempts`, waits included, ns."),

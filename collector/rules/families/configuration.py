@@ -149,7 +149,7 @@ CFG003 = Rule(
 
 def _runtimes(frames: Frames, options: Options) -> pl.LazyFrame:
     runtime = pl.col("attributes").str.extract(r'"process\.runtime\.name":"([^"]+)"')
-    trigger = pl.col("attributes").str.contains('"$trigger":true', literal=True)
+    trigger = pl.col("attributes").str.contains(r'"\$trigger":(?:true|"(?i:true)")')
     wrong = (
         frames.resources.lazy()
         .filter(trigger & ~runtime.is_in(list(options["runtimes"])))

@@ -220,6 +220,25 @@ CTX009 = Rule(
             spans=(attempt(1, 0, 5), *(trigger(1 + n, 3, f"child{n}") for n in range(2))),
             say="a fan-out over items",
         ),
+        Case(
+            logs=(
+                log("order_charge_started", 50, runner="trigger"),
+                log(
+                    "receipt_send_started",
+                    2,
+                    runner="trigger",
+                    run="child",
+                    task="send-receipt",
+                    ids={"correlation_id": "receipt-1"},
+                ),
+            ),
+            spans=(
+                attempt(1, 49, 60),
+                trigger(52, 53, "child", waits=True),
+                attempt(1, 1, 3, run="child", task="send-receipt", context={"ctx.run.idempotencyKey": "receipt-1"}),
+            ),
+            say="another run's child, handed over by its idempotency key",
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@
 -- :queue varchar required
 -- :environment varchar
 SELECT level, sum(ns)::BIGINT AS ns,
-       (SELECT min(bucket_ns) FROM queue_levels WHERE project = $project) AS since_ns
+       levels_since($project) AS since_ns
 FROM queue_levels
 WHERE project = $project AND queue = $queue AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
   AND ($environment IS NULL OR environment = $environment)

@@ -17,5 +17,5 @@ SELECT queue, environment, bucket_ns, sum(level::DOUBLE * ns) AS slot_ns, max(le
        max(source) AS limit_source,
        coalesce(sum(ns) FILTER (slots > 0 AND level >= slots), 0)::BIGINT AS at_limit_ns,
        coalesce(sum(ns) FILTER (is_queued), 0)::BIGINT AS queued_ns,
-       (SELECT min(bucket_ns) FROM queue_levels WHERE project = $project) AS since_ns
+       levels_since($project) AS since_ns
 FROM known GROUP BY queue, environment, known.bucket_ns ORDER BY queue, environment, known.bucket_ns

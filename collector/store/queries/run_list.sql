@@ -1,37 +1,51 @@
--- Runs, newest first, one page; `total` repeats how many match.
+-- Runs, newest first, one page; `total` repeats how many match. at: what of a run lies in the range: start (its start, else
+-- when it was queued or first seen), end (its end; the last to end come first), active (it was under way, or ended).
+-- counted: whether figures count it.
 -- :from_ns bigint required
 -- :to_ns bigint required
+-- :at varchar
 -- :status varchar
 -- :task varchar
 -- :queue varchar
 -- :environment varchar
 -- :q varchar
 -- :retried boolean
+-- :counted boolean
 -- :limit bigint required
 -- :offset bigint required
 WITH chosen AS NOT MATERIALIZED (
-    SELECT * FROM runs
-    WHERE project = $project AND at_ns >= $from_ns AND at_ns < $to_ns
+    SELECT *, CASE WHEN $at = 'end' THEN ended_ns ELSE at_ns END AS by_ns FROM runs
+    WHERE project = $project
+      -- Whichever it is, no run that nothing is held of until then is any of them: few rows are looked at.
+      AND held_until_ns >= $from_ns
+      AND CASE $at
+          WHEN 'start' THEN at_ns >= $from_ns AND at_ns < $to_ns
+          WHEN 'end' THEN ended_ns >= $from_ns AND ended_ns < $to_ns
+          ELSE $from_ns < $to_ns AND (
+              (at_ns < $to_ns AND (is_open(status) OR greatest(at_ns, coalesce(ended_ns, last_seen_ns)) >= $from_ns))
+              OR (ended_ns >= $from_ns AND ended_ns < $to_ns)) -- by its clock it may have ended before it began
+          END
       AND ($status IS NULL OR list_contains(string_split($status, ','), status))
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
       AND ($environment IS NULL OR environment = $environment)
       AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
+      AND ($counted IS NULL OR is_counted(environment, is_test, is_replay, $project, $environment) = $counted)
 ), found AS MATERIALIZED ( -- searched once for page and total; column by column, since most have few values
-    SELECT project, run_key, built_seq, at_ns FROM chosen
+    SELECT project, run_key, built_seq, by_ns FROM chosen
     WHERE $q IS NOT NULL AND (
         contains(lower(run_id), lower($q)) OR contains(lower(task_id), lower($q))
         OR contains(lower(correlation_id), lower($q)) OR contains(lower(request_id), lower($q))
         OR contains(lower(error_type), lower($q)) OR contains(lower(error_message), lower($q))
         OR contains(lower(array_to_string(tags, chr(10))), lower($q)))
-), page AS ( -- each its own top rows: without a search, little is read but `at_ns`
-    (SELECT project, run_key, built_seq, at_ns FROM chosen
-     WHERE $q IS NULL ORDER BY at_ns DESC, run_key LIMIT $limit OFFSET $offset)
+), page AS ( -- each its own top rows: without a search, little is read but times
+    (SELECT project, run_key, built_seq, by_ns FROM chosen
+     WHERE $q IS NULL ORDER BY by_ns DESC, run_key LIMIT $limit OFFSET $offset)
     UNION ALL
-    (SELECT * FROM found ORDER BY at_ns DESC, run_key LIMIT $limit OFFSET $offset)
+    (SELECT * FROM found ORDER BY by_ns DESC, run_key LIMIT $limit OFFSET $offset)
 )
 -- Only the page's rows are read whole; `built_seq` says where they stand.
 SELECT r.* EXCLUDE (project, due_ns, at_ns, built_seq, held_from_ns, held_until_ns),
        CASE WHEN $q IS NULL THEN (SELECT count(*) FROM chosen) ELSE (SELECT count(*) FROM found) END AS total
 FROM page p JOIN runs r ON r.project = p.project AND r.run_key = p.run_key AND r.built_seq = p.built_seq
-ORDER BY r.at_ns DESC, r.run_key
+ORDER BY p.by_ns DESC, r.run_key

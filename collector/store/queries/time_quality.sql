@@ -1,6 +1,7 @@
 -- How many times were missing, in the wrong unit, ahead, of a clock that is not set or backwards, per kind of record; how
 -- many queue waits were raised to 0, because the start of a run lies up to ten minutes before the time it was queued (two
--- clocks that disagree), and how many are unknown, because it lies further before it.
+-- clocks that disagree), and how many are unknown, because it lies further before it; not those that their idempotency
+-- key handed to whoever triggered them again.
 -- :from_ns bigint
 -- :to_ns bigint
 SELECT 'logs' AS kind, count(*) AS records,
@@ -34,7 +35,7 @@ FROM metric_points
 WHERE project = $project AND ($from_ns IS NULL OR received_ns >= $from_ns) AND ($to_ns IS NULL OR received_ns < $to_ns)
 UNION ALL
 SELECT 'runs', count(*), NULL, NULL, NULL, NULL, NULL, NULL, count(*) FILTER (queued_ns > started_ns),
-       count(*) FILTER (queued_ns IS NULL AND created_ns > started_ns)
+       count(*) FILTER (queued_ns IS NULL AND created_ns > started_ns AND idempotency_key IS NULL)
 FROM runs
 WHERE project = $project AND ($from_ns IS NULL OR coalesce(started_ns, queued_ns, first_seen_ns) >= $from_ns)
   AND ($to_ns IS NULL OR coalesce(started_ns, queued_ns, first_seen_ns) < $to_ns)

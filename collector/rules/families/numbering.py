@@ -1,0 +1,149 @@
+"""TEL, continued: attempts are counted from one number, by everybody who counts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from collector.model.words import ENDS
+from collector.rules.cases import log
+from collector.rules.frames import RUN, Frames
+from collector.rules.rule import Case, Options, Rule
+
+
+def _stated(frames: Frames) -> pl.LazyFrame:
+    """Return the records of runs that state an attempt: its number from 1 on, operation and phase."""
+    columns = [*RUN, "attempt", "operation", "phase"]
+    return pl.concat(
+        frame.lazy().filter((pl.col("attempt_source") == "measured") & pl.col("run_key").is_not_null()).select(columns)
+        for frame in (frames.logs, frames.spans)
+    )
+
+
+def _within(frames: Frames) -> pl.LazyFrame:
+    """Return the runs that count from 0 of which a record calls the first attempt 1.
+
+    So it does where what is told as the second attempt began before the first had ended, and where an operation that
+    began in the first ended in the second without having begun there.
+    """
+    zero = frames.from_zero.lazy()
+    first, second = (
+        frames.attempts.lazy().join(zero, on=RUN, how="semi").filter(pl.col("number") == n) for n in (1, 2)
+    )
+    early = first.filter(pl.col("ended_source").is_in(["measured", "derived"])).join(second, on=RUN, suffix="_next")
+    n, phase = pl.col("attempt"), pl.col("phase")
+    begins, ends = phase == "started", phase.is_in(ENDS)
+    split = (
+        _stated(frames)
+        .join(zero, on=RUN, how="semi")
+        .filter(pl.col("operation").is_not_null())
+        .group_by(*RUN, "operation")
+        .agg(
+            split=(begins & (n == 1)).any() & (ends & (n == 2)).any() & ~((ends & (n == 1)) | (begins & (n == 2))).any()
+        )
+        .filter("split")
+    )
+    return pl.concat(
+        [early.filter(pl.col("started_ns_next") < pl.col("ended_ns")).select(RUN), split.select(RUN)]
+    ).unique()
+
+
+def _both_in_one(frames: Frames, options: Options) -> pl.LazyFrame:
+    if frames.from_zero.is_empty():
+        return pl.LazyFrame()
+    runs = frames.runs.lazy().select(*RUN, "task_id", "version", time_ns="first_seen_ns")
+    return runs.join(_within(frames), on=RUN, how="semi").with_columns(detail=pl.lit("within one run"))
+
+
+def _both_in_a_task(frames: Frames, options: Options) -> pl.LazyFrame:
+    if frames.from_zero.is_empty():
+        return pl.LazyFrame()
+    task = ["project", "task_id"]
+    zero = frames.from_zero.lazy().with_columns(is_zero=pl.lit(True))
+    is_zero = pl.col("is_zero")
+    zeros, ones = is_zero.sum().over(task), (~is_zero).sum().over(task)
+    begins = _stated(frames).group_by(RUN).agg(least=pl.col("attempt").min())
+    return (
+        frames.runs.lazy()
+        .filter(pl.col("task_id").is_not_null())
+        # Whose first record is of a later attempt has lost the first one, whatever its number was.
+        .join(begins.filter(pl.col("least") == 1), on=RUN, how="semi")
+        .join(zero, on=RUN, how="left")
+        .with_columns(is_zero.fill_null(False))
+        .with_columns(zeros=zeros, ones=ones)
+        .filter(
+            (pl.col("zeros") > 0)
+            & (pl.col("ones") >= options["least_runs"])
+            & (pl.col("ones") >= options["least_share"] * (pl.col("zeros") + pl.col("ones")))
+        )
+        .filter(is_zero == (pl.col("zeros") <= pl.col("ones")))
+        .join(_within(frames), on=RUN, how="anti")
+        .select(
+            *RUN,
+            "task_id",
+            "version",
+            time_ns="first_seen_ns",
+            detail=pl.format("{} runs from 0, {} from 1", "zeros", "ones"),
+        )
+    )
+
+
+def _runs(first: int, n: int, *, tries: int = 1, at: float = 0) -> tuple[dict[str, Any], ...]:
+    """So many runs whose attempts are counted from *first* on."""
+    return tuple(
+        log(f"order_charge_{word}", at + 100 * i + 20 * k + late, run=f"run_{first}_{i}", attempt=first + k)
+        for i in range(n)
+        for k in range(tries)
+        for late, word in ((0, "started"), (5, "failed" if k + 1 < tries else "completed"))
+    )
+
+
+TEL007 = Rule(
+    code="TEL007",
+    slug="attempts-from-two-numbers",
+    severity="warning",
+    grain="task",
+    doc="""Attempts of a task are counted from 0 by some of its records and from 1 by others.
+
+    Why: An attempt 1 is then the first try of one run and the second of another. Of a run whose attempt 0 was lost
+    nobody can tell which, and within one run the same try is told as two.
+    How to fix: Log one number everywhere, from 1 on: where the runner counts retries from 0 (Celery's `retries`,
+    Sidekiq's `retry_count`, BullMQ's `attemptsMade`), add 1.
+    Not flagged: tasks of which all runs count from 0, which are told rightly; runs whose first record is of a later
+    attempt (the first one was lost); so few runs from 1, below `least_runs` or `least_share` of those that can be told,
+    that they may have lost an attempt 0.
+    """,
+    needs=("logs", "spans", "runs", "attempts"),
+    options={"least_runs": 2, "least_share": 0.1},
+    each=_both_in_one,
+    across=_both_in_a_task,
+    message="Attempts are counted from 0 and from 1: {details:; }.",
+    remedy="Log one number everywhere, from 1 on; add 1 to what counts retries from 0.",
+    bad=(
+        Case(logs=(*_runs(0, 15, tries=2), *_runs(1, 2, at=9000))),
+        Case(logs=(*_runs(0, 1), *_runs(1, 30, at=9000)), say="one run from 0 is enough: nobody loses such a record"),
+        Case(
+            logs=(
+                log("job_run_started", attempt=0),
+                log("order_charge_started", 1),
+                log("order_charge_completed", 8),
+                log("job_run_completed", 9, attempt=0),
+            ),
+            say="the runner counts from 0, the task from 1",
+        ),
+        Case(logs=(log("order_charge_started", attempt=0), log("order_charge_completed", 9, attempt=1))),
+    ),
+    good=(
+        Case(logs=_runs(0, 4, tries=3), say="all from 0"),
+        Case(logs=(*_runs(0, 3, tries=2), *_runs(1, 1, at=9000)), say="that run may have lost its attempt 0"),
+        Case(logs=(*_runs(0, 20), *_runs(1, 2, at=9000)), say="likewise"),
+        Case(logs=(*_runs(0, 3), *_runs(2, 3, at=9000)), say="the first attempts of three runs were lost"),
+        Case(
+            logs=(log("order_charge_started", attempt=0), log("order_charge_started", 20, attempt=2)),
+            say="a gap (TEL006)",
+        ),
+    ),
+)
+
+RULES = (TEL007,)

@@ -1,0 +1,130 @@
+"""Figures that lead to the Runs page: what they count is what the list has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from starlette.testclient import TestClient
+
+from collector.api import routes
+from collector.control import Control
+from collector.jobs.runner import Runner
+from collector.jobs.runs import RunsJob
+from collector.model.units import HOUR_NS, SECOND_NS
+from collector.settings import Settings, Store
+from collector.store.database import Database
+from collector.store.places import Memory
+from dashboard.data import RANGES
+from dashboard.parts import attention, run_links
+from dashboard.parts.run_filters import BY_START, asked
+from tests.analyse.story import T0, attempt, log
+from tests.jobs.invented import store
+
+AS_OF = T0 // HOUR_NS * HOUR_NS + 200 * HOUR_NS + 1_300 * SECOND_NS
+POPULATIONS: list[dict[str, Any]] = [{}, {"environment": "DEVELOPMENT"}, {"is_test": True}, {"is_replay": True}]
+LISTED = {"from_": "from"}
+
+
+def told() -> list[tuple[str, dict[str, Any]]]:
+    """Return runs of every population that start on both sides of every edge, and end in every way."""
+    edges = {edge for chosen in RANGES.values() for edge in (*chosen.window(AS_OF), *chosen.hours())}
+    edges = {edge for edge in edges if edge < AS_OF} | {AS_OF - 200 * SECOND_NS}
+    starts = [(edge - T0) / SECOND_NS + by for edge in sorted(edges) for by in (-1, 0)]
+    now = (AS_OF - T0) / SECOND_NS
+    records: list[tuple[str, dict[str, Any]]] = []
+    for i, (start, about, kind) in enumerate(product(starts, POPULATIONS, range(5))):
+        name, about = f"run {i}", {"task_id": f"task {int(kind > 3)}", "queue": "mail", **about}
+        ended = start + 5
+        if kind == 0:  # fell silent
+            records.append(("logs", log(name, start, "mail_started", dialect="trigger_dev", attempt=1, **about)))
+        elif kind == 1:  # failed a moment ago, however long ago it began
+            records.append(("spans", attempt(name, 1, start, now - 60, failed=True, error_type="Boom", **about)))
+        elif kind == 2:
+            records.append(("spans", attempt(name, 1, start, ended, failed=True, error_type="Boom", **about)))
+        else:
+            records.append(("spans", attempt(name, 1, start, ended, failed=True, **about)))
+            records.append(("spans", attempt(name, 2, ended + 1, ended + 2, failed=kind == 3, **about)))
+    return records
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return the API over a store of these runs after all jobs."""
+    directory: Path = tmp_path_factory.mktemp("figures")
+    database, control = Database.open(directory, Store(threads=1), on_fatal=lambda e: None), Control.open(directory)
+    store(database, 1, told(), AS_OF)
+    settings, memory = Settings(data=directory), Memory()
+    RunsJob(database, settings.runs, memory).tick(AS_OF)
+    runner = Runner(database, control, memory, settings)
+    while runner.run(AS_OF):
+        pass
+    assert runner.errors == {}
+    yield TestClient(routes.application(database, Settings(), dict, str, bytes), raise_server_exceptions=False)
+    control.close()
+    database.close()
+
+
+def rows(api: TestClient, path: str, **params: Any) -> Any:
+    """Return an answer of the API, parameters that are None left out."""
+    answer = api.get(path, params={k.rstrip("_"): str(v) for k, v in params.items() if v is not None})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def listed(api: TestClient, state: dict[str, Any], window: tuple[int, int], environment: str | None) -> int:
+    """Return how many runs the Runs page lists for *state*."""
+    filters = {k: str(v).lower() if isinstance(v, bool) else v for k, v in asked(state, window, environment).items()}
+    total: int = rows(api, "/api/v1/runs", limit=0, **filters)["total"]
+    return total
+
+
+@pytest.mark.parametrize("environment", [None, "PRODUCTION", "DEVELOPMENT"])
+@pytest.mark.parametrize("span", RANGES)
+def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
+    api: TestClient, span: str, environment: str | None
+) -> None:
+    """On the Overview, in every range, of runs that began at its edges, of any population: counts are the list's."""
+    chosen = RANGES[span]
+    window = chosen.window(AS_OF)
+    asked_ = {"from_ns": window[0], "to_ns": window[1], "environment": environment}
+    (now,) = rows(api, f"/api/v1/query/page_totals{chosen.tables}", **asked_)
+    tasks = pl.DataFrame(
+        rows(api, f"/api/v1/query/page_tasks{chosen.tables}", bucket_ns=HOUR_NS, **asked_), infer_schema_length=None
+    ).with_columns(pl.lit(0).alias("failed_before"), completed=pl.lit(0))
+    levels = pl.DataFrame(
+        schema={
+            "queue": pl.String,
+            "environment": pl.String,
+            "limit": pl.Int64,
+            "at_limit_ns": pl.Int64,
+            "queued_ns": pl.Int64,
+        }
+    )
+    made = attention.items(now, tasks, levels, [], 1, [])
+    counted = [item for item in made if item.page == "runs"]
+    assert [item.runs for item in counted] == [listed(api, item.state, window, environment) for item in counted]
+    assert len(counted) >= (2 if span == "1h" else 3)  # nobody falls silent so soon
+    assert (
+        listed(api, BY_START, window, environment) == now["runs"] < listed(api, {"at": "active"}, window, environment)
+    )
+
+
+@pytest.mark.parametrize("span", RANGES)
+def test_a_task_leads_to_the_runs_that_its_figures_count(api: TestClient, span: str) -> None:
+    """On the Tasks page its runs are as many as were counted, in whole hours; some of them failed, some were retried.
+
+    Rates leave out runs that are too young to tell.
+    """
+    start, end = (edge // HOUR_NS * HOUR_NS for edge in RANGES[span].window(AS_OF))
+    window = start, max(end, AS_OF)
+    figures = rows(api, "/api/v1/stats/tasks", by="task_id", from_=start, as_of=AS_OF, to=window[1])
+    number = {(r["task_id"], r["measure"], r["statistic"]): r for r in figures}
+    links = {name: run_links.asked(name, task="task 0", **BY_START) for name in run_links.LINKS}
+    all_, failed, retried, _ = (listed(api, state, window, None) for state in links.values())
+    assert number["task 0", "starts", "count"]["value"] == all_ > failed
+    assert number["task 0", "run_retry_rate", "share"]["n"] <= all_ >= retried
