@@ -44,7 +44,7 @@ SAID = {
     "snake case": (1, "snake_case", {"resourceLogs": [{"scope_logs": [{"log_records": [{}]}]}]}),
     "Loki": (1, "no record was found", {"resourceLogs": [{"streams": [{"a": 1}]}]}),
     "ids": (1, "a span needs a trace id", spans(SPAN)),
-    "Go": (0, "values in Go's own JSON", with_attribute(GO)),
+    "Go": (0, "in Go's own JSON", with_attribute(GO)),
     "old": (0, "instrumentation library", old("a_b_started")),
     "enums": (0, "none of their enum: read as unspecified; OTLP/JSON has numbers", spans(STATUS)),
     "surrogate": (0, "U+FFFD", request("x\ud83d")),
