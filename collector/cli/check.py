@@ -83,6 +83,30 @@ def check(
     return max(left_out, 1 if render.reaches(rows, fail_on) else 0)
 
 
+def each_input(arguments: list[str]) -> list[str]:
+    """Return a command line of check with each of its files behind an `--input=` of its own.
+
+    Else - would be taken for an option there, and where files may begin like one, options would be taken for files.
+    """
+    spelled: list[str] = []
+    among_files = False
+    for at, argument in enumerate(arguments):
+        if argument == "--":
+            return spelled + arguments[at:]
+        if argument == "--input" and any(map(_is_file, arguments[at + 1 : at + 2])):
+            among_files = True
+        elif among_files and _is_file(argument):
+            spelled.append(f"--input={argument}")
+        else:
+            among_files = argument.startswith("--input=")
+            spelled.append(argument)
+    return spelled
+
+
+def _is_file(argument: str) -> bool:
+    return argument == "-" or not argument.startswith("-")
+
+
 def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
     """Return what the rules find in *files*, and what was looked at; see `judged`."""
     rows, looked_at, _ = judged(files, settings, chosen)
@@ -146,21 +170,21 @@ def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
         recordings.readable(name)
     batch, held = Batch(settings.limits), 0
     now = time.time_ns()
-    any_at_all = False
     with Sources(files) as sources, progress(sources.size) as bar:
         for request in sources.requests(bar):
             try:
-                batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
+                said = batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
                 sources.refused(request.place, e.message)
                 continue
-            any_at_all = True
+            sources.answered(request.place, said.message, rejected=said.rejected)
             bar.sent()
             held += len(request.body)
             if held > _TOGETHER:
                 into.add(batch.tables(), now)
                 batch, held = Batch(settings.limits), 0
-    if not any_at_all:
-        raise UsageError(f"{', '.join(files)}: no valid requests in it; give a recording of valid OTLP.")
+    if sources.useless:
+        names = ", ".join("stdin" if name == "-" else name for name in files)
+        raise UsageError(f"{names}: no valid requests in it; give a recording of valid OTLP.")
     into.add(batch.tables(), now)
     return sources.exit_code()

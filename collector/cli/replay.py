@@ -16,9 +16,15 @@ from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
     from collector.cli.recordings import Recorded
+    from collector.cli.sources import Sources
 
 _AT_ONCE = 4
+_PATIENCE_S = 10.0
+"""How long it is tried again where nobody answers."""
+_BUSY_S = 60.0
+"""How long, where the answer is to come back later."""
 _NOT_OTLP = "the answer is not OTLP's"
+_ELSEWHERE = "give --endpoint the address of a port for OTLP/HTTP, such as http://127.0.0.1:4318"
 
 
 def replay(
@@ -35,8 +41,8 @@ def replay(
     Parameters
     ----------
     files
-        OTLP/JSON as lines, documents or arrays, OTLP in protobuf, or recorded requests; plain, gzip, zlib or zstd;
-        - for stdin.
+        OTLP/JSON as lines, documents or arrays, OTLP in protobuf, or recorded requests; plain, gzip, zlib or zstd.
+        Stdin is `-`.
     """
     from collector.cli import recordings
     from collector.cli.sources import Sources
@@ -52,9 +58,9 @@ def replay(
     with Sources(files, twice=shift_to_now) as sources, progress(sources.size) as bar:
         if shift_to_now:
             by_ns = _until_now(map(recordings.newest_ns, sources.requests()))
-            result = send(sources.requests(bar, by_ns), where, sources.refused, bar.sent)
+            result = send(sources.requests(bar, by_ns), where, sources, bar.sent)
         else:
-            result = send(sources.requests(bar), where, sources.refused, bar.sent)
+            result = send(sources.requests(bar), where, sources, bar.sent)
     code = sources.exit_code(lost=bool(result.refused or result.rejected_records))
     if result.sent or result.refused or code != 2:
         print(result.sentence())  # noqa: T201
@@ -77,6 +83,18 @@ def _until_now(times_ns: Iterable[int]) -> int:
     return time.time_ns() - newest if newest else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a collector said to one request."""
+
+    refusal: str = ""
+    """Why it was refused; empty if it was not."""
+    rejected: int = 0
+    """Records of it that were rejected."""
+    message: str = ""
+    """What else was said of it."""
+
+
 @dataclass(slots=True)
 class Result:
     """What a collector said to a replay."""
@@ -85,6 +103,15 @@ class Result:
     refused: int = 0
     rejected_records: int = 0
     last_refusal: str = ""
+
+    def count(self, answer: Answer) -> None:
+        """Count *answer*."""
+        self.rejected_records += answer.rejected
+        if answer.refusal:
+            self.refused += 1
+            self.last_refusal = answer.refusal
+        else:
+            self.sent += 1
 
     def sentence(self) -> str:
         """Return a summary line."""
@@ -95,12 +122,12 @@ class Result:
 def send(
     requests: Iterable[Recorded],
     endpoint: str,
-    refused: Callable[[str, str], None] = lambda place, why: None,
+    sources: Sources | None = None,
     sent: Callable[[], None] = lambda: None,
 ) -> Result:
     """Post *requests* in order, a few at a time; wait when the collector asks to.
 
-    *refused* hears where a request stands and why it was refused, or records of it; *sent* that one was answered.
+    *sources* hears where a request stands and what was said of it; *sent* that one was answered.
     """
     import threading
 
@@ -117,17 +144,13 @@ def send(
                         request = next(waiting, None)
                     if request is None:
                         return
-                    refusal, rejected = sender.post(request)
+                    answer = sender.post(request)
                     with lock:
-                        result.rejected_records += rejected
-                        if refusal:
-                            result.refused += 1
-                            result.last_refusal = refusal
-                            refused(request.place, refusal)
-                        else:
-                            result.sent += 1
-                            if rejected:
-                                refused(request.place, f"{rejected} records rejected")
+                        result.count(answer)
+                        if sources and answer.refusal:
+                            sources.refused(request.place, answer.refusal)
+                        elif sources:
+                            sources.answered(request.place, answer.message, rejected=answer.rejected)
                         sent()
         except BaseException as e:
             failure.append(e)
@@ -155,8 +178,8 @@ class _Sender:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, request: Recorded) -> tuple[str, int]:
-        """Return (why it was refused, empty if not; records rejected)."""
+    def post(self, request: Recorded) -> Answer:
+        """Return what is said to *request*."""
         import json
         import time
 
@@ -165,7 +188,7 @@ class _Sender:
 
         from collector.otlp.answers import CONTENT_TYPES
 
-        deadline = time.monotonic() + 60
+        began = time.monotonic()
         while True:
             try:
                 answer = self._http.post(
@@ -177,30 +200,41 @@ class _Sender:
                 raise UsageError(
                     f"--endpoint {self._endpoint}: expected a URL such as http://127.0.0.1:4318."
                 ) from None
-            except httpx.TransportError:
-                if time.monotonic() > deadline - 50:
-                    raise UsageError(
-                        f"--endpoint {self._endpoint}: nothing answers there; "
-                        "start `runwell serve` or name another endpoint."
-                    ) from None
+            except httpx.TransportError as e:
+                if time.monotonic() > began + _PATIENCE_S:
+                    raise UsageError(f"--endpoint {self._endpoint}: {_silent(e)}.") from None
                 time.sleep(0.5)
                 continue
-            if answer.status_code in (429, 502, 503, 504) and time.monotonic() < deadline:
+            if answer.status_code in (429, 502, 503, 504) and time.monotonic() < began + _BUSY_S:
                 stated = answer.headers.get("retry-after", "1")
                 time.sleep(min(5.0, float(stated) if stated.isdigit() else 1.0))
                 continue
             break
         if answer.is_error:
-            return f"{answer.status_code}: {_reason(answer.content, request.encoding)}", 0
+            reason = _reason(answer.content, request.encoding) or f"{_NOT_OTLP}; {_ELSEWHERE}"
+            return Answer(f"{answer.status_code}: {reason}")
         try:
             if request.encoding == "json":
-                partial = json.loads(answer.content or b"{}").get("partialSuccess", {})
-                return "", sum(int(n) for key, n in partial.items() if key.startswith("rejected"))
+                partial = json.loads(answer.content or b"{}").get("partialSuccess") or {}
+                rejected = sum(int(n) for key, n in partial.items() if key.startswith("rejected"))
+                return Answer("", rejected, str(partial.get("errorMessage") or ""))
             response = request.signal.response()
             response.ParseFromString(answer.content)
-            return "", int(getattr(response.partial_success, request.signal.rejected_field))
+            said = response.partial_success
+            return Answer("", int(getattr(said, request.signal.rejected_field)), said.error_message)
         except (ValueError, TypeError, AttributeError, DecodeError):
-            return f"{answer.status_code}, but {_NOT_OTLP}", 0
+            return Answer(f"{answer.status_code}, but {_NOT_OTLP}")
+
+
+def _silent(error: Exception) -> str:
+    """Return why there is no answer, and what to do."""
+    import httpx
+
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error):
+        return f"what answers there is no HTTP/1.1, as on a port for gRPC; {_ELSEWHERE}"
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        return "nothing answers there; start `runwell serve` or name another endpoint"
+    return f"what listens there gives no answer; {_ELSEWHERE}"
 
 
 def _reason(body: bytes, encoding: str) -> str:
@@ -215,7 +249,7 @@ def _reason(body: bytes, encoding: str) -> str:
         status.ParseFromString(body)
         return str(status.message)
     except Exception:  # whatever answered is not an OTLP server
-        return _NOT_OTLP
+        return ""
 
 
 def _endpoint(data: Path) -> str | None:

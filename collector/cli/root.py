@@ -49,6 +49,8 @@ def run(arguments: list[str]) -> int:
 def _called(arguments: list[str]) -> object:
     """Return what the verb returns. An option under an old name is seen only where the new ones do not have it."""
     options.OLD.clear()
+    if arguments[:1] == ["check"]:
+        arguments = check.each_input(arguments)
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError:

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from collector.cli import recordings
+from collector.cli.recordings import sentence
+from collector.decode.notes import NOTED
 
 if TYPE_CHECKING:
     from collector.cli.progress import Bar
 
 _MOST_TOLD = 20
 """Places that are named; the rest is counted."""
+_BETWEEN = re.compile(r"; (?=\d)")
+"""What stands between one remark of a collector and the next, each with its number."""
+_NOTHING_READ = str(NOTED["nothing_read"])
+"""What a collector says of a request of which it read nothing."""
+
+
+@dataclass(slots=True)
+class Remark:
+    """What is said of requests that were taken, in the same words: of one at *where*, and of how many."""
+
+    where: str
+    count: int
+    """Of what, in all these requests; 0 where it is not said."""
+    requests: int = 1
+
+    def said(self, what: str) -> str:
+        """Return a sentence."""
+        others = "" if self.requests == 1 else f" (in {self.requests} requests, this is one)"
+        return f"{f'{self.count} ' if self.count else ''}{what}{others}"
 
 
 class Sources:
@@ -30,6 +53,8 @@ class Sources:
         self._copies: dict[str, IO[bytes]] = {}
         self._places = 0
         self._useless = 0
+        self._read = 0
+        self._remarks: dict[str, Remark] = {}
 
     def __enter__(self) -> Sources:
         if self._twice:
@@ -43,8 +68,10 @@ class Sources:
 
     def __exit__(self, *_: object) -> None:
         self._kept.close()
+        for what, remark in self._remarks.items():
+            _say(f"{remark.where}: {remark.said(what)}")
         if self._places > _MOST_TOLD:
-            _say(f"{self._places - _MOST_TOLD} more places were left out or refused.")
+            _say(f"{self._places - _MOST_TOLD} more places were left out or refused")
 
     @property
     def size(self) -> int | None:
@@ -72,11 +99,34 @@ class Sources:
             ):
                 used += 1
                 yield recordings.shift(request, by_ns) if by_ns else request
+            self._read += bool(bar)
             self._useless += bool(bar) and not (used or kept_out)
 
     def refused(self, place: str, why: str) -> None:
         """Tell what was refused."""
         self._told(recordings.Trouble(place, why))
+
+    @property
+    def useless(self) -> bool:
+        """Tell whether no file that was read so far was of any use."""
+        return self._useless == self._read
+
+    def answered(self, place: str, message: str, *, rejected: int = 0) -> None:
+        """Tell what was said of a request that was taken: at once what was left out of it, the rest at the end.
+
+        *rejected*: how many of its records were.
+        """
+        if rejected or _NOTHING_READ in message:
+            self.refused(place, message or f"{rejected} records rejected")
+            return
+        for part in filter(None, _BETWEEN.split(message)):
+            number, _, what = part.partition(" ")
+            what, count = (what, int(number)) if number.isdigit() and what else (part, 0)
+            if what in self._remarks:
+                self._remarks[what].requests += 1
+                self._remarks[what].count += count
+            elif len(self._remarks) < _MOST_TOLD:
+                self._remarks[what] = Remark(place, count)
 
     def exit_code(self, *, lost: bool = False) -> int:
         """Return 0 if nothing was left out, 2 if a file was of no use at all, else 1."""
@@ -86,12 +136,12 @@ class Sources:
         if trouble.kind != "note":
             self._places += 1
         if self._places <= _MOST_TOLD:
-            _say(f"{trouble}.")
+            _say(str(trouble))
 
 
 def _nothing(_: object) -> None:
     return None
 
 
-def _say(sentence: str) -> None:
-    print(f"runwell: {sentence}", file=sys.stderr)  # noqa: T201 -- for people
+def _say(text: str) -> None:
+    print(f"runwell: {sentence(text)}", file=sys.stderr)  # noqa: T201 -- for people

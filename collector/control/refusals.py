@@ -34,8 +34,13 @@ Reason = Literal[
     "no_such_grpc_method",
     "unavailable",
     "defect",
+    "nothing_read",
+    "all_rejected",
+    "not_stored",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
+UNKEPT: frozenset[Reason] = frozenset({"nothing_read", "all_rejected", "not_stored"})
+"""Reasons of requests that were answered with a success, though nothing that they held was kept."""
 AGAIN: frozenset[Reason] = frozenset({"unavailable"})
 """Reasons by which a client may send the same again; with any other what it had to send is lost."""
 MOST = 256

@@ -325,6 +325,8 @@ def parse(signal: Signal, body: bytes, most_parts: int, work: Work) -> tuple[Any
         what, path = (match["what"], match["path"]) if match else (str(e), "")
         raise BadInput(_lower(what)[:200], field=path[:200]) from None
     except msgspec.DecodeError as e:
+        if not body.strip():
+            raise BadInput("the body is empty; expected OTLP/JSON, such as {}") from None
         raise BadInput(f"expected OTLP/JSON: {_lower(str(e))}"[:200]) from None
     except RecursionError:
         raise BadInput("nested too deeply to read; flatten the values") from None

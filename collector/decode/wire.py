@@ -153,11 +153,11 @@ def _refuse_other_types(signal: Signal, request: Any, body: bytes) -> None:
     for _ in range(2):
         if (field := mistyped(kind, body, at, end)) is not None:
             raise OtherSignal(
-                f"field {field.number} of {kind.name} has another type; {signal.path} takes {signal.name}",
+                f"field {field.number} of {kind.name} has another type; expected {signal.name}",
                 field=field.json_name,
             )
         if body and not request.ListFields():
-            raise OtherSignal(f"the body holds nothing of {kind.name}; {signal.path} takes {signal.name}")
+            raise OtherSignal(f"the body holds nothing of {kind.name}; expected {signal.name}")
         if (found := _first_record(signal, body)) is None:
             return
         kind, at, end = found
@@ -218,7 +218,7 @@ def _parse_json(signal: Signal, body: bytes, most_parts: int, work: Work) -> tup
     request, mended = otlpjson.parse(signal, body, most_parts, work)
     noted = Counter(text_mended=mended, name_ignored=otlpjson.ignored_names(body))
     noted["old_otlp"] = foreign.libraries_in_json(signal.name, request, body)
-    if not noted["name_ignored"] and not foreign.has_records(signal.name, request):
+    if not foreign.has_records(signal.name, request):
         noted["nothing_read"] = foreign.unread_in_json(request, body)
     return request, noted
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from collector.control.refusals import AGAIN, SLOT_NS, Reason, Refusal, Traffic
+from collector.control.refusals import AGAIN, SLOT_NS, UNKEPT, Reason, Refusal, Traffic
 from collector.control.senders import Sender
 from collector.doctor.found import LATELY_NS, Check, State, moment
+from collector.model.signals import BY_PATH
 from collector.model.units import HOUR_NS
 from collector.otlp.compression import ACCEPTED
 
@@ -24,7 +25,7 @@ _NAMED = 40
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """What a reason means and what helps. *code*, *grpc_code*: as the sender sees it; {http} and {grpc} are the
-    addresses, {signal} the one that was meant.
+    addresses, {signal} the one that was meant, {path} its path.
     """
 
     code: str
@@ -38,8 +39,8 @@ REMEDIES: dict[Reason, Remedy] = {
         "404",
         "",
         "not a path of OTLP",
-        "set the endpoint to {http} and let the exporter add /v1/{signal}; a setting that is for one signal takes "
-        "{http}/v1/{signal} whole",
+        "set the endpoint to {http} and let the exporter add {path}; a setting that is for one signal takes "
+        "{http}{path} whole",
     ),
     "wrong_method": Remedy(
         "405",
@@ -55,14 +56,14 @@ REMEDIES: dict[Reason, Remedy] = {
     ),
     "bad_input": Remedy(
         "400",
-        "INVALID_ARGUMENT",
+        "",
         "not OTLP, cut off, in another encoding than its Content-Type says, or of another signal than its path",
         "read the exporter's own log, where the answer names what is wrong; use an official exporter with "
-        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, and send {signal} alone to {http}/v1/{signal}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, and send {signal} alone to {http}{path}",
     ),
     "other_signal": Remedy(
         "400",
-        "INVALID_ARGUMENT",
+        "",
         "a body of another signal than its path",
         "set the endpoint to {http} and let the exporter add the path; a setting that is for one signal takes its own: "
         "{http}/v1/logs for logs, {http}/v1/traces for spans, {http}/v1/metrics for metrics",
@@ -134,7 +135,44 @@ REMEDIES: dict[Reason, Remedy] = {
         "a defect of runwell",
         "report it with receive's log and the versions above",
     ),
+    "nothing_read": Remedy(
+        "200",
+        "OK",
+        "there is something where records would be, and it is not OTLP's: nothing of it was read",
+        "read the exporter's own log, where the partial success of the answer says what was ignored; use an official "
+        "exporter, or the names and places of fields that OTLP has",
+    ),
+    "all_rejected": Remedy(
+        "200",
+        "OK",
+        "every record was rejected, as with span ids that are none",
+        "read the exporter's own log, where the partial success of the answer says why; give each span a trace id of "
+        "16 bytes and a span id of 8, in OTLP/JSON as hex",
+    ),
+    "not_stored": Remedy(
+        "200",
+        "OK",
+        "profiles are read and not kept",
+        "leave profiles out of what the exporter sends here; logs, traces and metrics are kept",
+    ),
 }
+GRPC: dict[Reason, Remedy] = {
+    "bad_input": Remedy(
+        "",
+        "INVALID_ARGUMENT",
+        "a message that is not OTLP's, or is cut off",
+        "read the exporter's own log, where the answer names what is wrong; use an official exporter of OTLP/gRPC, "
+        "with its endpoint set to {grpc}",
+    ),
+    "other_signal": Remedy(
+        "",
+        "INVALID_ARGUMENT",
+        "a message of another signal than its service",
+        "call the service of each signal, as official exporters do at {grpc}: LogsService for logs, TraceService for "
+        "spans, MetricsService for metrics",
+    ),
+}
+"""What is said of a reason over gRPC, where that differs."""
 OVER_HTTP1 = Remedy(
     "404",
     "",
@@ -197,6 +235,8 @@ def _sum(slots: list[Traffic]) -> Traffic:
 def _state(r: Refusal, hour: Traffic, now_ns: int) -> State:
     if over(r, now_ns):
         return "note"
+    if r.reason == "not_stored":  # its sender is told, and goes on with what is kept
+        return "note"
     if r.look == "exporter":
         return "problem"
     others = hour.sender + hour.visitor
@@ -217,24 +257,36 @@ def over(r: Refusal, now_ns: int) -> bool:
     return bool(r.taken_ns) and (not unsure or quiet_ns > QUIET_NS)
 
 
+def remedy_of(reason: Reason, transport: str) -> Remedy:
+    """Return what is said of *reason*, in the words of *transport*."""
+    return GRPC.get(reason, REMEDIES[reason]) if transport == "grpc" else REMEDIES[reason]
+
+
+def path_of(signal: str) -> str:
+    """Return the path of *signal*."""
+    return next(path for path, found in BY_PATH.items() if found.name == signal)
+
+
 def _told(r: Refusal, state: State, hour: Traffic, http: str, grpc: str) -> Check:
     over_http1 = (r.reason, r.where) == ("no_such_path", "grpc")
-    remedy = AT_API if r.transport == "api" else OVER_HTTP1 if over_http1 else REMEDIES[r.reason]
+    remedy = AT_API if r.transport == "api" else OVER_HTTP1 if over_http1 else remedy_of(r.reason, r.transport)
     who = "-".join(filter(None, (r.agent, r.agent_version))) if r.agent not in ("none", "other") else _WHO[r.look]
     code = remedy.grpc_code if r.transport == "grpc" else REMEDIES[r.reason].code
     times = "once" if r.count == 1 else f"{r.count} times"
     signal = f", {r.signal}" if r.signal else ""
     span = f"last at {moment(r.last_ns)}" if r.count == 1 else f"from {moment(r.first_ns)} to {moment(r.last_ns)}"
     came = "at the read API" if r.transport == "api" else f"over {r.transport}"
-    told = f"{who} {came} was refused {times} ({code}{signal}{_WHERE[r.where]}), {span}"
-    told = f"{told}: {remedy.means}"
+    unkept = r.reason in UNKEPT
+    was = f"was answered {times} with nothing kept" if unkept else f"was refused {times}"
+    told = f"{who} {came} {was} ({code}{signal}{_WHERE[r.where]}), {span}: {remedy.means}"
     if r.look != "visitor":
         again = "a client that sends again loses nothing" if r.reason in AGAIN else "what it had to send is lost"
         told = f"{told}; {again}"
     if r.mixed and state == "problem":
         told = f"{told}; others of the same kind are taken, so it is one of several programs or some of what one sends"
     if state == "problem" or not r.taken_ns:
-        helps = remedy.helps.format(http=http, grpc=grpc, signal=r.signal or "logs")
+        signal_name = r.signal or "logs"
+        helps = remedy.helps.format(http=http, grpc=grpc, signal=signal_name, path=path_of(signal_name))
         if r.look != "visitor" or state == "problem":
             told = f"{told}. To do: {helps}"
     if state == "note" and r.taken_ns and r.look != "visitor":

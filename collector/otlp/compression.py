@@ -123,7 +123,7 @@ def _gunzip(body: bytes, cap: int, form: int = igzip_lib.DECOMP_GZIP) -> bytes:
                 opened.add(member.decompress(piece, min(_CHUNK, cap + 1 - opened.size)), at)
         except igzip_lib.error:  # type: ignore[misc]
             where = "gzip body has something else behind it or is damaged" if opened.size else "gzip body is damaged"
-            raise BadInput(f"{where}; expected gzip, as Content-Encoding says") from None
+            raise BadInput(where) from None
         at -= len(member.unused_data)
         if at == len(body):
             return opened.whole()
@@ -150,7 +150,7 @@ def _unzstd(body: bytes, cap: int) -> bytes:
     except zstandard.ZstdError as e:
         if "too much memory" in str(e):
             raise TooLarge(f"a zstd window is larger than {_ZSTD_WINDOW} bytes; RFC 9659 allows 8 MiB") from None
-        raise BadInput("zstd body is damaged; expected zstd, as Content-Encoding says") from None
+        raise BadInput("zstd body is damaged") from None
     if frame is not None:
         raise BadInput("zstd body ends in the middle; was it cut off?")
     return opened.whole()

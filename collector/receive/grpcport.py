@@ -19,7 +19,7 @@ from collector.receive.books import NO_SIGNAL
 from collector.receive.errors import NoSuchPath, failure_of
 from collector.receive.owner import owner
 from collector.receive.turns import Who
-from collector.receive.via import OWN_HEADER, via
+from collector.receive.via import OWN_HEADER, Via, via
 from collector.settings import Limits
 from collector.telemetry.log import cause
 
@@ -67,12 +67,13 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             with admit.hold() as hold:
                 hold.add(size)
                 parts = [piece async for piece in pieces]
-                packing, head = _packing(parts[0]), labels.head(parts)
+                packing = _packing(parts[0])
+                head = labels.head(parts, packing)
                 try:
                     accepted = result = await admit.admit(project, signal, "protobuf", packing, parts, came, _who(sent))
                 except BadInput as e:
                     parts.clear()  # the error knows this frame
-                    raise e if packing else labels.over_grpc(e, head) from None
+                    raise labels.over_grpc(e, head, packing, signal) from None
         except Exception as e:
             result = e
             if not isinstance(e, Refused):
@@ -82,14 +83,21 @@ def _export(admit: Admit, signal: Signal) -> gate.Export:
             await failure_of(e).abort(context)
         finally:
             admit.books.answered(signal.name, came, "protobuf", result, size)
-            if isinstance(result, Accepted):
-                admit.refusals.taken(came, signal.name)
-            elif result is not None:
-                looks = recognise.look_of_call(f"/{signal.grpc_service}/Export", came)
-                admit.refusals.refused(came, ("otlp", signal.name), looks, recognise.reason(result))
+            if result is not None:
+                _note(admit, signal, came, result)
         return answers.success(signal, "protobuf", rejected=accepted.rejected, message=accepted.message)
 
     return export
+
+
+def _note(admit: Admit, signal: Signal, came: Via, result: Accepted | Exception) -> None:
+    """Keep account of what a call is answered."""
+    why = recognise.unkept(result) if isinstance(result, Accepted) else recognise.reason(result)
+    if why is None:
+        admit.refusals.taken(came, signal.name)
+    else:
+        looks = recognise.look_of_call(f"/{signal.grpc_service}/Export", came)
+        admit.refusals.refused(came, ("otlp", signal.name), looks, why)
 
 
 def _who(sent: dict[str, str]) -> Who:

@@ -164,26 +164,31 @@ class HttpPort:
         with self._admit.hold() as hold:
             whole = await self._whole(body, hold)
             asked.size = sum(map(len, whole))
-            compression, head = asked.headers.get("content-encoding", ""), labels.head(whole)
+            compression = asked.headers.get("content-encoding", "")
+            head = labels.head(whole, compression)
             try:
                 return await self._admit.admit(
                     project, signal, asked.encoding, compression, whole, asked.via, asked.who
                 )
             except BadInput as e:
                 whole.clear()  # the error knows this frame
-                raise labels.over_http(e, head, asked.encoding, compression) from None
+                raise labels.over_http(e, head, asked.encoding, compression, signal) from None
 
     def _note(self, asked: _Asked, result: Accepted | Exception | None) -> None:
         """Keep account of what a request is answered; None where nobody is there to hear it."""
         signal = BY_PATH.get(asked.path)
         name = signal.name if signal else NO_SIGNAL
         self._admit.books.answered(name, asked.via, asked.encoding, result, asked.size)
-        if isinstance(result, Accepted):
+        if result is None:
+            return
+        why = (
+            recognise.unkept(result) if isinstance(result, Accepted) else recognise.reason(result, asks=asked.preflight)
+        )
+        if why is None:
             self._admit.refusals.taken(asked.via, name)
-        elif result is not None:
+        else:
             kind = recognise.where(asked.path)
             looks = recognise.look(kind[0], asked.via, asked.method, asked.headers)
-            why = recognise.reason(result, asks=asked.preflight)
             self._admit.refusals.refused(asked.via, kind, looks, why)
 
     def walled(self, error: Refused, headers: Headers) -> None:

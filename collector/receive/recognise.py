@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from collector.control.refusals import Look, Reason, Where
+from collector.decode import Accepted
 from collector.model.errors import HeadTooLarge, NotHttp, NotNow, OtherSignal, Refused, TooLarge, TooSlow, Unsupported
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
@@ -45,6 +46,15 @@ def reason(error: Exception, *, asks: bool = False) -> Reason:
         if isinstance(error, kind):
             return word
     return "bad_input" if isinstance(error, Refused) else "defect"
+
+
+def unkept(said: Accepted) -> Reason | None:
+    """Return why nothing was kept of a request that was taken and held something; None where it is not so."""
+    if said.records or said.duplicate:
+        return None
+    if said.rejected:
+        return "not_stored" if "signal_not_stored" in said.rejections else "all_rejected"
+    return "nothing_read" if said.warnings.get("nothing_read") else None
 
 
 def where(path: str) -> tuple[Where, str]:

@@ -39,8 +39,11 @@ def collector() -> Iterator[Taken]:
             signal, encoding = BY_PATH[self.path], answers.encoding_of(self.headers["content-type"])
             assert encoding is not None
             try:
-                accepted = Batch(Limits()).add(signal, encoding, body, project="p", received_ns=1)
-                code, answer = 200, answers.success(signal, encoding, rejected=accepted.rejected)
+                accepted = Batch(Limits()).add(signal, encoding, body, project="p", received_ns=1795600000000000000)
+                code, answer = (
+                    200,
+                    answers.success(signal, encoding, rejected=accepted.rejected, message=accepted.message),
+                )
                 taken.requests.append((signal, body))
             except BadInput as e:
                 code, answer = 400, answers.encode_status(answers.status(3, e.message), encoding)

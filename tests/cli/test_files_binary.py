@@ -97,6 +97,31 @@ def test_a_damaged_member_is_named_and_the_others_are_read(
     assert any(f"the {by}" in t.why for t in told) or by == "zstd"  # its frames have no checksum here
 
 
+CHECKED = {
+    "gzip": (gzip.compress, 8),
+    "zlib": (zlib.compress, 4),
+    "zstd": (zstandard.ZstdCompressor(write_checksum=True).compress, 4),
+}
+
+
+@brief
+@given(TEXTS, st.sampled_from(sorted(CHECKED)), st.data())
+def test_a_member_with_a_wrong_checksum_is_read(tmp_path: Path, said: list[str], by: str, data: st.DataObject) -> None:
+    """Of a member whose checksum alone is wrong nothing is lost, nor of the others; documents may go on in the next."""
+    pack, trailer = CHECKED[by]
+    content = b"\n".join(dump(request(text)) for text in said)
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(content) - 1), max_size=4, unique=True)))
+    members = [bytearray(pack(content[a:b])) for a, b in itertools.pairwise([0, *cuts, len(content)])]
+    hit = data.draw(st.integers(0, len(members) - 1))
+    members[hit][-data.draw(st.integers(1, trailer))] ^= data.draw(st.integers(1, 255))
+    found, told = read(tmp_path / "a", b"".join(members))
+    assert texts(found) == said
+    ends = sum(map(len, members[: hit + 1]))
+    assert [t.why.split(":")[0] for t in told] == [
+        f"the {by} member that ends at byte {ends} is not what its checksum says"
+    ]
+
+
 @brief
 @given(TEXTS, st.sampled_from(sorted(PACKERS)), st.data())
 def test_a_packed_file_that_is_cut_gives_what_could_be_unpacked(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from collector.cli import recordings
 from collector.cli.recordings import documents
 from tests.cli.files import read, request, resource, texts
 
@@ -61,6 +62,34 @@ def test_other_encodings_of_unicode_are_read_and_said(
     found, told = read(tmp_path / "a.jsonl", content)
     assert texts(found) == said
     assert [(t.kind, encoding[:6].upper() in t.why) for t in told] == [("note", True)]
+
+
+@brief
+@given(
+    st.sampled_from(("utf-16", "utf-16-le", "utf-16-be")),
+    st.lists(st.tuples(TEXTS, st.booleans()), min_size=2, max_size=5),
+    st.sampled_from((None, 2)),
+    st.sampled_from((b"", b"\r\n")),
+    st.integers(3, 64),
+)
+def test_what_is_written_behind_a_file_in_another_encoding_is_read_and_said_once(
+    tmp_path: Path, wide: str, parts: list[tuple[list[str], bool]], indent: int | None, last: bytes, piece: int
+) -> None:
+    """PowerShell's `>>` writes UTF-16 behind UTF-8, other programs write UTF-8 behind that: all of it is read."""
+    content = b"".join(
+        b"".join(
+            (dump(request(text), indent, ascii=False).decode() + "\r\n").encode(wide if is_wide else "utf-8")
+            for text in said
+        )
+        for said, is_wide in parts
+    )
+    content = content + (b"" if parts[-1][1] else last)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recordings, "PIECE", piece)
+        found, told = read(tmp_path / "a.jsonl", content)
+    assert texts(found) == [text for said, _ in parts for text in said]
+    assert len(told) <= 2 and all(t.kind == "note" and "UTF-16" in t.why for t in told)
+    assert bool(told) == any(is_wide for _, is_wide in parts)
 
 
 PREFIXES = (

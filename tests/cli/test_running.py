@@ -164,7 +164,8 @@ def test_a_damaged_recording_is_named_and_the_rest_is_sent(
     path.write_bytes(whole[:1000] + bytes(64) + whole[1064:] + pack(lines(SETS[0])))
     done = shell("replay", str(path), "--endpoint", stack.url("http"))
     assert (done.returncode, b" 0 records in them rejected" in done.stdout) == (1, True)
-    assert f"runwell: {path}: the " in done.stderr.decode() and "damaged near byte" in done.stderr.decode()
+    said = done.stderr.decode()
+    assert f"runwell: {path}: the " in said and ("damaged near byte" in said or "may be damaged" in said)
 
 
 @pytest.mark.parametrize("below", ["", "data"])

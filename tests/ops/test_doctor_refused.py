@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collector.control.refusals import AGAIN, REASONS, SLOT_NS, Reason, Refusal, Traffic
+from collector.control.refusals import AGAIN, REASONS, SLOT_NS, UNKEPT, Reason, Refusal, Traffic
 from collector.control.senders import Sender
+from collector.decode import Accepted
 from collector.doctor.found import LATELY_NS
-from collector.doctor.refused import OVER_HTTP1, QUIET_NS, REMEDIES, refused, strays
+from collector.doctor.refused import GRPC, OVER_HTTP1, QUIET_NS, REMEDIES, Remedy, path_of, refused, remedy_of, strays
 from collector.model.units import HOUR_NS
+from collector.receive import recognise
 from tests.ops import traffic
 from tests.ops.doctors import Doctor, checks, posing
 from tests.ops.traffic import Scrape, call, post
@@ -104,6 +108,13 @@ MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("other_signal", lambda to: post(to.url, "traces", traffic.logs(1), user_agent=AGENT)),
     ("other_signal", http("/v1/traces", content=b'{"resourceLogs": [{}]}', content_type="application/json")),
     ("bad_input", lambda to: call(f"127.0.0.1:{to.grpc_port}", "traces", b"\xff")),
+    ("other_signal", lambda to: call(f"127.0.0.1:{to.grpc_port}", "traces", traffic.logs(1))),
+    (
+        "nothing_read",
+        http("/v1/logs", content=b'{"resourceLogs": [{"streams": [1]}]}', content_type="application/json"),
+    ),
+    ("nothing_read", lambda to: call(f"127.0.0.1:{to.grpc_port}", "logs", b"\x0a\x03\x2a\x01x")),
+    ("all_rejected", lambda to: post(to.url, "traces", traffic.spans(0, bad=2), user_agent=AGENT)),
     ("not_http", raw(HEAD.replace(b"Host", b"Guest") + b"Content-Length: 0\r\n\r\n")),
     ("http2", rpc("http_port", LOGS)),
     ("tls", tls),
@@ -147,9 +158,10 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
     for c in problems:
         assert "what it had to send is lost" in c["message"]
         over_http1 = c["facts"]["reason"] == "no_such_path" and c["facts"]["where"] == "grpc"
-        remedy = OVER_HTTP1 if over_http1 else REMEDIES[c["facts"]["reason"]]
+        remedy = OVER_HTTP1 if over_http1 else remedy_of(c["facts"]["reason"], c["facts"]["transport"])
+        signal = c["facts"]["signal"] or "logs"
         helps = remedy.helps.format(
-            http=receiver.url, grpc=f"http://127.0.0.1:{receiver.grpc_port}", signal=c["facts"]["signal"] or "logs"
+            http=receiver.url, grpc=f"http://127.0.0.1:{receiver.grpc_port}", signal=signal, path=path_of(signal)
         )
         assert c["message"].endswith(f"To do: {helps}")
     counted = Scrape(receiver.url).value("runwell_receive_requests_total") - before
@@ -169,11 +181,10 @@ def test_every_mistake_of_an_exporter_is_found(doctor: Doctor, receiver: Receive
     assert all("it is over: taken since" in said for said in ended)
 
 
-@pytest.mark.parametrize("reason", REASONS)
-def test_every_reason_has_a_remedy_that_is_documented(reason: Reason) -> None:
+@pytest.mark.parametrize("remedy", [*REMEDIES.values(), *GRPC.values()], ids=[*REMEDIES, *(f"grpc-{r}" for r in GRPC)])
+def test_every_reason_has_a_remedy_that_is_documented(remedy: Remedy) -> None:
     """Each reason says what it means and what helps, and docs/doctor.md has both, word for word."""
-    remedy = REMEDIES[reason]
-    helps = remedy.helps.format(http="`http://HOST:4318`", grpc="`http://HOST:4317`", signal="logs")
+    helps = remedy.helps.format(http="`http://HOST:4318`", grpc="`http://HOST:4317`", signal="logs", path="/v1/logs")
     codes = " / ".join(filter(None, (remedy.code, remedy.grpc_code)))
     assert f"| {codes} | {remedy.means} | {helps} |" in DOCS.read_text()
 
@@ -227,7 +238,41 @@ def test_what_may_be_sent_again_is_told_apart() -> None:
         (check,) = refused([kind(reason)], [], NOW)
         assert ("what it had to send is lost" in check.message) == (reason not in AGAIN)
         assert ("loses nothing" in check.message) == (reason in AGAIN)
-        assert state(kind(reason), later_ns=2 * HOUR_NS) == ("note" if reason in AGAIN else "problem")
+        a_note = reason in AGAIN or reason == "not_stored"
+        assert state(kind(reason), later_ns=2 * HOUR_NS) == ("note" if a_note else "problem")
+
+
+def test_what_is_told_is_of_its_transport_and_signal() -> None:
+    """Nothing of HTTP is said over gRPC, and the path that is to be added is that of the signal, such as it is."""
+    for reason in GRPC:
+        (check,) = refused([replace(kind(reason), transport="grpc")], [], NOW, "http://otlp", "http://grpc")
+        assert not [
+            word for word in ("Content-Type", "path", "/v1/", "http/protobuf", "otlp:") if word in check.message
+        ]
+        assert "http://grpc" in check.message
+    (check,) = refused([replace(kind("no_such_path", where="like_otlp"), signal="profiles")], [], NOW, "http://otlp")
+    assert "let the exporter add /v1development/profiles;" in check.message
+    assert "/v1/profiles" not in check.message
+
+
+@pytest.mark.parametrize("reason", sorted(UNKEPT))
+def test_of_whom_nothing_is_kept_is_told(reason: Reason) -> None:
+    """A success with nothing kept is told with who sends, how often, and what is wrong; over once a record is kept."""
+    (check,) = refused([kind(reason)], [], NOW)
+    assert check.message.startswith("python-1.45 over http was answered 3 times with nothing kept (200, logs), from")
+    assert "what it had to send is lost. To do: " in check.message
+    assert state(kind(reason, taken_ns=NOW)) == "note"
+
+
+@given(st.integers(0, 2), st.integers(0, 2), st.booleans(), st.booleans())
+def test_what_is_kept_of_a_request_says_whether_it_is_well(
+    records: int, rejected: int, unread: bool, duplicate: bool
+) -> None:
+    """A request with a record that is kept is well, one that held nothing too, and one that came again."""
+    noted = {"nothing_read": 1} if unread else {}
+    said = Accepted(records, rejected, "", {"span_id_invalid": rejected}, noted, duplicate=duplicate)
+    assert (recognise.unkept(said) is None) == bool(records or duplicate or not (rejected or unread))
+    assert recognise.unkept(Accepted(0, 1, "", {"signal_not_stored": 1})) == "not_stored"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Recorded telemetry as requests, in whatever form a file has it; see docs/files.md.
 
 Enter: a file, or stdin, of any size. Leave: requests ready to post, one after the other, and word of what was left out.
-`reader` holds bytes, `packed` opens them, `text` takes off what stands before documents, `documents` finds these,
-`requests` makes requests of them; `binary` does so for protobuf, whose signal `messages` tells; `times` moves times.
+`reader` holds bytes, `packed` opens them, `wide` makes them UTF-8, `text` takes off what stands before documents,
+`documents` finds these, `requests` makes requests of them; `binary` does so for protobuf, whose signal `messages`
+tells; `times` moves times.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,16 +22,17 @@ from collector.cli.recordings.reader import PIECE, Reader
 from collector.cli.recordings.requests import NotKept, Recorded, requests
 from collector.cli.recordings.text import Text
 from collector.cli.recordings.times import newest_ns, shift
-from collector.cli.recordings.told import Tell, Told, Trouble
+from collector.cli.recordings.told import Tell, Told, Trouble, sentence
+from collector.cli.recordings.wide import Narrowed
 from collector.model.errors import BadInput, UsageError
 
-__all__ = ["Recorded", "Trouble", "newest_ns", "opened", "read", "readable", "shift"]
+__all__ = ["Recorded", "Trouble", "newest_ns", "opened", "read", "readable", "sentence", "shift"]
 
 _ENCODINGS = (
     (codecs.BOM_UTF32_LE, "UTF-32", "utf-32"),
     (codecs.BOM_UTF32_BE, "UTF-32", "utf-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16", "utf-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16", "utf-16"),
+    (codecs.BOM_UTF16_LE, "UTF-16", "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "UTF-16", "utf-16-be"),
     (b"{\0", "UTF-16", "utf-16-le"),
     (b"\0{", "UTF-16", "utf-16-be"),
     (b"[\0", "UTF-16", "utf-16-le"),
@@ -44,6 +47,7 @@ _OTHERS = (
     (b"PAR1", "a Parquet file"),
     (b"SQLite format 3\0", "an SQLite database"),
 )
+_OBJECT = re.compile(rb'\{\s*"')
 _WANTED = (
     "expected OTLP/JSON, OTLP in protobuf (one message, or messages behind their length) or recorded requests, plain "
     "or packed by gzip, zlib or zstd"
@@ -95,7 +99,7 @@ def read(
 
 def _raise(trouble: Trouble) -> None:
     if trouble.kind != "note":
-        raise UsageError(f"{trouble}.")
+        raise UsageError(sentence(str(trouble)))
 
 
 def opened(path: str) -> IO[bytes]:
@@ -139,7 +143,14 @@ def _stretch(reader: Reader, name: str, text: Text, told: Told) -> Iterator[Reco
     if found := next(((said, codec) for magic, said, codec in _ENCODINGS if head.startswith(magic)), None):
         said, codec = found
         told.file(f"is in {said}, read as such; OTLP/JSON is UTF-8", "note")
-        reader = Reader(part.encode() for part in codecs.iterdecode(reader, codec, "replace"))
+        if said == "UTF-32":
+            reader = Reader(part.encode() for part in codecs.iterdecode(reader, codec, "replace"))
+        else:
+            mark = reader.peek(2)
+            reader.take(len(mark) if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 0)
+            reader = Reader(Narrowed(reader, told, codec[-2:]))
+    else:
+        reader = Reader(Narrowed(reader, told))
     for document in text.documents(reader):
         try:
             yield from requests(document, name)
@@ -158,6 +169,6 @@ def _no_text(head: bytes) -> str:
             return f"is {what}; {_WANTED}"
     if form := packing(head):
         return f"is packed twice, the second time by {form.name}; unpack it first"
-    if b'{"' not in head and CONTROLS & set(head):
+    if CONTROLS & set(head) and not _OBJECT.search(head):
         return f"is binary and begins with bytes {head[:8].hex(' ')}; {_WANTED}"
     return ""

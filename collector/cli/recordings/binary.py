@@ -99,7 +99,7 @@ class Binary:
                 there = self._reader.skip(size)
                 cut = "" if there == size else f", of which {there} are there; was the file cut off?"
                 self._told.message(
-                    self._number, at, f"{size} bytes, more than {MOST}, which is the limit{cut}; left out"
+                    self._number, at, f"{size} bytes, more than {MOST}, which is the limit; left out{cut}"
                 )
                 continue
             payload = self._reader.take(size)
@@ -137,7 +137,7 @@ class Binary:
         except NotKept as e:
             self._told.message(*where, e.message, "not kept")
         except BadInput as e:
-            self._told.message(*where, f"{e.message}; left out")
+            self._told.message(*where, f"left out: {e.message}")
 
     def _message(self, body: bytes, at: int) -> Recorded:
         signal = signal_of(body, self._name)

@@ -19,6 +19,8 @@ from collector.otlp.compression import ZSTD, packing_of
 
 _WINDOW = 2**27
 _STEP = 32
+_LITTLE = 2**20
+_CHECKSUM = 4
 
 
 class _Damaged(Exception):
@@ -27,6 +29,16 @@ class _Damaged(Exception):
     def __init__(self, before: bytes, why: str) -> None:
         super().__init__(why)
         self.before = before
+
+
+class _Unproven(_Damaged):
+    """All of a member could be opened, but it is not what its checksum says; behind it stands *rest* of the piece, or
+    so many bytes are *missing* of its end."""
+
+    def __init__(self, before: bytes, piece: bytes, end: int) -> None:
+        super().__init__(before, "")
+        self.rest = piece[end:]
+        self.missing = max(0, end - len(piece))
 
 
 class _Member:
@@ -45,37 +57,70 @@ class _Member:
 
 
 class _Inflate(_Member):
-    def __init__(self) -> None:
+    def __init__(self, behind: int) -> None:
+        """*behind*: bytes between the checksum and the end."""
         super().__init__(zlib.decompressobj(zlib.MAX_WBITS | 32))  # gzip or zlib, as its header says
+        self._behind = behind
 
     def decompress(self, piece: bytes) -> bytes:
         before = self._opener.copy()
         try:
             return bytes(self._opener.decompress(piece))
         except zlib.error as e:
-            raise _Damaged(_as_far_as_possible(before, piece), str(e)) from None
+            opened, at = _as_far_as_possible(before, piece)
+            if "incorrect data check" in str(e):
+                raise _Unproven(opened, piece, at + 1 + self._behind) from None
+            if "incorrect length check" in str(e):
+                raise _Unproven(opened, piece, at + 1) from None
+            raise _Damaged(opened, str(e)) from None
 
 
-def _as_far_as_possible(opener: Any, piece: bytes) -> bytes:
-    opened = []
-    try:
-        for at in range(0, len(piece), _STEP):
-            opened.append(opener.decompress(piece[at : at + _STEP]))
-    except zlib.error:
-        pass
-    return b"".join(opened)
+def _as_far_as_possible(opener: Any, piece: bytes) -> tuple[bytes, int]:
+    """Return what can be opened of *piece*, and which byte of it is too much."""
+    opened, at = [], 0
+    for step in (_STEP, 1):
+        before = opener
+        try:
+            while at < len(piece):
+                before = opener.copy()
+                opened.append(opener.decompress(piece[at : at + step]))
+                at += step
+        except zlib.error:
+            opener = before
+    return b"".join(opened), at
 
 
 class _Unzstd(_Member):
     def __init__(self) -> None:
-        super().__init__(zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj())
+        super().__init__(_unzstd())
+        self._fed = bytearray()
+        """What was opened, as long as it is little: an error gives nothing of its piece, or all of a small frame."""
+        self._given = 0
 
     def decompress(self, piece: bytes) -> bytes:
+        before = len(self._fed)
+        if before <= _LITTLE:
+            self._fed += piece
         try:
-            return bytes(self._opener.decompress(piece))
+            opened = bytes(self._opener.decompress(piece))
         except zstandard.ZstdError as e:
+            if "checksum" in str(e) and before <= _LITTLE and self._fed[:4] == ZSTD:
+                raise self._unproven(piece) from None
             why = f"needs a window beyond {_WINDOW} bytes" if "too much memory" in str(e) else str(e)
             raise _Damaged(b"", why) from None
+        self._given += len(opened)
+        return opened
+
+    def _unproven(self, piece: bytes) -> _Unproven:
+        """Return the frame as it is without its checksum, which a bit of its fifth byte says is there."""
+        self._fed[4] &= ~4
+        opener = _unzstd()
+        opened = opener.decompress(bytes(self._fed))
+        return _Unproven(opened[self._given :], piece, len(piece) - len(opener.unused_data) + _CHECKSUM)
+
+
+def _unzstd() -> Any:
+    return zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +137,8 @@ class Packing:
 
 
 PACKINGS = (
-    Packing("gzip", lambda head: packing_of(head) == "gzip", b"\x1f\x8b\x08", _Inflate, 2**14),
-    Packing("zlib", lambda head: packing_of(head) == "deflate", b"", _Inflate, 2**14),
+    Packing("gzip", lambda head: packing_of(head) == "gzip", b"\x1f\x8b\x08", lambda: _Inflate(4), 2**14),
+    Packing("zlib", lambda head: packing_of(head) == "deflate", b"", lambda: _Inflate(0), 2**14),
     Packing("zstd", lambda head: packing_of(head) == "zstd", ZSTD, _Unzstd, 2**10),
 )
 
@@ -137,6 +182,15 @@ def _opened(member: Any, raw: Reader, form: Packing, told: Told) -> Iterator[byt
             return
         try:
             yield member.decompress(piece)
+        except _Unproven as e:
+            raw.back(e.rest)
+            raw.take(e.missing)
+            yield e.before
+            told.file(
+                f"the {form.name} member that ends at byte {raw.at} is not what its checksum says: it is read as it "
+                "is, and may be damaged"
+            )
+            return
         except _Damaged:
             raw.back(piece)  # another member may begin in it
             raise

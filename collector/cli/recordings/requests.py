@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,14 @@ _INNER = {
     "instrumentationLibraryMetrics": "resourceMetrics",
 }
 _BY_NAME: dict[str, Signal] = {s.name: s for s in RECEIVED}
+_PROFILES = re.compile(rb'"resourceProfiles"\s*:\s*\[\s*[^\]\s]')
+"""Where profiles are: a list of none, beside other signals, leaves nothing out."""
+_WAYS = {
+    "log record": "resourceLogs[].scopeLogs[].logRecords",
+    "span": "resourceSpans[].scopeSpans[].spans",
+    "metric": "resourceMetrics[].scopeMetrics[].metrics",
+}
+_KINDS = {"gauge", "sum", "histogram", "exponentialHistogram", "summary"}
 NOT_KEPT = "profiles are not kept; left out"
 
 
@@ -48,26 +58,47 @@ class Recorded:
     """Where it stands: file and line, or file and message."""
 
 
-def requests(document: Document, name: str) -> list[Recorded]:
-    """Return the requests in a document of file *name*; raise BadInput where there are none."""
+def requests(document: Document, name: str) -> Iterator[Recorded]:
+    """Yield the requests in a document of file *name*; raise BadInput where there are none or some are left out."""
     place = f"{name}:{document.line}"
     roots = [root for root in _ROOTS if root in document.members]
     if roots:
         # A document of several signals goes to each: a path passes over what is another's.
         kept = [_BY_NAME[_ROOTS[root]] for root in roots]
-        if kept == [PROFILES]:
+        yield from (Recorded(signal, "json", document.body, place) for signal in kept if signal is not PROFILES)
+        if kept == [PROFILES] or (PROFILES in kept and _PROFILES.search(document.body)):
             raise NotKept(NOT_KEPT)
-        return [Recorded(signal, "json", document.body, place) for signal in kept if signal is not PROFILES]
+        return
     for inner, root in _INNER.items():
         if inner in document.members:
             if root == "resourceProfiles":
                 raise NotKept(NOT_KEPT)
             body = b'{"%s":[%s]}' % (root.encode(), document.body)
-            return [Recorded(_BY_NAME[_ROOTS[root]], "json", body, place)]
-    if not {"signal", "body"} & set(document.members):
-        has = ", ".join(document.members[:4])[:80] or "no members"
-        raise BadInput(f"a JSON object with {has}; expected a request of OTLP/JSON or a recorded one; left out")
-    return [_recorded(document.body, place)]
+            yield Recorded(_BY_NAME[_ROOTS[root]], "json", body, place)
+            return
+    if not {"signal", "content_type"} & set(document.members):
+        raise BadInput(f"{_instead(document.members)}; left out")
+    yield _recorded(document.body, place)
+
+
+def _instead(members: tuple[str, ...]) -> str:
+    """Return what an object with *members* is, and what was expected."""
+    has = set(members)
+    alone = ""
+    if {"name", "spanId"} <= has or "spans" in has:
+        alone = "span"
+    elif ("name" in has and _KINDS & has) or "metrics" in has:
+        alone = "metric"
+    elif {"severityNumber", "severityText", "observedTimeUnixNano", "logRecords"} & has or {
+        "timeUnixNano",
+        "body",
+    } <= has:
+        alone = "log record"
+    if alone:
+        what = f"{alone}s" if f"{alone}s".replace("log r", "logR") in has else f"a {alone}"
+        return f"{what} without what is around; expected a request of OTLP/JSON, which has {alone}s in {_WAYS[alone]}"
+    seen = ", ".join(members[:4])[:80] or "no members"
+    return f"a JSON object with {seen}; expected a request of OTLP/JSON or a recorded one"
 
 
 def _recorded(line: bytes, place: str) -> Recorded:

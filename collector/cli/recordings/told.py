@@ -22,6 +22,11 @@ class Trouble:
         return f"{self.where}: {self.why}"
 
 
+def sentence(text: str) -> str:
+    """Return *text* with a mark at its end, one."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 Tell = Callable[[Trouble], None]
 
 
@@ -35,6 +40,7 @@ class Told:
         """First and last line, and why, of what is not told yet."""
         self._zeros: tuple[str, int] | None = None
         """Where zero bytes that are not told yet begin, and how many they are."""
+        self._once: set[str] = set()
         self.told = False
         """Whether anything was left out."""
 
@@ -63,6 +69,13 @@ class Told:
     def file(self, why: str, kind: Kind = "broken") -> None:
         """Tell of the whole file."""
         self._say("", why, kind)
+
+    def once(self, why: str, kind: Kind = "broken") -> None:
+        """Tell of the whole file what begins with these words, the first time."""
+        begins = why[:16]
+        if begins not in self._once:
+            self._once.add(begins)
+            self.file(why, kind)
 
     def flush(self) -> None:
         """Tell what waits for more of its kind."""
