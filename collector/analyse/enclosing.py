@@ -97,6 +97,8 @@ def at(frame: pl.DataFrame, time: str, tries: pl.DataFrame, *, before: bool = Fa
 
     *before*: one that began at that very moment was not.
     """
+    if tries.is_empty():
+        return pl.repeat(None, frame.height, dtype=pl.Int32, eager=True)
     known = tries.select(RUN).unique().with_columns(known=pl.lit(True))
     return (
         frame.select(*RUN, at=time)

@@ -35,14 +35,18 @@ def pair(events: pl.DataFrame) -> pl.DataFrame:
 
     *events*, in time order: `i` ascending, `group`, `is_start`, `time_ns`, `trace_id`, `span_id`, `attributes`.
     """
-    under_way, number = clusters(pl.col("is_start"), "group")
-    events = events.with_columns(under_way=under_way, cluster=number)
-    beside = events.filter((pl.col("under_way") > 1).any().over("group"))
-    pairs = [] if beside.is_empty() else [_by_span(beside)]
-    if pairs:
-        pairs.append(_by_attributes(_without(beside, pairs[0])))
-        pairs.append(_by_count(_without(beside, pl.concat(pairs))))
-    paired = pl.concat(pairs) if pairs else pl.DataFrame(schema={"start": pl.UInt32, "end": pl.UInt32})
+    events = events.sort("group", "i")
+    is_start = pl.col("is_start")
+    stacked = is_start & is_start.shift(1) & (pl.col("group") == pl.col("group").shift(1))
+    several = events.filter(stacked).select("group").unique()
+    if several.is_empty():
+        return _next_to_each_other(events)
+    beside = events.join(several, on="group", how="semi", maintain_order="left")
+    beside = beside.with_columns(cluster=clusters(is_start, "group")[1])
+    pairs = [_by_span(beside)]
+    pairs.append(_by_attributes(_without(beside, pairs[0])))
+    pairs.append(_by_count(_without(beside, pl.concat(pairs))))
+    paired = pl.concat(pairs)
     return pl.concat([paired, _next_to_each_other(_without(events, paired))])
 
 
@@ -99,11 +103,10 @@ def _by_count(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _next_to_each_other(events: pl.DataFrame) -> pl.DataFrame:
-    """Return a pair for each start that an end follows."""
+    """Return a pair for each start that an end follows, of events by group and time."""
+    follows = pl.col("group") == pl.col("group").shift(-1)
     return (
-        events.with_columns(
-            end=pl.col("i").shift(-1).over("group"), closes=(~pl.col("is_start")).shift(-1).over("group")
-        )
+        events.with_columns(end=pl.col("i").shift(-1), closes=~pl.col("is_start").shift(-1) & follows)
         .filter(pl.col("is_start") & pl.col("closes"))
         .select(start="i", end="end")
     )

@@ -216,14 +216,17 @@ def by_attempt(logs: pl.DataFrame) -> pl.DataFrame:
 
 
 def deliveries(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
-    """Return when attempts that name a number began, `started_ns`: each time that their outermost operation did.
+    """Return when attempts began that did more than once, `started_ns`: each time that their outermost operation did.
 
     Two that ran beside each other are one.
     """
     is_start = pl.col("phase") == "started"
+    marks = logs.join(outer, on=_ATTEMPT).filter(
+        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
+    )
+    again = marks.filter(is_start).group_by(_ATTEMPT).len().filter(pl.col("len") > 1)
     return (
-        logs.join(outer, on=_ATTEMPT)
-        .filter((pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE))
+        marks.join(again, on=_ATTEMPT, how="semi", maintain_order="left")
         .with_columns(previous=pl.col("phase").shift(1).over(_ATTEMPT), cluster=clusters(is_start, _ATTEMPT)[1])
         .with_columns(beside=is_over(is_start, [*_ATTEMPT, "cluster"]) & (pl.col("previous") == "started"))
         .filter(is_start & ~pl.col("beside").fill_null(False))

@@ -43,6 +43,8 @@ def between_deliveries(spans: pl.DataFrame, events: pl.DataFrame, starts: pl.Dat
     long an attempt lasted nothing is known to be idle.
     """
     attempt = [*RUN, "attempt"]
+    if starts.is_empty():
+        return build(spans.clear())
     again = (
         starts.with_columns(first=pl.int_range(pl.len()).over(attempt) == 0)
         .filter(~pl.col("first"))
