@@ -220,9 +220,9 @@ def from_zero(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.filter(is_zero).select(RUN) for frame in (spans, logs)]).unique()
 
 
-def from_one(spans: pl.DataFrame, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both with attempts from 1 on also where a run counts its own from 0 (`from_zero`)."""
-    runs = from_zero(spans, logs).with_columns(first=pl.lit(0, pl.Int32))
+def from_one(spans: pl.DataFrame, logs: pl.DataFrame, zero: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both with attempts from 1 on also in the runs *zero*, which count their own from 0 (`from_zero`)."""
+    runs = zero.with_columns(first=pl.lit(0, pl.Int32))
 
     def counted(frame: pl.DataFrame) -> pl.DataFrame:
         more = pl.when(pl.col("first") == 0).then(1).otherwise(0)

@@ -218,11 +218,13 @@ def by_attempt(logs: pl.DataFrame) -> pl.DataFrame:
 def deliveries(logs: pl.DataFrame, outer: pl.DataFrame) -> pl.DataFrame:
     """Return when attempts began that did more than once, `started_ns`: each time that their outermost operation did.
 
-    Two that ran beside each other are one.
+    Two that ran beside each other are one. Trigger.dev delivers no attempt twice: what begins again there is a loop.
     """
     is_start = pl.col("phase") == "started"
     marks = logs.join(outer, on=_ATTEMPT).filter(
-        (pl.col("operation") == pl.col("outermost")) & pl.col("phase").is_in(CORE)
+        (pl.col("operation") == pl.col("outermost"))
+        & pl.col("phase").is_in(CORE)
+        & (pl.col("dialect") != "trigger_dev")
     )
     again = marks.filter(is_start).group_by(_ATTEMPT).len().filter(pl.col("len") > 1)
     return (

@@ -144,7 +144,7 @@ def records(raw_spans: pl.DataFrame, raw_logs: pl.DataFrame) -> Records:
     spans = evidence.spans(raw_spans)
     logs = evidence.heard(spans, evidence.logs(raw_logs))
     zero = evidence.from_zero(spans, logs)
-    spans, logs = evidence.from_one(spans, logs)
+    spans, logs = evidence.from_one(spans, logs, zero)
     spans = enclosing.mark(evidence.number_spans(spans))
     events = fates.read(phases.events(spans, logs.filter("counts")))
     outer = phases.outermost(events)

@@ -652,11 +652,14 @@ def test_nobody_works_between_two_deliveries_of_an_attempt(name: str) -> None:
 
 
 def test_a_span_tells_that_an_attempt_was_delivered_once() -> None:
-    """What an operation does within it is a loop."""
+    """What an operation does within it is a loop, as it is in Trigger.dev's attempts whose span was lost."""
     logs = [log("r", at, f"sync_{word(letter)}") for at, letter in ((0, "s"), (1, "c"), (50, "s"), (51, "c"))]
     whole = attempt("r", 1, 0, 60, dialect="generic")
     row = build([whole], logs).attempts.row(0, named=True)
     assert (row["deliveries"], row["idle_ns"], row["active_ns"]) == (1, 0, 60 * SECOND)
+    alone = [trigger_log("t", at, f"sync_{word(letter)}") for at, letter in ((0, "s"), (1, "c"), (50, "s"), (51, "c"))]
+    row = build([], alone).attempts.row(0, named=True)
+    assert (row["deliveries"], row["idle_ns"], row["active_ns"]) == (1, 0, None)
 
 
 FATE: dict[str, tuple[str, float, tuple[str, str, str | None], list[str]]] = {

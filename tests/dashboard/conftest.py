@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -18,6 +19,17 @@ from tests import stack
 from tests.dashboard import hostile
 from tests.report import a_report
 from tests.stack import RUNWELL, Stack, until
+
+NO_LEVELS = pl.DataFrame(
+    schema={
+        "queue": pl.String,
+        "environment": pl.String,
+        "limit": pl.Int64,
+        "at_limit_ns": pl.Int64,
+        "queued_ns": pl.Int64,
+    }
+)
+"""What the Overview is told of queues where there is none."""
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "streamlit_app.py"

@@ -23,6 +23,7 @@ from dashboard.data import RANGES
 from dashboard.parts import attention, run_links
 from dashboard.parts.run_filters import BY_START, asked
 from tests.analyse.story import T0, attempt, log
+from tests.dashboard.conftest import NO_LEVELS
 from tests.jobs.invented import store
 
 AS_OF = T0 // HOUR_NS * HOUR_NS + 200 * HOUR_NS + 1_300 * SECOND_NS
@@ -96,16 +97,7 @@ def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
     tasks = pl.DataFrame(
         rows(api, f"/api/v1/query/page_tasks{chosen.tables}", bucket_ns=HOUR_NS, **asked_), infer_schema_length=None
     ).with_columns(pl.lit(0).alias("failed_before"), completed=pl.lit(0))
-    levels = pl.DataFrame(
-        schema={
-            "queue": pl.String,
-            "environment": pl.String,
-            "limit": pl.Int64,
-            "at_limit_ns": pl.Int64,
-            "queued_ns": pl.Int64,
-        }
-    )
-    made = attention.items(now, tasks, levels, [], 1, [])
+    made = attention.items(now, tasks, NO_LEVELS, [], 1, [])
     counted = [item for item in made if item.page == "runs"]
     assert [item.runs for item in counted] == [listed(api, item.state, window, environment) for item in counted]
     assert len(counted) >= (2 if span == "1h" else 3)  # nobody falls silent so soon

@@ -23,8 +23,8 @@ from tests.otlp.receiver import Receiver
 _FILES = sorted((Path(__file__).parents[1] / "vectors" / "field").glob("*.json"))
 CASES = {path.stem: json.loads(path.read_text("utf-8")) for path in _FILES}
 TOLD = [name for name, case in CASES.items() if case["rows"]]
-OPEN: dict[str, list[str]] = {}
-"""Cases that do not hold yet, by what is to be built for them."""
+RECENT = [name for name in TOLD if CASES[name].get("recent")]
+"""Cases that are told two minutes after their times; the others when nothing more can come."""
 ARRIVES = 1_795_600_120 * SECOND
 """Two minutes after the times in the cases."""
 DAY = 86_400 * SECOND
@@ -70,23 +70,13 @@ def store(pipeline: Pipeline, name: str) -> None:
     pipeline.apply()
 
 
-def marked(*, recent: bool) -> list[Any]:
-    """Return the cases with rows; those that are open must fail."""
-    reasons = {name: why for why, names in OPEN.items() for name in names}
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reasons[name]) if name in reasons else ())
-        for name in TOLD
-        if CASES[name].get("recent", False) is recent
-    ]
-
-
-@pytest.mark.parametrize("name", marked(recent=False))
+@pytest.mark.parametrize("name", [name for name in TOLD if name not in RECENT])
 def test_a_field_case_is_told(told: Pipeline, name: str) -> None:
     """By rows and runs."""
     check(told, name)
 
 
-@pytest.mark.parametrize("name", marked(recent=True))
+@pytest.mark.parametrize("name", RECENT)
 def test_a_field_case_is_told_two_minutes_later(tmp_path: Path, name: str) -> None:
     """Not only once nothing more can come."""
     with Pipeline(tmp_path) as pipeline:

@@ -154,6 +154,16 @@ def _not_passed_on(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+_OF_ITS_OWN = log(
+    "receipt_send_started",
+    2,
+    runner="trigger",
+    run="child",
+    task="send-receipt",
+    ids={"correlation_id": "receipt-1"},
+)
+"""A child that logs another correlation id than its parent."""
+
 CTX009 = Rule(
     code="CTX009",
     slug="correlation-not-propagated",
@@ -174,14 +184,7 @@ CTX009 = Rule(
         Case(
             logs=(
                 log("order_charge_started", runner="trigger"),
-                log(
-                    "receipt_send_started",
-                    2,
-                    runner="trigger",
-                    run="child",
-                    task="send-receipt",
-                    ids={"correlation_id": "receipt-1"},
-                ),
+                _OF_ITS_OWN,
             ),
             spans=(
                 attempt(1, 0, 5),
@@ -223,14 +226,7 @@ CTX009 = Rule(
         Case(
             logs=(
                 log("order_charge_started", 50, runner="trigger"),
-                log(
-                    "receipt_send_started",
-                    2,
-                    runner="trigger",
-                    run="child",
-                    task="send-receipt",
-                    ids={"correlation_id": "receipt-1"},
-                ),
+                _OF_ITS_OWN,
             ),
             spans=(
                 attempt(1, 49, 60),
