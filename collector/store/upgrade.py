@@ -47,7 +47,14 @@ def _to_5(h: Handle) -> None:
     rebuild(h, "SELECT project, run_key FROM runs")
 
 
-STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
+def _to_6(h: Handle) -> None:
+    """Runs are parted by what their records state, attempts know their version: all runs are told anew."""
+    for table in ("logs", "spans", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
+        add_columns(h, table)
+    rebuild(h, "SELECT project, run_key FROM runs")
+
+
+STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}
 """Version → what brings a file of the version before to it."""
 
 
