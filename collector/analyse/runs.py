@@ -2,7 +2,7 @@
 
 Enter: every raw record of some runs and the links that name them as children. Leave: their rows of `runs`,
 `attempts`, `phases` and `waits`. The same records in any order, any number of times, in any split give the
-same rows; nothing here knows which of them are new.
+same rows; nothing here knows which of them are new. Which records are one run is not judged here: `ambiguous` is false.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ def build(
         stale_ns=stale_ns,
     )
     return RunTables(
-        runs=_shape(_doubted(status.finish(run_rows)), "runs").sort("project", "run_key"),
+        runs=_shape(_doubted(status.finish(run_rows)).with_columns(ambiguous=pl.lit(False)), "runs").sort(
+            "project", "run_key"
+        ),
         attempts=_shape(
             # A run is of one task, whatever a record of it says.
             _doubted(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.cli.recordings import Recorded
 from collector.model.signals import BY_NAME
+from collector.model.units import DAY_NS
 from tests.inprocess import SECOND
 
 T0 = 1_795_000_000 * SECOND
@@ -211,5 +212,32 @@ def _keys(place: str, said: str, attributes: list[dict[str, Any]]) -> dict[str, 
     return {"body": {"stringValue": said}, "attributes": attributes}
 
 
-HISTORIES = st.lists(_span() | _log() | plain(), min_size=1, max_size=14) | st.lists(plain(), min_size=1, max_size=14)
+@st.composite
+def stating(draw: st.DrawFn) -> Recorded:
+    """A record of `plain` that states more or less of where its run belongs; one run has a bare number for an id, which
+    may have been given before."""
+    told = draw(plain())
+    tree = json.loads(told.body.replace(b'"run_a"', b'"7"').replace(b'"run_b"', b'"7"'))
+    (block,) = next(iter(tree.values()))
+    (group,) = next(value for key, value in block.items() if key != "resource")
+    (record,) = next(value for key, value in group.items() if key != "scope")
+    where = {
+        "environment": draw(st.none() | st.sampled_from(["prod", "staging"])),
+        "queue": draw(st.none() | st.sampled_from(["mail", "pdf"])),
+    }
+    record["attributes"] += _attributes(where)
+    service = draw(st.sampled_from(["worker", "worker", "api", "unknown_service:node"]))
+    block["resource"]["attributes"] = _attributes({"service.name": service})
+    before_ns = draw(st.sampled_from([0, 0, 8, 16])) * DAY_NS
+    for name in ("timeUnixNano", "startTimeUnixNano", "endTimeUnixNano"):
+        if name in record:
+            record[name] = str(int(record[name]) - before_ns)
+    return OneLine(told.signal, "json", json.dumps(tree).encode())
+
+
+STATING = st.lists(stating(), min_size=1, max_size=14)
+"""Requests with one record each, that state more or less of where their run belongs."""
+HISTORIES = (
+    st.lists(_span() | _log() | plain(), min_size=1, max_size=14) | st.lists(plain(), min_size=1, max_size=14) | STATING
+)
 """Requests with one record each."""

@@ -19,8 +19,8 @@ from collector.model.tables.column import (
 )
 
 # fmt: off
-_RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, 32 hex digits: joins the tables of a "
-    "run.")
+_RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, and where that is a bare number of "
+    "service and queue; 32 hex digits: joins the tables of a run.")
 _RUN_ID = varchar("run_id", "Run id as its platform or logger gave it; runs of two environments may share one.")
 
 
@@ -132,6 +132,8 @@ RUNS = Table(
         varchar("set_aside", "Why the run could not be worked out; its status is unknown then and its times are of "
             "arrival. Or that it has more records than can be looked at together, and only the first and the last "
             "count. NULL for every other run."),
+        boolean("ambiguous", "Whether its records leave open which of several runs with this id they are of: they "
+            "state less than the records of those do, and stand alone."),
     ),
 )
 
