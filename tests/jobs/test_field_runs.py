@@ -29,7 +29,6 @@ CASES = {
 ALONE = [name for name, case in CASES.items() if "alone" in case or "settings" in case]
 TOGETHER = [name for name in CASES if name not in ALONE]
 OPEN: dict[str, list[str]] = {
-    "an attempt has a version": ["deploy-mid-run"],
     "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
 }
 """Cases that do not hold yet, by what is to be built for them."""
