@@ -19,6 +19,7 @@ from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.model.signals import BY_PATH
 from collector.settings import Settings
+from collector.store.database import Database
 from collector.store.places import Memory
 from tests.inprocess import SECOND, Pipeline
 
@@ -104,6 +105,11 @@ class Told:
             rows = rows[-1:]
         picked = [[row[key] for key in asked["pick"]] for row in rows]
         return [[round(v, asked["round"]) for v in row] for row in picked] if "round" in asked else picked
+
+    @property
+    def database(self) -> Database:
+        """The database behind it."""
+        return self._pipeline.database
 
     def close(self) -> None:
         """Close the files."""
