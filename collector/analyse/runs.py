@@ -107,7 +107,8 @@ def build(
         _gather(spans, logs, links, outer)
         .join(_arrivals(raw_spans, raw_logs), on=RUN, how="left", nulls_equal=True)
         .join(_by_attempts(attempt_rows), on=RUN, how="left", nulls_equal=True)
-        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True),
+        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True)
+        .with_columns(version=pl.coalesce("last_version", "version")),
         as_of_ns=as_of_ns,
         grace_ns=grace_ns,
         stale_ns=stale_ns,
@@ -313,6 +314,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_number=pl.col("number").last(),
             last_number_stated=pl.col("number_stated").last(),
             first_number=pl.col("number").first(),
+            last_version=pl.col("version").drop_nulls().last(),
             last_status=pl.col("status").last(),
             last_source=pl.col("status_source").last(),
             last_ended_ns=pl.col("ended_ns").last(),

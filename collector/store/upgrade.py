@@ -51,6 +51,8 @@ def _to_6(h: Handle) -> None:
     """Runs are parted by what their records state, attempts know their version: all runs are told anew."""
     for table in ("logs", "spans", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
         add_columns(h, table)
+    # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
+    _renew(h, "duration_hours", "phase_hours")
     rebuild(h, "SELECT project, run_key FROM runs")
 
 

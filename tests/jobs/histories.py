@@ -23,6 +23,7 @@ _RUN = st.sampled_from(RUNS)
 _MAYBE_RUN = st.none() | _RUN
 _ATTEMPT = st.sampled_from([1, 2, 3])
 _MAYBE_ATTEMPT = st.none() | _ATTEMPT
+_VERSION = st.sampled_from([None, "1", "2"])
 _BATCH = st.sampled_from(["batch_1", "batch_2"])
 _SPAN_ID = st.integers(1, 9).map(lambda n: f"{n:016x}")
 _TRACE_ID = st.integers(1, 3).map(lambda n: f"{n:032x}")
@@ -75,11 +76,13 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [_attribute(key, value) for key, value in values.items() if value is not None]
 
 
-def _request(signal: str, record: dict[str, Any], *, trigger: bool, machine: str) -> Recorded:
+def _request(
+    signal: str, record: dict[str, Any], *, trigger: bool, machine: str, version: str | None = None
+) -> Recorded:
     words = {"logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans")}
     outer, middle, inner = words[signal]
     attributes = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
-    resource = attributes if trigger else {"service.name": "worker", "host.name": machine}
+    resource = attributes if trigger else {"service.name": "worker", "host.name": machine, "service.version": version}
     scope = {"name": "trigger-dev-worker" if trigger else "tasks"}
     block = {"resource": {"attributes": _attributes(resource)}, middle: [{"scope": scope, inner: [record]}]}
     return OneLine(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
@@ -117,7 +120,11 @@ def _span(draw: st.DrawFn) -> Recorded:
         case "hook":
             name, attributes = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
     key = draw(st.none() | st.just("key"))
-    context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH), "ctx.run.idempotencyKey": key})
+    context = _context(
+        run,
+        attempt,
+        **{"ctx.batch.id": draw(st.none() | _BATCH), "ctx.run.idempotencyKey": key, "worker.version": draw(_VERSION)},
+    )
     ident = draw(_SPAN_ID)
     partial = draw(st.booleans())
     if partial:
@@ -153,7 +160,9 @@ def _log(draw: st.DrawFn) -> Recorded:
     record["body"] = {"stringValue": draw(_BODY)}
     record["severityText"] = draw(st.sampled_from(["info", "Log"]))
     record["attributes"] = _attributes(
-        _context(run, draw(_MAYBE_ATTEMPT), **{"ctx.batch.id": draw(st.none() | _BATCH)})
+        _context(
+            run, draw(_MAYBE_ATTEMPT), **{"ctx.batch.id": draw(st.none() | _BATCH), "worker.version": draw(_VERSION)}
+        )
     )
     if run is None or draw(st.booleans()):
         record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
@@ -179,7 +188,7 @@ def plain(
             "error_type": draw(st.none() | st.sampled_from(["Timeout", "Refused"])),
         }
     )
-    machine = draw(st.sampled_from(["small", "large"]))
+    about: dict[str, Any] = {"machine": draw(st.sampled_from(["small", "large"])), "version": draw(_VERSION)}
     if logs or draw(st.booleans()):
         record: dict[str, Any] = {
             "timeUnixNano": str(at),
@@ -187,7 +196,7 @@ def plain(
         }
         if not logs and draw(st.booleans()):
             record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
-        return _request("logs", record, trigger=False, machine=machine)
+        return _request("logs", record, trigger=False, **about)
     record = {
         "traceId": draw(_TRACE_ID),
         "spanId": draw(_SPAN_ID),
@@ -199,7 +208,7 @@ def plain(
         "attributes": attributes,
         "status": {"code": draw(st.sampled_from([0, 2])), "message": draw(st.sampled_from(["", "no"]))},
     }
-    return _request("traces", record, trigger=False, machine=machine)
+    return _request("traces", record, trigger=False, **about)
 
 
 def _keys(place: str, said: str, attributes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -227,7 +236,8 @@ def stating(draw: st.DrawFn) -> Recorded:
     }
     record["attributes"] += _attributes(where)
     service = draw(st.sampled_from(["worker", "worker", "api", "unknown_service:node"]))
-    block["resource"]["attributes"] = _attributes({"service.name": service})
+    others = [a for a in block["resource"]["attributes"] if a["key"] != "service.name"]
+    block["resource"]["attributes"] = [*others, *_attributes({"service.name": service})]
     before_ns = draw(st.sampled_from([0, 0, 8, 16])) * DAY_NS
     for name in ("timeUnixNano", "startTimeUnixNano", "endTimeUnixNano"):
         if name in record:

@@ -51,7 +51,8 @@ RUNS = Table(
             "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
-        varchar("version", "Version of the task's code, as the first record that has one states; NULL when none."),
+        varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
+            "one; else as the first record states that has one. NULL when none does."),
         varchar("machine", "Machine size or host, as the first record that has one states; NULL when none."),
         varchars("tags", "All tags that its spans state, sorted; empty when none, NULL without records of its own."),
         boolean("is_test", "Whether any record says that the run is a test; NULL when none says anything about it."),
@@ -148,6 +149,9 @@ ATTEMPTS = Table(
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
         integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
             "counted."),
+        varchar("version", "Version of the task's code that it ran on: as its span states, else the first of its "
+            "records that has one. Where no attempt of the run states any: the only one that the run's other records "
+            "state. NULL when unknown."),
         varchar("status", "`completed`, `failed`, `canceled`, `interrupted` (let go, to be taken up again), `running`; "
             "`unknown` after silence without an end."),
         varchar("outcome", "`skipped` where its outermost operation says so; NULL for every other."),
