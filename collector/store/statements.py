@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEYS = ["project", "run_key"]
 BARE = "regexp_full_match(run_id, '[0-9]{1,15}')"
 """Whether column run_id is a bare number, as `identity.is_bare`."""
-_SERVICE = "CASE WHEN NOT starts_with(service_name, 'unknown_service') THEN nullif(service_name, '') END"
+SERVICE = "CASE WHEN NOT starts_with(service_name, 'unknown_service') THEN nullif(service_name, '') END"
 """The service that a resource states; SDKs fill in one that says nothing."""
 SAID = pl.Schema({**dict.fromkeys([*OF, "run_key"], pl.String()), **dict.fromkeys(("rank", "low", "high"), pl.Int64())})
 """Statements of new records: what they have for a key, the run id it is of, the rank, and between which journal numbers
@@ -59,11 +59,11 @@ def keyed(h: Handle, rows: pa.Table) -> pa.Table:
     at = pc.indices_nonzero(bare)
     some = rows.select([*OF, "environment", "resource_id", "queue"]).take(at)
     stated = h.frame(
-        f"SELECT i, s.* EXCLUDE (i, resource_id), {_SERVICE} AS service FROM bare s "  # noqa: S608 -- our own words
+        f"SELECT i, s.* EXCLUDE (i, resource_id), {SERVICE} AS service FROM bare s "  # noqa: S608 -- our own words
         "LEFT JOIN resources r ON r.project = s.project AND r.resource_id = s.resource_id",
         bare=some.append_column("i", at.cast(pa.int64())),
     )
-    keys = stated.with_columns(_key().alias("run_key")).sort("i")["run_key"]
+    keys = stated.with_columns(numbered().alias("run_key")).sort("i")["run_key"]
     column = rows.column_names.index("run_key")
     return rows.set_column(
         column,
@@ -74,7 +74,7 @@ def keyed(h: Handle, rows: pa.Table) -> pa.Table:
     )
 
 
-def _key() -> pl.Expr:
+def numbered() -> pl.Expr:
     """Return the key of what is stated of a bare number; over `OF` and `STATES`."""
 
     def made(r: dict[str, str]) -> str:
@@ -112,7 +112,7 @@ class Statements:
         before = self._h.frame("SELECT s.* FROM run_statements s SEMI JOIN ids USING (common)", ids=ids)
         unknown = ids.join(before, on="common", how="anti")
         ranges = [*places.of_common(unknown), (done + 1, upto)]
-        rows = pl.concat([before.select(parting.STATEMENTS.names()), self._stated(ids, ranges)])
+        rows = pl.concat([before.select(parting.STATEMENTS.names()), self.stated(ids, ranges)])
         rows = rows.group_by(*OF, *STATES, "stated_key").agg(pl.col("rank").min()).select(parting.STATEMENTS.names())
         told = parting.runs(rows).join(ids, on=OF, how="left")
         told = told.filter(bare | (pl.len().over("common") > 1)).select(before.columns)
@@ -134,7 +134,7 @@ class Statements:
             .select(OF)
         )
 
-    def _stated(self, ids: pl.DataFrame, ranges: list[tuple[int, int]]) -> pl.DataFrame:
+    def stated(self, ids: pl.DataFrame, ranges: list[tuple[int, int]]) -> pl.DataFrame:
         """Return what records and links with journal numbers in *ranges* state of *ids* (`OF`): `STATEMENTS`."""
         where = " OR ".join(f"seq BETWEEN {a} AND {b}" for a, b in ranges)
         told = ", ".join([*OF, "environment", "queue", "resource_id", "run_key"])
@@ -153,7 +153,7 @@ class Statements:
                 WHERE source = 'measured' AND ({where})
             )
             SELECT {", ".join(f"s.{c}" for c in OF)}, nullif(s.environment, '') AS environment,
-                CASE WHEN {BARE} THEN {_SERVICE} END AS service, CASE WHEN {BARE} THEN nullif(s.queue, '') END AS queue,
+                CASE WHEN {BARE} THEN {SERVICE} END AS service, CASE WHEN {BARE} THEN nullif(s.queue, '') END AS queue,
                 s.run_key AS stated_key, min(s.rank)::BIGINT AS rank
             FROM stated s SEMI JOIN ids ON s.project = ids.project AND s.dialect = ids.dialect AND s.run_id = ids.run_id
             LEFT JOIN resources r ON r.project = s.project AND r.resource_id = s.resource_id

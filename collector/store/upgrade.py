@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from collector.model.errors import UsageError
 from collector.model.tables import WIRE
-from collector.store import ddl, doubted, version
+from collector.store import ddl, doubted, restated, version
 from collector.store.handle import Handle
 
 
@@ -49,11 +49,12 @@ def _to_5(h: Handle) -> None:
 
 def _to_6(h: Handle) -> None:
     """Runs are parted by what their records state, attempts know their version: all runs are told anew."""
-    for table in ("logs", "spans", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
+    for table in ("logs", "spans", "places", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
         add_columns(h, table)
     # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
     _renew(h, "duration_hours", "phase_hours")
     rebuild(h, "SELECT project, run_key FROM runs")
+    restated.part(h)
 
 
 STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}
