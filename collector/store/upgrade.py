@@ -48,10 +48,14 @@ def _to_5(h: Handle) -> None:
 
 
 def _to_6(h: Handle) -> None:
-    """Runs are parted by what their records state, attempts know their version: all runs are told anew."""
+    """Runs are parted by what their records state, attempts know their version: all runs are told anew.
+
+    What was skipped or interrupted counts otherwise, so that what was counted before cannot be taken off.
+    """
     for table in ("logs", "spans", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
         add_columns(h, table)
     rebuild(h, "SELECT project, run_key FROM runs")
+    _renew(h, "run_cohorts", "attempt_hours", "flow_hours", "duration_hours", "phase_hours")
 
 
 STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}

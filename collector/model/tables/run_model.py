@@ -207,7 +207,8 @@ PHASES = Table(
         bigint("ended_ns", "When it was closed, ns since 1970 UTC; NULL when nothing closed it."),
         bigint("duration_ns", "From its start to its end, ns; NULL when either is unknown."),
         varchar("outcome", "`completed`, `failed`, `canceled`, `interrupted`, `skipped` or `retrying`, as the log that "
-            "closed it says; `unknown` when nothing did."),
+            "closed it says, of a step `failed` where its try is `retrying` and `completed` where its operation goes "
+            "on; `unknown` when nothing closed it."),
         double("reported_ms", "Duration that the log of the end (of a step: its own) claims, ms; NULL when it claims "
             "none."),
     ),
