@@ -35,6 +35,7 @@ _BODY = st.sampled_from(
         "order_process_interrupted",
         "order_process_retrying",
         "order_process_canceled",
+        "order_process_skipped",
         "mail_send_started",
         "mail_send_completed",
         "mail_send_failed",
