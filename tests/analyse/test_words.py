@@ -184,3 +184,89 @@ def test_an_attempt_that_goes_on_under_another_number_is_another_but_did_not_fai
     assert dict(numbers.select("measure", "value").rows()) == {"attempt_failure_rate": 0, "load_amplification": 2}
     lasting = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + AT * SECOND).collect()
     assert lasting.filter(pl.col("measure").is_in(["gap", "backoff"])).is_empty()
+
+
+DUE: dict[str, tuple[dict[str, Any], float | None, tuple[float | None, float | None, str]]] = {
+    # what the first log says; when a parent made it; due, queue wait and its source, in s before and after the start
+    "nothing": ({}, None, (None, None, "unknown")),
+    "a wait": ({"queue_wait_ms": 30_000.0}, None, (None, 30, "measured")),
+    "a wait and a delay in it": ({"queue_wait_ms": 30_000.0, "delay_ms": 20_000.0}, None, (-10, 10, "derived")),
+    "a wait since it was due": ({"queue_wait_ms": 5_000.0, "delay_ms": 20_000.0}, None, (-5, 5, "measured")),
+    "a parent and a delay": ({"delay_ms": 60_000.0}, -100, (-40, 40, "derived")),
+    "a parent alone": ({}, -100, (None, 100, "derived")),
+    "a delay alone": ({"delay_ms": 60_000.0}, None, (None, None, "unknown")),
+    "a due time": ({"due_at_ns": T0 - 7 * SECOND}, None, (-7, 7, "derived")),
+    "a due time before it was queued": ({"due_at_ns": T0 - 500 * SECOND}, -100, (-500, 100, "derived")),
+    "both": ({"due_at_ns": T0 - 7 * SECOND, "delay_ms": 60_000.0}, -100, (-7, 7, "derived")),
+    "clocks apart": ({"due_at_ns": T0 + 2 * SECOND}, None, (2, 0, "derived")),
+    "due long after it began": ({"due_at_ns": T0 + 900 * SECOND}, -100, (None, 100, "derived")),
+    "an impossible delay": ({"delay_ms": -5.0}, -100, (None, 100, "derived")),
+    "a due time of another age": ({"due_at_ns": T0 - 400 * 86_400 * SECOND}, -100, (None, 100, "derived")),
+}
+
+
+@pytest.mark.parametrize("name", DUE)
+def test_a_run_that_is_not_due_does_not_wait_for_its_queue(name: str) -> None:
+    """Queue wait begins when a run was queued and due, in any order of its logs; what a retry says is its own; what
+    cannot be is unknown, and so is a wait of which neither start is known."""
+    said, made, (due, waited, source) = DUE[name]
+    logs = [
+        log("r", 0, "order_charge_started", attempt=1, **said),
+        log("r", 10, "order_charge_failed", attempt=1, **said),
+        log("r", 60, "order_charge_started", attempt=2, delay_ms=50_000.0, due_at_ns=T0 + 60 * SECOND),
+    ]
+    links = pl.DataFrame(schema=runs.LINKS)
+    if made is not None:
+        at = T0 + made * SECOND
+        same = {name: logs[0][name] for name in ("project", "run_key", "run_id", "dialect", "environment")}
+        times = {"started_ns": at, "ended_ns": at + SECOND}
+        link = {**same, "parent_run_id": "p", "source": "derived", "waits": False, **times}
+        links = pl.DataFrame([link], schema=runs.LINKS)
+    for order in (logs, logs[::-1]):
+        run = told(order, links=links).runs.row(0, named=True)
+        assert run["delayed_until_ns"] == (None if due is None else T0 + due * SECOND)
+        assert run["queue_wait_ns"] == (None if waited is None else waited * SECOND)
+        assert run["queue_wait_source"] == source
+        assert run["queued_ns"] == (None if waited is None else T0 - waited * SECOND if due != 2 else T0 + 2 * SECOND)
+
+
+def told(logs: list[dict[str, Any]], *, at: int = AT, links: pl.DataFrame | None = None) -> runs.RunTables:
+    """Return the run model of *logs* at *at* s."""
+    return runs.build(
+        frame("spans", []),
+        frame("logs", logs),
+        pl.DataFrame(schema=runs.LINKS) if links is None else links,
+        as_of_ns=T0 + at * SECOND,
+        grace_ns=60 * SECOND,
+        stale_ns=3_600 * SECOND,
+    )
+
+
+@pytest.mark.parametrize(
+    ("most", "word", "number", "expected"),
+    [
+        (None, "f", 2, ("retrying", "inferred")),
+        (3, "f", 2, ("retrying", "inferred")),
+        (2, "f", 2, ("failed", "phase")),
+        (1, "f", 2, ("failed", "phase")),
+        (0, "f", 2, ("retrying", "inferred")),
+        (1, "f", None, ("failed", "derived")),
+        (2, "f", None, ("retrying", "inferred")),
+        (2, "r", 2, ("retrying", "phase")),
+        (2, "c", 2, ("completed", "phase")),
+    ],
+)
+def test_the_last_attempt_that_is_allowed_fails_for_good(
+    most: int | None, word: str, number: int | None, expected: tuple[str, str]
+) -> None:
+    """A failed attempt with the number of `max_attempts` or more is final at once, derived where it was counted; who
+    says that it will be tried again is believed; of several the most counts, and no number below 1 is one."""
+    logs = [
+        log("r", 0, "order_charge_started", attempt=number, max_attempts=most, priority="high"),
+        log("r", 10, f"order_charge_{WORDS[word]}", attempt=number, max_attempts=most and most - 1, priority="low"),
+    ]
+    for order in (logs, logs[::-1]):
+        run = told(order, at=20).runs.row(0, named=True)
+        assert (run["status"], run["status_source"]) == expected
+        assert (run["due_ns"] is None) == (expected[0] in ("failed", "completed"))
+        assert (run["max_attempts"], run["priority"]) == (most or None, "high")

@@ -298,8 +298,8 @@ TOLD = {
 
 @pytest.mark.parametrize("play", [play_python, play_typescript])
 def test_helpers_have_a_word_for_each_end(collector: Stack, play: Callable[..., None]) -> None:
-    """A step that was skipped, canceled, interrupted or is to be tried again ends so, whether it raises or not, with its
-    keys, its time and, where it raises, its error; it is no `_failed` and no `_completed`, and no record of an error."""
+    """A step that was skipped, canceled, interrupted or is to be tried again ends so, whether it raises or not, with
+    its keys, its time and, where it raises, its error; it is no `_failed`, no `_completed` and no error's record."""
     play(collector, f"run_{play.__name__}", *TOLD)
     collector.applied()
     for word, expected in TOLD.items():
@@ -311,7 +311,8 @@ def test_helpers_have_a_word_for_each_end(collector: Stack, play: Callable[..., 
             ]
             of = collector.client.sql(
                 "SELECT body, severity_number, error_type, reported_ms IS NOT NULL AS timed, "
-                f"attributes LIKE '%told_because%' AS keyed FROM logs WHERE run_id = '{run_id}' ORDER BY time, body DESC"
+                f"attributes LIKE '%told_because%' AS keyed FROM logs WHERE run_id = '{run_id}' "
+                "ORDER BY time, body DESC"
             ).table.to_pylist()
             assert [tuple(row.values()) for row in of] == [
                 ("document_process_started", 9, None, False, False),
