@@ -112,6 +112,7 @@ SEVERAL = "{n} runs share this id (another environment or dialect); this is the 
 
 WATERFALL = "Waterfall"
 WATERFALL_SUB = "{attempts} · {total} in all · select a bar to filter the logs"
+ON_VERSION = " (version {version})"
 WATERFALL_NONE = "No attempt, phase or wait of this run is known."
 LOGS = "Logs"
 LOGS_SUB = "{n} records{within} · select one to see it as received"

@@ -89,6 +89,7 @@ def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
             span_http_status="http_status",
             trace_id="trace_id",
             span_id="span_id",
+            span_version="version",
             error_stack="error_stack",
             compute_ms="compute_ms",
             cost_cents="cost_cents",
@@ -100,8 +101,12 @@ def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
-    """Return every (run, attempt) that any record names, with when it was seen and when the run was."""
-    shared = ["run_id", "task_id", "queue", "dialect"]
+    """Return every (run, attempt) that any record names, with when it was seen and when the run was.
+
+    `version`: the first that its records state. Where no attempt of the run states one, the only one that the run's
+    other records state: what one attempt ran on says nothing of another, as a deploy may have come between them.
+    """
+    shared = ["run_id", "task_id", "queue", "dialect", "version"]
     stated = (pl.col("attempt_source") == "measured").any()
     both = pl.concat(
         [
@@ -114,7 +119,13 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
             ),
             logs.select(*ATTEMPT, *shared, "attempt_source", first="time_ns", last="time_ns"),
         ]
-    ).with_columns(run_last_ns=pl.col("last").max().over(RUN))
+    ).with_columns(
+        run_last_ns=pl.col("last").max().over(RUN),
+        is_told=(pl.col("version").is_not_null() & pl.col("attempt").is_not_null()).any().over(RUN),
+        least_version=pl.col("version").min().over(RUN),
+        most_version=pl.col("version").max().over(RUN),
+    )
+    only = pl.when(~pl.col("is_told") & (pl.col("least_version") == pl.col("most_version"))).then("least_version")
     return (
         both.filter(pl.col("attempt").is_not_null())
         .sort("first", *shared, nulls_last=True)
@@ -122,6 +133,7 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
         .agg(
             *(pl.col(c).drop_nulls().first() for c in shared),
             pl.col("run_last_ns").first(),
+            run_version=only.first(),
             first_ns=pl.col("first").min(),
             last_ns=pl.col("last").max(),
             number_stated=stated,
@@ -221,6 +233,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
     end = believed(ended)
     return (
         a.with_columns(
+            version=pl.coalesce("span_version", "version", "run_version"),
             started_ns=started,
             dequeued_ns=pl.when(started.is_not_null()).then(believed(pl.col("dequeued_ns"))),
             started_source=pl.when(started.is_null())

@@ -1,6 +1,6 @@
 """Phases and calls: how long the steps of an operation take, how often they fail, what retries add to calls.
 
-Enter: rows of `phases` and `runs`, whole runs. Leave: rows of `phase_hours`, additive as in `cohorts`.
+Enter: rows of `phases`, `attempts` and `runs`, whole runs. Leave: rows of `phase_hours`, additive as in `cohorts`.
 `{operation}_calling_{service}` lasts until the next record of its operation and failed if that is `_failed`.
 """
 
@@ -13,14 +13,14 @@ import polars as pl
 from collector.analyse import believable, percentiles
 from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped
+from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped, with_version
 from collector.analyse.numbers import NO_INTERVAL, Number, count, ratio, rows, share
 from collector.model.words import CUT_SHORT
 
 STEP = ["operation", "phase", "called_service"]
 
 
-def phase_hours(runs: Frame, phases: Frame) -> pl.DataFrame:
+def phase_hours(runs: Frame, attempts: Frame, phases: Frame) -> pl.DataFrame:
     """Return rows of `phase_hours`; a phase that only its end shows counts in the hour of its end."""
     key = [*COHORT, *STEP, "outcome", "ix"]
     grouped = (
@@ -28,6 +28,7 @@ def phase_hours(runs: Frame, phases: Frame) -> pl.DataFrame:
         .with_columns(at_ns=pl.coalesce("started_ns", "ended_ns"))
         .filter(pl.col("at_ns").is_not_null())
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+        .pipe(with_version, attempts)
         .with_columns(
             hour_ns=hour_of("at_ns"),
             ix=pl.when(pl.col("duration_ns").is_not_null()).then(bucket("duration_ns")),
@@ -54,7 +55,7 @@ def _ideal(phases: Frame) -> pl.LazyFrame:
     )
 
 
-def values(runs: Frame, phases: Frame) -> pl.LazyFrame:
+def values(runs: Frame, attempts: Frame, phases: Frame) -> pl.LazyFrame:
     """Return every duration of a step for `percentiles.exact`: `COHORT`, `STEP`, measure, outcome, value_ns, is_open.
 
     One that nothing closed is left out: when its operation went on without a word is not known. So is one that was cut
@@ -64,6 +65,7 @@ def values(runs: Frame, phases: Frame) -> pl.LazyFrame:
         phases.lazy()
         .filter(pl.col("duration_ns").is_not_null() & _is_whole())
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
+        .pipe(with_version, attempts)
         .select(
             *(c for c in COHORT if c != "hour_ns"),
             *STEP,

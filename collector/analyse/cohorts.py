@@ -131,6 +131,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .select(
             *(name for name in COHORT if name != "hour_ns"),
+            "run_version",
             "number",
             *(pl.col(f"{name}_ns") for name in sums),
             hour_ns=hour_of("started_ns"),
@@ -147,7 +148,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
     of_all = pl.col("attempts")
     grouped = (
         pl.concat([seen, gone], how="diagonal_relaxed")
-        .group_by(*COHORT, "number", "outcome")
+        .group_by(*COHORT, "run_version", "number", "outcome")
         .agg(
             attempts=of_all.sum(),
             lost_attempts=pl.col("lost").sum(),
@@ -159,15 +160,16 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
             cost_nanocents=exact(pl.col("cost")),
         )
     )
-    return shaped(grouped, "attempt_hours", by=[*COHORT, "number", "outcome"])
+    return shaped(grouped, "attempt_hours", by=[*COHORT, "run_version", "number", "outcome"])
 
 
 def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
-    """Return the attempts that must have been and left no record: `COHORT`, number, attempts (how many).
+    """Return the attempts that must have been and left no record: `COHORT`, run_version, number, attempts (how many).
 
     A later attempt of their run proves that there were so many, and that they failed. When they began nobody knows:
-    they count in the hour of their run. Of a long gap each of the first counts by its number, the last of those for all
-    the rest, so that a run whose first record is of its ten thousandth attempt costs no ten thousand rows.
+    they count in the hour of their run; nor on which version. Of a long gap each of the first counts by its number, the
+    last of those for all the rest, so that a run whose first record is of its ten thousandth attempt costs no ten
+    thousand rows.
     """
     started = (
         runs.lazy()
@@ -184,11 +186,12 @@ def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         .with_columns(gap=pl.col("number") - first)
         .filter(gap > 0)
         .join(started, on=RUN, how="inner", nulls_equal=True)
-        .with_columns(told=pl.min_horizontal(gap, _EACH))
-        .select(*COHORT, "first", "gap", "told", number=pl.int_ranges(first, first + told))
+        .with_columns(told=pl.min_horizontal(gap, _EACH), version=pl.lit(None, pl.String))
+        .select(*COHORT, "run_version", "first", "gap", "told", number=pl.int_ranges(first, first + told))
         .explode("number")
         .select(
             *COHORT,
+            "run_version",
             pl.col("number").cast(pl.Int32),
             attempts=pl.when(pl.col("number") == first + told - 1).then(gap - told + 1).otherwise(1),
         )

@@ -67,10 +67,34 @@ def ended_as() -> pl.Expr:
 
 
 def dimensions(runs: Frame, *, tests: bool = False) -> pl.LazyFrame:
-    """Return run keys with the dimensions their attempts and phases are counted by; test runs only with *tests*."""
-    plain = [name for name in DIMENSIONS if name not in ("project", "population")]
-    rows = runs.lazy().select(*RUN, *plain, population=population())
+    """Return run keys with the dimensions their attempts and phases are counted by; test runs only with *tests*.
+
+    That of attempts and phases is their own version; the one of their run is `run_version`.
+    """
+    plain = [name for name in DIMENSIONS if name not in ("project", "population", "version")]
+    rows = runs.lazy().select(*RUN, *plain, run_version="version", population=population())
     return rows if tests else rows.filter(pl.col("population") != "test")
+
+
+def with_version(rows: pl.LazyFrame, attempts: Frame) -> pl.LazyFrame:
+    """Add `version` to *rows* of runs (`RUN`, attempt, run_version): that of the attempt they belong to.
+
+    Where that is unknown: the one that all attempts of the run have, or of a run without any its own.
+    """
+    tried = attempts.lazy().select(*RUN, attempt="number", version="version")
+    whole = tried.group_by(RUN).agg(
+        attempt=pl.lit(None, pl.Int32), version=pl.when(pl.col("version").n_unique() == 1).then(pl.first("version"))
+    )
+    told = pl.concat([tried, whole.select(tried.collect_schema().names())]).with_columns(is_told=pl.lit(True))
+    return (
+        rows.join(told, on=[*RUN, "attempt"], how="left", nulls_equal=True)
+        .with_columns(
+            version=pl.when(pl.col("is_told") | pl.col("attempt").is_not_null())
+            .then("version")
+            .otherwise("run_version")
+        )
+        .drop("is_told")
+    )
 
 
 def is_backward() -> pl.Expr:

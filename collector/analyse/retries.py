@@ -254,7 +254,7 @@ def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> 
     Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (another followed), failed (for good),
     canceled, skipped, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high,
     provenance and coverage (n among reached, less lost); lost: how many of the retried left no record, from rows of
-    `attempt_hours` of the same *hours*, 0 without;
+    `attempt_hours` of the same *hours* (with the version of their runs), 0 without;
     lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
     """
     counted = cohorts.lazy().filter(pl.col("attempts").is_not_null())

@@ -2,7 +2,7 @@
 
 Enter: every raw record of some runs and the links that name them as children. Leave: their rows of `runs`,
 `attempts`, `phases` and `waits`. The same records in any order, any number of times, in any split give the
-same rows; nothing here knows which of them are new.
+same rows; nothing here knows which of them are new. Which records are one run is not judged here: `ambiguous` is false.
 """
 
 from __future__ import annotations
@@ -110,13 +110,16 @@ def build(
         _gather(spans, logs, links, outer)
         .join(_arrivals(raw_spans, raw_logs), on=RUN, how="left", nulls_equal=True)
         .join(_by_attempts(attempt_rows), on=RUN, how="left", nulls_equal=True)
-        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True),
+        .join(_by_spans(spans, wait_rows), on=RUN, how="left", nulls_equal=True)
+        .with_columns(version=pl.coalesce("last_version", "version")),
         as_of_ns=as_of_ns,
         grace_ns=grace_ns,
         stale_ns=stale_ns,
     )
     return RunTables(
-        runs=_shape(_doubted(status.finish(run_rows)), "runs").sort("project", "run_key"),
+        runs=_shape(_doubted(status.finish(run_rows)).with_columns(ambiguous=pl.lit(False)), "runs").sort(
+            "project", "run_key"
+        ),
         attempts=_shape(
             # A run is of one task, whatever a record of it says.
             _doubted(
@@ -328,6 +331,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_number=pl.col("number").last(),
             last_number_stated=pl.col("number_stated").last(),
             first_number=pl.col("number").first(),
+            last_version=pl.col("version").drop_nulls().last(),
             last_status=pl.col("status").last(),
             last_source=pl.col("status_source").last(),
             last_ended_ns=pl.col("ended_ns").last(),

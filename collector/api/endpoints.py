@@ -88,7 +88,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
-            _only("version", "runs of this version"),
+            _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
         )

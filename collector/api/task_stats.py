@@ -46,11 +46,13 @@ def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
     return _until_ripe(h, q, "run_cohorts", ["attempts", "outcome"], _sums("run_cohorts", "attempts", "outcome"))
 
 
-def _until_ripe(h: Handle, q: Question, table: str, keys: list[str], sums: list[str]) -> pl.DataFrame:
+def _until_ripe(
+    h: Handle, q: Question, table: str, keys: list[str], sums: list[str], *, of_runs: bool = False
+) -> pl.DataFrame:
     keys = list(dict.fromkeys(["hour_ns", *retries.HORIZON, *q.by, *keys]))
     longest = max(q.basis.grace_ns, int(_horizon(h, q)["horizon_ns"].max() or 0))  # type: ignore[arg-type]
     ripe_ns = 0 if "hour_ns" in q.by else q.as_of_ns - longest
-    return statistics.summed(h, table, q.choice, keys, sums, ripe_ns=ripe_ns)
+    return statistics.summed(h, table, q.choice, keys, sums, ripe_ns=ripe_ns, of_runs=of_runs)
 
 
 def retry(h: Handle, q: Question) -> pl.DataFrame:
@@ -64,7 +66,8 @@ def retry(h: Handle, q: Question) -> pl.DataFrame:
 
 def funnel(h: Handle, q: Question) -> pl.DataFrame:
     """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
-    cohorts, hours = _cohorts(h, q), _until_ripe(h, q, "attempt_hours", ["number"], ["lost_attempts"])
+    cohorts = _cohorts(h, q)
+    hours = _until_ripe(h, q, "attempt_hours", ["number"], ["lost_attempts"], of_runs=True)
     ripe = [retries.ripe(rows, _horizon(h, q), as_of_ns=q.as_of_ns) for rows in (cohorts, hours)]
     return retries.funnel(ripe[0], list(q.by), hours=ripe[1])
 
@@ -87,8 +90,11 @@ def tree(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
-    wanted = q.choice.population
-    return values if wanted is None else values.filter(pl.col("population") == wanted)
+    """Return the *values* of population and version that are asked for: a run and its attempts may be of several."""
+    for column in ("population", "version"):
+        wanted = getattr(q.choice, column)
+        values = values if wanted is None else values.filter(pl.col(column) == wanted)
+    return values
 
 
 def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.DataFrame:

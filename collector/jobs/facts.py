@@ -135,19 +135,26 @@ class Facts:
             return
         places = Places(h, self.memory, upto)
         left = hidden or []
-        runs = pl.DataFrame([whose for whose, _ in left if not _is_loose(whose)], schema=KEYS, orient="row")
+        stated = pl.DataFrame([whose for whose, _ in left if not _is_loose(whose)], schema=KEYS, orient="row")
         if left:  # their records are there, whatever they say
             run_tables.show(h, done, [whose for whose, _ in left], only=False)
-            aside.note(h, (_noted(whose, why, done + 1, upto, self.as_of_ns) for whose, why in left))
-            places.note(runs.with_columns(key(), low=pl.lit(done + 1), high=pl.lit(upto)))
+            told = {(p, k): of for p, k, of, *_ in places.statements.told(stated).iter_rows()}
+            aside.note(
+                h,
+                (_noted((w[0], told.get(w, w[1])), why, done + 1, upto, self.as_of_ns) for w, why in left),
+            )
+            places.note(stated.with_columns(key(), low=pl.lit(done + 1), high=pl.lit(upto)))
         self._advance(h, places, done, upto)
-        run_tables.owe(h, runs, self.as_of_ns)
+        run_tables.owe(h, places.statements.runs(stated), self.as_of_ns)
         changes.move(h, [run_tables.NAME], changes.positions(h)[run_tables.NAME][0], upto)
 
     def _window(self, h: Handle, *, whose: list[Whose], first: int, last: int) -> None:
         """Take up the facts of the records of *whose* with journal numbers from *first* to *last*."""
-        run_tables.show(h, first - 1, whose, only=True)
-        self._advance(h, Places(h, self.memory, run_tables.reached(h)), first - 1, last)
+        places = Places(h, self.memory, run_tables.reached(h))
+        runs = pl.DataFrame([w for w in whose if not _is_loose(w)], schema=KEYS, orient="row")
+        stated = [(p, k) for p, k, *_ in places.statements.of(runs).iter_rows()]
+        run_tables.show(h, first - 1, [*whose, *stated], only=True)
+        self._advance(h, places, first - 1, last)
 
     def _advance(self, h: Handle, places: Places, done: int, upto: int) -> None:
         dirty = run_tables.advance(h, places, done, upto, as_of_ns=self.as_of_ns, adopt_ns=self.adopt_ns)

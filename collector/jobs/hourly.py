@@ -38,7 +38,9 @@ CONTRIBUTIONS: dict[str, tuple[Contribution, ...]] = {
             "run_cohorts", [*COHORT, "attempts", "outcome"], lambda v: cohorts.run_cohorts(v.runs, v.attempts)
         ),
         Contribution(
-            "attempt_hours", [*COHORT, "number", "outcome"], lambda v: cohorts.attempt_hours(v.runs, v.attempts)
+            "attempt_hours",
+            [*COHORT, "run_version", "number", "outcome"],
+            lambda v: cohorts.attempt_hours(v.runs, v.attempts),
         ),
     ),
     "throughput": (Contribution("flow_hours", [*COHORT, "event", "outcome"], lambda v: cohorts.flow_hours(v.runs)),),
@@ -51,7 +53,7 @@ CONTRIBUTIONS: dict[str, tuple[Contribution, ...]] = {
         Contribution(
             "phase_hours",
             [*COHORT, *calls.STEP, "outcome", "ix"],
-            lambda v: calls.phase_hours(v.runs, v.phases),
+            lambda v: calls.phase_hours(v.runs, v.attempts, v.phases),
         ),
     ),
 }

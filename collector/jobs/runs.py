@@ -13,7 +13,7 @@ from functools import partial
 import polars as pl
 import structlog
 
-from collector.analyse import runs
+from collector.analyse import again, runs
 from collector.jobs import asides, facts
 from collector.jobs.asides import patience
 from collector.model.halves import by_halves
@@ -44,6 +44,7 @@ class RunsJob:
         self._grace_ns = nanoseconds(settings.retry_grace)
         self._stale_ns = nanoseconds(settings.stale)
         self._adopt_ns = nanoseconds(settings.adopt)
+        self._reuse_ns = nanoseconds(settings.reuse)
         self._memory = memory or Memory()
         self._fails = False
         """Whether runs that were touched are left for the next tick, because some failed."""
@@ -101,26 +102,26 @@ class RunsJob:
         if dirty.is_empty() and upto == done:
             self._owes = False
             return None
-        fits, rest = weights.fitting(weights.weigh(h, places, dirty), self._most)
+        fits, rest = weights.fitting(run_tables.weigh(h, places, dirty), self._most)
         run_tables.owe(h, rest, as_of_ns)
         self._owes = not rest.is_empty()
         return self._rebuilt(h, places, fits, upto, as_of_ns)
 
     def _rebuilt(self, h: Handle, places: Places, weighed: pl.DataFrame, upto: int, as_of_ns: int) -> Rewrite:
-        """Make the rows of the runs *weighed* (`weights.weigh`) again; what was not read of a heavy one is told."""
+        """Make the rows of the runs *weighed* (`run_tables.weigh`) again; what was not read of a heavy one is told."""
         dirty = weighed.select(_RUN)
         heavy = weights.heavy(weighed)
-        records = run_tables.records(h, places, weighed)
+        records = run_tables.records(h, places, weighed, places.statements.whole(dirty))
+        times = {"as_of_ns": as_of_ns, "grace_ns": self._grace_ns, "stale_ns": self._stale_ns}
+        no_links = pl.DataFrame(schema=runs.LINKS)
+        cuts = again.cuts(records, self._reuse_ns, lambda spans, logs: runs.build(spans, logs, no_links, **times).runs)
+        records = again.apart(records, cuts)
+        dirty = places.statements.cut(dirty, cuts)
         links = run_links.parents(h, places, dirty)
-        rows = runs.build(
-            records["spans"],
-            records["logs"],
-            links.with_columns(root_run_id=pl.lit(None, pl.String)),
-            as_of_ns=as_of_ns,
-            grace_ns=self._grace_ns,
-            stale_ns=self._stale_ns,
-        )
-        rows = replace(rows, runs=run_tables.rooted(h, places, links, rows.runs, as_of_ns))
+        no_roots = links.with_columns(root_run_id=pl.lit(None, pl.String))
+        rows = runs.build(records["spans"], records["logs"], no_roots, **times)
+        rooted = run_tables.rooted(h, places, links, rows.runs, as_of_ns)
+        rows = replace(rows, runs=run_tables.marked(places, rooted))
         if self._runs_aside() is not None:
             aside.forget_runs(h, dirty.join(heavy, on=_RUN, how="anti"))
         if not heavy.is_empty():
@@ -183,7 +184,7 @@ class RunsJob:
         upto = self._database.reading(run_tables.reached)
 
         def weighed(h: Handle) -> pl.DataFrame:
-            return weights.weigh(h, Places(h, self._memory, upto), pl.DataFrame(keys, schema=_KEYS, orient="row"))
+            return run_tables.weigh(h, Places(h, self._memory, upto), pl.DataFrame(keys, schema=_KEYS, orient="row"))
 
         def work(h: Handle, part: pl.DataFrame) -> Rewrite:
             return self._rebuilt(h, Places(h, self._memory, upto), part, upto, as_of_ns)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import blake2b
 
+_BARE = re.compile(r"[0-9]{1,15}")
+"""An id that is nothing but a number, which queues and services give anew; longer ones are made to be unique."""
 _SHORT = 256
 """Characters of an id that is remembered with its environment; longer ones would be memory that no limit knows of."""
 
 
 def run_key(project: str, dialect: str, environment: str | None, scope: str, run_id: str) -> str:
-    """Return the 32 hex digits that identify a run.
+    """Return the 32 hex digits that identify what a record states of its run: the key of that run, as a rule.
 
-    *scope* is whatever else a run id is unique in (a queue, for BullMQ); empty otherwise.
+    *scope* is whatever else the dialect's run ids are unique in, where its records state it; empty otherwise.
     """
     short = len(run_id) + len(environment or "") <= _SHORT
     return (_remembered if short else _key)(project, dialect, environment, scope, run_id)
@@ -25,6 +28,26 @@ def _key(project: str, dialect: str, environment: str | None, scope: str, run_id
 
 
 _remembered = lru_cache(maxsize=16_384)(_key)
+
+
+def is_bare(run_id: str) -> bool:
+    """Tell whether *run_id* is a bare number."""
+    return _BARE.fullmatch(run_id) is not None
+
+
+def numbered_key(key: str, service: str | None, queue: str | None) -> str:
+    """Return the key of a run with a bare number for an id: that of `run_key`, told apart by *service* and *queue*."""
+    return key if service is None and queue is None else content_id(key, service, queue)
+
+
+def again_key(key: str, nth: int) -> str:
+    """Return the key of the *nth* run, from 1 on, that a bare number was given to again: *key* is the first one's."""
+    return content_id(key, str(nth))
+
+
+def common_key(project: str, dialect: str, run_id: str) -> int:
+    """Return 60 bits that the records of one run id share, whatever else they state."""
+    return int(run_key(project, dialect, None, "", run_id)[:15], 16)
 
 
 def content_id(*parts: str | None) -> str:

@@ -169,6 +169,9 @@ class Runs(Section):
     """A run with no end and no sign of life for this long is unknown."""
     adopt: timedelta = timedelta(hours=6)
     """A log that names no run is given to the run of its span when both arrive within this time of each other."""
+    reuse: timedelta = timedelta(days=7)
+    """A run id that is a bare number and begins a first attempt again, after the run was over and nothing came for this
+    long, is that of another run."""
 
 
 Limit = Annotated[int, Field(ge=0)]

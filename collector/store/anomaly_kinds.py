@@ -52,16 +52,39 @@ class Source:
     series: Hourly | None = None
     """None where `anomaly_series` has a query for it alone."""
     runs: str
-    """`run_key` and `affected` of its runs, from `live` and the parameters of `anomaly_runs.Asked`."""
+    """`run_key`, `affected` and `version` of its runs, from `live` and the parameters of `anomaly_runs.Asked`."""
 
 
 _BEYOND = "CASE WHEN $is_faster THEN {0} < $threshold ELSE {0} > $threshold END"
 _OF_TASK = "r.task_id = $name"
 _ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
-KNOWN = f"""SELECT r.run_key, list_contains($keys, r.run_key) AS affected FROM live r
+
+
+def _any(hit: str, version: str = "a.version", number: str = "a.number") -> str:
+    """Return `affected` and `version` of runs that are told by their attempts or phases: those that a *hit* is of.
+
+    The version is that of the first attempt with a hit, else of the first that is looked at.
+    """
+    first = f"arg_min({version}, {number})"
+    return (
+        f"bool_or({hit}) AS affected, CASE WHEN bool_or({hit}) THEN {first} FILTER ({hit}) ELSE {first} END AS version"
+    )
+
+
+_PHASES = """phases p JOIN live r USING (run_key)
+    LEFT JOIN attempts a ON a.project = p.project AND a.run_key = p.run_key AND a.number = p.attempt"""
+"""Phases with their runs and attempts."""
+
+
+def _any_phase(hit: str) -> str:
+    """Return `_any` of `_PHASES`; of one whose attempt is unknown the run's version counts."""
+    return _any(hit, "CASE WHEN p.attempt IS NULL THEN r.version ELSE a.version END", "coalesce(p.attempt, 0)")
+
+
+KNOWN = f"""SELECT r.run_key, list_contains($keys, r.run_key) AS affected, r.version FROM live r
     WHERE {_OF_TASK} AND (list_contains($keys, r.run_key) OR (r.at_ns >= $from AND r.at_ns < $to))"""
 """Runs of a task, of which detection knows the affected."""
-_WAITED = f"""SELECT r.run_key, {_BEYOND.format("r.queue_wait_ns")} AS affected
+_WAITED = f"""SELECT r.run_key, {_BEYOND.format("r.queue_wait_ns")} AS affected, r.version
     FROM live r WHERE r.queue = $name AND r.started_ns >= $from AND r.started_ns < $to
     AND r.queue_wait_ns IS NOT NULL"""
 SOURCES: dict[Kind, Source] = {
@@ -74,7 +97,7 @@ SOURCES: dict[Kind, Source] = {
             n="runs",
             hits="is_failed(outcome)",
         ),
-        runs=f"""SELECT r.run_key, is_failed(r.status) AS affected FROM live r WHERE {_OF_TASK}
+        runs=f"""SELECT r.run_key, is_failed(r.status) AS affected, r.version FROM live r WHERE {_OF_TASK}
         AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(coalesce(r.outcome, r.status))""",
     ),
     Kind.RETRIES: Source(
@@ -86,7 +109,7 @@ SOURCES: dict[Kind, Source] = {
             n="attempts",
             hits="number > 1",
         ),
-        runs=f"""SELECT r.run_key, bool_or(a.number > 1) AS affected FROM attempts a JOIN live r USING (run_key)
+        runs=f"""SELECT r.run_key, {_any("a.number > 1")} FROM attempts a JOIN live r USING (run_key)
         WHERE a.project = $project AND {_OF_TASK} AND a.started_ns >= $from AND a.started_ns < $to
         AND a.number IS NOT NULL GROUP BY r.run_key""",
     ),
@@ -98,7 +121,7 @@ SOURCES: dict[Kind, Source] = {
             where="measure = 'attempt' AND outcome = 'completed' AND task_id IS NOT NULL",
             n="n",
         ),
-        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("a.wall_ns - coalesce(a.idle_ns, 0)")}) AS affected
+        runs=f"""SELECT r.run_key, {_any(_BEYOND.format("a.wall_ns - coalesce(a.idle_ns, 0)"))}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.outcome IS NULL
         AND a.wall_ns IS NOT NULL GROUP BY r.run_key""",
@@ -112,7 +135,7 @@ SOURCES: dict[Kind, Source] = {
             n="runs",
             hits="true",
         ),
-        runs=f"""SELECT r.run_key, true AS affected FROM live r WHERE {_OF_TASK}
+        runs=f"""SELECT r.run_key, true AS affected, r.version FROM live r WHERE {_OF_TASK}
         AND coalesce(r.queued_ns, r.started_ns) >= $from AND coalesce(r.queued_ns, r.started_ns) < $to""",
     ),
     Kind.CALL_FAILURES: Source(
@@ -124,8 +147,8 @@ SOURCES: dict[Kind, Source] = {
             n="n",
             hits="outcome = 'failed'",
         ),
-        runs="""SELECT r.run_key, bool_or(p.outcome = 'failed') AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
+        runs=f"""SELECT r.run_key, {_any_phase("p.outcome = 'failed'")}
+        FROM {_PHASES} WHERE p.project = $project AND p.called_service = $name
         AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to
         AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
     ),
@@ -137,8 +160,8 @@ SOURCES: dict[Kind, Source] = {
             where="phase = 'calling' AND outcome = 'completed' AND ix IS NOT NULL AND called_service IS NOT NULL",
             n="n",
         ),
-        runs=f"""SELECT r.run_key, bool_or({_BEYOND.format("p.duration_ns")}) AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.called_service = $name
+        runs=f"""SELECT r.run_key, {_any_phase(_BEYOND.format("p.duration_ns"))}
+        FROM {_PHASES} WHERE p.project = $project AND p.called_service = $name
         AND p.phase = 'calling' AND p.started_ns >= $from AND p.started_ns < $to AND p.outcome = 'completed'
         AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
     ),
@@ -152,8 +175,8 @@ SOURCES: dict[Kind, Source] = {
             hits="outcome IN ('failed', 'retrying')",
             task_id="task_id",
         ),
-        runs="""SELECT r.run_key, bool_or(p.outcome IN ('failed', 'retrying')) AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
+        runs=f"""SELECT r.run_key, {_any_phase("p.outcome IN ('failed', 'retrying')")}
+        FROM {_PHASES} WHERE p.project = $project AND p.operation = $name
         AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
         AND p.outcome IN ('completed', 'failed', 'retrying') GROUP BY r.run_key""",
     ),
@@ -166,9 +189,8 @@ SOURCES: dict[Kind, Source] = {
             n="n",
             task_id="task_id",
         ),
-        runs=f"""SELECT r.run_key,
-        bool_or({_BEYOND.format("p.duration_ns")}) AS affected
-        FROM phases p JOIN live r USING (run_key) WHERE p.project = $project AND p.operation = $name
+        runs=f"""SELECT r.run_key, {_any_phase(_BEYOND.format("p.duration_ns"))}
+        FROM {_PHASES} WHERE p.project = $project AND p.operation = $name
         AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
         AND p.outcome = 'completed' AND p.duration_ns IS NOT NULL GROUP BY r.run_key""",
     ),
@@ -196,18 +218,18 @@ SOURCES: dict[Kind, Source] = {
             hits="outcome = 'unknown'",
             detail="lost",
         ),
-        runs=f"""SELECT r.run_key, r.status = 'unknown' AS affected FROM live r WHERE {_OF_TASK}
+        runs=f"""SELECT r.run_key, r.status = 'unknown' AS affected, r.version FROM live r WHERE {_OF_TASK}
         AND r.started_ns >= $from AND r.started_ns < $to""",
     ),
     Kind.NEW_ERROR: Source(
-        runs=f"""SELECT r.run_key, bool_or(is_failed(a.status) AND ({ERROR}) = $detail) AS affected
+        runs=f"""SELECT r.run_key, {_any(f"is_failed(a.status) AND ({ERROR}) = $detail")}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         GROUP BY r.run_key""",
     ),
     Kind.FINDINGS: Source(
         runs=f"""SELECT r.run_key, r.run_key IN (SELECT run_key FROM run_findings WHERE project = $project
-            AND code = $detail AND run_key IS NOT NULL) AS affected
+            AND code = $detail AND run_key IS NOT NULL) AS affected, r.version
         FROM live r WHERE {_OF_TASK} AND r.started_ns >= $from AND r.started_ns < $to""",
     ),
     Kind.SILENCE: Source(runs=KNOWN),

@@ -259,11 +259,25 @@ def errors(h: Handle, r: Range) -> pl.DataFrame:
 
 
 def versions(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `task_id`, `queue`, `environment`, `version`, `first_ns`: when each version of a task was first seen."""
+    """Return `task_id`, `queue`, `environment`, `version`, `first_ns`: when each version of a task was first seen.
+
+    With the first attempt on it: a run may have begun before it was deployed. A run none of whose attempts tells its
+    version counts as a whole.
+    """
     return h.frame(
-        "SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM runs WHERE project = $project "
-        "AND is_live(environment, is_test, is_replay) AND at_ns >= $from AND at_ns < $to AND version IS NOT NULL "
-        "GROUP BY ALL",
+        """
+        WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
+                      AND version IS NOT NULL AND held_until_ns >= $from AND held_from_ns < $to),
+        tried AS (
+            SELECT r.run_key, r.task_id, r.queue, r.environment, a.version, coalesce(a.started_ns, r.at_ns) AS at_ns
+            FROM attempts a JOIN live r USING (project, run_key, built_seq) WHERE a.version IS NOT NULL
+        )
+        SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM (
+            SELECT * FROM tried
+            UNION ALL
+            SELECT run_key, task_id, queue, environment, version, at_ns FROM live ANTI JOIN tried USING (run_key)
+        ) WHERE at_ns >= $from AND at_ns < $to GROUP BY ALL
+        """,
         r.parameters("project", "from", "to"),
     )
 

@@ -19,7 +19,7 @@ from collector.journal.files import ASIDE
 from collector.model.halves import by_halves
 from collector.model.project import PROJECT
 from collector.model.tables import CATALOGUES, WIRE
-from collector.store import aside, derive, long_texts
+from collector.store import aside, derive, long_texts, statements
 from collector.store.aside import Aside
 from collector.store.database import Database
 from collector.store.errors import is_of_data
@@ -172,6 +172,8 @@ def _write(h: Handle, entries: list[Entry], only: Only = _ALL) -> int:
         rows = _rows(name, fresh, only)
         if rows is None:
             continue
+        if name in ("logs", "spans"):  # resources are written before
+            rows = statements.keyed(h, rows)
         rows, slices = long_texts.cut(name, rows)
         if slices is not None:
             long_texts.write(h, slices)

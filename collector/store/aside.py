@@ -13,7 +13,7 @@ import polars as pl
 
 from collector.model.tables import RUN_MODEL
 from collector.store.handle import Handle
-from collector.store.places import Places, key, within
+from collector.store.places import Places, within
 
 Kind = Literal["run", "record", "series", "rule"]
 _KEYS = ["project", "run_key"]
@@ -177,7 +177,7 @@ def bare(
         "log_count": 0,
         **run.to_dicts()[0],
     }
-    ranges = places.ranges(run.select(key()))
+    whose, ranges = places.of_runs(run)
     texts = ("run_id", "dialect", "task_id", "queue", "environment", "version")
     picked = ", ".join(
         [f"arg_min({c}, (seq, row)) AS {c}" for c in texts] + [f"bool_or({c}) AS {c}" for c in ("is_test", "is_replay")]
@@ -186,8 +186,8 @@ def bare(
         (stated,) = h.frame(
             f"SELECT {picked}, count(*) AS n, min(seq) AS first_seq, max(seq) AS last_seq, "  # noqa: S608 -- names and numbers of ours
             f"min(received_ns) AS first_seen_ns, max(received_ns) AS last_seen_ns FROM {table} t "
-            f"SEMI JOIN run USING (project, run_key) WHERE {within('t.seq', ranges)}",
-            run=run,
+            f"SEMI JOIN whose USING (project, run_key) WHERE {within('t.seq', ranges)}",
+            whose=whose,
         ).to_dicts()
         if not stated["n"]:
             continue
@@ -201,9 +201,9 @@ def bare(
         row |= h.frame(
             f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto
             "min(environment) AS environment, min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
-            f"FROM run_links l JOIN run r ON l.project = r.project AND l.child_run_key = r.run_key "
+            f"FROM run_links l JOIN whose w ON l.project = w.project AND l.child_run_key = w.run_key "
             f"WHERE {within('l.seq', ranges)}",
-            run=run,
+            whose=whose,
         ).to_dicts()[0]
     unknown = (
         "status_source",

@@ -18,7 +18,7 @@ import pyarrow as pa
 from collector.model.errors import BadInput
 from collector.model.tables import PUBLIC
 from collector.settings import Store
-from collector.store import CATALOG, collected, extent, long_texts, parser
+from collector.store import CATALOG, collected, extent, long_texts, parser, weights
 from collector.store.database import Database
 from collector.store.errors import QueryFailed
 from collector.store.handle import Handle
@@ -56,12 +56,14 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
         long = long_texts.columns(h)
         checked, is_large = _require_one_select(h, sql, number, long)
         owner = project.replace("'", "''")
+        moved = bool(h.rows("SELECT 1 FROM moved_keys LIMIT 1"))
         for name in PUBLIC:
             columns = ", ".join(
                 long_texts.selected(name, column, number) if column in long.get(name, ()) else f'"{column}"'
                 for column in PUBLIC[name].names
             )
-            h.run(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {CATALOG}.main.{name} WHERE project = '{owner}'")  # noqa: S608
+            source = _keyed(name) if name in weights.BEGAN and moved else f"{CATALOG}.main.{name}"
+            h.run(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {source} WHERE project = '{owner}'")  # noqa: S608
 
     def ask(h: Handle) -> Selection:
         batches: list[pa.RecordBatch] = []
@@ -95,6 +97,12 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
     asked = asked or Asked(sql)
     with database.tally.counting(asked) as number:
         return database.limited(ask, seconds=within, prepare=prepare, asked=asked)
+
+
+def _keyed(table: str) -> str:
+    """Return SQL for the rows of raw *table* with the key of their run."""
+    run_key, joined = weights.shown(table)
+    return f"(SELECT t.* REPLACE ({run_key}) FROM {CATALOG}.main.{table} t {joined}) t"  # noqa: S608 -- our own words
 
 
 def _fitting(batch: pa.RecordBatch, size: int) -> int:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from collector.model.believable import EARLIEST_NS, LONGEST_NS
 from collector.model.tables import PUBLIC
 from collector.model.words import DECIDED, DEVELOPMENT, FAILED, OPEN, STOPPED, TERMINAL
+from collector.store.parting import NAMED
 from collector.store.version import VERSION as VERSION
 
 _S, _L = pa.string(), pa.int64()
@@ -61,7 +62,21 @@ FACTS: dict[str, pa.Schema] = {
     # Open runs, and when the clock alone may change their status.
     "run_due": pa.schema([("project", _S), ("run_key", _S), ("due_ns", _L)]),
     # Where in the journal each run (or batch) is and where its rows stand; see store/places.
-    "places": pa.schema([(name, _L) for name in ("key", "low", "high", "built_seq", "written_seq")]),
+    "places": pa.schema([(name, _L) for name in ("key", "low", "high", "built_seq", "written_seq", "common")]),
+    # What is stated of run ids of which more than one thing is, and whose it is; see store/parting.
+    "run_statements": pa.schema(
+        [
+            *[(name, _S) for name in ("project", "dialect", "run_id", "environment", "service", "queue", "stated_key")],
+            ("rank", _L),
+            ("run_key", _S),
+            ("ambiguous", pa.bool_()),
+            ("common", _L),
+        ]
+    ),
+    # When a bare number was given to another run; see store/statements.
+    "run_cuts": pa.schema(
+        [*[(name, _S) for name in ("project", "run_key", "cut_key")], ("from_ns", _L), ("until_ns", _L)]
+    ),
     # What each run adds to findings, replaced with the run; `run_key` NULL: what only a whole window shows.
     "run_findings": pa.schema(
         [
@@ -179,6 +194,13 @@ VIEWS = {
         ) FROM queue_levels l LEFT JOIN inferred i ON i.project = l.project AND i.queue = l.queue
         AND i.environment IS NOT DISTINCT FROM l.environment
     """,
+    # What raw rows have for a key, where it is not that of their run, and whose they are that begin within bounds.
+    "moved_keys": f"""
+        SELECT s.project AS of_project, s.stated_key, coalesce(c.cut_key, s.run_key) AS of_run_key,
+            c.from_ns, c.until_ns
+        FROM run_statements s LEFT JOIN run_cuts c ON c.project = s.project AND c.run_key = s.run_key
+        WHERE s.rank < {NAMED} AND (s.run_key <> s.stated_key OR c.cut_key IS NOT NULL)
+    """,  # noqa: S608 -- a number of ours
 }
 """Private views: SQL that more than one reader would repeat."""
 

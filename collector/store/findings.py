@@ -147,13 +147,18 @@ def loose_weights(h: Handle, project: str) -> pl.DataFrame:
 
 def correlated(h: Handle, logs: pl.DataFrame) -> pl.DataFrame:
     """Return raw `logs` of runs with the correlation ids of *logs*: one a run, of up to two runs an id."""
+    run_key, joined = weights.shown("logs")
     return h.frame(
-        """
-        WITH ids AS (SELECT DISTINCT project, correlation_id FROM wanted WHERE correlation_id IS NOT NULL)
-        SELECT l.* FROM logs l SEMI JOIN ids USING (project, correlation_id) WHERE l.run_key IS NOT NULL
+        f"""
+        WITH ids AS (SELECT DISTINCT project, correlation_id FROM wanted WHERE correlation_id IS NOT NULL),
+        l AS (
+            SELECT t.* REPLACE ({run_key}) FROM logs t {joined}
+            SEMI JOIN ids ON ids.project = t.project AND ids.correlation_id = t.correlation_id
+        )
+        SELECT * FROM l WHERE run_key IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY l.project, l.correlation_id, l.run_key ORDER BY l.seq, l.row) = 1
             AND dense_rank() OVER (PARTITION BY l.project, l.correlation_id ORDER BY l.run_key) <= 2
-        """,
+        """,  # noqa: S608 -- our own words
         wanted=logs.select("project", "correlation_id"),
     )
 
@@ -315,10 +320,11 @@ def _samples(h: Handle, project: str, addresses: list[list[str]]) -> list[list[d
         if records.is_empty():
             continue
         seqs = ", ".join(str(n) for n in sorted(set(records["seq"].to_list())))
+        run_key, joined = weights.shown(table)
         rows = h.frame(
-            f"SELECT w.finding, exact_ns(t.time_source, t.{own_time}, t.time, t.received_ns) AS time_ns, t.* "  # noqa: S608 -- names and numbers of ours
-            f"FROM {table} t JOIN records w USING (seq, row) "
-            f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY w.finding, w.nth",
+            f"SELECT a.finding, exact_ns(t.time_source, t.{own_time}, t.time, t.received_ns) AS time_ns, "  # noqa: S608 -- names and numbers of ours
+            f"t.* REPLACE ({run_key}) FROM {table} t JOIN records a ON a.seq = t.seq AND a.row = t.row {joined} "
+            f"WHERE t.project = $project AND t.seq IN ({seqs}) ORDER BY a.finding, a.nth",
             {"project": project},
             records=records,
         )

@@ -1,9 +1,10 @@
 """Where in the journal each run is, so that looking one up costs the same however long history is.
 
-`places` holds, per 60-bit key of a run or batch, the ranges of journal numbers that hold its records, links and
-adopted logs, and the number at which its rows were last built. Raw and run tables are written in ascending order
-of those numbers, so DuckDB's own minima and maxima per row group skip everything outside the ranges. A range may
-say too much, never too little: every reader still compares the run's full key. So equal keys do no harm.
+`places` holds, per 60-bit key of what is stated of a run (`statements`), or of a batch, the ranges of journal numbers
+that hold its records, links and adopted logs, and the number at which the rows of the run with that key were built.
+`common` is the key of its run id, whatever else is stated. Raw and run tables are written in ascending order of those
+numbers, so DuckDB's own minima and maxima per row group skip everything outside the ranges. A range may say too much,
+never too little: every reader still compares the full key. So equal keys do no harm.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import polars as pl
 
 from collector.store.handle import Handle
 from collector.store.recent import Recent
+from collector.store.statements import OTHERS, Statements
+from collector.store.statements import key as key
 
 NEAR = 64
 """Ranges this few numbers apart become one: reading what lies between costs less than another range."""
@@ -23,15 +26,11 @@ _MOST_RANGES = 8
 """Ranges one statement asks for, and ranges kept of one run; beyond it the nearest ones become one."""
 _RECENT_ROWS = 200_000
 """Rows written last, in which nearly every run that is still changing is found."""
-_ROW = pl.Schema({"key": pl.Int64, "low": pl.Int64, "high": pl.Int64, "built_seq": pl.Int64, "written_seq": pl.Int64})
-NOTE = pl.Schema({"key": pl.Int64, "low": pl.Int64, "high": pl.Int64})
+NOTE = pl.Schema({"key": pl.Int64, "low": pl.Int64, "high": pl.Int64, "common": pl.Int64})
+_ROW = pl.Schema(dict.fromkeys([*NOTE, "built_seq", "written_seq"], pl.Int64))
+_SPAN = ["key", "low", "high"]
 
 Ranges = list[tuple[int, int]]
-
-
-def key(column: str = "run_key") -> pl.Expr:
-    """Return the key of a run (or batch) key: its first 60 bits."""
-    return pl.col(column).str.slice(0, 15).str.to_integer(base=16, dtype=pl.Int64).alias("key")
 
 
 def clusters(rows: pl.DataFrame, low: str = "low", high: str = "high") -> Ranges:
@@ -54,7 +53,7 @@ def within(column: str, ranges: Ranges) -> str:
 
 
 class Keys:
-    """Which keys were ever noted, in memory, 8 bytes each: most runs of a tick are new, and only this tells at once."""
+    """Keys that were ever noted, in memory, 8 bytes each. Some may be noted that were not kept; none is missing."""
 
     _MOST_LOOSE = 250_000
 
@@ -90,6 +89,9 @@ class Memory:
         self.aside: pl.DataFrame | None = None
         """Runs that are set aside: project, run_key. None until the first tick, which tries them all again."""
         self._keys: Keys | None = None
+        """Most runs of a tick are new, and only this tells at once."""
+        self._commons: Keys | None = None
+        self._parted: Keys | None = None
         self._written: deque[tuple[int, int]] = deque()
         self._rows = 0
         self.recent_seq = 0
@@ -107,9 +109,26 @@ class Memory:
             )
         return self._keys
 
-    def wrote(self, h: Handle, keys: npt.NDArray[np.int64], seq: int) -> None:
-        """Note rows of *keys* written at journal number *seq*."""
+    def commons(self, h: Handle) -> Keys:
+        """Return the keys of run ids of which anything was ever stated."""
+        if self._commons is None:
+            known = h.frame("SELECT DISTINCT common FROM places WHERE common IS NOT NULL")
+            self._commons = Keys(known["common"].to_numpy())
+        return self._commons
+
+    def parted(self, h: Handle) -> Keys:
+        """Return the keys of statements that are not their run's own, and of those runs."""
+        if self._parted is None:
+            others = h.frame(OTHERS)
+            both = pl.concat([others.select(key("stated_key")), others.select(key())])["key"]
+            self._parted = Keys(both.drop_nulls().to_numpy())
+        return self._parted
+
+    def wrote(self, h: Handle, rows: pl.DataFrame, seq: int) -> None:
+        """Note *rows* of places (`key`, `common`) written at journal number *seq*."""
+        keys = rows["key"].to_numpy()
         self.keys(h).add(keys)
+        self.commons(h).add(rows["common"].drop_nulls().to_numpy())
         self._written.append((seq, len(keys)))
         self._rows += len(keys)
         while len(self._written) > 1 and self._rows - self._written[0][1] > _RECENT_ROWS:
@@ -127,17 +146,48 @@ class Places:
         self._stored = pl.DataFrame(schema=_ROW)
         self._asked = pl.DataFrame(schema={"key": pl.Int64})
         self._notes = pl.DataFrame(schema=NOTE)
+        self.statements = Statements(h, memory)
+        """Which keys are of which run."""
 
     def note(self, *notes: pl.DataFrame) -> None:
-        """Note that records or facts of `key` are at journal numbers `low` to `high`."""
-        self._notes = pl.concat([self._notes, *(n.select(NOTE.names()).cast(NOTE) for n in notes)]).drop_nulls()
+        """Note that records or facts of `key`, of a run id of `common`, are at journal numbers `low` to `high`."""
+        rows = (n if "common" in n.columns else n.with_columns(common=None) for n in notes)
+        self._notes = pl.concat([self._notes, *(n.select(NOTE.names()).cast(NOTE) for n in rows)]).drop_nulls(_SPAN)
+
+    def known(self, stated: pl.DataFrame) -> pl.DataFrame:
+        """Return those of the keys *stated* (`run_key`) that are stored: column `run_key`."""
+        keys = stated.select("run_key", key())
+        return keys.join(self._find(keys.select("key").unique()), on="key", how="semi").select("run_key")
+
+    def lone(self, runs: pl.DataFrame) -> pl.DataFrame:
+        """Return those of *runs* (`run_key`) of whose keys nothing is stored or noted: they are not what is stated."""
+        keyed = runs.with_columns(key())
+        stored = self._find(keyed.select("key").unique())
+        return keyed.join(stored, on="key", how="anti").join(self._notes, on="key", how="anti").drop("key")
 
     def ranges(self, keys: pl.DataFrame) -> Ranges:
         """Return where everything about *keys* (column `key`) is, this tick's notes included."""
         wanted = keys.select("key").unique()
-        return clusters(
-            pl.concat([self._find(wanted).select(NOTE.names()), self._notes.join(wanted, on="key", how="semi")])
-        )
+        noted = self._notes.join(wanted, on="key", how="semi")
+        return clusters(pl.concat([self._find(wanted).select(_SPAN), noted.select(_SPAN)]))
+
+    def of_runs(self, runs: pl.DataFrame) -> tuple[pl.DataFrame, Ranges]:
+        """Return whose keys are those of *runs* (project, run_key), as `statements.WHOSE`, and where those are."""
+        whose = self.statements.of(runs)
+        return whose, self.ranges(whose.select(key()))
+
+    def of_common(self, commons: pl.DataFrame) -> Ranges:
+        """Return where what was stored about run ids (column `common`) is."""
+        some = commons.select("common").unique()
+        if self._memory is not None:
+            some = some.filter(
+                pl.Series(self._memory.commons(self._h).has(some["common"].to_numpy()), dtype=pl.Boolean)
+            )
+        return clusters(self.shared(some)) if some.height else []
+
+    def shared(self, commons: pl.DataFrame) -> pl.DataFrame:
+        """Return the stored rows about run ids (column `common`)."""
+        return self._h.frame("SELECT p.* FROM places p SEMI JOIN commons USING (common)", commons=commons)
 
     def built(self, keys: pl.DataFrame) -> Ranges:
         """Return where in the run tables the rows of *keys* stand, as ranges of `built_seq`."""
@@ -149,14 +199,17 @@ class Places:
         touched = pl.concat([self._notes.select("key"), built]).unique()
         old = self._find(touched)
         last = old.group_by("key").agg(pl.col("built_seq").max())
+        notes = pl.concat([old.select(NOTE.names()), self._notes])
         rows = (
-            _merged(pl.concat([old.select(NOTE.names()), self._notes]))
+            _merged(notes.select(_SPAN))
+            .join(notes.group_by("key").agg(pl.col("common").max()), on="key", how="left")
             .join(last, on="key", how="left")
             .join(built.with_columns(now=pl.lit(self._upto, pl.Int64)), on="key", how="left")
             .select(
                 "key",
                 "low",
                 "high",
+                "common",
                 built_seq=pl.coalesce("now", "built_seq"),
                 written_seq=pl.lit(self._upto, pl.Int64),
             )
@@ -170,7 +223,7 @@ class Places:
         if not rows.is_empty():
             self._h.run("INSERT INTO places BY NAME SELECT * FROM rows", rows=rows)
             if self._memory is not None:
-                self._memory.wrote(self._h, rows["key"].to_numpy(), self._upto)
+                self._memory.wrote(self._h, rows, self._upto)
 
     def _find(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the stored rows of *wanted* keys; nearly all are new or recent."""
@@ -189,7 +242,8 @@ class Places:
     def _rows(self, where: str, keys: pl.DataFrame) -> pl.DataFrame:
         if keys.is_empty():
             return pl.DataFrame(schema=_ROW)
-        return self._h.frame(f"SELECT p.* FROM places p SEMI JOIN keys USING (key) WHERE {where}", keys=keys)  # noqa: S608
+        sql = f"SELECT {', '.join(_ROW)} FROM places p SEMI JOIN keys USING (key) WHERE {where}"  # noqa: S608 -- ours
+        return self._h.frame(sql, keys=keys)
 
 
 def _merged(notes: pl.DataFrame) -> pl.DataFrame:
@@ -206,5 +260,5 @@ def _merged(notes: pl.DataFrame) -> pl.DataFrame:
         )
         .group_by("key", "i")
         .agg(pl.col("low").min(), pl.col("high").max())
-        .select(NOTE.names())
+        .select(_SPAN)
     )

@@ -6,11 +6,15 @@ through, are noted in `places`, so that it is found from either end without read
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import polars as pl
 
 from collector.model.identity import run_key
 from collector.store.handle import Handle
+from collector.store.parting import NAMED
 from collector.store.places import Places, key, within
+from collector.store.statements import SAID
 
 KEYS = pl.Schema({"project": pl.String, "run_key": pl.String})
 _STORED = pl.DataFrame(schema={**KEYS, "parent_run_id": pl.String, "set_aside": pl.String})
@@ -18,8 +22,17 @@ _DEEPEST = 64
 """Generations followed up and down a tree of runs; deeper ones keep the ancestor found last."""
 
 
-def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
-    """Append links and batch membership of new records; return the children that old and new links now reach."""
+class Appended(NamedTuple):
+    """What new links and batch members say."""
+
+    reached: pl.DataFrame
+    """The children that old and new links now reach: `project`, `run_key` as it is stated of them."""
+    named: pl.DataFrame
+    """What the links call runs that other records are of: `statements.SAID`."""
+
+
+def append(h: Handle, places: Places, window: dict[str, int]) -> Appended:
+    """Append links and batch membership of new records; return what they say."""
     links = _new_links(h, window)
     members = _members(h, places, window)
     batches = pl.concat(
@@ -35,8 +48,9 @@ def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
     if not members.is_empty():
         h.run("INSERT INTO run_batches BY NAME SELECT * FROM members", members=members)
     direct = links.select("project", run_key="child_run_key").drop_nulls()
+    named = pl.concat(_named(links, side, source) for side, source in (("child", "derived"), ("parent", "measured")))
     if batches.is_empty():
-        return direct.unique()
+        return Appended(direct.unique(), named)
     ranges = places.ranges(batches.select(_batch_key()))
     through = h.frame(
         f"""
@@ -48,7 +62,25 @@ def append(h: Handle, places: Places, window: dict[str, int]) -> pl.DataFrame:
         {"done": window["done"]},
         batches=batches,
     )
-    return pl.concat([direct, through]).unique()
+    return Appended(pl.concat([direct, through]).unique(), named)
+
+
+def _named(links: pl.DataFrame, side: str, source: str) -> pl.DataFrame:
+    """Return what *links* of a *source* call the run on their other *side*: `statements.SAID`."""
+    return (
+        links.filter(pl.col("source") == source)
+        .select(
+            "project",
+            "dialect",
+            run_id=f"{side}_run_id",
+            run_key=f"{side}_run_key",
+            rank=pl.lit(NAMED, pl.Int64),
+            low="seq",
+            high="seq",
+        )
+        .drop_nulls()
+        .cast(SAID)
+    )
 
 
 def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
@@ -143,22 +175,26 @@ def descendants(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
 
 def children(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     """Return the runs that links from *keys* lead to, directly or as members of a batch."""
+    whose, ranges = places.of_runs(keys)
     links = h.frame(
-        "SELECT DISTINCT l.project, l.parent_run_key, l.child_run_key AS run_key, l.child_batch_id AS batch_id "  # noqa: S608 -- ditto
-        "FROM run_links l SEMI JOIN keys ON keys.project = l.project AND keys.run_key = l.parent_run_key "
-        f"WHERE {within('l.seq', places.ranges(keys.select(key())))}",
-        keys=keys,
+        "SELECT DISTINCT l.project, w.of AS parent_run_key, l.child_run_key AS run_key, l.child_batch_id AS batch_id, "  # noqa: S608 -- ditto
+        "l.started_ns FROM run_links l "
+        f"JOIN whose w ON w.project = l.project AND w.run_key = l.parent_run_key AND {_IN_TIME} "
+        f"WHERE {within('l.seq', ranges)}",
+        whose=whose,
     )
-    direct = links.select("project", "run_key").drop_nulls()
     batches = links.filter(pl.col("batch_id").is_not_null())
-    if batches.is_empty():
-        return direct.unique()
-    members = h.frame(
-        "SELECT b.project, b.run_key FROM run_batches b JOIN batches l USING (project, batch_id) "  # noqa: S608 -- ditto
-        f"WHERE b.run_key <> l.parent_run_key AND {within('b.seq', places.ranges(batches.select(_batch_key())))}",
-        batches=batches,
-    )
-    return pl.concat([direct, members]).unique()
+    if not batches.is_empty():
+        members = h.frame(
+            "SELECT b.project, b.run_key, l.parent_run_key, l.started_ns FROM run_batches b "  # noqa: S608 -- ditto
+            "JOIN batches l USING (project, batch_id) "
+            f"WHERE {within('b.seq', places.ranges(batches.select(_batch_key())))}",
+            batches=batches,
+        )
+        links = pl.concat([links.select(members.columns), members])
+    found = _of_runs(places, links.filter(pl.col("run_key").is_not_null()), "run_key")
+    apart = pl.col("run_key").ne_missing(pl.col("parent_run_key"))
+    return found.filter(apart).select("project", "run_key").drop_nulls().unique()
 
 
 def with_roots(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -168,7 +204,9 @@ def with_roots(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFra
     """
     started = _taken(h, places, links, fresh)
     climbing = started.select("project", "run_key", at="parent_run_key", root_run_id=pl.col("parent_run_id"))
-    settled: list[pl.DataFrame] = []
+    # A parent that may be several runs is the topmost that is known.
+    settled = [climbing.filter(pl.col("at").is_null()).select("project", "run_key", "root_run_id")]
+    climbing = climbing.filter(pl.col("at").is_not_null())
     for _ in range(_DEEPEST):
         if climbing.is_empty():
             break
@@ -219,18 +257,22 @@ def _taken(h: Handle, places: Places, links: pl.DataFrame, fresh: pl.DataFrame |
     return judged.filter(~other.fill_null(False)).select(links.columns)
 
 
+_IN_TIME = "(w.from_ns IS NULL OR l.started_ns >= w.from_ns) AND (w.until_ns IS NULL OR l.started_ns < w.until_ns)"
+"""Whether link *l* may be of a run by *w* (`statements.WHOSE`): a number that was given again was triggered again."""
+
+
 def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     """Return the links to the children *keys*: the one that made each child first."""
-    direct = places.ranges(keys.select(key()))
+    whose, direct = places.of_runs(keys)
     through = h.frame(
-        f"SELECT DISTINCT project, batch_id FROM run_batches SEMI JOIN keys USING (project, run_key) "  # noqa: S608 -- ditto
+        f"SELECT DISTINCT project, batch_id FROM run_batches SEMI JOIN whose USING (project, run_key) "  # noqa: S608 -- ditto
         f"WHERE {within('seq', direct)}",
-        keys=keys,
+        whose=whose,
     )
     ranges = (
-        direct if through.is_empty() else places.ranges(pl.concat([keys.select(key()), through.select(_batch_key())]))
+        direct if through.is_empty() else places.ranges(pl.concat([whose.select(key()), through.select(_batch_key())]))
     )
-    return h.frame(
+    edges = h.frame(
         f"""
         WITH links AS (SELECT * FROM run_links WHERE {within("seq", ranges)}),
         batches AS (SELECT * FROM run_batches WHERE {within("seq", ranges)}),
@@ -240,17 +282,50 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
             UNION ALL
             SELECT b.project, b.run_key, l.* EXCLUDE (project) FROM links l JOIN batches b
               ON l.project = b.project AND l.child_batch_id = b.batch_id
-            WHERE l.child_batch_id IS NOT NULL AND b.run_key <> l.parent_run_key
+            WHERE l.child_batch_id IS NOT NULL
         )
-        SELECT project, run_key, min(child_run_id) AS run_id, min(dialect) AS dialect,
+        SELECT l.project, w.of AS run_key, min(child_run_id) AS run_id, min(dialect) AS dialect,
                min(environment) AS environment, min(child_task_id) AS task_id, parent_run_key,
                min(parent_run_id) AS parent_run_id, max(source) AS source, min(started_ns) AS started_ns,
                max(ended_ns) AS ended_ns, bool_or(coalesce(waits, false)) AS waits
-        FROM edges SEMI JOIN keys USING (project, run_key)
-        GROUP BY project, run_key, parent_run_key
+        FROM edges l JOIN whose w ON w.project = l.project AND w.run_key = l.run_key AND {_IN_TIME}
+        GROUP BY l.project, w.of, parent_run_key
         """,  # noqa: S608 -- ranges of numbers
-        keys=keys,
+        whose=whose,
     )
+    parted = _of_runs(places, edges, "parent_run_key")
+    parted = parted.filter(pl.col("parent_run_key").ne_missing(pl.col("run_key")))
+    if parted.height == parted.unique(["project", "run_key", "parent_run_key"]).height:
+        return parted
+    return (
+        parted.group_by("project", "run_key", "parent_run_key")
+        .agg(
+            *(pl.col(c).min() for c in ("run_id", "dialect", "environment", "task_id", "parent_run_id")),
+            pl.col("source").max(),
+            pl.col("started_ns").min(),
+            pl.col("ended_ns").max(),
+            pl.col("waits").any(),
+        )
+        .select(edges.columns)
+    )
+
+
+def _of_runs(places: Places, links: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return *links* with the run for what *column* states of it, NULL where that may be several runs."""
+    stated = links.select("project", run_key=column).drop_nulls().unique()
+    whose = places.statements.told(stated)
+    if whose.height == stated.height and whose.select(pl.col("of").eq_missing(pl.col("run_key")).all()).item():
+        return links
+    started = pl.col("started_ns")
+    within_time = (pl.col("from_ns").is_null() | (started >= pl.col("from_ns"))) & (
+        pl.col("until_ns").is_null() | (started < pl.col("until_ns"))
+    )
+    named = links.with_row_index("i").join(
+        whose.rename({"run_key": column}), on=["project", column], how="left", maintain_order="left"
+    )
+    of = pl.when(within_time.fill_null(False) & pl.col("of").is_not_null()).then("of")
+    best = named.with_columns(of.alias(column)).sort("i", pl.col(column).is_null(), maintain_order=True)
+    return best.unique("i", keep="first", maintain_order=True).select(links.columns)
 
 
 def _run_keys(run_id: str) -> pl.Expr:

@@ -14,7 +14,7 @@ from collector.model import identity
 from collector.model.tables import PUBLIC
 from collector.store import run_links, run_records
 from collector.store.handle import Handle
-from collector.store.places import Places, key, within
+from collector.store.places import Places, clusters, key, within
 from collector.store.run_records import Anchor, Part, Records
 
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -54,15 +54,14 @@ def find(
     """
     places = Places(h)
     same = _named(h, places, project, run_id, run_key)
-    keys = same["run_key"].to_pylist()
-    if not keys or (run_key is not None and run_key not in keys):
+    index = 0 if run_key is None and same.num_rows else _meant(places, project, same, run_key)
+    if index is None:
         return None
-    index = keys.index(run_key) if run_key else 0
     run = same.slice(index, 1)
     row: dict[str, Any] = run.to_pylist()[0]
     told = run.select(PUBLIC["runs"].names)
     named = {"project": project, "key": row["run_key"]}
-    records = Records(h, named, places.ranges(pl.DataFrame({"run_key": [row["run_key"]]}).select(key())))
+    records = Records(h, named, *places.of_runs(_one(project, row["run_key"])))
     if anchor:
         of = anchor.of
         page = (
@@ -94,18 +93,37 @@ def find(
 def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:
     """Return the rows of the runs that share *run_id*, the newest first.
 
-    A run's key follows from its id, dialect and environment, so few keys can be theirs, and places tell where each is.
-    Only if that finds none, or not *run_key*, all ids are read.
+    Places tell where those of a dialect are. Only if that finds none, or not *run_key*, all ids are read.
     """
-    environments = {None, *(e for (e,) in h.rows("SELECT DISTINCT environment FROM runs"))}
-    keys = [identity.run_key(project, name, e, "", run_id) for name in dialects.NAMES for e in environments]
-    if run_key and _KEY.fullmatch(run_key):
-        keys.append(run_key)
-    built = within("built_seq", places.built(pl.DataFrame({"run_key": keys}).select(key())))
+    commons = pl.DataFrame({"common": [identity.common_key(project, name, run_id) for name in dialects.NAMES]})
+    built = within("built_seq", clusters(places.shared(commons), "built_seq", "built_seq"))
     runs = _runs(h, built, project, run_id)
     if runs.num_rows and run_key in (None, *runs["run_key"].to_pylist()):
         return runs
     return _runs(h, "true", project, run_id)
+
+
+def _meant(places: Places, project: str, same: pa.Table, run_key: str | None) -> int | None:
+    """Return which of the runs *same*, the newest first, *run_key* means, None for none of them.
+
+    It may be the key of what a record states, of which more is known now; or one from before service and queue of bare
+    numbers counted, which said project, dialect, environment and run id alone.
+    """
+    keys = same["run_key"].to_pylist()
+    if run_key is None or not _KEY.fullmatch(run_key):
+        return None
+    if run_key in keys:
+        return int(keys.index(run_key))
+    meant = set(places.statements.told(_one(project, run_key))["of"])
+    for i, run in enumerate(same.select(["dialect", "environment", "run_id"]).to_pylist()):
+        before = {identity.run_key(project, run["dialect"], e, "", run["run_id"]) for e in (run["environment"], None)}
+        if keys[i] in meant or (run_key in before and meant.isdisjoint(keys)):
+            return i
+    return None
+
+
+def _one(project: str, run_key: str) -> pl.DataFrame:
+    return pl.DataFrame({"project": [project], "run_key": [run_key]})
 
 
 def _runs(h: Handle, where: str, project: str, run_id: str) -> pa.Table:
@@ -119,8 +137,7 @@ def _children(
     h: Handle, places: Places, project: str, run: dict[str, Any], anchor: Anchor, after: bool = False
 ) -> Part:
     """Return the page next to *anchor* of the runs that *run* is the parent of, found by links to them."""
-    keys = pl.DataFrame({"project": [project], "run_key": [run["run_key"]]})
-    children = run_links.children(h, places, keys)
+    children = run_links.children(h, places, _one(project, run["run_key"]))
     built = within("built_seq", places.built(children.select(key())))
     columns = (_TOLD, "run_key")
 
@@ -150,7 +167,7 @@ def _parent(h: Handle, places: Places, project: str, run: dict[str, Any]) -> dic
     """Return the run that *run* names as its parent: the one that links lead from, else the one beside it."""
     if not run["parent_run_id"]:
         return None
-    linked = run_links.parents(h, places, pl.DataFrame({"project": [project], "run_key": [run["run_key"]]}))
+    linked = run_links.parents(h, places, _one(project, run["run_key"]))
     by_link = linked.filter(pl.col("parent_run_id") == run["parent_run_id"])["parent_run_key"].to_list()
     runs = _named(h, places, project, run["parent_run_id"], None).select(["run_id", "run_key", "environment"])
     rows: list[dict[str, Any]] = runs.to_pylist()

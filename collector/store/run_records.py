@@ -40,7 +40,8 @@ _FAILING = {
 }
 _OUTERMOST = {"logs": "coalesce(t.phase = 'failed', false)", "spans": "coalesce(t.span_type = 'attempt', false)"}
 _RECORDS = """
-    SELECT t.*, r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
+    SELECT t.* REPLACE (CASE WHEN {own} THEN $key ELSE t.run_key END AS run_key),
+        r.attributes AS resource_attributes, s.name AS scope_name, s.version AS scope_version
     FROM {table} t SEMI JOIN kept USING (seq, "row")
     LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id
     LEFT JOIN scopes s ON s.project = t.project AND s.scope_id = t.scope_id
@@ -95,6 +96,13 @@ class Part:
     later: Anchor | None
 
 
+def _within(table: str, from_ns: int | None, until_ns: int | None) -> str:
+    """Return SQL that is true for a row *t* that begins in [*from_ns*, *until_ns*), None for no bound."""
+    began = _BEGAN[table]
+    bounds = [f"{began} >= {from_ns}"] * (from_ns is not None) + [f"{began} < {until_ns}"] * (until_ns is not None)
+    return " AND ".join(bounds) or "true"
+
+
 def neighbours(
     nearest: pl.DataFrame, kept: int, anchor: Anchor, has: Callable[[Anchor, bool], bool], *, after: bool
 ) -> tuple[Anchor | None, Anchor | None]:
@@ -110,17 +118,19 @@ def neighbours(
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of one run: *named* are its project and key, *ranges* where in the journal they may be."""
+    """The records of one run: *named* are its project and key, *whose* the keys of what is stated of it
+    (`statements.WHOSE`), *ranges* where in the journal they may be."""
 
     h: Handle
     named: dict[str, Any]
+    whose: pl.DataFrame
     ranges: Ranges
     adopted: pl.DataFrame = field(init=False)
     """Logs that name no run and stand in its spans: few runs have any."""
 
     def __post_init__(self) -> None:
-        sql = f'SELECT seq, "row" FROM log_runs t WHERE project = $project AND run_key = $key AND {self._at()}'  # noqa: S608 -- numbers of ours
-        object.__setattr__(self, "adopted", self.h.frame(sql, self.named))
+        sql = f'SELECT seq, "row" FROM log_runs t WHERE {self._stated()} AND {self._at()}'  # noqa: S608 -- names and numbers of ours
+        object.__setattr__(self, "adopted", self.h.frame(sql, {"project": self.named["project"]}))
 
     def page(self, table: str, anchor: Anchor | None = None, *, after: bool = False) -> Part:
         """Return the page of raw *table* next to *anchor*, without one the last page."""
@@ -167,16 +177,24 @@ class Records:
     def _at(self) -> str:
         return within("t.seq", self.ranges)
 
+    def _stated(self) -> str:
+        """Return SQL that is true for a row *t* that has one of the keys."""
+        keys = ", ".join(f"'{key}'" for key in self.whose["run_key"].unique().sort())
+        return f"t.project = $project AND t.run_key IN ({keys})" if keys else "t.project = $project AND false"
+
     def _of_run(self, table: str) -> str:
-        own = "t.project = $project AND t.run_key = $key"
+        own = self._stated()
+        bounds = self.whose.select("from_ns", "until_ns").unique()
+        at = f"{self._at()} AND {_within(table, *bounds.row(0))}" if bounds.height == 1 else self._at()
         if table != "logs" or self.adopted.is_empty():
-            return f"{self._at()} AND {own}"
-        return f'{self._at()} AND (({own}) OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted))'  # noqa: S608 -- ditto
+            return f"{at} AND {own}"
+        return f'{at} AND (({own}) OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted))'  # noqa: S608 -- ditto
 
     def _frame(self, table: str, sql: str, more: dict[str, Any] | None = None, **frames: pl.DataFrame) -> pl.DataFrame:
         if table == "logs" and not self.adopted.is_empty():
             frames["adopted"] = self.adopted
-        return self.h.frame(sql.format(of_run=self._of_run(table)), {**self.named, **(more or {})}, **frames)
+        named = self.named if "$key" in sql else {"project": self.named["project"]}
+        return self.h.frame(sql.format(of_run=self._of_run(table)), {**named, **(more or {})}, **frames)
 
     def _has(self, table: str, columns: tuple[str, ...], anchor: Anchor, *, after: bool) -> bool:
         where = anchor.condition(columns, after=after)
@@ -198,7 +216,12 @@ class Records:
 
     def _read(self, table: str, kept: pl.DataFrame) -> pa.Table:
         """Return the records *kept* (seq, row) in order of time, attempts from 1 on as the run model has them."""
-        words = {"table": table, "at": within("t.seq", clusters(kept, "seq", "seq")), "order": _ORDER[table]}
+        words = {
+            "own": self._stated(),
+            "table": table,
+            "at": within("t.seq", clusters(kept, "seq", "seq")),
+            "order": _ORDER[table],
+        }
         sql = _RECORDS.format(**words, of_run="{of_run}")
         rows = long_texts.whole(self.h, table, self._frame(table, sql, kept=kept.select("seq", "row")))
         return rows.with_columns(pl.col("attempt") + (1 if self._counts_from_0() else 0)).to_arrow()

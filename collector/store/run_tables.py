@@ -11,13 +11,14 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.believable import LONGEST_NS
-from collector.store import CATALOG, changes, run_links, weights
+from collector.store import CATALOG, changes, parting, run_links, weights
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 from collector.store.recent import Changes, Tables, kept_columns
 from collector.store.run_links import KEYS
+from collector.store.statements import common
 
 NAME = "runs"
 """Name of this job's watermark; its `row` counts ticks."""
@@ -133,29 +134,25 @@ def advance(
     if upto <= done:
         return dirty_now
     window = {"done": done, "upto": upto}
-    named = h.frame(
+    said = h.frame(
         """
-        SELECT project, run_key, min(seq) AS low, max(seq) AS high FROM (
-            SELECT project, run_key, seq FROM spans WHERE seq > $done AND seq <= $upto
-            UNION ALL SELECT project, run_key, seq FROM logs WHERE seq > $done AND seq <= $upto
-        ) WHERE run_key IS NOT NULL GROUP BY project, run_key
+        SELECT project, dialect, run_id, run_key, min(rank)::BIGINT AS rank, min(seq) AS low, max(seq) AS high FROM (
+            SELECT project, dialect, run_id, run_key, $own AS rank, seq FROM spans WHERE seq > $done AND seq <= $upto
+            UNION ALL SELECT project, dialect, run_id, run_key, CASE WHEN keys_from IS NULL THEN $own ELSE $heard END,
+                seq FROM logs WHERE seq > $done AND seq <= $upto
+        ) WHERE run_key IS NOT NULL GROUP BY ALL
         """,
-        window,
+        {**window, "own": parting.OWN, "heard": parting.HEARD},
     )
-    places.note(named.with_columns(key()))
     adopted = _adopt_orphans(h, window, adopt_ns)
+    links = run_links.append(h, places, window)
+    moved = places.statements.take_up(places, pl.concat([said, links.named]), done, upto)
     places.note(adopted.with_columns(key(), low="seq", high="seq"))
-    linked = run_links.append(h, places, window)
     names = KEYS.names()
-    return pl.concat(
-        [
-            dirty_now,
-            named.select(names),
-            adopted.select(names),
-            _taken_from(h, adopted),
-            run_links.descendants(h, places, linked),
-        ]
-    ).unique()
+    touched = pl.concat([said.select(names), adopted.select(names), _taken_from(h, adopted)])
+    above = pl.concat([places.statements.runs(links.reached), moved])
+    dirty = [dirty_now, places.statements.runs(touched), run_links.descendants(h, places, above)]
+    return places.statements.bases(pl.concat(dirty)).unique()
 
 
 def _taken_from(h: Handle, adopted: pl.DataFrame) -> pl.DataFrame:
@@ -231,15 +228,25 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     return adopted
 
 
-def records(h: Handle, places: Places, weighed: pl.DataFrame) -> Tables:
-    """Return the records of the runs *weighed* (`weights.weigh`), raw `spans` and `logs`: of heavy ones not all."""
-    ranges = places.ranges(weighed.select(key()))
-    heavy = weights.heavy(weighed)
-    runs = weighed.select(KEYS.names()).join(heavy, on=KEYS.names(), how="anti")
-    tables = {name: h.frame(weights.own(name, ranges), runs_=runs) for name in ("spans", "logs")}
+def weigh(h: Handle, places: Places, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return what *runs* weigh to be made again (`weights.weigh`): the first ones of a number that was given again."""
+    runs = places.statements.bases(runs)
+    return weights.weigh(h, places, runs, places.statements.whole(runs))
+
+
+def records(h: Handle, places: Places, weighed: pl.DataFrame, whose: pl.DataFrame | None = None) -> Tables:
+    """Return the records of the runs *weighed* (`weights.weigh`), raw `spans` and `logs`: of heavy ones not all.
+
+    They have the key of their run. *whose*: as `weights.weigh` was told.
+    """
+    whose = places.statements.of(weighed) if whose is None else whose
+    ranges = places.ranges(whose.select(key()))
+    heavy = weights.heavy(weighed).select("project", of="run_key")
+    lighter = whose.join(heavy, on=heavy.columns, how="anti")
+    tables = {name: h.frame(weights.own(name, ranges), whose=lighter) for name in ("spans", "logs")}
     if heavy.is_empty():
         return tables
-    ends = weights.ends(h, heavy, ranges)
+    ends = weights.ends(h, whose.join(heavy, on=heavy.columns, how="semi"), ranges)
     return {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
 
 
@@ -262,12 +269,26 @@ def rooted(h: Handle, places: Places, links: pl.DataFrame, rows: pl.DataFrame, a
     )
 
 
+def marked(places: Places, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return *rows* of `runs` with those `ambiguous` whose records may be of one of several runs."""
+    doubtful = places.statements.ambiguous(rows.select(KEYS.names()))
+    if doubtful.is_empty():
+        return rows
+    return (
+        rows.join(doubtful.with_columns(found=pl.lit(True)), on=KEYS.names(), how="left", maintain_order="left")
+        .with_columns(ambiguous=pl.coalesce("found", "ambiguous"))
+        .drop("found")
+    )
+
+
 def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str, pl.DataFrame]], upto: int) -> Changes:
     """Write the *rows* of the *dirty* runs in place of what stood there, move the watermark to *upto*; return both."""
     keys = dirty.select(key())
     built = within("built_seq", places.built(keys))
     tick = changes.positions(h)[NAME][0] + 1
     changed = changes.keep(h, tick, upto, dirty, built, kept_columns(rows))
+    told = dict(rows)["runs"].filter(pl.col("run_id").is_not_null())
+    places.note(places.lone(told).select(key(), common(), low=pl.lit(upto), high=pl.lit(upto)))
     due_ns = pl.min_horizontal("dequeued_ns", pl.col("started_ns") - pl.col("queue_wait_ns"))
     taken = dict(rows)["attempts"].group_by("project", "run_key").agg(taken_ns=due_ns.min())
     for table, frame in rows:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.model.tables import CATALOGUES, RAW
-from collector.store import apply, derive, long_texts
+from collector.store import apply, derive, long_texts, statements
 from collector.store.database import Database, damage_note
 from collector.store.handle import Handle
 
@@ -39,7 +39,9 @@ def take_over(database: Database, directory: Path, kept_seq: int) -> dict[str, i
             return {}
         counts = dict.fromkeys(RAW, 0)
         reached = 0
-        for name, rows in _readable(damaged, kept_seq):
+        for name, read in _readable(damaged, kept_seq):
+            # Resources come before the records that stand on them.
+            rows = statements.keyed(h, read) if name in ("logs", "spans") else read
             h.run(f"INSERT INTO {name} BY NAME SELECT * FROM rows", rows=rows)  # noqa: S608 -- our names
             counts[name] += rows.num_rows
             if name not in CATALOGUES:

@@ -48,6 +48,7 @@ _COLUMNS = {
     "attempts": (
         *_RUN,
         "number",
+        "version",
         "status",
         "outcome",
         "dequeued_ns",
@@ -125,19 +126,28 @@ def counted(h: Handle, choice: Choice) -> Choice:
 
 
 def summed(
-    h: Handle, table: str, choice: Choice, keys: list[str], sums: list[str], *, also: str = "true", ripe_ns: int = 0
+    h: Handle,
+    table: str,
+    choice: Choice,
+    keys: list[str],
+    sums: list[str],
+    *,
+    also: str = "true",
+    ripe_ns: int = 0,
+    of_runs: bool = False,
 ) -> pl.DataFrame:
     """Return the rows of an hourly *table* in *choice*'s hours, added up by *keys*; sums are whole numbers.
 
-    Hours that end at *ripe_ns* or before count as one, hour 0.
+    Hours that end at *ripe_ns* or before count as one, hour 0. *of_runs*: the version of attempts is that of their run.
     """
     wide = choice.hours()
     columns = ["task_id", "queue", "environment", "version", "population"]
     hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
     named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
     added = ", ".join(f'sum("{s}") AS "{s}"' for s in sums)
+    source = f"(SELECT * REPLACE (run_version AS version) FROM {table})" if of_runs else table  # noqa: S608 -- our own names
     rows = h.frame(
-        f"SELECT {named}, {added} FROM {table} "  # noqa: S608 -- our own names; values are parameters
+        f"SELECT {named}, {added} FROM {source} "  # noqa: S608 -- ditto; values are parameters
         f"WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns AND {also} GROUP BY ALL",
         wide.parameters(columns),
     )
@@ -212,25 +222,37 @@ def limits(h: Handle) -> pl.DataFrame:
     return h.frame("SELECT * FROM queue_limits")
 
 
+_TRIED = """(version = $version OR (project, run_key) IN
+    (SELECT (project, run_key) FROM attempts WHERE project = $project AND version = $version))"""
+"""A run that is of a version, or one of whose attempts is."""
+
+
+def _chosen(choice: Choice) -> tuple[str, dict[str, Any]]:
+    """Return SQL conditions on runs of which something is in *choice*, an attempt if not the run, and parameters."""
+    columns = ["task_id", "queue", "environment"]
+    if choice.version is None:
+        return choice.where(columns), choice.parameters(columns)
+    return f"{choice.where(columns)} AND {_TRIED}", choice.parameters([*columns, "version"])
+
+
 def count_runs(h: Handle, choice: Choice) -> int:
-    """Return how many runs count in *choice*'s range."""
-    columns = ["task_id", "queue", "environment", "version"]
+    """Return how many runs count in *choice*'s range; of a version also those that only an attempt of theirs is of."""
+    where, parameters = _chosen(choice)
     return int(
         h.value(
-            f"SELECT count(*) FROM runs WHERE {choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns",  # noqa: S608 -- ditto
-            choice.parameters(columns),
+            f"SELECT count(*) FROM runs WHERE {where} AND at_ns >= $from_ns AND at_ns < $to_ns",  # noqa: S608 -- ditto
+            parameters,
         )
     )
 
 
 def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases: bool = False) -> Timing:
-    """Return the rows of the runs that count in *choice*'s range, the newest *most* of them."""
-    columns = ["task_id", "queue", "environment", "version"]
+    """Return the rows of the runs that `count_runs` counts, the newest *most* of them."""
+    where, parameters = _chosen(choice)
     return _rows(
         h,
-        f"{choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} "
-        "ORDER BY at_ns DESC, run_key LIMIT $most",
-        {**choice.parameters(columns), "most": most},
+        f"{where} AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} ORDER BY at_ns DESC, run_key LIMIT $most",
+        {**parameters, "most": most},
         phases=phases,
     )
 

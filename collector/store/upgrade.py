@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from collector.model.errors import UsageError
 from collector.model.tables import WIRE
-from collector.store import ddl, doubted, version
+from collector.store import ddl, doubted, restated, version
 from collector.store.handle import Handle
 
 
@@ -52,10 +52,12 @@ def _to_6(h: Handle) -> None:
 
     What was skipped or interrupted counts otherwise, so that what was counted before cannot be taken off.
     """
-    for table in ("logs", "spans", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
+    for table in ("logs", "spans", "places", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
         add_columns(h, table)
-    rebuild(h, "SELECT project, run_key FROM runs")
+    # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
     _renew(h, "run_cohorts", "attempt_hours", "flow_hours", "duration_hours", "phase_hours")
+    rebuild(h, "SELECT project, run_key FROM runs")
+    restated.part(h)
 
 
 STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}

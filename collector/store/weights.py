@@ -42,7 +42,7 @@ SIZE = {table: _size(table) for table in _LONG}
 """Raw table → the weight of one of its rows, in SQL."""
 
 
-_OF_STRANGER = "l.keys_from IS NOT NULL AND l.run_key <> r.run_key"
+_OF_STRANGER = "l.keys_from IS NOT NULL AND n.of IS NULL"
 _ADOPTED = ", ".join(
     [
         *(
@@ -51,36 +51,64 @@ _ADOPTED = ", ".join(
         ),
         *(f"CASE WHEN l.keys_from IS DISTINCT FROM 'body' THEN l.{name} END AS {name}" for name in EVENT),
         "CASE WHEN l.keys_from IS NULL THEN coalesce(l.attempt, r.attempt) ELSE r.attempt END AS attempt",
-        "r.run_key AS run_key",
+        "w.of AS run_key",
         "NULL AS keys_from",
     ]
 )
 """What a log says of the run that it stands in."""
+BEGAN = {"logs": "time_unix_nano", "spans": "start_time_unix_nano"}
+"""Raw table → the column of when a record begins."""
+
+
+def in_time(table: str, t: str = "t", whose: str = "w") -> str:
+    """Return SQL that tells whether a row *t* of raw *table* begins within bounds of *whose* (`statements.WHOSE`)."""
+    began = f"exact_ns({t}.time_source, {t}.{BEGAN[table]}, {t}.time, {t}.received_ns)"
+    return (
+        f"({whose}.from_ns IS NULL OR {began} >= {whose}.from_ns) "
+        f"AND ({whose}.until_ns IS NULL OR {began} < {whose}.until_ns)"
+    )
+
+
+def shown(table: str, t: str = "t") -> tuple[str, str]:
+    """Return (SQL for the key of the run that a row *t* of raw *table* states, what is to be joined to *t* for it)."""
+    joined = (
+        f"LEFT JOIN moved_keys w ON w.of_project = {t}.project AND w.stated_key = {t}.run_key AND {in_time(table, t)}"
+    )
+    return f"coalesce(w.of_run_key, {t}.run_key) AS run_key", joined
 
 
 def own(table: str, ranges: Ranges) -> str:
-    """Return SQL for the rows of raw *table* of the runs in frame `runs_`, each with the key of its run.
+    """Return SQL for the rows of raw *table* that are of a run by frame `whose` (`statements.WHOSE`), with its key.
 
     *ranges*: where in the journal they may be (`Places.ranges`). A log in a span of a run is that run's by a key of its
     own. The run that keys in its body or a map name has it no more, and they say nothing of another one.
     """
+    its = f"t.project = w.project AND t.run_key = w.run_key AND {in_time(table)}"
     if table != "logs":
-        return f"SELECT t.* FROM {table} t SEMI JOIN runs_ USING (project, run_key) WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
+        return (
+            f"SELECT t.* REPLACE (w.of AS run_key) FROM {table} t JOIN whose w ON {its} WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
+        )
     return f"""
-        SELECT t.* FROM logs t SEMI JOIN runs_ USING (project, run_key)
+        SELECT t.* REPLACE (w.of AS run_key) FROM logs t JOIN whose w ON {its}
         ANTI JOIN log_runs r ON r.project = t.project AND r.seq = t.seq AND r.row = t.row AND t.keys_from IS NOT NULL
         WHERE {within("t.seq", ranges)}
         UNION ALL BY NAME
         SELECT l.* REPLACE ({_ADOPTED})
-        FROM log_runs r SEMI JOIN runs_ USING (project, run_key)
-        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row
+        FROM log_runs r JOIN whose w ON w.project = r.project AND w.run_key = r.run_key
+        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row AND {in_time("logs", "l")}
+        LEFT JOIN (SELECT DISTINCT project, run_key, of FROM whose) n
+            ON n.project = l.project AND n.run_key = l.run_key AND n.of = w.of
         WHERE {within("l.seq", ranges)} AND {within("r.seq", ranges)}
     """  # noqa: S608 -- ranges of numbers
 
 
-def weigh(h: Handle, places: Places, runs: pl.DataFrame) -> pl.DataFrame:
-    """Return *runs* (`project`, `run_key`) with how many `records` they have and their `weight`, the lightest first."""
-    ranges = places.ranges(runs.select(key()))
+def weigh(h: Handle, places: Places, runs: pl.DataFrame, whose: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return *runs* (`project`, `run_key`) with how many `records` they have and their `weight`, the lightest first.
+
+    *whose*: whose keys are theirs (`statements.WHOSE`), where `Statements.of` is not meant.
+    """
+    whose = places.statements.of(runs) if whose is None else whose
+    ranges = places.ranges(whose.select(key()))
     of_table = " UNION ALL ".join(
         f"SELECT project, run_key, count(*) AS n, sum({size}) AS bytes FROM ({own(table, ranges)}) GROUP BY ALL"  # noqa: S608 -- names and numbers of ours
         for table, size in SIZE.items()
@@ -90,6 +118,7 @@ def weigh(h: Handle, places: Places, runs: pl.DataFrame) -> pl.DataFrame:
         f"coalesce(sum(bytes), 0)::BIGINT + {RECORD} AS weight "
         f"FROM runs_ LEFT JOIN ({of_table}) USING (project, run_key) GROUP BY ALL ORDER BY weight, run_key",
         runs_=runs.select(_KEYS).unique(),
+        whose=whose,
     )
 
 
@@ -112,8 +141,8 @@ def heavy(weighed: pl.DataFrame) -> pl.DataFrame:
     return weighed.filter(pl.col("weight") > MOST_OF_RUN)
 
 
-def ends(h: Handle, runs: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFrame]:
-    """Return raw `spans` and `logs` of *runs* that came first and last, half of `MOST_OF_RUN` each.
+def ends(h: Handle, whose: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFrame]:
+    """Return raw `spans` and `logs` of the runs of *whose* that came first and last, half of `MOST_OF_RUN` each.
 
     Of a run whose records name it, logs that name it in a body or a map are none of them: masses of what a stranger
     sent would leave no room for what counts.
@@ -132,12 +161,12 @@ def ends(h: Handle, runs: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFram
         ) WHERE up <= $half OR down <= $half
         """,  # noqa: S608 -- ditto
         {"half": MOST_OF_RUN // 2},
-        runs_=runs.select(_KEYS),
+        whose=whose,
     )
     return {
         table: h.frame(
             f"SELECT * FROM ({own(table, ranges)}) SEMI JOIN kept USING (project, run_key, seq, row)",  # noqa: S608 -- ditto
-            runs_=runs.select(_KEYS),
+            whose=whose,
             kept=kept.filter(pl.col("name") == table),
         )
         for table in SIZE

@@ -111,7 +111,7 @@ def facts(run: Run) -> dict[str, Any]:
 def bars(parts: dict[str, Any]) -> list[Bar]:
     """Return the bars of a run in the order of time, nanoseconds absolute: queue wait, attempts with phases and
     waits in them, backoff between. A bar that nothing ended reaches to the end of its attempt or else to the last
-    sign of life, and is open."""
+    sign of life, and is open. Attempts name their version where they are of several."""
     run: Run = parts["run"]
     last = run["last_seen_ns"] or run["started_ns"] or run["queued_ns"] or 0
     rows: list[Bar] = []
@@ -120,13 +120,15 @@ def bars(parts: dict[str, Any]) -> list[Bar]:
             _bar("queue", "queue wait", run["queued_ns"], run["started_ns"], "idle", "waiting", run["queued_source"])
         )
     attempts = [a for a in parts["attempts"] if a["started_ns"] is not None]
+    several = len({a.get("version") for a in parts["attempts"]}) > 1
     for i, a in enumerate(attempts):
         end = a["ended_ns"] if a["ended_ns"] is not None else max(last, a["started_ns"])
         tone = _TONES.get(a["outcome"] or a["status"], "vague")
+        on = strings.ON_VERSION.format(version=visible(a.get("version") or strings.UNKNOWN)) if several else ""
         rows.append(
             _bar(
                 f"a{a['number']}",
-                f"attempt {a['number']}",
+                f"attempt {a['number']}{on}",
                 a["started_ns"],
                 end,
                 tone,

@@ -115,6 +115,7 @@ def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int
             {
                 **about,
                 "number": number,
+                "version": dice.choice(["1", "2", None]),
                 "status": "completed" if status == "skipped" else status,
                 "outcome": status if status == "skipped" else None,
                 "status_source": dice.choice(STATUS_SOURCES),
@@ -157,11 +158,12 @@ def _summary(
     queued = dice.choice([None, (starts[0] if attempts else first) - dice.randrange(0, 20_000) * MS])
     ended = end if over else None
     walls = [a["active_ns"] for a in attempts]
+    versions = [a["version"] for a in attempts if a["version"] is not None]
     costs = [a["cost_cents"] for a in attempts if a["cost_cents"] is not None]
     return {
         **about,
         "environment": dice.choice(["PRODUCTION", "PRODUCTION", "DEVELOPMENT", None]),
-        "version": dice.choice(["1", "2", None]),
+        "version": versions[-1] if versions else dice.choice(["1", "2", None]),
         "is_test": dice.choice([None, False, False, True]),
         "is_replay": dice.choice([None, False, True]),
         "parent_run_id": dice.choice([None, f"r{dice.randrange(0, 4)}"]),

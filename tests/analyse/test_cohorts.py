@@ -32,7 +32,7 @@ def counts(history: History) -> dict[str, pl.DataFrame]:
         "attempt_hours": cohorts.attempt_hours(runs, attempts),
         "flow_hours": cohorts.flow_hours(runs),
         "duration_hours": durations.hours(runs, attempts),
-        "phase_hours": calls.phase_hours(runs, phases),
+        "phase_hours": calls.phase_hours(runs, attempts, phases),
         "slot_hours": slots.slot_hours(held),
     }
 
@@ -281,6 +281,47 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
 
 
+@settings(max_examples=examples(30), deadline=None)
+@given(histories(most=20))
+def test_attempts_count_by_their_own_version_and_runs_by_their_last(history: History) -> None:
+    """By version, attempts, their durations and their phases are those that ran on it, and a lost attempt, of which
+    nobody knows that, is of none; runs, their durations and their funnel are those whose `version` it is.
+    """
+    naive = Naive(history)
+    made = counts(history)
+    of_attempt = {(a["run_key"], a["number"]): a["version"] for of_run in naive.attempts.values() for a in of_run}
+    lost = [(r, k) for r in naive.counted for k in naive.lost(r)]
+
+    def counted(table: str, sums: str, *keys: str) -> dict[Any, int]:
+        """Return *sums* of a table by *keys*, those of 0 left out."""
+        rows = made[table].group_by(keys).agg(pl.col(sums).sum()).rows()
+        return {tuple(key): n for *key, n in rows if n}
+
+    assert counted("attempt_hours", "attempts", "version") == Counter(
+        [(version,) for version in of_attempt.values()] + [(None,)] * len(lost)
+    )
+    assert counted("attempt_hours", "lost_attempts", "version", "run_version", "number") == Counter(
+        (None, r["version"], k) for r, k in lost
+    )
+    assert counted("run_cohorts", "runs", "version") == Counter((r["version"],) for r in naive.counted)
+    over = durations.values(history.frame("runs"), history.frame("attempts"), as_of_ns=0).filter(~pl.col("is_open"))
+    of_run = {(r["run_key"], None): r["version"] for r in naive.counted}
+    expected = Counter(
+        ((of_run | of_attempt)[run, number], measure)
+        for run, number, measure in over.select("run_key", "number", "measure").collect().rows()
+    )
+    assert counted("duration_hours", "n", "version", "measure") == expected
+    phases = [p for p in history.phases if (p["run_key"], None) in of_run]
+    timed = [p for p in phases if p["started_ns"] is not None or p["ended_ns"] is not None]
+    assert counted("phase_hours", "n", "version") == Counter(
+        (of_attempt.get((p["run_key"], p["attempt"])),) for p in timed
+    )
+    hours = made["attempt_hours"].with_columns(version="run_version")
+    funnel = retries.funnel(made["run_cohorts"], ["version"], hours=hours)
+    told = Counter((r["version"], k) for r, k in lost)
+    assert {(v, k): n for v, k, n in funnel.select("version", "attempt", "lost").rows() if n} == told
+
+
 def test_a_long_gap_costs_few_rows_and_loses_no_attempt() -> None:
     """Of a run whose first record is of its ten thousandth attempt 9,999 have failed, told in sixteen rows."""
     about = {"project": "default", "run_key": "k", "task_id": "a", "status": "completed", "status_source": "measured"}
@@ -389,7 +430,7 @@ def test_flow_counts_every_end_and_ranks_failures_by_what_is_proved(history: His
 @given(histories(most=20))
 def test_calls_are_counted_against_what_one_attempt_needed(history: History) -> None:
     """A dependency's failure rate and amplification follow from the phases of each run, one by one."""
-    report = calls.report(calls.phase_hours(history.frame("runs"), history.frame("phases")), ["project"])
+    report = calls.report(counts(history)["phase_hours"], ["project"])
     live = {r["run_key"] for r in history.runs if population(r) != "test"}
     mine = [p for p in history.phases if p["run_key"] in live]
     for service in {p["called_service"] for p in mine}:

@@ -197,6 +197,23 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         assert not [r for r in other if r["measure"] == "backlog"]
 
 
+def test_an_attempt_that_left_no_record_is_of_no_version_and_its_run_is(tmp_path: Path) -> None:
+    """Of a run whose second attempt alone was seen, on version 3, the first counts as failed on none; the funnel of
+    the runs of version 3 has lost one of them.
+    """
+    with _stored(tmp_path, [attempt("a", 2, 0, 10, task_id="send", version="3")]) as database:
+        api = TestClient(routes.application(database, Settings(), dict, str, bytes))
+        rates = {
+            r["version"]: (r["value"], r["n"])
+            for r in get(api, "/api/v1/stats/retries", by="version").json()
+            if r["measure"] == "attempt_failure_rate"
+        }
+        assert rates == {None: (1.0, 1), "3": (0.0, 1)}
+        for asked in ({}, {"version": "3"}):
+            funnel = get(api, "/api/v1/stats/funnel", by="version", **asked).json()
+            assert [(r["version"], r["attempt"], r["lost"]) for r in funnel] == [("3", 1, 1), ("3", 2, 0)]
+
+
 @pytest.mark.parametrize("name", ["retries", "failures", "throughput", "durations", "tasks"])
 def test_numbers_may_be_of_one_version(api: TestClient, name: str) -> None:
     """`version` leaves the runs of all others out."""

@@ -120,6 +120,19 @@ def test_bars_lie_on_their_axis(parts: dict[str, Any]) -> None:
     assert not any(b["id"][0] in "bw" for b in work)
 
 
+@given(runs(), st.lists(st.sampled_from([None, "1", "2"]), min_size=9, max_size=9))
+def test_attempts_name_their_version_where_they_are_of_several(
+    parts: dict[str, Any], versions: list[str | None]
+) -> None:
+    """Where all attempts are of one version, or none is known, the run's own says it."""
+    given = [{**a, "version": v} for a, v in zip(parts["attempts"], versions, strict=False)]
+    bars = [bar["name"] for bar in run_view.bars({**parts, "attempts": given}) if bar["id"][0] == "a"]
+    several = len({a["version"] for a in given}) > 1
+    assert bars == [
+        f"attempt {a['number']}" + (f" (version {a['version'] or 'unknown'})" if several else "") for a in given
+    ]
+
+
 def test_a_bucket_without_runs_counts_zero_and_knows_no_percentile() -> None:
     """Counts of a bucket nothing fell into are 0, its percentiles unknown."""
     frame = pl.DataFrame({"bucket_ns": [0], "n": [3], "p50_ns": [7], "took_p95_ns": [9]})

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.cli.recordings import Recorded
 from collector.model.signals import BY_NAME
+from collector.model.units import DAY_NS
 from tests.inprocess import SECOND
 
 T0 = 1_795_000_000 * SECOND
@@ -22,6 +23,7 @@ _RUN = st.sampled_from(RUNS)
 _MAYBE_RUN = st.none() | _RUN
 _ATTEMPT = st.sampled_from([1, 2, 3])
 _MAYBE_ATTEMPT = st.none() | _ATTEMPT
+_VERSION = st.sampled_from([None, "1", "2"])
 _BATCH = st.sampled_from(["batch_1", "batch_2"])
 _SPAN_ID = st.integers(1, 9).map(lambda n: f"{n:016x}")
 _TRACE_ID = st.integers(1, 3).map(lambda n: f"{n:032x}")
@@ -75,11 +77,13 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [_attribute(key, value) for key, value in values.items() if value is not None]
 
 
-def _request(signal: str, record: dict[str, Any], *, trigger: bool, machine: str) -> Recorded:
+def _request(
+    signal: str, record: dict[str, Any], *, trigger: bool, machine: str, version: str | None = None
+) -> Recorded:
     words = {"logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans")}
     outer, middle, inner = words[signal]
     attributes = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
-    resource = attributes if trigger else {"service.name": "worker", "host.name": machine}
+    resource = attributes if trigger else {"service.name": "worker", "host.name": machine, "service.version": version}
     scope = {"name": "trigger-dev-worker" if trigger else "tasks"}
     block = {"resource": {"attributes": _attributes(resource)}, middle: [{"scope": scope, inner: [record]}]}
     return OneLine(BY_NAME[signal], "json", json.dumps({outer: [block]}).encode())
@@ -117,7 +121,11 @@ def _span(draw: st.DrawFn) -> Recorded:
         case "hook":
             name, attributes = draw(st.sampled_from(["onCancel()", "onFailure()"])), {"$style.icon": "task-hook-on"}
     key = draw(st.none() | st.just("key"))
-    context = _context(run, attempt, **{"ctx.batch.id": draw(st.none() | _BATCH), "ctx.run.idempotencyKey": key})
+    context = _context(
+        run,
+        attempt,
+        **{"ctx.batch.id": draw(st.none() | _BATCH), "ctx.run.idempotencyKey": key, "worker.version": draw(_VERSION)},
+    )
     ident = draw(_SPAN_ID)
     partial = draw(st.booleans())
     if partial:
@@ -153,7 +161,9 @@ def _log(draw: st.DrawFn) -> Recorded:
     record["body"] = {"stringValue": draw(_BODY)}
     record["severityText"] = draw(st.sampled_from(["info", "Log"]))
     record["attributes"] = _attributes(
-        _context(run, draw(_MAYBE_ATTEMPT), **{"ctx.batch.id": draw(st.none() | _BATCH)})
+        _context(
+            run, draw(_MAYBE_ATTEMPT), **{"ctx.batch.id": draw(st.none() | _BATCH), "worker.version": draw(_VERSION)}
+        )
     )
     if run is None or draw(st.booleans()):
         record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
@@ -183,7 +193,7 @@ def plain(
             "priority": draw(st.none() | st.sampled_from(["high", "5"])),
         }
     )
-    machine = draw(st.sampled_from(["small", "large"]))
+    about: dict[str, Any] = {"machine": draw(st.sampled_from(["small", "large"])), "version": draw(_VERSION)}
     if logs or draw(st.booleans()):
         record: dict[str, Any] = {
             "timeUnixNano": str(at),
@@ -191,7 +201,7 @@ def plain(
         }
         if not logs and draw(st.booleans()):
             record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
-        return _request("logs", record, trigger=False, machine=machine)
+        return _request("logs", record, trigger=False, **about)
     record = {
         "traceId": draw(_TRACE_ID),
         "spanId": draw(_SPAN_ID),
@@ -203,7 +213,7 @@ def plain(
         "attributes": attributes,
         "status": {"code": draw(st.sampled_from([0, 2])), "message": draw(st.sampled_from(["", "no"]))},
     }
-    return _request("traces", record, trigger=False, machine=machine)
+    return _request("traces", record, trigger=False, **about)
 
 
 def _keys(place: str, said: str, attributes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -216,5 +226,33 @@ def _keys(place: str, said: str, attributes: list[dict[str, Any]]) -> dict[str, 
     return {"body": {"stringValue": said}, "attributes": attributes}
 
 
-HISTORIES = st.lists(_span() | _log() | plain(), min_size=1, max_size=14) | st.lists(plain(), min_size=1, max_size=14)
+@st.composite
+def stating(draw: st.DrawFn) -> Recorded:
+    """A record of `plain` that states more or less of where its run belongs; one run has a bare number for an id, which
+    may have been given before."""
+    told = draw(plain())
+    tree = json.loads(told.body.replace(b'"run_a"', b'"7"').replace(b'"run_b"', b'"7"'))
+    (block,) = next(iter(tree.values()))
+    (group,) = next(value for key, value in block.items() if key != "resource")
+    (record,) = next(value for key, value in group.items() if key != "scope")
+    where = {
+        "environment": draw(st.none() | st.sampled_from(["prod", "staging"])),
+        "queue": draw(st.none() | st.sampled_from(["mail", "pdf"])),
+    }
+    record["attributes"] += _attributes(where)
+    service = draw(st.sampled_from(["worker", "worker", "api", "unknown_service:node"]))
+    others = [a for a in block["resource"]["attributes"] if a["key"] != "service.name"]
+    block["resource"]["attributes"] = [*others, *_attributes({"service.name": service})]
+    before_ns = draw(st.sampled_from([0, 0, 8, 16])) * DAY_NS
+    for name in ("timeUnixNano", "startTimeUnixNano", "endTimeUnixNano"):
+        if name in record:
+            record[name] = str(int(record[name]) - before_ns)
+    return OneLine(told.signal, "json", json.dumps(tree).encode())
+
+
+STATING = st.lists(stating(), min_size=1, max_size=14)
+"""Requests with one record each, that state more or less of where their run belongs."""
+HISTORIES = (
+    st.lists(_span() | _log() | plain(), min_size=1, max_size=14) | st.lists(plain(), min_size=1, max_size=14) | STATING
+)
 """Requests with one record each."""

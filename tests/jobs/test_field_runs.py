@@ -19,6 +19,7 @@ from collector.control import Control
 from collector.jobs.runner import Runner
 from collector.model.signals import BY_PATH
 from collector.settings import Settings
+from collector.store.database import Database
 from collector.store.places import Memory
 from tests.inprocess import SECOND, Pipeline
 
@@ -28,11 +29,6 @@ CASES = {
 }
 ALONE = [name for name, case in CASES.items() if "alone" in case or "settings" in case]
 TOGETHER = [name for name in CASES if name not in ALONE]
-OPEN: dict[str, list[str]] = {
-    "an attempt has a version": ["deploy-mid-run"],
-    "which records make one run": ["environment-on-some-records", "run-id-in-two-queues"],
-}
-"""Cases that do not hold yet, by what is to be built for them."""
 _TIME = re.compile(r'"@(-?[\d.]+)"')
 _WITHIN = re.compile(r"@(ns|iso)(-?[\d.]+)")
 
@@ -106,6 +102,11 @@ class Told:
         picked = [[row[key] for key in asked["pick"]] for row in rows]
         return [[round(v, asked["round"]) for v in row] for row in picked] if "round" in asked else picked
 
+    @property
+    def database(self) -> Database:
+        """The database behind it."""
+        return self._pipeline.database
+
     def close(self) -> None:
         """Close the files."""
         self._pipeline.close()
@@ -116,15 +117,6 @@ def check(told: Told, name: str) -> None:
     """Assert what a case expects."""
     for asked in CASES[name]["expect"]:
         assert told.rows(asked) == asked["rows"], CASES[name]["situation"]
-
-
-def marked(names: list[str]) -> list[Any]:
-    """Return cases; those that are open must fail."""
-    reasons = {name: why for why, some in OPEN.items() for name in some}
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reasons[name]) if name in reasons else ())
-        for name in names
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +130,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     made.close()
 
 
-@pytest.mark.parametrize("name", marked(TOGETHER))
+@pytest.mark.parametrize("name", TOGETHER)
 def test_a_situation_is_told_as_its_users_expect(told: Told, name: str) -> None:
     """Whatever else is in the store."""
     check(told, name)
 
 
-@pytest.mark.parametrize("name", marked(ALONE))
+@pytest.mark.parametrize("name", ALONE)
 def test_a_situation_that_needs_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """For its settings, or since it speaks of all that there is."""
     now_ns = time.time_ns()

@@ -101,7 +101,7 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
         "attempt_hours": _sorted(cohorts.attempt_hours(runs, attempts)),
         "flow_hours": _sorted(cohorts.flow_hours(runs)),
         "duration_hours": _sorted(durations.hours(runs, attempts)),
-        "phase_hours": _sorted(calls.phase_hours(runs, phases)),
+        "phase_hours": _sorted(calls.phase_hours(runs, attempts, phases)),
         "queue_levels": _sorted(busy(level)),
         "slot_hours": _sorted(hours.filter(pl.col("hour_ns") < as_of_ns)),
     }

@@ -19,8 +19,8 @@ from collector.model.tables.column import (
 )
 
 # fmt: off
-_RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, 32 hex digits: joins the tables of a "
-    "run.")
+_RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, and where that is a bare number of "
+    "service and queue; 32 hex digits: joins the tables of a run.")
 _RUN_ID = varchar("run_id", "Run id as its platform or logger gave it; runs of two environments may share one.")
 
 
@@ -51,7 +51,8 @@ RUNS = Table(
             "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
-        varchar("version", "Version of the task's code, as the first record that has one states; NULL when none."),
+        varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
+            "one; else as the first record states that has one. NULL when none does."),
         varchar("priority", "Priority of the run, a word or a number, as its first log that has one states; NULL when "
             "none."),
         varchar("machine", "Machine size or host, as the first record that has one states; NULL when none."),
@@ -140,6 +141,8 @@ RUNS = Table(
         varchar("set_aside", "Why the run could not be worked out; its status is unknown then and its times are of "
             "arrival. Or that it has more records than can be looked at together, and only the first and the last "
             "count. NULL for every other run."),
+        boolean("ambiguous", "Whether its records leave open which of several runs with this id they are of: they "
+            "state less than the records of those do, and stand alone."),
     ),
 )
 
@@ -154,6 +157,9 @@ ATTEMPTS = Table(
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
         integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
             "counted."),
+        varchar("version", "Version of the task's code that it ran on: as its span states, else the first of its "
+            "records that has one. Where no attempt of the run states any: the only one that the run's other records "
+            "state. NULL when unknown."),
         varchar("status", "`completed`, `failed`, `canceled`, `interrupted` (let go, to be taken up again), `running`; "
             "`unknown` after silence without an end."),
         varchar("outcome", "`skipped` where its outermost operation says so; NULL for every other."),

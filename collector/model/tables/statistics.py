@@ -18,15 +18,15 @@ def _hour(event: str) -> Column:
     return bigint("hour_ns", f"Start of the UTC hour in which {event}, ns since 1970 UTC.")
 
 
-def _cohort(event: str) -> tuple[Column, ...]:
-    """Return what every hourly statistic is kept by; *event* decides in which hour."""
+def _cohort(event: str, version: str = "runs, which is that of their last attempt") -> tuple[Column, ...]:
+    """Return what every hourly statistic is kept by; *event* decides in which hour, *version*: whose code's counts."""
     return (
         PROJECT,
         _hour(event),
         varchar("task_id", "Task of the runs; NULL when unknown."),
         varchar("queue", "Queue of the runs; NULL when unknown."),
         varchar("environment", "Environment of the runs; NULL when unknown."),
-        varchar("version", "Version of the code of the runs; NULL when unknown."),
+        varchar("version", f"Version of the code of the {version}; NULL when unknown."),
         varchar("population", f"Which runs: {_NO_TESTS}"),
     )
 
@@ -72,9 +72,10 @@ RUN_COHORTS = Table(
 ATTEMPT_HOURS = Table(
     "Attempts that started in one hour, of one cohort of runs, attempt number and outcome. An attempt that left no "
     "record, although a later one did, has failed, and counts in the hour of its run's start.",
-    (*_COHORT_KEY, "number", "outcome"),
+    (*_COHORT_KEY, "run_version", "number", "outcome"),
     (
-        *_cohort("the attempts started"),
+        *_cohort("the attempts started", "attempts that left records"),
+        varchar("run_version", "`version` of the runs of the attempts, which is that of their last attempt."),
         integer("number", "`attempts.number` of the attempts: 1 for first ones, more for retries. Of more than 16 lost "
             "ones in a row the 16th stands for the rest."),
         varchar("outcome", "`skipped`, else `attempts.status` of the attempts, also of those that have not ended."),
@@ -109,7 +110,8 @@ DURATION_HOURS = Table(
     "One bucket of the histogram of one measure: durations that are over, of one cohort and outcome.",
     (*_COHORT_KEY, "measure", "outcome", "ix"),
     (
-        *_cohort("the run's first attempt (for measures of an attempt: that attempt) started"),
+        *_cohort("the run's first attempt (for measures of an attempt: that attempt) started",
+            "runs (for measures of an attempt: of that attempt)"),
         varchar("measure", "What lasted. Of a run: `queue_wait`, `execution`, `active`, `wait`, `end_to_end`, "
             "`unexplained`; of an attempt: `attempt`, `boot`, `gap`, `backoff`, `requeue_wait`. `runwell stats "
             "durations --explain` tells each."),
@@ -126,7 +128,7 @@ PHASE_HOURS = Table(
     "One bucket of the histogram of one step: rows of `phases`, of one cohort and outcome.",
     (*_COHORT_KEY, "operation", "phase", "called_service", "outcome", "ix"),
     (
-        *_cohort("the phases began (those without a beginning: ended)"),
+        *_cohort("the phases began (those without a beginning: ended)", "attempts that the phases belong to"),
         varchar("operation", "`phases.operation`: what was being done."),
         varchar("phase", "`phases.phase`: `started` for whole operations, `calling` for calls."),
         varchar("called_service", "Service that was called; NULL for other phases."),

@@ -15,7 +15,7 @@ _QUEUE = ["project", "queue", "environment"]
 
 def _slots(frames: Frames) -> pl.LazyFrame:
     """Return the attempts that held a slot from start to end, measured, with the limit of their queue."""
-    runs = frames.runs.lazy().select(*RUN, "environment", "version", "dialect")
+    runs = frames.runs.lazy().select(*RUN, "environment", "dialect")
     return (
         frames.attempts.lazy()
         .filter(

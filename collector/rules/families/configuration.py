@@ -13,7 +13,7 @@ from collector.rules.rule import Case, Options, Rule
 
 def _near_limit(frames: Frames, options: Options) -> pl.LazyFrame:
     limit_ns = options["max_duration_s"] * SECOND_NS
-    runs = frames.runs.lazy().select(*RUN, "dialect", "version")
+    runs = frames.runs.lazy().select(*RUN, "dialect")
     near = pl.col("active_ns") > 0.8 * limit_ns
     return (
         frames.attempts.lazy()

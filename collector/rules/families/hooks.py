@@ -63,14 +63,12 @@ def _after_wait(frames: Frames, pattern: str, within_s: float) -> pl.LazyFrame:
     waits = (
         frames.waits.lazy().filter(pl.col("ended_ns").is_not_null()).select(*RUN, "attempt", wait_ended_ns="ended_ns")
     )
-    runs = frames.runs.lazy().select(*RUN, "version")
     return (
         frames.attempts.lazy()
         .filter((pl.col("status") == "failed") & pl.col("error_message").str.contains(pattern))
         .join(waits, left_on=[*RUN, "number"], right_on=[*RUN, "attempt"])
         .filter((pl.col("ended_ns") - pl.col("wait_ended_ns")).is_between(0, int(within_s * SECOND_NS)))
         .unique([*RUN, "number"])
-        .join(runs, on=RUN, how="left")
         .select(*RUN, "task_id", "version", time_ns="ended_ns", key="error_type")
     )
 

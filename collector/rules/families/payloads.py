@@ -71,11 +71,9 @@ PAY002 = Rule(
 
 
 def failed_with(frames: Frames, matches: pl.Expr) -> pl.LazyFrame:
-    runs = frames.runs.lazy().select(*RUN, "version")
     return (
         frames.attempts.lazy()
         .filter((pl.col("status") == "failed") & matches.fill_null(False))
-        .join(runs, on=RUN, how="left")
         .select(*RUN, "task_id", "version", time_ns="started_ns")
     )
 

@@ -21,7 +21,7 @@ ABORT = "AbortTaskRunError"
 
 def attempts(frames: Frames) -> pl.LazyFrame:
     """Return attempts with the number and status of the one that follows, and the run's outcome."""
-    runs = frames.runs.lazy().select(*RUN, "version", run_status="status", run_task="task_id", run_dialect="dialect")
+    runs = frames.runs.lazy().select(*RUN, run_status="status", run_task="task_id", run_dialect="dialect")
     return (
         frames.attempts.lazy()
         .filter(pl.col("number").is_not_null())
@@ -177,7 +177,7 @@ def _single(frames: Frames, options: Options) -> pl.LazyFrame:
     return (
         frames.attempts.lazy()
         .filter(pl.lit(bool(options["single_shot"])) & (pl.col("number") >= 2))
-        .select(*RUN, "task_id", time_ns="started_ns")
+        .select(*RUN, "task_id", "version", time_ns="started_ns")
     )
 
 

@@ -44,8 +44,11 @@ TSK001 = Rule(
 
 def _duplicated(frames: Frames, options: Options) -> pl.LazyFrame:
     group = ["project", "task_id", "version", "environment"]
+    # Where a deploy came between two attempts, nobody knows which version its file is of.
+    several = frames.attempts.lazy().group_by(RUN).agg(n=pl.col("version").n_unique()).filter(pl.col("n") > 1)
     return (
         frames.runs.lazy()
+        .join(several, on=RUN, how="anti")
         .filter(pl.all_horizontal(pl.col(c).is_not_null() for c in ("task_id", "task_file", "version")))
         .filter((pl.col("task_file").n_unique() > 1).over(group))
         .select(*RUN, "task_id", "version", time_ns="first_seen_ns", detail="task_file")
@@ -61,10 +64,10 @@ TSK002 = Rule(
 
     Why: Which of them runs is chance.
     How to fix: Give one of them another id.
-    Not flagged: a task that moved to another file in another version.
+    Not flagged: a task that moved to another file in another version; runs whose attempts ran on several versions.
     """,
     sentences=("1", "6"),
-    needs=("runs",),
+    needs=("runs", "attempts"),
     across=_duplicated,
     message="The task id is defined in several files: {details}.",
     bad=(
@@ -103,7 +106,6 @@ def _unvalidated(frames: Frames, options: Options) -> pl.LazyFrame:
         .group_by(*RUN, number="attempt")
         .agg(effect_ns=pl.col("start_ns").min())
     )
-    runs = frames.runs.lazy().select(*RUN, "version")
     kinds = pl.col("error_type").is_in(["TypeError", "ZodError", "ValidationError", "SchemaError"])
     return (
         frames.attempts.lazy()
@@ -111,7 +113,6 @@ def _unvalidated(frames: Frames, options: Options) -> pl.LazyFrame:
         .filter(pl.col("error_message").str.contains(_LATE_INPUT))
         .join(effects, on=[*RUN, "number"])
         .filter(pl.col("effect_ns") < pl.col("ended_ns"))
-        .join(runs, on=RUN, how="left")
         .select(*RUN, "task_id", "version", time_ns="ended_ns", key="error_type")
     )
 

@@ -67,9 +67,11 @@ def requests(first: int = 0, count: int = 12) -> list[list[Recorded]]:
     """Return groups of requests: recorded ones of Trigger.dev, and of *count* workers, *first* and those after."""
     recorded = list(read(str(_RECORDED / "http-proto.jsonl.gz")))
     at_ns = min(filter(None, map(newest_ns, recorded)))
-    sent = [request for n in range(first, first + count) for request in _worker(n, at_ns + n * SECOND)]
+    sent = [[*_worker(n, at_ns + n * SECOND), *_numbered(n, at_ns + n * SECOND)] for n in range(first, first + count)]
     parts = [recorded[i : i + 4] for i in range(0, len(recorded), 4)]
-    return [[*parts[i], *sent[2 * i : 2 * i + 2]] for i in range(len(parts))] if not first else [[r] for r in sent]
+    if first:
+        return [[request] for some in sent for request in some]
+    return [[*part, *some] for part, some in zip(parts, [*sent, *([] for _ in parts)], strict=False)]
 
 
 def _worker(number: int, at_ns: int) -> list[Recorded]:
@@ -89,6 +91,31 @@ def _worker(number: int, at_ns: int) -> list[Recorded]:
     span = {**ids, "name": "import", "kind": 1, "attributes": _attributes(run)}
     span |= {"startTimeUnixNano": str(at_ns), "endTimeUnixNano": str(at_ns + 2 * SECOND)}
     about = {"resource": {"attributes": _attributes({"service.name": "worker", "deployment.environment.name": "live"})}}
+    return [
+        _request("logs", {"resourceLogs": [{**about, "scopeLogs": [{"logRecords": logs}]}]}),
+        _request("traces", {"resourceSpans": [{**about, "scopeSpans": [{"spans": [span]}]}]}),
+    ]
+
+
+def _numbered(number: int, at_ns: int) -> list[Recorded]:
+    """Return the logs and the span of a job that its queue numbers, as another one does, and of a child of it.
+
+    One log of it only its span knows. Of the child only the first record states its environment.
+    """
+    ids = {"traceId": f"{number + 900:032x}", "spanId": f"{number + 900:016x}"}
+    run = {"run_id": str(number // 2), "task_id": "render", "queue": ("mail", "pdf")[number % 2]}
+    child = {"run_id": f"child-{number}", "task_id": "send"}
+    parent = {"parent_run_id": run["run_id"], "environment": "live"}
+    logs = [
+        _log(at_ns, "page_render_started", **run),
+        _log(at_ns + SECOND, "page_drawn", ids),
+        _log(at_ns + 2 * SECOND, "page_render_completed", **run),
+        _log(at_ns + SECOND, "page_send_started", **child, **parent),
+        _log(at_ns + 2 * SECOND, "page_send_completed", **child),
+    ]
+    span = {**ids, "name": "render", "kind": 1, "attributes": _attributes(run)}
+    span |= {"startTimeUnixNano": str(at_ns), "endTimeUnixNano": str(at_ns + 2 * SECOND)}
+    about = {"resource": {"attributes": _attributes({"service.name": "renderer"})}}
     return [
         _request("logs", {"resourceLogs": [{**about, "scopeLogs": [{"logRecords": logs}]}]}),
         _request("traces", {"resourceSpans": [{**about, "scopeSpans": [{"spans": [span]}]}]}),

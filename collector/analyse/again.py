@@ -1,0 +1,135 @@
+"""Bare numbers that are given again: a queue that was emptied counts from 1 once more.
+
+Enter: raw records by the run that what they state tells. Leave: where such a run ends and another one of its number
+begins. That is where it was over, nothing came for long, and what comes then begins a first attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from collector.analyse import evidence
+from collector.analyse.evidence import RUN
+from collector.model.identity import again_key
+from collector.model.words import TERMINAL
+
+CUTS = pl.Schema(
+    {**dict.fromkeys([*RUN, "cut_key"], pl.String()), **dict.fromkeys(("from_ns", "until_ns"), pl.Int64())}
+)
+"""Run `cut_key`, the first of which has the key `run_key`, is what begins in [`from_ns`, `until_ns`), NULL for no
+bound."""
+_BEGINS = {"spans": "start_time_unix_nano", "logs": "time_unix_nano"}
+
+Build = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+"""Returns rows of `runs` of raw spans and logs."""
+Records = dict[str, pl.DataFrame]
+"""Raw `spans` and `logs`."""
+
+
+def cuts(records: Records, reuse_ns: int, build: Build) -> pl.DataFrame:
+    """Return where *records* of one number are those of several runs (`CUTS`), nothing of a number that is not.
+
+    *reuse_ns*: for how long nothing has to come.
+    """
+    stretches = _stretches(records, reuse_ns)
+    if stretches.is_empty():
+        return pl.DataFrame(schema=CUTS)
+    parts = stretches.with_columns(part=pl.lit(0, pl.Int64))
+    for i in range(1, int(stretches["stretch"].max()) + 1):  # type: ignore[arg-type]
+        before = parts.filter((pl.col("stretch") < i) & (pl.col("part") == pl.col("part").max().over(RUN)))
+        told = build(*(_of(records[name], name, before) for name in ("spans", "logs")))
+        over = told.filter(pl.col("status").is_in(TERMINAL)).select(*RUN, over=pl.lit(True))
+        parts = parts.join(over, on=RUN, how="left", maintain_order="left").with_columns(
+            part=pl.col("part")
+            + ((pl.col("stretch") >= i) & pl.col("over").fill_null(False) & _begins(i)).cast(pl.Int64)
+        )
+        parts = parts.drop("over")
+    first = parts.group_by(*RUN, "part", maintain_order=True).agg(pl.col("from_ns").first()).sort(*RUN, "part")
+    several = first.filter((pl.len() > 1).over(RUN))
+    key = pl.struct("run_key", "part").map_elements(
+        lambda r: again_key(r["run_key"], r["part"]) if r["part"] else r["run_key"], return_dtype=pl.String
+    )
+    return several.select(
+        *RUN,
+        cut_key=key,
+        from_ns=pl.when(pl.col("part") > 0).then("from_ns"),
+        until_ns=pl.col("from_ns").shift(-1).over(RUN),
+    ).cast(CUTS)
+
+
+def apart(records: Records, cuts: pl.DataFrame) -> Records:
+    """Return *records* with the keys of the runs that *cuts* (`CUTS`) tell apart."""
+    if cuts.is_empty():
+        return records
+    return {name: _apart(rows, name, cuts) if name in _BEGINS else rows for name, rows in records.items()}
+
+
+def _apart(rows: pl.DataFrame, name: str, cuts: pl.DataFrame) -> pl.DataFrame:
+    begun = rows.with_columns(begun_ns=evidence.exact_ns(_BEGINS[name]))
+    whole = begun.join(cuts, on=RUN, how="anti").select(rows.columns)
+    begins, until = pl.col("begun_ns"), pl.col("until_ns")
+    cut = begun.join(cuts, on=RUN).filter(
+        (pl.col("from_ns").is_null() | (begins >= pl.col("from_ns"))) & (until.is_null() | (begins < until))
+    )
+    return pl.concat([whole, cut.with_columns(run_key="cut_key").select(rows.columns)])
+
+
+def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
+    """Return the stretches of time without a pause of *reuse_ns* of the numbers that have several.
+
+    One row each, in order: `stretch` from 0 on; when it `began_ns`, and the next one (`until_ns`); `from_ns`, when the
+    one before was over; the `least` attempt that it states; whether anything `starts` in it; whether the number counts
+    attempts `from_zero`.
+    """
+    seen = pl.concat(
+        rows.filter(pl.col("run_id").str.contains(r"^[0-9]{1,15}$")).select(
+            *RUN,
+            "attempt",
+            began_ns=evidence.exact_ns(_BEGINS[name]),
+            took_ns=pl.col("duration_ns").clip(0) if name == "spans" else pl.lit(0, pl.Int64),
+            starts=pl.lit(True) if name == "spans" else (pl.col("phase") == "started").fill_null(False),
+        )
+        for name, rows in records.items()
+        if name in _BEGINS
+    ).sort(*RUN, "began_ns")
+    reached = (pl.col("began_ns") + pl.col("took_ns").fill_null(0)).cum_max().shift(1).over(RUN)
+    seen = seen.with_columns(reached_ns=reached)
+    return (
+        seen.with_columns(
+            stretch=((pl.col("began_ns") - pl.col("reached_ns")) > reuse_ns)
+            .fill_null(False)
+            .cast(pl.Int64)
+            .cum_sum()
+            .over(RUN),
+            from_zero=(pl.col("attempt") == 0).any().over(RUN),
+        )
+        .filter((pl.col("stretch") > 0).any().over(RUN))
+        .group_by(*RUN, "stretch", maintain_order=True)
+        .agg(
+            pl.col("began_ns").min(),
+            from_ns=pl.col("reached_ns").first() + 1,
+            least=pl.col("attempt").min(),
+            starts=pl.col("starts").any(),
+            from_zero=pl.col("from_zero").first(),
+        )
+        .with_columns(until_ns=pl.col("began_ns").shift(-1).over(RUN))
+    )
+
+
+def _begins(stretch: int) -> pl.Expr:
+    """Tell, for all rows of a number, whether *stretch* of it begins a first attempt."""
+    least = pl.when("from_zero").then(0).otherwise(1)
+    first = pl.col("starts") & (pl.col("least") <= least).fill_null(True)
+    return (first & (pl.col("stretch") == stretch)).any().over(RUN)
+
+
+def _of(rows: pl.DataFrame, name: str, stretches: pl.DataFrame) -> pl.DataFrame:
+    """Return those of raw *rows* that begin in *stretches*, which follow one another."""
+    bounds = stretches.group_by(RUN).agg(pl.col("began_ns").min(), until_ns=pl.col("until_ns").last())
+    begun = rows.with_columns(begun_ns=evidence.exact_ns(_BEGINS[name])).join(bounds, on=RUN)
+    inside = (pl.col("begun_ns") >= pl.col("began_ns")) & (
+        pl.col("until_ns").is_null() | (pl.col("begun_ns") < pl.col("until_ns"))
+    )
+    return begun.filter(inside).select(rows.columns)
