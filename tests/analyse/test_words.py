@@ -157,10 +157,10 @@ def test_a_call_failed_where_its_try_did_and_nobody_knows_where_it_was_let_go(
 ) -> None:
     """A call before `_retrying` failed, one before `_canceled` or `_interrupted` is in no rate and in no duration."""
     tables = build(f"s0 q5 {word}10")
-    hours = calls.phase_hours(tables.runs, tables.phases)
+    hours = calls.phase_hours(tables.runs, tables.attempts, tables.phases)
     rate = calls.report(hours, []).filter(pl.col("measure") == "call_failure_rate").row(0, named=True)
     assert (rate["n"], rate["value"]) == (ended, failed if ended else None)
-    assert calls.values(tables.runs, tables.phases).collect().height == lasts
+    assert calls.values(tables.runs, tables.attempts, tables.phases).collect().height == lasts
     counts = calls.durations(hours, []).filter(pl.col("outcome").is_null() & (pl.col("statistic") == "count"))
     assert counts["value"].sum() == lasts
 
