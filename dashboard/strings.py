@@ -22,7 +22,7 @@ WAITS = {
 
 KPIS = {
     "runs": ("Runs", "started or queued in the range"),
-    "success": ("Success rate", "completed of completed and failed"),
+    "success": ("Success rate", "completed of completed and failed; skipped ones apart"),
     "retry": ("Retry rate", "more than one attempt, of runs with a known count"),
     "p95": ("p95 duration", "first start to end, nearest rank"),
     "at_limit": ("Time at limit", "all slots held, of the time of queues with a known limit"),

@@ -28,8 +28,12 @@ def numbers(own_ns: str, columns: list[str]) -> list[pl.Expr]:
         "attempt": _upto("attempt", MOST_ATTEMPTS),
         "http_status": _upto("http_status", MOST_STATUS),
         "cost_cents": _upto("cost_cents", MOST_CENTS),
-        **{name: _ms(name, at) for name in ("reported_ms", "queue_wait_ms", "compute_ms")},
+        **{name: _ms(name, at) for name in ("reported_ms", "queue_wait_ms", "compute_ms", "delay_ms")},
         "dequeued_ns": _where("dequeued_ns", pl.col("dequeued_ns").is_between(at - LONGEST_NS, at + AHEAD_NS)),
+    }
+    bounded |= {
+        "due_at_ns": _where("due_at_ns", pl.col("due_at_ns").is_between(at - LONGEST_NS, at + LONGEST_NS)),
+        "max_attempts": _where("max_attempts", pl.col("max_attempts").is_between(1, MOST_ATTEMPTS)),
     }
     return [expr for name, expr in bounded.items() if name in columns]
 

@@ -15,6 +15,7 @@ from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped, with_version
 from collector.analyse.numbers import NO_INTERVAL, Number, count, ratio, rows, share
+from collector.model.words import CUT_SHORT
 
 STEP = ["operation", "phase", "called_service"]
 
@@ -57,11 +58,12 @@ def _ideal(phases: Frame) -> pl.LazyFrame:
 def values(runs: Frame, attempts: Frame, phases: Frame) -> pl.LazyFrame:
     """Return every duration of a step for `percentiles.exact`: `COHORT`, `STEP`, measure, outcome, value_ns, is_open.
 
-    One that nothing closed is left out: when its operation went on without a word is not known.
+    One that nothing closed is left out: when its operation went on without a word is not known. So is one that was cut
+    short, or skipped.
     """
     return (
         phases.lazy()
-        .filter(pl.col("duration_ns").is_not_null())
+        .filter(pl.col("duration_ns").is_not_null() & _is_whole())
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .pipe(with_version, attempts)
         .select(
@@ -75,6 +77,10 @@ def values(runs: Frame, attempts: Frame, phases: Frame) -> pl.LazyFrame:
             weakness=pl.lit(1),
         )
     )
+
+
+def _is_whole() -> pl.Expr:
+    return ~pl.col("outcome").is_in(CUT_SHORT)
 
 
 def report(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
@@ -124,7 +130,7 @@ def durations(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
     """
     rows_ = (
         hours.lazy()
-        .filter(pl.col("ix").is_not_null())
+        .filter(pl.col("ix").is_not_null() & _is_whole())
         .with_columns(measure=pl.lit("step"), derived_n="n", inferred_n=pl.lit(0))
     )
     return percentiles.estimate(rows_, [*by, *STEP])

@@ -16,6 +16,7 @@ from collector.analyse.frames import (
     COHORT,
     Frame,
     dimensions,
+    ended_as,
     hour_of,
     is_backward,
     nanocents,
@@ -33,9 +34,9 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     """Return one row per started run that is no test: its dimensions and what its attempts came to.
 
     Columns: those of `RUN`, `COHORT`, run_id, parent_run_id, root_run_id, started_ns, ended_ns, last_seen_ns,
-    outcome (status), attempts (highest number named, NULL if none), has_ended (an attempt ended), weakness (`rank` of
-    outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns, cost_nanocents,
-    wasted_cost_nanocents.
+    outcome (`frames.ended_as`), attempts (highest number named, NULL if none), has_ended (an attempt ended), weakness
+    (`rank` of outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns,
+    cost_nanocents, wasted_cost_nanocents.
     """
     started = (
         runs.lazy()
@@ -43,7 +44,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         .with_columns(
             population=population(),
             hour_ns=hour_of("started_ns"),
-            outcome=pl.col("status"),
+            outcome=ended_as(),
             gaps_ns="backoff_ns",
             cost_nanocents=nanocents("cost_cents"),
         )
@@ -69,7 +70,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             requeued_ns=believable.total(pl.col("queue_wait_ns").filter(again)),
         )
     )
-    whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running"])
+    whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running", "interrupted"])
     recovered = (pl.col("outcome") == "completed") & (pl.col("attempts") > 1)
     return started.join(sums, on=RUN, how="left", nulls_equal=True).select(
         *COHORT,
@@ -134,7 +135,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
             "number",
             *(pl.col(f"{name}_ns") for name in sums),
             hour_ns=hour_of("started_ns"),
-            outcome="status",
+            outcome=ended_as(),
             attempts=1,
             lost=0,
             weakness=rank("status_source"),
@@ -226,7 +227,7 @@ def flow_hours(runs: Frame) -> pl.DataFrame:
             counted.filter(over).select(
                 *plain,
                 event=pl.lit("ended"),
-                outcome="status",
+                outcome=ended_as(),
                 ns=pl.coalesce("ended_ns", "last_seen_ns"),
                 weakness=rank(
                     "status_source", pl.when(pl.col("ended_ns").is_not_null()).then("ended_source").otherwise(inferred)

@@ -68,7 +68,8 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
             number=pl.lit(None, pl.Int32),
             outcome="status",
             is_over=pl.col("status").is_in(TERMINAL) & pl.col("ended_ns").is_not_null(),
-            alive_ns=pl.when(pl.col("status") == "unknown").then("last_seen_ns").otherwise(as_of_ns),
+            # One that waits to be taken up again does not work meanwhile.
+            alive_ns=pl.when(pl.col("status").is_in(["unknown", "queued"])).then("last_seen_ns").otherwise(as_of_ns),
             # A run of one attempt has no gap; of more, their sum is known or not.
             gaps_ns=pl.when(pl.col("attempts") == 1).then(pl.coalesce("backoff_ns", 0)).otherwise("backoff_ns"),
         )
@@ -118,7 +119,8 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
             hour_ns=hour_of("started_ns"),
             outcome="status",
             follows=pl.col("number").shift(1).over(RUN) == pl.col("number") - 1,
-            before_ns=pl.when(~is_backward()).then("ended_ns").shift(1).over(RUN),
+            # After an interruption nothing is tried again: what follows goes on.
+            before_ns=pl.when(~is_backward() & (pl.col("status") != "interrupted")).then("ended_ns").shift(1).over(RUN),
             before_source=pl.col("ended_source").shift(1).over(RUN),
             is_over=pl.col("status").is_in(ENDED) & pl.col("wall_ns").is_not_null(),
             alive_ns=pl.when(pl.col("status") == "running").then(as_of_ns).otherwise("last_seen_ns"),
@@ -126,7 +128,8 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         .with_columns(gap_ns=pl.when("follows").then(believable.waited(pl.col("started_ns") - pl.col("before_ns"))))
     )
     is_retry = pl.col("number") > 1
-    lasted = pl.when("is_over").then("wall_ns").otherwise(pl.col("alive_ns") - pl.col("started_ns"))
+    known = pl.col("is_over") | ((pl.col("status") == "interrupted") & pl.col("wall_ns").is_not_null())
+    lasted = pl.when(known).then("wall_ns").otherwise(pl.col("alive_ns") - pl.col("started_ns"))
     lasted = (lasted - pl.col("idle_ns").fill_null(0)).clip(0)
     requeue = pl.when(is_retry).then("queue_wait_ns")
     between = rank("started_source", "before_source")

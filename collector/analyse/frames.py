@@ -61,6 +61,11 @@ def population() -> pl.Expr:
     )
 
 
+def ended_as() -> pl.Expr:
+    """Return how a run or attempt stands, its `outcome` (`skipped`) where it has one that its status does not say."""
+    return pl.coalesce("outcome", "status")
+
+
 def dimensions(runs: Frame, *, tests: bool = False) -> pl.LazyFrame:
     """Return run keys with the dimensions their attempts and phases are counted by; test runs only with *tests*.
 

@@ -22,7 +22,7 @@ _RETRIES = {
     "attempt_retry_ratio": Measure("Retried attempts", "Attempts that are not the first of their run, among attempts."),
     "attempt_failure_rate": Measure(
         "Attempt failure rate",
-        "Failed attempts among attempts that ended; one that left no record before a later one has failed.",
+        "Failed attempts among those that completed or failed; one that left no record before a later one has failed.",
     ),
     "load_amplification": Measure(
         "Load amplification",
@@ -30,12 +30,14 @@ _RETRIES = {
     ),
     "run_failure_rate": Measure(
         "Failure rate",
-        "Runs that failed for good among runs that completed or failed; canceled and expired ones apart.",
+        "Runs that failed for good among runs that completed or failed; canceled, expired and skipped ones apart.",
     ),
     "first_attempt_success": Measure(
-        "First-attempt success", "Runs completed by their first attempt, among ended ones."
+        "First-attempt success", "Runs completed by their first attempt, among those that completed or failed."
     ),
-    "masked_failure": Measure("Masked failure", "Runs that completed only on a retry, among ended ones."),
+    "masked_failure": Measure(
+        "Masked failure", "Runs that completed only on a retry, among those that completed or failed."
+    ),
     "eventual_success": Measure("Recovery", "Runs that completed in the end, among ended runs that retried."),
     "attempt_yield": Measure(
         "Yield of attempt k", "Runs that completed with attempt k among runs whose attempt k ended."
@@ -55,6 +57,9 @@ _RETRIES = {
     "wasted_cost": Measure("Wasted cost", "Cost of attempts that count as wasted time."),
     "canceled_runs": Measure("Canceled", "Runs that were canceled; in no rate."),
     "expired_runs": Measure("Expired", "Runs that expired before they started; in no rate."),
+    "skipped_runs": Measure(
+        "Skipped", "Runs that say they had nothing to do: they count as throughput, in no duration, failure or success."
+    ),
     "open_runs": Measure("Open", "Runs that have not ended yet."),
     "unknown_runs": Measure("Unknown", "Runs that fell silent without an end; in no rate."),
     "immature_runs": Measure(

@@ -151,8 +151,11 @@ def _parts(events: pl.DataFrame, group: list[str], shown: list[str]) -> pl.DataF
             ended_ns="next_ns",
             outcome=pl.when(pl.col("next_phase").is_null())
             .then(pl.lit("unknown"))
-            .when(pl.col("next_phase") == "failed")
+            .when(pl.col("next_phase").is_in(["failed", "retrying"]))
             .then(pl.lit("failed"))
+            # Nobody waited for how the call would come out.
+            .when(pl.col("next_phase").is_in(["canceled", "interrupted"]))
+            .then("next_phase")
             .otherwise(pl.lit("completed")),
             reported_ms="reported_ms",
         )

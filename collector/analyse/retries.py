@@ -29,10 +29,16 @@ from collector.analyse.numbers import (
 )
 from collector.model.believable import LONGEST_NS
 from collector.model.units import HOUR_NS
-from collector.model.words import ENDED, FAILED, OPEN
+from collector.model.words import DECIDED, FAILED, OPEN, STOPPED
 
-_APART = {"canceled": ["canceled"], "expired": ["expired"], "unknown": ["unknown"], "open": OPEN}
-"""Outcomes that no rate counts."""
+_APART = {
+    "canceled": ["canceled"],
+    "expired": ["expired"],
+    "skipped": ["skipped"],
+    "unknown": ["unknown"],
+    "open": OPEN,
+}
+"""Outcomes that no rate of failure or success counts."""
 HORIZON = ["project", "task_id", "environment"]
 """What a retry horizon is kept by."""
 
@@ -142,7 +148,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 def _numbers() -> list[Number]:
     c = pl.col
-    counted = c("runs") - c("canceled") - c("expired")
+    counted = c("runs") - c("canceled") - c("expired") - c("skipped")
     low, high = mean_bounds(c("n_sum"), c("n_squares"), c("ended"))
     per_run = ratio(c("n_sum"), c("ended"))
     coverage = ratio(c("ended"), c("runs"))
@@ -199,9 +205,10 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
     """Return the numbers of attempts in rows of `attempt_hours`, grouped by columns *by* of it.
 
     Attempts that left no record count as what they are, failed ones before a later one, and are what coverage lacks.
+    Those that were canceled, skipped or let go neither failed nor succeeded.
     """
     n = pl.col("attempts")
-    over = pl.col("outcome").is_in(ENDED)
+    over = pl.col("outcome").is_in(DECIDED)
     again = pl.col("number") > 1
     sums = (
         hours.lazy()
@@ -211,6 +218,7 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
             lost=pl.col("lost_attempts").sum(),
             ended=n.filter(over).sum(),
             failed=n.filter(pl.col("outcome").is_in(FAILED)).sum(),
+            apart=n.filter(pl.col("outcome").is_in([*STOPPED, "skipped"])).sum(),
             again=n.filter(again).sum(),
             weak=weakness("attempts", over),
             weak_all=weakness("attempts"),
@@ -218,12 +226,13 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
     )
     c = pl.col
     load, low, high = inverse_share(c("attempts") - c("again"), c("attempts"))
-    rate = share("attempt_failure_rate", c("failed"), c("ended"), of=c("attempts"), weakness=c("weak"))
+    counted = c("attempts") - c("apart")
+    rate = share("attempt_failure_rate", c("failed"), c("ended"), of=counted, weakness=c("weak"))
     return rows(
         sums,
         by,
         [
-            replace(rate, coverage=ratio(c("ended") - c("lost"), c("attempts"))),
+            replace(rate, coverage=ratio(c("ended") - c("lost"), counted)),
             Number(
                 "load_amplification",
                 "mean",
@@ -242,8 +251,8 @@ def attempts(hours: Frame, by: Sequence[str]) -> pl.DataFrame:
 def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> pl.DataFrame:
     """Return what came of attempt 1, 2, … of the runs in rows of `run_cohorts` (made of mature runs or hours).
 
-    Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (it failed and another followed), failed
-    (for good), canceled, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high,
+    Columns: *by*, attempt, reached (runs that got so far), succeeded, retried (another followed), failed (for good),
+    canceled, skipped, open, unknown; n (succeeded, retried or failed), yield (succeeded / n) with low and high,
     provenance and coverage (n among reached, less lost); lost: how many of the retried left no record, from rows of
     `attempt_hours` of the same *hours* (with the version of their runs), 0 without;
     lost_recoveries and saved_attempts: what a limit of that many attempts would have cost and spared.
@@ -258,6 +267,7 @@ def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> 
                 "succeeded": ["completed"],
                 "failed": FAILED,
                 "canceled": ["canceled"],
+                "skipped": ["skipped"],
                 "open": OPEN,
                 "unknown": ["unknown", "expired"],
             }.items()
@@ -266,7 +276,7 @@ def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> 
     every = per_n.group_by(by).agg(attempt=pl.int_ranges(1, pl.col("attempts").max() + 1).first()).explode("attempt")
     key = [*by, "attempt"]
     later = pl.col("ended").cum_sum(reverse=True)
-    counts = ["ended", "succeeded", "failed", "canceled", "open", "unknown"]
+    counts = ["ended", "succeeded", "failed", "canceled", "skipped", "open", "unknown"]
     table = (
         every.with_columns(pl.col("attempt").cast(pl.Int32))
         .join(per_n.rename({"attempts": "attempt"}), on=key, how="left", nulls_equal=True)
@@ -290,6 +300,7 @@ def funnel(cohorts: Frame, by: Sequence[str], *, hours: Frame | None = None) -> 
         "retried",
         "failed",
         "canceled",
+        "skipped",
         "open",
         "unknown",
         "n",

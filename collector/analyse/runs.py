@@ -61,6 +61,9 @@ _CONTEXT = [
     "request_id",
 ]
 
+_FIRST = ["queue_wait_ms", "delay_ms", "due_at_ns", "priority"]
+"""Of what the first log that has it counts, beside the context."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunTables:
@@ -188,6 +191,10 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
                 *shared,
                 "tags",
                 queue_wait_ms=None,
+                delay_ms=None,
+                due_at_ns=None,
+                max_attempts=None,
+                priority=None,
                 # A platform that tells when it dequeued the run has seen it then.
                 first=pl.when(pl.col("dequeued_ns") <= pl.col("start_ns")).then("dequeued_ns").otherwise("start_ns"),
                 last=pl.coalesce("end_ns", "start_ns"),
@@ -199,7 +206,13 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
                 *shared,
                 tags=None,
                 # A retry that waited again says so too; the run had waited before its first attempt.
-                queue_wait_ms=pl.when(pl.col("attempt").fill_null(1) == 1).then("queue_wait_ms"),
+                # So it is with what it was put off by: a retry is put off anew.
+                **{
+                    name: pl.when(pl.col("attempt").fill_null(1) == 1).then(name)
+                    for name in ("queue_wait_ms", "delay_ms", "due_at_ns")
+                },
+                max_attempts="max_attempts",
+                priority="priority",
                 first=pl.when("counts").then("time_ns"),
                 last=pl.when("counts").then("time_ns"),
                 span=False,
@@ -207,7 +220,7 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
             ),
         ],
         how="vertical_relaxed",
-    ).sort("first", *_CONTEXT, "parent_run_id", "queue_wait_ms", nulls_last=True)
+    ).sort("first", *_CONTEXT, "parent_run_id", *_FIRST, nulls_last=True)
     of_records = both.group_by(RUN, maintain_order=True).agg(
         *(pl.col(c).drop_nulls().first() for c in _CONTEXT),
         # Nothing is its own parent.
@@ -215,6 +228,10 @@ def _gather(spans: pl.DataFrame, logs: pl.DataFrame, links: pl.DataFrame, outer:
         .filter(pl.col("parent_run_id").ne_missing(pl.col("run_id")))
         .drop_nulls()
         .first(),
+        priority=pl.col("priority").drop_nulls().first(),
+        max_attempts=pl.col("max_attempts").max(),
+        stated_due_ns=pl.col("due_at_ns").drop_nulls().first(),
+        stated_delay_ns=(pl.col("delay_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
         stated_queue_wait_ns=(pl.col("queue_wait_ms").drop_nulls().first() * 1e6).cast(pl.Int64),
         is_test=pl.col("is_test").any(),
         is_replay=pl.col("is_replay").any(),

@@ -10,6 +10,7 @@ import polars as pl
 from collector.analyse import believable
 from collector.analyse.enclosing import SILENCE_NS
 from collector.analyse.frames import is_backward, timestamp
+from collector.model.believable import AHEAD_NS
 
 ABORT = "AbortTaskRunError"
 """The exception with which a Trigger.dev task says: do not retry me."""
@@ -29,6 +30,8 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
     failed = (last == "failed").fill_null(False)
     interrupted = (last == "interrupted").fill_null(False)
     retries = ((pl.col("last_fate") == "retrying") & (pl.col("last_source") == "phase")).fill_null(False)
+    # Nobody tries what has been tried so often; where that was counted, it is derived.
+    is_final = (pl.col("last_number") >= pl.col("max_attempts")).fill_null(False)
     in_grace = (as_of_ns - pl.col("last_ended_ns")) <= grace_ns
     only_link = pl.col("coverage") == "link"
     link_ended = pl.col("link_waits").fill_null(False) & pl.col("link_end_ns").is_not_null()
@@ -49,6 +52,7 @@ def judge(runs: pl.DataFrame, *, as_of_ns: int, grace_ns: int, stale_ns: int) ->
         (failed & retries & fresh, pl.lit("retrying"), pl.lit("phase")),
         (failed & retries, pl.lit("unknown"), pl.lit("unknown")),
         (failed & (aborted | pl.col("gave_up").fill_null(False)), last, pl.lit("measured")),
+        (failed & is_final, last, pl.when("last_number_stated").then("last_source").otherwise(pl.lit("derived"))),
         (failed & parent_saw_end, last, pl.lit("derived")),
         (failed & in_grace, pl.lit("retrying"), pl.lit("inferred")),
         (failed, last, pl.lit("inferred")),
@@ -124,12 +128,23 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(
             # When the first attempt left no record, nobody knows how long it had waited.
-            stated_queue_wait_ns=pl.when(pl.col("first_number").fill_null(1) == 1).then("stated_queue_wait_ns"),
+            **{
+                name: pl.when(pl.col("first_number").fill_null(1) == 1).then(name)
+                for name in ("stated_queue_wait_ns", "stated_due_ns", "stated_delay_ns")
+            },
         )
         .with_columns(
             # A run triggered with a delay is due later than its parent's span says: what its own records say counts.
             queued_ns=pl.coalesce(pl.col("started_ns") - pl.col("stated_queue_wait_ns"), "made_ns"),
         )
+        .with_columns(delayed_until_ns=_due())
+        .with_columns(
+            # Who stands in a queue and is not due yet does not wait for it.
+            put_off=(pl.col("delayed_until_ns") > pl.col("queued_ns")).fill_null(
+                pl.col("delayed_until_ns").is_not_null()
+            ),
+        )
+        .with_columns(queued_ns=pl.when("put_off").then("delayed_until_ns").otherwise("queued_ns"))
         .with_columns(queued_ns=pl.when(is_queued).then("queued_ns"))
         .with_columns(
             queued_source=pl.when(pl.col("queued_ns").is_not_null())
@@ -150,10 +165,23 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             queue_wait_source=pl.when(pl.col("queue_wait_ns").is_null())
             .then(pl.lit("unknown"))
-            .when(pl.col("stated_queue_wait_ns").is_not_null())
+            .when(pl.col("stated_queue_wait_ns").is_not_null() & ~pl.col("put_off"))
             .then(pl.lit("measured"))
             .when(pl.col("started_source") == "inferred")
             .then(pl.lit("inferred"))
             .otherwise(pl.lit("derived"))
         )
     )
+
+
+def _due() -> pl.Expr:
+    """Return when a run was due that was put off: as stated, else so long after it was queued as is stated.
+
+    A stated wait that is shorter than the delay began when the run was due. What lies after the start of the run by
+    more than clocks differ was not when this start was due.
+    """
+    start = pl.col("started_ns")
+    since = pl.col("queued_ns") + pl.col("stated_delay_ns")
+    began_due = (pl.col("stated_queue_wait_ns") < pl.col("stated_delay_ns")).fill_null(False)
+    due = pl.coalesce("stated_due_ns", pl.when(began_due).then("queued_ns").otherwise(since))
+    return pl.when((due <= start + AHEAD_NS).fill_null(start.is_null())).then(due)

@@ -210,15 +210,19 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     last = (
         attempts.lazy()
         .sort(*RUN, "number")
-        .with_columns(before_ns=pl.col("ended_ns").shift(1).over(RUN), error=pl.col("error_type").shift(1).over(RUN))
+        .with_columns(
+            before_ns=pl.col("ended_ns").shift(1).over(RUN),
+            error=pl.col("error_type").shift(1).over(RUN),
+            goes_on=(pl.col("status") == "interrupted").shift(1).over(RUN).fill_null(False),
+        )
         .unique(RUN, keep="last", maintain_order=True)
-        .select(*RUN, "number", "before_ns", "error", last_ended_ns="ended_ns")
+        .select(*RUN, "number", "before_ns", "error", "goes_on", last_ended_ns="ended_ns")
     )
     waits = pl.col("status") == "retrying"
     return (
         counted.filter(waits | (pl.col("status").is_in(["running", "waiting"])))
         .join(last, on=RUN, how="inner", nulls_equal=True)
-        .filter(waits | (pl.col("number") > 1))
+        .filter(waits | ((pl.col("number") > 1) & ~pl.col("goes_on")))
         .join(gaps.lazy(), on=[*TASK, "number"], how="left", nulls_equal=True)
         .with_columns(failed_ns=pl.when(waits).then("last_ended_ns").otherwise("before_ns"))
         .select(

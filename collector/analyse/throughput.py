@@ -1,7 +1,7 @@
 """Throughput and failures: what arrives, what ends, and which tasks fail more than chance would have it.
 
 Enter: rows of `flow_hours`, `run_cohorts`. Leave: numbers. A run leaves its queue however it ends, so all ends count
-as throughput; rates of failure count completed and failed runs only.
+as throughput; rates of failure count runs that completed their work or failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collector.analyse import retries
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
-from collector.model.words import FAILED, STOPPED
+from collector.model.words import DECIDED, FAILED, STOPPED
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
 
@@ -84,8 +84,8 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
     runs = pl.col("runs")
     ok = pl.col("is_mature")
     failed = ok & pl.col("outcome").is_in(FAILED)
-    over = failed | (ok & (pl.col("outcome") == "completed"))
-    counted = ok & ~pl.col("outcome").is_in(STOPPED)
+    over = ok & pl.col("outcome").is_in(DECIDED)
+    counted = ok & ~pl.col("outcome").is_in([*STOPPED, "skipped"])
     low, high = wilson(pl.col("failed"), pl.col("n"))
     others = pl.col("n").sum().over("project") - pl.col("n")
     baseline = ratio(pl.col("failed").sum().over("project") - pl.col("failed"), others)

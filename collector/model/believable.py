@@ -44,9 +44,10 @@ _UNDOUBTED_MS = min(low for low, _ in WRAPPED_MS)
 _EPOCHS_NS = (10**9, 10**6, 10**3, 1)
 """Nanoseconds that one of what was taken for a millisecond may stand for."""
 
-NOT_FINITE, NEGATIVE, WRAPPED, EPOCH, TOO_MUCH = (
+NOT_FINITE, NEGATIVE, TOO_LITTLE, WRAPPED, EPOCH, TOO_MUCH = (
     "not finite",
     "negative",
+    "less than can be",
     "a wrapped subtraction",
     "a time since 1970",
     "beyond what can be",
@@ -54,11 +55,13 @@ NOT_FINITE, NEGATIVE, WRAPPED, EPOCH, TOO_MUCH = (
 """Kinds of impossible numbers."""
 
 
-def impossible(value: float, most: float) -> str:
-    """Return why *value* is no number from 0 to *most*, empty when it is one."""
-    if 0 <= value <= most:
+def impossible(value: float, most: float, *, least: float = 0) -> str:
+    """Return why *value* is no number from *least* to *most*, empty when it is one."""
+    if least <= value <= most:
         return ""
-    return NOT_FINITE if not math.isfinite(value) else NEGATIVE if value < 0 else TOO_MUCH
+    return (
+        NOT_FINITE if not math.isfinite(value) else NEGATIVE if value < 0 else TOO_LITTLE if value < least else TOO_MUCH
+    )
 
 
 def impossible_ms(ms: float, own_ns: int) -> str:
@@ -77,5 +80,12 @@ def impossible_ms(ms: float, own_ns: int) -> str:
 def impossible_time(ns: int, own_ns: int) -> str:
     """Return why *ns* is no time of something that led to a record of *own_ns*, empty when it is one."""
     if own_ns - LONGEST_NS <= ns <= own_ns + AHEAD_NS:
+        return ""
+    return NEGATIVE if ns < 0 else TOO_MUCH
+
+
+def impossible_due(ns: int, own_ns: int) -> str:
+    """Return why *ns* is no time at which that was due of which a record of *own_ns* tells, empty when it is one."""
+    if own_ns - LONGEST_NS <= ns <= own_ns + LONGEST_NS:
         return ""
     return NEGATIVE if ns < 0 else TOO_MUCH

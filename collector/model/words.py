@@ -43,6 +43,9 @@ FAILED = ("failed", "timed_out", "crashed")
 STOPPED = ("canceled", "expired")
 """Statuses of runs that somebody or time ended: neither well nor badly."""
 
+DECIDED = ("completed", *FAILED)
+"""Statuses of runs and attempts that ended by themselves, well or not: what failure rates are taken of."""
+
 ENDED = ("completed", *FAILED, "canceled")
 """Statuses of attempts that ended."""
 
@@ -63,3 +66,6 @@ FATES = ("canceled", "interrupted", "skipped", "retrying")
 
 ENDS = ("completed", "failed", *FATES)
 """Phases that end an operation, or its try."""
+
+CUT_SHORT = ("canceled", "interrupted", "skipped")
+"""Outcomes of operations that say nothing of how long the work takes."""

@@ -20,7 +20,7 @@ def log(
     level: str = "info",
     run: str | None = "run_0b7e",
     task: str | None = "charge-order",
-    attempt: int = 1,
+    attempt: int | None = 1,
     runner: str = "generic",
     scope: str = "tasks",
     without: tuple[str, ...] = (),
@@ -33,8 +33,8 @@ def log(
     """Return a log record *at* seconds, with the three ids but for those in *without*.
 
     *runner* `trigger` puts task, run and attempt where the Trigger.dev worker puts them, otherwise they are plain
-    keys. *context* adds run context. Other arguments are attributes, `__` in a name stands for a dot; *keys* are
-    attributes whose keys are no Python names, *resource* is added to the resource.
+    keys; *attempt* None states none. *context* adds run context. Other arguments are attributes, `__` in a name stands
+    for a dot; *keys* are attributes whose keys are no Python names, *resource* is added to the resource.
     """
     stated = {**IDS, **(ids or {})}
     if run is not None:

@@ -98,7 +98,7 @@ SOURCES: dict[Kind, Source] = {
             hits="is_failed(outcome)",
         ),
         runs=f"""SELECT r.run_key, is_failed(r.status) AS affected, r.version FROM live r WHERE {_OF_TASK}
-        AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(r.status)""",
+        AND {_ENDED} >= $from AND {_ENDED} < $to AND is_decided(coalesce(r.outcome, r.status))""",
     ),
     Kind.RETRIES: Source(
         series=Hourly(
@@ -123,8 +123,8 @@ SOURCES: dict[Kind, Source] = {
         ),
         runs=f"""SELECT r.run_key, {_any(_BEYOND.format("a.wall_ns - coalesce(a.idle_ns, 0)"))}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
-        AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.wall_ns IS NOT NULL
-        GROUP BY r.run_key""",
+        AND a.started_ns >= $from AND a.started_ns < $to AND a.status = 'completed' AND a.outcome IS NULL
+        AND a.wall_ns IS NOT NULL GROUP BY r.run_key""",
     ),
     Kind.VOLUME: Source(
         series=Hourly(
@@ -170,15 +170,15 @@ SOURCES: dict[Kind, Source] = {
             type="operation",
             name="operation",
             table="phase_hours SEMI JOIN several USING (task_id)",
-            where="phase = 'started' AND outcome IN ('completed', 'failed')",
+            where="phase = 'started' AND outcome IN ('completed', 'failed', 'retrying')",
             n="n",
-            hits="outcome = 'failed'",
+            hits="outcome IN ('failed', 'retrying')",
             task_id="task_id",
         ),
-        runs=f"""SELECT r.run_key, {_any_phase("p.outcome = 'failed'")}
+        runs=f"""SELECT r.run_key, {_any_phase("p.outcome IN ('failed', 'retrying')")}
         FROM {_PHASES} WHERE p.project = $project AND p.operation = $name
         AND r.task_id = $task AND p.phase = 'started' AND p.started_ns >= $from AND p.started_ns < $to
-        AND p.outcome IN ('completed', 'failed') GROUP BY r.run_key""",
+        AND p.outcome IN ('completed', 'failed', 'retrying') GROUP BY r.run_key""",
     ),
     Kind.OPERATION_DURATION: Source(
         series=Hourly(
@@ -213,7 +213,7 @@ SOURCES: dict[Kind, Source] = {
             type="task",
             name="task_id",
             table="run_cohorts",
-            where="(is_decided(outcome) OR outcome = 'unknown') AND task_id IS NOT NULL",
+            where="(is_decided(outcome) OR outcome IN ('skipped', 'unknown')) AND task_id IS NOT NULL",
             n="runs",
             hits="outcome = 'unknown'",
             detail="lost",

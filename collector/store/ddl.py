@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from collector.model.believable import EARLIEST_NS, LONGEST_NS
 from collector.model.tables import PUBLIC
-from collector.model.words import DEVELOPMENT, FAILED, OPEN, STOPPED, TERMINAL
+from collector.model.words import DECIDED, DEVELOPMENT, FAILED, OPEN, STOPPED, TERMINAL
 from collector.store.parting import NAMED
 from collector.store.version import VERSION as VERSION
 
@@ -220,7 +220,7 @@ MACROS = {
     "is_open(status)": f"status IN {OPEN}",
     "is_stopped(status)": f"status IN {STOPPED}",
     # Whether a run ended by itself, well or not.
-    "is_decided(status)": f"status IN {('completed', *FAILED)}",
+    "is_decided(status)": f"status IN {DECIDED}",
     "is_over(status)": f"status IN {TERMINAL}",
     "is_development(environment)": f"coalesce(lower(environment) IN {DEVELOPMENT}, false)",
     "is_live(environment, is_test, is_replay)": (
@@ -249,7 +249,7 @@ MACROS = {
         WHERE project = p AND population = counted_population(p, e) AND hour_ns >= a AND hour_ns < b
           AND (e IS NULL OR environment = e)
         UNION ALL
-        SELECT at_ns // 3600000000000 * 3600000000000, task_id, status, attempt_count, 1
+        SELECT at_ns // 3600000000000 * 3600000000000, task_id, coalesce(outcome, status), attempt_count, 1
         FROM runs
         WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL
           AND is_counted(environment, is_test, is_replay, p, e)

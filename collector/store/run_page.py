@@ -20,7 +20,7 @@ from collector.store.run_records import Anchor, Part, Records
 _KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
-_CHILD = "run_id, run_key, task_id, status, queue, attempt_count, queued_ns, started_ns, ended_ns"
+_CHILD = "run_id, run_key, task_id, status, outcome, queue, attempt_count, queued_ns, started_ns, ended_ns"
 
 
 _TOLD = "coalesce(queued_ns, at_ns)"

@@ -48,11 +48,14 @@ def _to_5(h: Handle) -> None:
 
 
 def _to_6(h: Handle) -> None:
-    """Runs are parted by what their records state, attempts know their version: all runs are told anew."""
+    """Runs are parted by what their records state, attempts know their version: all runs are told anew.
+
+    What was skipped or interrupted counts otherwise, so that what was counted before cannot be taken off.
+    """
     for table in ("logs", "spans", "places", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
         add_columns(h, table)
     # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
-    _renew(h, "duration_hours", "phase_hours")
+    _renew(h, "run_cohorts", "attempt_hours", "flow_hours", "duration_hours", "phase_hours")
     rebuild(h, "SELECT project, run_key FROM runs")
     restated.part(h)
 

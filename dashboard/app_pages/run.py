@@ -200,7 +200,7 @@ with grid.cell():
             rows = pl.DataFrame(
                 {
                     "Task": [visible(c["task_id"] or strings.UNKNOWN) for c in children],
-                    "Status": [[c["status"]] for c in children],
+                    "Status": [[c["outcome"] or c["status"]] for c in children],
                     "Attempts": [c["attempt_count"] for c in children],
                     "Run": [visible(c["run_id"]) for c in children],
                 },

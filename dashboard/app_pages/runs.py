@@ -43,7 +43,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         bind="query-params",
     )
     # What telemetry can say of a run, and what a run has.
-    rare = set(RARE) - set(data.choices("status"))
+    rare = {*RARE, "skipped"} - set(data.choices("status"))
     offered = [status for status in STATUS_COLORS if status not in rare]
     if "status" in st.session_state:
         st.session_state["status"] = [status for status in st.session_state["status"] if status in offered]
@@ -102,7 +102,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
     wait = pl.col("queue_wait_ns").map_elements(duration, return_dtype=pl.String)
     return runs.select(
         Run=shown("run_id"),
-        Status=pl.concat_list(marked(pl.col("status"), "status_source")),
+        Status=pl.concat_list(marked(pl.coalesce("outcome", "status"), "status_source")),
         Task=shown("task_id").fill_null(strings.UNKNOWN),
         Queue=shown("queue"),
         Attempts=marked(pl.col("attempt_count"), "attempt_count_source"),

@@ -13,6 +13,7 @@ OUTCOMES = {
     "first_try": "completed",
     "recovered": "recovered",
     "failed": "failed",
+    "skipped": "skipped",
     "stopped": "canceled",
     "open": "open",
     "unknown": "unknown",

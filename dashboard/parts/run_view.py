@@ -85,18 +85,22 @@ def facts(run: Run) -> dict[str, Any]:
     extra("Machine", run["machine"])
     extra("Compute", duration(run["compute_ms"] * 1e6) if run.get("compute_ms") is not None else None, "measured")
     extra("Cost", f"{run['cost_cents']:.4f} ¢" if run.get("cost_cents") is not None else None, "measured")
+    extra("Priority", run["priority"])
+    extra("Due", moment(run["delayed_until_ns"]) if run["delayed_until_ns"] is not None else None, "derived")
+    extra("Attempts at most", str(run["max_attempts"]) if run["max_attempts"] is not None else None, "measured")
     extra("Correlation id", run["correlation_id"], mono=True)
     extra("Request id", run["request_id"], mono=True)
     extra("Batch", run["batch_id"], mono=True)
     extra("Idempotency key", run["idempotency_key"], mono=True)
     extra("Tags", ", ".join(run["tags"] or []))
     extra("Kind", ", ".join(w for w, on in (("test run", run["is_test"]), ("replay", run["is_replay"])) if on))
+    said = f"{run['status']} ({run['outcome']})" if run["outcome"] else run["status"]
     error = ": ".join(visible(str(run[k])) for k in ("error_type", "error_message") if run.get(k))
     return {
         "title": word("task_id") if run["task_id"] else strings.TASK_UNKNOWN,
         "run": word("run_id"),
-        "status": run["status"].replace("_", " ").capitalize(),
-        "tone": STATUS_COLORS[run["status"]],
+        "status": said.replace("_", " ").capitalize(),
+        "tone": STATUS_COLORS[run["outcome"] or run["status"]],
         "glyph": provenance.glyph(run["status_source"]),
         "explain": provenance.explain(run["status_source"]),
         "facts": items,
@@ -119,7 +123,7 @@ def bars(parts: dict[str, Any]) -> list[Bar]:
     several = len({a.get("version") for a in parts["attempts"]}) > 1
     for i, a in enumerate(attempts):
         end = a["ended_ns"] if a["ended_ns"] is not None else max(last, a["started_ns"])
-        tone = _TONES.get(a["status"], "vague")
+        tone = _TONES.get(a["outcome"] or a["status"], "vague")
         on = strings.ON_VERSION.format(version=visible(a.get("version") or strings.UNKNOWN)) if several else ""
         rows.append(
             _bar(
@@ -128,7 +132,7 @@ def bars(parts: dict[str, Any]) -> list[Bar]:
                 a["started_ns"],
                 end,
                 tone,
-                a["status"],
+                a["outcome"] or a["status"],
                 a["ended_source"] if a["ended_ns"] is not None else a["status_source"],
                 is_open=a["ended_ns"] is None,
             )
@@ -138,7 +142,8 @@ def bars(parts: dict[str, Any]) -> list[Bar]:
             following = attempts[i + 1]
             if following["started_ns"] > a["ended_ns"] and following["number"] == a["number"] + 1:
                 name = f"b{a['number']}"
-                rows.append(_bar(name, "backoff", a["ended_ns"], following["started_ns"], "idle", "waiting", "derived"))
+                said = "not taken up" if a["status"] == "interrupted" else "backoff"
+                rows.append(_bar(name, said, a["ended_ns"], following["started_ns"], "idle", "waiting", "derived"))
     numbers = {a["number"] for a in attempts}
     for number in sorted({p["attempt"] for p in parts["phases"]} - numbers, key=lambda n: (n is not None, n)):
         rows += _inner(parts, number, last)

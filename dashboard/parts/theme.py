@@ -1,4 +1,4 @@
-"""Colours: of statuses, and of charts in the viewer's theme."""
+"""Colours: of statuses and outcomes, and of charts in the viewer's theme."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ STATUS_COLORS = {
     "waiting": "violet",
     "queued": "gray",
     "canceled": "gray",
+    "skipped": "gray",
     "expired": "gray",
     "unknown": "yellow",
 }
@@ -33,6 +34,7 @@ def palette() -> dict[str, Any]:
             "first_try": "#3DB884",
             "recovered": "#F2A541",
             "failed": "#FF6369",
+            "skipped": "#7FA396",
             "stopped": "#5E6470",
             "open": "#70A5FF",
             "unknown": "#B9A14A",
@@ -51,6 +53,7 @@ def palette() -> dict[str, Any]:
         "first_try": "#34A77A",
         "recovered": "#E9A23B",
         "failed": "#D9434A",
+        "skipped": "#8FBFAC",
         "stopped": "#A6ABB6",
         "open": "#3E6BE0",
         "unknown": "#C9B458",

@@ -27,28 +27,48 @@ export interface Step {
   calling(service: string, fields?: Fields): void;
   /** Add fields to the record of completion. */
   done(fields: Fields): void;
+  /** Say that there was nothing to do: the operation ends as _skipped, and counts in no rate or duration. */
+  skipped(fields?: Fields): void;
+  /** Say that somebody called it off: the operation ends as _canceled, and counts as no failure. */
+  canceled(fields?: Fields): void;
+  /** Say that the worker lets go and the same attempt will go on: the operation ends as _interrupted. */
+  interrupted(fields?: Fields): void;
+  /** Say that this attempt failed and another will follow: the operation ends as _retrying. */
+  retrying(fields?: Fields): void;
 }
 
 export function taskLog(sink: Sink, ids: Ids) {
   return {
-    /** Log _started, then _completed with its time or _failed with the error, which is thrown on. */
+    /** Log _started, then _completed with its time or _failed with the error, which is thrown on.
+     *  Where the step says that it ended otherwise, that is logged instead. */
     async operation<T>(name: string, work: (step: Step) => Promise<T>, fields: Fields = {}): Promise<T> {
       const results: Fields = {};
+      let ending = "";
       const began = performance.now();
       const took = () => ({ processing_time_ms: Math.round((performance.now() - began) * 1000) / 1000 });
       sink.info(`${name}_started`, { ...ids, ...fields });
+      const end = (word: string) => (more: Fields = {}) => {
+        ending = word;
+        Object.assign(results, more);
+      };
       const step: Step = {
         validating: (more = {}) => void sink.info(`${name}_validating`, { ...ids, ...more }),
         calling: (service, more = {}) => void sink.info(`${name}_calling_${service}`, { ...ids, ...more }),
         done: (more) => void Object.assign(results, more),
+        skipped: end("skipped"),
+        canceled: end("canceled"),
+        interrupted: end("interrupted"),
+        retrying: end("retrying"),
       };
       try {
         const result = await work(step);
-        sink.info(`${name}_completed`, { ...ids, ...took(), ...results });
+        sink.info(`${name}_${ending || "completed"}`, { ...ids, ...took(), ...results });
         return result;
       } catch (error) {
         const known = error instanceof Error ? error : new Error(String(error));
-        sink.error(`${name}_failed`, { ...ids, ...took(), error_type: known.name, error_message: known.message });
+        const told = { ...ids, ...took(), error_type: known.name, error_message: known.message };
+        if (ending) sink.info(`${name}_${ending}`, { ...told, ...results });
+        else sink.error(`${name}_failed`, told);
         throw error;
       }
     },

@@ -39,6 +39,7 @@ class Step:
     def __init__(self, log: TaskLog, operation: str) -> None:
         self._log = log
         self._operation = operation
+        self.ending = ""
         self.results: dict[str, Value] = {}
 
     def validating(self, **fields: Value) -> None:
@@ -51,6 +52,26 @@ class Step:
 
     def done(self, **fields: Value) -> None:
         """Add *fields* to the record of completion."""
+        self.results.update(fields)
+
+    def skipped(self, **fields: Value) -> None:
+        """Say that there was nothing to do: the operation ends as `_skipped`, and counts in no rate or duration."""
+        self._end("skipped", fields)
+
+    def canceled(self, **fields: Value) -> None:
+        """Say that somebody called it off: the operation ends as `_canceled`, and counts as no failure."""
+        self._end("canceled", fields)
+
+    def interrupted(self, **fields: Value) -> None:
+        """Say that the worker lets go and the same attempt will go on: the operation ends as `_interrupted`."""
+        self._end("interrupted", fields)
+
+    def retrying(self, **fields: Value) -> None:
+        """Say that this attempt failed and another will follow: the operation ends as `_retrying`."""
+        self._end("retrying", fields)
+
+    def _end(self, ending: str, fields: dict[str, Value]) -> None:
+        self.ending = ending
         self.results.update(fields)
 
 
@@ -91,16 +112,20 @@ class TaskLog:
 
     @contextmanager
     def operation(self, name: str, **fields: Value) -> Iterator[Step]:
-        """Log `{name}_started`, then `_completed` with its time or `_failed` with the error, which goes on rising."""
+        """Log `{name}_started`, then `_completed` with its time or `_failed` with the error, which goes on rising.
+
+        Where the step says that it ended otherwise, that is logged instead.
+        """
         step = Step(self, name)
         began = time.perf_counter()
         self.write(f"{name}_started", fields)
         try:
             yield step
         except BaseException as error:
-            self.write(f"{name}_failed", self._took(began) | self._error(error), failed=True)
+            told = self._took(began) | self._error(error) | (step.results if step.ending else {})
+            self.write(f"{name}_{step.ending or 'failed'}", told, failed=not step.ending)
             raise
-        self.write(f"{name}_completed", self._took(began) | step.results)
+        self.write(f"{name}_{step.ending or 'completed'}", self._took(began) | step.results)
 
     @staticmethod
     def _took(began: float) -> dict[str, Value]:

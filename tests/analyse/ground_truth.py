@@ -207,12 +207,15 @@ def numbers_beside(both: Both) -> dict[str, tuple[float | None, float | None, fl
 
 
 def attempts_failed(both: Both) -> float:
-    """Return the share of failed ones among attempts whose outcome telemetry can show: of proved runs, and retried."""
+    """Return the share of failed ones among attempts of which telemetry can show that: of proved runs, and retried.
+
+    Those that were canceled are in neither.
+    """
     outcomes = [
         a["ok"] for t in both.truth if not t.is_test for a in t.attempts if t.is_proved or a["number"] < len(t.attempts)
     ]
     canceled = sum(t.status == "CANCELED" for t in both.truth if not t.is_test and t.is_proved)
-    return (outcomes.count(False) - canceled) / len(outcomes)
+    return (outcomes.count(False) - canceled) / (len(outcomes) - canceled)
 
 
 def funnel_beside(both: Both) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:

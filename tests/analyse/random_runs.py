@@ -99,13 +99,14 @@ def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int
     now = T0 + dice.randrange(0, span_ms) // grain * grain * MS
     first = now
     count = dice.choice([1, 1, 1, 2, 3, 4])
-    last = dice.choice(["completed", "completed", "failed", "canceled", "running", "unknown", "none"])
+    ends = ["completed", "completed", "failed", "canceled", "skipped", "interrupted", "running", "unknown", "none"]
+    last = dice.choice(ends)
     attempts: list[dict[str, Any]] = []
     for number in range(1, count + 1):
         is_last = number == count
         if is_last and last == "none":
             break
-        status = last if is_last else "failed"
+        status = last if is_last else dice.choice(["failed", "failed", "interrupted"])
         ends = status not in ("running", "unknown")
         end = now + dice.choice([0, dice.randrange(1, 100_000), dice.randrange(1, 5_000_000)]) // grain * grain * MS
         wait = dice.choice([None, 0, 5_000 * MS])
@@ -115,7 +116,8 @@ def _run(history: History, dice: random.Random, i: int, span_ms: int, grain: int
                 **about,
                 "number": number,
                 "version": dice.choice(["1", "2", None]),
-                "status": status,
+                "status": "completed" if status == "skipped" else status,
+                "outcome": status if status == "skipped" else None,
                 "status_source": dice.choice(STATUS_SOURCES),
                 "started_ns": now,
                 "started_source": dice.choice(SOURCES),
@@ -145,6 +147,8 @@ def _summary(
 ) -> dict[str, Any]:
     end = attempts[-1]["ended_ns"] if attempts else None
     status = attempts[-1]["status"] if attempts else dice.choice(["queued", "unknown", "expired"])
+    if status == "interrupted":
+        status = "queued"
     if status == "failed" and dice.random() < 0.2:
         status = "retrying"
     over = status in ("completed", "failed", "canceled")
@@ -164,6 +168,7 @@ def _summary(
         "is_replay": dice.choice([None, False, True]),
         "parent_run_id": dice.choice([None, f"r{dice.randrange(0, 4)}"]),
         "status": status,
+        "outcome": attempts[-1]["outcome"] if attempts else None,
         "status_source": dice.choice(STATUS_SOURCES),
         "attempt_count_source": dice.choice(SOURCES),
         "queued_ns": queued,
@@ -205,6 +210,7 @@ def _phases(
     history: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int | None, status: str
 ) -> None:
     stated_end = end if end is not None and dice.random() < 0.9 else None
+    calls = {word: word for word in ("failed", "canceled", "interrupted")}
     for service in dice.choice([[], ["bank"], ["bank", "bank", "mailer"]]):
         begins = start + (0 if stated_end is None else dice.randrange(0, (stated_end - start) // MS + 1) * MS)
         history.phases.append(
@@ -217,6 +223,6 @@ def _phases(
                 "started_ns": begins,
                 "ended_ns": stated_end,
                 "duration_ns": None if stated_end is None else stated_end - begins,
-                "outcome": "unknown" if stated_end is None else "failed" if status == "failed" else "completed",
+                "outcome": "unknown" if stated_end is None else calls.get(status, "completed"),
             }
         )

@@ -91,6 +91,11 @@ def test_counts_of_changed_runs_are_replaced_exactly(before: History, after: His
         assert added([old[name], negative(gone[name]), new[name]]).equals(added([frame])), name
 
 
+def ended_as(row: dict[str, Any]) -> str:
+    """Return how a run or attempt stands: one that was skipped completed nothing."""
+    return row.get("outcome") or row["status"]
+
+
 class Naive:
     """The definitions of retry numbers, run by run."""
 
@@ -101,7 +106,7 @@ class Naive:
         self.ended = [
             r for r in self.counted if any(a["status"] in ENDED or a["number"] > 1 for a in self.attempts[r["run_key"]])
         ]
-        self.over = [r for r in self.counted if r["status"] == "completed" or r["status"] in FAILED]
+        self.over = [r for r in self.counted if ended_as(r) == "completed" or r["status"] in FAILED]
 
     def n(self, run: dict[str, Any]) -> int:
         return max(a["number"] for a in self.attempts[run["run_key"]])
@@ -117,7 +122,7 @@ class Naive:
         n = self.n
         retried = [r for r in self.ended if n(r) > 1]
         failed = [r for r in self.over if r["status"] in FAILED]
-        good = [r for r in self.over if r["status"] == "completed"]
+        good = [r for r in self.over if ended_as(r) == "completed"]
         recovered = [r for r in good if n(r) > 1]
         total = sum(n(r) for r in self.ended)
         wasted = [w for r in self.ended if (w := self.wasted(r)) is not None]
@@ -138,8 +143,9 @@ class Naive:
             ("retry_latency", "total"): sum(latency) if latency else None,
             ("cost", "total"): sum(cost) * 1e9 if cost else None,
             ("canceled_runs", "count"): sum(r["status"] == "canceled" for r in self.counted),
+            ("skipped_runs", "count"): sum(ended_as(r) == "skipped" for r in self.counted),
             ("unknown_runs", "count"): sum(r["status"] == "unknown" for r in self.counted),
-            ("open_runs", "count"): sum(r["status"] in ("running", "retrying") for r in self.counted),
+            ("open_runs", "count"): sum(r["status"] in ("queued", "running", "retrying") for r in self.counted),
             ("immature_runs", "count"): 0,
         }
 
@@ -152,8 +158,11 @@ class Naive:
             "cost": [],
             "immature_runs": [],
             **{
-                f"{name}_runs": [r for r in self.counted if r["status"] in words]
-                for name, words in (("canceled", ["canceled"]), ("unknown", ["unknown"]), ("open", OPEN))
+                f"{name}_runs": [r for r in self.counted if ended_as(r) in words]
+                for name, words in (
+                    *((word, [word]) for word in ("canceled", "skipped", "unknown")),
+                    ("open", OPEN),
+                )
             },
         }
 
@@ -214,7 +223,8 @@ def test_retry_numbers_equal_a_naive_count(history: History) -> None:
 @given(histories(most=20))
 def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) -> None:
     """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run; what is
-    missing below it has failed, which is derived, and lowers coverage.
+    missing below it has failed, which is derived, and lowers coverage. What was canceled, skipped or interrupted
+    neither failed nor succeeded.
     """
     runs, attempts = history.frame("runs"), history.frame("attempts")
     naive = Naive(history)
@@ -226,13 +236,15 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
     expected = Counter((r["started_ns"] // HOUR_NS * HOUR_NS, k) for r, k in gone)
     assert {(hour, k): n for hour, k, n in by_hour.rows()} == expected
     value = {r["measure"]: r for r in retries.attempts(hours, ["project"]).rows(named=True)}
-    ended = [a for a in every if a["status"] in ENDED]
+    ended = [a for a in every if ended_as(a) == "completed" or a["status"] in FAILED]
+    judged = [a for a in every if ended_as(a) not in ("canceled", "skipped")]
     if every:
-        for measure, some in (("attempt_failure_rate", ended), ("load_amplification", every)):
+        for measure, some, of in (("attempt_failure_rate", ended, judged), ("load_amplification", every, every)):
             is_known = value[measure]["value"] is not None
             sources = [a["status_source"] for a in some]
             assert value[measure]["provenance"] == (weakest(*sources) if is_known else "unknown")
-            assert value[measure]["coverage"] == pytest.approx((len(some) - len(gone)) / len(every))
+            covered = (len(some) - len(gone)) / len(of) if of else None
+            assert value[measure]["coverage"] == pytest.approx(covered)
     if ended:
         failed = sum(a["status"] in FAILED for a in ended)
         assert value["attempt_failure_rate"]["value"] == pytest.approx(failed / len(ended))
@@ -248,10 +260,14 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
     for row in funnel.rows(named=True):
         k = row["attempt"]
         reached = [r for r in naive.counted if naive.n(r) >= k]
-        here = Counter(r["status"] for r in reached if naive.n(r) == k)
+        here = Counter(ended_as(r) for r in reached if naive.n(r) == k)
+        assert sum(
+            row[name] for name in ("succeeded", "retried", "failed", "canceled", "skipped", "open", "unknown")
+        ) == (len(reached))
         retried = sum(naive.n(r) > k for r in reached)
         assert row["reached"] == len(reached)
         assert (row["succeeded"], row["failed"], row["retried"]) == (here["completed"], here["failed"], retried)
+        assert (row["canceled"], row["skipped"]) == (here["canceled"], here["skipped"])
         assert row["n"] == here["completed"] + here["failed"] + retried
         assert row["yield"] == (pytest.approx(here["completed"] / row["n"]) if row["n"] else None)
         missing = sum(number == k for _, number in gone)
@@ -261,7 +277,7 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
         sources += ["derived"] * missing
         assert row["provenance"] == (weakest(*sources) if row["n"] else "unknown")
         later = [r for r in naive.counted if naive.n(r) > k]
-        assert row["lost_recoveries"] == sum(r["status"] == "completed" for r in later)
+        assert row["lost_recoveries"] == sum(ended_as(r) == "completed" for r in later)
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
 
 
@@ -420,7 +436,7 @@ def test_calls_are_counted_against_what_one_attempt_needed(history: History) -> 
     for service in {p["called_service"] for p in mine}:
         value = {r["measure"]: r for r in report.filter(pl.col("called_service") == service).rows(named=True)}
         made = [p for p in mine if p["called_service"] == service]
-        ended = [p for p in made if p["outcome"] != "unknown"]
+        ended = [p for p in made if p["outcome"] in ("completed", "failed")]
         per_attempt = Counter((p["run_key"], p["attempt"]) for p in made)
         needed = sum(max(n for (run, _), n in per_attempt.items() if run == key) for key in {k for k, _ in per_attempt})
         assert value["calls"]["value"] == len(made)

@@ -263,7 +263,8 @@ def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple
 @given(histories(most=12), st.lists(st.booleans(), min_size=50, max_size=50))
 def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: list[bool]) -> None:
     """Execution, waits, gaps, backoff, re-queue wait and the unexplained rest, each by its definition; what ends before
-    it starts lasted nobody knows how long."""
+    it starts lasted nobody knows how long. What was skipped has none, what was interrupted lasts as long at least, and
+    what follows it is no retry."""
     for a, is_turned in zip(story.attempts, turned, strict=False):
         if is_turned and a["ended_ns"] is not None:
             a |= {"ended_ns": a["started_ns"] - MS, "wall_ns": None}
@@ -279,9 +280,9 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
         if population(run) == "test":
             continue
         key, attempts = run["run_key"], story.of(run)
-        if run["started_ns"] is not None:
+        if run["started_ns"] is not None and run["outcome"] != "skipped":
             over = run["status"] in ("completed", "failed", "canceled", "expired") and run["ended_ns"] is not None
-            alive = run["last_seen_ns"] if run["status"] == "unknown" else story.as_of_ns
+            alive = run["last_seen_ns"] if run["status"] in ("unknown", "queued") else story.as_of_ns
             if not over or run["ended_ns"] >= run["started_ns"]:
                 until = run["ended_ns"] if over else alive
                 idle = sum(a["idle_ns"] or 0 for a in attempts)
@@ -294,11 +295,13 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
             if None not in parts and attempts and attempts[-1]["number"] == len(attempts):
                 expected[key, None, "unexplained"] = (abs(parts[0] - sum(parts[1:])), False)
         for before, a in zip([None, *attempts], attempts, strict=False):
+            if a["outcome"] == "skipped":
+                continue
             over = a["wall_ns"] is not None
             alive = story.as_of_ns if a["status"] == "running" else run["last_seen_ns"]
             lasted = max(0, (a["wall_ns"] if over else alive - a["started_ns"]) - (a["idle_ns"] or 0))
             if over or a["ended_ns"] is None:
-                expected[key, a["number"], "attempt"] = (lasted, not over)
+                expected[key, a["number"], "attempt"] = (lasted, not over or a["status"] == "interrupted")
             if a["dequeued_ns"] is not None:
                 expected[key, a["number"], "boot"] = (a["started_ns"] - a["dequeued_ns"], False)
             if a["number"] == 1:
@@ -306,6 +309,8 @@ def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: l
             if a["queue_wait_ns"] is not None:
                 expected[key, a["number"], "requeue_wait"] = (a["queue_wait_ns"], False)
             if before is None or before["number"] != a["number"] - 1 or before["ended_ns"] < before["started_ns"]:
+                continue
+            if before["status"] == "interrupted":
                 continue
             gap = max(0, a["started_ns"] - before["ended_ns"])
             expected[key, a["number"], "gap"] = (gap, False)

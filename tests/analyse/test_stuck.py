@@ -262,7 +262,8 @@ def test_a_stage_follows_from_one_run_and_what_is_usual(past: History, dice: ran
 @settings(max_examples=examples(40), deadline=None)
 @given(histories(most=150))
 def test_what_retries_now_follows_from_one_run_and_the_gaps_of_its_task(past: History) -> None:
-    """A run waits for a retry or is in one; when it should begin follows from the task's earlier gaps after as many."""
+    """A run waits for a retry or is in one; when it should begin follows from the task's earlier gaps after as many.
+    What goes on after an interruption retries nothing."""
     for row in past.runs:  # few tasks, so that some have enough gaps to tell
         row["environment"] = "PRODUCTION"
     runs, attempts = past.frame("runs"), past.frame("attempts")
@@ -275,13 +276,15 @@ def test_what_retries_now_follows_from_one_run_and_the_gaps_of_its_task(past: Hi
     gaps: dict[tuple[Any, ...], list[int]] = {}
     for row in counted:
         for a, b in pairwise(past.of(row)):
-            if b["number"] == a["number"] + 1:
+            if b["number"] == a["number"] + 1 and b["outcome"] != "skipped" and a["status"] != "interrupted":
                 gaps.setdefault((*of(row), a["number"]), []).append(max(0, b["started_ns"] - a["ended_ns"]))
     expected = {}
     for row in counted:
         tries = past.of(row)
         waits = row["status"] == "retrying"
         if not tries or not (waits or (row["status"] in ("running", "waiting") and tries[-1]["number"] > 1)):
+            continue
+        if not waits and len(tries) > 1 and tries[-2]["status"] == "interrupted":
             continue
         before = tries[-1]["ended_ns"] if waits else tries[-2]["ended_ns"] if len(tries) > 1 else None
         earlier = sorted(gaps.get((*of(row), tries[-1]["number"]), []))

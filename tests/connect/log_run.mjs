@@ -1,5 +1,6 @@
 // Play one run of two attempts through docs/connect/task-log.ts and an official exporter.
-// node log_run.mjs <endpoint> <run id>
+// Or, with words, a run for each that says so of itself; before and with an error.
+// node log_run.mjs <endpoint> <run id> [word…]
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import path from "node:path";
@@ -11,7 +12,7 @@ const { BatchLogRecordProcessor, LoggerProvider } = (await load("@opentelemetry/
 const { resourceFromAttributes } = await load("@opentelemetry/resources");
 const { OTLPLogExporter } = await load("@opentelemetry/exporter-logs-otlp-http");
 
-const [endpoint, runId] = process.argv.slice(2);
+const [endpoint, runId, ...words] = process.argv.slice(2);
 const provider = new LoggerProvider({
   resource: resourceFromAttributes({
     "service.name": "media-worker", "service.version": "1.0.0", "deployment.environment.name": "production",
@@ -24,12 +25,21 @@ const ids = {
 const sink = otelSink(provider.getLogger("tasks"));
 const attempt = (number, work) => taskLog(sink, { ...ids, attempt: number }).operation("document_process", work, { page_count: 3 });
 
-await attempt(1, async (step) => {
+for (const word of words)
+  for (const fails of [false, true]) {
+    const key = `${runId}_${word}${fails ? "_error" : ""}`;
+    const own = { ...ids, run_id: key, correlation_id: key, request_id: key, attempt: 1 };
+    await taskLog(sink, own).operation("document_process", async (step) => {
+      step[word]({ told_because: "asked" });
+      if (fails) throw new RangeError("no");
+    }).catch(() => {});
+  }
+if (!words.length) await attempt(1, async (step) => {
   step.validating();
   step.calling("storage");
   throw new RangeError("storage answered 503");
 }).catch(() => {});
-await attempt(2, async (step) => {
+if (!words.length) await attempt(2, async (step) => {
   step.validating();
   step.calling("storage");
   step.done({ size_bytes: 2048 });

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -254,12 +256,68 @@ def test_the_typescript_helper_logs_to_any_logger(collector: Stack) -> None:
     assert {log["severity_number"] for log in of["logs"] if log["phase"] == "failed"} == {17}
 
 
-def play_typescript(collector: Stack, run_id: str) -> None:
-    """Play a run of two attempts through task-log.ts and an official exporter."""
+def play_typescript(collector: Stack, run_id: str, *words: str) -> None:
+    """Play a run of two attempts through task-log.ts and an official exporter, or one for each of *words*."""
     script = Path(__file__).with_name("log_run.mjs")
-    command = [BIN / "node", script, collector.url("http"), run_id]
+    command = [BIN / "node", script, collector.url("http"), run_id, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def play_python(collector: Stack, run_id: str, *words: str) -> None:
+    """Play a run for each of *words* through task_log.py."""
+    spec = importlib.util.spec_from_file_location("task_log", Path("docs/connect/task_log.py").resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    helper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(helper)
+    provider = helper.connect("worker", version="1", environment="production", endpoint=collector.url("http"))
+    for word in words:
+        for fails in (False, True):
+            key = f"{run_id}_{word}{'_error' * fails}"
+            log = helper.TaskLog(provider, correlation_id=key, request_id=key, run_id=key, task_id="process-document")
+            with contextlib.suppress(RangeError), log.operation("document_process") as step:
+                getattr(step, word)(told_because="asked")
+                if fails:
+                    raise RangeError("no")
+    provider.shutdown()
+
+
+class RangeError(Exception):
+    """What a task raises."""
+
+
+TOLD = {
+    "skipped": ("completed", "skipped"),
+    "canceled": ("canceled", None),
+    "interrupted": ("queued", None),
+    "retrying": ("retrying", None),
+}
+"""What a step of the helpers says of its end → status and outcome of its run."""
+
+
+@pytest.mark.parametrize("play", [play_python, play_typescript])
+def test_helpers_have_a_word_for_each_end(collector: Stack, play: Callable[..., None]) -> None:
+    """A step that was skipped, canceled, interrupted or is to be tried again ends so, whether it raises or not, with
+    its keys, its time and, where it raises, its error; it is no `_failed`, no `_completed` and no error's record."""
+    play(collector, f"run_{play.__name__}", *TOLD)
+    collector.applied()
+    for word, expected in TOLD.items():
+        for fails in (False, True):
+            run_id = f"run_{play.__name__}_{word}{'_error' * fails}"
+            told = f"SELECT status, outcome FROM runs WHERE run_id = '{run_id}'"
+            assert collector.client.sql(told).table.to_pylist() == [
+                dict(zip(("status", "outcome"), expected, strict=True))
+            ]
+            of = collector.client.sql(
+                "SELECT body, severity_number, error_type, reported_ms IS NOT NULL AS timed, "
+                f"attributes LIKE '%told_because%' AS keyed FROM logs WHERE run_id = '{run_id}' "
+                "ORDER BY time, body DESC"
+            ).table.to_pylist()
+            assert [tuple(row.values()) for row in of] == [
+                ("document_process_started", 9, None, False, False),
+                (f"document_process_{word}", 9, "RangeError" if fails else None, True, True),
+            ]
 
 
 def test_what_pages_log_breaks_no_rule(collector: Stack, said: dict[str, tuple[int, str]]) -> None:

@@ -77,6 +77,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
                 "started_ns": start,
                 "ended_ns": end,
                 "status": "failed",
+                "outcome": None,
                 "status_source": "measured",
                 "ended_source": "measured",
             }

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from collector.decode.dialects import generic, trigger_dev
-from collector.decode.dialects.base import CONVERT, boolean, integer, number, unix_ms
+from collector.decode.dialects.base import CONVERT, boolean, integer, moment, number, unix_ms
 from collector.model.signals import BY_NAME
 from tests.decode.messages import NOW, decode
 
 TRIGGER = {"$trigger": True}
 DIALECTS = {"trigger_dev": (trigger_dev.DIALECT, TRIGGER), "generic": (generic.DIALECT, {"service.name": "w"})}
-_ONLY_LOGS = {"reported_ms", "queue_wait_ms"}
+_ONLY_LOGS = {"reported_ms", "queue_wait_ms", "delay_ms", "due_at_ns", "max_attempts", "priority"}
 _ONLY_SPANS = {"compute_ms", "cost_cents", "dequeued_ns", "start_kind"}
 VALUES: dict[Any, tuple[Any, Any]] = {
     integer: ({"intValue": 2}, 2),
     number: ({"doubleValue": 2.5}, 2.5),
     boolean: ({"boolValue": True}, True),
+    moment: ({"stringValue": "2026-11-23T13:43:38.5+01:00"}, 1_795_437_818_500_000_000),
     unix_ms: ({"doubleValue": 1795441418095.5}, 1_795_441_418_095_500_000),
     None: ({"stringValue": "two"}, "two"),
 }

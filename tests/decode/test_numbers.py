@@ -153,6 +153,36 @@ def test_a_dequeue_time_is_one_before_its_span() -> None:
         assert (span({key: {"doubleValue": stated}}, TRIGGER)["dequeued_ns"] is not None) is believed
 
 
+S = NOW // 10**9
+ISO = "2026-11-24T06:00:00"
+"""`NOW`, UTC."""
+
+
+@pytest.mark.parametrize(
+    ("stated", "after_ns"),
+    [
+        *(({"intValue": str(NOW // one)}, 0) for one in (1, 10**3, 10**6, 10**9)),
+        *(({"stringValue": str(NOW // one)}, 0) for one in (1, 10**3, 10**6, 10**9)),
+        ({"doubleValue": S + 0.25}, 250_000_000),
+        ({"stringValue": f"{ISO}Z"}, 0),
+        ({"stringValue": ISO}, 0),
+        ({"stringValue": f"{ISO}.000001+00:00"}, 1_000),
+        ({"stringValue": "2026-11-24T07:00:00+01:00"}, 0),
+        ({"stringValue": "2026-11-24"}, -6 * 3_600 * 10**9),
+        ({"intValue": str(S + 300 * 86_400)}, 300 * 86_400 * 10**9),
+        *(({"intValue": str(n)}, None) for n in (0, -5, 5, S + 400 * 86_400, S - 400 * 86_400, 2**63 - 1)),
+        *(({"stringValue": text}, None) for text in ("", "soon", "2026-13-01", "1969-12-31", "0001-01-01T00:00+23:00")),
+        *(({"doubleValue": x}, None) for x in ("NaN", "Infinity", 1e300)),
+        ({"boolValue": True}, None),
+    ],
+)
+def test_a_due_time_is_a_text_or_a_number_within_a_year(stated: dict[str, Any], after_ns: int | None) -> None:
+    """ISO 8601, UTC where no zone is named, or s, ms, us or ns since 1970, up to a year and a day from its record."""
+    row = log({"due_at": stated}, {})
+    assert row["due_at_ns"] == (None if after_ns is None else NOW + after_ns)
+    assert "due_at" in json.loads(row["attributes"])
+
+
 @given(st.lists(EVERY, min_size=1, max_size=50))
 @example([2.0**31, 2.0**32, 2.0**31 - 3.6e6, 2.0**32 / 1e3, 2.0**32 / 1e6, SECONDS - 86_400, SECONDS + 86_401])
 def test_stored_numbers_are_judged_as_sent_ones(values: list[float]) -> None:
@@ -162,6 +192,9 @@ def test_stored_numbers_are_judged_as_sent_ones(values: list[float]) -> None:
         "queue_wait_ms": values,
         "cost_cents": values,
         "dequeued_ns": whole,
+        "delay_ms": values,
+        "due_at_ns": whole,
+        "max_attempts": [n for n in whole if abs(n) < 2**31],
         "attempt": [n for n in whole if abs(n) < 2**31],
     }
     for column, stated in stored.items():

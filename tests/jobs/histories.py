@@ -37,6 +37,7 @@ _BODY = st.sampled_from(
         "order_process_interrupted",
         "order_process_retrying",
         "order_process_canceled",
+        "order_process_skipped",
         "mail_send_started",
         "mail_send_completed",
         "mail_send_failed",
@@ -186,6 +187,10 @@ def plain(
             "parent_run_id": draw(st.none() | _RUN),
             "queue_wait_ms": draw(st.none() | st.sampled_from([5.0, 80.0])),
             "error_type": draw(st.none() | st.sampled_from(["Timeout", "Refused"])),
+            "delay_ms": draw(st.none() | st.sampled_from([60.0, 9_000.0])),
+            "due_at": draw(st.none() | st.sampled_from([T0 // SECOND, "2026-11-18T11:06:45Z"])),
+            "max_attempts": draw(st.none() | st.sampled_from([1, 2])),
+            "priority": draw(st.none() | st.sampled_from(["high", "5"])),
         }
     )
     about: dict[str, Any] = {"machine": draw(st.sampled_from(["small", "large"])), "version": draw(_VERSION)}

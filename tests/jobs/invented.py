@@ -15,6 +15,7 @@ from collector.store.database import Database
 from tests.analyse.story import T0, attempt, frame, log, span
 
 HOUR = 3_600.0
+FATES = ("completed", "failed", "canceled", "skipped", "interrupted", "retrying")
 _QUEUES = st.sampled_from(["mail", "reports", None])
 _TASKS = st.sampled_from(["send", "build", None])
 # Few distinct times, so that starts, ends and hours coincide; some lie days apart, some ends precede their start.
@@ -71,9 +72,25 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @st.composite
+def told(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the logs of one run of a plain logger that says what became of it, as (table, row) pairs."""
+    about = {"task_id": draw(_TASKS), "queue": draw(_QUEUES), "environment": "PRODUCTION"}
+    at = draw(_TIMES)
+    words = draw(st.lists(st.sampled_from(FATES), min_size=1, max_size=3))
+    records = []
+    for word in words:
+        numbered = {"attempt": draw(st.sampled_from([None, None, 1, 2]))}
+        for after, ending in ((0.0, "started"), (draw(_LENGTHS), word)):
+            row = log(name, at + after, f"order_process_{ending}", **about, **numbered)
+            records.append(("logs", row))
+        at += draw(_TIMES)
+    return records
+
+
+@st.composite
 def arrivals(draw: st.DrawFn) -> list[list[tuple[str, dict[str, Any]]]]:
     """Return groups of records in the order they arrive."""
-    records = [r for i in range(draw(st.integers(1, 4))) for r in draw(run(f"run_{i}"))]
+    records = [r for i in range(draw(st.integers(1, 4))) for r in draw(run(f"run_{i}") | told(f"run_{i}"))]
     records = draw(st.permutations(records))
     size = draw(st.integers(1, 6))
     return [records[i : i + size] for i in range(0, len(records), size)]

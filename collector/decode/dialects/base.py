@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -18,6 +19,7 @@ Judge = Callable[[Any, int], str]
 """(value, time of its record in ns) → why it cannot be, empty when it can."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,9})?|Infinity)|NaN", re.ASCII)
 
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _WORDS = {"true": True, "false": False}
 
 
@@ -64,6 +66,31 @@ def unix_ms(value: Any) -> int | None:
     return int(ms) * 1_000_000 + round(ms % 1 * 1_000_000) if 0 < ms < 9e12 else -1
 
 
+_UNITS_NS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (math.inf, 1))
+"""Numbers below the first of each pair are times since 1970 in so many ns; each unit holds the years 1973 to 5138."""
+
+
+def moment(value: Any) -> int | None:
+    """Return a time in ns of an ISO 8601 text (UTC where it names no zone) or a number of s, ms, us or ns since 1970.
+
+    -1 for a number that cannot be one, None for what is neither.
+    """
+    if isinstance(value, str) and "-" in value[1:11] and len(value) < 40:
+        try:
+            at = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+        since = (at if at.tzinfo else at.replace(tzinfo=dt.UTC)) - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    parsed = value if isinstance(value, int) and not isinstance(value, bool) else number(value)
+    if parsed is None:
+        return None
+    if not 0 < parsed < 2**63:
+        return -1
+    one = next(ns for most, ns in _UNITS_NS if parsed < most)
+    return int(parsed) * one + round(parsed % 1 * one)
+
+
 CONVERT: dict[str, Callable[[Any], Any]] = {
     "attempt": integer,
     "http_status": integer,
@@ -74,6 +101,9 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "compute_ms": number,
     "cost_cents": number,
     "dequeued_ns": unix_ms,
+    "delay_ms": number,
+    "due_at_ns": moment,
+    "max_attempts": integer,
 }
 """Conversions of canonical columns; the others are text."""
 
@@ -85,6 +115,9 @@ JUDGED: dict[str, Judge] = {
     "compute_ms": believable.impossible_ms,
     "cost_cents": lambda value, _: believable.impossible(value, MOST_CENTS),
     "dequeued_ns": believable.impossible_time,
+    "delay_ms": believable.impossible_ms,
+    "due_at_ns": believable.impossible_due,
+    "max_attempts": lambda value, _: believable.impossible(value, MOST_ATTEMPTS, least=1),
 }
 """Canonical column → why a converted number in it cannot be. `analyse.believable` judges stored rows the same."""
 

@@ -174,6 +174,13 @@ LOGS = Table(
             "`took_ms`), ms; NULL when none or an impossible one."),
         double("queue_wait_ms", "How long the run waited in its queue, as the record claims, ms; NULL when it does not "
             "or that is impossible, and always in Trigger.dev's records."),
+        double("delay_ms", "For how long the run was put off when it was queued, as the record claims, ms; NULL when "
+            "it does not or that is impossible, and always in Trigger.dev's records."),
+        bigint("due_at_ns", "When the run was due, as the record claims (`due_at`), ns since 1970 UTC; NULL likewise."),
+        integer("max_attempts", "How many attempts the run may take at most, as the record claims, 1 to 10,000; NULL "
+            "likewise."),
+        varchar("priority", "Priority of the run, a word or a number, as the record claims; NULL when none, and always "
+            "in Trigger.dev's records."),
         varchar("keys_from", "Where the keys of its run stand when the attributes name none: `body`, or the map "
             "`extra` or `context` among the attributes; NULL when the attributes name the run, or nothing does."),
     ),

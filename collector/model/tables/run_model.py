@@ -53,6 +53,8 @@ RUNS = Table(
             "span states; NULL when none."),
         varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
             "one; else as the first record states that has one. NULL when none does."),
+        varchar("priority", "Priority of the run, a word or a number, as its first log that has one states; NULL when "
+            "none."),
         varchar("machine", "Machine size or host, as the first record that has one states; NULL when none."),
         varchars("tags", "All tags that its spans state, sorted; empty when none, NULL without records of its own."),
         boolean("is_test", "Whether any record says that the run is a test; NULL when none says anything about it."),
@@ -71,10 +73,12 @@ RUNS = Table(
         varchar("status", "`queued`, `running`, `waiting`, `retrying`, `completed`, `failed`, `canceled`; `unknown` "
             "(mostly silence without an end). Telemetry alone never tells `timed_out`, `crashed` and `expired`."),
         varchar("status_source", "How `status` is known: measured (span or hook), phase (a log of its outermost "
-            "operation), derived (its parent), inferred (recent signs of life, a minute of silence after a span that "
-            "encloses the run, how long a retry may still follow, or keys in a body or a map), unknown."),
+            "operation, also that it failed in the last attempt that `max_attempts` allows), derived (its parent; a "
+            "counted attempt that was the last allowed), inferred (recent signs of life, a minute of silence after a "
+            "span that encloses the run, how long a retry may still follow, or keys in a body or a map), unknown."),
         varchar("outcome", "`skipped` where its outermost operation says so: completed, without having worked; NULL "
             "for every other run, whose `status` says all."),
+        integer("max_attempts", "How many attempts it may take, the most that its logs state; NULL when none does."),
         integer("attempt_count", "Number of its last attempt; NULL when queued or unknown, since later ones may have "
             "left no trace."),
         varchar("attempt_count_source", "How `attempt_count` is known: measured (a record states the number), derived "
@@ -82,8 +86,12 @@ RUNS = Table(
             "unknown."),
         bigint("created_ns", "When the first trigger span that names it began, ns since 1970 UTC, also one that began "
             "after the run and did not make it; NULL when no such span is known."),
+        bigint("delayed_until_ns", "When it was due, ns since 1970 UTC: as the logs of its first attempt state, else "
+            "the delay that they state after it was queued; NULL when neither is known or that is long after its "
+            "start."),
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
-            "claim, else `created_ns` of the trigger that made it; NULL when neither is known or it is impossible."),
+            "claim, else `created_ns` of the trigger that made it; where it was put off, `delayed_until_ns` if that is "
+            "later. NULL when none is known or it is impossible."),
         varchar("queued_source", "How `queued_ns` is known: derived or unknown."),
         bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
             "left no record, NULL when no record is its own."),
@@ -99,7 +107,7 @@ RUNS = Table(
         bigint("queue_wait_ns", "From `queued_ns` to `started_ns`, ns; 0 when two clocks make it negative by up to ten "
             "minutes, NULL when unknown or beyond."),
         varchar("queue_wait_source", "How `queue_wait_ns` is known: measured (its logs claim it), derived (from the "
-            "parent's span to its start), inferred (that start is inferred), unknown."),
+            "parent's span, or from when it was due, to its start), inferred (that start is inferred), unknown."),
         bigint("active_ns", "Time in its attempts less the waits in them, ns; NULL unless known of every attempt."),
         bigint("wait_ns", "Time that its attempts spent in waits, overlaps counted once, ns; NULL unless known of "
             "every attempt."),
@@ -213,7 +221,8 @@ PHASES = Table(
         bigint("ended_ns", "When it was closed, ns since 1970 UTC; NULL when nothing closed it."),
         bigint("duration_ns", "From its start to its end, ns; NULL when either is unknown."),
         varchar("outcome", "`completed`, `failed`, `canceled`, `interrupted`, `skipped` or `retrying`, as the log that "
-            "closed it says; `unknown` when nothing did."),
+            "closed it says, of a step `failed` where its try is `retrying` and `completed` where its operation goes "
+            "on; `unknown` when nothing closed it."),
         double("reported_ms", "Duration that the log of the end (of a step: its own) claims, ms; NULL when it claims "
             "none."),
     ),

@@ -49,7 +49,7 @@ RUN_COHORTS = Table(
         *_cohort("the first attempt of the runs started"),
         integer("attempts", "Highest attempt number that telemetry names of each of the runs; NULL when it names "
             "none."),
-        varchar("outcome", "`runs.status` of the runs, also of those that have not ended."),
+        varchar("outcome", "`skipped`, else `runs.status` of the runs, also of those that have not ended."),
         bigint("runs", "How many runs the row counts."),
         bigint("ended_runs", "Runs with an attempt that ended: what retry rates are taken of."),
         *_weak("Runs", "status or attempt count, whichever is weaker,"),
@@ -78,7 +78,7 @@ ATTEMPT_HOURS = Table(
         varchar("run_version", "`version` of the runs of the attempts, which is that of their last attempt."),
         integer("number", "`attempts.number` of the attempts: 1 for first ones, more for retries. Of more than 16 lost "
             "ones in a row the 16th stands for the rest."),
-        varchar("outcome", "`attempts.status` of the attempts, also of those that have not ended."),
+        varchar("outcome", "`skipped`, else `attempts.status` of the attempts, also of those that have not ended."),
         bigint("attempts", "How many attempts the row counts."),
         bigint("lost_attempts", "Of these attempts, those that left no record; a later one proves that they failed."),
         *_weak("Attempts", "the status"),
@@ -100,7 +100,7 @@ FLOW_HOURS = Table(
         *_cohort("the runs arrived, started or ended"),
         varchar("event", "`arrived` (queued, else started), `started` (the first attempt) or `ended` (at the end, else "
             "last seen)."),
-        varchar("outcome", "`runs.status` of runs that `ended`; NULL for the other events."),
+        varchar("outcome", "`skipped`, else `runs.status` of runs that `ended`; NULL for the other events."),
         bigint("runs", "How many runs the row counts; each is in up to three rows, one an event."),
         *_weak("Runs", "the time of the event (of an end also the status)"),
     ),
@@ -132,7 +132,7 @@ PHASE_HOURS = Table(
         varchar("operation", "`phases.operation`: what was being done."),
         varchar("phase", "`phases.phase`: `started` for whole operations, `calling` for calls."),
         varchar("called_service", "Service that was called; NULL for other phases."),
-        varchar("outcome", "`completed`, `failed`, or `unknown` when nothing closed them."),
+        varchar("outcome", "`phases.outcome`, such as `completed` or `failed`; `unknown` when nothing closed them."),
         integer("ix", f"{_BUCKET}; NULL when the duration is unknown."),
         bigint("n", "How many phases the row counts."),
         bigint("ideal_n", "Those of `n` in the attempt of their run that has most of this step: what the run would "

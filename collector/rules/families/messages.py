@@ -206,7 +206,8 @@ MSG003 = Rule(
     Why: `_done`, `_finished` and `_success` each mean `_completed`, and none of them closes the operation's interval.
     How to fix: Use the phase the finding names. Where the guideline has no word for it (`_retrying`, `_progress`), log
     the outcome of the step as `_completed` or `_failed`, or list the word in the option `extra_phases`.
-    Not flagged: words listed in `extra_phases`.
+    Not flagged: words listed in `extra_phases`; `_canceled`, `_skipped`, `_interrupted` and `_retrying` of an operation
+    that logged its `_started` in the same attempt: they are read as its end.
     """,
     sentences=("28", "26"),
     options={"allow": (), "extra_phases": ()},
@@ -222,6 +223,10 @@ MSG003 = Rule(
     good=(
         Case(logs=(log("order_charge_completed", processing_time_ms=5),)),
         Case(logs=(log("order_charge_retrying"),), options={"extra_phases": ("retrying",)}),
+        *(
+            Case(logs=(log("order_charge_started"), log(f"order_charge_{word}", 1)))
+            for word in ("canceled", "cancelled", "interrupted", "retrying", "skipped")
+        ),
     ),
 )
 

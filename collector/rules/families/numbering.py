@@ -146,4 +146,81 @@ TEL007 = Rule(
     ),
 )
 
-RULES = (TEL007,)
+_OVER = ("completed", "canceled", "skipped")
+"""Ends after which an operation has no reason to begin once more."""
+
+
+def _began_again(frames: Frames, options: Options) -> pl.LazyFrame:
+    several = frames.attempts.lazy().filter(pl.col("deliveries") > 1).select(*RUN, attempt="number")
+    stated = _stated(frames).select(RUN).unique()
+    phase = pl.col("phase")
+    group = [*RUN, "attempt", "operation"]
+    return (
+        frames.logs.lazy()
+        .filter(phase.is_in(["started", *ENDS]) & pl.col("run_key").is_not_null() & pl.col("operation").is_not_null())
+        .select(*group, "task_id", "version", "phase", "time_ns", "seq", "row", table=pl.lit("logs"))
+        .join(several, on=[*RUN, "attempt"])
+        .join(stated, on=RUN, how="anti")
+        .sort("time_ns", phase != "started", "phase", "seq", "row")
+        .with_columns(previous=phase.shift(1).over(group), first_ns=pl.col("time_ns").min().over(group))
+        # The operation that encloses the others is what was delivered: what repeats within it is a loop.
+        .filter(pl.col("first_ns") == pl.col("first_ns").min().over(*RUN, "attempt"))
+        .filter((phase == "started") & pl.col("previous").is_in(_OVER))
+        .unique([*RUN, "attempt"], keep="first", maintain_order=True)
+        .with_columns(key=pl.col("previous"))
+        .drop("previous", "first_ns")
+    )
+
+
+def _again(*words: str, number: int | None = None, run: str = "run_0b7e") -> tuple[dict[str, Any], ...]:
+    """An operation that begins and ends so, time after time, under one attempt number or none."""
+    return tuple(
+        log(f"order_charge_{said}", 20 * i + late, attempt=number, run=run)
+        for i, word in enumerate(words)
+        for late, said in ((0, "started"), (5, word))
+    )
+
+
+TEL008 = Rule(
+    code="TEL008",
+    slug="repeated-without-attempt",
+    severity="warning",
+    grain="run",
+    doc="""The operation of a run ended, not by failing, and began again, and no record of the run states an attempt.
+
+    Why: It may have been delivered twice, started again by hand, or be two runs under one id: without attempt numbers
+    nobody can tell. runwell takes it for the same attempt, delivered again, and the time between for idle.
+    How to fix: Log `attempt` on every record, or give each execution a `run_id` of its own.
+    Not flagged: what began again after `_failed` or `_retrying`, which is told as the next attempt, or after
+    `_interrupted`, which says that it will go on; runs that state attempts; steps that repeat within the operation.
+    """,
+    needs=("logs", "attempts"),
+    each=_began_again,
+    message="`{operation}` began again after `_{key}`, without an attempt number.",
+    remedy="Log `attempt` on every record, or a `run_id` for each execution.",
+    bad=(
+        Case(logs=_again("completed", "completed"), key="completed"),
+        Case(logs=_again("failed", "completed", "failed"), key="completed", say="the first failure was retried"),
+        Case(logs=_again("skipped", "completed"), key="skipped"),
+    ),
+    good=(
+        Case(logs=_again("failed", "completed"), say="a retry"),
+        Case(logs=_again("retrying", "completed"), say="a retry"),
+        Case(logs=_again("interrupted", "completed"), say="it went on"),
+        Case(logs=_again("completed", "completed", number=1), say="stated: delivered twice"),
+        Case(logs=(*_again("completed"), *_again("completed", run="run_0b7f")), say="two runs"),
+        Case(
+            logs=(
+                log("order_sync_started", attempt=None),
+                *(
+                    log(f"page_load_{word}", at, attempt=None)
+                    for at, word in ((1, "started"), (2, "completed"), (3, "started"), (4, "completed"))
+                ),
+                log("order_sync_completed", 9, attempt=None),
+            ),
+            say="a loop",
+        ),
+    ),
+)
+
+RULES = (TEL007, TEL008)

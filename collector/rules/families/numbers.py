@@ -85,6 +85,8 @@ KEY008 = Rule(
     remedy="Find where `{key}` is computed; leave it out where a time that it needs is missing.",
     bad=(
         Case(logs=(log("order_charge_started", queue_wait_ms=-5),), key="queue_wait_ms"),
+        Case(logs=(log("order_charge_started", max_attempts=0),), key="max_attempts"),
+        Case(logs=(log("order_charge_started", due_at=5),), key="due_at"),
         Case(
             logs=(log("order_charge_started", queue_wait_ms=2.0**64),),
             key="queue_wait_ms",
@@ -102,6 +104,11 @@ KEY008 = Rule(
     good=(
         Case(logs=(log("order_charge_started", queue_wait_ms=0), log("order_charge_completed", 1, duration_ms=0.25))),
         Case(logs=(log("order_charge_started", queue_wait_ms=21 * 86_400_000),)),
+        Case(
+            logs=(
+                log("order_charge_started", delay_ms=0, due_at="2026-11-23T08:00:00Z", max_attempts=3, priority="high"),
+            )
+        ),
         Case(logs=(log("order_charge_started", attempt=0, http_status=200, balance=-5, duration_ms="a while"),)),
         Case(spans=(attempt(1, 0, 5, keys={"$usage.costInCents": 12_000, "$usage.durationMs": 4_000.5}),)),
     ),

@@ -48,7 +48,7 @@ PHA006 = Rule(
 
 
 def _disagreeing(frames: Frames, options: Options) -> pl.LazyFrame:
-    once = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("completions") + pl.col("failures") == 1))
+    once = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("ends") == 1))
     ends = phases(frames).filter(
         (pl.col("phase") == "completed")
         & (pl.col("reported_ms") >= 0)
@@ -173,8 +173,8 @@ def _contradicting(frames: Frames, options: Options) -> pl.LazyFrame:
         .select(*ATTEMPT, outer="operation")
     )
     last = records.unique(ATTEMPT, keep="last", maintain_order=True)
-    swallowed = (pl.col("phase") == "failed") & (pl.col("status") == "completed")
-    claimed = (pl.col("phase") == "completed") & (pl.col("status") == "failed")
+    swallowed = pl.col("phase").is_in(["failed", "retrying"]) & (pl.col("status") == "completed")
+    claimed = pl.col("phase").is_in(["completed", "skipped"]) & (pl.col("status") == "failed")
     return (
         last.join(outer, on=ATTEMPT)
         .filter(pl.col("operation") == pl.col("outer"))
@@ -205,7 +205,7 @@ PHA009 = Rule(
     message="The log says `{operation}_{key}`, but {details: or }.",
     remedy=lambda f: (
         "Throw the error after logging it, or name the outcome otherwise."
-        if f["key"] == "failed"
+        if f["key"] in ("failed", "retrying")
         else "Log `_completed` after everything that can fail."
     ),
     bad=(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.model.words import ENDS
+from collector.model.words import ENDS, FATES
 from collector.rules.cases import attempt, log, span
 from collector.rules.frames import MS_NS, RUN, Frames
 from collector.rules.rule import Case, Options, Rule
@@ -62,8 +62,9 @@ def by_operation(frames: Frames) -> pl.LazyFrame:
         .agg(
             pl.col("task_id").drop_nulls().first(),
             starts=(phase == "started").sum(),
-            completions=(phase == "completed").sum(),
-            failures=(phase == "failed").sum(),
+            most_alike=pl.max_horizontal((phase == word).sum() for word in ENDS),
+            kinds=phase.filter(phase.is_in(ENDS)).unique().sort(),
+            ends=phase.is_in(ENDS).sum(),
             first_start_ns=pl.col("time_ns").filter(phase == "started").min(),
             last_end_ns=pl.col("time_ns").filter(phase.is_in(ENDS)).max(),
             last_phase=phase.last(),
@@ -132,7 +133,8 @@ PHA001 = Rule(
     Why: Its duration and outcome are unknown; on a chart it runs for ever.
     How to fix: Log `_failed` in `catch` (then throw on) and `_completed` at the end, or use the helper in docs/connect.
     Not flagged: attempts whose end nobody saw (killed, still running), unless no run of the task ever logs an end in
-    at least `least_runs` runs; canceled attempts.
+    at least `least_runs` runs; canceled attempts; operations that end with `_canceled`, `_skipped`, `_interrupted` or
+    `_retrying`.
     """,
     sentences=("28", "25"),
     needs=("logs", "attempts"),
@@ -166,6 +168,17 @@ PHA001 = Rule(
     good=(
         Case(logs=(log("order_charge_started", runner="trigger"),), say="killed: nobody saw its end"),
         Case(logs=tuple(log("order_charge_started", n * 9, run=f"run_{n}") for n in range(4)), say="too few to tell"),
+        *(
+            Case(
+                logs=(
+                    log("order_charge_started"),
+                    log("card_check_started", 1),
+                    log(f"card_check_{word}", 2),
+                    log("order_charge_completed", 3, processing_time_ms=3000),
+                )
+            )
+            for word in FATES
+        ),
         Case(
             logs=(
                 log("order_charge_started"),
@@ -239,7 +252,7 @@ PHA002 = Rule(
 
 def _several_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     groups = by_operation(frames)
-    many = pl.max_horizontal("completions", "failures") > pl.max_horizontal("starts", pl.lit(1))
+    many = pl.col("most_alike") > pl.max_horizontal("starts", pl.lit(1))
     suspects = groups.filter(many).select(GROUP)
     ends = phases(frames).filter(pl.col("phase").is_in(ENDS)).join(suspects, on=GROUP, how="semi", nulls_equal=True)
     # The same key with another value names another item of a loop: each of them may end.
@@ -273,6 +286,7 @@ PHA003 = Rule(
     message="`{operation}` ends more than once in one attempt.",
     remedy="Log the end in one place; in a loop add the item's id and log a start for each.",
     bad=(
+        Case(logs=(log("order_charge_started"), log("order_charge_skipped", 1), log("order_charge_skipped", 2))),
         Case(
             logs=(
                 log("order_charge_started"),
@@ -304,16 +318,19 @@ PHA003 = Rule(
 
 def _both_ends(frames: Frames, options: Options) -> pl.LazyFrame:
     both = by_operation(frames).filter(
-        (pl.col("completions") > 0)
-        & (pl.col("failures") > 0)
-        & (pl.col("starts") <= 1)
-        & (pl.col("completions") + pl.col("failures") == 2)
+        (pl.col("starts") <= 1)
+        & (pl.col("ends") == 2)
+        & (pl.col("kinds").list.len() == 2)
+        # A try that failed may say beside that it is to be tried again.
+        & (pl.col("kinds").list.join(" ") != "failed retrying")
     )
     return (
         phases(frames)
         .filter(pl.col("phase").is_in(ENDS))
-        .join(both.select(GROUP), on=GROUP, how="semi", nulls_equal=True)
+        .join(both.select(*GROUP, "kinds"), on=GROUP, nulls_equal=True)
         .unique(GROUP, keep="last", maintain_order=True)
+        .with_columns(detail=pl.format("`_{}` and `_{}`", *(pl.col("kinds").list.get(i) for i in (0, 1))))
+        .drop("kinds")
     )
 
 
@@ -322,15 +339,16 @@ PHA004 = Rule(
     slug="completed-and-failed",
     severity="error",
     grain="run",
-    doc="""An operation logged both `_completed` and `_failed` for one start.
+    doc="""An operation logged both `_completed` and `_failed`, or two other ends, for one start.
 
-    Why: Which one is true? It counts as a success and as a failure.
+    Why: Which one is true? The later one counts, and the other one is lost.
     How to fix: Log one terminal phase: `_failed` in `catch`, `_completed` only after everything worked.
-    Not flagged: operations that start again in between (a retry inside the attempt, a loop).
+    Not flagged: operations that start again in between (a retry inside the attempt, a loop); `_retrying` beside the
+    `_failed` of the same try.
     """,
     sentences=("28",),
     each=_both_ends,
-    message="`{operation}` logs both `_completed` and `_failed` in one attempt.",
+    message="`{operation}` logs both {details: or } in one attempt.",
     remedy="Log one terminal phase per start.",
     bad=(
         Case(
@@ -340,8 +358,22 @@ PHA004 = Rule(
                 log("order_charge_failed", 2, level="error", error_type="E", error_message="m"),
             )
         ),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_completed", 1, processing_time_ms=1000),
+                log("order_charge_canceled", 2),
+            )
+        ),
     ),
     good=(
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_failed", 1, level="error", error_type="E", error_message="m"),
+                log("order_charge_retrying", 1),
+            )
+        ),
         Case(
             logs=(
                 log("page_load_started", runner="trigger"),
@@ -356,7 +388,7 @@ PHA004 = Rule(
 
 def _out_of_order(frames: Frames, options: Options) -> pl.LazyFrame:
     tolerance = int(options["tolerance_ms"] * MS_NS)
-    whole = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("completions") + pl.col("failures") <= 1))
+    whole = by_operation(frames).filter((pl.col("starts") == 1) & (pl.col("ends") <= 1))
     steps = phases(frames).filter(pl.col("phase").is_in(["validating", "calling"]))
     early = pl.col("time_ns") < pl.col("first_start_ns") - tolerance
     late = (pl.col("time_ns") > pl.col("last_end_ns") + tolerance).fill_null(False)

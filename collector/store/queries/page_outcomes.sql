@@ -4,7 +4,7 @@
 -- :bucket_ns bigint required
 -- :environment varchar
 WITH chosen AS (
-    SELECT at_ns, status, attempt_count,
+    SELECT at_ns, coalesce(outcome, status) AS status, attempt_count,
            CASE WHEN ended_ns >= started_ns AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
@@ -16,6 +16,7 @@ SELECT (at_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        count(*) FILTER (status = 'completed' AND coalesce(attempt_count, 1) = 1) AS first_try,
        count(*) FILTER (status = 'completed' AND attempt_count > 1) AS recovered,
        count(*) FILTER (is_failed(status)) AS failed,
+       count(*) FILTER (status = 'skipped') AS skipped,
        count(*) FILTER (is_stopped(status)) AS stopped,
        count(*) FILTER (is_open(status)) AS open,
        count(*) FILTER (status = 'unknown') AS unknown,

@@ -10,6 +10,7 @@ WITH counts AS (
            coalesce(sum(runs) FILTER (status = 'completed' AND coalesce(attempt_count, 1) = 1), 0)::BIGINT AS first_try,
            coalesce(sum(runs) FILTER (status = 'completed' AND attempt_count > 1), 0)::BIGINT AS recovered,
            coalesce(sum(runs) FILTER (is_failed(status)), 0)::BIGINT AS failed,
+           coalesce(sum(runs) FILTER (status = 'skipped'), 0)::BIGINT AS skipped,
            coalesce(sum(runs) FILTER (is_stopped(status)), 0)::BIGINT AS stopped,
            coalesce(sum(runs) FILTER (is_open(status)), 0)::BIGINT AS open,
            coalesce(sum(runs) FILTER (status = 'unknown'), 0)::BIGINT AS unknown,

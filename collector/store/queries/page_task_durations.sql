@@ -11,7 +11,7 @@ SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket
        quantile_disc(a.wall_ns - coalesce(a.idle_ns, 0), 0.95) AS p95_ns,
        quantile_disc(a.wall_ns - coalesce(a.idle_ns, 0), 0.99) AS p99_ns
 FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built together: bounds what is read of runs
-WHERE a.project = $project AND a.task_id = $task AND a.wall_ns IS NOT NULL AND a.outcome IS NULL
+WHERE a.project = $project AND a.task_id = $task AND a.wall_ns IS NOT NULL AND a.outcome IS NULL AND a.status <> 'interrupted'
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
   AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
   AND ($environment IS NULL OR r.environment = $environment)

@@ -3,7 +3,7 @@
 -- :to_ns bigint required
 -- :environment varchar
 WITH chosen AS (
-    SELECT status, attempt_count, CASE WHEN ended_ns >= started_ns AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns,
+    SELECT coalesce(outcome, status) AS status, attempt_count, CASE WHEN ended_ns >= started_ns AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns,
            started_source, ended_source, queue_wait_source
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
@@ -14,6 +14,7 @@ WITH chosen AS (
 SELECT count(*) AS runs,
        count(*) FILTER (status = 'completed') AS completed,
        count(*) FILTER (is_failed(status)) AS failed,
+       count(*) FILTER (status = 'skipped') AS skipped,
        count(*) FILTER (status IN ('queued', 'running', 'waiting')) AS open,
        count(*) FILTER (status = 'retrying') AS retrying,
        count(*) FILTER (status = 'unknown') AS unknown,

@@ -7,6 +7,7 @@ WITH counts AS (
     SELECT sum(runs)::BIGINT AS runs,
            coalesce(sum(runs) FILTER (status = 'completed'), 0)::BIGINT AS completed,
            coalesce(sum(runs) FILTER (is_failed(status)), 0)::BIGINT AS failed,
+           coalesce(sum(runs) FILTER (status = 'skipped'), 0)::BIGINT AS skipped,
            coalesce(sum(runs) FILTER (status IN ('queued', 'running', 'waiting')), 0)::BIGINT AS open,
            coalesce(sum(runs) FILTER (status = 'retrying'), 0)::BIGINT AS retrying,
            coalesce(sum(runs) FILTER (status = 'unknown'), 0)::BIGINT AS unknown,

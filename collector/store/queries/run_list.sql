@@ -1,6 +1,6 @@
 -- Runs, newest first, one page; `total` repeats how many match. at: what of a run lies in the range: start (its start, else
 -- when it was queued or first seen), end (its end; the last to end come first), active (it was under way, or ended).
--- counted: whether figures count it.
+-- status: any of them, `runs.status` or `runs.outcome`, commas between. counted: whether figures count it.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :at varchar
@@ -25,7 +25,8 @@ WITH chosen AS NOT MATERIALIZED (
               (at_ns < $to_ns AND (is_open(status) OR greatest(at_ns, coalesce(ended_ns, last_seen_ns)) >= $from_ns))
               OR (ended_ns >= $from_ns AND ended_ns < $to_ns)) -- by its clock it may have ended before it began
           END
-      AND ($status IS NULL OR list_contains(string_split($status, ','), status))
+      AND ($status IS NULL OR list_contains(string_split($status, ','), status)
+           OR list_contains(string_split($status, ','), outcome))
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
       AND ($environment IS NULL OR environment = $environment)
