@@ -237,8 +237,10 @@ TEL008 = Rule(
             ),
         ),
         Case(
-            logs=(log("order_charge_started", resource={"deployment.environment.name": "production"}),)
-            + (log("order_charge_completed", 9),),
+            logs=(
+                log("order_charge_started", resource={"deployment.environment.name": "production"}),
+                log("order_charge_completed", 9),
+            ),
             say="one run alone has this id",
         ),
         Case(

@@ -67,9 +67,7 @@ def requests(first: int = 0, count: int = 12) -> list[list[Recorded]]:
     """Return groups of requests: recorded ones of Trigger.dev, and of *count* workers, *first* and those after."""
     recorded = list(read(str(_RECORDED / "http-proto.jsonl.gz")))
     at_ns = min(filter(None, map(newest_ns, recorded)))
-    sent = [
-        [*_worker(n, at_ns + n * SECOND), *_numbered(n, at_ns + n * SECOND)] for n in range(first, first + count)
-    ]
+    sent = [[*_worker(n, at_ns + n * SECOND), *_numbered(n, at_ns + n * SECOND)] for n in range(first, first + count)]
     parts = [recorded[i : i + 4] for i in range(0, len(recorded), 4)]
     if first:
         return [[request] for some in sent for request in some]
