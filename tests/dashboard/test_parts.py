@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import words
+from dashboard import strings
 from dashboard.parts import charts, findings, provenance, queue_frames, run_view, totals
 from dashboard.parts.text import compact, safe, visible
 
