@@ -33,7 +33,13 @@ def cuts(records: Records, reuse_ns: int, build: Build) -> pl.DataFrame:
 
     *reuse_ns*: for how long nothing has to come.
     """
-    stretches = _stretches(records, reuse_ns)
+    bare = pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+    numbered = pl.concat(records[name].filter(bare).select(RUN) for name in _BEGINS).unique()
+    if numbered.is_empty():
+        return pl.DataFrame(schema=CUTS)
+    stretches = _stretches(
+        _telling({name: records[name].join(numbered, on=RUN, how="semi") for name in _BEGINS}), reuse_ns
+    )
     if stretches.is_empty():
         return pl.DataFrame(schema=CUTS)
     parts = stretches.with_columns(part=pl.lit(0, pl.Int64))
@@ -76,6 +82,15 @@ def _apart(rows: pl.DataFrame, name: str, cuts: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([whole, cut.with_columns(run_key="cut_key").select(rows.columns)])
 
 
+def _telling(records: Records) -> Records:
+    """Return *records* without logs that name their run in a body or a map, where others tell of it."""
+    logs = records["logs"]
+    heard = pl.col("keys_from").is_not_null()
+    own = pl.concat([records["spans"].select(RUN), logs.filter(~heard).select(RUN)]).unique()
+    silent = logs.filter(heard).join(own, on=RUN, how="semi")
+    return records if silent.is_empty() else {**records, "logs": logs.join(silent, on=["seq", "row"], how="anti")}
+
+
 def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
     """Return the stretches of time without a pause of *reuse_ns* of the numbers that have several.
 
@@ -84,7 +99,7 @@ def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
     attempts `from_zero`.
     """
     seen = pl.concat(
-        rows.filter(pl.col("run_id").str.contains(r"^[0-9]{1,15}$")).select(
+        rows.select(
             *RUN,
             "attempt",
             began_ns=evidence.exact_ns(_BEGINS[name]),
@@ -92,7 +107,6 @@ def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
             starts=pl.lit(True) if name == "spans" else (pl.col("phase") == "started").fill_null(False),
         )
         for name, rows in records.items()
-        if name in _BEGINS
     ).sort(*RUN, "began_ns")
     reached = (pl.col("began_ns") + pl.col("took_ns").fill_null(0)).cum_max().shift(1).over(RUN)
     seen = seen.with_columns(reached_ns=reached)

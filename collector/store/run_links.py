@@ -313,6 +313,8 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
 def _of_runs(places: Places, links: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return *links* with the run for what *column* states of it, NULL where that may be several runs."""
     stated = links.select("project", run_key=column).drop_nulls().unique()
+    if stated.is_empty():
+        return links
     whose = places.statements.told(stated)
     if whose.height == stated.height and whose.select(pl.col("of").eq_missing(pl.col("run_key")).all()).item():
         return links

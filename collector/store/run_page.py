@@ -111,7 +111,9 @@ def _meant(places: Places, project: str, same: pa.Table, run_key: str | None) ->
     keys = same["run_key"].to_pylist()
     if run_key is None or not _KEY.fullmatch(run_key):
         return None
-    meant = {run_key, *places.statements.told(_one(project, run_key))["of"]}
+    if run_key in keys:
+        return int(keys.index(run_key))
+    meant = set(places.statements.told(_one(project, run_key))["of"])
     for i, run in enumerate(same.select(["dialect", "environment", "run_id"]).to_pylist()):
         before = {identity.run_key(project, run["dialect"], e, "", run["run_id"]) for e in (run["environment"], None)}
         if keys[i] in meant or (run_key in before and meant.isdisjoint(keys)):

@@ -243,7 +243,7 @@ def records(h: Handle, places: Places, weighed: pl.DataFrame, whose: pl.DataFram
     ranges = places.ranges(whose.select(key()))
     heavy = weights.heavy(weighed).select("project", of="run_key")
     lighter = whose.join(heavy, on=heavy.columns, how="anti")
-    tables = {name: h.frame(weights.own(name, ranges), whose=lighter) for name in ("spans", "logs")}
+    tables = {name: h.frame(weights.own(name, lighter, ranges), whose=lighter) for name in ("spans", "logs")}
     if heavy.is_empty():
         return tables
     ends = weights.ends(h, whose.join(heavy, on=heavy.columns, how="semi"), ranges)

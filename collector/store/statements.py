@@ -179,6 +179,8 @@ class Statements:
 
     def runs(self, stated: pl.DataFrame) -> pl.DataFrame:
         """Return the runs, as `bases`, of what has the keys *stated*: project, run_key."""
+        if self._parted(stated).is_empty():
+            return stated.select(KEYS).drop_nulls().unique()
         rows = self._rows(stated, "stated_key").select("project", "stated_key", of="run_key", moved=True)
         told = stated.select(KEYS).unique().join(rows, left_on=KEYS, right_on=["project", "stated_key"], how="left")
         return told.select("project", run_key=pl.when("moved").then("of").otherwise("run_key")).drop_nulls().unique()
@@ -199,6 +201,9 @@ class Statements:
     def whole(self, runs: pl.DataFrame) -> pl.DataFrame:
         """Return whose keys are those of *runs* (`bases`), however often their number was given again: `WHOSE`."""
         runs = runs.select(KEYS).unique()
+        no = pl.lit(None, pl.Int64)
+        if self._parted(runs).is_empty():
+            return runs.with_columns(of="run_key", from_ns=no, until_ns=no)
         kept = self._rows(runs, "run_key")
         moved = self._rows(runs, "stated_key").filter(~pl.col("stated_key").eq_missing(pl.col("run_key")))
         stated = kept.select("project", run_key="stated_key", of="run_key")
@@ -207,11 +212,12 @@ class Statements:
             of="run_key"
         )
         itself = itself.join(stated, on=KEYS, how="anti")
-        no = pl.lit(None, pl.Int64)
         return pl.concat([stated, itself.select("project", "run_key", "of")]).with_columns(from_ns=no, until_ns=no)
 
     def of(self, runs: pl.DataFrame) -> pl.DataFrame:
         """Return whose keys are those of *runs*: `WHOSE`."""
+        if self._parted(runs).is_empty():
+            return self.whole(runs)
         cuts = pl.concat([self._cuts(runs, "cut_key"), self._cuts(runs, "run_key")]).unique()
         if cuts.is_empty():
             return self.whole(runs)
@@ -224,6 +230,8 @@ class Statements:
     def told(self, stated: pl.DataFrame) -> pl.DataFrame:
         """Return whose each of the keys *stated* is: `WHOSE`, none where what is named could be several runs."""
         runs = self.runs(stated)
+        if self._parted(pl.concat([stated.select(KEYS), runs])).is_empty():
+            return self.whole(runs)
         cuts = self._cuts(runs, "run_key")
         runs = pl.concat([runs, cuts.select("project", run_key="cut_key")]).unique()
         return self.of(runs).join(stated.select(KEYS).unique(), on=KEYS, how="semi")

@@ -77,13 +77,16 @@ def shown(table: str, t: str = "t") -> tuple[str, str]:
     return f"coalesce(w.of_run_key, {t}.run_key) AS run_key", joined
 
 
-def own(table: str, ranges: Ranges) -> str:
-    """Return SQL for the rows of raw *table* that are of a run by frame `whose` (`statements.WHOSE`), with its key.
+def own(table: str, whose: pl.DataFrame, ranges: Ranges) -> str:
+    """Return SQL for the rows of raw *table* that are of a run by *whose* (`statements.WHOSE`), with its key.
 
-    *ranges*: where in the journal they may be (`Places.ranges`). A log in a span of a run is that run's by a key of its
-    own. The run that keys in its body or a map name has it no more, and they say nothing of another one.
+    The statement sees that frame as `whose`. *ranges*: where in the journal they may be (`Places.ranges`). A log in a
+    span of a run is that run's by a key of its own. The run that keys in its body or a map name has it no more, and
+    they say nothing of another one.
     """
-    its = f"t.project = w.project AND t.run_key = w.run_key AND {in_time(table)}"
+    is_cut = whose["until_ns"].count() + whose["from_ns"].count() > 0
+    at, adopted_at = (f" AND {in_time(table, t)}" if is_cut else "" for t in "tl")
+    its = f"t.project = w.project AND t.run_key = w.run_key{at}"
     if table != "logs":
         return (
             f"SELECT t.* REPLACE (w.of AS run_key) FROM {table} t JOIN whose w ON {its} WHERE {within('t.seq', ranges)}"  # noqa: S608 -- ranges of numbers
@@ -95,7 +98,7 @@ def own(table: str, ranges: Ranges) -> str:
         UNION ALL BY NAME
         SELECT l.* REPLACE ({_ADOPTED})
         FROM log_runs r JOIN whose w ON w.project = r.project AND w.run_key = r.run_key
-        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row AND {in_time("logs", "l")}
+        JOIN logs l ON l.project = r.project AND l.seq = r.seq AND l.row = r.row{adopted_at}
         LEFT JOIN (SELECT DISTINCT project, run_key, of FROM whose) n
             ON n.project = l.project AND n.run_key = l.run_key AND n.of = w.of
         WHERE {within("l.seq", ranges)} AND {within("r.seq", ranges)}
@@ -110,7 +113,7 @@ def weigh(h: Handle, places: Places, runs: pl.DataFrame, whose: pl.DataFrame | N
     whose = places.statements.of(runs) if whose is None else whose
     ranges = places.ranges(whose.select(key()))
     of_table = " UNION ALL ".join(
-        f"SELECT project, run_key, count(*) AS n, sum({size}) AS bytes FROM ({own(table, ranges)}) GROUP BY ALL"  # noqa: S608 -- names and numbers of ours
+        f"SELECT project, run_key, count(*) AS n, sum({size}) AS bytes FROM ({own(table, whose, ranges)}) GROUP BY ALL"  # noqa: S608 -- names and numbers of ours
         for table, size in SIZE.items()
     )
     return h.frame(
@@ -149,7 +152,7 @@ def ends(h: Handle, whose: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFra
     """
     sized = " UNION ALL ".join(
         f"SELECT '{table}' AS name, project, run_key, seq, row, {size} AS bytes, "  # noqa: S608 -- names and numbers of ours
-        f"{'keys_from IS NULL' if table == 'logs' else 'true'} AS own FROM ({own(table, ranges)})"
+        f"{'keys_from IS NULL' if table == 'logs' else 'true'} AS own FROM ({own(table, whose, ranges)})"
         for table, size in SIZE.items()
     )
     kept = h.frame(
@@ -165,7 +168,7 @@ def ends(h: Handle, whose: pl.DataFrame, ranges: Ranges) -> dict[str, pl.DataFra
     )
     return {
         table: h.frame(
-            f"SELECT * FROM ({own(table, ranges)}) SEMI JOIN kept USING (project, run_key, seq, row)",  # noqa: S608 -- ditto
+            f"SELECT * FROM ({own(table, whose, ranges)}) SEMI JOIN kept USING (project, run_key, seq, row)",  # noqa: S608 -- ditto
             whose=whose,
             kept=kept.filter(pl.col("name") == table),
         )
