@@ -108,7 +108,20 @@ NO_MATCH = "No run matches these filters in this range."
 SELECT_HINT = "Select a row to open the run"
 NO_RUN = "No run with this id has left telemetry here."
 CHOOSE_RUN = "Open a run from the Runs page."
-SEVERAL = "{n} runs share this id (another environment or dialect); this is the newest."
+SEVERAL = "{n} runs have this id"
+SEVERAL_NEWEST = "{n} runs have this id; this is the newest"
+SEVERAL_SUB = (
+    "One id may be given to several runs: in another environment or, where it is a number, by another queue or service "
+    "and again after a long pause. Select one to open it."
+)
+SAME_ID = "Runs with this id"
+SHOWN_HERE = "shown here"
+LEFT_OPEN = "left open"
+LEFT_OPEN_LEGEND = "*left open*: which run of that id its records are of"
+RUN_LEFT_OPEN = (
+    "**Its records leave open which of several runs with this id they are of**, so they stand alone here; rule TEL008 "
+    "says what they do not state. What is missing in this run may stand in one of the others."
+)
 
 WATERFALL = "Waterfall"
 WATERFALL_SUB = "{attempts} · {total} in all · select a bar to filter the logs"

@@ -26,6 +26,18 @@ ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Written by `make docs` from the code; edit that instead. -->\n"
 
 
+ONE_RUN = """## Which records make one run
+
+1. Records of one run id are one run, unless they state different environments.
+2. Where the id is a bare number (1 to 15 digits), which queues and services give anew, different services or queues are
+   different runs too; so is a number that begins again after `runs.reuse` without a record.
+3. A record that leaves one of these open belongs to the only run that it agrees with.
+4. If it agrees with several, it stands as a run of its own, `runs.ambiguous`: rule [TEL008](rules/TEL.md).
+5. `run_key` is the run's, in every table; `run_id` alone may be that of several runs.
+"""
+"""What docs/schema.md says of runs, before its tables."""
+
+
 def schema() -> str:
     """Return docs/schema.md: every public table and column, and what they mean."""
     parts = [
@@ -37,6 +49,7 @@ def schema() -> str:
         "`ended_at` are UTC timestamps without a zone. `…_source` says how a value is known: measured, phase, derived, "
         "inferred, unknown; an unknown value is NULL, never 0.\n",
     ]
+    parts += [ONE_RUN]
     for table in meanings.tables():
         key = "Key: " + ", ".join(f"`{name}`" for name in table["key"]) if table["key"] else "No key"
         parts.append(f"## `{table['name']}`\n")

@@ -77,7 +77,10 @@ Finder = Callable[[Frames, Options], pl.LazyFrame]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. It judges by `where` or `keys` (grain record), by `each` (run) or by `across` (task, queue)."""
+    """One rule. It judges by `where` or `keys` (grain record), by `each` (run) or by `across` (task, queue).
+
+    One of tasks may have both: what a run shows by itself is told at once.
+    """
 
     code: str
     slug: str

@@ -21,8 +21,7 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
 _CHILD = "run_id, run_key, task_id, status, outcome, queue, attempt_count, queued_ns, started_ns, ended_ns"
-
-
+_SAME = ["run_id", "run_key", "environment", "queue", "task_id", "dialect", "status", "at_ns", "ambiguous"]
 _TOLD = "coalesce(queued_ns, at_ns)"
 
 
@@ -79,7 +78,7 @@ def find(
         for name, order in _PARTS.items()
     }
     return Page(
-        {"run": told, **parts, "same_id": same.select(["run_id", "run_key", "environment", "dialect", "status"])},
+        {"run": told, **parts, "same_id": same.select(_SAME)},
         {
             "logs": records.page("logs"),
             "spans": records.page("spans"),
@@ -164,12 +163,15 @@ def _children(
 
 
 def _parent(h: Handle, places: Places, project: str, run: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the run that *run* names as its parent: the one that links lead from, else the one beside it."""
+    """Return the run that *run* names as its parent: the one that links lead from, else the only one there can be."""
     if not run["parent_run_id"]:
         return None
     linked = run_links.parents(h, places, _one(project, run["run_key"]))
     by_link = linked.filter(pl.col("parent_run_id") == run["parent_run_id"])["parent_run_key"].to_list()
     runs = _named(h, places, project, run["parent_run_id"], None).select(["run_id", "run_key", "environment"])
     rows: list[dict[str, Any]] = runs.to_pylist()
-    beside = [r for r in rows if r["environment"] == run["environment"]]
-    return next(iter([r for r in rows if r["run_key"] in by_link] or beside or rows), None)
+    meant = [r for r in rows if r["run_key"] in by_link]
+    agrees = [
+        r for r in rows if None in (r["environment"], run["environment"]) or r["environment"] == run["environment"]
+    ]
+    return meant[0] if meant else agrees[0] if len(agrees) == 1 else None

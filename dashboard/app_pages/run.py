@@ -32,8 +32,20 @@ run_key = run["run_key"]
 if run.get("set_aside"):
     look.notice(strings.RUN_SET_ASIDE.format(reason=safe(run["set_aside"], 500)), icon="rule")
 run_view.FACTS(data=run_view.facts(run), key="facts")
-if len(parts["same_id"]) > 1 and not st.query_params.get("run_key"):
-    st.caption(strings.SEVERAL.format(n=len(parts["same_id"])))
+if run["ambiguous"]:
+    look.notice(strings.RUN_LEFT_OPEN, icon="call_split")
+if len(same := parts["same_id"]) > 1:
+    title = strings.SEVERAL if st.query_params.get("run_key") else strings.SEVERAL_NEWEST
+    with st.expander(title.format(n=count(len(same))), expanded=run["ambiguous"]):
+        st.caption(strings.SEVERAL_SUB)
+        others = run_view.of_one_id(same, run_key)
+        # A key of each run's own: what was selected on the page of another one is not selected here.
+        row = look.table(
+            others, strings.SAME_ID, {"Status": look.pills("Status")}, row=30, most=6, key=f"same_id_{run_key}"
+        )
+        if row is not None and same[row]["run_key"] != run_key:
+            meant = {"run_id": same[row]["run_id"], "run_key": same[row]["run_key"]}
+            st.switch_page("app_pages/run.py", query_params=meant)
 
 bars = run_view.bars(parts)
 zero = min((bar["start"] for bar in bars), default=run["first_seen_ns"] or 0)

@@ -100,10 +100,14 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
 
     at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
     wait = pl.col("queue_wait_ns").map_elements(duration, return_dtype=pl.String)
+    open_ = pl.when(pl.col("ambiguous")).then(pl.lit(f" · {strings.LEFT_OPEN}")).otherwise(pl.lit(""))
+    # Where all runs are of one environment it tells none apart.
+    several = {"Environment": shown("environment")} if runs["environment"].n_unique() > 1 else {}
     return runs.select(
-        Run=shown("run_id"),
+        Run=shown("run_id") + open_,
         Status=pl.concat_list(marked(pl.coalesce("outcome", "status"), "status_source")),
         Task=shown("task_id").fill_null(strings.UNKNOWN),
+        **several,
         Queue=shown("queue"),
         Attempts=marked(pl.col("attempt_count"), "attempt_count_source"),
         Started=(at // 1_000_000).cast(pl.Datetime("ms")),
@@ -135,6 +139,7 @@ else:
             "Run": column.TextColumn(width=220, pinned=True),
             "Status": look.pills("Status", width=115, marked=True),
             "Task": column.TextColumn(width=140),
+            "Environment": column.TextColumn(width=110),
             "Queue": column.TextColumn(width=125),
             "Attempts": column.TextColumn(width=70, alignment="right", help=strings.PROVENANCE_LEGEND),
             "Started": column.DatetimeColumn(format="MMM DD HH:mm:ss", width=125),
@@ -145,7 +150,8 @@ else:
         },
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{strings.SELECT_HINT} · {strings.PROVENANCE_LEGEND}")
+        left_open = f" · {strings.LEFT_OPEN_LEGEND}" if page["ambiguous"].any() else ""
+        st.caption(f"{strings.SELECT_HINT} · {strings.PROVENANCE_LEGEND}{left_open}")
         st.pagination(max(1, -(-total // data.PAGE)), key=page_key, persist_state="session")
     selected = event.selection.rows
     if selected:

@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from dashboard import strings
@@ -106,6 +107,25 @@ def facts(run: Run) -> dict[str, Any]:
         "facts": items,
         "error": error,
     }
+
+
+def of_one_id(runs: list[Run], run_key: str) -> pl.DataFrame:
+    """Return a table of *runs* that share an id, of which *run_key* is shown: when, and what tells them apart."""
+    apart = {"Environment": "environment", "Queue": "queue", "Task": "task_id", "Dialect": "dialect"}
+    apart = {title: name for title, name in apart.items() if len({r[name] for r in runs}) > 1}
+
+    def note(run: Run) -> str:
+        here = [strings.SHOWN_HERE] if run["run_key"] == run_key else []
+        return ", ".join([*here, *([strings.LEFT_OPEN] if run["ambiguous"] else [])])
+
+    return pl.DataFrame(
+        {
+            "Started": [moment(r["at_ns"]) for r in runs],
+            "Status": [[r["status"]] for r in runs],
+            **{title: [visible(r[name] or strings.UNKNOWN) for r in runs] for title, name in apart.items()},
+            "Note": [note(r) for r in runs],
+        }
+    )
 
 
 def bars(parts: dict[str, Any]) -> list[Bar]:

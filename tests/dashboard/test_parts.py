@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import words
+from dashboard import strings
 from dashboard.parts import charts, findings, provenance, queue_frames, run_view, totals
 from dashboard.parts.text import compact, safe, visible
 
@@ -131,6 +132,21 @@ def test_attempts_name_their_version_where_they_are_of_several(
     assert bars == [
         f"attempt {a['number']}" + (f" (version {a['version'] or 'unknown'})" if several else "") for a in given
     ]
+
+
+def test_runs_of_one_id_are_told_apart_by_what_differs() -> None:
+    """Of runs with one id the table has when they began, their status, of environment, queue, task and dialect those
+    that differ, which is shown and which is left open; what one of them does not state is said to be unknown."""
+    one = {"environment": "prod", "queue": "mail", "task_id": "send", "dialect": "generic", "status": "completed"}
+    runs = [
+        {**one, "run_key": "a", "at_ns": 10**18, "ambiguous": False},
+        {**one, "run_key": "b", "at_ns": 0, "ambiguous": True, "queue": None},
+    ]
+    table = run_view.of_one_id(runs, "b")
+    assert table.columns == ["Started", "Status", "Queue", "Note"]
+    assert table["Started"].to_list() == [run_view.moment(10**18), run_view.moment(0)]
+    assert table["Queue"].to_list() == ["mail", strings.UNKNOWN]
+    assert table["Note"].to_list() == ["", f"{strings.SHOWN_HERE}, {strings.LEFT_OPEN}"]
 
 
 def test_a_bucket_without_runs_counts_zero_and_knows_no_percentile() -> None:

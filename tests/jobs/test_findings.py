@@ -200,3 +200,26 @@ def test_findings_and_clean_runs_are_those_of_an_environment(tmp_path: Path) -> 
         assert of_environment("staging") == ([], (1, 1))
         assert of_environment("nowhere") == ([], (0, 0))
         control.close()
+
+
+def test_records_that_leave_their_run_open_are_found_whichever_came_first(tmp_path: Path) -> None:
+    """Live as in a recording, and in any order: one finding a task, which counts runs and says what is not stated. What
+    a run shows by itself is found so by rules of tasks too."""
+    logs = [
+        *(log(f"{q}_send_started", run="17", queue=q, resource={"service.name": "web"}) for q in ("mail", "push")),
+        log("mail_send_completed", 5, run="17", resource={"service.name": "web"}),
+        *(log("order_charge_started", environment=e) for e in ("production", "staging")),
+        log("order_charge_completed", 5),
+        *(log(f"order_pack_{w}", attempt=n, run="run_2") for n, w in enumerate(("started", "completed"))),
+    ]
+    path = tmp_path / "logs.jsonl"
+    path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
+    sent = [*recordings(str(path))]
+    checked = agree(sent, path)
+    (finding,) = checked.filter(pl.col("code") == "TEL008").to_dicts()
+    assert (finding["task_id"], finding["count"], finding["runs"]) == ("charge-order", 2, 2)
+    assert "they state no environment, or no environment and no queue." in finding["message"]
+    assert "TEL007" in checked["code"]
+    one_by_one = both_findings([[r] for r in reversed(sent)], each=1)[1]
+    tel = pl.col("code").is_in(["TEL007", "TEL008"])
+    assert_frame_equal(*(f.filter(tel).select("code", "message", "count").sort("code") for f in (one_by_one, checked)))

@@ -299,23 +299,24 @@ def test_records_speak_of_attempts_as_the_run_does(tmp_path: Path) -> None:
 
 def test_a_parent_is_named_with_its_key(tmp_path: Path) -> None:
     """Of two runs of one id in two environments the one in the child's is its parent, though the other is newer; a
-    parent that left no telemetry is none.
+    parent that left no telemetry is none, and so is a name that may be of either.
     """
     records = [
         *(run_span("p", where, "trigger_dev", at) for where, at in (("STAGING", 0), ("PRODUCTION", 20))),
         run_span("c", "STAGING", "trigger_dev", 3, parent_run_id="p"),
         run_span("orphan", "STAGING", "trigger_dev", 3, parent_run_id="gone"),
+        run_span("of either", None, "trigger_dev", 3, parent_run_id="p"),
     ]
     opened = told(tmp_path, *records)
     parent = page(opened, "c").parent
-    orphan = page(opened, "orphan").parent
+    orphans = [page(opened, name).parent for name in ("orphan", "of either")]
     opened.close()
     assert parent == {
         "run_id": "p",
         "run_key": run_key("default", "trigger_dev", "STAGING", "", "p"),
         "environment": "STAGING",
     }
-    assert orphan is None
+    assert orphans == [None, None]
 
 
 def test_what_lies_in_a_range_is_told_exactly(database: Database) -> None:

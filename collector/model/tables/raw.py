@@ -96,7 +96,8 @@ def _of_its_run(but: str = "") -> tuple[Column, ...]:
     """Return what a record states of its run; *but*: what else may tell the run of one that states none."""
     return (
         varchar("dialect", "Whose keys the record is read by: `trigger_dev` or `generic` (plain OpenTelemetry)."),
-        varchar("run_key", f"Run that the record states, as `runs.run_key`; NULL when it states no run id{but}."),
+        varchar("run_key", "Key of the run it counts for by what it states, as `runs.run_key`; NULL when it states no "
+            f"run id{but}."),
         varchar("run_id", "Run id that the record states: `$metadata.ctx.run.id` of Trigger.dev, else `run_id` in one "
             "of its spellings; NULL when none."),
         varchar("task_id", "Task that the record states; NULL when none, `__other__` beyond the cap `names.tasks`."),

@@ -21,7 +21,8 @@ from collector.model.tables.column import (
 # fmt: off
 _RUN_KEY = varchar("run_key", "Hash of project, dialect, environment and run id, and where that is a bare number of "
     "service and queue; 32 hex digits: joins the tables of a run.")
-_RUN_ID = varchar("run_id", "Run id as its platform or logger gave it; runs of two environments may share one.")
+_RUN_ID = varchar("run_id", "Run id as its platform or logger gave it; several runs may share one: in other "
+    "environments, and bare numbers of other services or queues.")
 
 
 def _bounds(what: str) -> tuple[Column, Column]:

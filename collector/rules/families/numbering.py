@@ -1,4 +1,4 @@
-"""TEL, continued: attempts are counted from one number, by everybody who counts them."""
+"""TEL, continued: attempts are counted from one number, and a record tells which run of its id it is of."""
 
 from __future__ import annotations
 
@@ -89,6 +89,36 @@ def _both_in_a_task(frames: Frames, options: Options) -> pl.LazyFrame:
     )
 
 
+def _left_open(frames: Frames, options: Options) -> pl.LazyFrame:
+    """Return the runs that stand alone, with what their own records leave open: of bare numbers service and queue too.
+
+    Such a run has the records of one statement (`store.parting`), so what one of them says all do.
+    """
+    runs = frames.runs.lazy().filter("ambiguous").select(*RUN, "run_id", "task_id", "version", time_ns="first_seen_ns")
+    services = frames.resources.lazy().select("project", "resource_id", service="service_name")
+    stated = pl.concat(
+        frame.lazy().filter(pl.col("run_id").is_not_null()).select(*RUN, "resource_id", "environment", "queue")
+        for frame in (frames.logs, frames.spans)
+    ).join(services, on=["project", "resource_id"], how="left")
+    service = pl.col("service").replace("", None)
+    says = {
+        "environment": pl.col("environment").replace("", None),
+        "service": pl.when(~service.str.starts_with("unknown_service")).then(service),
+        "queue": pl.col("queue").replace("", None),
+    }
+    told = stated.group_by(RUN).agg(value.is_not_null().any().alias(name) for name, value in says.items())
+    bare = pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+    wanting = [
+        pl.when(~pl.col(name).fill_null(False) & (bare | (name == "environment"))).then(pl.lit(f"no {name}"))
+        for name in says
+    ]
+    return (
+        runs.join(told, on=RUN, how="left")
+        .with_columns(detail=pl.concat_str(wanting, separator=" and ", ignore_nulls=True))
+        .drop("run_id", *says)
+    )
+
+
 def _runs(first: int, n: int, *, tries: int = 1, at: float = 0) -> tuple[dict[str, Any], ...]:
     """So many runs whose attempts are counted from *first* on."""
     return tuple(
@@ -146,6 +176,88 @@ TEL007 = Rule(
     ),
 )
 
+
+def _job(body: str, at: float = 0, run: str = "17", **stated: Any) -> dict[str, Any]:
+    """A record of a job, which says of its run what is *stated*."""
+    return log(body, at, run=run, **stated)
+
+
+TEL008 = Rule(
+    code="TEL008",
+    slug="run-left-open",
+    severity="warning",
+    grain="run",
+    doc="""Records leave open which of several runs with one id they are of.
+
+    Why: They stand as a run of their own: the run they belong to lacks them, and may seem never to have ended, while
+    runs are counted that nobody started.
+    How to fix: State the environment on every record of a run, best in the resource (`deployment.environment.name`), so
+    that no logger can leave it out. Where run ids are bare numbers, which queues and services give anew, state
+    `service.name` in the resource and `queue` on every record too; or prefix the number (`mail:17`).
+    Not flagged: records that leave something open of which only one run with their id says anything: they are that
+    run's.
+    """,
+    needs=("logs", "spans", "runs"),
+    each=_left_open,
+    message="Records leave open which of several runs with one id they are of: they state {details:, or }.",
+    remedy="State the environment on every record, best in the resource (`deployment.environment.name`); where run ids "
+    "are numbers also `service.name` there and `queue` on every record.",
+    bad=(
+        Case(
+            logs=(
+                log("order_charge_started", environment="production"),
+                log("order_charge_started", 1, environment="staging"),
+                log("order_charge_completed", 9),
+            ),
+            say="which of the two completed?",
+        ),
+        Case(
+            logs=(
+                _job("mail_send_started", queue="mail"),
+                _job("image_scale_started", 1, queue="images"),
+                _job("image_scale_completed", 9),
+            ),
+            say="two queues number their jobs from 1",
+        ),
+        Case(
+            logs=(
+                _job("mail_send_started", resource={"service.name": "mailer"}),
+                _job("mail_send_started", 1, resource={"service.name": "biller"}),
+                _job("mail_send_completed", 9, resource={"service.name": "unknown_service:node"}),
+            ),
+            say="an SDK was given no name",
+        ),
+    ),
+    good=(
+        Case(
+            logs=(
+                log("order_charge_started", environment="production"),
+                log("order_charge_started", 1, environment="staging"),
+                log("order_charge_completed", 9, environment="staging"),
+            ),
+        ),
+        Case(
+            logs=(
+                log("order_charge_started", resource={"deployment.environment.name": "production"}),
+                log("order_charge_completed", 9),
+            ),
+            say="one run alone has this id",
+        ),
+        Case(
+            logs=(_job("mail_send_started", queue="mail"), _job("image_scale_completed", 9, queue="images")),
+            say="each is a run",
+        ),
+        Case(
+            logs=(
+                _job("mail_send_started", run="job_17", queue="mail"),
+                _job("mail_send_started", 1, run="job_17", queue="bulk"),
+                _job("mail_send_completed", 9, run="job_17"),
+            ),
+            say="no bare number: one run, whatever queue it is in",
+        ),
+    ),
+)
+
 _OVER = ("completed", "canceled", "skipped")
 """Ends after which an operation has no reason to begin once more."""
 
@@ -181,8 +293,8 @@ def _again(*words: str, number: int | None = None, run: str = "run_0b7e") -> tup
     )
 
 
-TEL008 = Rule(
-    code="TEL008",
+TEL009 = Rule(
+    code="TEL009",
     slug="repeated-without-attempt",
     severity="warning",
     grain="run",
@@ -223,4 +335,4 @@ TEL008 = Rule(
     ),
 )
 
-RULES = (TEL007, TEL008)
+RULES = (TEL007, TEL008, TEL009)
