@@ -91,3 +91,7 @@ def populations(rows: Sequence[tuple[str, int, bool]], environment: str | None) 
     if environment is None and any(p == "development" and is_counted for p, _, is_counted in rows):
         sentences.insert(0, "Development runs, for the store has no live ones.")
     return " ".join(sentences)
+
+
+MOST_SAME = 100
+"""Runs of one id that are listed: the newest."""

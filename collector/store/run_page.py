@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from collector.decode import dialects
 from collector.model import identity
+from collector.model.shown import MOST_SAME
 from collector.model.tables import PUBLIC
 from collector.store import run_links, run_records
 from collector.store.handle import Handle
@@ -49,10 +50,10 @@ def find(
     """Return what is known of a run, None when there is no such run.
 
     Where several runs share *run_id* (two environments, say), the newest is meant unless *run_key* is given;
-    `same_id` lists them all. With an *anchor* only the list that it is in, the page before it or *after* it.
+    `same_id` lists `MOST_SAME` of them. With an *anchor* only the list that it is in, the page before it or *after* it.
     """
     places = Places(h)
-    same = _named(h, places, project, run_id, run_key)
+    same = _named(h, places, project, run_id)
     index = 0 if run_key is None and same.num_rows else _meant(places, project, same, run_key)
     if index is None:
         return None
@@ -78,7 +79,7 @@ def find(
         for name, order in _PARTS.items()
     }
     return Page(
-        {"run": told, **parts, "same_id": same.select(_SAME)},
+        {"run": told, **parts, "same_id": same.select(_SAME)[:MOST_SAME]},
         {
             "logs": records.page("logs"),
             "spans": records.page("spans"),
@@ -89,17 +90,15 @@ def find(
     )
 
 
-def _named(h: Handle, places: Places, project: str, run_id: str, run_key: str | None) -> pa.Table:
+def _named(h: Handle, places: Places, project: str, run_id: str) -> pa.Table:
     """Return the rows of the runs that share *run_id*, the newest first.
 
-    Places tell where those of a dialect are. Only if that finds none, or not *run_key*, all ids are read.
+    Places tell where those of a dialect are. Only if that finds none, all ids are read.
     """
     commons = pl.DataFrame({"common": [identity.common_key(project, name, run_id) for name in dialects.NAMES]})
     built = within("built_seq", clusters(places.shared(commons), "built_seq", "built_seq"))
     runs = _runs(h, built, project, run_id)
-    if runs.num_rows and run_key in (None, *runs["run_key"].to_pylist()):
-        return runs
-    return _runs(h, "true", project, run_id)
+    return runs if runs.num_rows else _runs(h, "true", project, run_id)
 
 
 def _meant(places: Places, project: str, same: pa.Table, run_key: str | None) -> int | None:
@@ -168,7 +167,7 @@ def _parent(h: Handle, places: Places, project: str, run: dict[str, Any]) -> dic
         return None
     linked = run_links.parents(h, places, _one(project, run["run_key"]))
     by_link = linked.filter(pl.col("parent_run_id") == run["parent_run_id"])["parent_run_key"].to_list()
-    runs = _named(h, places, project, run["parent_run_id"], None).select(["run_id", "run_key", "environment"])
+    runs = _named(h, places, project, run["parent_run_id"]).select(["run_id", "run_key", "environment"])
     rows: list[dict[str, Any]] = runs.to_pylist()
     meant = [r for r in rows if r["run_key"] in by_link]
     agrees = [

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from collector.client import ApiError
+from collector.model.shown import MOST_SAME
 from dashboard import data, strings
 from dashboard.parts import findings, look, records, run_view
 from dashboard.parts.text import count, duration, safe, visible, visible_json
@@ -36,7 +37,8 @@ if run["ambiguous"]:
     look.notice(strings.RUN_LEFT_OPEN, icon="call_split")
 if len(same := parts["same_id"]) > 1:
     title = strings.SEVERAL if st.query_params.get("run_key") else strings.SEVERAL_NEWEST
-    with st.expander(title.format(n=count(len(same))), expanded=run["ambiguous"]):
+    several = f"At least {count(MOST_SAME)}" if len(same) >= MOST_SAME else count(len(same))
+    with st.expander(title.format(n=several), expanded=run["ambiguous"]):
         st.caption(strings.SEVERAL_SUB)
         others = run_view.of_one_id(same, run_key)
         # A key of each run's own: what was selected on the page of another one is not selected here.
