@@ -17,6 +17,8 @@ from collector.store.statements import BARE, KEYS, SERVICE, Statements, common, 
 
 _SOME = 200_000
 """Run ids looked at together."""
+_DIGITS = "0123456789abcdef"
+"""First digits of keys, which are looked at one after the other."""
 _RECORDS = ("logs", "spans")
 
 
@@ -27,11 +29,19 @@ def part(h: Handle) -> None:
     if not moved.is_empty():
         _tell_again(h, moved, reached)
     h.run("DELETE FROM run_statements")
-    named = _named(h)
-    keyed = named.select(key(), common="common").unique("key")
-    h.run("UPDATE places SET common = k.common FROM keyed k WHERE places.key = k.key", keyed=keyed)
-    several = pl.col("run_id").str.contains(r"^[0-9]{1,15}$") | (pl.col("run_key").n_unique().over("common") > 1)
-    ids = named.filter(several).unique(OF).select(*OF, "common").sort("common")
+    of_ids = [*OF, "common"]
+    ids = pl.DataFrame(schema={**dict.fromkeys(OF, pl.String), "common": pl.Int64})
+    for digit in _DIGITS:
+        named = _named(h, digit)
+        keyed = named.select(key(), common="common").unique("key")
+        h.run("UPDATE places SET common = k.common FROM keyed k WHERE places.key = k.key", keyed=keyed)
+        ids = pl.concat([ids, named.filter(pl.col("run_id").str.contains(r"^[0-9]{1,15}$")).select(of_ids)])
+    several = h.frame(
+        "SELECT common FROM places WHERE common IS NOT NULL GROUP BY common HAVING count(DISTINCT key) > 1"
+    )
+    for digit in _DIGITS if several.height else "":
+        ids = pl.concat([ids, _named(h, digit).join(several, on="common", how="semi").select(of_ids)])
+    ids = ids.unique(OF).sort("common")
     for n in range(0, ids.height, _SOME):
         some = ids[n : n + _SOME]
         told = parting.runs(Statements(h).stated(some, [(0, reached)])).join(some, on=OF)
@@ -99,8 +109,8 @@ def _tell_again(h: Handle, moved: pl.DataFrame, reached: int) -> None:
     places.save(noted.select(key()).clear())
 
 
-def _named(h: Handle) -> pl.DataFrame:
-    """Return every key that is stated, as rows or links have it: `KEYS`, `OF`, `common`."""
+def _named(h: Handle, digit: str) -> pl.DataFrame:
+    """Return the keys that are stated and begin with *digit*, as rows or links have them: `KEYS`, `OF`, `common`."""
     sides = " ".join(
         f"UNION SELECT project, dialect, {side}_run_id, {side}_run_key FROM run_links"  # noqa: S608 -- ditto
         for side in ("child", "parent")
@@ -109,6 +119,7 @@ def _named(h: Handle) -> pl.DataFrame:
         "SELECT DISTINCT project, dialect, run_id, run_key FROM (SELECT project, dialect, run_id, run_key FROM runs "  # noqa: S608 -- ditto
         f"UNION SELECT s.project, s.dialect, s.run_id, s.run_key FROM (SELECT * FROM logs WHERE {BARE}) s "
         f"UNION SELECT s.project, s.dialect, s.run_id, s.run_key FROM (SELECT * FROM spans WHERE {BARE}) s {sides}) "
-        "WHERE run_id IS NOT NULL AND run_key IS NOT NULL AND dialect IS NOT NULL"
+        "WHERE run_id IS NOT NULL AND starts_with(run_key, $digit) AND dialect IS NOT NULL",
+        {"digit": digit},
     )
     return named.with_columns(common()).select(*KEYS, "dialect", "run_id", "common")
