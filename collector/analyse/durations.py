@@ -79,7 +79,9 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
     measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
         "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
         "execution": (
-            pl.when(~is_backward()).then((until - pl.col("started_ns") - pl.col("idle").fill_null(0)).clip(0)),
+            pl.when(~is_backward() & (pl.col("started_source") != "unknown")).then(
+                (until - pl.col("started_ns") - pl.col("idle").fill_null(0)).clip(0)
+            ),
             rank("started_source", _end_source(), _idle_source("idle")),
         ),
         "active": (pl.col("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),

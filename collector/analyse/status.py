@@ -108,7 +108,8 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit("derived"))
             .otherwise(pl.lit("unknown")),
             started_ns=started,
-            started_source=pl.when(started.is_null())
+            # Nobody knows when a run started whose first attempt left no record.
+            started_source=pl.when(started.is_null() | (pl.col("first_number") > 1).fill_null(False))
             .then(pl.lit("unknown"))
             .when(first_known)
             .then("first_started_source")

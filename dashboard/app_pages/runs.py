@@ -112,7 +112,9 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
         Attempts=marked(pl.col("attempt_count"), "attempt_count_source"),
         Started=(at // 1_000_000).cast(pl.Datetime("ms")),
         Wait=marked(wait, "queue_wait_source"),
-        Duration=pl.when(pl.col("ended_ns") >= pl.col("started_ns")).then(pl.col("ended_ns") - pl.col("started_ns"))
+        Duration=pl.when((pl.col("ended_ns") >= pl.col("started_ns")) & (pl.col("started_source") != "unknown")).then(
+            pl.col("ended_ns") - pl.col("started_ns")
+        )
         / 1e9,
         Error=shown("error_type"),
         Version=shown("version"),

@@ -66,7 +66,8 @@ def facts(run: Run) -> dict[str, Any]:
         return duration(run[key]), source if run[key] is not None else "unknown"
 
     took = run["ended_ns"] - run["started_ns"] if run["ended_ns"] and run["started_ns"] else None
-    took = None if took is not None and took < 0 else took  # it ends before it starts: nobody knows how long it lasted
+    # It ends before it starts, or its first attempt left no record: nobody knows how long it lasted.
+    took = None if took is not None and (took < 0 or run["started_source"] == "unknown") else took
     worst = max((run["started_source"], run["ended_source"]), key=list(provenance.GLYPHS).index)
     fact("Queued", moment(run["queued_ns"]), run["queued_source"])
     fact("Started", moment(run["started_ns"]), run["started_source"])

@@ -388,12 +388,15 @@ def test_the_wait_of_a_retry_is_not_the_wait_of_its_run() -> None:
 
 
 def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
-    """When nothing is left of the first attempt, the time up to the second is not taken for a wait."""
+    """When nothing is left of the first attempt, nobody knows when the run started: the time up to the second is not
+    taken for a wait, nor what is left for its execution."""
     child = attempt("run_child", 2, 30, 40)
     tables = build([child], [], _link(run_key=child["run_key"]))
     run = one(tables)
-    assert (run["started_source"], run["queue_wait_ns"], run["queue_wait_source"]) == ("inferred", None, "unknown")
+    assert (run["started_source"], run["queue_wait_ns"], run["queue_wait_source"]) == ("unknown", None, "unknown")
     assert run["end_to_end_ns"] == 40 * SECOND
+    lasted = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 60 * SECOND).collect()
+    assert lasted.filter(measure="execution").is_empty()
     waiting = slots.queued(tables.runs.with_columns(queue=pl.lit("mail")), tables.attempts, as_of_ns=T0 + 60 * SECOND)
     assert waiting.collect()["from_ns"].to_list() == [None, None]
 

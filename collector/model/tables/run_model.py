@@ -98,7 +98,7 @@ RUNS = Table(
             "left no record, NULL when no record is its own."),
         varchar("started_source", "How `started_ns` is known: measured (an attempt's span), derived (its first "
             "`_started`, else a span that encloses the attempt), inferred (its first record; or from keys in a body or "
-            "a map), unknown."),
+            "a map), unknown (its first attempt left no record)."),
         bigint("ended_ns", "End of its last attempt, ns since 1970 UTC; NULL unless completed, failed or canceled. "
             "Before `started_ns` where nobody knows how long it took."),
         varchar("ended_source", "How `ended_ns` is known: measured (an attempt's span), derived (a log of its "

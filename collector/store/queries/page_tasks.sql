@@ -5,7 +5,7 @@
 -- :environment varchar
 WITH chosen AS NOT MATERIALIZED (
     SELECT coalesce(task_id, '') AS task, at_ns, coalesce(outcome, status) AS status,
-           attempt_count, CASE WHEN ended_ns >= started_ns AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns
+           attempt_count, CASE WHEN ended_ns >= started_ns AND started_source <> 'unknown' AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)

@@ -3,7 +3,7 @@
 -- :to_ns bigint required
 -- :environment varchar
 WITH chosen AS (
-    SELECT coalesce(outcome, status) AS status, attempt_count, CASE WHEN ended_ns >= started_ns AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns,
+    SELECT coalesce(outcome, status) AS status, attempt_count, CASE WHEN ended_ns >= started_ns AND started_source <> 'unknown' AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns,
            started_source, ended_source, queue_wait_source
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
