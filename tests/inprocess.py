@@ -16,6 +16,7 @@ from collector.journal import Journal, Reader
 from collector.settings import Limits, Runs, Store
 from collector.store.apply import applied, apply
 from collector.store.database import Database
+from collector.store.places import Memory
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 TRIGGER_DEV = SAMPLES / "trigger-dev-4.8.3"
@@ -41,7 +42,8 @@ class Pipeline:
         self.journal = Journal.open(directory)
         self.reader = Reader(directory)
         self.database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
-        self.job = RunsJob(self.database, runs or Runs())
+        self.memory = Memory()
+        self.job = RunsJob(self.database, runs or Runs(), self.memory)
 
     def group(self, requests: Iterable[Recorded], received_ns: int, project: str = "default") -> None:
         """Journal *requests* as one group, as if they had arrived together."""

@@ -1,7 +1,8 @@
 """Bare numbers that are given again: a queue that was emptied counts from 1 once more.
 
 Enter: raw records by the run that what they state tells. Leave: where such a run ends and another one of its number
-begins. That is where it was over, nothing came for long, and what comes then begins a first attempt.
+begins. That is where it was over, as far as what came since the last such pause tells, nothing came for long, and what
+comes then begins a first attempt.
 """
 
 from __future__ import annotations
@@ -42,20 +43,19 @@ def cuts(records: Records, reuse_ns: int, build: Build) -> pl.DataFrame:
     )
     if stretches.is_empty():
         return pl.DataFrame(schema=CUTS)
-    parts = stretches.with_columns(part=pl.lit(0, pl.Int64))
-    for i in range(1, int(stretches["stretch"].max()) + 1):  # type: ignore[arg-type]
-        before = parts.filter((pl.col("stretch") < i) & (pl.col("part") == pl.col("part").max().over(RUN)))
-        told = build(*(_of(records[name], name, before) for name in ("spans", "logs")))
-        over = told.filter(pl.col("status").is_in(TERMINAL)).select(*RUN, over=pl.lit(True))
-        parts = parts.join(over, on=RUN, how="left", maintain_order="left").with_columns(
-            part=pl.col("part")
-            + ((pl.col("stretch") >= i) & pl.col("over").fill_null(False) & _begins(i)).cast(pl.Int64)
-        )
-        parts = parts.drop("over")
+    told = build(*(_by_stretch(records[name], name, stretches) for name in ("spans", "logs")))
+    over = told.filter(pl.col("status").is_in(TERMINAL)).select("project", key="run_key", over=pl.lit(True))
+    begins = pl.col("starts") & (pl.col("least") <= pl.when("from_zero").then(0).otherwise(1)).fill_null(True)
+    parts = stretches.join(over, on=["project", "key"], how="left", maintain_order="left").with_columns(
+        part=(pl.col("over").shift(1).over(RUN).fill_null(False) & begins & (pl.col("stretch") > 0))
+        .cast(pl.Int64)
+        .cum_sum()
+        .over(RUN)
+    )
     first = parts.group_by(*RUN, "part", maintain_order=True).agg(pl.col("from_ns").first()).sort(*RUN, "part")
     several = first.filter((pl.len() > 1).over(RUN))
-    key = pl.struct("run_key", "part").map_elements(
-        lambda r: again_key(r["run_key"], r["part"]) if r["part"] else r["run_key"], return_dtype=pl.String
+    key = pl.struct("run_key", "part", "from_ns").map_elements(
+        lambda r: again_key(r["run_key"], r["from_ns"]) if r["part"] else r["run_key"], return_dtype=pl.String
     )
     return several.select(
         *RUN,
@@ -94,8 +94,8 @@ def _telling(records: Records) -> Records:
 def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
     """Return the stretches of time without a pause of *reuse_ns* of the numbers that have several.
 
-    One row each, in order: `stretch` from 0 on; when it `began_ns`, and the next one (`until_ns`); `from_ns`, when the
-    one before was over; the `least` attempt that it states; whether anything `starts` in it; whether the number counts
+    One row each, in order: `stretch` from 0 on, and a `key` of its own; when it `began_ns`; `from_ns`, when the one
+    before was over; the `least` attempt that it states; whether anything `starts` in it; whether the number counts
     attempts `from_zero`.
     """
     seen = pl.concat(
@@ -128,22 +128,19 @@ def _stretches(records: Records, reuse_ns: int) -> pl.DataFrame:
             starts=pl.col("starts").any(),
             from_zero=pl.col("from_zero").first(),
         )
-        .with_columns(until_ns=pl.col("began_ns").shift(-1).over(RUN))
+        .with_columns(key=pl.format("{} {}", "run_key", "stretch"))
     )
 
 
-def _begins(stretch: int) -> pl.Expr:
-    """Tell, for all rows of a number, whether *stretch* of it begins a first attempt."""
-    least = pl.when("from_zero").then(0).otherwise(1)
-    first = pl.col("starts") & (pl.col("least") <= least).fill_null(True)
-    return (first & (pl.col("stretch") == stretch)).any().over(RUN)
-
-
-def _of(rows: pl.DataFrame, name: str, stretches: pl.DataFrame) -> pl.DataFrame:
-    """Return those of raw *rows* that begin in *stretches*, which follow one another."""
-    bounds = stretches.group_by(RUN).agg(pl.col("began_ns").min(), until_ns=pl.col("until_ns").last())
-    begun = rows.with_columns(begun_ns=evidence.exact_ns(_BEGINS[name])).join(bounds, on=RUN)
-    inside = (pl.col("begun_ns") >= pl.col("began_ns")) & (
-        pl.col("until_ns").is_null() | (pl.col("begun_ns") < pl.col("until_ns"))
+def _by_stretch(rows: pl.DataFrame, name: str, stretches: pl.DataFrame) -> pl.DataFrame:
+    """Return raw *rows* of the numbers of *stretches*, those of each stretch as a run with its `key`."""
+    begun = rows.join(stretches.select(RUN).unique(), on=RUN, how="semi")
+    begun = begun.with_columns(begun_ns=evidence.exact_ns(_BEGINS[name])).sort("begun_ns")
+    within = begun.join_asof(
+        stretches.select(*RUN, "key", "began_ns").sort("began_ns"),
+        left_on="begun_ns",
+        right_on="began_ns",
+        by=RUN,
+        check_sortedness=False,
     )
-    return begun.filter(inside).select(rows.columns)
+    return within.filter(pl.col("key").is_not_null()).with_columns(run_key="key").select(rows.columns)

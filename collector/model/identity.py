@@ -40,9 +40,9 @@ def numbered_key(key: str, service: str | None, queue: str | None) -> str:
     return key if service is None and queue is None else content_id(key, service, queue)
 
 
-def again_key(key: str, nth: int) -> str:
-    """Return the key of the *nth* run, from 1 on, that a bare number was given to again: *key* is the first one's."""
-    return content_id(key, str(nth))
+def again_key(key: str, from_ns: int) -> str:
+    """Return the key of the run that a bare number was given to again from *from_ns* on: *key* is the first one's."""
+    return content_id(key, str(from_ns))
 
 
 def common_key(project: str, dialect: str, run_id: str) -> int:

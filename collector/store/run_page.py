@@ -105,7 +105,8 @@ def _meant(places: Places, project: str, same: pa.Table, run_key: str | None) ->
     """Return which of the runs *same*, the newest first, *run_key* means, None for none of them.
 
     It may be the key of what a record states, of which more is known now; or one from before service and queue of bare
-    numbers counted, which said project, dialect, environment and run id alone.
+    numbers counted, which said project, dialect, environment and run id alone. A key that says nothing any more means
+    the only run there is.
     """
     keys = same["run_key"].to_pylist()
     if run_key is None or not _KEY.fullmatch(run_key):
@@ -117,7 +118,7 @@ def _meant(places: Places, project: str, same: pa.Table, run_key: str | None) ->
         before = {identity.run_key(project, run["dialect"], e, "", run["run_id"]) for e in (run["environment"], None)}
         if keys[i] in meant or (run_key in before and meant.isdisjoint(keys)):
             return i
-    return None
+    return 0 if len(keys) == 1 else None
 
 
 def _one(project: str, run_key: str) -> pl.DataFrame:

@@ -98,10 +98,10 @@ class Statements:
         They are stored with journal numbers in (*done*, *upto*]; where is noted in *places*.
         """
         by_key = said.group_by("project", "run_key").agg(pl.col("dialect", "run_id").first(), pl.col("rank").min())
-        new = by_key.join(places.known(by_key), on="run_key", how="anti").with_columns(common())
+        new = by_key.join(self._known(places, by_key), on="run_key", how="anti").with_columns(common())
         places.note(said.join(new.select(*KEYS, "common"), on=KEYS, how="left").with_columns(key()))
         new = new.with_columns(shared=self._is_shared(new["common"]))
-        bare = pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+        bare = _is_bare()
         several = (pl.col("run_key").n_unique().over("common") > 1) | pl.col("shared")
         ids = pl.concat(
             [new.filter(several | bare).select(*OF, "common"), self._risen(by_key).with_columns(common())],
@@ -118,6 +118,22 @@ class Statements:
         told = told.filter(bare | (pl.len().over("common") > 1)).select(before.columns)
         changed = told.join(before, on=told.columns, how="anti", nulls_equal=True)
         return self._write(changed, before)
+
+    def _known(self, places: Places, said: pl.DataFrame) -> pl.DataFrame:
+        """Return those of the keys *said* that were stated before: column `run_key`.
+
+        What is stored may be the key of a run that nobody stated so; but every statement of a run id of which more than
+        one thing is stated, and of a bare number, is kept.
+        """
+        stored = said.join(places.known(said), on="run_key", how="semi")
+        some = pl.concat([stored.filter(_is_bare()), self._parted(stored)]).select(KEYS).unique()
+        if some.is_empty():
+            return stored.select("run_key")
+        kept = self._h.frame(
+            "SELECT s.stated_key AS run_key FROM run_statements s SEMI JOIN keys k ON s.stated_key = k.run_key",
+            keys=some,
+        )
+        return stored.join(some.join(kept, on="run_key", how="anti"), on="run_key", how="anti").select("run_key")
 
     def _is_shared(self, commons: pl.Series) -> pl.Series:
         """Tell of each of *commons* whether another statement of that id may be known."""
@@ -285,6 +301,10 @@ class Statements:
         return keys.filter(
             pl.Series(self._memory.parted(self._h).has(keys.select(key())["key"].to_numpy()), dtype=pl.Boolean)
         )
+
+
+def _is_bare() -> pl.Expr:
+    return pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
 
 
 def _others(rows: pl.DataFrame) -> pl.Series:

@@ -20,7 +20,6 @@ from collector.jobs.runner import Runner
 from collector.model.signals import BY_PATH
 from collector.settings import Settings
 from collector.store.database import Database
-from collector.store.places import Memory
 from tests.inprocess import SECOND, Pipeline
 
 CASES = {
@@ -41,7 +40,7 @@ class Told:
         self._pipeline = Pipeline(directory, runs=settings.runs)
         self._waiting: list[Recorded] = []
         self._control = Control.open(directory)
-        self._runner = Runner(self._pipeline.database, self._control, Memory(), settings)
+        self._runner = Runner(self._pipeline.database, self._control, self._pipeline.memory, settings)
         app = routes.application(self._pipeline.database, settings, lambda: {"lag_s": 0}, lambda: "", lambda: b"")
         self.api = TestClient(app)
 
