@@ -56,7 +56,7 @@ def select(database: Database, sql: str, *, project: str, limits: Store, asked: 
         long = long_texts.columns(h)
         checked, is_large = _require_one_select(h, sql, number, long)
         owner = project.replace("'", "''")
-        moved = bool(h.rows("SELECT 1 FROM moved_keys LIMIT 1"))
+        moved = bool(h.rows("SELECT 1 FROM moved_keys UNION ALL SELECT 1 FROM log_runs WHERE states LIMIT 1"))
         for name in PUBLIC:
             columns = ", ".join(
                 long_texts.selected(name, column, number) if column in long.get(name, ()) else f'"{column}"'

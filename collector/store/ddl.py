@@ -46,19 +46,24 @@ FACTS: dict[str, pa.Schema] = {
     ),
     # Which run belongs to which batch.
     "run_batches": pa.schema([("project", _S), ("seq", _L), ("batch_id", _S), ("run_key", _S)]),
-    # Logs that name no run but stand in a span, and so belong to that span's run.
+    # Logs that stand in a span, and so belong to that span's run: they name none, or only in a body or a map, or by a
+    # bare number without all that tells such runs apart (then `run_id` and what they state).
     "log_orphans": pa.schema(
         [
             ("project", _S),
             ("received_ns", _L),
             ("seq", _L),
             ("row", _L),
-            ("trace_id", _S),
-            ("span_id", _S),
+            *[(name, _S) for name in ("trace_id", "span_id", "run_key", "run_id", "environment", "queue")],
         ]
     ),
-    # Orphaned logs whose span told their run.
-    "log_runs": pa.schema([("project", _S), ("seq", _L), ("row", _L), ("run_key", _S), ("attempt", pa.int32())]),
+    # Orphaned logs whose span told their run; `states`: they name one themselves, which has them no more.
+    "log_runs": pa.schema(
+        [
+            *[("project", _S), ("seq", _L), ("row", _L), ("run_key", _S), ("attempt", pa.int32())],
+            ("states", pa.bool_()),
+        ]
+    ),
     # Open runs, and when the clock alone may change their status.
     "run_due": pa.schema([("project", _S), ("run_key", _S), ("due_ns", _L)]),
     # Where in the journal each run (or batch) is and where its rows stand; see store/places.
@@ -193,6 +198,11 @@ VIEWS = {
             CASE WHEN l."limit" IS NULL AND own_limit IS NOT NULL THEN 'inferred' ELSE limit_source END AS limit_source
         ) FROM queue_levels l LEFT JOIN inferred i ON i.project = l.project AND i.queue = l.queue
         AND i.environment IS NOT DISTINCT FROM l.environment
+    """,
+    # Logs that state a run and are given to that of the span they stand in.
+    "given_logs": """
+        SELECT project AS of_project, seq AS of_seq, "row" AS of_row, min(run_key) AS span_key FROM log_runs
+        WHERE states GROUP BY ALL
     """,
     # What raw rows have for a key, where it is not that of their run, and whose they are that begin within bounds.
     "moved_keys": f"""

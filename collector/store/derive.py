@@ -99,7 +99,11 @@ def _update(h: Handle, derived: Derived, window: dict[str, int]) -> None:
         computed=computed,
     )
     for table in (derived.table, "log_runs") if derived.table == "logs" else (derived.table,):
-        rebuild(h, f"SELECT project, run_key FROM {table} WHERE {within}")  # noqa: S608 -- ditto
+        rebuild(
+            h,
+            f"SELECT t.project, coalesce(w.of_run_key, t.run_key) AS run_key FROM {table} t "  # noqa: S608 -- ditto
+            f"LEFT JOIN moved_keys w ON w.of_project = t.project AND w.stated_key = t.run_key WHERE {within}",
+        )
 
 
 def complete(table: str, rows: pa.Table) -> pa.Table:

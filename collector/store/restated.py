@@ -29,6 +29,10 @@ def part(h: Handle) -> None:
     if not moved.is_empty():
         _tell_again(h, moved, reached)
     h.run("DELETE FROM run_statements")
+    h.run(
+        "UPDATE log_runs SET states = l.run_key IS NOT NULL FROM logs l "
+        "WHERE l.project = log_runs.project AND l.seq = log_runs.seq AND l.row = log_runs.row"
+    )
     of_ids = [*OF, "common"]
     ids = pl.DataFrame(schema={**dict.fromkeys(OF, pl.String), "common": pl.Int64})
     for digit in _DIGITS:

@@ -126,11 +126,17 @@ class Records:
     whose: pl.DataFrame
     ranges: Ranges
     adopted: pl.DataFrame = field(init=False)
-    """Logs that name no run and stand in its spans: few runs have any."""
+    """Logs that stand in its spans and name no run, or not which of several: few runs have any."""
+    given: pl.DataFrame = field(init=False)
+    """Logs that are given to other runs for such a reason."""
 
     def __post_init__(self) -> None:
+        of_project = {"project": self.named["project"]}
         sql = f'SELECT seq, "row" FROM log_runs t WHERE {self._stated()} AND {self._at()}'  # noqa: S608 -- names and numbers of ours
-        object.__setattr__(self, "adopted", self.h.frame(sql, {"project": self.named["project"]}))
+        object.__setattr__(self, "adopted", self.h.frame(sql, of_project))
+        sql = f'SELECT seq, "row" FROM log_runs t WHERE project = $project AND states AND {self._at()}'  # noqa: S608 -- ditto
+        given = self.h.frame(sql, of_project).join(self.adopted, on=["seq", "row"], how="anti")
+        object.__setattr__(self, "given", given)
 
     def page(self, table: str, anchor: Anchor | None = None, *, after: bool = False) -> Part:
         """Return the page of raw *table* next to *anchor*, without one the last page."""
@@ -186,13 +192,16 @@ class Records:
         own = self._stated()
         bounds = self.whose.select("from_ns", "until_ns").unique()
         at = f"{self._at()} AND {_within(table, *bounds.row(0))}" if bounds.height == 1 else self._at()
+        if table == "logs" and not self.given.is_empty():
+            own = f'{own} AND (t.seq, t."row") NOT IN (SELECT (seq, "row") FROM given)'  # noqa: S608 -- ditto
         if table != "logs" or self.adopted.is_empty():
             return f"{at} AND {own}"
         return f'{at} AND (({own}) OR (t.seq, t."row") IN (SELECT (seq, "row") FROM adopted))'  # noqa: S608 -- ditto
 
     def _frame(self, table: str, sql: str, more: dict[str, Any] | None = None, **frames: pl.DataFrame) -> pl.DataFrame:
-        if table == "logs" and not self.adopted.is_empty():
-            frames["adopted"] = self.adopted
+        if table == "logs":
+            some = {"adopted": self.adopted, "given": self.given}
+            frames |= {name: rows for name, rows in some.items() if not rows.is_empty()}
         named = self.named if "$key" in sql else {"project": self.named["project"]}
         return self.h.frame(sql.format(of_run=self._of_run(table)), {**named, **(more or {})}, **frames)
 

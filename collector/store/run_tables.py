@@ -18,7 +18,7 @@ from collector.store.handle import Handle
 from collector.store.places import Places, key, within
 from collector.store.recent import Changes, Tables, kept_columns
 from collector.store.run_links import KEYS
-from collector.store.statements import common
+from collector.store.statements import BARE, common
 
 NAME = "runs"
 """Name of this job's watermark; its `row` counts ticks."""
@@ -168,9 +168,20 @@ def _taken_from(h: Handle, adopted: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+_SAME_RUN = " AND ".join(
+    [
+        "(o.run_id IS NULL OR (k.run_id = o.run_id AND k.run_key <> o.run_key",
+        *(f"(o.{c} IS NULL OR k.{c} IS NULL OR o.{c} = k.{c})" for c in ("environment", "queue")),
+    ]
+)
+_SAME_RUN += "))"
+"""Whether orphan *o* may be of the run that span *k* states: it names none, or the same one and nothing else of it."""
+
+
 def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataFrame:
     """Give logs whose attributes name no run those of their spans, whichever of the two is new; return those logs.
 
+    So with those that name it by a bare number alone: the span that they stand in may state which of several it is.
     The other one is looked for among what was received up to *adopt_ns* before the new records.
     """
     oldest = h.value(
@@ -185,39 +196,41 @@ def _adopt_orphans(h: Handle, window: dict[str, int], adopt_ns: int) -> pl.DataF
     since = {"since": int(oldest or 0) - adopt_ns}
     h.run("DELETE FROM log_orphans WHERE received_ns < $since", since)
     h.run(
-        """
-        INSERT INTO log_orphans BY NAME SELECT project, received_ns, seq, row, trace_id, span_id FROM logs
-        WHERE seq > $done AND seq <= $upto AND (run_key IS NULL OR keys_from IS NOT NULL)
+        f"""
+        INSERT INTO log_orphans BY NAME SELECT project, received_ns, seq, row, trace_id, span_id, run_key,
+            CASE WHEN keys_from IS NULL THEN run_id END AS run_id, environment, queue FROM logs
+        WHERE seq > $done AND seq <= $upto
+          AND (run_key IS NULL OR keys_from IS NOT NULL OR ({BARE} AND (environment IS NULL OR queue IS NULL)))
           AND trace_id IS NOT NULL AND span_id IS NOT NULL
-        """,
+        """,  # noqa: S608 -- our own words
         window,
     )
     adopted = h.frame(
-        """
+        f"""
         WITH fresh AS (SELECT * FROM log_orphans WHERE seq > $done),
         told AS (
             SELECT DISTINCT project, trace_id, CASE WHEN is_partial THEN real_span_id ELSE span_id END AS span_id,
-                   run_key, attempt
+                   run_key, attempt, run_id, environment, queue
             FROM spans WHERE run_key IS NOT NULL AND seq > $done AND seq <= $upto
         ), known AS (
             SELECT DISTINCT project, trace_id, CASE WHEN is_partial THEN real_span_id ELSE span_id END AS span_id,
-                   run_key, attempt
+                   run_key, attempt, run_id, environment, queue
             FROM spans SEMI JOIN fresh USING (project, trace_id)
             WHERE run_key IS NOT NULL AND seq <= $upto AND received_ns >= $since
         )
-        SELECT o.project, o.seq, o.row, k.run_key, k.attempt FROM fresh o
-        JOIN known k USING (project, trace_id, span_id)
+        SELECT o.project, o.seq, o.row, k.run_key, k.attempt, o.run_key IS NOT NULL AS states FROM fresh o
+        JOIN known k USING (project, trace_id, span_id) WHERE {_SAME_RUN}
         UNION
-        SELECT o.project, o.seq, o.row, k.run_key, k.attempt FROM log_orphans o
-        JOIN told k USING (project, trace_id, span_id)
-        """,
+        SELECT o.project, o.seq, o.row, k.run_key, k.attempt, o.run_key IS NOT NULL AS states FROM log_orphans o
+        JOIN told k USING (project, trace_id, span_id) WHERE {_SAME_RUN}
+        """,  # noqa: S608 -- ditto
         {**window, **since},
     )
     if not adopted.is_empty():
         low, high = adopted["seq"].min(), adopted["seq"].max()
         h.run(
             """
-            INSERT INTO log_runs BY NAME SELECT f.project, f.seq, f.row, f.run_key, f.attempt FROM adopted f
+            INSERT INTO log_runs BY NAME SELECT f.* FROM adopted f
             ANTI JOIN (SELECT * FROM log_runs WHERE seq BETWEEN $low AND $high) l
                 ON l.project = f.project AND l.seq = f.seq AND l.row = f.row
                 AND l.run_key = f.run_key AND l.attempt IS NOT DISTINCT FROM f.attempt

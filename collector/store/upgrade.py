@@ -52,7 +52,15 @@ def _to_6(h: Handle) -> None:
 
     What was skipped or interrupted counts otherwise, so that what was counted before cannot be taken off.
     """
-    for table in ("logs", "spans", "places", *ddl.BUILT, *(f"before_{name}" for name in ddl.BUILT)):
+    for table in (
+        "logs",
+        "spans",
+        "places",
+        "log_runs",
+        "log_orphans",
+        *ddl.BUILT,
+        *(f"before_{name}" for name in ddl.BUILT),
+    ):
         add_columns(h, table)
     # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
     _renew(h, "run_cohorts", "attempt_hours", "flow_hours", "duration_hours", "phase_hours")

@@ -71,18 +71,20 @@ def in_time(table: str, t: str = "t", whose: str = "w") -> str:
 
 def shown(table: str, t: str = "t") -> tuple[str, str]:
     """Return (SQL for the key of the run that a row *t* of raw *table* states, what is to be joined to *t* for it)."""
-    joined = (
-        f"LEFT JOIN moved_keys w ON w.of_project = {t}.project AND w.stated_key = {t}.run_key AND {in_time(table, t)}"
-    )
-    return f"coalesce(w.of_run_key, {t}.run_key) AS run_key", joined
+    stated, adopted = f"{t}.run_key", ""
+    if table == "logs":
+        stated = f"coalesce(a.span_key, {t}.run_key)"
+        adopted = f"LEFT JOIN given_logs a ON a.of_project = {t}.project AND a.of_seq = {t}.seq AND a.of_row = {t}.row "
+    moved = f"LEFT JOIN moved_keys w ON w.of_project = {t}.project AND w.stated_key = {stated} AND {in_time(table, t)}"
+    return f"coalesce(w.of_run_key, {stated}) AS run_key", adopted + moved
 
 
 def own(table: str, whose: pl.DataFrame, ranges: Ranges) -> str:
     """Return SQL for the rows of raw *table* that are of a run by *whose* (`statements.WHOSE`), with its key.
 
     The statement sees that frame as `whose`. *ranges*: where in the journal they may be (`Places.ranges`). A log in a
-    span of a run is that run's by a key of its own. The run that keys in its body or a map name has it no more, and
-    they say nothing of another one.
+    span of a run is that run's by a key of its own (`log_runs`). The run that keys in its body or a map name has it no
+    more, and they say nothing of another one; nor has one that could be several.
     """
     is_cut = whose["until_ns"].count() + whose["from_ns"].count() > 0
     at, adopted_at = (f" AND {in_time(table, t)}" if is_cut else "" for t in "tl")
@@ -93,7 +95,7 @@ def own(table: str, whose: pl.DataFrame, ranges: Ranges) -> str:
         )
     return f"""
         SELECT t.* REPLACE (w.of AS run_key) FROM logs t JOIN whose w ON {its}
-        ANTI JOIN log_runs r ON r.project = t.project AND r.seq = t.seq AND r.row = t.row AND t.keys_from IS NOT NULL
+        ANTI JOIN log_runs r ON r.project = t.project AND r.seq = t.seq AND r.row = t.row AND r.states
         WHERE {within("t.seq", ranges)}
         UNION ALL BY NAME
         SELECT l.* REPLACE ({_ADOPTED})

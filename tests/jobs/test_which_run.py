@@ -104,6 +104,28 @@ STORIES: dict[str, tuple[list[Sent], list[tuple[Any, ...]]]] = {
         ],
         [("completed", "mail", "prod", 3, False)],
     ),
+    "logs in spans of numbers that two queues gave": (
+        [
+            span(-1000, -990, "b", "16", queue="mail"),
+            span(-1000, -990, "c", "16", queue="pdf"),
+            *(log(-995, f"page_read_{trace}", "16", trace=trace) for trace in "bc"),
+        ],
+        [("completed", "mail", None, 1, False), ("completed", "pdf", None, 1, False)],
+    ),
+    "what one says of a run by two things and another by one": (
+        [
+            log(-1000, "job_enqueued", 17, service="unknown_service", queue="mail"),
+            log(-999, "job_checked", 17, service="unknown_service", environment="prod"),
+            log(-998, "job_work_started", 17, service="unknown_service", queue="mail", environment="prod"),
+            *job(-980, 17, service="unknown_service", queue="pdf", environment="prod"),
+            log(-960, "job_work_completed", 17, service="unknown_service", queue="mail", environment="prod"),
+        ],
+        [
+            ("completed", "mail", "prod", 3, False),
+            ("completed", "pdf", "prod", 2, False),
+            ("running", None, "prod", 1, True),
+        ],
+    ),
     "a number that is given again after a week": (
         [*job(-20 * DAY, 9, attempt=1), *job(-10 * DAY, 9, "failed", attempt=1), *job(-DAY, 9, attempt=1)],
         [("completed", None, None, 2, False), ("failed", None, None, 2, False), ("completed", None, None, 2, False)],
