@@ -103,8 +103,9 @@ def _own_spans(spans: pl.DataFrame) -> pl.DataFrame:
 def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
     """Return every (run, attempt) that any record names, with when it was seen and when the run was.
 
-    `version`: the first that its records state. Where no attempt of the run states one, the only one that the run's
-    other records state: what one attempt ran on says nothing of another, as a deploy may have come between them.
+    `version`: the last that its records state, since a deploy may let an attempt go and take it up again. Where no
+    attempt of the run states one, the only one that the run's other records state: what one attempt ran on says nothing
+    of another, as a deploy may have come between them.
     """
     shared = ["run_id", "task_id", "queue", "dialect", "version"]
     stated = (pl.col("attempt_source") == "measured").any()
@@ -131,8 +132,12 @@ def _seen(spans: pl.DataFrame, logs: pl.DataFrame) -> pl.DataFrame:
         .sort("first", *shared, nulls_last=True)
         .group_by(ATTEMPT, maintain_order=True)
         .agg(
-            *(pl.col(c).drop_nulls().first() for c in shared),
-            pl.col("run_last_ns").first(),
+            *(pl.col(c).drop_nulls().first() for c in shared if c != "version"),
+            version=pl.coalesce(
+                pl.col("version").filter(pl.col("first").is_not_null()).drop_nulls().last(),
+                pl.col("version").drop_nulls().first(),
+            ),
+            run_last_ns=pl.col("run_last_ns").first(),
             run_version=only.first(),
             first_ns=pl.col("first").min(),
             last_ns=pl.col("last").max(),

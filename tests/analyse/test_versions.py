@@ -49,7 +49,7 @@ def oracle(spans: dict[int, Said], logs: list[tuple[int | None, Said]]) -> tuple
     said = sorted([*spans.items(), *placed], key=lambda record: record[1][0])
     stated = [(n, version) for n, (_, version) in said if version is not None]
     numbers = {n for n, _ in said if n is not None}
-    own = {n: next((v for m, v in stated if m == n), None) for n in numbers}
+    own = {n: next((v for m, v in reversed(stated) if m == n), None) for n in numbers}
     own |= {n: version for n, (_, version) in spans.items() if version is not None}
     first = next((version for _, version in stated), None)
     if set(own.values()) == {None} and len({version for _, version in stated}) == 1:
@@ -69,7 +69,7 @@ def oracle(spans: dict[int, Said], logs: list[tuple[int | None, Said]]) -> tuple
 def test_an_attempt_is_of_the_version_that_its_own_records_state(
     spans: dict[int, str | None], logs: list[tuple[int | None, str | None]], zero: bool, numbered: bool, seed: int
 ) -> None:
-    """Its span first, else the first of its records that states one; where no attempt of the run states any, the only
+    """Its span first, else the last of its records that states one; where no attempt of the run states any, the only
     one that the others state. A run is of the version of its last attempt that knows its own, else as its first record
     states that has one. Whatever order and repetitions they come in, with numbers from 0, from 1 or without.
     """

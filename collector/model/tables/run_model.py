@@ -158,7 +158,7 @@ ATTEMPTS = Table(
         varchar("queue", "Queue that its records state, else of its run; NULL when none."),
         integer("number", "Number of the attempt, 1 for the first also where the run counts from 0: stated, else "
             "counted."),
-        varchar("version", "Version of the task's code that it ran on: as its span states, else the first of its "
+        varchar("version", "Version of the task's code that it ran on: as its span states, else the last of its "
             "records that has one. Where no attempt of the run states any: the only one that the run's other records "
             "state. NULL when unknown."),
         varchar("status", "`completed`, `failed`, `canceled`, `interrupted` (let go, to be taken up again), `running`; "
