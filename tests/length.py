@@ -114,7 +114,7 @@ class Length:
             targets = {m.args[0] for m in item.iter_markers("long")}
             runs = ASKED in targets or not targets
             if ASKED == "properties":
-                runs = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+                runs = ASKED in targets or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
             (kept if runs and item.nodeid not in done else left).append(item)
         config.hook.pytest_deselected(items=left)
         items[:] = kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from collector.model.signals import BY_PATH
 from collector.settings import Settings
 from collector.store.database import Database
 from tests.inprocess import SECOND, Pipeline
+from tests.reshape import single
 
 CASES = {
     path.stem: json.loads(path.read_text("utf-8"))
@@ -44,20 +46,32 @@ class Told:
         app = routes.application(self._pipeline.database, settings, lambda: {"lag_s": 0}, lambda: "", lambda: b"")
         self.api = TestClient(app)
 
-    def send(self, sent: list[dict[str, Any]], shift_s: float = 0, i: int | None = None) -> None:
-        """Store requests; *shift_s*: how much later than written; *i*: what stands for `{i}`."""
+    def send(self, sent: list[dict[str, Any]], shift_s: float = 0, i: int | None = None, *, keep: bool = False) -> None:
+        """Store requests; *shift_s*: how much later than written; *i*: what stands for `{i}`; *keep*: until `settle`
+        is called."""
         for request in sent:
             if "loop" in request:
                 loop = request["loop"]
                 for n in range(loop["n"]):
-                    self.send(loop["send"], n * loop["step_s"], n)
+                    self.send(loop["send"], n * loop["step_s"], n, keep=keep)
             elif "settle" in request:
-                self.settle()
+                if not keep:
+                    self.settle()
             else:
                 body = self.placed(json.dumps(request["body"]), shift_s)
                 if i is not None:
                     body = body.replace("{i}", str(i)).replace("{i4}", f"{i:04x}")
                 self._waiting.append(Recorded(BY_PATH[request["path"]], "json", body.encode()))
+
+    def mix(self, dice: random.Random) -> None:
+        """Send what waits record by record in any order, some of it twice, and tell what came now and then."""
+        alone = [one for request in self._waiting for one in single(request)]
+        alone += dice.sample(alone, len(alone) // 4)
+        dice.shuffle(alone)
+        fourth = -(-len(alone) // 4)
+        for n in range(0, len(alone), fourth):
+            self._waiting = alone[n : n + fourth]
+            self.settle()
 
     def placed(self, text: str, shift_s: float = 0) -> str:
         """Return *text* with its times."""
@@ -118,12 +132,14 @@ def check(told: Told, name: str) -> None:
         assert told.rows(asked) == asked["rows"], CASES[name]["situation"]
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """Every case that bears others beside it, in one store."""
+@pytest.fixture(scope="module", params=["as it came", pytest.param("anyhow", marks=pytest.mark.long("properties"))])
+def told(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Told]:
+    """Every case that bears others beside it, in one store: as it came, or by records in any order, some twice."""
     made = Told(tmp_path_factory.mktemp("runs"), Settings())
     for name in TOGETHER:
-        made.send(CASES[name]["send"])
+        made.send(CASES[name]["send"], keep=request.param == "anyhow")
+    if request.param == "anyhow":
+        made.mix(random.Random(7))
     made.settle()
     yield made
     made.close()

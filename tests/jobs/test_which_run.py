@@ -173,7 +173,7 @@ def ids(sent: list[Sent]) -> set[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=[0, 1])
+@pytest.fixture(scope="module", params=[1, *(pytest.param(n, marks=pytest.mark.long("properties")) for n in (0, 2))])
 def told(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Told]:
     """Every story in one store: as it was written, and shuffled, taken up now and then and partly sent twice."""
     made = Told(tmp_path_factory.mktemp("which"), Settings())
