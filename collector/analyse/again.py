@@ -13,7 +13,7 @@ import polars as pl
 
 from collector.analyse import evidence
 from collector.analyse.evidence import RUN
-from collector.model.identity import again_key
+from collector.model.identity import BARE, again_key
 from collector.model.words import TERMINAL
 
 CUTS = pl.Schema(
@@ -34,7 +34,7 @@ def cuts(records: Records, reuse_ns: int, build: Build) -> pl.DataFrame:
 
     *reuse_ns*: for how long nothing has to come.
     """
-    bare = pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+    bare = pl.col("run_id").str.contains(f"^{BARE}$")
     numbered = pl.concat(records[name].filter(bare).select(RUN) for name in _BEGINS).unique()
     if numbered.is_empty():
         return pl.DataFrame(schema=CUTS)

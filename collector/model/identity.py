@@ -6,8 +6,9 @@ import re
 from functools import lru_cache
 from hashlib import blake2b
 
-_BARE = re.compile(r"[0-9]{1,15}")
-"""An id that is nothing but a number, which queues and services give anew; longer ones are made to be unique."""
+BARE = "[0-9]{1,15}"
+"""Pattern of an id that is nothing but a number, which queues and services give anew; longer ones are made to be
+unique."""
 _SHORT = 256
 """Characters of an id that is remembered with its environment; longer ones would be memory that no limit knows of."""
 
@@ -32,7 +33,7 @@ _remembered = lru_cache(maxsize=16_384)(_key)
 
 def is_bare(run_id: str) -> bool:
     """Tell whether *run_id* is a bare number."""
-    return _BARE.fullmatch(run_id) is not None
+    return re.fullmatch(BARE, run_id) is not None
 
 
 def numbered_key(key: str, service: str | None, queue: str | None) -> str:

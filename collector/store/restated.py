@@ -13,7 +13,7 @@ from collector.store import parting, run_links
 from collector.store.handle import Handle
 from collector.store.parting import OF, STATES
 from collector.store.places import Places
-from collector.store.statements import BARE, KEYS, SERVICE, Statements, common, key, numbered
+from collector.store.statements import BARE, KEYS, SERVICE, Statements, common, is_bare, key, numbered
 
 _SOME = 200_000
 """Run ids looked at together."""
@@ -39,7 +39,7 @@ def part(h: Handle) -> None:
         named = _named(h, digit)
         keyed = named.select(key(), common="common").unique("key")
         h.run("UPDATE places SET common = k.common FROM keyed k WHERE places.key = k.key", keyed=keyed)
-        ids = pl.concat([ids, named.filter(pl.col("run_id").str.contains(r"^[0-9]{1,15}$")).select(of_ids)])
+        ids = pl.concat([ids, named.filter(is_bare()).select(of_ids)])
     several = h.frame(
         "SELECT common FROM places WHERE common IS NOT NULL GROUP BY common HAVING count(DISTINCT key) > 1"
     )

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collector.model import identity
 from collector.model.identity import common_key, numbered_key, run_key
 from collector.store import parting
 from collector.store.ddl import FACTS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collector.store.places import Memory, Places
 
 KEYS = ["project", "run_key"]
-BARE = "regexp_full_match(run_id, '[0-9]{1,15}')"
+BARE = f"regexp_full_match(run_id, '{identity.BARE}')"
 """Whether column run_id is a bare number, as `identity.is_bare`."""
 SERVICE = "CASE WHEN NOT starts_with(service_name, 'unknown_service') THEN nullif(service_name, '') END"
 """The service that a resource states; SDKs fill in one that says nothing."""
@@ -53,7 +54,7 @@ def keyed(h: Handle, rows: pa.Table) -> pa.Table:
     Their resources are stored.
     """
     ids = rows["run_id"]
-    bare = pc.fill_null(pc.and_(pc.ascii_is_decimal(ids), pc.less_equal(pc.binary_length(ids), 15)), False)
+    bare = pc.fill_null(pc.match_substring_regex(ids, f"^{identity.BARE}$"), False)
     if not pc.any(bare).as_py():
         return rows
     at = pc.indices_nonzero(bare)
@@ -101,7 +102,7 @@ class Statements:
         new = by_key.join(self._known(places, by_key), on="run_key", how="anti").with_columns(common())
         places.note(said.join(new.select(*KEYS, "common"), on=KEYS, how="left").with_columns(key()))
         new = new.with_columns(shared=self._is_shared(new["common"]))
-        bare = _is_bare()
+        bare = is_bare()
         several = (pl.col("run_key").n_unique().over("common") > 1) | pl.col("shared")
         ids = pl.concat(
             [new.filter(several | bare).select(*OF, "common"), self._risen(by_key).with_columns(common())],
@@ -126,7 +127,7 @@ class Statements:
         one thing is stated, and of a bare number, is kept.
         """
         stored = said.join(places.known(said), on="run_key", how="semi")
-        some = pl.concat([stored.filter(_is_bare()), self._parted(stored)]).select(KEYS).unique()
+        some = pl.concat([stored.filter(is_bare()), self._parted(stored)]).select(KEYS).unique()
         if some.is_empty():
             return stored.select("run_key")
         kept = self._h.frame(
@@ -303,8 +304,9 @@ class Statements:
         )
 
 
-def _is_bare() -> pl.Expr:
-    return pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+def is_bare() -> pl.Expr:
+    """Tell the same of a frame's column."""
+    return pl.col("run_id").str.contains(f"^{identity.BARE}$")
 
 
 def _others(rows: pl.DataFrame) -> pl.Series:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.identity import BARE
 from collector.model.words import ENDS
 from collector.rules.cases import log
 from collector.rules.frames import RUN, Frames
@@ -107,7 +108,7 @@ def _left_open(frames: Frames, options: Options) -> pl.LazyFrame:
         "queue": pl.col("queue").replace("", None),
     }
     told = stated.group_by(RUN).agg(value.is_not_null().any().alias(name) for name, value in says.items())
-    bare = pl.col("run_id").str.contains(r"^[0-9]{1,15}$")
+    bare = pl.col("run_id").str.contains(f"^{BARE}$")
     wanting = [
         pl.when(~pl.col(name).fill_null(False) & (bare | (name == "environment"))).then(pl.lit(f"no {name}"))
         for name in says
