@@ -68,7 +68,16 @@ def _to_6(h: Handle) -> None:
     restated.part(h)
 
 
-STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}
+def _to_7(h: Handle) -> None:
+    """Statistics, queues and limits are apart by platform project; waits, backlogs and errors are told otherwise."""
+    for table in ddl.TABLES:
+        if table not in ddl.KEPT_BY:
+            add_columns(h, table)
+    _renew(h, *ddl.KEPT_BY)
+    rebuild(h, "SELECT project, run_key FROM runs")
+
+
+STEPS: dict[int, Callable[[Handle], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7}
 """Version → what brings a file of the version before to it."""
 
 
