@@ -26,28 +26,21 @@ ENOUGH_STARTS = 5
 _PERMILLES = {"low": 100, "mid": 500, "high": 900}
 
 
-def pace(waiting: Frame, starts: Frame, *, as_of_ns: int) -> pl.DataFrame:
-    """Return how fast a queue takes up runs while some wait: `QUEUE`, since_ns, started.
+def since(waiting: Frame) -> pl.DataFrame:
+    """Return by `QUEUE` since when somebody waits, `since_ns`, by runs that do (*waiting*: `QUEUE`, queued_ns).
 
-    *waiting*: `QUEUE`, queued_ns of the runs that wait. *starts*: `QUEUE`, started_ns of runs of the queue. Since the
-    one that has waited longest was queued, somebody always waited: how many started from then on is what the queue can
-    do, not what it was asked for.
+    How many started from then on is what the queue can do, not what it was asked for.
     """
-    since = waiting.lazy().group_by(QUEUE).agg(since_ns=pl.col("queued_ns").min())
-    return (
-        since.join(starts.lazy().select(*QUEUE, "started_ns"), on=QUEUE, how="left", nulls_equal=True)
-        .group_by(*QUEUE, "since_ns")
-        .agg(started=pl.col("started_ns").is_between("since_ns", as_of_ns, closed="left").sum().cast(pl.Int64))
-        .collect()
-    )
+    return waiting.lazy().group_by(QUEUE).agg(since_ns=pl.col("queued_ns").min()).collect()
 
 
 def starting(waiting: Frame, paces: Frame, *, as_of_ns: int) -> pl.DataFrame:
     """Return *waiting* in the order of its queues, with `position` (1 starts next), `waiting` (how many wait) and when.
 
-    *waiting*: `QUEUE`, run_key, queued_ns; *paces*: of `pace`. `starts_ns`, `starts_low_ns`, `starts_high_ns`: when it
-    is likely to start; NULL where the queue has started fewer than `ENOUGH_STARTS` since somebody waits. If k start
-    after so many that took so long, that is to the time per start as F with 2k and 2n degrees of freedom.
+    *waiting*: `QUEUE`, run_key, queued_ns; *paces*: `since` with how many runs `started` from then on. `starts_ns`,
+    `starts_low_ns`, `starts_high_ns`: when it is likely to start; NULL where the queue has started fewer than
+    `ENOUGH_STARTS` since somebody waits. How long k starts take, over k times what each of n took, is F with 2k and 2n
+    degrees of freedom where starts follow each other at random; more regular ones stay within that range.
     """
     rows = (
         waiting.lazy()
@@ -109,17 +102,16 @@ def lasting(live: Frame, usual: Frame, by: Sequence[str] = HORIZON) -> pl.DataFr
     )
 
 
-def told(live: Frame, waiting: Frame, starts: Frame, usual: Frame, *, as_of_ns: int) -> pl.DataFrame:
+def told(live: Frame, waiting: Frame, paces: Frame, usual: Frame, *, as_of_ns: int) -> pl.DataFrame:
     """Return one row for each of *live*, those that end first before others, with what is likely of it.
 
     *live*: `QUEUE`, `HORIZON`, run_key, run_id, status, started_ns (NULL before the start), delayed_until_ns (NULL
-    unless it starts no sooner). *waiting*, *starts*: of their queues, as `pace` and `starting` have them. *usual*: as
-    `lasting` has it. Columns beside: position, waiting, `starts_…ns` of those that wait, `ends_…ns`, n (runs that tell
-    how long it takes), started (starts that tell how soon it starts), provenance (inferred, or unknown where neither
-    is told) and note.
+    unless it starts no sooner). *waiting*, *paces*: of their queues, as `starting` has them. *usual*: as `lasting` has
+    it. Columns beside: position, waiting, `starts_…ns` of those that wait, `ends_…ns`, n (runs that tell how long it
+    takes), started (starts that tell how soon it starts), provenance (inferred; unknown where neither is told), note.
     """
     moments = [f"starts{part}_ns" for part in ("_low", "", "_high")]
-    queued = starting(waiting, pace(waiting, starts, as_of_ns=as_of_ns), as_of_ns=as_of_ns)
+    queued = starting(waiting, paces, as_of_ns=as_of_ns)
     started = pl.col("started_ns").is_not_null()
     rows = lasting(
         live.lazy().with_columns(elapsed_ns=(as_of_ns - pl.col("started_ns")).clip(0).fill_null(0)), usual

@@ -41,6 +41,7 @@ _COLUMNS = {
         "end_to_end_ns",
         "last_seen_ns",
         "due_ns",
+        "delayed_until_ns",
         "log_count",
         "error_type",
         "error_message",
@@ -176,13 +177,13 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
 
 
 def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs that wait for their first slot: project, queue, environment, queued_ns, is_assumed.
+    """Return the runs that wait for their first slot: project, run_key, queue, environment, queued_ns, is_assumed.
 
     Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
     task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
     """
     runs = h.frame(
-        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
+        "SELECT r.project, r.run_key, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
         "r.queue IS NULL AS is_assumed FROM runs r LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
         "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
@@ -194,6 +195,19 @@ def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
         if wanted is not None:
             runs = runs.filter(pl.col(column) == wanted)
     return runs
+
+
+def taken_up(h: Handle, since: pl.DataFrame) -> pl.DataFrame:
+    """Return *since* (columns of a queue, since_ns) with `started`: how many runs of the queue started from then on."""
+    of = [c for c in since.columns if c != "since_ns"]
+    same = " AND ".join(f"r.{c} IS NOT DISTINCT FROM s.{c}" for c in of)
+    return h.frame(
+        f"SELECT s.*, count(r.started_ns) AS started FROM since s LEFT JOIN (SELECT {', '.join(of)}, started_ns "  # noqa: S608 -- names of ours
+        f"FROM runs WHERE held_until_ns >= $first AND started_ns >= $first) r ON {same} AND r.started_ns >= s.since_ns "
+        "GROUP BY ALL",
+        {"first": since["since_ns"].min() or 0},
+        since=since,
+    )
 
 
 def levels_known(h: Handle) -> int:

@@ -55,7 +55,12 @@ def usual(lasted_s: Sequence[float]) -> pl.DataFrame:
 
 def told(live_: pl.DataFrame, waiting: pl.DataFrame, starts: pl.DataFrame, usual_: pl.DataFrame) -> dict[str, Any]:
     """Return by run key what is told."""
-    out = outlook.told(live_, waiting, starts, usual_, as_of_ns=NOW)
+    since = outlook.since(waiting)
+    begun = starts["started_ns"].to_list()
+    paces = since.with_columns(
+        started=pl.Series([sum(at >= since_ns for at in begun) for since_ns in since["since_ns"]], dtype=pl.Int64)
+    )
+    out = outlook.told(live_, waiting, paces, usual_, as_of_ns=NOW)
     return {r["run_key"]: r for r in out.iter_rows(named=True)}
 
 
