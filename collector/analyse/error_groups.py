@@ -63,7 +63,9 @@ def _group(pairs: pl.DataFrame) -> pl.Series:
     is_name = kind.str.contains(f"^{_TYPE}$")
     named = _cut(pl.select(pl.when(is_name).then(kind).otherwise(_normal(kind))).to_series(), _LONGEST_TYPE)
     text = _normal(_telling(_untyped(pairs["text"], kind)))
-    return _cut(pl.select(pl.concat_str([named, text], separator=": ", ignore_nulls=True)).to_series(), LONGEST, empty=True)
+    return _cut(
+        pl.select(pl.concat_str([named, text], separator=": ", ignore_nulls=True)).to_series(), LONGEST, empty=True
+    )
 
 
 def _untyped(text: pl.Series, kind: pl.Series) -> pl.Series:

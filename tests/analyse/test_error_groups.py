@@ -174,7 +174,25 @@ def test_rows_keep_their_order_and_share_groups() -> None:
 
 
 WORDS = st.sampled_from(
-    ["user", "not found", "can't", "a: b", "(x)", "über", "[y]", "IOError:", "of", "–", "/", "'", '"', "{", "=", "…", "é12"]
+    [
+        "user",
+        "not found",
+        "can't",
+        "a: b",
+        "(x)",
+        "über",
+        "[y]",
+        "IOError:",
+        "of",
+        "–",
+        "/",
+        "'",
+        '"',
+        "{",
+        "=",
+        "…",
+        "é12",
+    ]
 )
 TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS | st.text(max_size=5), max_size=40).map(" ".join))
 
@@ -214,13 +232,24 @@ IDS = st.one_of(
 @given(st.lists(IDS, min_size=2, max_size=30))
 def test_whichever_value_stands_in_a_text_it_is_the_same_group(values: list[str]) -> None:
     """A number, an id, an address, a time or a quotation in the place of another changes no group."""
-    assert set(of(*(f"could not charge {v} for the order" for v in values))) == {f"could not charge {VALUE} for the order"}
+    assert set(of(*(f"could not charge {v} for the order" for v in values))) == {
+        f"could not charge {VALUE} for the order"
+    }
     assert set(of(*(f"no invoice: {v}" for v in values))) == {f"no invoice: {VALUE}"}
 
 
 def test_what_is_long_is_looked_at_so_far() -> None:
     """Of a text of any size the same beginning counts, and what no word ends is a value."""
-    long = ["a" * 12_000, "'" * 12_000, "{" * 12_000, "1." * 6_000, "/" * 12_000, "a@" * 6_000, "\\" * 12_000, "word " * 2_400]
+    long = [
+        "a" * 12_000,
+        "'" * 12_000,
+        "{" * 12_000,
+        "1." * 6_000,
+        "/" * 12_000,
+        "a@" * 6_000,
+        "\\" * 12_000,
+        "word " * 2_400,
+    ]
     groups = of(*long, *(t[:READ] for t in long))
     assert groups[: len(long)] == groups[len(long) :]
     assert all(g is None or len(g) <= LONGEST for g in groups)

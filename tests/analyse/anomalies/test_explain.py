@@ -26,7 +26,12 @@ def runs(rows: list[dict[str, object]]) -> pl.DataFrame:
         "at_ns": 0,
         "run_key": "k",
     }
-    schema = {"tags": pl.List(pl.String), "services": pl.List(pl.String), "machine": pl.String, "error_group": pl.String}
+    schema = {
+        "tags": pl.List(pl.String),
+        "services": pl.List(pl.String),
+        "machine": pl.String,
+        "error_group": pl.String,
+    }
     return pl.DataFrame([plain | row for row in rows], schema_overrides=schema)
 
 
