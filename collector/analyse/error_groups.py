@@ -58,7 +58,7 @@ def with_groups(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _group(pairs: pl.DataFrame) -> pl.Series:
-    """Return the groups of `kind` and `text`; step by step, since polars works out twice what an expression has twice."""
+    """Return the groups of `kind` and `text`, step by step: polars works out twice what an expression has twice."""
     kind = _plain(pairs["kind"])
     is_name = kind.str.contains(f"^{_TYPE}$")
     named = _cut(pl.select(pl.when(is_name).then(kind).otherwise(_normal(kind))).to_series(), _LONGEST_TYPE)
@@ -105,7 +105,7 @@ def _normal(text: pl.Series) -> pl.Series:
         .str.replace_all(_READ, _WRITTEN)
         .str.replace_all(_FROM + _TO, VALUE, literal=True)
         .str.replace_all(f"[{_FROM}{_TO}]", "")
-        .str.replace_all(rf"{VALUE}(?: ?[,;|/:x×–-]? ?{VALUE})+", VALUE)
+        .str.replace_all(rf"{VALUE}(?: ?[,;|/:x-]? ?{VALUE})+", VALUE)
         .str.replace_all(_COUNTED, "$1 $2")
         .str.replace(r"[ .!,;:]+$", "")
     )

@@ -9,7 +9,7 @@ after `\b` begins one.
 
 from __future__ import annotations
 
-# ruff: noqa: E501 -- tables of words
+# ruff: noqa: E501, RUF001 -- tables of words, and signs that look like others
 
 VALUE = "<value>"
 """What stands for a value."""

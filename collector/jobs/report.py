@@ -92,7 +92,7 @@ def _inputs(
         full_queues=anomaly_series.full_queues(h, r),
         senders=anomaly_series.senders(h, r),
         regular=anomaly_series.regular(h, r),
-        errors=_errors(h, r),
+        errors=errors(h, r),
         versions=anomaly_series.versions(h, r),
         limit_steps=anomaly_series.limit_steps(h, r),
         used=anomaly_series.used(h, r),
@@ -103,8 +103,11 @@ def _inputs(
     )
 
 
-def _errors(h: Handle, r: Range) -> pl.DataFrame:
-    # What an upgrade has not built again is grouped here, or all that the history knows would seem new.
+def errors(h: Handle, r: Range) -> pl.DataFrame:
+    """Return the errors of a range as `anomaly_series.errors`.
+
+    What an upgrade has not built again is grouped here, or all that the history knows would seem new meanwhile.
+    """
     older = with_groups(anomaly_series.ungrouped(h, r, READ))
     return anomaly_series.errors(h, r, older, READ)
 

@@ -217,7 +217,7 @@ SOURCES: dict[Kind, Source] = {
         AND r.started_ns >= $from AND r.started_ns < $to""",
     ),
     Kind.NEW_ERROR: Source(
-        runs=f"""SELECT r.run_key, {_any(f"is_failed(a.status) AND a.error_group = $detail")}
+        runs=f"""SELECT r.run_key, {_any("is_failed(a.status) AND a.error_group = $detail")}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         GROUP BY r.run_key""",

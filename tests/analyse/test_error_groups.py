@@ -1,5 +1,7 @@
 """Errors are grouped by what happened: texts that differ in values alone are one group, those that differ in words not."""
 
+# ruff: noqa: E501 -- tables of texts
+
 from __future__ import annotations
 
 import re
@@ -184,7 +186,7 @@ WORDS = st.sampled_from(
         "[y]",
         "IOError:",
         "of",
-        "–",
+        "\u2013",
         "/",
         "'",
         '"',
