@@ -202,9 +202,9 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     *gaps*: `usual_gaps`, of the same runs or others. `state`: waiting (the last attempt failed and the next has not
     begun) or running (a retry is). Columns: `TASK`,
     run_key, run_id, queue, state, number (attempts so far), since_ns (first start), failed_ns, error_type,
-    error_message, error_group; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after the same
-    attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes the run
-    for failed.
+    error_message, error_group; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after
+    the same attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes
+    the run for failed.
     """
     counted = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     last = (
