@@ -238,7 +238,7 @@ _UNGROUPED = """a.project = $project AND is_failed(a.status) AND a.error_group I
 
 
 def ungrouped(h: Handle, r: Range, characters: int) -> pl.DataFrame:
-    """Return `error_type`, `error_message`: errors of rows that an upgrade has not built again, so that they lack a group.
+    """Return `error_type`, `error_message`: errors of rows without a group, which an upgrade has not built again.
 
     *characters*: of each, how many are looked at.
     """
