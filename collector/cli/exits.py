@@ -47,7 +47,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "something was checked, and there is no finding at or above --fail-on",
         "there is one, something of a file was left out, or telemetry never had a task, service or environment of that "
         "name",
-        "nothing was checked, or fewer records than --require-records; a file is of no use at all; no collector answers",
+        "nothing was checked, or less than --require-records; a file is of no use at all; no collector answers",
     ),
     "rules": ("they are shown", "", "no such rule"),
     "reports": (
@@ -103,16 +103,17 @@ _GATE = [
     "runwell check --input telemetry.jsonl --require-records 100 --fail-on warning",
     "runwell check --since 1h --service shop --environment staging --require-records 100",
     "```\n",
-    "*Checked* are the log records and spans that the chosen rules looked at: those of runs, and those of none where a "
-    "rule looks at such; of a running collector what was received since `--since`, whatever times it states. Where that "
-    "is none, or fewer than `--require-records` (at least 1), the code is 2 and stderr says how many there were. JSON "
-    "has them as `checked`: `records`, `logs`, `spans`, `runs`, `came` (records there were, looked at or not) and by "
-    "`services`.\n",
-    "* `--select` of a rule that looks at nothing there checks nothing; so does one that the collector does not judge by.",
+    "*Checked* are the log records and spans that the chosen rules looked at: those of runs, and those of none where "
+    "a rule looks at such; of a running collector what was received since `--since`, whatever times it states. Where "
+    "that is none, or fewer than `--require-records` (at least 1), the code is 2 and stderr says how many there were. "
+    "JSON has them as `checked`: `records`, `logs`, `spans`, `runs`, `came` (records there were, looked at or not) and "
+    "by `services`.\n",
+    "* `--select` of a rule that looks at nothing there checks nothing; so does one that the collector does not "
+    "judge by.",
     "* `--task`, `--service` and `--environment` take several, with commas or given again. A run is of a service where "
     "any of its records is, and is checked whole.",
-    "* A running collector judges records of no run by rules of single records alone, and tells what only many runs show "
-    "of a task where all its runs that came are among those asked for.",
+    "* A running collector judges records of no run by rules of single records alone, and tells what only many runs "
+    "show of a task where all its runs that came are among those asked for.",
     "* A name that telemetry never had ends with 1 and the nearest there are; one that it had, but not in that time, "
     "with 2.\n",
 ]

@@ -269,7 +269,7 @@ class Came:
 _OF_CAME = """
     (o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {of_tasks} AND (
         o.last_seen_ns >= $since
-        OR len(list_filter(o.places, p -> split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)))
+        OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)))
 """
 
 
