@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from collector.model.errors import NotFound
 from collector.model.scope import unknown
+from collector.model.shown import visible
 
 if TYPE_CHECKING:
     from collector.client import Client
@@ -25,8 +26,10 @@ def look_up_schedule(client: Client, name: str | None) -> None:
     """Raise NotFound where no schedule *name* is configured, nor ever made a report."""
     if name is None or client.reports(name, 1):
         return
-    if said := unknown("schedule", name, [s["schedule"] for s in client.next_reports(1)]):
-        raise NotFound(str(said).replace("telemetry has", "there is").replace(", and none at all yet", ""))
+    known = [s["schedule"] for s in client.next_reports(1)]
+    if name not in known:
+        there = ", ".join(map(visible, known)) or "none"
+        raise NotFound(f"no schedule {visible(name)!r}; there are {there}")
 
 
 def listed(options: tuple[str, ...]) -> tuple[str, ...]:
