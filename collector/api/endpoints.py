@@ -109,6 +109,7 @@ ENDPOINTS: dict[str, Endpoint] = {
                 "`true`: only runs that [figures count](#get-apiv1stats-get-apiv1statsname), `false`: the others",
                 unless="all",
             ),
+            _only("error_group", "runs of which an attempt that began in the time range failed so, see below"),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),

@@ -44,6 +44,7 @@ _COLUMNS = {
         "log_count",
         "error_type",
         "error_message",
+        "error_group",
     ),
     "attempts": (
         *_RUN,
@@ -62,6 +63,7 @@ _COLUMNS = {
         "idle_ns",
         "cost_cents",
         "error_type",
+        "error_group",
     ),
     "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
 }
