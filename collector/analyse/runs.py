@@ -342,6 +342,7 @@ def _by_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
             last_outcome=pl.col("outcome").last(),
             last_error_type=pl.col("error_type").last(),
             last_error_message=pl.col("error_message").last(),
+            last_error_group=pl.col("error_group").last(),
             first_started_ns=pl.col("started_ns").first(),
             first_started_source=pl.col("started_source").first(),
             # Sums are known only when every attempt from the first to the last is.

@@ -202,9 +202,9 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     *gaps*: `usual_gaps`, of the same runs or others. `state`: waiting (the last attempt failed and the next has not
     begun) or running (a retry is). Columns: `TASK`,
     run_key, run_id, queue, state, number (attempts so far), since_ns (first start), failed_ns, error_type,
-    error_message; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after the same
-    attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes the run
-    for failed.
+    error_message, error_group; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after
+    the same attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes
+    the run for failed.
     """
     counted = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     last = (
@@ -212,11 +212,11 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
         .sort(*RUN, "number")
         .with_columns(
             before_ns=pl.col("ended_ns").shift(1).over(RUN),
-            error=pl.col("error_type").shift(1).over(RUN),
+            **{f"last_{name}": pl.col(name).shift(1).over(RUN) for name in ("error_type", "error_group")},
             goes_on=(pl.col("status") == "interrupted").shift(1).over(RUN).fill_null(False),
         )
         .unique(RUN, keep="last", maintain_order=True)
-        .select(*RUN, "number", "before_ns", "error", "goes_on", last_ended_ns="ended_ns")
+        .select(*RUN, "number", "before_ns", "last_error_type", "last_error_group", "goes_on", last_ended_ns="ended_ns")
     )
     waits = pl.col("status") == "retrying"
     return (
@@ -234,8 +234,9 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
             number="number",
             since_ns="started_ns",
             failed_ns="failed_ns",
-            error_type=pl.coalesce("error_type", "error"),
+            error_type=pl.coalesce("error_type", "last_error_type"),
             error_message="error_message",
+            error_group=pl.coalesce("error_group", "last_error_group"),
             expected_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("half_ns")),
             late_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("most_ns")),
             n=pl.when(waits).then(pl.col("n").fill_null(0)),

@@ -109,6 +109,7 @@ ENDPOINTS: dict[str, Endpoint] = {
                 "`true`: only runs that [figures count](#get-apiv1stats-get-apiv1statsname), `false`: the others",
                 unless="all",
             ),
+            _only("error_group", "runs of which an attempt that began in the time range failed so, see below"),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),
@@ -135,6 +136,15 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("severity", one_of(SEVERITIES), "only findings of this severity", unless="all"),
             _only("run_key", "findings of this run"),
             _only("environment", "what runs of this environment add"),
+        )
+    ),
+    "GET /api/v1/check": Endpoint(
+        (
+            Parameter("since", MOMENT, "what was received since then", "24h"),
+            Parameter("rules", LIST, "codes of rules with commas", unless="those that the collector judges by"),
+            Parameter("task", LIST, "only runs and records of these tasks", unless="all"),
+            Parameter("service", LIST, "only runs with a record of these services, and their records", unless="all"),
+            Parameter("environment", LIST, "only runs and records of these environments", unless="all"),
         )
     ),
     "GET /api/v1/rules": Endpoint(),

@@ -303,7 +303,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ),
         ListColumn("number", "Attempts", "number", "Attempts so far."),
         ListColumn("failed_ns", "Failed", "time", "When the last one failed.", roomy=True),
-        ListColumn("error_type", "Error", "text", "How it failed.", optional=True),
+        ListColumn("error_group", "Error", "text", "How it failed, values taken out (docs/errors.md).", optional=True),
         ListColumn("expected_ns", "Next by", "time", "When half of the task's retries had begun.", True),
         ListColumn("late_ns", "Late from", "time", "When 95 % of them had.", optional=True, roomy=True),
         ListColumn(

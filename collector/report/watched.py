@@ -144,7 +144,7 @@ def stuck(inputs: Inputs) -> Look:
 
 
 def errors(inputs: Inputs) -> Look:
-    """Return the errors of tasks that their history does not know."""
+    """Return the groups of errors of tasks that their history does not know."""
     ended = _chances(inputs, Kind.FAILURES)
     found = []
     by = ["name", "environment"]

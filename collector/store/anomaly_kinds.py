@@ -13,11 +13,6 @@ from typing import Literal
 from collector.model.report import Kind
 
 IN = "project = $project AND hour_ns >= $from AND hour_ns < $to"
-ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
-    THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
-         '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
-    ELSE left(a.error_type, 120) END"""
-"""An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +217,7 @@ SOURCES: dict[Kind, Source] = {
         AND r.started_ns >= $from AND r.started_ns < $to""",
     ),
     Kind.NEW_ERROR: Source(
-        runs=f"""SELECT r.run_key, {_any(f"is_failed(a.status) AND ({ERROR}) = $detail")}
+        runs=f"""SELECT r.run_key, {_any("is_failed(a.status) AND a.error_group = $detail")}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         GROUP BY r.run_key""",

@@ -37,7 +37,7 @@ class Asked:
 def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     """Return the live runs of a span, newest first: run_key, run_id, task_id, at_ns, status, affected, dimensions.
 
-    Dimensions: version, queue, machine, tags (list), error_type, services (list: what the run called). *affected* is
+    Dimensions: version, queue, machine, tags (list), error_group, services (list: what the run called). *affected* is
     NULL where it is not known. The version of a run that its attempts tell is that of the affected one.
     """
     who = KNOWN if asked.run_keys else SOURCES[asked.kind].runs
@@ -48,7 +48,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
                       AND held_until_ns >= $from - 86400000000000 AND held_from_ns < $to + 86400000000000),
         who AS ({who})
         SELECT r.run_key, r.run_id, r.task_id, r.at_ns, r.status, w.affected, w.version, r.queue, r.machine, r.tags,
-               r.error_type
+               r.error_group
         FROM live r JOIN who w USING (run_key) ORDER BY r.at_ns DESC, r.run_key LIMIT {MOST}
         """,
         _parameters(project, asked, who),

@@ -15,7 +15,7 @@ import polars as pl
 
 from collector.model.report import Totals
 from collector.model.units import HOUR_NS
-from collector.store.anomaly_kinds import ERROR, IN, SOURCES
+from collector.store.anomaly_kinds import IN, SOURCES
 from collector.store.handle import Handle
 
 KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
@@ -232,20 +232,40 @@ def regular(h: Handle, r: Range) -> pl.DataFrame:
     )
 
 
-def errors(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `name` (task), `environment`, `error`, `before`, `now`, `first_ns`: runs with each error.
+_UNGROUPED = """a.project = $project AND is_failed(a.status) AND a.error_group IS NULL
+    AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
+    AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to"""
 
-    `error`: its type; where that says nothing, with its message, numbers and quoted parts taken out.
+
+def ungrouped(h: Handle, r: Range, characters: int) -> pl.DataFrame:
+    """Return `error_type`, `error_message`: errors of rows without a group, which an upgrade has not built again.
+
+    *characters*: of each, how many are looked at.
     """
     return h.frame(
-        f"""
+        f"SELECT DISTINCT left(a.error_type, $most) AS error_type, left(a.error_message, $most) AS error_message "
+        f"FROM attempts a WHERE {_UNGROUPED}",
+        {**r.parameters("project", "from", "to"), "most": characters},
+    )
+
+
+def errors(h: Handle, r: Range, groups: pl.DataFrame, characters: int) -> pl.DataFrame:
+    """Return `name` (task), `environment`, `error`, `before`, `now`, `first_ns`: runs with each group of errors.
+
+    *groups*: `ungrouped` of so many *characters*, with their `error_group`.
+    """
+    return h.frame(
+        """
         WITH told AS (
             SELECT r.task_id AS name, r.environment, r.run_key, coalesce(a.ended_ns, a.started_ns) AS at_ns,
-                   {ERROR} AS error
+                   coalesce(a.error_group, g.error_group) AS error
             FROM attempts a JOIN runs r ON r.project = a.project AND r.run_key = a.run_key
+            LEFT JOIN groups g ON a.error_group IS NULL
+              AND g.error_type IS NOT DISTINCT FROM left(a.error_type, $most)
+              AND g.error_message IS NOT DISTINCT FROM left(a.error_message, $most)
             WHERE a.project = $project AND is_failed(a.status)
               AND is_live(r.environment, r.is_test, r.is_replay) AND r.task_id IS NOT NULL
-              AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
+              AND coalesce(a.error_group, g.error_group) IS NOT NULL
               AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         )
         SELECT name, environment, error,
@@ -254,7 +274,8 @@ def errors(h: Handle, r: Range) -> pl.DataFrame:
                min(at_ns) FILTER (at_ns >= $period) AS first_ns, max(at_ns) AS last_ns
         FROM told GROUP BY ALL
         """,
-        r.parameters("project", "from", "to", "period"),
+        {**r.parameters("project", "from", "to", "period"), "most": characters},
+        groups=groups,
     )
 
 

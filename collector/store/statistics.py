@@ -45,6 +45,7 @@ _COLUMNS = {
         "log_count",
         "error_type",
         "error_message",
+        "error_group",
     ),
     "attempts": (
         *_RUN,
@@ -63,6 +64,7 @@ _COLUMNS = {
         "idle_ns",
         "cost_cents",
         "error_type",
+        "error_group",
     ),
     "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
 }

@@ -58,6 +58,20 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     )
     task = choice("Task", "task", 190)
     queue = choice("Queue", "queue", 160)
+    # Asked for by the table of errors, as `hours` is by pages: there are too many to choose from.
+    error = st.session_state.get("error_group") or st.query_params.get("error_group")
+    if error:
+        error = st.selectbox(
+            strings.ERROR_GROUP,
+            [error],
+            index=None,
+            key="error_group",
+            placeholder=strings.ERROR_GROUP,
+            label_visibility="collapsed",
+            width=280,
+            bind="query-params",
+            format_func=visible,
+        )
     at = st.segmented_control(
         "What of a run lies in the range",
         list(strings.RUNS_AT),
@@ -75,7 +89,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
 
 window = chosen.hours() if hours else chosen.window()
 wanted = {"q": search, "status": statuses, "task": task, "queue": queue, "at": at, "retried": retried}
-filters = asked({**wanted, "counted": counted}, window, st.session_state.get("environment"))
+filters = asked({**wanted, "counted": counted, "error_group": error}, window, st.session_state.get("environment"))
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
@@ -116,7 +130,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
             pl.col("ended_ns") - pl.col("started_ns")
         )
         / 1e9,
-        Error=shown("error_type"),
+        Error=pl.coalesce("error_group", "error_type").map_elements(visible, return_dtype=pl.String),
         Version=shown("version"),
     )
 

@@ -35,6 +35,14 @@ def chosen_in_table() -> None:
         st.session_state["task"] = names[rows[0]]
 
 
+def chosen_error() -> None:
+    """Have the Runs page show the runs of the selected error: filters are set before their widgets are drawn."""
+    rows = st.session_state["errors_table"]["selection"]["rows"]
+    group = errors["error_group"][rows[0]] if rows and rows[0] < errors.height else None
+    if group is not None:
+        st.session_state.update(run_links.failed_so(group, task=task), errors_open=True)
+
+
 if st.session_state.get("task") not in (None, *names):
     del st.session_state["task"]  # a task of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
@@ -89,13 +97,20 @@ with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
     if errors.is_empty():
         st.caption(strings.ERRORS_NONE)
     else:
-        look.table(
+        st.dataframe(
             columns.select(errors, task_tables.ERRORS),
-            strings.ERRORS,
-            columns.configuration(task_tables.ERRORS),
-            row=30,
-            most=8,
+            hide_index=True,
+            row_height=30,
+            height=look.table_height(errors.height, row=30, most=8),
+            placeholder=NONE,
+            key="errors_table",
+            on_select=chosen_error,
+            selection_mode="single-row",
+            alt=strings.ERRORS,
+            column_config=columns.configuration(task_tables.ERRORS),
         )
+        if st.session_state.pop("errors_open", False):
+            st.switch_page("app_pages/runs.py", query_params={})
 with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():

@@ -10,6 +10,7 @@ FILTERS: dict[str, Any] = {
     "status": [],
     "task": None,
     "queue": None,
+    "error_group": None,
     "retried": False,
     "at": "active",
     "counted": False,
@@ -32,6 +33,7 @@ def asked(chosen: Mapping[str, Any], window: tuple[int, int], environment: str |
         "task": state["task"],
         "queue": state["queue"],
         "environment": environment,
+        "error_group": state["error_group"],
         "retried": True if state["retried"] else None,
         "counted": True if state["counted"] else None,
     }

@@ -35,6 +35,11 @@ def show(**of: Any) -> None:
                 st.switch_page("app_pages/runs.py", query_params={})
 
 
+def failed_so(error: str, **of: Any) -> dict[str, Any]:
+    """Return what the filters of the Runs page are for the runs of *of* that a row of the errors' table counts."""
+    return {**FILTERS, "hours": True, **of, "at": "active", "counted": True, "error_group": error}
+
+
 def asked(label: str, **of: Any) -> dict[str, Any]:
     """Return what the filters of the Runs page are for that kind of runs of *of*."""
     return {**FILTERS, "hours": True, **of, **LINKS[label]}

@@ -92,14 +92,19 @@ TASKS: Columns = {
 }
 """Of `all_tasks`."""
 ERRORS: Columns = {
-    "Error": Column(text("error_type").fill_null(strings.UNKNOWN), column.TextColumn(width=150)),
-    "HTTP": Column(pl.col("http_status"), column.NumberColumn(width=55)),
+    "Error": Column(
+        pl.coalesce(text("error_group"), text("error_type")).fill_null(strings.UNKNOWN), column.TextColumn(width=300)
+    ),
+    "HTTP": Column(pl.col("http_statuses").cast(pl.List(pl.String)).list.join(", "), column.TextColumn(width=55)),
     "Attempts": Column(pl.col("attempts"), column.NumberColumn(format=_COUNT, width=75)),
     "Runs": Column(pl.col("runs"), column.NumberColumn(format=_COUNT, width=60)),
     "Gave up": Column(
         pl.col("failed_runs"), column.NumberColumn(format=_COUNT, width=70, help="Runs that failed for good.")
     ),
-    "Message": Column(text("message"), column.TextColumn(width=240)),
+    "Latest message": Column(text("message"), column.TextColumn(width=240)),
+    "Since": Column(
+        moment("first_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120, help=strings.ERRORS_SINCE)
+    ),
     "Last": Column(moment("last_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120)),
 }
 """Of rows of page_task_errors."""

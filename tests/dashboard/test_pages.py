@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from collector.cli.root import run
 from dashboard import data, strings
+from dashboard.parts import run_links
 from tests import stack
 from tests.dashboard import hostile
 from tests.dashboard.conftest import APP, Open
@@ -237,6 +238,26 @@ def test_a_task_and_a_queue_lead_to_their_runs(filled: Stack, app: Open, page: s
     assert shown.selectbox(key=of).value == name
     assert shown.multiselect(key="status").value == ["failed"]
     assert set(shown.dataframe[0].value["Task" if of == "task" else "Queue"]) == {name}
+
+
+def test_an_error_leads_to_the_runs_that_it_counts(filled: Stack, app: Open) -> None:
+    """A row of a task's errors says what happened without its values, and opens as many runs as it counts; the filter
+    can be taken away."""
+    page = app(filled.url("api"), "tasks", range="7d", task="charge-order")
+    table = next(d.value for d in page.dataframe if "Latest message" in d.value.columns)
+    assert table["Error"].is_unique
+    error = table.iloc[0]
+    assert error["Since"] <= error["Last"]
+    for key, value in {**run_links.failed_so(error["Error"], task="charge-order"), "errors_open": True}.items():
+        page.session_state[key] = value  # as selecting the row does, which an AppTest cannot
+    page.run()
+    assert not page.exception
+    assert [t.value for t in page.title] == ["Runs"]
+    assert page.selectbox(key="error_group").value == error["Error"]
+    assert f"**{error['Runs']:,}** run" in said(page)
+    page.selectbox(key="error_group").set_value(None).run()
+    assert not page.exception
+    assert not [s for s in page.selectbox if s.key == "error_group" and s.value]
 
 
 def test_tasks_say_the_same_as_the_command_line(

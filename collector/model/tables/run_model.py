@@ -125,6 +125,8 @@ RUNS = Table(
         varchar("error_type", "Type of its last attempt's error while it is failed, canceled or retrying; else NULL."),
         varchar("error_message", "Message of its last attempt's error while it is failed, canceled or retrying; else "
             "NULL."),
+        varchar("error_group", "What happened in that error, as in `attempts.error_group`; NULL where neither type nor "
+            "message is known."),
         bigint("first_seen_ns", "Earliest time that its records state, or its parent's trigger span, ns since 1970 "
             "UTC."),
         bigint("last_seen_ns", "Latest time that its records state, or its parent's trigger span, ns since 1970 UTC."),
@@ -197,6 +199,8 @@ ATTEMPTS = Table(
             "canceled."),
         varchar("error_message", "Message of its error, from its span, else its last `_failed` log; NULL unless failed "
             "or canceled."),
+        varchar("error_group", "What happened in its error: `error_type` and the normal form of `error_message`, in "
+            "which values stand as `<value>` (errors.md); NULL where both are."),
         varchar("error_stack", "Stack trace of the last `exception` event of its span; NULL when none."),
         integer("http_status", "HTTP status of its error, from its span, else its last `_failed` log; NULL unless "
             "failed or canceled with one."),
