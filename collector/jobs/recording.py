@@ -75,7 +75,7 @@ class Recording:
         """Return everything of *project* as rules look at it."""
         as_of_ns = self._tell(project)
         frames = self._database.reading(lambda h: _everything(h, project, as_of_ns))
-        return replace(frames, limits=stated_limits(self._settings.queues.limits))
+        return replace(frames, limits=stated_limits(self._settings.queues.stated()))
 
     def judge(self, project: str, chosen: list[Chosen]) -> Judged:
         """Return what the *chosen* rules find in everything of *project*."""
@@ -86,7 +86,7 @@ class Recording:
         done = Judged(logs, spans, weighed.height, weighed.height)
 
         def judge(how: Judge, frames: Frames, some: list[Chosen], *, by: list[str] | None = None) -> pl.DataFrame:
-            limited = replace(frames, limits=stated_limits(self._settings.queues.limits))
+            limited = replace(frames, limits=stated_limits(self._settings.queues.stated()))
             outcome = spared(how, limited, some, by=by)
             done.left += outcome.left
             return pl.concat(outcome.rows or [_NOTHING])

@@ -29,12 +29,14 @@ def findings(
     code: str | None = None,
     run_key: str | None = None,
     environment: str | None = None,
+    platform_project: str | None = None,
 ) -> pl.DataFrame:
     """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*.
 
-    *code*, *run_key* and *environment* narrow them down to one rule, one run or the runs of one environment.
+    They are narrowed down to one rule, one run, or the runs of one environment or platform project.
     """
-    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, environment=environment)
+    of = {"environment": environment, "platform_project": platform_project}
+    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, **of)
     registered = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
     active = stored.active_tasks(h, project, recently)
@@ -45,4 +47,4 @@ def findings(
         .then(pl.lit("resolved"))
         .otherwise(pl.lit("ongoing"))
     )
-    return describe(stated, stored.totals(h, project, since_ns, environment), catalogue.RULES)
+    return describe(stated, stored.totals(h, project, since_ns, **of), catalogue.RULES)

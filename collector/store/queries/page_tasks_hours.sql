@@ -4,9 +4,10 @@
 -- :to_ns bigint required
 -- :bucket_ns bigint required
 -- :environment varchar
+-- :platform_project varchar
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task, hour_ns, hour_ns >= $from_ns AS now, status, attempt_count, runs
-    FROM run_hours($project, 2 * $from_ns - $to_ns, $to_ns, $environment)
+    FROM run_hours($project, 2 * $from_ns - $to_ns, $to_ns, $environment, $platform_project)
 ), buckets AS (
     SELECT task, b.i AS i, coalesce(n, 0)::BIGINT AS n
     FROM (SELECT DISTINCT task FROM chosen) t
@@ -30,7 +31,8 @@ counts AS (
     FROM chosen GROUP BY task
 ), spread AS (
     SELECT coalesce(task_id, '') AS task, hour_ns >= $from_ns AS now, ix, sum(n)::BIGINT AS n
-    FROM time_hours($project, 2 * $from_ns - $to_ns, $to_ns, $environment) WHERE measure = 'execution' GROUP BY ALL
+    FROM time_hours($project, 2 * $from_ns - $to_ns, $to_ns, $environment, $platform_project)
+    WHERE measure = 'execution' GROUP BY ALL
 ), reached AS (
     SELECT *, sum(n) OVER (PARTITION BY task, now ORDER BY ix) AS upto, sum(n) OVER (PARTITION BY task, now) AS total
     FROM spread

@@ -8,6 +8,7 @@
 -- :task varchar
 -- :queue varchar
 -- :environment varchar
+-- :platform_project varchar
 -- :q varchar
 -- :retried boolean
 -- :counted boolean
@@ -30,6 +31,7 @@ WITH chosen AS NOT MATERIALIZED (
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
       AND ($environment IS NULL OR environment = $environment)
+      AND ($platform_project IS NULL OR platform_project = $platform_project)
       AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
       AND ($counted IS NULL OR is_counted(environment, is_test, is_replay, $project, $environment) = $counted)
 ), found AS MATERIALIZED ( -- searched once for page and total; column by column, since most have few values
