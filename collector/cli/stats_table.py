@@ -133,7 +133,7 @@ def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool
 
 
 def _of_keys(keys: list[str], *, narrow: bool) -> list[_Cells]:
-    """Return the columns of *keys*; where it is narrow environment and project stand in the column of what is theirs."""
+    """Return the columns of *keys*; where it is narrow, whose something is stands in the column of it."""
     cells = [_Cells(KEYS.get(k, k), False, lambda r, k=k: _key(k, r[k])) for k in keys]  # type: ignore[misc]
     n = next((i for i, k in enumerate(keys[1:], 1) if k not in ("environment", "platform_project")), len(keys))
     if not narrow or n < 2:

@@ -155,7 +155,7 @@ def _keys(c: Chosen, options: Mapping[str, Any]) -> pl.Expr:
 def _apart(frames: Frames, marks: list[str]) -> list[Frames]:
     """Return *frames* by the platform project of their runs, and of records of no run: none proves another's violation.
 
-    All that is found in one of them, logs of tasks and their kinds, is of that one; *marks*: as `count_cells` takes them.
+    Logs of tasks and their kinds too; *marks*: as `count_cells` takes them.
     """
     whose = frames.runs.select(*RUN, of="platform_project", is_run=pl.lit(True))
     if whose["of"].n_unique() < 2:

@@ -6,16 +6,13 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
     AnyHttpUrl,
-    AwareDatetime,
     ByteSize,
     Field,
     SecretStr,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
     field_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict

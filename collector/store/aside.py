@@ -200,7 +200,8 @@ def bare(
     if "run_id" not in row and not unread:  # known only from its parent
         row |= h.frame(
             f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto
-            "min(environment) AS environment, min(platform_project) AS platform_project, min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
+            "min(environment) AS environment, min(platform_project) AS platform_project, "
+            "min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
             f"FROM run_links l JOIN whose w ON l.project = w.project AND l.child_run_key = w.run_key "
             f"WHERE {within('l.seq', ranges)}",
             whose=whose,

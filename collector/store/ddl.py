@@ -185,9 +185,9 @@ VIEWS = {
     # confidence is no more than a lower bound, and telemetry does not name the concurrency key of a run.
     "queue_levels_limited": """
         WITH inferred AS (
-            SELECT project, queue, environment, platform_project, arg_max("limit", from_ns) AS own_limit FROM queue_limits l
-            WHERE source = 'inferred' AND concurrency_key IS NULL AND confidence IS DISTINCT FROM 'low'
-              AND NOT EXISTS (
+            SELECT project, queue, environment, platform_project, arg_max("limit", from_ns) AS own_limit
+            FROM queue_limits l WHERE source = 'inferred' AND concurrency_key IS NULL
+              AND confidence IS DISTINCT FROM 'low' AND NOT EXISTS (
                   SELECT 1 FROM queue_limits s WHERE s.source = 'settings' AND s.concurrency_key IS NULL
                   AND s.project = l.project AND s.queue = l.queue
                   AND (s.environment IS NULL OR s.environment IS NOT DISTINCT FROM l.environment)
@@ -252,8 +252,8 @@ MACROS = {
         "(is_test IS NOT TRUE AND is_replay IS NOT TRUE "
         "AND is_development(environment) = (counted_population(p, e) = 'development'))"
     ),
-    # Runs of that population, of environment e and platform project x, by hour, status and attempts, of whole hours [a, b). Those that never started are few and
-    # in no hourly table.
+    # Runs of that population, of environment e and platform project x, by hour, status and attempts, of whole hours
+    # [a, b). Those that never started are few and in no hourly table.
     "run_hours(p, a, b, e, x)": """TABLE
         SELECT hour_ns, task_id, outcome AS status,
                CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs

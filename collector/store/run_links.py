@@ -285,7 +285,8 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
             WHERE l.child_batch_id IS NOT NULL
         )
         SELECT l.project, w.of AS run_key, min(child_run_id) AS run_id, min(dialect) AS dialect,
-               min(environment) AS environment, min(platform_project) AS platform_project, min(child_task_id) AS task_id, parent_run_key,
+               min(environment) AS environment, min(platform_project) AS platform_project,
+               min(child_task_id) AS task_id, parent_run_key,
                min(parent_run_id) AS parent_run_id, max(source) AS source, min(started_ns) AS started_ns,
                max(ended_ns) AS ended_ns, bool_or(coalesce(waits, false)) AS waits
         FROM edges l JOIN whose w ON w.project = l.project AND w.run_key = l.run_key AND {_IN_TIME}

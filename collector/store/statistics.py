@@ -177,7 +177,7 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
 
 
 def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs that wait for their first slot: project, queue, environment, platform_project, queued_ns, is_assumed.
+    """Return the runs that wait for their first slot: project, what tells queues apart, queued_ns, is_assumed.
 
     Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
     task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.

@@ -264,8 +264,8 @@ QUEUE_LIMITS = Table(
         bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "
             "was looked for."),
         bigint("limit", "Slots that may be held at once; 0: the queue is paused."),
-        varchar("source", "`settings` (`queues.limits`, `queues.overrides`) or `inferred` (from how the queue's load behaved in the last "
-            "day)."),
+        varchar("source", "`settings` (`queues.limits`, `queues.overrides`) or `inferred` (from how the queue's "
+            "load behaved in the last day)."),
         varchar("confidence", "How sure an inferred limit is: `high`, `medium`, or `low` (a lower bound, used "
             "nowhere); NULL for one from the settings."),
     ),
