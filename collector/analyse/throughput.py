@@ -78,8 +78,8 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
     From rows of `run_cohorts`; those in whose hours a retry may still follow (*horizons* as in `retries.report`) are
     in no number but `immature`, so that the rate is the one that `retries.report` gives. Ranked by the lower bound of
     the rate (Wilson 95 %): one failure of three runs says less than thirty of three hundred. `baseline` is the rate of
-    all other runs of the project (where *by* has it, of the platform project), `excess` how many runs failed beyond it; both NULL when there are none. Runs without
-    a known end are not in n; `coverage` tells their share.
+    all other runs of the project (of the platform project where *by* has it), `excess` how many runs failed beyond it;
+    both NULL when there are none. Runs without a known end are not in n; `coverage` tells their share.
     """
     runs = pl.col("runs")
     ok = pl.col("is_mature")

@@ -255,13 +255,14 @@ MACROS = {
     # Runs of that population, of environment e and platform project x, by hour, status and attempts, of whole hours
     # [a, b). Those that never started are few and in no hourly table.
     "run_hours(p, a, b, e, x)": """TABLE
-        SELECT hour_ns, task_id, outcome AS status,
+        SELECT hour_ns, task_id, platform_project, outcome AS status,
                CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs
         FROM run_cohorts
         WHERE project = p AND population = counted_population(p, e) AND hour_ns >= a AND hour_ns < b
           AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
         UNION ALL
-        SELECT at_ns // 3600000000000 * 3600000000000, task_id, coalesce(outcome, status), attempt_count, 1
+        SELECT at_ns // 3600000000000 * 3600000000000, task_id, platform_project, coalesce(outcome, status),
+               attempt_count, 1
         FROM runs
         WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL
           AND is_counted(environment, is_test, is_replay, p, e)
@@ -269,7 +270,7 @@ MACROS = {
     """,
     # Histograms of how long these runs took and waited; `measured` of the n had measured ends.
     "time_hours(p, a, b, e, x)": """TABLE
-        SELECT hour_ns, task_id, measure, ix, n, n - derived_n - inferred_n AS measured
+        SELECT hour_ns, task_id, platform_project, measure, ix, n, n - derived_n - inferred_n AS measured
         FROM duration_hours
         WHERE project = p AND population = counted_population(p, e) AND measure IN ('execution', 'queue_wait')
           AND hour_ns >= a AND hour_ns < b

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -111,7 +110,10 @@ def test_rates_of_tasks_are_apart_and_added_up_where_that_is_asked(both: Told) -
 def test_what_is_told_of_a_project_is_what_is_told_of_it_alone(name: str, both: Told, alone: dict[str, Told]) -> None:
     """Every statistic has the same rows for x beside y as without y, chosen or picked out of all; so has y."""
     for project, store in alone.items():
-        expected = rows(store, name)
+        # The last bit of a root depends on how many are taken at one time.
+        expected = [
+            {k: pytest.approx(v) if isinstance(v, float) else v for k, v in r.items()} for r in rows(store, name)
+        ]
         assert rows(both, name, platform_project=project) == expected
         assert [r for r in rows(both, name) if r["platform_project"] == project] == expected
 
