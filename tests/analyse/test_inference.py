@@ -121,14 +121,13 @@ def test_evidence_counts_what_it_claims() -> None:
 
 
 _TICKS, _TICK_NS = 40, 250_000_000
-_SLOT = st.tuples(
-    st.sampled_from([("a", None), ("a", "live"), (None, "live")]), st.integers(-5, _TICKS), st.integers(0, 30)
-)
+_QUEUE = st.sampled_from([("a", None, None), ("a", "live", "x"), ("a", "live", "y"), (None, "live", "x")])
+_SLOT = st.tuples(_QUEUE, st.integers(-5, _TICKS), st.integers(0, 30))
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.lists(_SLOT, max_size=25))
-def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str], int, int]]) -> None:
+def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str, str], int, int]]) -> None:
     """Of every queue, unnamed ones too, the candidate is what a count of every tick says: slots before, beyond and
     without length, ends and starts at one instant included.
     """
@@ -146,7 +145,7 @@ def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple
                 expected[queue] = level
     waits = held.clear().drop("is_open")
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + _TICKS * _TICK_NS)
-    found = {(queue, env): level for queue, env, level in evidence.select("queue", "environment", "level").iter_rows()}
+    found = {tuple(of): level for _, *of, level in evidence.select(*slots.QUEUE, "level").iter_rows()}
     assert found == expected
 
 

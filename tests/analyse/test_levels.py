@@ -147,7 +147,9 @@ def test_the_level_table_equals_a_count_in_every_millisecond(history: History, s
         from_ns=T0,
         to_ns=T0 + WINDOW_MS * MS,
         bucket_ns=BUCKET_MS * MS,
-        queues=pl.DataFrame([("default", "pay", "PRODUCTION", None)], schema=slots.QUEUE, orient="row"),
+        queues=pl.DataFrame(
+            [("default", "pay", "PRODUCTION", None)], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+        ),
     )
     for queue, environment in QUEUES:
         of_queue = table_.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
@@ -355,7 +357,9 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
         ],
     )
     every = [*QUEUES, ("bulk", "PRODUCTION")]
-    queues = pl.DataFrame([("default", q, e, None) for q, e in every], schema=slots.QUEUE, orient="row")
+    queues = pl.DataFrame(
+        [("default", q, e, None) for q, e in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+    )
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
         ("bulk", "PRODUCTION", 6, "settings"),
         ("mail", "PRODUCTION", 4, "settings"),
@@ -372,7 +376,7 @@ def test_of_stated_limits_the_most_special_holds() -> None:
     about = {"project": "default", "queue": "pay", "from_ns": 0, "limit": 9, "source": "inferred", "confidence": "high"}
     rows = pl.concat([rows, table("queue_limits", [about])])
     every = [(q, e, of) for q in ("mail", "pay") for e in ("PRODUCTION", None) for of in ("y", "z", None)]
-    queues = pl.DataFrame([("default", *q) for q in every], schema=slots.QUEUE, orient="row")
+    queues = pl.DataFrame([("default", *q) for q in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row")
     told = {tuple(r[1:4]): r[4] for r in limits.steps(rows, queues).select(*slots.QUEUE, "limit").rows()}
     assert told == {
         ("mail", "PRODUCTION", "y"): 3,
@@ -449,7 +453,7 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
-    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
+    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION", "x"), strict=True))
     waiting = pl.DataFrame(
         [
             {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
