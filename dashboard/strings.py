@@ -154,6 +154,8 @@ FAILURE = "What tells the failure"
 
 ENVIRONMENT = "Environment"
 ALL_ENVIRONMENTS = "All environments"
+PLATFORM_PROJECT = "Project of the platform"
+ALL_PLATFORM_PROJECTS = "All projects"
 FRESH = "Up to date"
 BEHIND = "{lag} behind"
 COUNTS = "{runs} runs · {logs} logs · {spans} spans"

@@ -39,7 +39,7 @@ _APART = {
     "open": OPEN,
 }
 """Outcomes that no rate of failure or success counts."""
-HORIZON = ["project", "task_id", "environment"]
+HORIZON = ["project", "task_id", "environment", "platform_project"]
 """What a retry horizon is kept by."""
 
 

@@ -16,8 +16,8 @@ from collector.model.statistics import ENOUGH, nearest_rank
 from collector.model.units import MINUTE_NS
 from collector.model.words import ENDED
 
-TASK = ["project", "task_id", "environment"]
-"""What is usual is learnt per task and environment."""
+TASK = ["project", "task_id", "environment", "platform_project"]
+"""What is usual is learnt by."""
 _LEAST_NS = MINUTE_NS
 _TIMES = 3
 _LOST_TIMES = 2
@@ -33,7 +33,7 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     likewise; a task that logs more is silent for less.
     """
     about = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
-    about = about.select(*RUN, "task_id", "environment")
+    about = about.select(*RUN, *TASK[1:])
     lasting = (
         durations.of_attempts(runs, attempts, as_of_ns=as_of_ns)
         .filter(pl.col("measure") == "attempt")

@@ -35,8 +35,7 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
     rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
     rows = limits.noted(rows, statistics.limits(h))
-    same = {"queue": q.choice.queue, "environment": q.choice.environment}
-    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
+    past = replace(q.choice, from_ns=q.as_of_ns - HISTORY_NS, to_ns=q.as_of_ns, task=None, version=None)
     waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
@@ -104,10 +103,7 @@ def _slots(h: Handle, q: Question) -> pl.LazyFrame:
 
 def _chosen(q: Question, rows: pl.LazyFrame) -> pl.LazyFrame:
     chosen = rows.filter(pl.col("project") == q.choice.project)
-    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
-        if wanted is not None:
-            chosen = chosen.filter(pl.col(column) == wanted)
-    return chosen
+    return chosen.filter(*statistics.of_queue(q.choice))
 
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
@@ -117,7 +113,7 @@ def holders(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _at(choice: Choice, ns: int) -> Choice:
-    return Choice(choice.project, ns - 1, ns + 1, choice.task, choice.queue, choice.environment, choice.version)
+    return replace(choice, from_ns=ns - 1, to_ns=ns + 1)
 
 
 def little(h: Handle, q: Question) -> pl.DataFrame:

@@ -310,6 +310,7 @@ KEYS = {
     "task_id": "Task",
     "queue": "Queue",
     "environment": "Environment",
+    "platform_project": "Platform project",
     "version": "Version",
     "population": "Population",
     "hour_ns": "Hour",

@@ -539,6 +539,7 @@ def test_a_tree_multiplies_the_attempts_of_its_generations() -> None:
             {
                 **about,
                 "environment": "PRODUCTION",
+                "platform_project": None,
                 "parent_run_id": parent,
                 "status": "completed",
                 "status_source": "measured",

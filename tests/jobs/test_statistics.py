@@ -89,7 +89,7 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     slots_ = slots.slots(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
     waiting = slots.queued(runs, attempts, as_of_ns=as_of_ns).collect()
     queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
-    steps = limits.steps(limits.from_settings("default", LIMITS.limits), queues)
+    steps = limits.steps(limits.from_settings("default", LIMITS.stated()), queues)
     begins = [*slots_["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
     ends = [*slots_["to_ns"], *waiting["to_ns"], min(begins)]
     last = min(as_of_ns, max(ends) // HOUR_NS * HOUR_NS + HOUR_NS)

@@ -52,6 +52,8 @@ RUNS = Table(
             "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
+        varchar("platform_project", "Project of the platform that runs it, such as Trigger.dev's, as the first record "
+            "that has one or the parent's span states; NULL when none."),
         varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
             "one; else as the first record states that has one. NULL when none does."),
         varchar("priority", "Priority of the run, a word or a number, as its first log that has one states; NULL when "
@@ -254,19 +256,20 @@ WAITS = Table(
 
 QUEUE_LIMITS = Table(
     "One step of a queue's concurrency limit, from one source; it holds until the next step.",
-    ("project", "queue", "environment", "concurrency_key", "source", "from_ns"),
+    ("project", "queue", "environment", "platform_project", "concurrency_key", "source", "from_ns"),
     (
         PROJECT,
         varchar("queue", "Queue that is limited."),
         varchar("environment", "Environment that the limit is for; NULL: every one, of an inferred limit: runs that "
             "state none."),
+        varchar("platform_project", "Platform project that the limit is for; NULL likewise."),
         varchar("concurrency_key", "Always NULL, the queue as a whole: telemetry does not name the concurrency key of "
             "a run."),
         bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "
             "was looked for."),
         bigint("limit", "Slots that may be held at once; 0: the queue is paused."),
-        varchar("source", "`settings` (`queues.limits`) or `inferred` (from how the queue's load behaved in the last "
-            "day)."),
+        varchar("source", "`settings` (`queues.limits`, `queues.overrides`) or `inferred` (from how the queue's "
+            "load behaved in the last day)."),
         varchar("confidence", "How sure an inferred limit is: `high`, `medium`, or `low` (a lower bound, used "
             "nowhere); NULL for one from the settings."),
     ),
