@@ -101,10 +101,18 @@ _QUEUES = {
     ),
     "time_at_limit": Measure("Time at limit", "Share of time with all slots held, while a limit above 0 is known."),
     "throttled": Measure(
-        "Throttled", "Share of time with all slots held and a run waiting; full without waiting is no fault."
+        "Throttled",
+        "Share of time with all slots held and a run waiting for certain; full without waiting is no fault, and a run "
+        "that was only triggered may not have been due yet.",
     ),
     "over_limit": Measure(
-        "Over the limit", "Share of time with more slots held than the limit: the limit or the telemetry is wrong."
+        "Over the limit",
+        "Share of time with more slots held for certain than the limit: the limit or the telemetry is wrong.",
+    ),
+    "maybe_over_limit": Measure(
+        "Maybe over",
+        "Share of time with more slots counted than the limit, but not for certain: attempts that wait may have given "
+        "theirs back, or the end of some is only inferred.",
     ),
     "paused": Measure("Paused", "Share of time with a limit of 0."),
     "slot_share": Measure("Slot share", "Slot time of a task among the slot time of its queue."),

@@ -71,8 +71,9 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
     stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
     window = {"from_ns": since, "to_ns": until}
     if buckets:
-        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
-        idle = levels_.queue_levels(none, none, stated, **window, queues=queues)
+        times = {"from_ns": pl.Int64, "to_ns": pl.Int64, "is_held": pl.Boolean, "is_sure": pl.Boolean}
+        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), **times})
+        idle = levels_.queue_levels(none, none, none, stated, **window, queues=queues)
         idle = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
     else:
         idle = levels_.idle(rows, stated, queues, **window)

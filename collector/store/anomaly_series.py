@@ -168,8 +168,8 @@ def full_queues(h: Handle, r: Range) -> pl.DataFrame:
         f"""
         WITH full_ AS (
             SELECT queue, environment, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
-                   sum(ns) FILTER (level >= "limit" AND is_queued) AS throttled,
-                   sum(ns) FILTER (level >= "limit" AND is_queued IS NULL) AS untold
+                   sum(ns) FILTER (level >= "limit" AND (is_queued OR may_wait)) AS throttled,
+                   sum(ns) FILTER (level >= "limit" AND is_queued IS NULL AND NOT may_wait) AS untold
             FROM queue_levels_limited
             WHERE project = $project AND bucket_ns >= $from AND bucket_ns < $to AND queue IS NOT NULL AND "limit" > 0
             GROUP BY ALL

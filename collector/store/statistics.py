@@ -167,9 +167,12 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
     Limits are inferred where none is stated. Columns as in `queue_levels`; without *buckets* there is no `bucket_ns`.
     """
     columns = ["queue", "environment"]
-    keys = f'project, queue, environment, {"bucket_ns, " if buckets else ""}level, "limit", limit_source, is_queued'
+    keys = (
+        f'project, queue, environment, {"bucket_ns, " if buckets else ""}level, sure, most, "limit", limit_source, '
+        "is_queued, may_wait"
+    )
     return h.frame(
-        f"SELECT {keys}, sum(ns)::BIGINT AS ns FROM queue_levels_limited "  # noqa: S608 -- ditto
+        f"SELECT {keys}, sum(ns)::BIGINT AS ns, max(peak) AS peak FROM queue_levels_limited "  # noqa: S608 -- ditto
         f"WHERE {choice.where(columns)} AND bucket_ns >= $from_ns AND bucket_ns < $to_ns GROUP BY ALL",
         choice.parameters(columns),
     )

@@ -47,7 +47,8 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
         schema_overrides={"environment": pl.String},
     )
     waits = pl.DataFrame(
-        [{**OF_QUEUE, "from_ns": d, "to_ns": s} for d, s, _ in ns], schema_overrides={"environment": pl.String}
+        [{**OF_QUEUE, "from_ns": d, "to_ns": s, "is_sure": True} for d, s, _ in ns],
+        schema_overrides={"environment": pl.String},
     )
     return held, waits
 
@@ -73,11 +74,11 @@ def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_mi
 
 
 def test_without_told_waits_confidence_is_medium() -> None:
-    """Hand-overs alone are not as sure as hand-overs to runs that had waited."""
+    """Hand-overs alone are not as sure as hand-overs to runs that had waited; who may have been put off proves no wait."""
     held, waits = simulate(3, 2, per_minute=3.6, mean_s=30)
-    unknown = waits.with_columns(from_ns=pl.lit(None, pl.Int64))
-    inferred = inference.infer(held, unknown, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
-    assert inferred.select("limit", "confidence").rows() == [(2, "medium")]
+    for unknown in (pl.lit(None, pl.Int64).alias("from_ns"), pl.lit(False).alias("is_sure")):
+        inferred = inference.infer(held, waits.with_columns(unknown), from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+        assert inferred.select("limit", "confidence").rows() == [(2, "medium")]
 
 
 @settings(max_examples=examples(15), deadline=None)
