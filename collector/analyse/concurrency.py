@@ -7,6 +7,7 @@ time, so bucket maxima never stand for averages. `n` counts buckets or slots, as
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -273,32 +274,48 @@ def backlog(
 ) -> pl.DataFrame:
     """Return by *by* how many wait, how old the oldest is and, with *arrivals*, when the backlog is gone.
 
-    *waiting*: runs that have not started: *by*, queued_ns, is_assumed (their queue is). *arrivals*: *by*, arrived,
+    *waiting*: runs that have not started (`waiting.ordered`): *by*, queued_ns, status, is_assumed (their queue is),
+    is_told; those that are not are left out, and the backlog is at least what it says. *arrivals*: *by*, arrived,
     ended, as counted over the last *over_ns*. Time to drain is NULL with the note "never" unless ends outpace arrivals;
     its interval follows from both counts' (normal), open upwards where they may not.
     """
-    age = as_of_ns - pl.col("queued_ns")
+    age, told = as_of_ns - pl.col("queued_ns"), pl.col("is_told")
+    is_unheard = pl.col("status") == "unknown"
     now = (
         waiting.lazy()
         .group_by(by)
         .agg(
-            backlog=pl.len().cast(pl.Int64),
-            aged=pl.col("queued_ns").count().cast(pl.Int64),
-            age_ns=age.max(),
-            weak=pl.when(pl.col("is_assumed").any()).then(2).otherwise(1),
+            backlog=told.sum().cast(pl.Int64),
+            unheard=(told & is_unheard).sum().cast(pl.Int64),
+            untold=(~told).sum().cast(pl.Int64),
+            aged=pl.col("queued_ns").filter(told).count().cast(pl.Int64),
+            age_ns=age.filter(told).max(),
+            weak=pl.when((pl.col("is_assumed") | is_unheard).any()).then(2).otherwise(1),
         )
     )
     c = pl.col
+    at_least = pl.when(c("untold") > 0).then(
+        pl.format("at least: {} more were triggered so long ago that nobody can tell whether they wait", "untold")
+    )
+    unheard = pl.when(c("unheard") > 0).then(
+        pl.format("{} of them have the status unknown: only the order of the queue says that they wait", "unheard")
+    )
     numbers = [
-        count("backlog", c("backlog"), weakness=c("weak")),
+        replace(
+            count("backlog", c("backlog"), weakness=c("weak")),
+            coverage=ratio(c("backlog"), c("backlog") + c("untold")),
+            note=pl.concat_str(at_least, unheard, separator="; ", ignore_nulls=True).replace("", None),
+        ),
+        count("backlog_unheard", c("unheard"), weakness=pl.lit(2)),
         Number(
             "backlog_age",
             "max",
             "ns",
             c("age_ns"),
             n=c("aged"),
-            coverage=ratio(c("aged"), c("backlog")),
+            coverage=ratio(c("aged"), c("backlog") + c("untold")),
             weakness=c("weak"),
+            note=at_least,
         ),
     ]
     if arrivals is not None:
@@ -322,7 +339,7 @@ def backlog(
                 weakness=c("weak"),
                 low=lasts(gain + half),
                 high=lasts(gain - half),
-                note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")),
+                note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")).otherwise(at_least),
             )
         )
     return rows(now, by, numbers)

@@ -123,7 +123,15 @@ _QUEUES = {
         "Little's law check", "Average level less level by Little's law; slots that cross the edges explain it."
     ),
     "needed_limit": Measure("Limit needed", "Least limit that keeps the average level at 70 % of it."),
-    "backlog": Measure("Backlog", "Runs that wait for their first slot now, as far as their parents tell."),
+    "backlog": Measure(
+        "Backlog",
+        "Runs that wait for their first slot now, as far as their parents tell and their queue did not pass them over.",
+    ),
+    "backlog_unheard": Measure(
+        "Backlog unheard of",
+        "Of the backlog, runs with the status unknown: nobody heard of them since they were triggered, and only that "
+        "their queue starts in order says that they wait.",
+    ),
     "backlog_age": Measure("Backlog age", "How long the oldest waiting run has waited."),
     "drain_time": Measure(
         "Time to drain", "Backlog against how much faster runs end than arrive; never if they do not."

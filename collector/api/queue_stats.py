@@ -8,6 +8,7 @@ import polars as pl
 
 from collector.analyse import concurrency, limits, slots
 from collector.analyse import levels as levels_
+from collector.analyse import waiting as waiting_
 from collector.api.question import HISTORY_NS, Question, counted_until
 from collector.model.units import HOUR_NS
 from collector.store import held, statistics
@@ -37,10 +38,10 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     rows = limits.noted(rows, statistics.limits(h))
     same = {"queue": q.choice.queue, "environment": q.choice.environment}
     past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
-    waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
+    waiting = backlog(h, q, past)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
-    unnamed = waiting.filter(pl.col("is_assumed") & (pl.col("queued_ns") >= recent.hours().from_ns))
+    unnamed = waiting.filter(pl.col("is_assumed") & pl.col("is_told") & (pl.col("queued_ns") >= recent.hours().from_ns))
     moved = pl.concat(
         [
             statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
@@ -53,6 +54,12 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     )
     over_ns = max(1, counted_until(h, q, recent) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def backlog(h: Handle, q: Question, past: Choice) -> pl.DataFrame:
+    """Return the runs of *past*'s queues that wait for their first slot, in order (`waiting.ordered`)."""
+    runs, queues = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
+    return waiting_.ordered(runs, queues, as_of_ns=q.as_of_ns, stale_ns=q.basis.lease_ns)
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:

@@ -161,8 +161,9 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
 def full_queues(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `value`: share of each hour in which a queue was full while runs waited.
 
-    Known for queues with a limit (stated, or inferred with some confidence) where telemetry tells who waits; hours in
-    which nothing was held are 0 from the first one with a slot held on.
+    Known for queues with a limit (stated, or inferred with some confidence) where telemetry tells who waits, or may:
+    what is unusual is told against other hours, in which as many were put off. Hours in which nothing was held are 0
+    from the first one with a slot held on.
     """
     return h.frame(
         f"""
@@ -174,12 +175,15 @@ def full_queues(h: Handle, r: Range) -> pl.DataFrame:
             WHERE project = $project AND bucket_ns >= $from AND bucket_ns < $to AND queue IS NOT NULL AND "limit" > 0
             GROUP BY ALL
         ), known AS (SELECT queue, environment, min(hour_ns) AS since FROM full_ GROUP BY ALL),
+        -- Time before the first telemetry is not time in which nobody waited.
+        told AS (SELECT coalesce(levels_since($project), 0) AS ns),
         grid AS (SELECT queue, environment, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
         SELECT 'saturation' AS kind, 'queue' AS type, g.queue AS name, NULL::VARCHAR AS task_id, g.environment,
-               '' AS detail, g.hour_ns, coalesce(f.throttled, 0) / {HOUR_NS}::DOUBLE AS value
-        FROM grid g LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
+               '' AS detail, g.hour_ns,
+               coalesce(f.throttled, 0) / least({HOUR_NS}, g.hour_ns + {HOUR_NS} - t.ns)::DOUBLE AS value
+        FROM grid g CROSS JOIN told t LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
           AND f.environment IS NOT DISTINCT FROM g.environment
-        WHERE coalesce(f.untold, 0) = 0
+        WHERE coalesce(f.untold, 0) = 0 AND g.hour_ns + {HOUR_NS} > t.ns
         """,
         r.parameters("project", "from", "to"),
     )

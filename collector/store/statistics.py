@@ -178,25 +178,38 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
     )
 
 
-def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs that wait for their first slot: project, queue, environment, queued_ns, is_assumed.
+def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return runs that may wait for their first slot, and how far their queues are: what `analyse.waiting` enters.
 
-    Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
-    task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
+    Of runs: project, queue, environment, run_key, run_id, task_id, queued_ns, queued_source, status, is_assumed. One
+    that left no record, only its parent's, which names its task, is in the queue that all runs of the task in *past*
+    were in (`is_assumed`); where they were in several nobody can tell, and it is left out. One whose parent waited for
+    it and saw its end does not wait. Of queues: reached_ns, longest_ns, by what started in *past*.
     """
+    asked = {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns}
     runs = h.frame(
-        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
-        "r.queue IS NULL AS is_assumed FROM runs r LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
+        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.run_key, r.run_id, r.task_id, "
+        "r.queued_ns, r.queued_source, r.status, r.queue IS NULL AS is_assumed FROM runs r "
+        "LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
         "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
         "AND t.environment IS NOT DISTINCT FROM r.environment "
-        "WHERE r.project = $project AND r.status = 'queued' AND r.held_until_ns >= $now",
-        {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns},
+        "WHERE r.project = $project AND (r.status = 'queued' AND r.held_until_ns >= $now OR r.status = 'unknown' "
+        "AND r.coverage = 'link' AND r.queued_ns >= $from_ns AND r.queued_ns < $now AND r.set_aside IS NULL "
+        "AND (r.queued_source = 'inferred' OR r.last_seen_ns = r.queued_ns))",
+        asked,
     ).filter(pl.col("queue").is_not_null())
     for column, wanted in (("queue", past.queue), ("environment", past.environment)):
         if wanted is not None:
             runs = runs.filter(pl.col(column) == wanted)
-    return runs
+    queues = h.frame(
+        "SELECT r.project, r.queue, r.environment, max(r.queued_ns) AS reached_ns, max(r.queue_wait_ns) AS longest_ns "
+        "FROM runs r JOIN named n ON r.queue = n.queue AND r.environment IS NOT DISTINCT FROM n.environment "
+        "WHERE r.project = $project AND r.started_ns >= $from_ns AND r.started_ns <= $now GROUP BY ALL",
+        {name: asked[name] for name in ("project", "from_ns", "now")},
+        named=runs.select("queue", "environment").unique(),
+    )
+    return runs, queues
 
 
 def levels_known(h: Handle) -> int:

@@ -113,7 +113,8 @@ def test_evidence_counts_what_it_claims() -> None:
         [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
         schema_overrides={"environment": pl.String},
     )
-    waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
+    times = {"from_ns": pl.Int64, "to_ns": pl.Int64, "is_sure": pl.Boolean}
+    waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), **times})
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + HOUR_MS * MS).row(0, named=True)
     assert (evidence["level"], evidence["episodes"], evidence["ends"], evidence["handovers"]) == (1, 3, 6, 3)
     assert evidence["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
@@ -144,7 +145,7 @@ def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple
             stretches = "".join("#" if here >= level else " " for here in ticks).split()
             if any(len(stretch) * _TICK_NS > 1_000_000_000 for stretch in stretches):
                 expected[queue] = level
-    waits = held.clear().drop("is_open")
+    waits = held.clear().rename({"is_open": "is_sure"})
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + _TICKS * _TICK_NS)
     found = {(queue, env): level for queue, env, level in evidence.select("queue", "environment", "level").iter_rows()}
     assert found == expected
