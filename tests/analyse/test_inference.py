@@ -74,7 +74,7 @@ def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_mi
 
 
 def test_without_told_waits_confidence_is_medium() -> None:
-    """Hand-overs alone are not as sure as hand-overs to runs that had waited; who may have been put off proves no wait."""
+    """Hand-overs alone are not as sure as hand-overs to runs that waited; who may have been put off proves none."""
     held, waits = simulate(3, 2, per_minute=3.6, mean_s=30)
     for unknown in (pl.lit(None, pl.Int64).alias("from_ns"), pl.lit(False).alias("is_sure")):
         inferred = inference.infer(held, waits.with_columns(unknown), from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)

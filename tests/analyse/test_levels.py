@@ -178,7 +178,7 @@ def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list
 @settings(max_examples=examples(50), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_the_level_table_equals_a_count_in_every_millisecond(history: History, steps: list[Any]) -> None:
-    """Level, its bounds, peak, limit and waiting are exact to the millisecond, and a bucket's rows add up to its length."""
+    """Level, its bounds, peak, limit, waiting: exact to the millisecond, and a bucket's rows add up to its length."""
     rows = limit_rows(steps)
     table_ = levels.queue_levels(
         held_of(history),

@@ -102,7 +102,7 @@ def test_a_delay_is_no_wait_and_throttles_nothing(tmp_path: Path, waits: bool) -
 
 
 def backlog(*, lost: int = 0, last: int = 89) -> list[dict[str, Any]]:
-    """Return a queue of one slot, 2 minutes a run, that gets 60 runs three hours before 10,800 s and one every 3 minutes.
+    """Return a queue of one slot, 2 minutes a run, that gets 60 runs at once and then one every 3 minutes, for 3 hours.
 
     The first *last* of them are done and the next is at work. Before, *lost* children left no record ever.
     """
@@ -150,7 +150,7 @@ def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) ->
 
 
 def test_a_peak_is_held_for_a_second_whatever_clocks_say(tmp_path: Path) -> None:
-    """Five slots whose clocks differ by a quarter of a second: a slot that is handed over is no sixth and seventh one."""
+    """Five slots whose clocks differ by a quarter of a second: one that is handed over is not held twice."""
     sent = [
         attempt(f"r{slot}-{n}", 1, n * 10 + skew, n * 10 + 10 + skew, task_id="sync", queue="sync")
         for slot, skew in enumerate((0, 0.25, 0, 0.25, 0))
