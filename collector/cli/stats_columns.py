@@ -152,6 +152,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
                 Column("At limit", "time_at_limit", "share"),
                 Column("Throttled", "throttled", "share"),
                 Column("Over limit", "over_limit", "share", roomy=True),
+                Column("Maybe over", "maybe_over_limit", "share", roomy=True),
                 Column("Backlog", "backlog", "count"),
                 Column("To drain", "drain_time", "mean"),
             ),

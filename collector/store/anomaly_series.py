@@ -163,27 +163,31 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
 def full_queues(h: Handle, r: Range) -> pl.DataFrame:
     """Return `KEY`, `hour_ns`, `value`: share of each hour in which a queue was full while runs waited.
 
-    Known for queues with a limit (stated, or inferred with some confidence) where telemetry tells who waits; hours in
-    which nothing was held are 0 from the first one with a slot held on.
+    Known for queues with a limit (stated, or inferred with some confidence) where telemetry tells who waits, or may:
+    what is unusual is told against other hours, in which as many were put off. Hours in which nothing was held are 0
+    from the first one with a slot held on.
     """
     return h.frame(
         f"""
         WITH full_ AS (
             SELECT queue, environment, platform_project, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
-                   sum(ns) FILTER (level >= "limit" AND is_queued) AS throttled,
-                   sum(ns) FILTER (level >= "limit" AND is_queued IS NULL) AS untold
+                   sum(ns) FILTER (level >= "limit" AND (is_queued OR may_wait)) AS throttled,
+                   sum(ns) FILTER (level >= "limit" AND is_queued IS NULL AND NOT may_wait) AS untold
             FROM queue_levels_limited
             WHERE project = $project AND bucket_ns >= $from AND bucket_ns < $to AND queue IS NOT NULL AND "limit" > 0
             GROUP BY ALL
         ), known AS (SELECT queue, environment, platform_project, min(hour_ns) AS since FROM full_ GROUP BY ALL),
+        -- Time before the first telemetry is not time in which nobody waited.
+        told AS (SELECT coalesce(levels_since($project), 0) AS ns),
         grid AS (
             SELECT queue, environment, platform_project, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
         SELECT 'saturation' AS kind, 'queue' AS type, g.queue AS name, NULL::VARCHAR AS task_id, g.environment,
-               g.platform_project, '' AS detail, g.hour_ns, coalesce(f.throttled, 0) / {HOUR_NS}::DOUBLE AS value
-        FROM grid g LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
+               g.platform_project, '' AS detail, g.hour_ns,
+               coalesce(f.throttled, 0) / least({HOUR_NS}, g.hour_ns + {HOUR_NS} - t.ns)::DOUBLE AS value
+        FROM grid g CROSS JOIN told t LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
           AND f.environment IS NOT DISTINCT FROM g.environment
           AND f.platform_project IS NOT DISTINCT FROM g.platform_project
-        WHERE coalesce(f.untold, 0) = 0
+        WHERE coalesce(f.untold, 0) = 0 AND g.hour_ns + {HOUR_NS} > t.ns
         """,
         r.parameters("project", "from", "to"),
     )

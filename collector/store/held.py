@@ -25,11 +25,12 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "is_replay",
         "status",
         "queued_ns",
+        "queued_source",
         "started_ns",
         "last_seen_ns",
     ),
     "attempts": (*_RUN, "number", "dequeued_ns", "started_ns", "ended_ns", "ended_source", "queue_wait_ns"),
-    "waits": (*_RUN, "attempt", "started_ns", "ended_ns", "holds_slot"),
+    "waits": (*_RUN, "attempt", "started_ns", "ended_ns", "released_ns", "released_source"),
 }
 """What slots and waits for them are computed from (`analyse.slots`)."""
 

@@ -170,32 +170,50 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
     Limits are inferred where none is stated. Columns as in `queue_levels`; without *buckets* there is no `bucket_ns`.
     """
     columns = [*_OF_QUEUE]
-    keys = f'project, {", ".join(_OF_QUEUE)}, {"bucket_ns, " if buckets else ""}level, "limit", limit_source, is_queued'
+    keys = (
+        f'project, {", ".join(_OF_QUEUE)}, {"bucket_ns, " if buckets else ""}level, sure, most, "limit", limit_source, '
+        "is_queued, may_wait"
+    )
     return h.frame(
-        f"SELECT {keys}, sum(ns)::BIGINT AS ns FROM queue_levels_limited "  # noqa: S608 -- ditto
+        f"SELECT {keys}, sum(ns)::BIGINT AS ns, max(peak) AS peak FROM queue_levels_limited "  # noqa: S608 -- ditto
         f"WHERE {choice.where(columns)} AND bucket_ns >= $from_ns AND bucket_ns < $to_ns GROUP BY ALL",
         choice.parameters(columns),
     )
 
 
-def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs that wait for their first slot: project, what tells queues apart, queued_ns, is_assumed.
+def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return runs that may wait for their first slot, and how far their queues are: what `analyse.waiting` enters.
 
-    Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
-    task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
+    Of runs: project, what tells queues apart, run_key, run_id, task_id, queued_ns, queued_source, status, is_assumed.
+    One that left no record, only its parent's, which names its task, is in the queue that all runs of the task in
+    *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out. One whose parent
+    waited for it and saw its end does not wait. Of queues: reached_ns, longest_ns, by what started in *past*.
     """
+    asked = {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns}
     runs = h.frame(
-        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.platform_project, r.queued_ns, "
-        "r.queue IS NULL AS is_assumed FROM runs r "
+        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.platform_project, r.run_key, "
+        "r.run_id, r.task_id, r.queued_ns, r.queued_source, r.status, r.queue IS NULL AS is_assumed FROM runs r "
         "LEFT JOIN (SELECT task_id, environment, platform_project, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
         "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
         "AND t.environment IS NOT DISTINCT FROM r.environment "
         "AND t.platform_project IS NOT DISTINCT FROM r.platform_project "
-        "WHERE r.project = $project AND r.status = 'queued' AND r.held_until_ns >= $now",
-        {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns},
+        "WHERE r.project = $project AND (r.status = 'queued' AND r.held_until_ns >= $now OR r.status = 'unknown' "
+        "AND r.coverage = 'link' AND r.queued_ns >= $from_ns AND r.queued_ns < $now AND r.set_aside IS NULL "
+        "AND (r.queued_source = 'inferred' OR r.last_seen_ns = r.queued_ns))",
+        asked,
     ).filter(pl.col("queue").is_not_null())
-    return runs.filter(*of_queue(past))
+    runs = runs.filter(*of_queue(past))
+    queues = h.frame(
+        "SELECT r.project, r.queue, r.environment, r.platform_project, max(r.queued_ns) AS reached_ns, "
+        "max(r.queue_wait_ns) AS longest_ns FROM runs r JOIN named n ON r.queue = n.queue "
+        "AND r.environment IS NOT DISTINCT FROM n.environment "
+        "AND r.platform_project IS NOT DISTINCT FROM n.platform_project "
+        "WHERE r.project = $project AND r.started_ns >= $from_ns AND r.started_ns <= $now GROUP BY ALL",
+        {name: asked[name] for name in ("project", "from_ns", "now")},
+        named=runs.select(_OF_QUEUE).unique(),
+    )
+    return runs, queues
 
 
 def of_queue(choice: Choice) -> list[pl.Expr]:

@@ -12,7 +12,7 @@ from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links, theme
 from dashboard.parts import chosen as chosen_
-from dashboard.parts.text import NONE, duration, percent, safe, visible
+from dashboard.parts.text import NONE, count, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
 start, end = chosen.hours()
@@ -110,7 +110,10 @@ waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * S
 wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)
 if wide_s != chosen.bucket_s and waits.height:
     waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * SECOND_NS)
-with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS)), key="waits"):
+waits_sub = strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS))
+if waits["inferred_n"].sum():
+    waits_sub += strings.QUEUE_WAITS_INFERRED.format(n=count(waits["inferred_n"].sum()), all=count(waits["n"].sum()))
+with look.card(strings.QUEUE_WAITS, waits_sub, key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)
     else:

@@ -26,14 +26,15 @@ ENDED = ("completed", "failed", "canceled", "timed_out", "crashed")
 def counts(history: History) -> dict[str, pl.DataFrame]:
     """Return all additive tables of a history."""
     runs, attempts, phases = history.frame("runs"), history.frame("attempts"), history.frame("phases")
-    held = slots.slots(runs, attempts, history.frame("waits"), as_of_ns=history.as_of_ns, lease_ns=60_000 * MS)
+    at = {"as_of_ns": history.as_of_ns, "lease_ns": 60_000 * MS}
+    held, doubted = (of(runs, attempts, history.frame("waits"), **at) for of in (slots.slots, slots.doubts))
     return {
         "run_cohorts": cohorts.run_cohorts(runs, attempts),
         "attempt_hours": cohorts.attempt_hours(runs, attempts),
         "flow_hours": cohorts.flow_hours(runs),
         "duration_hours": durations.hours(runs, attempts),
         "phase_hours": calls.phase_hours(runs, attempts, phases),
-        "slot_hours": slots.slot_hours(held),
+        "slot_hours": slots.slot_hours(held, doubted),
     }
 
 

@@ -47,7 +47,7 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
         schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     waits = pl.DataFrame(
-        [{**OF_QUEUE, "from_ns": d, "to_ns": s} for d, s, _ in ns],
+        [{**OF_QUEUE, "from_ns": d, "to_ns": s, "is_sure": True} for d, s, _ in ns],
         schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     return held, waits
@@ -74,11 +74,11 @@ def test_a_queue_without_limit_gets_no_more_than_a_lower_bound(seed: int, per_mi
 
 
 def test_without_told_waits_confidence_is_medium() -> None:
-    """Hand-overs alone are not as sure as hand-overs to runs that had waited."""
+    """Hand-overs alone are not as sure as hand-overs to runs that waited; who may have been put off proves none."""
     held, waits = simulate(3, 2, per_minute=3.6, mean_s=30)
-    unknown = waits.with_columns(from_ns=pl.lit(None, pl.Int64))
-    inferred = inference.infer(held, unknown, from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
-    assert inferred.select("limit", "confidence").rows() == [(2, "medium")]
+    for unknown in (pl.lit(None, pl.Int64).alias("from_ns"), pl.lit(False).alias("is_sure")):
+        inferred = inference.infer(held, waits.with_columns(unknown), from_ns=T0, to_ns=T0 + HOURS * HOUR_MS * MS)
+        assert inferred.select("limit", "confidence").rows() == [(2, "medium")]
 
 
 @settings(max_examples=examples(15), deadline=None)
@@ -113,7 +113,8 @@ def test_evidence_counts_what_it_claims() -> None:
         [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
         schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
-    waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
+    times = {"from_ns": pl.Int64, "to_ns": pl.Int64, "is_sure": pl.Boolean}
+    waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), **times})
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + HOUR_MS * MS).row(0, named=True)
     assert (evidence["level"], evidence["episodes"], evidence["ends"], evidence["handovers"]) == (1, 3, 6, 3)
     assert evidence["chance"] == pytest.approx(1 - 2.718281828 ** (-6 * 2 / 3600))
@@ -143,7 +144,7 @@ def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple
             stretches = "".join("#" if here >= level else " " for here in ticks).split()
             if any(len(stretch) * _TICK_NS > 1_000_000_000 for stretch in stretches):
                 expected[queue] = level
-    waits = held.clear().drop("is_open")
+    waits = held.clear().rename({"is_open": "is_sure"})
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + _TICKS * _TICK_NS)
     found = {tuple(of): level for _, *of, level in evidence.select(*slots.QUEUE, "level").iter_rows()}
     assert found == expected

@@ -397,7 +397,8 @@ def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
     assert run["end_to_end_ns"] == 40 * SECOND
     lasted = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 60 * SECOND).collect()
     assert lasted.filter(measure="execution").is_empty()
-    waiting = slots.queued(tables.runs.with_columns(queue=pl.lit("mail")), tables.attempts, as_of_ns=T0 + 60 * SECOND)
+    runs = tables.runs.with_columns(queue=pl.lit("mail"))
+    waiting = slots.queued(runs, tables.attempts, tables.waits, as_of_ns=T0 + 60 * SECOND)
     assert waiting.collect()["from_ns"].to_list() == [None, None]
 
 

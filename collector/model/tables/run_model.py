@@ -95,7 +95,8 @@ RUNS = Table(
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
             "claim, else `created_ns` of the trigger that made it; where it was put off, `delayed_until_ns` if that is "
             "later. NULL when none is known or it is impossible."),
-        varchar("queued_source", "How `queued_ns` is known: derived or unknown."),
+        varchar("queued_source", "How `queued_ns` is known: derived, inferred (a trigger that did not wait for the "
+            "run made it and may have put it off, of which its span says nothing) or unknown."),
         bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
             "left no record, NULL when no record is its own."),
         varchar("started_source", "How `started_ns` is known: measured (an attempt's span), derived (its first "
@@ -110,7 +111,8 @@ RUNS = Table(
         bigint("queue_wait_ns", "From `queued_ns` to `started_ns`, ns; 0 when two clocks make it negative by up to ten "
             "minutes, NULL when unknown or beyond."),
         varchar("queue_wait_source", "How `queue_wait_ns` is known: measured (its logs claim it), derived (from the "
-            "parent's span, or from when it was due, to its start), inferred (that start is inferred), unknown."),
+            "parent's span, or from when it was due, to its start), inferred (that start or `queued_ns` is inferred), "
+            "unknown."),
         bigint("active_ns", "Time in its attempts less the waits in them, ns; NULL unless known of every attempt."),
         bigint("wait_ns", "Time that its attempts spent in waits, overlaps counted once, ns; NULL unless known of "
             "every attempt."),
@@ -248,9 +250,13 @@ WAITS = Table(
         bigint("started_ns", "When the wait began, ns since 1970 UTC."),
         bigint("ended_ns", "When the wait ended, ns since 1970 UTC; NULL while it goes on. Before `started_ns` where "
             "nobody knows how long it lasted."),
-        boolean("holds_slot", "Whether the attempt keeps its queue's slot meanwhile: a wait for a time does when "
-            "shorter than 60 s, between deliveries it does not; NULL for other waits and while it goes on, since "
-            "nobody knows."),
+        bigint("released_ns", "When the attempt gave its queue's slot back until the wait ended, ns since 1970 UTC "
+            "(while it goes on: when it does): a minute after it began on Trigger.dev, at once between deliveries. "
+            "NULL where it kept the slot."),
+        varchar("released_source", "How it is known whether and when the slot was given back: measured (a runner "
+            "whose waits keep it), derived (as the runner documents for waits for a time; too short to be suspended), "
+            "inferred (of a child, batch or token, and between deliveries: the slot may be held or free throughout), "
+            "unknown (nobody knows how long it lasted)."),
     ),
 )
 

@@ -150,19 +150,28 @@ _WHOSE_QUEUE = (
 QUEUE_LEVELS = Table(
     "For how long of five minutes a queue held so many slots; hours in which no slot was held and no run waited have "
     "no rows.",
-    ("project", "queue", "environment", "platform_project", "bucket_ns", "level", "limit", "limit_source", "is_queued"),
+    ("project", "queue", "environment", "platform_project", "bucket_ns", "level", "sure", "most", "limit",
+        "limit_source", "is_queued", "may_wait"),
     (
         PROJECT,
         varchar("queue", "Queue whose slots are held."),
         *_WHOSE_QUEUE,
         bigint("bucket_ns", "Start of the five minutes, ns since 1970 UTC."),
         integer("level", "Slots held at once, by runs of any population, tests too."),
+        integer("sure", "Those of `level` that are certain: not of attempts whose end is inferred, that have no end "
+            "and were not seen since, or that wait and may have given theirs back."),
+        integer("most", "`level` and the slots that are believed to be given back in a wait (`waits.released_source` "
+            "inferred), but may be held."),
         bigint("limit", "Limit from the settings that was in force; NULL where they name none. Inferred ones are in "
             "`queue_limits` alone."),
         varchar("limit_source", "`settings`, or NULL where `limit` is."),
-        boolean("is_queued", "Whether a run waited for a slot meanwhile; NULL where telemetry does not tell."),
+        boolean("is_queued", "Whether a run waited for a slot meanwhile; NULL where telemetry does not prove either."),
+        boolean("may_wait", "Whether runs may have waited while none is proved to: they were triggered, but may have "
+            "been due only later (`runs.queued_source` inferred)."),
         bigint("ns", "How long that was so, ns; the rows of a bucket add up to five minutes, less only in the one that "
             "is not over."),
+        integer("peak", "Highest level of the five minutes that was held for a second at a stretch, which may reach "
+            "beyond them; the same in all rows of the five minutes."),
     ),
 )
 
@@ -179,8 +188,8 @@ SLOT_HOURS = Table(
         hugeint("slot_ns", "Time that slots were held in the hour, added up over the slots, ns."),
         bigint("starts", "Slots that came to be held in the hour; one that is given back in a wait and taken again "
             "counts twice."),
-        hugeint("assumed_ns", "Part of `slot_ns` that rests on an end that is inferred or missing, or on a wait that "
-            "may have given the slot back, ns."),
+        hugeint("assumed_ns", "Part of `slot_ns` that is not certain: of attempts whose end is inferred, since one "
+            "without an end was last seen, and in waits that may have given the slot back, ns."),
         bigint("orphan_slots", "Those of `starts` without an end whose run has been silent for `runs.stale`; they "
             "count until it was last seen."),
     ),

@@ -138,7 +138,9 @@ def _starved(frames: Frames, options: Options) -> pl.LazyFrame:
         *_QUEUE, hog="task_id"
     )
     hour = pl.col("started_ns") // (3600 * SECOND_NS)
-    waits = runs.filter(pl.col("queue_wait_ns").is_not_null()).with_columns(hour=hour)
+    # A run that was only triggered may have been due later: it proves no wait.
+    is_proved = pl.col("queue_wait_ns").is_not_null() & pl.col("queue_wait_source").is_in(["measured", "derived"])
+    waits = runs.filter(is_proved).with_columns(hour=hour)
     busy = (
         runs.filter(pl.col("ended_ns").is_not_null())
         .with_columns(hour=hour)
@@ -218,8 +220,9 @@ CON007 = Rule(
 
     Why: The queue's limit was meant for both.
     How to fix: Give the long task a queue of its own.
-    Not flagged: queues whose waits nobody knows; fewer than `least_runs` runs with and without the load; waits below
-    `least_wait_s` seconds or `most_factor` times the usual 95th percentile.
+    Not flagged: queues whose waits nobody knows for certain, such as those of runs that a `trigger()` may have put off;
+    fewer than `least_runs` runs with and without the load; waits below `least_wait_s` seconds or `most_factor` times
+    the usual 95th percentile.
     """,
     sentences=("43",),
     needs=("runs",),

@@ -1,4 +1,5 @@
--- Per time bucket: runs of a queue that were queued in it and nearest-rank percentiles of how long they waited.
+-- Per time bucket: runs of a queue that were queued in it, of how many it is inferred since when (they may have been due
+-- only later), and nearest-rank percentiles of how long they waited.
 -- Of the counted population.
 -- :from_ns bigint required
 -- :to_ns bigint required
@@ -8,6 +9,7 @@
 -- :platform_project varchar
 SELECT (queued_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        count(*) AS n,
+       count(*) FILTER (queue_wait_source = 'inferred') AS inferred_n,
        quantile_disc(queue_wait_ns, 0.5) AS p50_ns,
        quantile_disc(queue_wait_ns, 0.95) AS p95_ns
 FROM runs
