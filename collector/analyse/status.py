@@ -182,11 +182,9 @@ def _is_due_known() -> pl.Expr:
 
     Who waits for a child triggers it for now. A trigger that waits for nothing may put the run off, and its span does
     not say so: then only what the run's own records state, wait, delay or due time, tells. What a platform itself says
-    of when a run was due is to be added here.
+    of when a run was due is to be taken for `delayed_until_ns`.
     """
-    stated = pl.any_horizontal(
-        pl.col(name).is_not_null() for name in ("stated_queue_wait_ns", "stated_delay_ns", "stated_due_ns")
-    )
+    stated = pl.any_horizontal(pl.col(name).is_not_null() for name in ("stated_queue_wait_ns", "delayed_until_ns"))
     return stated | pl.col("link_waits").fill_null(False)
 
 
