@@ -6,7 +6,8 @@ Enter: a world, a product that took its telemetry. Leave: verdicts.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bench.truth import lengths, live, plan, queues, rates
@@ -28,6 +29,47 @@ _SHOWN = ("queue_wait", "execution", "end_to_end")
 Rows = Iterable[tuple[Key, Mapping[str, Any]]]
 
 
+@dataclass(frozen=True)
+class By:
+    """What numbers of tasks are grouped by: columns, and what a version and a time add to a task's group."""
+
+    names: tuple[str, ...]
+    more: Callable[[str | None, int], Key] = lambda version, ns: ()
+
+    def run(self, s: Seen) -> Key:
+        """Return the group of a run that has started."""
+        return (*s.group, *self.more(_version(s), s.started_ns or 0))
+
+    def attempt(self, s: Seen, t: Try) -> Key:
+        """Return the group of an attempt."""
+        return (*s.group, *self.more(t.version, t.started_ns))
+
+    def lost(self, s: Seen) -> Key:
+        """Return the group of an attempt without a record."""
+        return (*s.group, *self.more(None, s.started_ns or 0))
+
+    def event(self, e: rates.Event) -> Key:
+        """Return the group of what happened to a run."""
+        return (*e.run.group, *self.more(_version(e.run), e.ns))
+
+    def lasting(self, key: Key, now_ns: int) -> int:
+        """Return for how long the group *key* lasts."""
+        if "hour_ns" not in self.names:
+            return now_ns - FROM_NS
+        begins = key[-1]
+        assert isinstance(begins, int)
+        return min(now_ns - begins, HOUR)
+
+
+BY_TASK = By(_TASK)
+BY_VERSION = By((*_TASK, "version"), lambda version, ns: (version,))
+BY_HOUR = By((*_TASK, "hour_ns"), lambda version, ns: (hour(ns),))
+
+
+def _version(s: Seen) -> str | None:
+    return s.tries[-1].version if s.tries else None
+
+
 class Asked:
     """What is asked of a product, and what it should say."""
 
@@ -37,6 +79,7 @@ class Asked:
         self._live = [s for s in self._seen if s.population == "live"]
         self._now = world.as_of_ns
         self._closed = queues.closed_ns(world)
+        self._groups = product.groups()["tasks"]
         self._horizons = rates.Horizons(self._seen)
 
     def verdicts(self) -> Iterator[Verdict]:
@@ -52,35 +95,58 @@ class Asked:
         times = {"from": FROM_NS, "to": to_ns or self._now, "as_of": self._now}
         return self._product.ask(name, **times, **more)
 
+    def _compared(self, name: str, by: By, facts: Mapping[Key, Fact]) -> Iterator[Verdict]:
+        rows = self._ask(name, by=self._offered(by.names))
+        numbers = [(tuple(row.get(c) for c in (*by.names, "measure", "statistic")), row) for row in rows]
+        what = by.names[-1].removesuffix("_ns")
+        yield from compare(name if by is BY_TASK else f"{name} by {what}", facts, numbers)
+
     def _by_task(self, name: str, **more: Any) -> list[dict[str, Any]]:
-        return self._ask(name, by=",".join(_TASK), **more)
+        return self._ask(name, by=self._offered(_TASK), **more)
+
+    def _offered(self, names: tuple[str, ...]) -> str:
+        return ",".join(name for name in names if name in self._groups)
 
     def _rates(self) -> Iterator[Verdict]:
-        started = [s for s in self._live if s.started_ns is not None and s.started_ns >= FROM_NS]
-        ripe: dict[Group, list[Seen]] = {}
-        young: dict[Group, int] = {}
-        for group, some in grouped(started, lambda s: s.group).items():
-            ripe[group], young[group] = rates.ripe_hours(some, self._horizons, self._now)
-        tries: dict[Group, list[tuple[Seen, Try | None]]] = defaultdict(list)
+        for by in (BY_TASK, BY_VERSION, BY_HOUR):
+            yield from self._rates_by(by)
+
+    def _rates_by(self, by: By) -> Iterator[Verdict]:
+        ripe: dict[Key, list[Seen]] = defaultdict(list)
+        young: dict[Key, int] = defaultdict(int)
+        tries: dict[Key, list[tuple[Seen, Try | None]]] = defaultdict(list)
         for s in self._live:
-            tries[s.group] += [(s, t) for t in s.tries if t.started_ns >= FROM_NS]
-            if s.started_ns is not None and s.started_ns >= FROM_NS:
-                tries[s.group] += [(s, None)] * (s.attempts - len(s.tries))
-        facts = _of_groups({g: rates.retries(ripe[g], young[g], tries[g]) for g in ripe})
-        flow = _of_groups(
-            {g: rates.throughput(some, FROM_NS, self._now) for g, some in grouped(self._live, lambda s: s.group).items()}
-        )
-        estimates = _of_groups(
-            {
-                g: lengths.estimated(lengths.of_runs(some, self._now), outcomes=False, measures=_SHOWN)
-                for g, some in grouped(started, lambda s: s.group).items()
-            },
-        )
-        estimates = {_without(key, None): fact for key, fact in estimates.items()}
-        yield from compare("retries", facts, _numbers(self._by_task("retries")))
-        yield from compare("throughput", flow, _numbers(self._by_task("throughput")))
-        yield from compare("tasks", {**facts, **flow, **estimates}, _numbers(self._by_task("tasks")))
-        steps = {(*g, *key): fact for g in ripe for key, fact in rates.funnel(ripe[g]).items()}
+            for t in s.tries:
+                if t.started_ns >= FROM_NS:
+                    tries[by.attempt(s, t)].append((s, t))
+            if s.started_ns is None or s.started_ns < FROM_NS:
+                continue
+            # When an attempt without a record began, and on what, nobody knows.
+            tries[by.lost(s)] += [(s, None)] * (s.attempts - len(s.tries))
+            ripe[by.run(s)], young[by.run(s)] = ripe[by.run(s)], young[by.run(s)]
+            if self._horizons.is_ripe(s, self._now):
+                ripe[by.run(s)].append(s)
+            else:
+                young[by.run(s)] += 1
+        facts: dict[Key, Fact] = {}
+        for key in ripe:
+            facts |= {(*key, *name): fact for name, fact in rates.retries(ripe[key], young[key]).items()}
+        for key, some in tries.items():
+            facts |= {(*key, *name): fact for name, fact in rates.attempts(some).items()}
+        flow: dict[Key, Fact] = {}
+        for key, of in grouped(rates.events(self._live, FROM_NS), by.event).items():
+            over_ns = by.lasting(key, self._now)
+            flow |= {(*key, *name): fact for name, fact in rates.throughput(of, over_ns).items()}
+        yield from self._compared("retries", by, facts)
+        yield from self._compared("throughput", by, flow)
+        if by is not BY_TASK:
+            return
+        shown: dict[Key, Fact] = {}
+        for key, runs in grouped((s for s in self._live if (s.started_ns or 0) >= FROM_NS), by.run).items():
+            every = lengths.estimated(lengths.of_runs(runs, self._now), outcomes=False, measures=_SHOWN)
+            shown |= {(*key, measure, name): fact for (measure, _, name), fact in every.items()}
+        yield from self._compared("tasks", by, {**facts, **flow, **shown})
+        steps: dict[Key, Fact] = {(*g, *key): fact for g in ripe for key, fact in rates.funnel(ripe[g]).items()}
         yield from compare("funnel", steps, _columns(self._by_task("funnel"), (*_TASK, "attempt"), steps))
         failing = _of_groups(rates.failures(ripe, young))
         yield from compare("failures", failing, _columns(self._by_task("failures"), _TASK, failing))
@@ -88,12 +154,14 @@ class Asked:
     def _durations(self) -> Iterator[Verdict]:
         chosen = [s for s in self._live if _at(s) >= FROM_NS]
         for name in sorted({t.name for t in plan.TASKS}):
-            facts = {}
+            facts: dict[Key, Fact] = {}
             for group, some in grouped((s for s in chosen if s.task == name), lambda s: s.group).items():
                 tries = [(s, t) for s in some for t in s.tries]
                 every = lengths.of_runs(some, self._now) + lengths.of_attempts(tries, self._now)
                 facts |= {(*group, *key): fact for key, fact in lengths.exact(every).items()}
-            yield from compare("durations (exact)", facts, _numbers(self._by_task("durations", task=name), outcome=True))
+            yield from compare(
+                "durations (exact)", facts, _numbers(self._by_task("durations", task=name), outcome=True)
+            )
         if sum(_at(s) >= FROM_NS for s in self._seen) <= _EXACT:
             return
         facts = {}
@@ -106,7 +174,7 @@ class Asked:
 
     def _calls(self) -> Iterator[Verdict]:
         every = lengths.steps(self._live)
-        facts = {}
+        facts: dict[Key, Fact] = {}
         for group, of in grouped(every, lambda x: x.group).items():
             some = [x for x in of if hour(x.at_ns) >= FROM_NS]
             facts |= {(*group, *key): fact for key, fact in lengths.calls(some, of).items()}
@@ -138,14 +206,16 @@ class Asked:
         yield from compare("little", _of_queues(law), _of_rows(self._ask("little", to_ns=self._closed)))
 
     def _listed(self) -> Iterator[Verdict]:
-        for name, facts in (
-            ("holders", live.holders(self._world)),
-            ("stuck", live.stuck(self._world, self._seen)),
-            ("retrying", live.retrying(self._seen)),
+        for name, first, facts in (
+            ("holders", "number", live.holders(self._world)),
+            ("stuck", "stage", live.stuck(self._world, self._seen)),
+            ("retrying", "state", live.retrying(self._seen)),
         ):
-            of = {(run, *key): fact for run, some in facts.items() for key, fact in some.items()}
+            of: dict[Key, Fact] = {(run, *key): fact for run, some in facts.items() for key, fact in some.items()}
             rows = [{"run_id": self._id(row["run_key"]), **row} for row in self._ask(name)]
-            yield from compare(name, of, _columns(rows, ("run_id",), of))
+            told = _columns(rows, ("run_id",), {("", first): Fact(None), **of})
+            # A run that should not be there is told once, and what telemetry does not say of one that is not at all.
+            yield from compare(name, of, [(key, row) for key, row in told if key in of or key[-1] == first])
 
     def _id(self, run_key: str) -> str:
         """Return the id of a run by its key, which is all that the list of holders names."""
@@ -157,16 +227,12 @@ def _at(s: Seen) -> int:
     return s.started_ns if s.started_ns is not None else s.queued_ns or s.last_seen_ns
 
 
-def _of_groups(groups: Mapping[Group, rates.Facts]) -> dict[Key, Fact]:
+def _of_groups(groups: Mapping[Group, rates.Facts] | Mapping[Key, rates.Facts]) -> dict[Key, Fact]:
     return {(*group, *key): fact for group, facts in groups.items() for key, fact in facts.items()}
 
 
 def _of_queues(groups: Mapping[Queue, rates.Facts]) -> dict[Key, Fact]:
     return {(*queue, *key): fact for queue, facts in groups.items() for key, fact in facts.items()}
-
-
-def _without(key: Key, part: object) -> Key:
-    return (*key[:3], *(p for p in key[3:] if p is not part))
 
 
 def _numbers(rows: list[dict[str, Any]], *more: str, outcome: bool = False) -> Rows:

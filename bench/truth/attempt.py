@@ -84,9 +84,7 @@ class Work:
     def trigger_and_wait(self, name: str, count: int) -> Iterator[Any]:
         """Ask for runs of another task, a batch of them if they are several, and wait until they are over."""
         batch = f"batch_{self.run.id[4:]}{self.env.now % 10**9:09d}" if count > 1 else None
-        made = [
-            self.world.submit(self._task(name), parent=self.run, by_wait=True, batch=batch) for _ in range(count)
-        ]
+        made = [self.world.submit(self._task(name), parent=self.run, by_wait=True, batch=batch) for _ in range(count)]
         wait = Wait("batch" if batch else "child", self.env.now, children=[run for run, _ in made], batch=batch)
         yield from self._suspended(wait, self.env.process(self._each([over for _, over in made])))
 
@@ -104,8 +102,7 @@ class Work:
 
     def _each(self, events: list[Any]) -> Iterator[Any]:
         """Wait for all of *events*; a condition of SimPy's own would forget them once another one is met."""
-        for event in events:
-            yield event
+        yield from events
 
     def _task(self, name: str) -> plan.Task:
         return plan.task(name, self.run.task.queue)
@@ -156,4 +153,3 @@ class Work:
         """Plain loggers have clocks of milliseconds."""
         grain = 1 if self.run.task.is_platform else MS
         return max(grain, round(ns / grain) * grain)
-

@@ -13,7 +13,7 @@ from typing import Any
 from bench.truth.fact import Fact
 
 ESTIMATE, LEVEL, SHARE = 0.022, 0.01, 0.01
-"""How far estimates from histograms (docs/api.md) and levels may be off, of their value; shares: so much of the time."""
+"""How far estimates from histograms (docs/api.md) and levels may be off, of their value; shares, of the time."""
 EQUAL, WITHIN, MARKED, WRONG = "equal", "within", "marked", "WRONG"
 _MARKS = ("inferred", "unknown")
 
@@ -37,7 +37,9 @@ class Verdict:
         true = "nothing" if self.fact is None else shown(self.fact.value)
         proved = "" if self.fact is None or self.fact.proved else " not provable"
         name = " ".join(str(part) for part in self.key if part is not None)
-        return f"{self.kind:6} {self.statistic}: {name}: truth {true}{proved}, product {said}{self.why and ': '}{self.why}"
+        return (
+            f"{self.kind:6} {self.statistic}: {name}: truth {true}{proved}, product {said}{self.why and ': '}{self.why}"
+        )
 
 
 def shown(value: object) -> str:

@@ -62,9 +62,9 @@ def of_attempts(tries: list[tuple[Seen, Try]], as_of_ns: int) -> list[Length]:
     """Return the durations of attempts that did not skip their work."""
     lengths = []
     for s, t in tries:
-        if t.status == "skipped":
-            continue
         goes_on = t.status == "open"
+        if t.status == "skipped" or (t.wall_ns is None and not goes_on):
+            continue
         alive = as_of_ns if s.status == "running" else s.last_seen_ns
         lasted = alive - t.started_ns if t.wall_ns is None else t.wall_ns
         status = ("running" if s.status == "running" else "unknown") if goes_on else t.status
@@ -178,9 +178,13 @@ def calls(some: list[Step], every: list[Step]) -> Facts:
         ideal = sum(-most[x.run, x.key][1] == x.number for x in of)
         facts[None, "calling", service, "calls", "count"] = Fact(len(of), len(of), 1.0)
         rate = ratio(sum(x.outcome == "failed" for x in ended), len(ended))
-        facts[None, "calling", service, "call_failure_rate", "share"] = Fact(rate, len(ended), ratio(len(ended), len(of)))
+        facts[None, "calling", service, "call_failure_rate", "share"] = Fact(
+            rate, len(ended), ratio(len(ended), len(of))
+        )
         facts[None, "calling", service, "call_amplification", "mean"] = Fact(ratio(len(of), ideal), len(of), 1.0)
-    for key, of in grouped((x for x in some if x.ns is not None and x.outcome not in _CUT_SHORT), lambda x: x.key).items():
+    for key, of in grouped(
+        (x for x in some if x.ns is not None and x.outcome not in _CUT_SHORT), lambda x: x.key
+    ).items():
         lasted = [Length("step", x.outcome, x.ns or 0) for x in of]
         facts |= {(*key, "step", name): f for name, f in _histogram(lasted).items()}
     return facts

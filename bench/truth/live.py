@@ -5,6 +5,8 @@ Enter: a world, its runs as they were seen. Leave: facts by run, or by queue.
 
 from __future__ import annotations
 
+import itertools
+
 from bench.truth import plan
 from bench.truth.fact import ENOUGH, Fact, grouped, kaplan_meier, ranked
 from bench.truth.lengths import of_attempts
@@ -18,20 +20,18 @@ _DAY_NS = 24 * 60 * MINUTE
 
 
 def holders(world: World) -> dict[str, Facts]:
-    """Return by run since when it holds its slot; whoever gave it back, or died, holds none."""
+    """Return by run which attempt holds its slot, and since when; whoever gave it back, or died, holds none."""
     facts: dict[str, Facts] = {}
     for queue in plan.LIMITS:
         for run, a in attempts(world, queue):
             if not run.is_lost and a.recorded and a.started_ns is not None and a.outcome in (None, "crashed"):
                 holds = bool(a.held) and a.held[-1][1] is None
                 # A wait that goes on sends its span when it is over; a death sends nothing.
-                proved = holds and len(a.held) == 1 and not any(w.to_ns is None for w in a.waits)
-                since = a.held[-1][0] + a.offset_ns if holds else None
-                exact = proved and not run.task.is_platform
-                facts[run.id] = {
-                    ("number",): Fact(a.number if holds else None, proved=proved),
-                    ("from_ns",): Fact(since, proved=exact),
-                }
+                proved = holds and not any(w.to_ns is None for w in a.waits)
+                facts[run.id] = {("number",): Fact(a.number if holds else None, proved=proved)}
+                # Only its span says when a platform's attempt was taken from the queue.
+                if holds and not run.task.is_platform:
+                    facts[run.id]["from_ns",] = Fact(a.held[-1][0] + a.offset_ns)
     return facts
 
 
@@ -45,14 +45,14 @@ class Usual:
             tries = [(s, t) for s in runs for t in s.tries if t.status != "skipped"]
             values = []
             for s, t in tries:
-                (x,) = (x for x in of_attempts([(s, t)], as_of_ns) if x.measure == "attempt")
-                values.append((max(0, x.ns - t.waited_ns), x.goes_on or x.outcome == "canceled"))
+                lasted = [x for x in of_attempts([(s, t)], as_of_ns) if x.measure == "attempt"]
+                values += [(max(0, x.ns - t.waited_ns), x.goes_on or x.outcome == "canceled") for x in lasted]
             ended = [ns for ns, goes_on in values if not goes_on]
             most = max(ended, default=0)
             p95, p99 = (_or(kaplan_meier(values, p), most) for p in (950, 990))
             self.long[group] = (len(ended), max(3 * p95, p99, MINUTE) if len(ended) >= ENOUGH else None)
             silences = [
-                max(b - a for a, b in zip(times, times[1:], strict=False))
+                max(b - a for a, b in itertools.pairwise(times))
                 for s, t in ((s, t) for s in runs for t in s.tries)
                 if t.ended_ns is not None and t.status != "open"
                 for times in [sorted([t.started_ns, t.ended_ns, *(ns for ns, _ in t.logs)])]
@@ -78,7 +78,9 @@ def stuck(world: World, seen: list[Seen]) -> dict[str, Facts]:
         if fell_silent and s.last_seen_ns + 2 * (quiet_ns or 0) < now - _DAY_NS:
             continue
         is_long, is_silent = long_ns is not None and active > long_ns, quiet_ns is not None and silent > quiet_ns
-        stage: str | None = "stuck" if is_long and is_silent else "long" if is_long else "silent" if is_silent else "usual"
+        stage: str | None = (
+            "stuck" if is_long and is_silent else "long" if is_long else "silent" if is_silent else "usual"
+        )
         if fell_silent and silent > 2 * (quiet_ns or 0):
             stage = "lost"
         elif long_ns is None:

@@ -120,8 +120,9 @@ def _render(w: Work) -> Iterator[Any]:
 
 
 def _transcode(w: Work) -> Iterator[Any]:
+    yield from w.validating(4)
     yield from w.call("storage", 15, failing=0.02)
-    yield from w.work(110, crashing=0.08)
+    yield from w.work(90, crashing=0.08)
     yield from w.call("storage", 10, failing=0.02)
 
 

@@ -43,7 +43,8 @@ def _limits() -> Queues:
             overrides.append({"queue": queue.name, "limit": limit, **told})
         else:
             first[queue.name] = limit
-    return Queues.model_validate({"limits": first, **({"overrides": overrides} if "overrides" in Queues.model_fields else {})})
+    told = {"limits": first, "overrides": overrides}
+    return Queues.model_validate({name: told[name] for name in told if name in Queues.model_fields})
 
 
 class Product:

@@ -5,6 +5,7 @@ Enter: a world. Leave: facts. A slot is held as the engine has it, not as teleme
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def moments(world: World, queue: Queue, from_ns: int, to_ns: int) -> list[Moment
                     moves += [(low, *one), (high, -one[0], -one[1])]
     found, level, waiting = [], 0, 0
     moves.sort()
-    for (at, held, wants), (until, _, _) in zip(moves, moves[1:], strict=False):
+    for (at, held, wants), (until, _, _) in itertools.pairwise(moves):
         level, waiting = level + held, waiting + wants
         if until > at:
             found.append(Moment(until - at, level, waiting > 0))
@@ -105,6 +106,7 @@ def levels(world: World, queue: Queue, from_ns: int, to_ns: int) -> Facts:
         ("time_at_limit", "share"): share(full),
         ("throttled", "share"): share(throttled, proved=limited and not unsure.waits),
         ("over_limit", "share"): share(0),
+        ("maybe_over_limit", "share"): share(0, proved=False),
         ("paused", "share"): share(0, proved=not unsure.limit),
     }
 

@@ -6,13 +6,16 @@ Enter: runs as they were seen. Leave: facts.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from bench.truth.fact import Fact, grouped, known, ranked, ratio
 from bench.truth.plan import HOUR
 from bench.truth.seen import GRACE_NS, Group, Seen, Try, hour
 
-Facts = dict[tuple[object, ...], Fact]
+Key = tuple[object, ...]
+Facts = dict[Key, Fact]
 _OVER = ("completed", "failed")
 _APART = {
     "canceled_runs": ("canceled",),
@@ -48,12 +51,12 @@ def gaps(s: Seen) -> list[int | None]:
     """Return the time between each two attempts, None where it is not known."""
     return [
         max(0, b.started_ns - a.ended_ns) if b.number == a.number + 1 and a.ended_ns is not None else None
-        for a, b in zip(s.tries, s.tries[1:], strict=False)
+        for a, b in itertools.pairwise(s.tries)
     ]
 
 
-def retries(ripe: list[Seen], immature: int, attempts: list[tuple[Seen, Try | None]]) -> Facts:
-    """Return the facts of runs that started in ripe hours, and of all *attempts*; None: one that left no record."""
+def retries(ripe: list[Seen], immature: int) -> Facts:
+    """Return the facts of runs that started in ripe hours."""
     ended = [s for s in ripe if s.attempts > 1 or s.tries[0].status != "open"]
     over = [s for s in ripe if s.outcome in _OVER]
     counted = [s for s in ripe if s.outcome not in ("canceled", "expired", "skipped")]
@@ -84,12 +87,12 @@ def retries(ripe: list[Seen], immature: int, attempts: list[tuple[Seen, Try | No
 
     whole = [s for s in ended if s.is_complete and (s.tries[-1].status != "open" or s.status == "running")]
     spent = {s.run.id: [t for t in s.tries if t is not s.tries[-1] or t.status == "failed"] for s in whole}
-    timed = [s for s in whole if all(t.end_sure for t in spent[s.run.id])]
+    timed = [s for s in whole if all(t.wall_ns is not None for t in spent[s.run.id])]
     total(
         "wasted_time",
         [sum(t.wall_ns or 0 for t in spent[s.run.id]) for s in timed],
         len(ended),
-        sure and len(timed) == len(whole),
+        sure and all(t.end_sure for s in timed for t in spent[s.run.id]),
     )
     backoffs = [s for s in retried if s.is_complete and None not in gaps(s)]
     total(
@@ -109,20 +112,21 @@ def retries(ripe: list[Seen], immature: int, attempts: list[tuple[Seen, Try | No
         n = sum(s.outcome in words for s in ripe)
         facts[name, "count"] = Fact(n, n, 1.0, sure)
     facts["immature_runs", "count"] = Fact(immature, immature, 1.0)
-    return {**facts, **_attempts(attempts)}
+    return facts
 
 
-def _attempts(attempts: list[tuple[Seen, Try | None]]) -> Facts:
-    decided = [t for _, t in attempts if t is None or t.status in _OVER]
-    lost = sum(t is None for _, t in attempts)
+def attempts(tries: list[tuple[Seen, Try | None]]) -> Facts:
+    """Return the facts of attempts; None: one that left no record."""
+    decided = [t for _, t in tries if t is None or t.status in _OVER]
+    lost = sum(t is None for _, t in tries)
     failed = sum(t is None or t.status == "failed" for t in decided)
-    counted = len(attempts) - sum(t is not None and t.status in ("canceled", "skipped") for _, t in attempts)
-    firsts = sum((1 if t is None else t.number) == 1 for _, t in attempts)
+    counted = len(tries) - sum(t is not None and t.status in ("canceled", "skipped") for _, t in tries)
+    firsts = sum((1 if t is None else t.number) == 1 for _, t in tries)
     n, rate = len(decided), ratio(failed, len(decided))
     return {
         ("attempt_failure_rate", "share"): Fact(rate, n, ratio(n - lost, counted)),
         ("load_amplification", "mean"): Fact(
-            ratio(len(attempts), firsts), len(attempts), ratio(len(attempts) - lost, len(attempts))
+            ratio(len(tries), firsts), len(tries), ratio(len(tries) - lost, len(tries))
         ),
     }
 
@@ -150,37 +154,49 @@ def funnel(ripe: list[Seen]) -> Mapping[tuple[object, ...], Fact]:
     return facts
 
 
-def throughput(seen: list[Seen], from_ns: int, as_of_ns: int) -> Facts:
-    """Return arrivals, starts and ends in [*from_ns*, *as_of_ns*)."""
+class Event(NamedTuple):
+    """A run that arrived, started or ended: when, and whether that is proved."""
 
-    def inside(ns: int | None) -> bool:
-        return ns is not None and from_ns <= ns
+    run: Seen
+    what: str
+    ns: int
+    sure: bool
 
-    arrived = [s for s in seen if inside(s.queued_ns if s.queued_ns is not None else s.started_ns)]
-    started = [s for s in seen if inside(s.started_ns)]
-    ended = [s for s in seen if s.is_over and inside(s.ended_ns)]
-    hours = (as_of_ns - from_ns) / HOUR
-    sure = {
-        "arrivals": all(s.queued_ns is not None and s.queued_sure for s in arrived),
-        "starts": all(s.start_known for s in started),
-        "throughput": all(s.sure for s in ended),
-    }
+
+def events(seen: Iterable[Seen], from_ns: int) -> list[Event]:
+    """Return what happened to runs from *from_ns* on."""
+    found = []
+    for s in seen:
+        arrived = s.started_ns if s.queued_ns is None else s.queued_ns
+        if arrived is not None:
+            found.append(Event(s, "arrivals", arrived, s.queued_ns is not None and s.queued_sure))
+        if s.started_ns is not None:
+            found.append(Event(s, "starts", s.started_ns, s.start_known))
+        if s.is_over and s.ended_ns is not None:
+            found.append(Event(s, "throughput", s.ended_ns, s.sure))
+    return [e for e in found if e.ns >= from_ns]
+
+
+def throughput(some: list[Event], over_ns: int) -> Facts:
+    """Return arrivals, starts and ends of a time that lasted *over_ns*."""
     facts: Facts = {}
-    for name, some in (("arrivals", arrived), ("starts", started), ("throughput", ended)):
-        facts[name, "count"] = Fact(len(some), len(some), 1.0, sure[name])
-        facts[name, "rate"] = Fact(len(some) / hours, len(some), 1.0, sure[name])
-    net = len(arrived) - len(ended)
-    both = len(arrived) + len(ended)
+    hours = over_ns / HOUR
+    n = {name: sum(e.what == name for e in some) for name in ("arrivals", "starts", "throughput")}
+    sure = {name: all(e.sure for e in some if e.what == name) for name in n}
+    for name, count in n.items():
+        facts[name, "count"] = Fact(count, count, 1.0, sure[name])
+        facts[name, "rate"] = Fact(count / hours, count, 1.0, sure[name])
+    net, both = n["arrivals"] - n["throughput"], n["arrivals"] + n["throughput"]
     facts["net_arrivals", "rate"] = Fact(net / hours, both, 1.0, sure["arrivals"] and sure["throughput"])
     return facts
 
 
-def failures(ripe: Mapping[Group, list[Seen]], immature: Mapping[Group, int]) -> dict[Group, Facts]:
+def failures(ripe: Mapping[Key, list[Seen]], immature: Mapping[Key, int]) -> dict[Key, Facts]:
     """Return by group how often it fails, beside all others."""
     over = {group: [s for s in runs if s.outcome in _OVER] for group, runs in ripe.items()}
     failed = {group: sum(s.outcome == "failed" for s in runs) for group, runs in over.items()}
     every, all_failed = sum(map(len, over.values())), sum(failed.values())
-    facts: dict[Group, Facts] = {}
+    facts: dict[Key, Facts] = {}
     for group, runs in ripe.items():
         n, sure = len(over[group]), all(s.sure for s in runs)
         others = ratio(all_failed - failed[group], every - n)
@@ -231,12 +247,3 @@ def trees(runs: list[Seen]) -> dict[Group, Facts]:
         if all(s.sure for (of_group, _), some in layers.items() if of_group == group for s in some):
             facts[group] |= {key: Fact(f.value) for key, f in facts[group].items() if key[0] is None}
     return facts
-
-
-def ripe_hours(seen: list[Seen], horizons: Horizons, as_of_ns: int) -> tuple[list[Seen], int]:
-    """Return the started runs of *seen* in whose hours none can still retry, and how many others there are."""
-    started = [s for s in seen if s.started_ns is not None]
-    ripe = [s for s in started if horizons.is_ripe(s, as_of_ns)]
-    return ripe, len(started) - len(ripe)
-
-

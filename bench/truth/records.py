@@ -19,7 +19,12 @@ from bench.truth.world import MS, Attempt, Run, Wait, World
 
 LATENCY_NS = 400 * MS
 _CONSUMER, _PRODUCER, _INTERNAL, _ERROR = 5, 4, 1, 2
-_NAMES = {"child": "triggerAndWait()", "batch": "batchTriggerAndWait()", "token": "wait.forToken()", "for": "wait.for()"}
+_NAMES = {
+    "child": "triggerAndWait()",
+    "batch": "batchTriggerAndWait()",
+    "token": "wait.forToken()",
+    "for": "wait.for()",
+}
 _TYPES = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}
 
 
@@ -210,5 +215,3 @@ def _resource(values: dict[str, Any]) -> str:
 
 def _id(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-

@@ -30,6 +30,8 @@ class Try:
     version: str
     has_span: bool
     logs: list[tuple[int, str]]
+    last_ns: int
+    """When it gave its last sign of life."""
     waited_ns: int
     """How long the waits were that are over."""
     wait_ns: int | None
@@ -149,7 +151,7 @@ def _see(run: Run, link: _Link | None, as_of_ns: int) -> Seen | None:
         seen.status, seen.sure = ("queued", False) if waiting else ("unknown", True)
         return seen
     seen.task = run.task.name
-    seen.last_seen_ns = max(max(t.logs[-1][0], t.ended_ns or 0) for t in seen.tries)
+    seen.last_seen_ns = max(t.last_ns for t in seen.tries)
     first = seen.tries[0]
     seen.start_known = first.number == 1
     seen.started_ns = first.started_ns
@@ -181,10 +183,12 @@ def _try(run: Run, a: Attempt, *, is_last: bool) -> Try:
     has_span = platform and a.outcome in ("completed", "failed")
     status, ended = (a.outcome or "open", None if a.ended_ns is None else a.ended_ns + a.offset_ns)
     if not told:
-        # Whoever died before another attempt has failed; when is not known.
-        status, ended = ("open", None) if is_last else ("failed", logs[-1][0])
+        # Whoever died before another attempt has failed, and lived until it spoke for the last time, if it did again.
+        status, ended = ("open", None) if is_last else ("failed", ended if logs[-1][0] > logs[0][0] else None)
     waited = sum(w.to_ns - w.from_ns for w in a.waits if w.to_ns is not None)
     stated = not platform and a.number > 1
+    spans = [*(w.to_ns for w in a.waits if w.to_ns is not None), *(ns for _, ns, _ in a.triggers)]
+    signs = [logs[-1][0], *(ns + a.offset_ns for ns in spans)]
     return Try(
         a.number,
         status,
@@ -194,6 +198,7 @@ def _try(run: Run, a: Attempt, *, is_last: bool) -> Try:
         a.version,
         has_span,
         logs,
+        max([*signs, (ended or 0) if told else 0]),
         waited,
         waited if has_span else None,
         dequeued_ns=(a.taken_ns + a.offset_ns) // MS * MS if has_span and a.number == 1 and a.taken_ns else None,
@@ -228,5 +233,3 @@ def _judge(seen: Seen, link: _Link | None, as_of_ns: int) -> None:
 def hour(ns: int) -> int:
     """Return the start of the hour of a time."""
     return ns // HOUR * HOUR
-
-

@@ -26,7 +26,7 @@ MS = 1_000_000
 
 @dataclass
 class Wait:
-    """A stretch in which an attempt stood still, from its first to its last moment; *children* are what it waited for."""
+    """A stretch in which an attempt stood still; *children* are what it waited for."""
 
     kind: str
     from_ns: int

@@ -249,6 +249,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ListColumn("from_ns", "Since", "time", "When it took the slot.", roomy=True),
         ListColumn("held_ns", "Held", "ns", "For how long."),
         ListColumn("is_orphan", "End not seen", "text", "yes: the run fell silent, and may hold it no more.", True),
+        ListColumn("provenance", "Known", "text", "inferred: nobody states that it holds the slot still.", roomy=True),
     ),
     "stuck": (
         _TASK,
