@@ -17,16 +17,20 @@ from pathlib import Path
 
 from bench.truth.asked import Asked
 from bench.truth.compare import EQUAL, MARKED, WITHIN, WRONG, Verdict
+from bench.truth.plan import HOUR
 from bench.truth.product import opened
 from bench.truth.records import requests
 from bench.truth.world import World
 
 
-def judged(runs: int, seed: int, directory: Path) -> list[Verdict]:
-    """Return the verdicts of all figures of a world, whose telemetry goes through a store in *directory*."""
+def judged(runs: int, seed: int, directory: Path, *, every_ns: int = HOUR) -> list[Verdict]:
+    """Return the verdicts of all figures of a world, whose telemetry goes through a store in *directory*.
+
+    *every_ns*: how often, by the world's clock, the jobs run.
+    """
     world = World(runs, seed).run()
     with opened(directory) as product:
-        product.take(requests(world), world.as_of_ns)
+        product.take(requests(world), world.as_of_ns, every_ns=every_ns)
         return list(Asked(world, product).verdicts())
 
 

@@ -32,6 +32,10 @@ class Work:
         if task.is_platform and a.number == 1:
             yield self.env.timeout(self._length(1.2))
         a.started_ns = self.env.now
+        if self.dice.random() < task.dying:
+            yield self.env.timeout(self._length(0.5))
+            self._end("crashed", recorded=False)
+            return
         self._log("started")
         try:
             yield from task.does(self)
@@ -41,7 +45,7 @@ class Work:
             yield from self._moment()
             self._end("failed")
         except Crashed:
-            self._end("crashed", recorded=self.dice.random() < 0.6)
+            self._end("crashed")
         except Canceled:
             if not task.is_platform:
                 self._log("canceled")

@@ -71,6 +71,8 @@ class Task:
     delayed: float = 0.0
     """Share of runs from outside that are asked for ahead of time."""
     replays: float = 0.0
+    dying: float = 0.0
+    """Share of attempts that die as they begin, before anything of them is recorded."""
 
     @property
     def is_platform(self) -> bool:
@@ -169,12 +171,12 @@ TASKS = (
     Task("process-order", _queue("orders"), 45, "order_process", _order, 20, most=2, has_hook=True),
     Task("await-approval", _queue("orders"), 10, "approval_await", _approval, 20),
     Task("render-image", _queue("media"), 60, "image_render", _render, 8, has_hook=True),
-    Task("transcode-video", _queue("media"), 15, "video_transcode", _transcode, 12, most=2),
+    Task("transcode-video", _queue("media"), 15, "video_transcode", _transcode, 12, most=2, dying=0.04),
     Task("charge-card", _plain("billing"), 130, "card_charge", _charge, 25, delayed=0.15),
     Task("refund-card", _plain("billing"), 35, "card_refund", _refund, 25),
     Task("sync-account", _plain("sync"), 75, "account_sync", _sync, 10, most=2),
-    Task("export-ledger", _plain("exports"), 4, "ledger_export", _export, 6, most=2),
-    Task("export-ledger", _plain("exports", "staging"), 30, "ledger_export", _export, 6, most=2),
+    Task("export-ledger", _plain("exports"), 4, "ledger_export", _export, 6, most=2, dying=0.04),
+    Task("export-ledger", _plain("exports", "staging"), 30, "ledger_export", _export, 6, most=2, dying=0.04),
 )
 LOST = {"render-image": 0.01}
 """Share of a task's runs that die before anything of them is recorded."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +61,15 @@ class Product:
         app = routes.application(self.database, self._settings, dict, str, bytes)
         self._api = TestClient(app, raise_server_exceptions=False)
 
-    def take(self, requests: Iterable[Request], as_of_ns: int) -> None:
-        """Take all of *requests* as they arrive; jobs run every hour of theirs, and in the end at *as_of_ns*."""
-        batch, count, hour = Batch(Limits()), 0, 0
-        received = 0
-        for request in requests:
-            if count >= _REQUESTS or request.received_ns // HOUR_NS > hour:
-                self._journal.append(batch.tables(), [], received) if count else None
-                batch, count = Batch(Limits()), 0
-            if request.received_ns // HOUR_NS > hour:
-                self._work(request.received_ns) if hour else None
-                hour = request.received_ns // HOUR_NS
-            received = max(received, request.received_ns)
-            at = BY_NAME[request.signal]
-            batch.add(at, "json", request.body, project=PROJECT, received_ns=request.received_ns)
-            count += 1
-        self._journal.append(batch.tables(), [], received)
+    def take(self, requests: Iterable[Request], as_of_ns: int, *, every_ns: int = HOUR_NS) -> None:
+        """Take all of *requests* as they arrive; jobs run *every_ns* of their time, and in the end at *as_of_ns*."""
+        for part, some in groupby(requests, key=lambda r: r.received_ns // every_ns):
+            while group := list(islice(some, _REQUESTS)):
+                batch = Batch(Limits())
+                for r in group:
+                    batch.add(BY_NAME[r.signal], "json", r.body, project=PROJECT, received_ns=r.received_ns)
+                self._journal.append(batch.tables(), [], max(r.received_ns for r in group))
+            self._work(min(as_of_ns, (part + 1) * every_ns))
         self._work(as_of_ns)
 
     def _work(self, as_of_ns: int) -> None:

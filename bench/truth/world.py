@@ -57,7 +57,7 @@ class Attempt:
     queued: list[tuple[int, int | None]] = field(default_factory=list)
     """When it wanted a slot and had none: at first, and after waits that gave it back."""
     recorded: bool = True
-    """False: it crashed, and even its logs were lost."""
+    """False: it died before anything of it was recorded."""
     cost_nanocents: int = 0
 
 
