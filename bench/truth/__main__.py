@@ -22,6 +22,9 @@ from bench.truth.product import opened
 from bench.truth.records import requests
 from bench.truth.world import World
 
+_BEGIN, _END = "<!-- counts: python -m bench.truth --write -->", "<!-- end -->"
+_PAGE = Path(__file__).parent.parent.parent / "docs" / "truth.md"
+
 
 def judged(runs: int, seed: int, directory: Path, *, every_ns: int = HOUR) -> list[Verdict]:
     """Return the verdicts of all figures of a world, whose telemetry goes through a store in *directory*.
@@ -44,6 +47,13 @@ def table(verdicts: list[Verdict]) -> str:
     return "\n".join([head, *lines])
 
 
+def write(page: Path, text: str) -> None:
+    """Put *text* between the marks of *page*."""
+    before, _, rest = page.read_text("utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    page.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}", "utf-8")
+
+
 def _names(verdicts: list[Verdict]) -> list[str]:
     return list(dict.fromkeys(v.statistic for v in verdicts))
 
@@ -63,6 +73,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[17])
     parser.add_argument("--runs", type=int, default=8_000)
     parser.add_argument("--brief", action="store_true", help="print only what is wrong, and the counts")
+    parser.add_argument("--write", action="store_true", help=f"put the counts into docs/{_PAGE.name}")
     args = parser.parse_args()
     every: list[Verdict] = []
     for seed in args.seed:
@@ -75,6 +86,9 @@ def main() -> None:
         print(f"\nseed {seed}, {args.runs} runs, {time.perf_counter() - began:.0f} s\n\n{table(verdicts)}\n")
         every += verdicts
     print(summary(every))
+    if args.write:
+        seeds = ", ".join(map(str, args.seed))
+        write(_PAGE, f"Seeds {seeds}, {args.runs} runs each: {summary(every)}.\n\n{table(every)}")
     raise SystemExit(any(v.kind == WRONG for v in every))
 
 

@@ -23,7 +23,7 @@ def test_figures_of_a_small_world_are_what_happened(verdicts: list[Verdict]) -> 
     """Every statistic is compared, most figures are equal to the last digit, and none of plain tasks is off."""
     counts = Counter(v.statistic for v in verdicts)
     assert {"retries", "throughput", "tasks", "funnel", "failures", "durations (exact)", "calls", "trees"} <= {*counts}
-    assert {"queues", "queues (backlog)", "slots", "little", "holders", "stuck"} <= {*counts}
+    assert {"queues", "queues (backlog)", "slots", "little", "holders"} <= {*counts}
     of_plain = [v for v in verdicts if v.key[1:3] in (("production", None), ("staging", None))]
     assert len(of_plain) > 500
     assert [v.line() for v in of_plain if v.kind == WRONG] == []
@@ -33,9 +33,9 @@ def test_figures_of_a_small_world_are_what_happened(verdicts: list[Verdict]) -> 
 
 def test_a_world_is_the_same_each_time_and_another_by_another_seed() -> None:
     """What is told of one seed can be looked at again."""
-    one, two, other = (World(120, seed).run() for seed in (1, 1, 2))
-    assert [(r.id, r.outcome, r.ended_ns, len(r.attempts)) for r in one.runs] == [(r.id, r.outcome, r.ended_ns, len(r.attempts)) for r in two.runs]
-    assert [r.id for r in one.runs] != [r.id for r in other.runs]
+    one, two, other = ([(r.id, r.outcome, r.ended_ns) for r in World(120, seed).run().runs] for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
 
 
 @pytest.mark.parametrize(
