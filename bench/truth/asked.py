@@ -148,7 +148,8 @@ class Asked:
         yield from self._compared("tasks", by, {**facts, **flow, **shown})
         steps: dict[Key, Fact] = {(*g, *key): fact for g in ripe for key, fact in rates.funnel(ripe[g]).items()}
         yield from compare("funnel", steps, _columns(self._by_task("funnel"), (*_TASK, "attempt"), steps))
-        failing = _of_groups(rates.failures(ripe, young))
+        apart = "platform_project" in self._groups
+        failing = _of_groups(rates.failures(ripe, young, lambda key: key[2] if apart else None))
         yield from compare("failures", failing, _columns(self._by_task("failures"), _TASK, failing))
 
     def _durations(self) -> Iterator[Verdict]:

@@ -7,7 +7,7 @@ Enter: runs as they were seen. Leave: facts.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from bench.truth.fact import Fact, grouped, known, ranked, ratio
@@ -191,23 +191,30 @@ def throughput(some: list[Event], over_ns: int) -> Facts:
     return facts
 
 
-def failures(ripe: Mapping[Key, list[Seen]], immature: Mapping[Key, int]) -> dict[Key, Facts]:
-    """Return by group how often it fails, beside all others."""
-    over = {group: [s for s in runs if s.outcome in _OVER] for group, runs in ripe.items()}
-    failed = {group: sum(s.outcome == "failed" for s in runs) for group, runs in over.items()}
-    every, all_failed = sum(map(len, over.values())), sum(failed.values())
+def failures(
+    ripe: Mapping[Key, list[Seen]], immature: Mapping[Key, int], beside: Callable[[Key], object]
+) -> dict[Key, Facts]:
+    """Return by group how often it fails, and how often all others do of which *beside* says the same."""
     facts: dict[Key, Facts] = {}
     for group, runs in ripe.items():
-        n, sure = len(over[group]), all(s.sure for s in runs)
-        others = ratio(all_failed - failed[group], every - n)
+        over = [s for s in runs if s.outcome in _OVER]
+        failed, sure = sum(s.outcome == "failed" for s in over), all(s.sure for s in runs)
+        others = [
+            s
+            for other, some in ripe.items()
+            if other != group and beside(other) == beside(group)
+            for s in some
+            if s.outcome in _OVER
+        ]
+        baseline = ratio(sum(s.outcome == "failed" for s in others), len(others))
         counted = sum(s.outcome not in ("canceled", "expired", "skipped") for s in runs)
         row = {
-            "failed": failed[group],
-            "n": n,
-            "rate": ratio(failed[group], n),
-            "baseline": others,
-            "excess": None if others is None else failed[group] - n * others,
-            "coverage": ratio(n, counted),
+            "failed": failed,
+            "n": len(over),
+            "rate": ratio(failed, len(over)),
+            "baseline": baseline,
+            "excess": None if baseline is None else failed - len(over) * baseline,
+            "coverage": ratio(len(over), counted),
             "immature": immature[group],
         }
         facts[group] = {(name,): Fact(value, proved=sure) for name, value in row.items()}
