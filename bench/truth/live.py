@@ -106,6 +106,8 @@ def retrying(seen: list[Seen]) -> dict[str, Facts]:
             if waits or (len(s.tries) > 1 and s.tries[-2].number == s.attempts - 1):
                 row["failed_ns"] = s.tries[-1 if waits else -2].ended_ns
             facts[s.run.id] = {(name,): Fact(value, proved=s.start_known) for name, value in row.items()}
+            if "failed_ns" in row:
+                facts[s.run.id]["failed_ns",] = Fact(row["failed_ns"], proved=s.tries[-1 if waits else -2].end_sure)
     return facts
 
 

@@ -300,6 +300,13 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
             optional=True,
             roomy=True,
         ),
+        ListColumn(
+            "provenance",
+            "Known",
+            "text",
+            "How it is known when the attempt failed; inferred: nobody saw it.",
+            roomy=True,
+        ),
         ListColumn("n", "n", "number", "Retries that tell when the next one is usual.", optional=True, roomy=True),
         ListColumn("queue", "Queue", "text", "Its queue.", roomy=True),
     ),
