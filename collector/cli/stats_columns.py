@@ -250,6 +250,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ListColumn("from_ns", "Since", "time", "When it took the slot.", roomy=True),
         ListColumn("held_ns", "Held", "ns", "For how long."),
         ListColumn("is_orphan", "End not seen", "text", "yes: the run fell silent, and may hold it no more.", True),
+        ListColumn("provenance", "Known", "text", "inferred: nobody states that it holds the slot still.", roomy=True),
     ),
     "stuck": (
         _TASK,
@@ -298,6 +299,13 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
             "time",
             "When runwell takes the run for failed if nothing comes.",
             optional=True,
+            roomy=True,
+        ),
+        ListColumn(
+            "provenance",
+            "Known",
+            "text",
+            "How it is known when the attempt failed; inferred: nobody saw it.",
             roomy=True,
         ),
         ListColumn("n", "n", "number", "Retries that tell when the next one is usual.", optional=True, roomy=True),

@@ -263,7 +263,7 @@ def ungrouped(h: Handle, r: Range, characters: int) -> pl.DataFrame:
 
 
 def errors(h: Handle, r: Range, groups: pl.DataFrame, characters: int) -> pl.DataFrame:
-    """Return `name` (task), `environment`, `platform_project`, `error`, `before`, `now`, `first_ns`: runs by error group.
+    """Return `name` (task), `environment`, `platform_project`, `error`, `before`, `now`, `first_ns`: runs by group.
 
     *groups*: `ungrouped` of so many *characters*, with their `error_group`.
     """

@@ -62,6 +62,11 @@ RUN_COHORTS = Table(
             "that is told, ns (`runs.backoff_ns` leaves nothing out)."),
         bigint("latency_runs", "Runs that completed after a retry, of which is known how long that took."),
         hugeint("latency_ns", "Sum over `latency_runs`: from the end of the first attempt to the end of the last, ns."),
+        *(
+            bigint(f"inferred_{name}_runs", f"Of `{name}_runs` those for which it is inferred when an attempt began or "
+                f"ended that counts in `{name}_ns`.")
+            for name in ("wasted", "backoff", "latency")
+        ),
         bigint("cost_runs", "Runs whose cost is known."),
         hugeint("cost_nanocents", "Sum of the cost of `cost_runs`, billionths of a cent."),
         bigint("wasted_cost_runs", "Runs of which is known what the attempts cost that count as wasted."),
