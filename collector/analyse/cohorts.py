@@ -26,6 +26,8 @@ from collector.analyse.frames import (
 )
 from collector.model.words import ENDED, FAILED, TERMINAL
 
+_SUMS = ("wasted", "backoff", "latency")
+"""What is summed up of runs, in ns."""
 _EACH = 16
 """Lost attempts between two that were seen that count each by its number."""
 
@@ -36,7 +38,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     Columns: those of `RUN`, `COHORT`, run_id, parent_run_id, root_run_id, started_ns, ended_ns, last_seen_ns,
     outcome (`frames.ended_as`), attempts (highest number named, NULL if none), has_ended (an attempt ended), weakness
     (`rank` of outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns,
-    cost_nanocents, wasted_cost_nanocents.
+    cost_nanocents, wasted_cost_nanocents. is_inferred_wasted, …_backoff, …_latency: a time it rests on is inferred.
     """
     started = (
         runs.lazy()
@@ -53,6 +55,8 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     last = pl.col("number") == pl.col("number").max().over(RUN)
     spent = ~last | pl.col("status").is_in(FAILED)
     again = pl.col("number") > 1
+    guessed_start = (pl.col("started_source") == "inferred").fill_null(False)
+    guessed_end = (pl.col("ended_source") == "inferred").fill_null(False)
     sums = (
         attempts.lazy()
         .with_columns(is_last=last, is_spent=spent, cost=nanocents("cost_cents"))
@@ -68,6 +72,9 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             wasted=_all_known("wall_ns", "is_spent"),
             wasted_cost=_all_known("cost", "is_spent"),
             requeued_ns=believable.total(pl.col("queue_wait_ns").filter(again)),
+            is_inferred_wasted=(pl.col("is_spent") & (guessed_start | guessed_end)).any(),
+            is_inferred_backoff=((again & guessed_start) | (~pl.col("is_last") & guessed_end)).any(),
+            is_inferred_latency=(guessed_end & (pl.col("is_last") | ~again)).any(),
         )
     )
     whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running", "interrupted"])
@@ -86,6 +93,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         "first_ended_ns",
         "cost_nanocents",
         pl.col("has_ended").fill_null(False),
+        *(pl.col(f"is_inferred_{name}").fill_null(False) for name in _SUMS),
         weakness=rank("status_source", "attempt_count_source"),
         wasted_ns=pl.when(whole).then("wasted"),
         backoff_ns=pl.when(pl.col("attempts") > 1).then((pl.col("gaps_ns") - pl.col("requeued_ns")).clip(0)),
@@ -102,7 +110,6 @@ def _all_known(value: str, where: str) -> pl.Expr:
 
 def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
     """Return rows of `run_cohorts`."""
-    durations = ["wasted", "backoff", "latency"]
     grouped = (
         per_run(runs, attempts)
         .group_by(*COHORT, "attempts", "outcome")
@@ -110,8 +117,12 @@ def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
             runs=pl.len(),
             ended_runs=pl.col("has_ended").sum(),
             **_weak("runs"),
-            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in durations},
-            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in durations},
+            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in _SUMS},
+            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in _SUMS},
+            **{
+                f"inferred_{name}_runs": (pl.col(f"{name}_ns").is_not_null() & pl.col(f"is_inferred_{name}")).sum()
+                for name in _SUMS
+            },
             cost_runs=pl.col("cost_nanocents").count(),
             cost_nanocents=exact(pl.col("cost_nanocents")),
             wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),

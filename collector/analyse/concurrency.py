@@ -7,6 +7,7 @@ time, so bucket maxima never stand for averages. `n` counts buckets or slots, as
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -25,12 +26,23 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
     *levels*: rows of `queue_levels`; *by*: at least `QUEUE`, or with `bucket_ns` or an hour added; *buckets*: how many
     each row of the report covers, counted where it is not given. Without a limit
     only the level is known. Throttled is NULL unless it is told whether a run waited while the queue was full.
+
+    Numbers are of the level; how much of it is certain (`sure` to `most`) is their coverage: of levels the share of
+    slot time, of shares of time the time in which all levels that may be say the same. Over the limit is only what is
+    certain; what is not is a number of its own.
     """
     # Level times time leaves 64 bits: three thousand slots for a month.
     ns, level, limit = pl.col("ns").cast(pl.Int128), pl.col("level").cast(pl.Int64), pl.col("limit")
+    sure, most = pl.col("sure").cast(pl.Int64), pl.col("most").cast(pl.Int64)
     limited = (limit > 0).fill_null(False)
     full = limited & (level >= limit)
     waits_known = full & pl.col("is_queued").is_not_null()
+    lasting = pl.col("peak").max()
+
+    def slot_ns(held: pl.Expr, where: pl.Expr | None = None) -> pl.Expr:
+        spent = (held * ns).cast(pl.Float64)
+        return (spent if where is None else spent.filter(where)).sum()
+
     weighted = (
         levels.lazy()
         .sort(*by, "level", nulls_last=True)
@@ -39,40 +51,69 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
         .agg(
             ns=ns.sum(),
             buckets=pl.col("bucket_ns").n_unique() if buckets is None else pl.lit(buckets).first(),
-            held=(level * ns).cast(pl.Float64).sum(),
+            held=slot_ns(level),
+            sure=slot_ns(sure),
+            most_held=slot_ns(most),
             p95=level.filter(pl.col("reached") * 20 >= pl.col("all") * 19).min(),
-            peak=level.max(),
+            peak=pl.when(lasting > 0).then(lasting).otherwise(level.max()),
+            moment=level.max(),
+            is_short=(lasting == 0) & (level.max() > 0),
             limited=ns.filter(limited).sum(),
             known=ns.filter(limit.is_not_null()).sum(),
-            used=(pl.min_horizontal(level, limit) * ns).cast(pl.Float64).filter(limited).sum(),
-            offered=(limit * ns).cast(pl.Float64).filter(limited).sum(),
+            used=slot_ns(pl.min_horizontal(level, limit), limited),
+            surely_used=slot_ns(pl.min_horizontal(sure, limit), limited),
+            most_used=slot_ns(pl.min_horizontal(most, limit), limited),
+            offered=slot_ns(limit, limited),
             full=ns.filter(full).sum(),
+            full_agreed=ns.filter(limited & ((sure >= limit) == (most >= limit))).sum(),
             full_known=ns.filter(waits_known).sum(),
             throttled=ns.filter(waits_known & pl.col("is_queued")).sum(),
-            over=ns.filter(limited & (level > limit)).sum(),
+            over=ns.filter(limited & (sure > limit)).sum(),
+            over_agreed=ns.filter(limited & ((sure > limit) == (most > limit))).sum(),
+            maybe_over=ns.filter(limited & (level > limit) & (sure <= limit)).sum(),
             paused=ns.filter(limit == 0).sum(),
-            weak=pl.when((pl.col("limit_source") == "inferred").any()).then(2).otherwise(1),
+            is_inferred=(pl.col("limit_source") == "inferred").any(),
             most=limit.max(),
             changed=limit.drop_nulls().n_unique() > 1,
+        )
+        .with_columns(is_sure=pl.col("sure") == pl.col("most_held"))
+        .with_columns(
+            weak=pl.when(pl.col("is_sure")).then(1).otherwise(2),
+            weak_limit=pl.when(pl.col("is_inferred")).then(2).otherwise(1),
         )
     )
     c = pl.col
     unlimited = pl.when(c("known") == 0).then(pl.lit("limit unknown"))
     covered = ratio(c("known"), c("ns"))
+    of_levels = pl.when(c("most_held") > 0).then(ratio(c("sure"), c("most_held"))).otherwise(1.0)
+    maybe_over = pl.when(c("maybe_over") > 0).then(pl.lit("without levels that waits or inferred ends explain"))
 
-    def level_(statistic: str, value: pl.Expr) -> Number:
-        return Number("level", statistic, "slots", value, n=c("buckets"), coverage=pl.lit(1.0), weakness=pl.lit(1))
+    def level_(statistic: str, value: pl.Expr, note: pl.Expr | None = None) -> Number:
+        return Number(
+            "level",
+            statistic,
+            "slots",
+            value,
+            n=c("buckets"),
+            coverage=of_levels,
+            weakness=c("weak"),
+            note=pl.lit(None, pl.String) if note is None else note,
+        )
 
-    def limited_(measure: str, above: pl.Expr, below: pl.Expr, coverage: pl.Expr = covered) -> Number:
+    def limited_(
+        measure: str, above: pl.Expr, below: pl.Expr, certain: pl.Expr | None = None, note: pl.Expr | None = None
+    ) -> Number:
+        """Return a share of time with a limit; *certain*: the share of that in which it is certain."""
+        agreed = pl.lit(1.0) if certain is None else certain.fill_null(1.0)
         return Number(
             measure,
             "share",
             "share",
             ratio(above, below),
             n=c("buckets"),
-            coverage=coverage,
-            weakness=c("weak"),
-            note=unlimited,
+            coverage=covered * agreed,
+            weakness=pl.when(agreed < 1).then(2).otherwise(c("weak_limit")),
+            note=unlimited if note is None else pl.coalesce(unlimited, note),
         )
 
     not_told = (c("full") > 0) & (c("full_known") == 0)
@@ -82,8 +123,9 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
         "share",
         pl.when(~not_told).then(ratio(c("throttled"), c("limited") - c("full") + c("full_known"))),
         n=c("buckets"),
-        coverage=ratio(c("limited") - c("full") + c("full_known"), c("ns")),
-        weakness=c("weak"),
+        coverage=ratio(c("limited") - c("full") + c("full_known"), c("ns"))
+        * ratio(c("full_agreed"), c("limited")).fill_null(1.0),
+        weakness=pl.when(c("full_agreed") < c("limited")).then(2).otherwise(c("weak_limit")),
         note=pl.when(not_told).then(pl.lit("waiting not told by telemetry")).otherwise(unlimited),
     )
     return rows(
@@ -92,7 +134,14 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
         [
             level_("mean", ratio(c("held"), c("ns"))),
             level_("p95", c("p95")),
-            level_("peak", c("peak")),
+            level_(
+                "peak",
+                c("peak"),
+                pl.when("is_short")
+                .then(pl.lit("no level lasted for a second: the highest of any moment"))
+                .when(c("moment") > c("peak"))
+                .then(pl.format("{} for less than a second", "moment")),
+            ),
             Number(
                 "limit",
                 "max",
@@ -100,19 +149,25 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
                 c("most"),
                 n=c("buckets"),
                 coverage=covered,
-                weakness=pl.when(c("weak") == 2).then(2).otherwise(0),
+                weakness=pl.when("is_inferred").then(2).otherwise(0),
                 note=pl.when(c("known") == 0)
                 .then(pl.lit("limit unknown"))
                 .when(c("changed"))
                 .then(pl.lit("it changed; this is the highest"))
-                .when(c("weak") == 2)
+                .when("is_inferred")
                 .then(pl.lit("inferred from load"))
                 .otherwise(pl.lit("from settings")),
             ),
-            limited_("saturation", c("used"), c("offered")),
-            limited_("time_at_limit", c("full"), c("limited")),
+            limited_(
+                "saturation",
+                c("used"),
+                c("offered"),
+                pl.when(c("most_used") > 0).then(ratio(c("surely_used"), c("most_used"))),
+            ),
+            limited_("time_at_limit", c("full"), c("limited"), ratio(c("full_agreed"), c("limited"))),
             throttled,
-            limited_("over_limit", c("over"), c("limited")),
+            limited_("over_limit", c("over"), c("limited"), ratio(c("over_agreed"), c("limited")), maybe_over),
+            limited_("maybe_over_limit", c("maybe_over"), c("limited"), ratio(c("over_agreed"), c("limited"))),
             limited_("paused", c("paused"), c("known")),
         ],
     )
@@ -182,22 +237,24 @@ def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFr
     sums = (
         hours.lazy()
         .group_by(QUEUE)
-        .agg(pl.col("slot_ns").cast(pl.Float64).sum(), pl.col("starts").sum(), assumed=pl.col("assumed_ns").sum() > 0)
+        .agg(pl.col("slot_ns", "assumed_ns").cast(pl.Float64).sum(), pl.col("starts").sum())
         .join(moved, on=QUEUE, how="left", nulls_equal=True)
         .select(
             *QUEUE,
             "starts",
+            "assumed_ns",
             pl.col("crossing").fill_null(0),
             inside="slot_ns",
             lasting=pl.col("slot_ns") + pl.col("moved").fill_null(0.0),
-            weak=pl.when(pl.col("assumed") | pl.col("weak").fill_null(False)).then(2).otherwise(1),
+            weak=pl.when((pl.col("assumed_ns") > 0) | pl.col("weak").fill_null(False)).then(2).otherwise(1),
         )
     )
     c = pl.col
     predicted = c("lasting") / window
+    certain = pl.when(c("inside") > 0).then(1 - c("assumed_ns") / c("inside")).otherwise(1.0)
 
     def slots_(measure: str, value: pl.Expr, n: str = "starts", statistic: str = "mean") -> Number:
-        return Number(measure, statistic, "slots", value, n=c(n), coverage=pl.lit(1.0), weakness=c("weak"))
+        return Number(measure, statistic, "slots", value, n=c(n), coverage=certain, weakness=c("weak"))
 
     needed = pl.when(c("starts") > 0).then((predicted / UTILISATION).ceil().clip(1))
     return rows(
@@ -217,32 +274,48 @@ def backlog(
 ) -> pl.DataFrame:
     """Return by *by* how many wait, how old the oldest is and, with *arrivals*, when the backlog is gone.
 
-    *waiting*: runs that have not started: *by*, queued_ns, is_assumed (their queue is). *arrivals*: *by*, arrived,
+    *waiting*: runs that have not started (`waiting.ordered`): *by*, queued_ns, status, is_assumed (their queue is),
+    is_told; those that are not are left out, and the backlog is at least what it says. *arrivals*: *by*, arrived,
     ended, as counted over the last *over_ns*. Time to drain is NULL with the note "never" unless ends outpace arrivals;
     its interval follows from both counts' (normal), open upwards where they may not.
     """
-    age = as_of_ns - pl.col("queued_ns")
+    age, told = as_of_ns - pl.col("queued_ns"), pl.col("is_told")
+    is_unheard = pl.col("status") == "unknown"
     now = (
         waiting.lazy()
         .group_by(by)
         .agg(
-            backlog=pl.len().cast(pl.Int64),
-            aged=pl.col("queued_ns").count().cast(pl.Int64),
-            age_ns=age.max(),
-            weak=pl.when(pl.col("is_assumed").any()).then(2).otherwise(1),
+            backlog=told.sum().cast(pl.Int64),
+            unheard=(told & is_unheard).sum().cast(pl.Int64),
+            untold=(~told).sum().cast(pl.Int64),
+            aged=pl.col("queued_ns").filter(told).count().cast(pl.Int64),
+            age_ns=age.filter(told).max(),
+            weak=pl.when((pl.col("is_assumed") | is_unheard).any()).then(2).otherwise(1),
         )
     )
     c = pl.col
+    at_least = pl.when(c("untold") > 0).then(
+        pl.format("at least: {} more were triggered so long ago that nobody can tell whether they wait", "untold")
+    )
+    unheard = pl.when(c("unheard") > 0).then(
+        pl.format("{} of them have the status unknown: only the order of the queue says that they wait", "unheard")
+    )
     numbers = [
-        count("backlog", c("backlog"), weakness=c("weak")),
+        replace(
+            count("backlog", c("backlog"), weakness=c("weak")),
+            coverage=ratio(c("backlog"), c("backlog") + c("untold")),
+            note=pl.concat_str(at_least, unheard, separator="; ", ignore_nulls=True).replace("", None),
+        ),
+        count("backlog_unheard", c("unheard"), weakness=pl.lit(2)),
         Number(
             "backlog_age",
             "max",
             "ns",
             c("age_ns"),
             n=c("aged"),
-            coverage=ratio(c("aged"), c("backlog")),
+            coverage=ratio(c("aged"), c("backlog") + c("untold")),
             weakness=c("weak"),
+            note=at_least,
         ),
     ]
     if arrivals is not None:
@@ -266,7 +339,7 @@ def backlog(
                 weakness=c("weak"),
                 low=lasts(gain + half),
                 high=lasts(gain - half),
-                note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")),
+                note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")).otherwise(at_least),
             )
         )
     return rows(now, by, numbers)
@@ -274,7 +347,8 @@ def backlog(
 
 def holders(held: Frame, *, as_of_ns: int) -> pl.DataFrame:
     """Return who holds slots at *as_of_ns*, the longest first: `QUEUE`, task_id, population, run_key, number, from_ns,
-    held_ns, and `is_orphan` for slots nobody ended, which are not counted any more."""
+    held_ns, `is_orphan` for slots nobody ended, which are not counted any more, and `provenance`: nobody states of an
+    attempt that goes on that it holds its slot still."""
     return (
         held.lazy()
         .filter(pl.col("is_open") | ((pl.col("from_ns") <= as_of_ns) & (pl.col("to_ns") > as_of_ns)))
@@ -289,6 +363,7 @@ def holders(held: Frame, *, as_of_ns: int) -> pl.DataFrame:
             held_ns=pl.when("is_orphan")
             .then(pl.col("to_ns") - pl.col("from_ns"))
             .otherwise(as_of_ns - pl.col("from_ns")),
+            provenance=pl.when("is_assumed").then(pl.lit("inferred")).otherwise(pl.lit("derived")),
         )
         .sort("is_orphan", "held_ns", "run_key", "number", descending=[False, True, False, False])
         .collect(engine="streaming")

@@ -84,8 +84,9 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
             ),
             rank("started_source", _end_source(), _idle_source("idle")),
         ),
-        "active": (pl.col("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),
-        "wait": (pl.col("wait_ns"), rank(pl.lit("measured"))),
+        # What an open run has worked or waited so far is no duration of a run.
+        "active": (pl.when("is_over").then("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),
+        "wait": (pl.when("is_over").then("wait_ns"), rank(pl.lit("measured"))),
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }

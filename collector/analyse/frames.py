@@ -15,7 +15,7 @@ from collector.model.words import DEVELOPMENT
 
 Frame = pl.DataFrame | pl.LazyFrame
 
-COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "version", "population"]
+COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "platform_project", "version", "population"]
 """What hourly statistics are kept by."""
 DIMENSIONS = [name for name in COHORT if name != "hour_ns"]
 

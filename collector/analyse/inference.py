@@ -128,10 +128,14 @@ def _joinable(*frames: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def _waits(ends: pl.DataFrame, waiting: Frame, from_ns: int, to_ns: int) -> pl.DataFrame:
-    """Return the median wait of attempts that took over a slot at the top, and of the others."""
+    """Return the median wait of attempts that took over a slot at the top, and of others, where it is proved."""
     waits = (
         waiting.lazy()
-        .filter(pl.col("from_ns").is_not_null() & pl.col("to_ns").is_between(from_ns, to_ns, closed="left"))
+        .filter(
+            pl.col("is_sure")
+            & pl.col("from_ns").is_not_null()
+            & pl.col("to_ns").is_between(from_ns, to_ns, closed="left")
+        )
         .select(*QUEUE, start_ns="to_ns", lasted_ns=pl.col("to_ns") - pl.col("from_ns"))
         .collect(engine="streaming")
     )

@@ -13,10 +13,15 @@ from collector.analyse.frames import Frame, hour_of, schema_of, shaped
 from collector.analyse.slots import QUEUE
 
 BUCKET_NS = 300_000_000_000
+DWELL_NS = 1_000_000_000
+"""A level counts as a peak that was held for so long at a stretch: the clocks of machines differ by less."""
+_KEY = [*QUEUE, "bucket_ns", "level", "sure", "most", "limit", "limit_source", "is_queued", "may_wait"]
+_MOVES = ["d", "less", "more", "q", "maybe"]
 
 
 def queue_levels(
     held: Frame,
+    doubted: Frame,
     waiting: Frame,
     limits: Frame,
     *,
@@ -27,35 +32,46 @@ def queue_levels(
 ) -> pl.DataFrame:
     """Return rows of `queue_levels` for the time [*from_ns*, *to_ns*).
 
-    *held*, *waiting*: at least the rows of `slots.slots` and `slots.queued` that touch that time, any others
-    do no harm. *limits*: rows of `queue_limits` with their environment filled in (`limits.steps`), one series a queue.
-    *queues* (`QUEUE`): queues to report although nothing was held, at level 0. *from_ns* is the start of an hour;
-    buckets are whole but for one that *to_ns* ends. Cost grows with the rows given, not with the slots' length.
+    *held*, *doubted*, *waiting*: at least the rows of `slots.slots`, `slots.doubts` and `slots.queued` that touch that
+    time or the `DWELL_NS` before and after it, any others do no harm. *limits*: rows of `queue_limits` with their
+    environment filled in (`limits.steps`), one series a queue. *queues* (`QUEUE`): queues to report although nothing
+    was held, at level 0. *from_ns* is the start of an hour; buckets are whole but for one that *to_ns* ends. Cost grows
+    with the rows given, not with the slots' length.
     """
-    moved = moves(held, waiting, from_ns=from_ns, to_ns=to_ns, queues=queues)
+    moved = moves(held, doubted, waiting, from_ns=from_ns, to_ns=to_ns, queues=queues)
     return told(leveled([moved], limits, from_ns=from_ns, to_ns=to_ns, bucket_ns=bucket_ns), [stated(waiting)])
 
 
-def moves(held: Frame, waiting: Frame, *, from_ns: int, to_ns: int, queues: Frame | None = None) -> pl.DataFrame:
-    """Return when levels move within [*from_ns*, *to_ns*): `QUEUE`, t, d (slots held), q (runs that wait).
+def moves(
+    held: Frame, doubted: Frame, waiting: Frame, *, from_ns: int, to_ns: int, queues: Frame | None = None
+) -> pl.DataFrame:
+    """Return when levels move within [*from_ns*, *to_ns*) and `DWELL_NS` around it: `QUEUE`, t, and by how much.
 
-    What lasts all the time is one row a queue. Moves of different runs add up.
+    d: slots held; less: those of them that are not sure; more: slots that may be held beside them; q: runs that wait;
+    maybe: runs that may. What lasts all the time is one row a queue. Moves of different runs add up.
     """
-    held, waiting = held.lazy(), waiting.lazy()
+    held, doubted, waiting = held.lazy(), doubted.lazy(), waiting.lazy()
     sources = [held, waiting, *([queues.lazy()] if queues is not None else [])]
     every = pl.concat([rows.select(QUEUE) for rows in sources]).unique()
     known = waiting.filter(pl.col("from_ns").is_not_null())
+    around = (from_ns - DWELL_NS, to_ns + DWELL_NS)
+    counted = {
+        "d": held,
+        "less": doubted.filter("is_held"),
+        "more": doubted.filter(~pl.col("is_held")),
+        "q": known.filter("is_sure"),
+        "maybe": known.filter(~pl.col("is_sure")),
+    }
     return (
         pl.concat(
             [
-                every.with_columns(t=pl.lit(from_ns, pl.Int64)),
-                _points(held, from_ns, to_ns, "d"),
-                _points(known, from_ns, to_ns, "q"),
+                every.with_columns(t=pl.lit(around[0], pl.Int64)),
+                *(_points(intervals, *around, name) for name, intervals in counted.items()),
             ],
             how="diagonal",
         )
         .group_by(*QUEUE, "t")
-        .agg(pl.col("d").sum(), pl.col("q").sum())
+        .agg(pl.col(_MOVES).sum())
         .collect()
     )
 
@@ -70,7 +86,7 @@ def leveled(
     steps = limits.lazy().with_row_index("step")
     points = pl.concat([rows.lazy() for rows in moved])
     every = points.select(QUEUE).unique()
-    grid = every.join(pl.LazyFrame({"t": pl.int_range(from_ns, to_ns, bucket_ns, eager=True)}), how="cross")
+    grid = every.join(pl.LazyFrame({"t": [*range(from_ns, to_ns, bucket_ns), to_ns]}), how="cross")
     changes = (
         steps.filter(pl.col("from_ns") < to_ns)
         .join(every, on=QUEUE, how="semi", nulls_equal=True)
@@ -83,27 +99,69 @@ def leveled(
     swept = (
         pl.concat([grid, points, changes], how="diagonal")
         .group_by(*QUEUE, "t")
-        .agg(pl.col("d").sum(), pl.col("q").sum(), pl.col("step").max())
+        .agg(pl.col(_MOVES).sum(), pl.col("step").max())
         .sort(*QUEUE, "t", nulls_last=True)
         .with_columns(
-            level=pl.col("d").cum_sum().over(QUEUE),
-            waits=pl.col("q").cum_sum().over(QUEUE),
+            pl.col(_MOVES).cum_sum().over(QUEUE),
             step=pl.col("step").forward_fill().over(QUEUE),
             ns=pl.col("t").shift(-1).over(QUEUE).fill_null(to_ns) - pl.col("t"),
         )
-        .filter((pl.col("t") < to_ns) & (pl.col("ns") > 0))
+        .with_columns(level=pl.col("d"), bucket_ns=_bucket(from_ns, bucket_ns))
+        .collect()
+    )
+    rows = (
+        swept.lazy()
+        .filter((pl.col("t") >= from_ns) & (pl.col("t") < to_ns) & (pl.col("ns") > 0))
         .with_columns(
-            bucket_ns=from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns,
-            is_queued=pl.when(pl.col("waits") > 0).then(pl.lit(True)),
+            sure=pl.col("level") - pl.col("less"),
+            most=pl.col("level") + pl.col("more"),
+            is_queued=pl.when(pl.col("q") > 0).then(pl.lit(True)),
+            may_wait=(pl.col("q") == 0) & (pl.col("maybe") > 0),
         )
         .join(steps.select("step", "limit", limit_source="source"), on="step", how="left")
+        .group_by(_KEY)
+        .agg(pl.col("ns").sum())
+        .join(_peaks(swept, from_ns, to_ns, bucket_ns).lazy(), on=[*QUEUE, "bucket_ns"], how="left", nulls_equal=True)
     )
-    key = [*QUEUE, "bucket_ns", "level", "limit", "limit_source", "is_queued"]
-    return shaped(swept.group_by(key).agg(pl.col("ns").sum()), "queue_levels", by=key)
+    return shaped(rows, "queue_levels", by=_KEY)
+
+
+def _bucket(from_ns: int, bucket_ns: int) -> pl.Expr:
+    return from_ns + (pl.col("t") - from_ns) // bucket_ns * bucket_ns
+
+
+def _peaks(swept: pl.DataFrame, from_ns: int, to_ns: int, bucket_ns: int) -> pl.DataFrame:
+    """Return `peak` by `QUEUE` and bucket: the highest level in it that was held for `DWELL_NS` at a stretch.
+
+    The stretch may begin before the bucket and end after it, so no number depends on how time is cut. It begins where
+    the level moves or, of a bucket that it reaches into, by less than `DWELL_NS` before the bucket.
+    """
+    moved = swept.select(*QUEUE, "t", "level")
+    early = (
+        moved.filter((pl.col("t") >= from_ns) & (pl.col("t") < to_ns) & ((pl.col("t") - from_ns) % bucket_ns == 0))
+        .select(*QUEUE, t=pl.col("t") - DWELL_NS + 1)
+        .join(moved, on=[*QUEUE, "t"], how="anti", nulls_equal=True)
+    )
+    lasting = (
+        pl.concat([moved, early], how="diagonal")
+        .sort(*QUEUE, "t", nulls_last=True)
+        .with_columns(pl.col("level").forward_fill().over(QUEUE))
+        .rolling("t", period=f"{DWELL_NS}i", offset="0i", closed="left", group_by=QUEUE)
+        .agg(peak=pl.col("level").min())
+        .filter(pl.col("t") < to_ns)
+    )
+    # What begins in the last moment of a bucket reaches into the next one too.
+    reaching = lasting.with_columns(t=pl.col("t") + DWELL_NS - 1)
+    return (
+        pl.concat([lasting, reaching])
+        .filter((pl.col("t") >= from_ns) & (pl.col("t") < to_ns))
+        .group_by(*QUEUE, bucket_ns=_bucket(from_ns, bucket_ns))
+        .agg(pl.col("peak").max())
+    )
 
 
 def stated(waiting: Frame) -> pl.DataFrame:
-    """Return per queue and hour whether every attempt that started in it tells how long it had waited."""
+    """Return per queue and hour whether every attempt that started in it tells how long it had waited, at most."""
     return (
         waiting.lazy()
         .with_columns(hour_ns=hour_of("to_ns"))
@@ -116,12 +174,11 @@ def stated(waiting: Frame) -> pl.DataFrame:
 def told(rows: pl.DataFrame, known: list[pl.DataFrame]) -> pl.DataFrame:
     """Return *rows* of `leveled`, which say that nobody waited in hours where *known* (`stated`) tells of all waits."""
     every = pl.concat(known).group_by(*QUEUE, "hour_ns").agg(pl.col("all_stated").all())
-    key = [*QUEUE, "bucket_ns", "level", "limit", "limit_source", "is_queued"]
-    none_waits = pl.when(pl.col("all_stated").fill_null(False)).then(pl.lit(False))
+    none_waits = pl.when(pl.col("all_stated").fill_null(False) & ~pl.col("may_wait")).then(pl.lit(False))
     joined = rows.with_columns(hour_ns=hour_of("bucket_ns")).join(
         every, on=[*QUEUE, "hour_ns"], how="left", nulls_equal=True
     )
-    return shaped(joined.with_columns(is_queued=pl.coalesce("is_queued", none_waits)), "queue_levels", by=key)
+    return shaped(joined.with_columns(is_queued=pl.coalesce("is_queued", none_waits)), "queue_levels", by=_KEY)
 
 
 def _points(intervals: pl.LazyFrame, from_ns: int, to_ns: int, name: str) -> pl.LazyFrame:
@@ -155,8 +212,9 @@ def idle(rows: Frame, limits: Frame, queues: Frame, *, from_ns: int, to_ns: int)
         lasting.join(counted, on=key, how="left", nulls_equal=True)
         .select(
             *key,
-            level=pl.lit(0, schema["level"]),
+            **{name: pl.lit(0, schema[name]) for name in ("level", "sure", "most", "peak")},
             is_queued=pl.lit(None, pl.Boolean),
+            may_wait=pl.lit(False),
             ns=pl.col("ns") - pl.col("counted").fill_null(0),
         )
         .filter(pl.col("ns") > 0)
@@ -177,7 +235,7 @@ def without(rows: pl.DataFrame, limits: Frame, *, from_ns: int, to_ns: int) -> p
     return (
         rows.with_columns(stated=stated)
         .join(gone.select(*QUEUE, stated="limit", gone="ns").collect(), on=key, how="left", nulls_equal=True)
-        .sort(pl.col("is_queued").fill_null(False), maintain_order=True)
+        .sort(pl.col("is_queued").fill_null(False) | pl.col("may_wait") | (pl.col("most") > 0), maintain_order=True)
         .with_columns(before=pl.when(is_idle).then("ns").otherwise(0).cum_sum().over(key) - pl.col("ns"))
         .with_columns(
             ns=pl.when(is_idle)

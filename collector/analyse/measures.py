@@ -101,10 +101,18 @@ _QUEUES = {
     ),
     "time_at_limit": Measure("Time at limit", "Share of time with all slots held, while a limit above 0 is known."),
     "throttled": Measure(
-        "Throttled", "Share of time with all slots held and a run waiting; full without waiting is no fault."
+        "Throttled",
+        "Share of time with all slots held and a run waiting for certain; full without waiting is no fault, and a run "
+        "that was only triggered may not have been due yet.",
     ),
     "over_limit": Measure(
-        "Over the limit", "Share of time with more slots held than the limit: the limit or the telemetry is wrong."
+        "Over the limit",
+        "Share of time with more slots held for certain than the limit: the limit or the telemetry is wrong.",
+    ),
+    "maybe_over_limit": Measure(
+        "Maybe over",
+        "Share of time with more slots counted than the limit, but not for certain: attempts that wait may have given "
+        "theirs back, or the end of some is only inferred.",
     ),
     "paused": Measure("Paused", "Share of time with a limit of 0."),
     "slot_share": Measure("Slot share", "Slot time of a task among the slot time of its queue."),
@@ -115,7 +123,15 @@ _QUEUES = {
         "Little's law check", "Average level less level by Little's law; slots that cross the edges explain it."
     ),
     "needed_limit": Measure("Limit needed", "Least limit that keeps the average level at 70 % of it."),
-    "backlog": Measure("Backlog", "Runs that wait for their first slot now, as far as their parents tell."),
+    "backlog": Measure(
+        "Backlog",
+        "Runs that wait for their first slot now, as far as their parents tell and their queue did not pass them over.",
+    ),
+    "backlog_unheard": Measure(
+        "Backlog unheard of",
+        "Of the backlog, runs with the status unknown: nobody heard of them since they were triggered, and only that "
+        "their queue starts in order says that they wait.",
+    ),
     "backlog_age": Measure("Backlog age", "How long the oldest waiting run has waited."),
     "drain_time": Measure(
         "Time to drain", "Backlog against how much faster runs end than arrive; never if they do not."

@@ -35,18 +35,18 @@ def since(waiting: Frame) -> pl.DataFrame:
 
 
 def starting(waiting: Frame, paces: Frame, *, as_of_ns: int) -> pl.DataFrame:
-    """Return *waiting* in the order of its queues, with `position` (1 starts next), `waiting` (how many wait) and when.
+    """Return *waiting* with how many wait in its queue, `waiting`, and when each is likely to start.
 
-    *waiting*: `QUEUE`, run_key, queued_ns; *paces*: `since` with how many runs `started` from then on. `starts_ns`,
-    `starts_low_ns`, `starts_high_ns`: when it is likely to start; NULL where the queue has started fewer than
-    `ENOUGH_STARTS` since somebody waits. How long k starts take, over k times what each of n took, is F with 2k and 2n
-    degrees of freedom where starts follow each other at random; more regular ones stay within that range.
+    *waiting*: `QUEUE`, run_key, position (1 starts next; `waiting.ordered`). *paces*: `since` with how many runs
+    `started` from then on. `starts_ns`, `starts_low_ns`, `starts_high_ns`: when it is likely to start; NULL where the
+    queue has started fewer than `ENOUGH_STARTS` since somebody waits. How long k starts take, over k times what each of
+    n took, is F with 2k and 2n degrees of freedom where starts follow each other at random; more regular ones stay
+    within that range.
     """
     rows = (
         waiting.lazy()
-        .with_columns(position=pl.col("queued_ns").rank("min").over(QUEUE).cast(pl.Int64), waiting=pl.len().over(QUEUE))
+        .with_columns(waiting=pl.col("position").max().over(QUEUE))
         .join(paces.lazy(), on=QUEUE, how="left", nulls_equal=True)
-        .sort(*QUEUE, "position", "run_key", nulls_last=True)
         .collect()
     )
     known = (pl.col("started") >= ENOUGH_STARTS) & (pl.col("since_ns") < as_of_ns)

@@ -39,7 +39,7 @@ _APART = {
     "open": OPEN,
 }
 """Outcomes that no rate of failure or success counts."""
-HORIZON = ["project", "task_id", "environment"]
+HORIZON = ["project", "task_id", "environment", "platform_project"]
 """What a retry horizon is kept by."""
 
 
@@ -140,6 +140,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         **{f"{s}_ns": added(pl.col(f"{s}_ns")) for s in sums},
         **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in ("cost", "wasted_cost")},
         **{f"{s}_nanocents": added(pl.col(f"{s}_nanocents")) for s in ("cost", "wasted_cost")},
+        **{f"guessed_{s}": pl.when((ok & (pl.col(f"inferred_{s}_runs") > 0)).any()).then(2).otherwise(0) for s in sums},
         weak=weakness("runs", ok & (ended > 0)),
         weak_over=weakness("runs", ok & over),
         weak_retried=weakness("runs", ok & over & (n > 1)),
@@ -155,6 +156,10 @@ def _numbers() -> list[Number]:
 
     def of_over(measure: str, hits: str) -> Number:
         return share(measure, c(hits), c("over"), of=counted, weakness=c("weak_over"))
+
+    def summed(measure: str, name: str, *, of: str, weak: str) -> list[Number]:
+        weak_ = pl.max_horizontal(weak, f"guessed_{name}")
+        return total(measure, "ns", c(f"{name}_ns"), c(f"{name}_n"), of=c(of), weakness=weak_)
 
     return [
         share("run_retry_rate", c("retried"), c("ended"), of=c("runs"), weakness=c("weak")),
@@ -184,9 +189,9 @@ def _numbers() -> list[Number]:
         of_over("first_attempt_success", "first"),
         of_over("masked_failure", "recovered"),
         share("eventual_success", c("recovered"), c("retried_over"), of=c("retried"), weakness=c("weak_retried")),
-        *total("wasted_time", "ns", c("wasted_ns"), c("wasted_n"), of=c("ended"), weakness=c("weak")),
-        *total("backoff_time", "ns", c("backoff_ns"), c("backoff_n"), of=c("retried"), weakness=c("weak")),
-        *total("retry_latency", "ns", c("latency_ns"), c("latency_n"), of=c("recovered"), weakness=c("weak_retried")),
+        *summed("wasted_time", "wasted", of="ended", weak="weak"),
+        *summed("backoff_time", "backoff", of="retried", weak="weak"),
+        *summed("retry_latency", "latency", of="recovered", weak="weak_retried"),
         *total("cost", "nanocents", c("cost_nanocents"), c("cost_n"), of=c("runs"), weakness=pl.lit(0)),
         *total(
             "wasted_cost",

@@ -148,9 +148,11 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
         .with_columns(queued_ns=pl.when("put_off").then("delayed_until_ns").otherwise("queued_ns"))
         .with_columns(queued_ns=pl.when(is_queued).then("queued_ns"))
         .with_columns(
-            queued_source=pl.when(pl.col("queued_ns").is_not_null())
+            queued_source=pl.when(pl.col("queued_ns").is_null())
+            .then(pl.lit("unknown"))
+            .when(_is_due_known())
             .then(pl.lit("derived"))
-            .otherwise(pl.lit("unknown")),
+            .otherwise(pl.lit("inferred")),
             queue_wait_ns=pl.when(
                 (pl.col("started_source") != "unknown") & (pl.col("first_number").fill_null(1) == 1)
             ).then(waited),
@@ -168,11 +170,22 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit("unknown"))
             .when(pl.col("stated_queue_wait_ns").is_not_null() & ~pl.col("put_off"))
             .then(pl.lit("measured"))
-            .when(pl.col("started_source") == "inferred")
+            .when((pl.col("started_source") == "inferred") | (pl.col("queued_source") == "inferred"))
             .then(pl.lit("inferred"))
             .otherwise(pl.lit("derived"))
         )
     )
+
+
+def _is_due_known() -> pl.Expr:
+    """Tell whether it is known since when a run was due, and not only since when it was triggered.
+
+    Who waits for a child triggers it for now. A trigger that waits for nothing may put the run off, and its span does
+    not say so: then only what the run's own records state, wait, delay or due time, tells. What a platform itself says
+    of when a run was due is to be taken for `delayed_until_ns`.
+    """
+    stated = pl.any_horizontal(pl.col(name).is_not_null() for name in ("stated_queue_wait_ns", "delayed_until_ns"))
+    return stated | pl.col("link_waits").fill_null(False)
 
 
 def _due() -> pl.Expr:

@@ -9,18 +9,20 @@ import polars as pl
 
 from collector.analyse import believable
 from collector.analyse.evidence import RUN
-from collector.model.units import MINUTE_NS
+from collector.decode.dialects import DIALECTS
 
 IDLE = "redelivery"
 """Kind of a wait that is the time between two deliveries."""
-SLOT_KEPT_NS = MINUTE_NS
-"""Trigger.dev keeps the queue slot through time waits shorter than this; longer ones are checkpointed."""
 
 
 def build(spans: pl.DataFrame) -> pl.DataFrame:
-    """Return the `waits` table of these spans; open ones have no end, `holds_slot` NULL is unknown."""
-    timed = pl.col("wait_kind").is_in(["for", "until"])
-    lasted = pl.col("end_ns") - pl.col("start_ns")
+    """Return the `waits` table of these spans; open ones have no end.
+
+    `released_ns`: when the slot was given back (of an open one: will be), NULL where it was kept, as the dialect has it
+    (`Dialect.suspends`). Where that is not documented it is inferred for the whole wait, its beginning included: the
+    runner may have given the slot back sooner, or not at all.
+    """
+    released, source = _given_back()
     return (
         spans.filter(pl.col("wait_kind").is_not_null())
         .select(
@@ -30,10 +32,37 @@ def build(spans: pl.DataFrame) -> pl.DataFrame:
             kind="wait_kind",
             started_ns="start_ns",
             ended_ns="end_ns",
-            holds_slot=pl.when((pl.col("dialect") == "trigger_dev") & timed).then(lasted < SLOT_KEPT_NS),
+            released_ns=released,
+            released_source=source,
         )
         .sort(*RUN, "started_ns", "ended_ns", "attempt", "kind", nulls_last=True)
     )
+
+
+def _given_back() -> tuple[pl.Expr, pl.Expr]:
+    """Return `released_ns` and `released_source` over spans of waits."""
+    released, source = pl.lit(None, pl.Int64), pl.lit("measured")
+    start, end = pl.col("start_ns"), pl.col("end_ns")
+    lasted = end - start
+    for dialect in DIALECTS:
+        if (suspends := dialect.suspends) is None:
+            continue
+        of_dialect = pl.col("dialect") == dialect.name
+        is_documented = pl.col("wait_kind").is_in(suspends.documented)
+        is_long = (lasted > suspends.after_ns).fill_null(True)
+        released = pl.when(of_dialect & is_long).then(start + suspends.after_ns).otherwise(released)
+        source = (
+            pl.when(of_dialect & (lasted < 0))
+            .then(pl.lit("unknown"))
+            .when(of_dialect & is_documented)
+            .then(pl.lit("derived"))
+            .when(of_dialect & (lasted > suspends.sleeps_ns).fill_null(True))
+            .then(pl.lit("inferred"))
+            .when(of_dialect)
+            .then(pl.lit("derived"))
+            .otherwise(source)
+        )
+    return released, source
 
 
 def between_deliveries(spans: pl.DataFrame, events: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
@@ -74,9 +103,10 @@ def between_deliveries(spans: pl.DataFrame, events: pl.DataFrame, starts: pl.Dat
             kind=pl.lit(IDLE),
             ended_ns="started_ns",
             started_ns="sign_ns",
-            holds_slot=pl.lit(False),
+            released_ns="sign_ns",
+            released_source=pl.lit("inferred"),
         )
-        .select(*RUN, "run_id", "attempt", "kind", "started_ns", "ended_ns", "holds_slot")
+        .select(*RUN, "run_id", "attempt", "kind", "started_ns", "ended_ns", "released_ns", "released_source")
     )
 
 

@@ -58,6 +58,7 @@ def _only(name: str, what: str) -> Parameter:
 _TASK = _only("task", "runs of this task")
 _QUEUE = _only("queue", "runs of this queue")
 _ENVIRONMENT = _only("environment", "runs of this environment")
+_PLATFORM_PROJECT = _only("platform_project", "runs of this project of the platform")
 _SCHEDULE = _only("schedule", "those of this schedule")
 _LINKS = (Parameter("dashboard", TEXT, "address that links lead to", unless="`reports.dashboard`"),)
 
@@ -88,6 +89,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
+            _PLATFORM_PROJECT,
             _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
@@ -102,6 +104,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
+            _PLATFORM_PROJECT,
             Parameter("retried", FLAG, "`true`: only runs of more than one attempt, `false`: of one", unless="all"),
             Parameter(
                 "counted",
@@ -136,6 +139,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("severity", one_of(SEVERITIES), "only findings of this severity", unless="all"),
             _only("run_key", "findings of this run"),
             _only("environment", "what runs of this environment add"),
+            _only("platform_project", "what runs of this project of the platform add"),
         )
     ),
     "GET /api/v1/check": Endpoint(

@@ -8,6 +8,7 @@ import polars as pl
 
 from collector.analyse import concurrency, limits, slots
 from collector.analyse import levels as levels_
+from collector.analyse import waiting as waiting_
 from collector.api.question import HISTORY_NS, Question, counted_until
 from collector.model.units import HOUR_NS
 from collector.store import held, statistics
@@ -35,12 +36,11 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
     rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
     rows = limits.noted(rows, statistics.limits(h))
-    same = {"queue": q.choice.queue, "environment": q.choice.environment}
-    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
-    waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
+    past = replace(q.choice, from_ns=q.as_of_ns - HISTORY_NS, to_ns=q.as_of_ns, task=None, version=None)
+    waiting = backlog(h, q, past)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
-    unnamed = waiting.filter(pl.col("is_assumed") & (pl.col("queued_ns") >= recent.hours().from_ns))
+    unnamed = waiting.filter(pl.col("is_assumed") & pl.col("is_told") & (pl.col("queued_ns") >= recent.hours().from_ns))
     moved = pl.concat(
         [
             statistics.summed(h, "flow_hours", recent, [*slots.QUEUE, "event"], ["runs"]),
@@ -53,6 +53,12 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     )
     over_ns = max(1, counted_until(h, q, recent) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def backlog(h: Handle, q: Question, past: Choice) -> pl.DataFrame:
+    """Return the runs of *past*'s queues that wait for their first slot, in order (`waiting.ordered`)."""
+    runs, queues = statistics.waiting(h, past, as_of_ns=q.as_of_ns)
+    return waiting_.ordered(runs, queues, as_of_ns=q.as_of_ns, stale_ns=q.basis.lease_ns)
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
@@ -71,8 +77,9 @@ def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFram
     stated = limits.steps(statistics.limits(h).filter(pl.col("source") == "settings"), queues)
     window = {"from_ns": since, "to_ns": until}
     if buckets:
-        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64})
-        idle = levels_.queue_levels(none, none, stated, **window, queues=queues)
+        times = {"from_ns": pl.Int64, "to_ns": pl.Int64, "is_held": pl.Boolean, "is_sure": pl.Boolean}
+        none = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), **times})
+        idle = levels_.queue_levels(none, none, none, stated, **window, queues=queues)
         idle = idle.join(rows, on=[*slots.QUEUE, "bucket_ns"], how="anti", nulls_equal=True)
     else:
         idle = levels_.idle(rows, stated, queues, **window)
@@ -104,10 +111,7 @@ def _slots(h: Handle, q: Question) -> pl.LazyFrame:
 
 def _chosen(q: Question, rows: pl.LazyFrame) -> pl.LazyFrame:
     chosen = rows.filter(pl.col("project") == q.choice.project)
-    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
-        if wanted is not None:
-            chosen = chosen.filter(pl.col(column) == wanted)
-    return chosen
+    return chosen.filter(*statistics.of_queue(q.choice))
 
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
@@ -117,7 +121,7 @@ def holders(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _at(choice: Choice, ns: int) -> Choice:
-    return Choice(choice.project, ns - 1, ns + 1, choice.task, choice.queue, choice.environment, choice.version)
+    return replace(choice, from_ns=ns - 1, to_ns=ns + 1)
 
 
 def little(h: Handle, q: Question) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from collector.store import statistics
 from collector.store.handle import Handle
 from collector.store.statistics import Choice
 
-_GROUPS = ("task_id", "queue", "environment", "version", "population", "hour_ns")
+_GROUPS = ("task_id", "queue", "environment", "platform_project", "version", "population", "hour_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Statistic:
         return self.make(h, replace(q, choice=statistics.counted(h, q.choice)))
 
 
-_TASK = ("task_id", "environment")
+_TASK = ("task_id", "environment", "platform_project")
 STATISTICS: dict[str, Statistic] = {
     "tasks": Statistic(task_stats.tasks, _TASK, _GROUPS),
     "retries": Statistic(task_stats.retry, _TASK, _GROUPS),
@@ -45,7 +45,9 @@ STATISTICS: dict[str, Statistic] = {
     "throughput": Statistic(task_stats.flow, _TASK, _GROUPS),
     "failures": Statistic(task_stats.failures, _TASK, _GROUPS),
     "calls": Statistic(task_stats.call, _TASK, _GROUPS),
-    "queues": Statistic(queue_stats.queue, slots_by := ("queue", "environment"), (*slots_by, "bucket_ns")),
+    "queues": Statistic(
+        queue_stats.queue, slots_by := ("queue", "environment", "platform_project"), (*slots_by, "bucket_ns")
+    ),
     "slots": Statistic(queue_stats.slot_share, slots_by, slots_by),
     "little": Statistic(queue_stats.little, slots_by, slots_by),
     "holders": Statistic(queue_stats.holders, slots_by, slots_by),
@@ -67,7 +69,7 @@ def question(name: str, asked: dict[str, Any], project: str, basis: Basis) -> Qu
         project,
         asked["from"],
         asked["to"],
-        **{p: asked[p] for p in ("task", "queue", "environment", "version")},
+        **{p: asked[p] for p in ("task", "queue", "environment", "platform_project", "version")},
         population=None if population == "all" else population,
     )
     return Question(choice, _groups(name, asked["by"]), asked["as_of"], basis)

@@ -43,6 +43,7 @@ def stats(
     task: Annotated[str | None, Parameter(help="Only this task.")] = None,
     queue: Annotated[str | None, Parameter(help="Only this queue.")] = None,
     environment: Annotated[str | None, Parameter(help="Only this environment.")] = None,
+    platform_project: Annotated[str | None, Parameter(help="Only this project of the platform.")] = None,
     version: Annotated[str | None, Parameter(help="Only this version of the task; queues have none.")] = None,
     population: Annotated[
         Literal["live", "replay", "development", "all"] | None,
@@ -79,25 +80,16 @@ def stats(
     settings = common.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     client = Client(where)
+    asked = {"task": task, "queue": queue, "environment": environment, "platform_project": platform_project}
+    asked["version"] = version
     try:
-        answer = client.statistic(
-            name,
-            from_=since,
-            to=until,
-            task=task,
-            queue=queue,
-            environment=environment,
-            version=version,
-            population=population,
-            by=by,
-        )
+        answer = client.statistic(name, from_=since, to=until, **asked, population=population, by=by)
     except ApiError as e:
         said = _as_option(e.message)
         if said is None:
             raise
         raise UsageError(said) from None
     rows = answer.rows
-    asked = {"task": task, "queue": queue, "environment": environment, "version": version}
     look_up(client, asked)
     hint = _NOTHING if rows.is_empty() else ""
     apart = ""
@@ -132,10 +124,10 @@ _OPTIONS = {"from": "--since", "to": "--until"}
 def _as_option(message: str) -> str | None:
     """Return what the API says of a parameter, said of the option; None if it says it of none."""
     field, colon, rest = message.partition(": ")
-    parameters = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
+    parameters = {"task", "queue", "environment", "platform_project", "version", "population", "by", *_OPTIONS}
     if not colon or field not in parameters:
         return None
-    return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
+    return f"{_OPTIONS.get(field, '--' + field.replace('_', '-'))}: {rest.replace('before `to`', 'before --until')}"
 
 
 _NOTHING = "Nothing in this range; a longer one (--since 7d) may have something.\n"

@@ -53,9 +53,12 @@ class Moment:
 
 
 def _intervals(v: Version | Holding, moment: Moment) -> list[pl.DataFrame]:
-    slots_ = slots.slots(v.runs, v.attempts, v.waits, as_of_ns=moment.as_of_ns, lease_ns=moment.lease_ns)
-    waiting = slots.queued(v.runs, v.attempts, as_of_ns=moment.as_of_ns)
-    return pl.collect_all([slots_, waiting])
+    """Return the slots held, what is doubted of them, and who waits (`slots.slots`, `doubts`, `queued`)."""
+    at = {"as_of_ns": moment.as_of_ns, "lease_ns": moment.lease_ns}
+    held_ = slots.slots(v.runs, v.attempts, v.waits, **at)
+    doubted = slots.doubts(v.runs, v.attempts, v.waits, **at)
+    waiting = slots.queued(v.runs, v.attempts, v.waits, as_of_ns=moment.as_of_ns)
+    return pl.collect_all([held_, doubted, waiting])
 
 
 def _differing(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -80,7 +83,7 @@ def _early(v: Version, ns: int) -> pl.DataFrame:
 def touched(changes: Changes, before: Moment, now: Moment) -> list[int]:
     """Return the hours before that of *before* in which *changes* or the clock since then move a level."""
     first_ns = before.as_of_ns // HOUR_NS * HOUR_NS
-    early = pl.concat([_early(changes.before, first_ns), _early(changes.after, first_ns)]).unique()
+    early = pl.concat(_early(v, first_ns + levels.DWELL_NS) for v in (changes.before, changes.after)).unique()
     if early.is_empty():
         return []
     old, new = (
@@ -91,7 +94,14 @@ def touched(changes: Changes, before: Moment, now: Moment) -> list[int]:
     times = pl.concat([_differing(old_, new_) for old_, new_ in pairs])
     # An end on the hour counts in both: its own hour tells whether all waits of starts are known.
     last = pl.max_horizontal(pl.col("a"), pl.min_horizontal(pl.col("b"), pl.lit(now.as_of_ns - 1)))
-    hours = times.filter(pl.col("a") < first_ns).select(a=pl.col("a") // HOUR_NS, b=last // HOUR_NS).drop_nulls()
+    # A peak that reaches into the hour beside counts there too.
+    near = pl.col("a") - levels.DWELL_NS, last + levels.DWELL_NS
+    hours = (
+        times.filter(pl.col("a") < first_ns + levels.DWELL_NS)
+        .select(a=near[0] // HOUR_NS, b=near[1].clip(None, now.as_of_ns - 1) // HOUR_NS)
+        .filter(pl.col("a") <= pl.col("b"))
+        .drop_nulls()
+    )
     return _covered(hours)
 
 
@@ -109,7 +119,8 @@ def _covered(hours: pl.DataFrame) -> list[int]:
 
 def passed(h: Handle, since_ns: int, now: Moment) -> list[int]:
     """Return the hours from *since_ns* to now in which a slot may have been held or a run waited."""
-    first = since_ns // HOUR_NS * HOUR_NS
+    # What was held since shortly before then may be a peak by now.
+    first = (since_ns - levels.DWELL_NS) // HOUR_NS * HOUR_NS
     last = min(held.last_ns(h, since_ns), now.as_of_ns - 1)
     return list(range(first, last + 1, HOUR_NS))
 
@@ -227,13 +238,14 @@ def _swept(
         until_ns = min(to_ns, now.as_of_ns)
         moved: list[pl.DataFrame] = []
         for part in range(n):
-            holding = held.touching(h, from_ns, until_ns, also=f"hash(run_key) % {n} = {part}" if n > 1 else "true")
+            around = (from_ns - levels.DWELL_NS, until_ns + levels.DWELL_NS)
+            holding = held.touching(h, *around, also=f"hash(run_key) % {n} = {part}" if n > 1 else "true")
             if keep is not None:
                 holding = _only(holding, holding.runs.filter(keep))
-            slots_, waiting = _intervals(holding, now)
-            moved.append(levels.moves(slots_, waiting, from_ns=from_ns, to_ns=until_ns, queues=queues))
+            slots_, doubted, waiting = _intervals(holding, now)
+            moved.append(levels.moves(slots_, doubted, waiting, from_ns=from_ns, to_ns=until_ns, queues=queues))
             known.append(levels.stated(waiting))
-            time.append(slots.slot_hours(slots_, from_ns=from_ns, to_ns=to_ns))
+            time.append(slots.slot_hours(slots_, doubted, from_ns=from_ns, to_ns=to_ns))
         rows.append(levels.leveled(moved, steps, from_ns=from_ns, to_ns=until_ns))
     return busy(levels.told(pl.concat(rows), known)), slots.added(time)
 
@@ -252,7 +264,8 @@ def _stretches(h: Handle, from_ns: int, to_ns: int) -> Iterator[tuple[int, int, 
 def busy(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of queue hours in which a slot was held or a run waited; all others are level 0 throughout."""
     hour = [*slots.QUEUE, pl.col("bucket_ns") // HOUR_NS]
-    return rows.filter(((pl.col("level") > 0) | pl.col("is_queued").fill_null(False)).any().over(hour))
+    happens = (pl.col("most") > 0) | pl.col("is_queued").fill_null(False) | pl.col("may_wait")
+    return rows.filter(happens.any().over(hour))
 
 
 @dataclass(slots=True)
@@ -278,7 +291,7 @@ class Inference:
 
         def of_queues(some: list[str | None]) -> None:
             runs = holding.runs.filter(pl.col("queue").is_in(some, nulls_equal=True))
-            slots_, waiting = _intervals(_only(holding, runs), self.now)
+            slots_, _, waiting = _intervals(_only(holding, runs), self.now)
             parts.append(inference.infer(slots_, waiting, from_ns=from_ns, to_ns=self.now.as_of_ns))
 
         of_queues([])

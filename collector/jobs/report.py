@@ -168,6 +168,7 @@ def _asked(f: Found) -> Asked:
         s.name,
         s.task_id,
         s.environment,
+        s.platform_project,
         f.series.detail,
         f.from_ns - KINDS[f.kind].back_ns,
         f.to_ns,

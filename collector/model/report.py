@@ -58,6 +58,7 @@ class Subject(_Part):
     task_id: str | None = None
     """Of an operation."""
     environment: str | None = None
+    platform_project: str | None = None
 
 
 class Span(_Part):

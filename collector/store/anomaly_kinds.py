@@ -36,7 +36,7 @@ class Hourly:
         """Return the query of the series of *kind*."""
         value = "ix" if self.hits is None else f"sum({self.n}) FILTER ({self.hits}) AS x"
         return f"""SELECT '{kind}' AS kind, '{self.type}' AS type, {self.name} AS name, {self.task_id} AS task_id,
-            environment, '{self.detail}' AS detail, hour_ns, sum({self.n}) AS n, {value}
+            environment, platform_project, '{self.detail}' AS detail, hour_ns, sum({self.n}) AS n, {value}
             FROM {self.table} WHERE {IN} AND population = 'live' AND {self.where} GROUP BY ALL"""
 
 
@@ -50,6 +50,8 @@ class Source:
     """`run_key`, `affected` and `version` of its runs, from `live` and the parameters of `anomaly_runs.Asked`."""
 
 
+_OF_SEVERAL = """phase_hours h SEMI JOIN several s
+    ON s.task_id = h.task_id AND s.platform_project IS NOT DISTINCT FROM h.platform_project"""
 _BEYOND = "CASE WHEN $is_faster THEN {0} < $threshold ELSE {0} > $threshold END"
 _OF_TASK = "r.task_id = $name"
 _ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
@@ -164,7 +166,7 @@ SOURCES: dict[Kind, Source] = {
         series=Hourly(
             type="operation",
             name="operation",
-            table="phase_hours SEMI JOIN several USING (task_id)",
+            table=_OF_SEVERAL,
             where="phase = 'started' AND outcome IN ('completed', 'failed', 'retrying')",
             n="n",
             hits="outcome IN ('failed', 'retrying')",
@@ -179,7 +181,7 @@ SOURCES: dict[Kind, Source] = {
         series=Hourly(
             type="operation",
             name="operation",
-            table="phase_hours SEMI JOIN several USING (task_id)",
+            table=_OF_SEVERAL,
             where="phase = 'started' AND outcome = 'completed' AND ix IS NOT NULL",
             n="n",
             task_id="task_id",

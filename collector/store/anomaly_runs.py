@@ -25,6 +25,7 @@ class Asked:
     name: str
     task_id: str | None
     environment: str | None
+    platform_project: str | None
     detail: str
     from_ns: int
     to_ns: int
@@ -45,6 +46,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         f"""
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
                       AND ($environment IS NULL OR environment = $environment)
+                      AND ($platform_project IS NULL OR platform_project = $platform_project)
                       AND held_until_ns >= $from - 86400000000000 AND held_from_ns < $to + 86400000000000),
         who AS ({who})
         SELECT r.run_key, r.run_id, r.task_id, r.at_ns, r.status, w.affected, w.version, r.queue, r.machine, r.tags,
@@ -73,8 +75,9 @@ def _parameters(project: str, asked: Asked, sql: str) -> dict[str, object]:
         "detail": asked.detail,
         "keys": list(asked.run_keys),
     }
-    fixed = {"project": project, "environment": asked.environment, "from": asked.from_ns, "to": asked.to_ns}
-    return {**fixed, **{name: value for name, value in choices.items() if f"${name}" in sql}}
+    whose = {"environment": asked.environment, "platform_project": asked.platform_project}
+    fixed = {"project": project, "from": asked.from_ns, "to": asked.to_ns}
+    return {**fixed, **whose, **{name: value for name, value in choices.items() if f"${name}" in sql}}
 
 
 def broken(h: Handle, project: str, keys: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ _COLUMNS = {
         "task_id",
         "queue",
         "environment",
+        "platform_project",
         "version",
         "is_test",
         "is_replay",
@@ -84,6 +85,11 @@ COUNTED = "counted"
 """Population of a choice that does not say which: the one that counts, which `counted` tells."""
 
 
+_OF_QUEUE = ("queue", "environment", "platform_project")
+_CHOSEN = {"task_id": "task", **{c: c for c in (*_OF_QUEUE, "version", "population")}}
+"""Column → what of a choice it must be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which runs: a time range [from_ns, to_ns) and what they must have; None means any."""
@@ -94,29 +100,24 @@ class Choice:
     task: str | None = None
     queue: str | None = None
     environment: str | None = None
+    platform_project: str | None = None
     version: str | None = None
     population: str | None = "live"
 
     def hours(self) -> Choice:
         """Return the choice with its range widened to whole hours."""
         first = self.from_ns // HOUR_NS * HOUR_NS
-        last = -(-self.to_ns // HOUR_NS) * HOUR_NS
-        return Choice(self.project, first, last, self.task, self.queue, self.environment, self.version, self.population)
+        return replace(self, from_ns=first, to_ns=-(-self.to_ns // HOUR_NS) * HOUR_NS)
 
     def where(self, columns: list[str]) -> str:
-        """Return SQL conditions on those of task, queue, environment, version, population that are *columns*."""
+        """Return SQL conditions on those of `_CHOSEN` that are *columns*."""
         assert self.population != COUNTED or "population" not in columns, "not told which population counts"
-        named = {"task_id": "task", "queue": "queue", "environment": "environment", "version": "version"}
-        names = {**named, "population": "population"}
-        chosen = [f"{c} = ${p}" for c, p in names.items() if c in columns and getattr(self, p) is not None]
+        chosen = [f"{c} = ${p}" for c, p in _CHOSEN.items() if c in columns and getattr(self, p) is not None]
         return " AND ".join(["project = $project", *chosen])
 
     def parameters(self, columns: list[str]) -> dict[str, Any]:
         """Return the values of what `where` names, and of the range."""
-        values = {"task_id": self.task, "queue": self.queue, "environment": self.environment, "version": self.version}
-        values |= {"population": self.population}
-        named = {"task_id": "task"}
-        chosen = {named.get(c, c): v for c, v in values.items() if c in columns and v is not None}
+        chosen = {p: v for c, p in _CHOSEN.items() if c in columns and (v := getattr(self, p)) is not None}
         return {"project": self.project, "from_ns": self.from_ns, "to_ns": self.to_ns, **chosen}
 
 
@@ -144,7 +145,7 @@ def summed(
     Hours that end at *ripe_ns* or before count as one, hour 0. *of_runs*: the version of attempts is that of their run.
     """
     wide = choice.hours()
-    columns = ["task_id", "queue", "environment", "version", "population"]
+    columns = [*_CHOSEN]
     hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
     named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
     added = ", ".join(f'sum("{s}") AS "{s}"' for s in sums)
@@ -169,34 +170,56 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
 
     Limits are inferred where none is stated. Columns as in `queue_levels`; without *buckets* there is no `bucket_ns`.
     """
-    columns = ["queue", "environment"]
-    keys = f'project, queue, environment, {"bucket_ns, " if buckets else ""}level, "limit", limit_source, is_queued'
+    columns = [*_OF_QUEUE]
+    keys = (
+        f'project, {", ".join(_OF_QUEUE)}, {"bucket_ns, " if buckets else ""}level, sure, most, "limit", limit_source, '
+        "is_queued, may_wait"
+    )
     return h.frame(
-        f"SELECT {keys}, sum(ns)::BIGINT AS ns FROM queue_levels_limited "  # noqa: S608 -- ditto
+        f"SELECT {keys}, sum(ns)::BIGINT AS ns, max(peak) AS peak FROM queue_levels_limited "  # noqa: S608 -- ditto
         f"WHERE {choice.where(columns)} AND bucket_ns >= $from_ns AND bucket_ns < $to_ns GROUP BY ALL",
         choice.parameters(columns),
     )
 
 
-def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> pl.DataFrame:
-    """Return the runs that wait for their first slot: project, run_key, queue, environment, queued_ns, is_assumed.
+def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return runs that may wait for their first slot, and how far their queues are: what `analyse.waiting` enters.
 
-    Such a run has left no record, only its parent's, which names its task: its queue is the one that all runs of the
-    task in *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out.
+    Of runs: project, what tells queues apart, run_key, run_id, task_id, queued_ns, queued_source, status, is_assumed.
+    One that left no record, only its parent's, which names its task, is in the queue that all runs of the task in
+    *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out. One whose parent
+    waited for it and saw its end does not wait. Of queues: reached_ns, longest_ns, by what started in *past*.
     """
+    asked = {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns}
     runs = h.frame(
-        "SELECT r.project, r.run_key, coalesce(r.queue, t.queue) AS queue, r.environment, r.queued_ns, "
-        "r.queue IS NULL AS is_assumed FROM runs r LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
+        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.platform_project, r.run_key, "
+        "r.run_id, r.task_id, r.queued_ns, r.queued_source, r.status, r.queue IS NULL AS is_assumed FROM runs r "
+        "LEFT JOIN (SELECT task_id, environment, platform_project, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
         "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
         "AND t.environment IS NOT DISTINCT FROM r.environment "
-        "WHERE r.project = $project AND r.status = 'queued' AND r.held_until_ns >= $now",
-        {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns},
+        "AND t.platform_project IS NOT DISTINCT FROM r.platform_project "
+        "WHERE r.project = $project AND (r.status = 'queued' AND r.held_until_ns >= $now OR r.status = 'unknown' "
+        "AND r.coverage = 'link' AND r.queued_ns >= $from_ns AND r.queued_ns < $now AND r.set_aside IS NULL "
+        "AND (r.queued_source = 'inferred' OR r.last_seen_ns = r.queued_ns))",
+        asked,
     ).filter(pl.col("queue").is_not_null())
-    for column, wanted in (("queue", past.queue), ("environment", past.environment)):
-        if wanted is not None:
-            runs = runs.filter(pl.col(column) == wanted)
-    return runs
+    runs = runs.filter(*of_queue(past))
+    queues = h.frame(
+        "SELECT r.project, r.queue, r.environment, r.platform_project, max(r.queued_ns) AS reached_ns, "
+        "max(r.queue_wait_ns) AS longest_ns FROM runs r JOIN named n ON r.queue = n.queue "
+        "AND r.environment IS NOT DISTINCT FROM n.environment "
+        "AND r.platform_project IS NOT DISTINCT FROM n.platform_project "
+        "WHERE r.project = $project AND r.started_ns >= $from_ns AND r.started_ns <= $now GROUP BY ALL",
+        {name: asked[name] for name in ("project", "from_ns", "now")},
+        named=runs.select(_OF_QUEUE).unique(),
+    )
+    return runs, queues
+
+
+def of_queue(choice: Choice) -> list[pl.Expr]:
+    """Return the conditions of *choice* on what queues are told apart by."""
+    return [pl.col(c) == wanted for c in _OF_QUEUE if (wanted := getattr(choice, c)) is not None]
 
 
 def taken_up(h: Handle, since: pl.DataFrame) -> pl.DataFrame:
@@ -225,7 +248,7 @@ def levels_since(h: Handle, project: str) -> int:
 def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
     """Return the rows of `slot_hours` in *choice*'s hours."""
     wide = choice.hours()
-    columns = ["task_id", "queue", "environment"]
+    columns = ["task_id", *_OF_QUEUE]
     rows = h.frame(
         f"SELECT * FROM slot_hours WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns",  # noqa: S608 -- ditto
         wide.parameters(columns),
@@ -245,7 +268,7 @@ _TRIED = """(version = $version OR (project, run_key) IN
 
 def _chosen(choice: Choice) -> tuple[str, dict[str, Any]]:
     """Return SQL conditions on runs of which something is in *choice*, an attempt if not the run, and parameters."""
-    columns = ["task_id", "queue", "environment"]
+    columns = ["task_id", *_OF_QUEUE]
     if choice.version is None:
         return choice.where(columns), choice.parameters(columns)
     return f"{choice.where(columns)} AND {_TRIED}", choice.parameters([*columns, "version"])
@@ -279,7 +302,7 @@ def related(h: Handle, choice: Choice, *, most: int) -> Timing:
     Of any task: that of *choice* is the root's.
     """
     any_task = replace(choice, task=None)
-    columns = ["task_id", "queue", "environment", "version"]
+    columns = ["task_id", *_OF_QUEUE, "version"]
     inside = f"{any_task.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns"
     return _rows(
         h,
@@ -292,7 +315,7 @@ def related(h: Handle, choice: Choice, *, most: int) -> Timing:
 
 def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     """Return the rows of runs that have not ended, and of those that fell silent after *lost_since_ns*."""
-    columns = ["task_id", "queue", "environment", "version"]
+    columns = ["task_id", *_OF_QUEUE, "version"]
     parameters = {k: v for k, v in choice.parameters(columns).items() if k not in ("from_ns", "to_ns")}
     return _rows(
         h,

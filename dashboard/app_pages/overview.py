@@ -11,14 +11,15 @@ from collector.client import ApiError
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import attention, charts, columns, kpis, look, population, task_tables, theme, totals, trouble
+from dashboard.parts import chosen as chosen_
 from dashboard.parts.text import duration
 
 chosen = look.header(strings.OVERVIEW, strings.OVERVIEW_SUB)
 start, end = chosen.window()
-environment = st.session_state.get("environment")
-where = {"from_ns": start, "to_ns": end, "environment": environment}
+here = chosen_.here()
+where = {"from_ns": start, "to_ns": end, **here}
 before = {**where, "from_ns": 2 * start - end, "to_ns": start}
-population.note((start, end), environment)
+population.note((start, end), here)
 bucket_ns = chosen.bucket_s * SECOND_NS
 colors = theme.palette()
 
@@ -41,6 +42,7 @@ buckets = charts.every_bucket(
     data.query(f"page_outcomes{chosen.tables}", **where, bucket_ns=bucket_ns), (start, end, bucket_ns)
 )
 tasks = data.query(f"page_tasks{chosen.tables}", **where, bucket_ns=max(bucket_ns, (end - start) // 48))
+tasks = task_tables.labelled(tasks, "task")
 wide = max(300, chosen.span_s // 48 // 300 * 300) * SECOND_NS
 levels = data.query("page_queue_levels", **where, bucket_ns=wide)
 levels_before = data.query("page_queue_levels", **before, bucket_ns=wide)
@@ -48,9 +50,9 @@ full = (
     totals.at_limit(levels, (start, end, wide), time.time_ns()),
     totals.at_limit(levels_before, (2 * start - end, start, wide), start),
 )
-findings = data.findings(since=start, environment=where["environment"])["findings"]
+findings = data.findings(since=start, **here)["findings"]
 per_day = (
-    data.query("findings_trend", to_ns=end, environment=where["environment"])
+    data.query("findings_trend", to_ns=end, **here)
     .group_by("day_ns")
     .agg(pl.col("count").sum())
     .sort("day_ns")["count"]
@@ -67,8 +69,8 @@ with (
         charts.outcomes(buckets, colors), height=286, key="outcomes_chart", alt="Runs over time by outcome, stacked"
     )
 with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="attention", height=376):
-    # Reports are of all environments; where one is chosen they are left to their page.
-    made = [] if where["environment"] else [r for r in data.reports() if start <= r["as_of_ns"] < end]
+    # Reports are of all environments and projects; where one is chosen they are left to their page.
+    made = [] if any(here.values()) else [r for r in data.reports() if start <= r["as_of_ns"] < end]
     since = max(start, levels["since_ns"][0]) if levels.height else start
     over_ns = min(end, time.time_ns()) - since
     attention.show(attention.items(now, tasks, levels, findings, over_ns, made, troubles))

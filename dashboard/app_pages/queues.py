@@ -11,17 +11,17 @@ import streamlit as st
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links, theme
-from dashboard.parts.text import NONE, duration, percent, safe, visible
+from dashboard.parts import chosen as chosen_
+from dashboard.parts.text import NONE, count, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
 start, end = chosen.hours()
-environment = st.session_state.get("environment")
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
 colors = theme.palette()
 now_ns = min(end, time.time_ns())
 
-levels = data.query("page_queue_levels", **window, environment=environment, bucket_ns=bucket_ns)
+levels = data.query("page_queue_levels", **window, **chosen_.here(), bucket_ns=bucket_ns)
 if levels.is_empty():
     look.notice(strings.NO_QUEUES, icon="inbox")
     st.stop()
@@ -52,11 +52,12 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         format_func=visible,
     )
     one = frame.filter(pl.col("label") == label)
-    queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
+    about = one.row(0, named=True)
+    queue, where = about["queue"], {name: about[name] for name in queue_frames.WHOSE}
     # Whoever held a slot in the range counts here, of any population.
-    run_links.show(queue=queue, **({"environment": where} if where and label != queue else {}))
-asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, "environment": where}
-of_queue = {**window, "queue": queue, "environment": where}
+    run_links.show(queue=queue, **({k: v for k, v in where.items() if v} if label != queue else {}))
+asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, **where}
+of_queue = {**window, "queue": queue, **where}
 numbers = data.stats("queues", **asked)
 limit = queue_frames.latest_limit(one)
 
@@ -109,7 +110,10 @@ waits = data.query("page_queue_waits", **of_queue, bucket_ns=chosen.bucket_s * S
 wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s // 6)
 if wide_s != chosen.bucket_s and waits.height:
     waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * SECOND_NS)
-with look.card(strings.QUEUE_WAITS, strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS)), key="waits"):
+waits_sub = strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS))
+if waits["inferred_n"].sum():
+    waits_sub += strings.QUEUE_WAITS_INFERRED.format(n=count(waits["inferred_n"].sum()), all=count(waits["n"].sum()))
+with look.card(strings.QUEUE_WAITS, waits_sub, key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)
     else:
@@ -125,7 +129,7 @@ with grid.cell(), look.card(strings.SLOT_SHARE, strings.SLOT_SHARE_SUB, key="slo
     else:
         st.caption(strings.SLOT_SHARE_NONE)
 with grid.cell(column_span=2), look.card(strings.HOLDERS, strings.HOLDERS_SUB, key="holders"):
-    holders = data.stats("holders", queue=queue, environment=where)
+    holders = data.stats("holders", queue=queue, **where)
     if holders.is_empty():
         st.caption(strings.HOLDERS_NONE)
     else:

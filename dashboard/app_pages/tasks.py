@@ -8,20 +8,24 @@ import streamlit as st
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, columns, figures, look, population, run_links, task_charts, task_tables, theme
+from dashboard.parts import chosen as chosen_
 from dashboard.parts.run_filters import BY_START
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
 start, end = chosen.hours()
-environment = st.session_state.get("environment")
-here = {"environment": environment}
+here = chosen_.here()
 window = {"from_ns": start, "to_ns": end, **here}
 asked = {"from_": start, "to": end, **here}
-population.note((start, end), environment)
+population.note((start, end), here)
 colors = theme.palette()
 
-numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())
-table = task_tables.all_tasks(numbers, data.stats("retries", by="task_id,hour_ns", **asked))
+keys = ["task_id", "platform_project"]
+numbers = data.stats("tasks", by=",".join(keys), **asked).filter(pl.col("task_id").is_not_null())
+numbers = task_tables.labelled(numbers, "task_id")
+apart = numbers.select("called", *keys).unique()
+hourly = data.stats("retries", by=f"{','.join(keys)},hour_ns", **asked).rename({"task_id": "called"})
+table = task_tables.all_tasks(numbers, hourly.join(apart, on=["called", "platform_project"], nulls_equal=True))
 if table.is_empty():
     look.notice(strings.NO_TASKS, icon="inbox")
     st.stop()
@@ -40,13 +44,17 @@ def chosen_error() -> None:
     rows = st.session_state["errors_table"]["selection"]["rows"]
     group = errors["error_group"][rows[0]] if rows and rows[0] < errors.height else None
     if group is not None:
-        st.session_state.update(run_links.failed_so(group, task=task), errors_open=True)
+        of = {"task": task, "platform_project": project} if project else {"task": task}
+        st.session_state.update(run_links.failed_so(group, **of), errors_open=True)
 
 
-if st.session_state.get("task") not in (None, *names):
+asked_for = apart.filter(pl.col("called") == st.session_state.get("task")).sort("task_id")["task_id"]
+if asked_for.len() and asked_for[0] != st.session_state["task"]:
+    st.session_state["task"] = asked_for[0]  # several projects have a task of that name
+elif st.session_state.get("task") not in (None, *names):
     del st.session_state["task"]  # a task of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
-    task = st.selectbox(
+    label = st.selectbox(
         strings.CHOOSE_TASK,
         names,
         key="task",
@@ -55,8 +63,12 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    run_links.show(task=task, **BY_START)
-of_task = numbers.filter(pl.col("task_id") == task)
+    task, project = apart.filter(pl.col("task_id") == label).row(0)[0], None
+    if label != task:
+        project = apart.filter(pl.col("task_id") == label)["platform_project"][0]
+        window, asked = ({**some, "platform_project": project} for some in (window, asked))
+    run_links.show(task=task, **({"platform_project": project} if project else {}), **BY_START)
+of_task = numbers.filter(pl.col("task_id") == label)
 percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
 figures.show(
     [

@@ -97,7 +97,7 @@ def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
     """Return the queues that were at their limit while runs waited, for a good part of *over_ns*."""
     rows = (
         queues.filter(pl.col("limit") > 0)
-        .group_by("queue", "environment", maintain_order=True)
+        .group_by("queue", "environment", "platform_project", maintain_order=True)
         .agg(pl.col("limit").last(), pl.col("at_limit_ns", "queued_ns").sum())
         .filter((pl.col("queued_ns") > 0) & (pl.col("at_limit_ns") >= FULL * over_ns))
     )

@@ -93,6 +93,7 @@ def facts(run: Run, outlook: dict[str, Any] | None = None, *, now_ns: int = 0) -
     fact("Queue", word("queue"), run["queue_source"])
     fact("Parent", word("parent_run_id"), run["parent_source"], mono=True)
     fact("Environment", word("environment"))
+    extra("Platform project", run["platform_project"], mono=True)
     fact("Telemetry", run["coverage"].replace("+", " and "))
     fact("Dialect", word("dialect"))
     if outlook:
@@ -132,7 +133,13 @@ def facts(run: Run, outlook: dict[str, Any] | None = None, *, now_ns: int = 0) -
 
 def of_one_id(runs: list[Run], run_key: str) -> pl.DataFrame:
     """Return a table of *runs* that share an id, of which *run_key* is shown: when, and what tells them apart."""
-    apart = {"Environment": "environment", "Queue": "queue", "Task": "task_id", "Dialect": "dialect"}
+    apart = {
+        "Environment": "environment",
+        "Project": "platform_project",
+        "Queue": "queue",
+        "Task": "task_id",
+        "Dialect": "dialect",
+    }
     apart = {title: name for title, name in apart.items() if len({r[name] for r in runs}) > 1}
 
     def note(run: Run) -> str:

@@ -48,6 +48,16 @@ def _if_enough(n: str, value: pl.Expr) -> pl.Expr:
     return pl.when(pl.col(n) >= ENOUGH).then(value)
 
 
+def labelled(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return *rows* with the task in *column* followed by its platform project where several have one of that name.
+
+    What the task is called stays in `called`.
+    """
+    several = pl.col("platform_project").fill_null("").n_unique().over(column) > 1
+    named = pl.concat_str(column, pl.col("platform_project").fill_null(strings.UNKNOWN), separator=" · ")
+    return rows.with_columns(pl.when(several).then(named).otherwise(column).alias(column), called=column)
+
+
 OVERVIEW: Columns = {
     "Task": Column(
         pl.when(pl.col("task") == "").then(pl.lit(strings.UNKNOWN)).otherwise(text("task")),

@@ -33,7 +33,7 @@ def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) ->
     begin, end, width = window
     start = max(begin, levels["since_ns"][0]) if levels.height else begin
     limited = levels.filter(pl.col("limit") > 0)
-    queues = limited.select("queue", "environment").unique().height
+    queues = limited.select("queue", "environment", "platform_project").unique().height
     until = min(end, now_ns)
     if not queues or until <= start:
         return Full(None, [])

@@ -289,10 +289,12 @@ def levels_beside(both: Both) -> tuple[pl.DataFrame, pl.DataFrame]:
     ours = slots.slots(both.runs, both.attempts, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS).collect()
     ours = ours.join(keys.cast({"number": pl.Int32}), on=["run_key", "number"], how="semi")
     low = int(true["from_ns"].min()) // HOUR_NS * HOUR_NS  # type: ignore[arg-type]
-    nothing = slots.queued(both.runs.clear(), both.attempts.clear(), as_of_ns=0).collect()
+    none = (both.runs.clear(), both.attempts.clear(), both.waits.clear())
+    sure = slots.doubts(*none, as_of_ns=0, lease_ns=0).collect()
+    nothing = slots.queued(*none, as_of_ns=0).collect()
     limits = pl.DataFrame(schema=schema_of("queue_limits"))
     true_, ours_ = (
-        levels.queue_levels(held, nothing, limits, from_ns=low, to_ns=both.as_of_ns) for held in (true, ours)
+        levels.queue_levels(held, sure, nothing, limits, from_ns=low, to_ns=both.as_of_ns) for held in (true, ours)
     )
     return true_, ours_
 

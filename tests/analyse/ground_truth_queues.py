@@ -67,9 +67,13 @@ def queues_beside(both: Both) -> dict[tuple[str, str, str], tuple[float, float]]
     ended = both.attempts.filter(pl.col("ended_source") != "unknown")
     held = slots.slots(both.runs, ended, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS).collect()
     about = both.runs.filter(pl.col("run_key").is_in(ended["run_key"].implode()))
-    waiting = slots.queued(about, ended, as_of_ns=both.as_of_ns).collect()
-    steps = limits.steps(limits.from_settings("default", LIMITS), held.select(slots.QUEUE).unique())
-    table = levels.queue_levels(held, waiting, steps, from_ns=low, to_ns=high)
+    doubted = slots.doubts(both.runs, ended, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS).collect()
+    waiting = slots.queued(about, ended, both.waits, as_of_ns=both.as_of_ns).collect()
+    steps = limits.steps(
+        limits.from_settings("default", [(queue, None, None, limit) for queue, limit in LIMITS.items()]),
+        held.select(slots.QUEUE).unique(),
+    )
+    table = levels.queue_levels(held, doubted, waiting, steps, from_ns=low, to_ns=high)
     ours = {(r["queue"], r["measure"], r["statistic"]): r["value"] for r in concurrency.report(table).rows(named=True)}
     true = {(q, *key): value for q in LIMITS for key, value in walked(both, q).items()}
     return {key: (value, ours[key]) for key, value in true.items()}
@@ -82,8 +86,9 @@ def shares_beside(both: Both) -> dict[tuple[str, str], tuple[int, int]]:
         for a in t.attempts:
             true[t.queue, t.task] += 0 if a["ended_ns"] is None else a["ended_ns"] - a["started_ns"]
     ended = both.attempts.filter(pl.col("ended_source") != "unknown")
-    held = slots.slots(both.runs, ended, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS)
-    share = concurrency.slot_share(slots.slot_hours(held)).filter(pl.col("statistic") == "total")
+    at = {"as_of_ns": both.as_of_ns, "lease_ns": LEASE_NS}
+    held, doubted = (of(both.runs, ended, both.waits, **at) for of in (slots.slots, slots.doubts))
+    share = concurrency.slot_share(slots.slot_hours(held, doubted)).filter(pl.col("statistic") == "total")
     ours = {(q, t): v for q, t, v in share.select("queue", "task_id", "value").rows()}
     return {key: (ns, int(ours.get(key, -1))) for key, ns in true.items()}
 

@@ -172,7 +172,7 @@ def _summary(
         "status_source": dice.choice(STATUS_SOURCES),
         "attempt_count_source": dice.choice(SOURCES),
         "queued_ns": queued,
-        "queued_source": "derived" if queued is not None else "unknown",
+        "queued_source": dice.choice(["derived", "inferred"]) if queued is not None else "unknown",
         "started_ns": starts[0] if attempts else None,
         "started_source": dice.choice(SOURCES) if attempts else "unknown",
         "ended_ns": ended,
@@ -194,6 +194,7 @@ def _summary(
 def _waits(history: History, dice: random.Random, about: dict[str, Any], number: int, start: int, end: int) -> None:
     for _ in range(dice.choice([0, 0, 1, 2])):
         begins = start + dice.randrange(0, max(1, (end - start) // MS)) * MS
+        released = dice.choice([None, begins, begins + dice.randrange(0, 30_000) * MS])
         history.waits.append(
             {
                 **{k: about[k] for k in ("project", "run_key", "run_id")},
@@ -201,7 +202,8 @@ def _waits(history: History, dice: random.Random, about: dict[str, Any], number:
                 "kind": "for",
                 "started_ns": begins,
                 "ended_ns": dice.choice([None, begins, begins + dice.randrange(0, 90_000) * MS]),
-                "holds_slot": dice.choice([None, True, False]),
+                "released_ns": released,
+                "released_source": dice.choice(["derived", "inferred"] if released else ["measured", "inferred"]),
             }
         )
 

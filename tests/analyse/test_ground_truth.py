@@ -165,7 +165,7 @@ def test_the_synthetic_limits_are_found_where_queues_filled_up() -> None:
     held = slots.slots(
         sides.runs, sides.attempts, sides.waits, as_of_ns=sides.as_of_ns, lease_ns=ground_truth.LEASE_NS
     ).collect()
-    waiting = slots.queued(sides.runs, sides.attempts, as_of_ns=sides.as_of_ns)
+    waiting = slots.queued(sides.runs, sides.attempts, sides.waits, as_of_ns=sides.as_of_ns)
     low = int(held["from_ns"].min())  # type: ignore[arg-type]
     inferred = inference.infer(held, waiting, from_ns=low, to_ns=sides.as_of_ns)
     sure = inferred.filter(pl.col("confidence") != "low")

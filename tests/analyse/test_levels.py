@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,22 @@ WINDOW_MS = 15_000
 QUEUES = [("mail", "PRODUCTION"), ("pay", "PRODUCTION"), ("mail", None)]
 
 
+def _of(history: History, of: Callable[..., pl.LazyFrame]) -> pl.DataFrame:
+    tables = (history.frame(name) for name in ("runs", "attempts", "waits"))
+    return of(*tables, as_of_ns=history.as_of_ns, lease_ns=LEASE_MS * MS).collect()
+
+
 def held_of(history: History) -> pl.DataFrame:
-    held = slots.slots(
-        history.frame("runs"),
-        history.frame("attempts"),
-        history.frame("waits"),
-        as_of_ns=history.as_of_ns,
-        lease_ns=LEASE_MS * MS,
-    ).collect()
-    return held
+    return _of(history, slots.slots)
+
+
+def doubted_of(history: History) -> pl.DataFrame:
+    return _of(history, slots.doubts)
 
 
 def waiting_of(history: History) -> pl.DataFrame:
-    return slots.queued(history.frame("runs"), history.frame("attempts"), as_of_ns=history.as_of_ns).collect()
+    tables = (history.frame(name) for name in ("runs", "attempts", "waits"))
+    return slots.queued(*tables, as_of_ns=history.as_of_ns).collect()
 
 
 def taken(attempt: dict[str, Any]) -> int:
@@ -54,53 +58,89 @@ def end_of(history: History, run: dict[str, Any], attempt: dict[str, Any]) -> in
 
 
 def clock(history: History, queue: str, environment: str | None, start_ms: int, length_ms: int) -> np.ndarray:
-    """Return how many slots are held in each millisecond, looked up one attempt and one wait at a time."""
-    count = np.zeros(length_ms, dtype=np.int64)
+    """Return how many slots are held in each millisecond, how many of them surely, and how many may be.
+
+    Looked up one attempt and one wait at a time.
+    """
+    count = np.zeros((3, length_ms), dtype=np.int64)
     base = T0 // MS + start_ms
+
+    def between(a: int, b: int) -> np.ndarray:
+        inside = np.zeros(length_ms, dtype=bool)
+        inside[max(0, a // MS - base) : max(0, b // MS - base)] = True
+        return inside
+
     for run in history.runs:
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
         for a in history.of(run):
             if taken(a) >= history.as_of_ns:
                 continue
-            holds = np.zeros(length_ms, dtype=bool)
-            holds[max(0, taken(a) // MS - base) : max(0, end_of(history, run, a) // MS - base)] = True
+            end = end_of(history, run, a)
+            tried = between(taken(a), end)
+            nothing = np.zeros(length_ms, dtype=bool)
+            doubt, believed, told = nothing.copy(), nothing.copy(), nothing.copy()
+            if a["ended_source"] == "inferred":
+                doubt |= tried
+            if a["ended_ns"] is None:
+                doubt |= between(run["last_seen_ns"], end)
             for w in history.waits:
-                mine = (w["run_key"], w["attempt"]) == (run["run_key"], a["number"])
-                if mine and w["holds_slot"] is False and w["ended_ns"] is not None:
-                    holds[max(0, w["started_ns"] // MS - base) : max(0, w["ended_ns"] // MS - base)] = False
-            count += holds
+                if (w["run_key"], w["attempt"]) != (run["run_key"], a["number"]):
+                    continue
+                until = history.as_of_ns if w["ended_ns"] is None else w["ended_ns"]
+                is_doubtful = w["released_source"] == "inferred"
+                doubt |= between(w["started_ns"], until) if is_doubtful else nothing
+                free = nothing if w["released_ns"] is None else between(w["released_ns"], until)
+                told, believed = (told, believed | free) if is_doubtful else (told | free, believed)
+            held = tried & ~told & ~believed
+            count += np.array([held, held & ~doubt, tried & ~told])
     return count
 
 
-def backlog_clock(history: History, queue: str, environment: str | None) -> tuple[np.ndarray, bool | None]:
-    """Return in which milliseconds of the window a run is known to wait, and whether all starts in it tell."""
-    waits = np.zeros(WINDOW_MS, dtype=bool)
+def _counted(moments: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the different columns of *moments*, and at the end of each how often it stands there."""
+    return pl.DataFrame(list(moments)).group_by(pl.all()).len().rows()
+
+
+def dwelt(levels_: np.ndarray, edge: int, bucket: int) -> list[int]:
+    """Return the peak of each bucket of *levels_*, by milliseconds of which the first and last *edge* are around it."""
+    whole = np.lib.stride_tricks.sliding_window_view(levels_, edge).min(axis=1)
+    starts = range(edge, len(levels_) - edge, bucket)
+    return [int(whole[at - edge + 1 : min(at + bucket, len(levels_) - edge)].max()) for at in starts]
+
+
+def backlog_clock(history: History, queue: str, environment: str | None) -> tuple[np.ndarray, np.ndarray, bool | None]:
+    """Return in which milliseconds of the window a run is known to wait, or may, and whether all starts in it tell."""
+    sure, unsure = np.zeros(WINDOW_MS, dtype=bool), np.zeros(WINDOW_MS, dtype=bool)
     stated: list[bool] = []
     base = T0 // MS
 
-    def mark(start: int | None, end: int) -> None:
+    def mark(start: int | None, end: int, is_sure: bool = True) -> None:
         if (end if start is None else start) >= history.as_of_ns:
             return
         if 0 <= end // MS - base < HOUR_MS:
             stated.append(start is not None)
         if start is not None:
-            waits[max(0, start // MS - base) : max(0, end // MS - base)] = True
+            (sure if is_sure else unsure)[max(0, start // MS - base) : max(0, end // MS - base)] = True
 
     for run in history.runs:
         if (run["queue"], run["environment"]) != (queue, environment):
             continue
         first = next((a for a in history.of(run) if a["number"] == 1), None)
+        is_sure = run["queued_source"] != "inferred"
         if run["started_ns"] is not None:
             is_lost = first is None and bool(history.of(run))
-            mark(None if is_lost else run["queued_ns"], run["started_ns"] if first is None else taken(first))
+            mark(None if is_lost else run["queued_ns"], run["started_ns"] if first is None else taken(first), is_sure)
         elif run["status"] == "queued":
-            mark(run["queued_ns"], history.as_of_ns)
+            mark(run["queued_ns"], history.as_of_ns, is_sure)
         for a in history.of(run):
             if a["number"] > 1:
                 since = None if a["queue_wait_ns"] is None else a["started_ns"] - a["queue_wait_ns"]
                 mark(since, taken(a))
-    return waits, (all(stated) if stated else None)
+        for w in history.waits:
+            if w["run_key"] == run["run_key"] and w["released_ns"] is not None and w["ended_ns"] is not None:
+                mark(None, w["ended_ns"])
+    return sure, unsure, (all(stated) if stated else None)
 
 
 limit_steps = st.lists(
@@ -138,126 +178,161 @@ def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list
 @settings(max_examples=examples(50), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_the_level_table_equals_a_count_in_every_millisecond(history: History, steps: list[Any]) -> None:
-    """Level, limit and waiting are exact to the millisecond, and the rows of a bucket add up to its length."""
+    """Level, its bounds, peak, limit, waiting: exact to the millisecond, and a bucket's rows add up to its length."""
     rows = limit_rows(steps)
     table_ = levels.queue_levels(
         held_of(history),
+        doubted_of(history),
         waiting_of(history),
         rows,
         from_ns=T0,
         to_ns=T0 + WINDOW_MS * MS,
         bucket_ns=BUCKET_MS * MS,
-        queues=pl.DataFrame([("default", "pay", "PRODUCTION")], schema=slots.QUEUE, orient="row"),
+        queues=pl.DataFrame(
+            [("default", "pay", "PRODUCTION", None)], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+        ),
     )
     for queue, environment in QUEUES:
         of_queue = table_.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
+        around = clock(history, queue, environment, -1_000, WINDOW_MS + 2_000)
+        count = around[:, 1_000:-1_000]
         if of_queue.is_empty():
             assert (queue, environment) != ("pay", "PRODUCTION")
-            assert not clock(history, queue, environment, 0, WINDOW_MS).any()
+            assert not count.any()
             continue
-        count, (waits, all_stated) = (
-            clock(history, queue, environment, 0, WINDOW_MS),
-            backlog_clock(history, queue, environment),
-        )
+        waits, maybe, all_stated = backlog_clock(history, queue, environment)
         in_force = limit_clock(rows, queue, environment)
-        expected: Counter[tuple[Any, ...]] = Counter()
-        for at, level, limit, waits_now in zip(range(WINDOW_MS), count.tolist(), in_force, waits.tolist(), strict=True):
-            is_queued = True if waits_now else (False if all_stated else None)
-            expected[at // BUCKET_MS, level, limit, is_queued] += 1
+        peaks = dwelt(around[0], 1_000, BUCKET_MS)
+        buckets = np.arange(WINDOW_MS) // BUCKET_MS
+        steps_ = np.array([-1 if limit is None else limit for limit in in_force])
+        moments = np.stack([buckets, *count, steps_, waits, maybe & ~waits])
+        expected: dict[tuple[Any, ...], int] = {}
+        for bucket, *held_, limit, waits_now, may_wait, ms in _counted(moments):
+            is_queued = True if waits_now else (False if all_stated and not may_wait else None)
+            key = (bucket, *held_, None if limit < 0 else limit, is_queued, bool(may_wait), peaks[bucket])
+            expected[key] = ms
         rows_ = of_queue.with_columns(bucket=(pl.col("bucket_ns") - T0) // (BUCKET_MS * MS), ms=pl.col("ns") // MS)
-        actual = {r[:4]: r[4] for r in rows_.select("bucket", "level", "limit", "is_queued", "ms").rows()}
+        columns = ["bucket", "level", "sure", "most", "limit", "is_queued", "may_wait", "peak"]
+        actual = {r[:-1]: r[-1] for r in rows_.select(*columns, "ms").rows()}
         assert actual == expected
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: list[Any]) -> None:
-    """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions."""
+    """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions, and
+    for which share of the time every level that may be says the same.
+    """
     rows = limit_rows(steps)
     table_ = levels.queue_levels(
-        held_of(history), waiting_of(history), rows, from_ns=T0, to_ns=T0 + WINDOW_MS * MS, bucket_ns=BUCKET_MS * MS
+        held_of(history),
+        doubted_of(history),
+        waiting_of(history),
+        rows,
+        from_ns=T0,
+        to_ns=T0 + WINDOW_MS * MS,
+        bucket_ns=BUCKET_MS * MS,
     )
     numbers = concurrency.report(table_)
     for queue, environment in QUEUES:
         of_queue = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         if of_queue.is_empty():
             continue
-        value = {(m, s): v for m, s, v in of_queue.select("measure", "statistic", "value").rows()}
-        n, (waits, all_stated) = (
-            clock(history, queue, environment, 0, WINDOW_MS),
-            backlog_clock(history, queue, environment),
-        )
+        keyed = {(r["measure"], r["statistic"]): r for r in of_queue.rows(named=True)}
+        value = {key: row["value"] for key, row in keyed.items()}
+        around = clock(history, queue, environment, -1_000, WINDOW_MS + 2_000)
+        n, sure, most_held = around[:, 1_000:-1_000]
+        waits, maybe, all_stated = backlog_clock(history, queue, environment)
         limit = limit_clock(rows, queue, environment)
         assert value["level", "mean"] == pytest.approx(n.mean())
         assert value["level", "p95"] == sorted(n)[math.ceil(0.95 * WINDOW_MS) - 1]
-        assert value["level", "peak"] == n.max()
+        lasting = max(dwelt(around[0], 1_000, BUCKET_MS))
+        assert value["level", "peak"] == (lasting or n.max())
+        assert (keyed["level", "peak"]["note"] is not None) == (lasting < n.max())
+        certain = sure.sum() / most_held.sum() if most_held.any() else 1.0
+        for statistic in ("mean", "p95", "peak"):
+            row = keyed["level", statistic]
+            assert row["coverage"] == pytest.approx(certain)
+            assert row["provenance"] == ("derived" if certain == 1 else "inferred")
         assert value["limit", "max"] == max((most for most in limit if most is not None), default=None)
-        open_ = [(int(n[i]), limit[i], bool(waits[i])) for i in range(WINDOW_MS) if limit[i]]
         stated = [x for x in limit if x is not None]
-        if not open_:
+        in_force = np.array([x or 0 for x in limit])
+        at = in_force > 0
+        if not at.any():
             assert value["saturation", "share"] is None
             assert value["paused", "share"] == (1.0 if stated else None)
             continue
-        assert value["saturation", "share"] == pytest.approx(
-            sum(min(c, most) for c, most, _ in open_) / sum(most for _, most, _ in open_)
-        )
-        full = [(c, waiting) for c, most, waiting in open_ if c >= most]
-        assert value["time_at_limit", "share"] == pytest.approx(len(full) / len(open_))
-        assert value["over_limit", "share"] == pytest.approx(sum(c > most for c, most, _ in open_) / len(open_))
+        n, sure, most, in_force, waits, maybe = (x[at] for x in (n, sure, most_held, in_force, waits, maybe))
+        assert value["saturation", "share"] == pytest.approx(np.minimum(n, in_force).sum() / in_force.sum())
+        full = n >= in_force
+        assert value["time_at_limit", "share"] == pytest.approx(full.mean())
+        agreed = ((sure >= in_force) == (most >= in_force)).sum()
+        assert keyed["time_at_limit", "share"]["coverage"] == pytest.approx(agreed / WINDOW_MS)
+        assert value["over_limit", "share"] == pytest.approx((sure > in_force).mean())
+        maybe_over = (sure <= in_force) & (in_force < n)
+        assert value["maybe_over_limit", "share"] == pytest.approx(maybe_over.mean())
+        assert (keyed["over_limit", "share"]["note"] is not None) == maybe_over.any()
         assert value["paused", "share"] == pytest.approx(stated.count(0) / len(stated))
-        stated_full = [waiting for _, waiting in full if waiting or all_stated]
-        if full and not stated_full:
+        told = full & (waits | (bool(all_stated) & ~maybe))
+        if full.any() and not told.any():
             assert value["throttled", "share"] is None
         else:
-            assert value["throttled", "share"] == pytest.approx(
-                sum(stated_full) / (len(open_) - len(full) + len(stated_full))
-            )
+            assert value["throttled", "share"] == pytest.approx((told & waits).sum() / (~full | told).sum())
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=10, minutes=90))
 def test_slot_time_per_hour_adds_up_to_the_slots(history: History) -> None:
     """Cutting slots at hours loses nothing, neither what is assumed nor whose it is, and the level table over the same
-    hours holds the same slot time.
+    hours holds the same slot time, and as much of it as sure.
     """
-    held = held_of(history)
-    hours = slots.slot_hours(held)
+    held, doubted = held_of(history), doubted_of(history)
+    hours = slots.slot_hours(held, doubted)
     by_queue = {r[:2]: r[2] for r in hours.group_by("queue", "environment").agg(pl.col("slot_ns").sum()).rows()}
     lasted = held.with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
     assert by_queue == {r[:2]: r[2] for r in lasted.group_by("queue", "environment").agg(pl.col("ns").sum()).rows()}
     assert hours["orphan_slots"].sum() == held["is_orphan"].sum()
-    assert (hours["assumed_ns"].sum() or 0) == lasted.filter("is_assumed")["ns"].sum()
+    assumed_ = doubted.filter("is_held").with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
+    assert (hours["assumed_ns"].sum() or 0) == assumed_["ns"].sum()
     shares = concurrency.slot_share(hours).filter(pl.col("measure") == "slot_share", pl.col("statistic") == "total")
     for row in shares.rows(named=True):
         same = [pl.col(c).eq_missing(pl.lit(row[c])) for c in (*slots.QUEUE, "task_id", "population")]
         ns = lasted.filter(*same)
         assert row["value"] == ns["ns"].sum()
-        assumed = ns.filter("is_assumed")["ns"].sum()
+        assumed = assumed_.filter(*same)["ns"].sum()
+        assert row["coverage"] == (pytest.approx(1 - assumed / row["value"]) if row["value"] else None)
         assert row["provenance"] == ("inferred" if assumed else "derived")
     if held.is_empty():
         return
     end = int(held["to_ns"].max()) + 1  # type: ignore[arg-type]
     swept = levels.queue_levels(
-        held, waiting_of(history), table("queue_limits", []), from_ns=T0, to_ns=end, bucket_ns=levels.BUCKET_NS
+        held, doubted, waiting_of(history), table("queue_limits", []), from_ns=T0 - HOUR_MS * MS, to_ns=end
     )
     for (queue, environment), ns in by_queue.items():
         of_queue = swept.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
         assert (of_queue["level"] * of_queue["ns"]).sum() == ns
+        of_hours = [pl.col(c).eq_missing(pl.lit(v)) for c, v in (("queue", queue), ("environment", environment))]
+        assert (of_queue["sure"] * of_queue["ns"]).sum() == ns - hours.filter(*of_hours)["assumed_ns"].sum()
 
 
 @settings(max_examples=examples(30), deadline=None)
 @given(histories(most=14, minutes=1), st.integers(1, 8))
 def test_windows_put_together_equal_the_whole(history: History, cut: int) -> None:
-    """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives."""
-    held, waiting, none = held_of(history), waiting_of(history), table("queue_limits", [])
+    """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives, peaks too."""
+    held, doubted, waiting, none = (
+        held_of(history),
+        doubted_of(history),
+        waiting_of(history),
+        table("queue_limits", []),
+    )
     edges = [T0, T0 + cut * BUCKET_MS * MS, T0 + 9 * BUCKET_MS * MS]
     queues = pl.concat([held.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
     bucket = {"bucket_ns": BUCKET_MS * MS, "queues": queues}
     parts = []
     for low, high in (edges[:2], edges[1:]):
-        touching = held.filter(pl.col("from_ns") < high, pl.col("to_ns") > low)
-        parts.append(levels.queue_levels(touching, waiting, none, from_ns=low, to_ns=high, **bucket))
-    whole = levels.queue_levels(held, waiting, none, from_ns=edges[0], to_ns=edges[2], **bucket)
+        touching = held.filter(pl.col("from_ns") < high + levels.DWELL_NS, pl.col("to_ns") > low - levels.DWELL_NS)
+        parts.append(levels.queue_levels(touching, doubted, waiting, none, from_ns=low, to_ns=high, **bucket))
+    whole = levels.queue_levels(held, doubted, waiting, none, from_ns=edges[0], to_ns=edges[2], **bucket)
     assert pl.concat(parts).sort(whole.columns, nulls_last=True).equals(whole.sort(whole.columns, nulls_last=True))
 
 
@@ -267,7 +342,7 @@ def test_littles_law_differs_by_what_crosses_the_edges(history: History, first: 
     """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""
     held = held_of(history)
     low, high = (T0 + hours * HOUR_MS * MS for hours in (first, first + long))
-    hours = slots.slot_hours(held).filter(pl.col("hour_ns").is_between(low, high, closed="left"))
+    hours = slots.slot_hours(held, doubted_of(history)).filter(pl.col("hour_ns").is_between(low, high, closed="left"))
     numbers = concurrency.little(hours, held, from_ns=low, to_ns=high)
     for queue, environment in QUEUES:
         of_queue = numbers.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
@@ -355,13 +430,36 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
         ],
     )
     every = [*QUEUES, ("bulk", "PRODUCTION")]
-    queues = pl.DataFrame([("default", q, e) for q, e in every], schema=slots.QUEUE, orient="row")
+    queues = pl.DataFrame(
+        [("default", q, e, None) for q, e in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+    )
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
         ("bulk", "PRODUCTION", 6, "settings"),
         ("mail", "PRODUCTION", 4, "settings"),
         ("mail", None, 4, "settings"),
         ("pay", "PRODUCTION", 2, "inferred"),
     ]
+
+
+def test_of_stated_limits_the_most_special_holds() -> None:
+    """That of project and environment goes before that of the project, that before the environment's, that before all;
+    a limit that was inferred is of no other queue."""
+    stated = [(None, None, 1), ("PRODUCTION", None, 2), (None, "y", 3), (None, "z", 4), ("PRODUCTION", "z", 5)]
+    rows = limits.from_settings("default", [("mail", environment, of, n) for environment, of, n in stated])
+    about = {"project": "default", "queue": "pay", "from_ns": 0, "limit": 9, "source": "inferred", "confidence": "high"}
+    rows = pl.concat([rows, table("queue_limits", [about])])
+    every = [(q, e, of) for q in ("mail", "pay") for e in ("PRODUCTION", None) for of in ("y", "z", None)]
+    queues = pl.DataFrame([("default", *q) for q in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row")
+    told = {tuple(r[1:4]): r[4] for r in limits.steps(rows, queues).select(*slots.QUEUE, "limit").rows()}
+    assert told == {
+        ("mail", "PRODUCTION", "y"): 3,
+        ("mail", "PRODUCTION", "z"): 5,
+        ("mail", "PRODUCTION", None): 2,
+        ("mail", None, "y"): 3,
+        ("mail", None, "z"): 4,
+        ("mail", None, None): 1,
+        ("pay", None, None): 9,
+    }
 
 
 def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> None:
@@ -380,13 +478,19 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
     assert held.select("to_ns", "is_orphan").rows() == [(T0 + 50_000 * MS, False)]
     holding = concurrency.holders(held, as_of_ns=history.as_of_ns)
     assert holding.select("run_key", "held_ns", "is_orphan").rows() == [("k", 50_000 * MS, False)]
-    wait = {"project": "default", "run_key": "k", "attempt": 1, "kind": "for", "holds_slot": False}
-    history.waits = [{**wait, "started_ns": T0 + 10_000 * MS, "ended_ns": T0 + 15_000 * MS}]
+    wait = {"project": "default", "run_key": "k", "attempt": 1, "kind": "for", "released_source": "derived"}
+    begins = T0 + 10_000 * MS
+    history.waits = [{**wait, "started_ns": begins, "released_ns": begins, "ended_ns": T0 + 15_000 * MS}]
     parts = held_of(history).select("from_ns", "to_ns", "is_open", "is_assumed").sort("from_ns").rows()
     assert parts == [
         (T0, T0 + 10_000 * MS, False, True),
         (T0 + 15_000 * MS, T0 + 50_000 * MS, True, True),
     ]
+    history.waits[0]["ended_ns"] = None
+    for at in (50_000, 10_000_000):
+        history.as_of_ns = T0 + at * MS
+        parts = held_of(history).select("from_ns", "to_ns", "is_open", "is_orphan").rows()
+        assert parts == [(T0, begins, False, False)]
 
 
 @settings(max_examples=examples(30), deadline=None)
@@ -406,9 +510,13 @@ def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(history: History, mome
     assert Counter(holding) == Counter(rows.filter(is_held).select("run_key", "number").rows())
     for key, parts in held.items():
         is_open = attempts[key]["ended_ns"] is None
-        is_orphan = is_open and history.as_of_ns - runs[key[0]]["last_seen_ns"] > LEASE_MS * MS
-        doubts = [w for w in history.waits if (w["run_key"], w["attempt"]) == key and w["holds_slot"] is None]
+        waits = [w for w in history.waits if (w["run_key"], w["attempt"]) == key]
+        away = [w["released_ns"] for w in waits if w["ended_ns"] is None and w["released_ns"] is not None]
+        is_away = any(at <= history.as_of_ns for at in away)
+        is_orphan = is_open and not is_away and history.as_of_ns - runs[key[0]]["last_seen_ns"] > LEASE_MS * MS
+        doubts = [w for w in waits if w["released_source"] == "inferred"]
         is_assumed = is_open or attempts[key]["ended_source"] == "inferred" or bool(doubts)
+        is_open = is_open and not is_away
         flags = parts.select("is_assumed", "is_open", "is_orphan").rows()
         assert flags[-1] == (is_assumed, is_open, is_orphan)
         assert set(flags[:-1]) <= {(is_assumed, False, False)}
@@ -428,7 +536,7 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
-    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
+    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION", "x"), strict=True))
     waiting = pl.DataFrame(
         [
             {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
@@ -467,7 +575,7 @@ def test_histories_reach_the_cases_that_matter() -> None:
     assert len(set(starts)) < len(starts)
     assert any(a["ended_ns"] == a["started_ns"] for a in history.attempts)
     assert any(a["ended_ns"] is None for a in history.attempts)
-    assert any(w["holds_slot"] is False and w["ended_ns"] for w in history.waits)
+    assert any(w["released_ns"] and w["ended_ns"] for w in history.waits)
     assert any(max(a["number"] for a in attempts) != len(attempts) for r in history.runs if (attempts := history.of(r)))
 
 
@@ -475,17 +583,18 @@ def test_histories_reach_the_cases_that_matter() -> None:
 def test_time_before_anything_is_known_is_taken_off_by_the_limit_that_held_then(buckets: bool) -> None:
     """Of a bucket that began three minutes before telemetry, the limit of two of them counts less, and so the next."""
     minute = 60_000 * MS
-    queue = {"project": "default", "queue": "mail", "environment": None}
+    queue = {"project": "default", "queue": "mail", "environment": None, "platform_project": None}
     steps = pl.DataFrame(
         [
             {**queue, "from_ns": T0 + at * minute, "limit": n, "source": "settings"}
             for at, n in ((0, 8), (2, 2), (9, 0))
         ],
-        schema_overrides={"environment": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     slot = {**queue, "from_ns": T0 + 4 * minute, "to_ns": T0 + 5 * minute}
-    held = pl.DataFrame([slot], schema_overrides={"environment": pl.String})
-    rows = levels.queue_levels(held, held.clear(), steps, from_ns=T0, to_ns=T0 + 10 * minute)
+    held = pl.DataFrame([slot], schema_overrides={"environment": pl.String, "platform_project": pl.String})
+    sure = held.clear().with_columns(is_held=pl.lit(True), is_sure=pl.lit(True))
+    rows = levels.queue_levels(held, sure, sure, steps, from_ns=T0, to_ns=T0 + 10 * minute)
     if buckets:
         rows = rows.filter(pl.col("bucket_ns") == T0)
     left = levels.without(rows, steps, from_ns=T0, to_ns=T0 + 3 * minute)

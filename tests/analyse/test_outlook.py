@@ -37,8 +37,10 @@ def live(*made: dict[str, Any]) -> pl.DataFrame:
 
 def waits(ages_s: Sequence[float]) -> pl.DataFrame:
     """Return runs that have waited for so long, w0, w1, …"""
-    made = [{"run_key": f"w{i}", "queued_ns": NOW - round(age * SECOND)} for i, age in enumerate(ages_s)]
-    return rows(made, run_key=pl.String, queued_ns=pl.Int64)
+    made = [
+        {"run_key": f"w{i}", "queued_ns": NOW - round(age * SECOND), "position": i + 1} for i, age in enumerate(ages_s)
+    ]
+    return rows(made, run_key=pl.String, queued_ns=pl.Int64, position=pl.Int64)
 
 
 def started(ages_s: Sequence[float]) -> pl.DataFrame:

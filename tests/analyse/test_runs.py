@@ -317,6 +317,8 @@ def test_queue_wait_runs_from_the_start_of_the_trigger_span() -> None:
     run = one(build([child], [], _link(run_key=child["run_key"], ended_ns=T0 + 5 * SECOND, waits=True)))
     assert (run["queue_wait_ns"], run["queue_wait_source"]) == (2 * SECOND, "derived")
     assert run["end_to_end_ns"] == 4 * SECOND
+    run = one(build([child], [], _link(run_key=child["run_key"], ended_ns=T0 + SECOND)))
+    assert (run["queue_wait_ns"], run["queue_wait_source"], run["queued_source"]) == (2 * SECOND, *["inferred"] * 2)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +366,7 @@ def test_a_start_without_a_span_is_as_well_known_as_the_log_it_is_told_from(
 ) -> None:
     """The start of an operation gives that of the attempt, any other log only a time by which it had begun."""
     says = trigger_log("run_child", 2, body)
-    tables = build([], [says], _link(run_key=says["run_key"]))
+    tables = build([], [says], _link(run_key=says["run_key"], waits=True))
     assert tables.attempts["started_source"].to_list() == [started]
     run = one(tables)
     assert (run["started_source"], run["queue_wait_ns"], run["queue_wait_source"]) == (started, 2 * SECOND, waited)
@@ -397,7 +399,8 @@ def test_a_lost_first_attempt_is_no_time_in_the_queue() -> None:
     assert run["end_to_end_ns"] == 40 * SECOND
     lasted = durations.values(tables.runs, tables.attempts, as_of_ns=T0 + 60 * SECOND).collect()
     assert lasted.filter(measure="execution").is_empty()
-    waiting = slots.queued(tables.runs.with_columns(queue=pl.lit("mail")), tables.attempts, as_of_ns=T0 + 60 * SECOND)
+    runs = tables.runs.with_columns(queue=pl.lit("mail"))
+    waiting = slots.queued(runs, tables.attempts, tables.waits, as_of_ns=T0 + 60 * SECOND)
     assert waiting.collect()["from_ns"].to_list() == [None, None]
 
 

@@ -193,15 +193,15 @@ DUE: dict[str, tuple[dict[str, Any], float | None, tuple[float | None, float | N
     "a wait and a delay in it": ({"queue_wait_ms": 30_000.0, "delay_ms": 20_000.0}, None, (-10, 10, "derived")),
     "a wait since it was due": ({"queue_wait_ms": 5_000.0, "delay_ms": 20_000.0}, None, (-5, 5, "measured")),
     "a parent and a delay": ({"delay_ms": 60_000.0}, -100, (-40, 40, "derived")),
-    "a parent alone": ({}, -100, (None, 100, "derived")),
+    "a parent alone": ({}, -100, (None, 100, "inferred")),
     "a delay alone": ({"delay_ms": 60_000.0}, None, (None, None, "unknown")),
     "a due time": ({"due_at_ns": T0 - 7 * SECOND}, None, (-7, 7, "derived")),
     "a due time before it was queued": ({"due_at_ns": T0 - 500 * SECOND}, -100, (-500, 100, "derived")),
     "both": ({"due_at_ns": T0 - 7 * SECOND, "delay_ms": 60_000.0}, -100, (-7, 7, "derived")),
     "clocks apart": ({"due_at_ns": T0 + 2 * SECOND}, None, (2, 0, "derived")),
-    "due long after it began": ({"due_at_ns": T0 + 900 * SECOND}, -100, (None, 100, "derived")),
-    "an impossible delay": ({"delay_ms": -5.0}, -100, (None, 100, "derived")),
-    "a due time of another age": ({"due_at_ns": T0 - 400 * 86_400 * SECOND}, -100, (None, 100, "derived")),
+    "due long after it began": ({"due_at_ns": T0 + 900 * SECOND}, -100, (None, 100, "inferred")),
+    "an impossible delay": ({"delay_ms": -5.0}, -100, (None, 100, "inferred")),
+    "a due time of another age": ({"due_at_ns": T0 - 400 * 86_400 * SECOND}, -100, (None, 100, "inferred")),
 }
 
 

@@ -87,15 +87,16 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     runs, attempts, phases, waits = (jobs.table(name) for name in ("runs", "attempts", "phases", "waits"))
     lease_ns = 3600 * SECOND
     slots_ = slots.slots(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
-    waiting = slots.queued(runs, attempts, as_of_ns=as_of_ns).collect()
+    doubted = slots.doubts(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
+    waiting = slots.queued(runs, attempts, waits, as_of_ns=as_of_ns).collect()
     queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
-    steps = limits.steps(limits.from_settings("default", LIMITS.limits), queues)
+    steps = limits.steps(limits.from_settings("default", LIMITS.stated()), queues)
     begins = [*slots_["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
     ends = [*slots_["to_ns"], *waiting["to_ns"], min(begins)]
     last = min(as_of_ns, max(ends) // HOUR_NS * HOUR_NS + HOUR_NS)
     first = min(min(begins), last) // HOUR_NS * HOUR_NS
-    level = levels.queue_levels(slots_, waiting, steps, from_ns=first, to_ns=last)
-    hours = slots.slot_hours(slots_)
+    level = levels.queue_levels(slots_, doubted, waiting, steps, from_ns=first, to_ns=last)
+    hours = slots.slot_hours(slots_, doubted)
     return {
         "run_cohorts": _sorted(cohorts.run_cohorts(runs, attempts)),
         "attempt_hours": _sorted(cohorts.attempt_hours(runs, attempts)),

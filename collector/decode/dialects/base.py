@@ -139,6 +139,17 @@ Plan = tuple[tuple[int, tuple[str, ...], Callable[[Any], Any], Judge | None], ..
 """(index, keys, conversion, judge) of the columns that a dialect knows."""
 
 
+class Suspension(NamedTuple):
+    """How a runner suspends a run that waits: meanwhile it gives its queue's slot back."""
+
+    after_ns: int
+    """How long it keeps the slot from the beginning of a wait."""
+    documented: tuple[str, ...]
+    """Kinds of waits of which the runner says so; of others it only says that it does at some time."""
+    sleeps_ns: int
+    """Waits no longer than this suspend nothing."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """One runner's vocabulary."""
@@ -152,6 +163,8 @@ class Dialect:
     """(name, kind, attributes) → what the span means."""
     log_source: Callable[[str, str | None], str | None]
     """(severity text, body) → logger, console or platform."""
+    suspends: Suspension | None = None
+    """When a run that waits gives its slot back; None: it holds it throughout."""
     plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def read(self, columns: tuple[str, ...], attributes: Attributes, own_ns: int, note: Note) -> list[Any]:

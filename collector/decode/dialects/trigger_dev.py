@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, boolean, text
+from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, Suspension, boolean, text
+from collector.model.units import MINUTE_NS, SECOND_NS
 
 SCOPES = frozenset({"trigger-dev-worker", "@trigger.dev/sdk"})
 
@@ -101,6 +102,7 @@ DIALECT = Dialect(
         "attempt": _context("ctx.attempt.number"),
         "queue": _context("ctx.queue.name"),
         "environment": _context("ctx.environment.type"),
+        "platform_project": (*_context("ctx.project.ref"), *_context("ctx.project.id")),
         "version": _context("worker.version"),
         "machine": _context("ctx.machine.name"),
         "batch_id": _context("ctx.batch.id"),
@@ -120,8 +122,12 @@ DIALECT = Dialect(
     },
     resource={
         "environment": ("ctx.environment.type",),
+        "platform_project": ("ctx.project.ref", "ctx.project.id"),
         "machine": ("ctx.machine.name",),
     },
     span_facts=_span_facts,
     log_source=_log_source,
+    # Its documentation says so of waits for a time (wait.for, wait.until). Of children, batches and tokens its
+    # release notes (4.0.0-v4-beta.24) say that it does so once the run is checkpointed, not as soon as it is blocked.
+    suspends=Suspension(after_ns=MINUTE_NS, documented=("for", "until"), sleeps_ns=5 * SECOND_NS),
 )

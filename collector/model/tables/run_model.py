@@ -52,6 +52,8 @@ RUNS = Table(
             "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
+        varchar("platform_project", "Project of the platform that runs it, such as Trigger.dev's, as the first record "
+            "that has one or the parent's span states; NULL when none."),
         varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
             "one; else as the first record states that has one. NULL when none does."),
         varchar("priority", "Priority of the run, a word or a number, as its first log that has one states; NULL when "
@@ -93,7 +95,8 @@ RUNS = Table(
         bigint("queued_ns", "Since when it waited for its queue, ns since 1970 UTC: start less the wait that its logs "
             "claim, else `created_ns` of the trigger that made it; where it was put off, `delayed_until_ns` if that is "
             "later. NULL when none is known or it is impossible."),
-        varchar("queued_source", "How `queued_ns` is known: derived or unknown."),
+        varchar("queued_source", "How `queued_ns` is known: derived, inferred (a trigger that did not wait for the "
+            "run made it and may have put it off, of which its span says nothing) or unknown."),
         bigint("started_ns", "Start of its first attempt, ns since 1970 UTC; its first sign of life when that attempt "
             "left no record, NULL when no record is its own."),
         varchar("started_source", "How `started_ns` is known: measured (an attempt's span), derived (its first "
@@ -108,7 +111,8 @@ RUNS = Table(
         bigint("queue_wait_ns", "From `queued_ns` to `started_ns`, ns; 0 when two clocks make it negative by up to ten "
             "minutes, NULL when unknown or beyond."),
         varchar("queue_wait_source", "How `queue_wait_ns` is known: measured (its logs claim it), derived (from the "
-            "parent's span, or from when it was due, to its start), inferred (that start is inferred), unknown."),
+            "parent's span, or from when it was due, to its start), inferred (that start or `queued_ns` is inferred), "
+            "unknown."),
         bigint("active_ns", "Time in its attempts less the waits in them, ns; NULL unless known of every attempt."),
         bigint("wait_ns", "Time that its attempts spent in waits, overlaps counted once, ns; NULL unless known of "
             "every attempt."),
@@ -246,27 +250,32 @@ WAITS = Table(
         bigint("started_ns", "When the wait began, ns since 1970 UTC."),
         bigint("ended_ns", "When the wait ended, ns since 1970 UTC; NULL while it goes on. Before `started_ns` where "
             "nobody knows how long it lasted."),
-        boolean("holds_slot", "Whether the attempt keeps its queue's slot meanwhile: a wait for a time does when "
-            "shorter than 60 s, between deliveries it does not; NULL for other waits and while it goes on, since "
-            "nobody knows."),
+        bigint("released_ns", "When the attempt gave its queue's slot back until the wait ended, ns since 1970 UTC "
+            "(while it goes on: when it does): a minute after it began on Trigger.dev, at once between deliveries. "
+            "NULL where it kept the slot."),
+        varchar("released_source", "How it is known whether and when the slot was given back: measured (a runner "
+            "whose waits keep it), derived (as the runner documents for waits for a time; too short to be suspended), "
+            "inferred (of a child, batch or token, and between deliveries: the slot may be held or free throughout), "
+            "unknown (nobody knows how long it lasted)."),
     ),
 )
 
 QUEUE_LIMITS = Table(
     "One step of a queue's concurrency limit, from one source; it holds until the next step.",
-    ("project", "queue", "environment", "concurrency_key", "source", "from_ns"),
+    ("project", "queue", "environment", "platform_project", "concurrency_key", "source", "from_ns"),
     (
         PROJECT,
         varchar("queue", "Queue that is limited."),
         varchar("environment", "Environment that the limit is for; NULL: every one, of an inferred limit: runs that "
             "state none."),
+        varchar("platform_project", "Platform project that the limit is for; NULL likewise."),
         varchar("concurrency_key", "Always NULL, the queue as a whole: telemetry does not name the concurrency key of "
             "a run."),
         bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "
             "was looked for."),
         bigint("limit", "Slots that may be held at once; 0: the queue is paused."),
-        varchar("source", "`settings` (`queues.limits`) or `inferred` (from how the queue's load behaved in the last "
-            "day)."),
+        varchar("source", "`settings` (`queues.limits`, `queues.overrides`) or `inferred` (from how the queue's "
+            "load behaved in the last day)."),
         varchar("confidence", "How sure an inferred limit is: `high`, `medium`, or `low` (a lower bound, used "
             "nowhere); NULL for one from the settings."),
     ),

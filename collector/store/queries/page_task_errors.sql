@@ -3,6 +3,7 @@
 -- :to_ns bigint required
 -- :task varchar required
 -- :environment varchar
+-- :platform_project varchar
 WITH failing AS MATERIALIZED (
     SELECT a.error_group, a.error_type, a.error_message, a.http_status, a.run_key, is_failed(r.status) AS gave_up,
            coalesce(a.started_ns, a.ended_ns) AS at_ns, coalesce(a.ended_ns, a.started_ns) AS failed_ns
@@ -11,6 +12,7 @@ WITH failing AS MATERIALIZED (
       AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR is_failed(a.status))
       AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
       AND ($environment IS NULL OR r.environment = $environment)
+      AND ($platform_project IS NULL OR r.platform_project = $platform_project)
 ), since AS (SELECT error_group, min(failed_ns) AS first_ns FROM failing GROUP BY 1),
 shown AS (
     SELECT error_group, arg_max(error_type, at_ns) AS error_type,

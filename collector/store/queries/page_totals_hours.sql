@@ -3,6 +3,7 @@
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :environment varchar
+-- :platform_project varchar
 WITH counts AS (
     SELECT sum(runs)::BIGINT AS runs,
            coalesce(sum(runs) FILTER (status = 'completed'), 0)::BIGINT AS completed,
@@ -13,10 +14,10 @@ WITH counts AS (
            coalesce(sum(runs) FILTER (status = 'unknown'), 0)::BIGINT AS unknown,
            coalesce(sum(runs) FILTER (attempt_count > 1), 0)::BIGINT AS retried,
            coalesce(sum(runs) FILTER (attempt_count IS NOT NULL), 0)::BIGINT AS counted
-    FROM run_hours($project, $from_ns, $to_ns, $environment)
+    FROM run_hours($project, $from_ns, $to_ns, $environment, $platform_project)
 ), buckets AS (
     SELECT measure, ix, sum(n)::BIGINT AS n, sum(measured)::BIGINT AS measured
-    FROM time_hours($project, $from_ns, $to_ns, $environment) GROUP BY ALL
+    FROM time_hours($project, $from_ns, $to_ns, $environment, $platform_project) GROUP BY ALL
 ), reached AS (
     SELECT *, sum(n) OVER (PARTITION BY measure ORDER BY ix) AS upto, sum(n) OVER (PARTITION BY measure) AS total
     FROM buckets
