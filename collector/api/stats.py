@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.api import queue_stats, task_stats
+from collector.api import live, queue_stats, task_stats
 from collector.api.question import Basis, Question
 from collector.model.errors import BadInput
 from collector.store import statistics
@@ -51,6 +51,7 @@ STATISTICS: dict[str, Statistic] = {
     "slots": Statistic(queue_stats.slot_share, slots_by, slots_by),
     "little": Statistic(queue_stats.little, slots_by, slots_by),
     "holders": Statistic(queue_stats.holders, slots_by, slots_by),
+    "eta": Statistic(live.eta, _TASK, _TASK),
     "stuck": Statistic(task_stats.stuck_runs, _TASK, _TASK),
     "retrying": Statistic(task_stats.retrying, _TASK, _TASK),
 }

@@ -27,6 +27,7 @@ Name = Literal[
     "slots",
     "little",
     "holders",
+    "eta",
     "stuck",
     "retrying",
 ]
@@ -64,8 +65,8 @@ def stats(
 
     tasks: all of a task. retries: rates and what retries cost. funnel: what came of attempt 1, 2, …. trees: what
     retries of parents and children multiply to. durations: percentiles. throughput, failures, calls. queues: slots
-    held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. stuck,
-    retrying: runs that are so now.
+    held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. eta: when
+    live runs are likely to start and end. stuck, retrying: runs that are so now.
     """
     from collector.cli import stats_table
     from collector.cli.sql import write
@@ -113,7 +114,7 @@ def stats(
     return exits.DONE
 
 
-_ANY = ("queues", "slots", "little", "holders", "stuck", "retrying")
+_ANY = ("queues", "slots", "little", "holders", "eta", "stuck", "retrying")
 """Statistics of runs of any population: whoever it is holds a slot, or hangs."""
 
 

@@ -59,7 +59,7 @@ def text(name: str, rows: pl.DataFrame, *, width: int | None, every: bool) -> st
 
 def window(name: str, from_ns: int, to_ns: int) -> str:
     """Return the range that an answer is of, in words."""
-    if name in ("holders", "stuck", "retrying"):
+    if name in ("holders", "eta", "stuck", "retrying"):
         return f"{name}: at {_moment(to_ns)} UTC"
     whole = "" if name == "little" or from_ns % HOUR_NS == 0 else ", from the whole hour before"
     return f"{name}: {_moment(from_ns)} to {_moment(to_ns)} UTC{whole}"

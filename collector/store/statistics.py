@@ -42,6 +42,7 @@ _COLUMNS = {
         "end_to_end_ns",
         "last_seen_ns",
         "due_ns",
+        "delayed_until_ns",
         "log_count",
         "error_type",
         "error_message",
@@ -219,6 +220,19 @@ def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl
 def of_queue(choice: Choice) -> list[pl.Expr]:
     """Return the conditions of *choice* on what queues are told apart by."""
     return [pl.col(c) == wanted for c in _OF_QUEUE if (wanted := getattr(choice, c)) is not None]
+
+
+def taken_up(h: Handle, since: pl.DataFrame) -> pl.DataFrame:
+    """Return *since* (columns of a queue, since_ns) with `started`: how many runs of the queue started from then on."""
+    of = [c for c in since.columns if c != "since_ns"]
+    same = " AND ".join(f"r.{c} IS NOT DISTINCT FROM s.{c}" for c in of)
+    return h.frame(
+        f"SELECT s.*, count(r.started_ns) AS started FROM since s LEFT JOIN (SELECT {', '.join(of)}, started_ns "  # noqa: S608 -- names of ours
+        f"FROM runs WHERE held_until_ns >= $first AND started_ns >= $first) r ON {same} AND r.started_ns >= s.since_ns "
+        "GROUP BY ALL",
+        {"first": since["since_ns"].min() or 0},
+        since=since,
+    )
 
 
 def levels_known(h: Handle) -> int:

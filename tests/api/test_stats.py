@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from collector import client
 from collector.analyse import percentiles, retries, throughput
-from collector.api import endpoints, routes, stats
+from collector.api import endpoints, live, routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name
@@ -195,6 +195,41 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
         other = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h", "queue": "other"}).json()
         assert not [r for r in other if r["measure"] == "backlog"]
+
+
+def test_a_live_run_is_told_its_place_and_when_it_is_likely_to_start_and_to_end(tmp_path: Path) -> None:
+    """Of a task whose runs take 60 s, one a minute since three of them wait: the third starts three minutes from now
+    and ends one later, the one at work ends when it has taken as long; the page of a run has the same row, one that
+    has ended none, and the run of a task without history is unknown."""
+    work = {"task_id": "send", "queue": "mail"}
+    done = [attempt(f"d{n}", 1, 60 * n, 60 * n + 60, **work) for n in range(90, 119)]
+    made = [
+        span("p", "trigger()", at, at + 0.1, span_type="trigger", child_run_id=child, child_task_id="send", attempt=1)
+        for child, at in (("c1", 6600), ("c2", 6700), ("c3", 7100))
+    ]
+    open_ = [attempt("now", 1, 7140, None, **work), attempt("top", 1, 6500, None, task_id="top")]
+    with _stored(tmp_path, [*done, *open_, *made, attempt("p", 1, 6600, 7195, task_id="top")]) as database:
+        api = TestClient(routes.application(database, Settings(data=tmp_path), dict, str, bytes))
+        rows = {r["run_id"]: r for r in get(api, "/api/v1/stats/eta").json()}
+        assert {k: (r["position"], r["waiting"], r["provenance"]) for k, r in rows.items()} == {
+            "c1": (1, 3, "inferred"),
+            "c2": (2, 3, "inferred"),
+            "c3": (3, 3, "inferred"),
+            "now": (None, None, "unknown"),
+            "top": (None, None, "unknown"),
+        }
+        soon = [(rows[c]["starts_ns"] - AS_OF) / SECOND for c in ("c1", "c2", "c3")]
+        assert soon == [pytest.approx(60 * n) for n in (1, 2, 3)]
+        assert rows["c3"]["ends_ns"] - rows["c3"]["starts_ns"] == pytest.approx(60 * SECOND, rel=0.022)
+        assert rows["c3"]["starts_low_ns"] < rows["c3"]["starts_ns"] < rows["c3"]["starts_high_ns"]
+        assert rows["now"]["note"] == "fewer than 20 runs of its task took longer than this one has"
+        assert [r["run_id"] for r in get(api, "/api/v1/stats/eta", task="top").json()] == ["top"]
+        page = api.get("/api/v1/runs/c3").json()
+        basis = Basis(grace_ns=300 * SECOND, lease_ns=3600 * SECOND)
+        told = database.reading(lambda h: live.of_run(h, basis, "default", page["run"], AS_OF)).to_dicts()
+        assert told == [{**rows["c3"], **told[0]}]
+        assert page["outlook"] is None, "by now it is not live any more"
+        assert api.get("/api/v1/runs/d100").json()["outlook"] is None
 
 
 def test_an_attempt_that_left_no_record_is_of_no_version_and_its_run_is(tmp_path: Path) -> None:

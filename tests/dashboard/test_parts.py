@@ -213,3 +213,13 @@ def test_a_rename_is_shown_as_a_difference() -> None:
     sample = {"attributes": {"run_id": "r", "imageWidth": 320}}
     assert findings.renamed(sample, transform).splitlines()[-3:-1] == ['- "imageWidth": 320', '+ "image_width": 320']
     assert findings.renamed({"attributes": {"run_id": "r"}}, transform) == ""
+
+
+def test_what_is_likely_of_a_run_is_told_from_now_on_with_its_range() -> None:
+    """How soon, and between what times 8 of 10 such runs do; overdue is any moment; what history does not tell is
+    nothing."""
+    now = 1_790_000_000 * 10**9
+    outlook = {f"ends{part}_ns": now + s * 10**9 for part, s in (("_low", 60), ("", 120), ("_high", 600))}
+    assert run_view.likely(outlook, "ends", now) == ("in 2 min", "1 min to 10 min")
+    assert run_view.likely(outlook, "ends", now + 120 * 10**9) == ("any moment", "0 s to 8 min")
+    assert run_view.likely({**outlook, "ends_ns": None}, "ends", now) is None
