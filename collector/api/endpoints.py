@@ -80,7 +80,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter(
                 "from",
                 MOMENT,
-                "begin of the time range; hourly statistics take whole hours, the range is widened to them",
+                "begin of the time range; where many runs touch it, it is widened to whole hours",
                 "24h",
                 back_from="as_of",
             ),
@@ -91,6 +91,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
+            Parameter("measures", LIST, "only these numbers", unless="all"),
         )
     ),
     "GET /api/v1/runs": Endpoint(

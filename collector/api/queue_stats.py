@@ -16,7 +16,12 @@ from collector.store.statistics import Choice
 
 
 def queue(h: Handle, q: Question) -> pl.DataFrame:
-    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now."""
+    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now.
+
+    Of all queues together shares of time, of those with a known limit.
+    """
+    if q.by == ("project",):
+        return _all_queues(h, q)
     return _of_task(h, q, _queues(h, q))
 
 
@@ -26,14 +31,28 @@ def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(of_task, on=slots.QUEUE, how="semi", nulls_equal=True)
 
 
-def _queues(h: Handle, q: Question) -> pl.DataFrame:
+def _until(h: Handle, q: Question) -> int:
     judged = -(-q.as_of_ns // levels_.BUCKET_NS) * levels_.BUCKET_NS
-    until = min(q.choice.hours().to_ns, judged, statistics.levels_known(h))
+    return min(q.choice.to_ns, judged, statistics.levels_known(h))
+
+
+def _all_queues(h: Handle, q: Question) -> pl.DataFrame:
+    """Return saturation, time at the limit and throttled of all queues, each weighted by its time."""
+    rows = concurrency.report(_of_task(h, q, _levels(h, q, _until(h, q), buckets=False)), list(q.by), buckets=1)
+    shares = pl.col("measure").is_in(["saturation", "time_at_limit", "throttled"])
+    return rows.filter(shares).with_columns(n=pl.lit(_buckets(h, q)))
+
+
+def _buckets(h: Handle, q: Question) -> int:
+    since = max(q.choice.from_ns, statistics.levels_since(h, q.choice.project))
+    return -(-max(0, _until(h, q) - since) // levels_.BUCKET_NS)
+
+
+def _queues(h: Handle, q: Question) -> pl.DataFrame:
+    until = _until(h, q)
     if "bucket_ns" in q.by:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
-    since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
-    buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
-    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
+    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=_buckets(h, q))
     rows = limits.noted(rows, statistics.limits(h))
     same = {"queue": q.choice.queue, "environment": q.choice.environment}
     past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
@@ -51,17 +70,17 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     counts = moved.group_by(slots.QUEUE).agg(
         arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()
     )
-    over_ns = max(1, counted_until(h, q, recent) - recent.hours().from_ns)
+    over_ns = max(1, counted_until(h, q, recent.hours().to_ns) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
-    """Return time per level from a whole hour on up to *until*, level 0 where nothing was held.
+    """Return time per level from a whole bucket on up to *until*, level 0 where nothing was held.
 
     Before anything is known of any queue nobody can tell, so that time is left out.
     """
     known = statistics.levels_since(h, q.choice.project)
-    asked = q.choice.hours()
+    asked = q.choice
     # Levels are kept by bucket: the time before `known` in its own is taken off in the end.
     since = max(asked.from_ns, known // levels_.BUCKET_NS * levels_.BUCKET_NS)
     rows = statistics.levels(h, replace(asked, from_ns=since, to_ns=until), buckets=buckets)
