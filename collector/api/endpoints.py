@@ -92,6 +92,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
             Parameter("measures", LIST, "only these numbers", unless="all"),
+            Parameter("total", FLAG, "also rows of all groups together, which `is_total` tells", "false"),
         )
     ),
     "GET /api/v1/runs": Endpoint(

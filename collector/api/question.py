@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -17,6 +17,8 @@ from collector.store.statistics import Choice, Timing
 
 HISTORY_NS = 7 * 24 * HOUR_NS
 """What a retry horizon and what is usual for a task are learnt from."""
+ALL = ("project",)
+"""What numbers of all together are grouped by."""
 _LEARN_NS = 300 * 10**9
 _MOST_LEARNT = 16
 
@@ -54,10 +56,21 @@ class Question:
     basis: Basis
     measures: frozenset[str] = frozenset()
     """Only these; empty: all."""
+    total: bool = False
+    """Also all groups together."""
     runs: Timing | None = None
     """The runs that touch its range, where they are few enough to be counted themselves; else hourly tables are."""
     widened: str = ""
     """To what the range was widened, such as `whole hours`; empty where it is the one that was asked for."""
+
+    kept: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """What was worked out for one grouping and serves another."""
+
+    def once(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Return what *make* returned the first time."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
     def wants(self, *measures: str) -> bool:
         """Tell whether any of *measures* is asked for."""

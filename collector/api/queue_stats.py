@@ -8,7 +8,7 @@ import polars as pl
 
 from collector.analyse import concurrency, limits, slots
 from collector.analyse import levels as levels_
-from collector.api.question import HISTORY_NS, Question, counted_until
+from collector.api.question import ALL, HISTORY_NS, Question, counted_until
 from collector.model.units import HOUR_NS
 from collector.store import held, statistics
 from collector.store.handle import Handle
@@ -20,7 +20,7 @@ def queue(h: Handle, q: Question) -> pl.DataFrame:
 
     Of all queues together shares of time, of those with a known limit.
     """
-    if q.by == ("project",):
+    if q.by == ALL:
         return _all_queues(h, q)
     return _of_task(h, q, _queues(h, q))
 
@@ -38,9 +38,13 @@ def _until(h: Handle, q: Question) -> int:
 
 def _all_queues(h: Handle, q: Question) -> pl.DataFrame:
     """Return saturation, time at the limit and throttled of all queues, each weighted by its time."""
-    rows = concurrency.report(_of_task(h, q, _levels(h, q, _until(h, q), buckets=False)), list(q.by), buckets=1)
-    shares = pl.col("measure").is_in(["saturation", "time_at_limit", "throttled"])
-    return rows.filter(shares).with_columns(n=pl.lit(_buckets(h, q)))
+    levels = _of_task(h, q, _together(h, q))
+    rows = concurrency.report(levels, list(q.by), buckets=_buckets(h, q))
+    return rows.filter(pl.col("measure").is_in(["saturation", "time_at_limit", "throttled"]))
+
+
+def _together(h: Handle, q: Question) -> pl.DataFrame:
+    return q.once("levels", lambda: _levels(h, q, _until(h, q), buckets=False))
 
 
 def _buckets(h: Handle, q: Question) -> int:
@@ -52,8 +56,10 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     until = _until(h, q)
     if "bucket_ns" in q.by:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
-    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=_buckets(h, q))
+    rows = concurrency.report(_together(h, q), buckets=_buckets(h, q))
     rows = limits.noted(rows, statistics.limits(h))
+    if not q.wants("backlog", "backlog_age", "drain_time"):
+        return rows
     same = {"queue": q.choice.queue, "environment": q.choice.environment}
     past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
     waiting = statistics.waiting(h, past, as_of_ns=q.as_of_ns)

@@ -16,7 +16,7 @@ import polars as pl
 
 from collector.analyse.measures import MEASURES
 from collector.api import queue_stats, task_stats
-from collector.api.question import Basis, Question, as_asked, few, in_buckets, in_hours
+from collector.api.question import ALL, Basis, Question, as_asked, few, in_buckets, in_hours
 from collector.model.errors import BadInput
 from collector.model.units import SECOND_NS
 from collector.store import statistics
@@ -51,14 +51,20 @@ class Statistic:
     def answer(self, h: Handle, q: Question) -> Answer:
         """Return the rows asked for; of the population that counts unless another is asked for."""
         q = self.of(h, replace(q, choice=statistics.counted(h, q.choice)))
-        rows = self.make(h, q)
-        if q.measures and "measure" in rows.columns:
-            rows = rows.filter(pl.col("measure").is_in(list(q.measures)))
+        rows = self._made(h, q)
+        if q.total:
+            parts = {False: rows, True: self._made(h, replace(q, by=ALL))}
+            rows = pl.concat([some.with_columns(is_total=pl.lit(of)) for of, some in parts.items()], how="diagonal")
         if q.widened and "note" in rows.columns:
             rows = rows.with_columns(
                 note=pl.concat_str(pl.col("note"), pl.lit(_mark(q)), separator="; ", ignore_nulls=True)
             )
         return Answer(rows, *q.window(), q.widened)
+
+    def _made(self, h: Handle, q: Question) -> pl.DataFrame:
+        rows = self.make(h, q)
+        wanted = pl.col("measure").is_in(list(q.measures)) if q.measures and "measure" in rows.columns else pl.lit(True)
+        return rows.filter(wanted)
 
 
 def _mark(q: Question) -> str:
@@ -85,6 +91,8 @@ STATISTICS: dict[str, Statistic] = {
     "retrying": Statistic(task_stats.retrying, _TASK, _TASK),
 }
 """What may be asked by name."""
+_TOTALLED = ("tasks", "retries", "durations", "throughput", "queues")
+"""Those that can be asked of all groups together beside each."""
 
 
 def question(name: str, asked: dict[str, Any], project: str, basis: Basis) -> Question:
@@ -101,7 +109,11 @@ def question(name: str, asked: dict[str, Any], project: str, basis: Basis) -> Qu
         **{p: asked[p] for p in ("task", "queue", "environment", "version")},
         population=None if population == "all" else population,
     )
-    return Question(choice, _groups(name, asked["by"]), asked["as_of"], basis, _measures(asked["measures"]))
+    if asked["total"] and name not in _TOTALLED:
+        raise BadInput(f"{name} has no total; {', '.join(_TOTALLED)} have one", field="total")
+    return Question(
+        choice, _groups(name, asked["by"]), asked["as_of"], basis, _measures(asked["measures"]), asked["total"]
+    )
 
 
 def _measures(asked: list[str] | None) -> frozenset[str]:
@@ -120,4 +132,4 @@ def _groups(name: str, asked: list[str] | None) -> tuple[str, ...]:
     wrong = [part for part in asked if part not in statistic.groups]
     if wrong:
         raise BadInput(f"cannot group {name} by {wrong[0][:40]!r}; there are {', '.join(statistic.groups)}", field="by")
-    return tuple(dict.fromkeys(asked)) or ("project",)
+    return tuple(dict.fromkeys(asked)) or ALL

@@ -33,9 +33,13 @@ def _of(q: Question, rows: pl.LazyFrame) -> pl.LazyFrame:
 def cohorts(q: Question, horizons: Frame) -> pl.DataFrame:
     """Return rows of `run_cohorts` with `is_mature`."""
     v = _runs(q)
-    each = cohorts_.per_run(v.runs, v.attempts).filter(inside("started_ns", q.window()))
-    told = retries.judged_runs(_of(q, each), horizons, as_of_ns=q.as_of_ns)
-    return cohorts_.summed(told, [*COHORT, "attempts", "outcome", "is_mature"]).collect()
+
+    def make() -> pl.DataFrame:
+        each = cohorts_.per_run(v.runs, v.attempts).filter(inside("started_ns", q.window()))
+        told = retries.judged_runs(_of(q, each), horizons, as_of_ns=q.as_of_ns)
+        return cohorts_.summed(told, [*COHORT, "attempts", "outcome", "is_mature"]).collect()
+
+    return q.once("cohorts", make)
 
 
 def lost(q: Question, horizons: Frame) -> pl.DataFrame:
@@ -49,12 +53,14 @@ def lost(q: Question, horizons: Frame) -> pl.DataFrame:
 def attempts(q: Question) -> pl.DataFrame:
     """Return rows of `attempt_hours`."""
     v = _runs(q)
-    return _of(q, cohorts_.attempt_hours(v.runs, v.attempts, q.window()).lazy()).collect()
+    rows = q.once("attempts", lambda: cohorts_.attempt_hours(v.runs, v.attempts, q.window()))
+    return _of(q, rows.lazy()).collect()
 
 
 def flow(q: Question) -> pl.DataFrame:
     """Return rows of `flow_hours`."""
-    return _of(q, cohorts_.flow_hours(_runs(q).runs, q.window()).lazy()).collect()
+    rows = q.once("flow", lambda: cohorts_.flow_hours(_runs(q).runs, q.window()))
+    return _of(q, rows.lazy()).collect()
 
 
 def begun(q: Question) -> pl.DataFrame:
@@ -75,8 +81,12 @@ def _counted(runs: Frame) -> pl.LazyFrame:
 def durations_of(q: Question, *, attempts: bool = True) -> pl.LazyFrame:
     """Return rows of `durations.values` of what started in the range; without *attempts* only those of runs."""
     v = _runs(q)
-    make = durations.values if attempts else durations.of_runs
-    return _of(q, make(v.runs, v.attempts, as_of_ns=q.as_of_ns).filter(inside("started_ns", q.window())))
+
+    def make() -> pl.DataFrame:
+        rows = (durations.values if attempts else durations.of_runs)(v.runs, v.attempts, as_of_ns=q.as_of_ns)
+        return _of(q, rows.filter(inside("started_ns", q.window()))).collect()
+
+    return q.once(f"durations {attempts}", make).lazy()
 
 
 def phases(q: Question) -> pl.DataFrame:

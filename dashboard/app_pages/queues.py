@@ -14,7 +14,7 @@ from dashboard.parts import bars, charts, figures, look, queue_charts, queue_fra
 from dashboard.parts.text import NONE, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
-start, end = chosen.hours()
+start, end = chosen.window()
 environment = st.session_state.get("environment")
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
@@ -79,7 +79,6 @@ figures.show(
         for name in (queue_frames.STATISTIC[measure],)
     ]
 )
-st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 sub = strings.LEVELS_SUB.format(
     mean=slots(statistic("level", "mean"), 2),

@@ -7,21 +7,37 @@ import streamlit as st
 
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import bars, charts, columns, figures, look, population, run_links, task_charts, task_tables, theme
+from dashboard.parts import (
+    bars,
+    charts,
+    columns,
+    figures,
+    look,
+    population,
+    run_links,
+    task_charts,
+    task_tables,
+    theme,
+    totals,
+)
 from dashboard.parts.run_filters import BY_START
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
-start, end = chosen.hours()
 environment = st.session_state.get("environment")
 here = {"environment": environment}
+judged = {**here, "as_of": data.judged_at()}
+start, end = chosen.window()
+overall = data.statistic("tasks", by="task_id", from_=start, to=end, **judged)
+start, end, hours = overall.from_ns, overall.to_ns, bool(overall.widened)
 window = {"from_ns": start, "to_ns": end, **here}
-asked = {"from_": start, "to": end, **here}
+asked = {"from_": start, "to": end, **judged}
 population.note((start, end), environment)
 colors = theme.palette()
 
-numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())
-table = task_tables.all_tasks(numbers, data.stats("retries", by="task_id,hour_ns", **asked))
+numbers = overall.rows.filter(pl.col("task_id").is_not_null())
+by_hour = data.stats("retries", by="task_id,hour_ns", measures="run_retry_rate", **asked)
+table = task_tables.all_tasks(numbers, by_hour)
 if table.is_empty():
     look.notice(strings.NO_TASKS, icon="inbox")
     st.stop()
@@ -47,9 +63,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    run_links.show(task=task, **BY_START)
+    run_links.show(task=task, hours=hours, **BY_START)
 of_task = numbers.filter(pl.col("task_id") == task)
-percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
+percentiles = {"execution": "p95", "queue_wait": "p95", "runs": "count", "wasted_time": "total"}
 figures.show(
     [
         figures.figure(label, figures.pick(of_task, measure, percentiles.get(measure, "share")))
@@ -57,10 +73,11 @@ figures.show(
     ]
 )
 
-st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
+if hours:
+    st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
-    runs = figures.value(figures.pick(of_task, "starts", "count"))
+    runs = figures.value(figures.pick(of_task, "runs", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * SECOND_NS
     subtitle = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
     sub = subtitle.format(bucket=duration(width_ns))
@@ -109,8 +126,9 @@ with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
             most=8,
         )
 
+estimated = strings.ESTIMATED if totals.estimated(numbers) else ""
 tasks = strings.TASK_COUNT_ONE if table.height == 1 else strings.TASK_COUNT.format(n=count(table.height))
-with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks), key="all_tasks"):
+with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks) + estimated, key="all_tasks"):
     st.dataframe(
         columns.select(table, task_tables.TASKS),
         hide_index=True,
