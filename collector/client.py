@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collector.model.report import Report
 
 
+_JSON = "application/json"
+
+
 class ApiError(Refused):
     """The store said no, or there is none; the message is for people. *unknown*: it has nothing by that name."""
 
@@ -69,7 +72,10 @@ class Client:
         self.url = url.rstrip("/")
         # Proxies from the environment are for the world outside; this is our own server.
         self._timeout_s = timeout_s
-        self._http = self._connections()
+        try:
+            self._http = self._connections()
+        except (httpx.InvalidURL, ValueError) as e:
+            raise ApiError(f"{self.url}: expected a URL such as http://127.0.0.1:4319 ({e})") from None
 
     def query(self, name: str, **params: object) -> pl.DataFrame:
         """Return the rows of a named query; parameters that are None are left out."""
@@ -120,6 +126,11 @@ class Client:
         body: dict[str, Any] = self._get("/api/v1/findings", dict(filters)).json()
         return body
 
+    def check(self, **asked: object) -> dict[str, Any]:
+        """Return what was received since a time, how much of it rules looked at, and what they found there."""
+        body: dict[str, Any] = self._get("/api/v1/check", dict(asked)).json()
+        return body
+
     def rules(self) -> dict[str, Any]:
         """Return every rule, and the guideline's sentences with what telemetry can say of them."""
         body: dict[str, Any] = self._get("/api/v1/rules", {}).json()
@@ -142,7 +153,7 @@ class Client:
 
     def report_text(self, report_id: str, form: str, dashboard: str | None = None) -> str:
         """Return a report as json, html or md, with links to *dashboard*; ApiError when unknown."""
-        return self._get(f"/api/v1/reports/{_quoted(report_id)}.{form}", {"dashboard": dashboard}).text
+        return self._get(f"/api/v1/reports/{_quoted(report_id)}.{form}", {"dashboard": dashboard}, "*/*").text
 
     def make_report(self, **asked: object) -> dict[str, Any]:
         """Make a report now; fields as in docs/api.md. Return `report`, `rendered`, `deliveries` and `saved`."""
@@ -185,7 +196,7 @@ class Client:
         """Close connections."""
         self._http.close()
 
-    def _get(self, path: str, params: dict[str, object], accept: str = "application/json") -> httpx.Response:
+    def _get(self, path: str, params: dict[str, object], accept: str = _JSON) -> httpx.Response:
         texts = {k: _text(v) for k, v in params.items() if v is not None}
         return self._send("GET", path, again=True, params=texts, headers={"accept": accept})
 
@@ -210,13 +221,23 @@ class Client:
             raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
         except httpx.TransportError:
             raise ApiError(f"no runwell answers at {self.url}; start it with runwell up or runwell serve") from None
+        except (httpx.InvalidURL, UnicodeError, ValueError):
+            raise ApiError(f"{self.url}: expected a URL such as http://127.0.0.1:4319") from None
         if response.is_error:
             try:
-                message = str(response.json()["error"])
+                message, ours = str(response.json()["error"]), True
             except (ValueError, KeyError, TypeError):
-                message = f"the store answered {response.status_code}"
-            raise ApiError(message, unknown=response.status_code == 404)
+                message, ours = f"the store answered {response.status_code}", False
+            raise ApiError(message, unknown=ours and response.status_code == 404)
+        if not response.is_success or not _as_asked(response, rest):
+            raise ApiError(f"what answers at {self.url} is no read API of a runwell; name another --url")
         return response
+
+
+def _as_asked(response: httpx.Response, rest: dict[str, Any]) -> bool:
+    """Tell whether an answer has the form that was asked for."""
+    wanted = rest.get("headers", {}).get("accept", _JSON)
+    return wanted == "*/*" or str(response.headers.get("content-type", "")).startswith(wanted)
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,7 @@ from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from collector.cli import exits
 from collector.jobs import books as store_books
 from collector.model.shown import duration
 from collector.receive import books
@@ -178,6 +179,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings,
     "docs/queries.md": query_table,
     "docs/metrics.md": metrics,
+    "docs/exit-codes.md": lambda: f"{NOTE}\n{exits.page()}",
     "docs/rules/README.md": lambda: NOTE + "\n" + pages.index(),
     "tests/rules/recorded-sets.md": lambda: NOTE + "\n" + recorded.page(),
     "docs/rules/example-report.md": lambda: NOTE + "\n" + recorded.example(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -14,10 +15,15 @@ from starlette.routing import Route
 from collector.api import form
 from collector.api.endpoints import route
 from collector.api.turns import Turns
+from collector.model.scope import Scope, Unknown
 from collector.model.units import DAY_NS
 from collector.report import conventions
-from collector.rules import catalogue, outline, remedies
+from collector.rules import catalogue, checked, outline, remedies
+from collector.rules.checked import Checked
 from collector.rules.guideline import SENTENCES
+from collector.rules.profiles import Chosen, choose
+from collector.settings import Rules
+from collector.store import came
 from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.handle import Handle
@@ -26,8 +32,12 @@ _MOST = 2
 """Questions for findings that are worked on at once."""
 
 
-def routes(database: Database, project: str, wait_s: float) -> list[Route]:
-    """Return the routes, answering from *database* for *project*; who has waited *wait_s* is told to come back."""
+def routes(database: Database, project: str, wait_s: float, settings: Rules) -> list[Route]:
+    """Return the routes, answering from *database* for *project*; who has waited *wait_s* is told to come back.
+
+    *settings*: the rules that this collector judges by.
+    """
+    judged = choose(catalogue.RULES, settings)
     turns = Turns(_MOST, wait_s)
 
     async def findings(request: Request, params: dict[str, Any]) -> Response:
@@ -41,7 +51,48 @@ def routes(database: Database, project: str, wait_s: float) -> list[Route]:
         """Answer every rule, and every sentence of the guideline with what telemetry can say of it."""
         return form.answer(_catalogue())
 
-    return [route("GET /api/v1/findings", findings), route("GET /api/v1/rules", rules)]
+    async def check(request: Request, params: dict[str, Any]) -> Response:
+        """Answer what was received since a time, how much of it rules looked at, and what they found there."""
+        now_ns = time.time_ns()
+        scope = Scope(*(tuple(params[kind] or ()) for kind in ("task", "service", "environment")))
+        codes = None if params["rules"] is None else set(params["rules"])
+        chosen = [c for c in judged if codes is None or c.rule.code in codes]
+        return form.answer(await turns.run(lambda: _check(database, project, now_ns, params["since"], scope, chosen)))
+
+    return [
+        route("GET /api/v1/findings", findings),
+        route("GET /api/v1/check", check),
+        route("GET /api/v1/rules", rules),
+    ]
+
+
+def _check(
+    database: Database, project: str, now_ns: int, since_ns: int, scope: Scope, chosen: list[Chosen]
+) -> dict[str, Any]:
+    def look(h: Handle) -> tuple[list[Unknown], bool, Checked, pl.DataFrame]:
+        came_ = came.of_findings(h, project, scope, since_ns)
+        groups = checked.tally_groups(
+            came.records(h, project, scope, since_ns), h.frame("SELECT scope_id, name FROM scopes")
+        )
+        looked = checked.looked_at([groups], chosen, came_.runs.height, apart=True)
+        findings = conventions.of_came(h, project, came_, since_ns, now_ns)
+        return came.strangers(h, project, scope), came.anything(h, project), looked, findings
+
+    with database.aside():
+        strangers, anything, looked, findings = database.reading(look)
+    rows = findings.filter(pl.col("code").is_in([c.rule.code for c in chosen])).drop("project").to_dicts()
+    for row in rows:
+        row["samples"] = json.loads(row["samples"])
+    return {
+        "since_ns": since_ns,
+        "as_of_ns": now_ns,
+        "unknown": [asdict(name) for name in strangers],
+        "came": anything,
+        "rules": [c.rule.code for c in chosen],
+        "checked": looked.document(),
+        "findings": rows,
+        "not_observable": catalogue.not_observable(),
+    }
 
 
 def _findings(

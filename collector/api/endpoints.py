@@ -139,6 +139,15 @@ ENDPOINTS: dict[str, Endpoint] = {
             _only("environment", "what runs of this environment add"),
         )
     ),
+    "GET /api/v1/check": Endpoint(
+        (
+            Parameter("since", MOMENT, "what was received since then", "24h"),
+            Parameter("rules", LIST, "codes of rules with commas", unless="those that the collector judges by"),
+            Parameter("task", LIST, "only runs and records of these tasks", unless="all"),
+            Parameter("service", LIST, "only runs with a record of these services, and their records", unless="all"),
+            Parameter("environment", LIST, "only runs and records of these environments", unless="all"),
+        )
+    ),
     "GET /api/v1/rules": Endpoint(),
     "GET /api/v1/reports": Endpoint((_SCHEDULE, _limit("50"))),
     "POST /api/v1/reports": Endpoint(

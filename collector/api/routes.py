@@ -77,7 +77,7 @@ def application(
         route("GET /api/v1/runs/{run_id:path}", api.run),
         route("GET /api/v1/schema", api.schema),
         route("POST /api/v1/sql", Analysts(database, settings.store, allow).sql),
-        *conventions.routes(database, PROJECT, settings.store.query_time.total_seconds()),
+        *conventions.routes(database, PROJECT, settings.store.query_time.total_seconds(), settings.rules),
         *more,
     ]
     made = Starlette(

@@ -7,7 +7,8 @@ import sys
 
 
 def main() -> None:
-    """Run `runwell …`. Errors are one sentence on stderr: exit code 2 for usage, 1 for what failed."""
+    """Run `runwell …`. Errors are one sentence on stderr; `exits` says which codes there are."""
+    from collector.cli import exits
     from collector.cli.root import run
 
     code = run(sys.argv[1:])
@@ -15,5 +16,5 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        code = code or 1
+        code = code or exits.NOTHING
     os._exit(code)  # the interpreter's own end takes longer than all the rest of a stop

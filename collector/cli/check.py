@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sized
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from collector.cli import exits
+from collector.cli.names import listed
 from collector.cli.options import DEFAULT, CommonOptions
+from collector.cli.recordings.told import sentence
 from collector.model.address import http_url
-from collector.model.errors import UsageError
+from collector.model.errors import NotFound, UsageError
 from collector.model.project import PROJECT
+from collector.model.scope import ALL, Scope, Unknown
+from collector.model.shown import visible
 
 if TYPE_CHECKING:
     import polars as pl
 
     from collector.jobs.recording import Recording
+    from collector.rules.checked import Checked
     from collector.rules.profiles import Chosen
     from collector.settings import Settings
 
@@ -39,48 +47,75 @@ def check(
     ignore: Annotated[tuple[str, ...], Parameter(help="Not these rules.")] = (),
     profile: Annotated[str | None, Parameter(help="guideline or trigger-v4-current [default].")] = None,
     strict: Annotated[bool | None, Parameter(help="Ask for the three ids on every record.", negative=())] = None,
+    task: Annotated[tuple[str, ...], Parameter(help="Only runs and records of these tasks.")] = (),
+    service: Annotated[tuple[str, ...], Parameter(help="Only runs and records of these services.")] = (),
+    environment: Annotated[tuple[str, ...], Parameter(help="Only runs and records of these environments.")] = (),
+    require_records: Annotated[int, Parameter(help="How many records have to be checked, else it ends with 2.")] = 1,
     fail_on: Annotated[FailOn, Parameter(help="Least severity that makes the exit code 1.")] = "warning",
     common: CommonOptions = DEFAULT,
 ) -> int:
-    """Check the conventions on telemetry.
-
-    Exit code 0: nothing at or above --fail-on. 1: findings at or above it, or something of a file was left out, which
-    is named. 2: the command line is wrong, or a file cannot be used at all.
-    """
-    from collector.rules import catalogue, render
+    """Check the conventions on telemetry."""
+    from collector.rules import catalogue
     from collector.rules.profiles import choose
 
     settings = common.settings()
     overrides = {
         "profile": profile,
         "strict": strict,
-        "select": _listed(select) or None,
-        "ignore": _listed(ignore) or None,
+        "select": list(listed(select)) or None,
+        "ignore": list(listed(ignore)) or None,
     }
     rules = settings.rules.model_copy(update={k: v for k, v in overrides.items() if v is not None})
     chosen = choose(catalogue.RULES, rules)
+    scope = Scope(*map(_named, ("task", "service", "environment"), (task, service, environment)))
+    if require_records < 1:
+        raise UsageError(f"--require-records {require_records}: expected at least 1; a check of nothing is none.")
     if input and (since or url):
         raise UsageError("--input: recordings are checked without a collector; leave out --since and --url.")
-    left_out = 0
     if input:
-        rows, looked_at, left_out = judged(input, settings, chosen)
+        outcome = judged(input, settings, chosen, scope)
     else:
         if profile or strict:
             option = "--profile" if profile else "--strict"
             raise UsageError(
                 f"{option}: the collector judges by its own settings; set rules.{option[2:]} there, or give --input."
             )
-        rows = _stored(settings, url, since or "24h", {c.rule.code for c in chosen})
-        looked_at = f"what the collector received since {since or '24h'}"
+        outcome = _stored(settings, url, since or "24h", {c.rule.code for c in chosen}, scope)
+    return _tell(outcome, format, fail_on, require_records)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What rules found, in what, and how much of it they looked at."""
+
+    findings: pl.DataFrame
+    looked_at: str
+    """In words."""
+    checked: Checked
+    nothing: str
+    """Why nothing was checked, where that is so."""
+    left_out: int = exits.DONE
+    """Exit code of what could not be read."""
+
+
+def _tell(outcome: Outcome, format: Format, fail_on: FailOn, least: int) -> int:
+    """Write the report, say on stderr where too little was checked, and return the exit code."""
+    from collector.rules import catalogue, render
+
+    findings, checked = outcome.findings, outcome.checked
     if format == "json":
-        report = render.document(rows, catalogue.RULES, catalogue.not_observable())
+        sys.stdout.write(render.document(findings, catalogue.RULES, catalogue.not_observable(), checked.document()))
+    elif checked.records:
+        write = render.markdown if format == "markdown" else render.text
+        sys.stdout.write(write(findings, outcome.looked_at))
     elif format == "markdown":
-        report = render.markdown(rows, looked_at)
-    else:
-        report = render.text(rows, looked_at)
-    sys.stdout.write(report)
+        sys.stdout.write(f"# Conventions\n\nNothing was checked: {render.prose(outcome.nothing)}.\n")
     sys.stdout.flush()
-    return max(left_out, 1 if render.reaches(rows, fail_on) else 0)
+    if checked.records < least:
+        said = f"only {checked.records:,} records were checked of the {least:,} that --require-records asks for"
+        _say(said if checked.records else f"nothing was checked: {outcome.nothing}")
+        return exits.NOTHING
+    return max(outcome.left_out, exits.FOUND if render.reaches(findings, fail_on) else exits.DONE)
 
 
 def each_input(arguments: list[str]) -> list[str]:
@@ -107,14 +142,22 @@ def _is_file(argument: str) -> bool:
     return argument == "-" or not argument.startswith("-")
 
 
+def _named(kind: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names an option was given; an option that names nothing must not leave everything in."""
+    names = listed(options)
+    if options and not names:
+        raise UsageError(f"--{kind}: is empty; name at least one.")
+    return names
+
+
 def findings(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str]:
     """Return what the rules find in *files*, and what was looked at; see `judged`."""
-    rows, looked_at, _ = judged(files, settings, chosen)
-    return rows, looked_at
+    outcome = judged(files, settings, chosen)
+    return outcome.findings, outcome.looked_at
 
 
-def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> tuple[pl.DataFrame, str, int]:
-    """Return what the rules find in *files*, what was looked at, and the exit code of what could not be read.
+def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen], scope: Scope = ALL) -> Outcome:
+    """Return what the rules find in what *scope* has of *files*.
 
     Says on stderr which rules failed on what, and judged the rest.
     """
@@ -124,33 +167,64 @@ def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen]) -> 
 
     with recording(settings) as of_files:
         left_out = read(files, settings, of_files)
-        done = of_files.judge(PROJECT, chosen)
+        done = of_files.judge(PROJECT, chosen, scope)
     for code, piece, why in done.left:
         what = f"run {piece[1]}" if piece else "these records"
-        print(f"runwell: {code}: {what} could not be judged ({reason(why)})", file=sys.stderr)  # noqa: T201 -- for people
-    return done.findings, render.looked_at(done.logs, done.spans, done.runs, done.newest), left_out
+        _say(f"{code}: {what} could not be judged ({reason(why)})")
+    names = ", ".join("stdin" if name == "-" else visible(name) for name in files)
+    all_of = f"{names} has {done.logs:,} log records and {done.spans:,} spans"
+    nothing = _nothing(
+        all_of if done.logs + done.spans else f"{names} has no log record and no span", done.checked, scope, chosen
+    )
+    said = render.looked_at(done.checked, done.runs, done.newest) + str(scope)
+    left_out = max(left_out, exits.FOUND if done.left else exits.DONE)
+    return Outcome(done.findings, said, done.checked, nothing, left_out)
 
 
-def _stored(settings: Settings, url: str | None, since: str, codes: set[str]) -> pl.DataFrame:
-    """Return what the collector on *url* or the data directory found, of the rules *codes*."""
+def _nothing(there: str, checked: Checked, scope: Scope, rules: Sized) -> str:
+    """Return why nothing was checked; *there*: what there was, whatever was asked for."""
+    if not len(rules):
+        return "no rule is chosen that is judged by"
+    if scope and not checked.came:
+        return f"{there}, none{scope}"
+    if checked.came:
+        return f"none of {checked.came:,} records{scope} is one that the chosen rules look at"
+    return there
+
+
+def _stored(settings: Settings, url: str | None, since: str, codes: set[str], scope: Scope) -> Outcome:
+    """Return what the collector on *url* or the data directory found of the rules *codes* in what it received."""
     import json
 
     import polars as pl
 
     from collector.client import ApiError, Client, address
+    from collector.rules import render
+    from collector.rules.checked import Checked
     from collector.rules.findings import SCHEMA
 
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
+    asked = dict(scope.kinds())
     try:
-        rows = Client(where).findings(since=since)["findings"]
+        answer = Client(where).check(since=since, rules=sorted(codes), **asked)
     except ApiError as e:
-        raise UsageError(f"--since {since}: {e.message}.") from None
-    stored = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in rows]
-    return pl.DataFrame([row for row in stored if row["code"] in codes], schema=SCHEMA)
+        if e.message.startswith("since: "):
+            raise UsageError(f"--since {since}: {e.message.removeprefix('since: ')}.") from None
+        raise
+    if answer["unknown"] and answer["came"]:
+        raise NotFound(" ".join(str(Unknown(**name)) for name in answer["unknown"]))
+    stored = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in answer["findings"]]
+    checked = Checked.of_document(answer["checked"])
+    received = f"that the collector received since {visible(since)}"
+    said = render.looked_at(checked, checked.runs, checked.runs) + f"{scope} {received}"
+    nothing = _nothing(
+        f"the collector received no log record and no span since {visible(since)}", checked, scope, answer["rules"]
+    )
+    return Outcome(pl.DataFrame(stored, schema=SCHEMA), said, checked, nothing)
 
 
-def _listed(options: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name.strip() for part in options for name in part.split(",") if name.strip())
+def _say(text: str) -> None:
+    print(f"runwell: {sentence(text)}", file=sys.stderr)  # noqa: T201 -- for people
 
 
 def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
@@ -185,6 +259,6 @@ def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
                 batch, held = Batch(settings.limits), 0
     if sources.useless:
         names = ", ".join("stdin" if name == "-" else name for name in files)
-        raise UsageError(f"{names}: no valid requests in it; give a recording of valid OTLP.")
+        raise UsageError(f"nothing was checked: {names}: no valid requests in it; give a recording of valid OTLP.")
     into.add(batch.tables(), now)
     return sources.exit_code()

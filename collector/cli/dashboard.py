@@ -44,6 +44,7 @@ def dashboard(
         try:
             print_addresses({"dashboard": {"host": settings.host, "port": port}})
             await process.wait()
+            raise UsageError("the dashboard ended by itself; see its log above.")
         finally:
             await end(process)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
+from collector.cli import exits
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import Refused, UsageError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collector.settings import Settings
 
 T = TypeVar("T")
+
+
 _APPLY_S = 180.0
 
 
@@ -103,12 +106,9 @@ async def _fill_and_show(
         finally:
             await end(process)
         return 0
-    except Refused as e:
-        sys.stderr.write(f"runwell: {e.message}\n")
-        return 1
-    except UsageError as e:
+    except (Refused, UsageError) as e:
         sys.stderr.write(f"runwell: {e}\n")
-        return 1
+        return exits.of(e)
 
 
 async def _on_thread(act: Callable[[], T]) -> T:
@@ -134,7 +134,7 @@ def _fill(files: list[str], endpoint: str) -> str:
     requests = [r for path in files for r in to_now(list(recordings.read(path)))]
     result = send(requests, endpoint)
     if result.refused or result.rejected_records:
-        raise Refused(f"the collector did not take all sample data: {result.sentence()}")
+        raise exits.Amiss(f"the collector did not take all sample data: {result.sentence()}")
     return result.sentence()
 
 
@@ -149,7 +149,7 @@ async def _applied(api: str) -> None:
         if status["journal_seq"] == status["applied_seq"] == status["runs_seq"]:
             return
         if asyncio.get_running_loop().time() > deadline:
-            raise Refused(f"the store had not taken up everything after {_APPLY_S:g} s")
+            raise exits.Amiss(f"the store had not taken up everything after {_APPLY_S:g} s")
         await asyncio.sleep(0.2)
 
 
@@ -167,7 +167,7 @@ def _check(api: str, folder: Path) -> list[str]:
         runs = {_run_id(json.loads(line)) for line in _lines(path)} - set(silent)
         missing = runs - seen
         if missing:
-            raise Refused(f"{path.name}: {len(missing)} of {len(runs)} runs cannot be read, such as {min(missing)}")
+            raise exits.Amiss(f"{path.name}: {len(missing)} of {len(runs)} runs cannot be read, such as {min(missing)}")
         lines.append(
             f"{path.name}: {len(runs)} runs readable" + (f", {len(silent)} left no telemetry" if silent else "")
         )
@@ -181,7 +181,7 @@ def _check(api: str, folder: Path) -> list[str]:
         .as_py()
     )
     if shown != total:
-        raise Refused(f"the Overview shows {shown} live runs of the last 24 hours, the API says {total}")
+        raise exits.Amiss(f"the Overview shows {shown} live runs of the last 24 hours, the API says {total}")
     lines.append(f"Overview shows {shown} live runs of the last 24 hours, as the API says")
     return lines
 
@@ -217,12 +217,12 @@ def _overview_runs(api: str) -> tuple[int, int, int]:
     assert spec.origin is not None
     app = AppTest.from_file(str(Path(spec.origin).parent / "streamlit_app.py"), default_timeout=60).run()
     if app.exception:
-        raise Refused(f"the Overview page fails: {app.exception[0].value}")
+        raise exits.Amiss(f"the Overview page fails: {app.exception[0].value}")
     html = " ".join(block.proto.body for block in app.get("html"))
     runs = re.search(r'data-kpi="runs"[^>]*data-value="(\d+)"', html)
     window = re.search(r'data-from="(\d+)" data-to="(\d+)"', html)
     if not runs or not window:
-        raise Refused("the Overview page shows no number of runs")
+        raise exits.Amiss("the Overview page shows no number of runs")
     return int(runs[1]), int(window[1]), int(window[2])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from collector.cli import exits
 from collector.cli.options import DEFAULT, CommonOptions
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def doctor(
 ) -> int:
     """Look at ports, data, disk, versions, both processes, what was refused or set aside, clocks and exporters.
 
-    Works with and without a running collector. Ends with 0 when all is well, with 1 when there is a problem.
+    Works with and without a running collector.
     """
     from collector.doctor.checks import examine
 
@@ -38,7 +39,7 @@ def doctor(
     written = _json(report, chosen) if format == "json" else _text(report, chosen)
     sys.stdout.write(written)
     sys.stdout.flush()
-    return 1 if report.problems else 0
+    return exits.FOUND if report.problems else exits.DONE
 
 
 def _settings(report: Report, chosen: list[Exporter]) -> dict[str, str]:

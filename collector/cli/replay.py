@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from collector.cli import exits
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.progress import progress
 from collector.model.address import http_url
@@ -35,9 +36,6 @@ def replay(
 ) -> int:
     """Send recorded telemetry to a collector.
 
-    Exit code 0: all of it was sent and taken. 1: something was left out or refused, which is named. 2: the command line
-    is wrong, or a file cannot be used at all.
-
     Parameters
     ----------
     files
@@ -62,7 +60,7 @@ def replay(
         else:
             result = send(sources.requests(bar), where, sources, bar.sent)
     code = sources.exit_code(lost=bool(result.refused or result.rejected_records))
-    if result.sent or result.refused or code != 2:
+    if result.sent or result.refused or code != exits.NOTHING:
         print(result.sentence())  # noqa: T201
     return code
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from collector.cli import exits
+from collector.cli.names import look_up_schedule
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
     from collector.client import Client
     from collector.model.report import Anomaly, Report
 
-app = App(name="reports", help="Show what changed: list, make and show reports, and tell when the next ones come.")
+app = App(
+    name="reports",
+    help="Show what changed: list, make and show reports, and tell when the next ones come.",
+    help_epilogue=exits.epilogue("reports"),
+)
 Form = Literal["text", "md", "html", "json"]
 Url = Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")]
 Output = Annotated[Path | None, Parameter(help="File to write to instead of stdout.")]
@@ -32,7 +38,9 @@ def list_(
     common: CommonOptions = DEFAULT,
 ) -> int:
     """List the newest reports, with what is new, goes on and is resolved."""
-    rows = _client(url, common).reports(schedule, limit)
+    client = _client(url, common)
+    look_up_schedule(client, schedule)
+    rows = client.reports(schedule, limit)
     if format == "json":
         return _json(rows)
     from collector.model.report import Span
@@ -65,7 +73,9 @@ def run(
     """Make a report now, of the last 24 hours unless something else is asked for, and show it."""
     from collector.model.report import Report
 
-    made = _client(url, common).make_report(
+    client = _client(url, common)
+    look_up_schedule(client, schedule)
+    made = client.make_report(
         since=since,
         until=until,
         schedule=schedule,

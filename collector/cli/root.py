@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable
 
 from cyclopts import App, CycloptsError
 
 from collector import __version__
-from collector.cli import check, dashboard, demo, doctor, options, replay, reports, rules, schema, serve, sql, stats
+from collector.cli import (
+    check,
+    dashboard,
+    demo,
+    doctor,
+    exits,
+    options,
+    replay,
+    reports,
+    rules,
+    schema,
+    serve,
+    sql,
+    stats,
+)
 from collector.model.errors import Refused, UsageError
 
 app = App(
     name="runwell",
     help="Do my task runs run well? An OpenTelemetry collector, run model and dashboard for background tasks.",
     version=__version__,
+    help_epilogue=exits.epilogue(),
 )
-app.command(serve.serve)
-app.command(serve.up)
-app.command(dashboard.dashboard)
-app.command(demo.demo)
-app.command(replay.replay)
-app.command(sql.sql)
-app.command(schema.schema)
-app.command(stats.stats)
-app.command(doctor.doctor)
-app.command(check.check)
-app.command(rules.app)
-app.command(reports.app)
+_VERBS: dict[str, Callable[..., object]] = {
+    "serve": serve.serve,
+    "up": serve.up,
+    "dashboard": dashboard.dashboard,
+    "demo": demo.demo,
+    "replay": replay.replay,
+    "sql": sql.sql,
+    "schema": schema.schema,
+    "stats": stats.stats,
+    "doctor": doctor.doctor,
+    "check": check.check,
+}
+for verb, act in _VERBS.items():
+    app.command(act, name=verb, help_epilogue=exits.epilogue(verb))
+for group in (rules.app, reports.app):
+    app.command(group)
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
         result = _called(arguments)
-        return result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else exits.DONE
     except CycloptsError as e:
-        return _say(" ".join(str(e).split()) + " `runwell --help` lists what there is.", 2)
-    except UsageError as e:
-        return _say(str(e), 2)
-    except Refused as e:
-        return _say(e.message, 1)
+        return _say(" ".join(str(e).split()) + " `runwell --help` lists what there is.", exits.of(e))
+    except (UsageError, Refused) as e:
+        return _say(str(e), exits.of(e))
     except KeyboardInterrupt:
-        return 130
+        return exits.STOPPED
     except BrokenPipeError:
-        return 1
+        return exits.NOTHING
+    except OSError as e:
+        return _say(f"{e.filename or 'stdout'}: {e.strerror or e}.", exits.NOTHING)
+    except Exception as e:
+        return _say(f"{type(e).__name__} within runwell, a defect of it; {_trace(e)} says where.", exits.NOTHING)
+
+
+def _trace(error: Exception) -> str:
+    """Return the name of a file that holds where *error* comes from: a defect is never told as findings."""
+    with tempfile.NamedTemporaryFile("w", prefix="runwell-", suffix=".trace", delete=False, encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    return file.name
 
 
 def _called(arguments: list[str]) -> object:
@@ -64,5 +96,6 @@ def _called(arguments: list[str]) -> object:
 
 
 def _say(sentence: str, code: int) -> int:
-    sys.stderr.write(f"runwell: {sentence}\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"runwell: {sentence}\n")
     return code

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from collector.cli import exits
 from collector.model.errors import UsageError
 
-app = App(name="rules", help="Show the rules that `runwell check` applies.")
+app = App(name="rules", help="Show the rules that `runwell check` applies.", help_epilogue=exits.epilogue("rules"))
 
 
 @app.default

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from collector.cli import recordings
+from collector.cli import exits, recordings
 from collector.cli.recordings import sentence
 from collector.decode.notes import NOTED
 
@@ -129,8 +129,8 @@ class Sources:
                 self._remarks[what] = Remark(place, count)
 
     def exit_code(self, *, lost: bool = False) -> int:
-        """Return 0 if nothing was left out, 2 if a file was of no use at all, else 1."""
-        return 2 if self._useless else 1 if self._places or lost else 0
+        """Return the code for nothing that was left out, for a file of no use at all, or for something left out."""
+        return exits.NOTHING if self._useless else exits.FOUND if self._places or lost else exits.DONE
 
     def _told(self, trouble: recordings.Trouble) -> None:
         if trouble.kind != "note":

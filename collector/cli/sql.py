@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from collector.cli import exits
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
@@ -27,10 +28,7 @@ def sql(
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     common: CommonOptions = DEFAULT,
 ) -> int:
-    """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects.
-
-    Exit code 0: every row is there. 1: the answer was cut at a limit of the store, which stderr names. 2: no answer.
-    """
+    """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects."""
     from collector.client import Client, address
 
     settings = common.settings()
@@ -51,7 +49,7 @@ def sql(
         sys.stdout.flush()
     if answer.truncated:
         sys.stderr.write(f"runwell: the answer was cut at the limit of {answer.truncated}; add LIMIT or WHERE.\n")
-    return 1 if answer.truncated else 0
+    return exits.FOUND if answer.truncated else exits.DONE
 
 
 def write(table: pa.Table, form: Format) -> bytes:

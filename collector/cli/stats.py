@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from collector.cli import exits
+from collector.cli.names import look_up
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
-
-if TYPE_CHECKING:
-    from collector.client import Client
 
 Name = Literal[
     "tasks",
@@ -97,10 +96,11 @@ def stats(
             raise
         raise UsageError(said) from None
     rows = answer.rows
-    hint = _nothing(client, task, queue) if rows.is_empty() else ""
+    asked = {"task": task, "queue": queue, "environment": environment, "version": version}
+    look_up(client, asked)
+    hint = _NOTHING if rows.is_empty() else ""
     apart = ""
     if population is None and name not in _ANY:
-        asked = {"task": task, "queue": queue, "environment": environment, "version": version}
         counts = client.query("populations", from_ns=answer.from_ns, to_ns=answer.to_ns, **asked)
         if others := populations(counts.rows(), environment):
             apart = f"{others} Choose with --population.\n"
@@ -108,7 +108,7 @@ def stats(
         sys.stdout.buffer.write(write(rows.to_arrow(), format))
         sys.stdout.flush()
         sys.stderr.write(apart + hint + (stats_table.explain(name, rows, width=None) if explain else ""))
-        return 0
+        return exits.DONE
     width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else None
     if name in LISTS and "run_id" not in rows.columns and "run_key" in rows.columns and rows.height:
         ids = client.query("run_ids", keys=",".join(rows["run_key"].head(stats_table.MOST).to_list()))
@@ -118,7 +118,7 @@ def stats(
     head = stats_table.window(name, answer.from_ns, answer.to_ns, answer.widened)
     sys.stdout.buffer.write(f"{head}\n{apart}\n{shown}{meaning and chr(10)}{meaning}".encode())
     sys.stdout.flush()
-    return 0
+    return exits.DONE
 
 
 _ANY = ("queues", "slots", "little", "holders", "stuck", "retrying")
@@ -137,14 +137,4 @@ def _as_option(message: str) -> str | None:
     return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
 
 
-def _nothing(client: Client, task: str | None, queue: str | None) -> str:
-    """Return that nothing was found, and the names there are if what was asked for is none of them."""
-    from collector.model.shown import visible
-
-    choices = client.query("page_choices")
-    for kind, wanted in (("task", task), ("queue", queue)):
-        names = [str(v) for v in choices.filter(choices["kind"] == kind)["value"].to_list()]
-        if wanted is not None and wanted not in names:
-            there = ", ".join(map(visible, names[:20])) or "none yet"
-            return f"Nothing is known of {kind} {visible(wanted)}. There are: {there}\n"
-    return "Nothing in this range; a longer one (--since 7d) may have something.\n"
+_NOTHING = "Nothing in this range; a longer one (--since 7d) may have something.\n"

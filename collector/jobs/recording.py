@@ -21,14 +21,17 @@ from collector.jobs import seen
 from collector.jobs.judging import Judge, Left, spared
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
+from collector.model.errors import NotFound
+from collector.model.scope import ALL, Scope
 from collector.report import conventions
-from collector.rules import engine
+from collector.rules import checked, engine
+from collector.rules.checked import NONE, Checked
 from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import RUN, Frames, stated_limits
 from collector.rules.profiles import Chosen
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
-from collector.store import apply, weights
+from collector.store import apply, came, weights
 from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.handle import Handle
@@ -55,6 +58,8 @@ class Judged:
     """Rules that failed on a run or a record, and judged the others."""
     findings: pl.DataFrame = field(default_factory=pl.DataFrame)
     """`rules.findings.SCHEMA`."""
+    checked: Checked = NONE
+    """What the rules looked at."""
 
 
 class Recording:
@@ -74,16 +79,24 @@ class Recording:
     def frames(self, project: str) -> Frames:
         """Return everything of *project* as rules look at it."""
         as_of_ns = self._tell(project)
-        frames = self._database.reading(lambda h: _everything(h, project, as_of_ns))
+        frames = self._database.reading(lambda h: _everything(h, project, as_of_ns, _weighed(h, project)))
         return replace(frames, limits=stated_limits(self._settings.queues.limits))
 
-    def judge(self, project: str, chosen: list[Chosen]) -> Judged:
-        """Return what the *chosen* rules find in everything of *project*."""
+    def judge(self, project: str, chosen: list[Chosen], scope: Scope = ALL) -> Judged:
+        """Return what the *chosen* rules find in what *scope* has of *project*; runs are seen with those around them.
+
+        Raises NotFound for names of *scope* that no record has, unless there is no record.
+        """
         as_of_ns = self._tell(project)
         read = self._database.reading
-        weighed, loose = read(lambda h: _weighed(h, project)), read(lambda h: stored.loose_weights(h, project))
         logs, spans = read(lambda h: stored.counts(h, project))
+        if logs + spans and (strangers := read(lambda h: came.strangers(h, project, scope))):
+            raise NotFound(" ".join(map(str, strangers)))
+        weighed = read(lambda h: _weighed(h, project, scope))
+        loose = read(lambda h: stored.loose_weights(h, project))
         done = Judged(logs, spans, weighed.height, weighed.height)
+        tallies: list[pl.DataFrame] = []
+        fits = int(weighed["weight"].sum()) + int(loose["weight"].sum()) <= _TOGETHER
 
         def judge(how: Judge, frames: Frames, some: list[Chosen], *, by: list[str] | None = None) -> pl.DataFrame:
             limited = replace(frames, limits=stated_limits(self._settings.queues.limits))
@@ -91,20 +104,33 @@ class Recording:
             done.left += outcome.left
             return pl.concat(outcome.rows or [_NOTHING])
 
-        if int(weighed["weight"].sum()) + int(loose["weight"].sum()) <= _TOGETHER:
-            rows = judge(engine.evaluate, read(lambda h: _everything(h, project, as_of_ns)), chosen)
+        if fits:
+            frames = read(lambda h: _everything(h, project, as_of_ns, weighed, scope))
+            tallies.append(checked.tally(frames))
+            if scope:
+                around = read(partial(_around, part=weighed, memory=self._memory, as_of_ns=as_of_ns))
+                each = judge(engine.judge_each, seen.beside(around, read(lambda h: _loose(h, project, scope))), chosen)
+                own = each.join(weighed, on=RUN, how="semi")
+                across = judge(engine.judge_across, frames, [c for c in chosen if c.rule.across])
+                rows = pl.concat([own, each.filter(pl.col("run_key").is_null()), across])
+            else:
+                rows = judge(engine.evaluate, frames, chosen)
         else:
             for part in weights.parts(weighed, _PART):
                 frames = read(partial(_around, part=part, memory=self._memory, as_of_ns=as_of_ns))
+                tallies.append(checked.tally(frames, own=part))
                 self._add(judge(engine.judge_each, frames, chosen).join(part, on=RUN, how="semi"))
             for part in weights.parts(loose, _PART):
-                frames = read(partial(_of_none, project=project, groups=part["seq"].to_list(), as_of_ns=as_of_ns))
+                groups = part["seq"].to_list()
+                frames = read(partial(_of_none, project=project, groups=groups, as_of_ns=as_of_ns, scope=scope))
+                tallies.append(checked.tally(frames, loose=True))
                 records = [c for c in chosen if c.rule.grain == "record"]
                 self._add(judge(engine.judge_each, frames, records, by=["seq", "row"]))
-            newest = read(lambda h: stored.newest_runs(h, 0, weighed.height))
+            newest = read(lambda h: stored.newest_runs(h, 0, weighed.height, of=weighed))
             done.newest = newest.height
-            across = [c for c in chosen if c.rule.across]
-            rows = judge(engine.judge_across, read(lambda h: _of(h, newest, as_of_ns)), across)
+            across_ = [c for c in chosen if c.rule.across]
+            rows = judge(engine.judge_across, read(lambda h: _of(h, newest, as_of_ns)), across_)
+        done.checked = checked.looked_at(tallies, chosen, weighed.height, apart=not fits)
         done.findings = self.findings(rows, project)
         return done
 
@@ -130,10 +156,17 @@ class Recording:
         return self._database.writing(replace_and_sum)
 
 
-def _weighed(h: Handle, project: str) -> pl.DataFrame:
-    """Return the runs of *project* by weight."""
+def _weighed(h: Handle, project: str, scope: Scope = ALL) -> pl.DataFrame:
+    """Return the runs of *project* in *scope* by weight."""
     keys = h.frame("SELECT project, run_key FROM runs WHERE project = $project", {"project": project})
+    if scope:
+        keys = keys.join(came.runs(h, project, scope), on=RUN, how="semi")
     return weights.weigh(h, Places(h), keys)
+
+
+def _loose(h: Handle, project: str, scope: Scope, groups: list[int] | None = None) -> dict[str, pl.DataFrame]:
+    """Return the records of no run in *scope*, as `store.findings.loose` does."""
+    return came.narrowed(stored.loose(h, project, groups), scope)
 
 
 def _of(h: Handle, weighed: pl.DataFrame, as_of_ns: int) -> Frames:
@@ -146,14 +179,14 @@ def _around(h: Handle, part: pl.DataFrame, memory: Memory, as_of_ns: int) -> Fra
     return _of(h, stored.seen(h, memory, part), as_of_ns)
 
 
-def _everything(h: Handle, project: str, as_of_ns: int) -> Frames:
-    """Return all runs of *project*, and its records of none."""
-    return seen.beside(_of(h, _weighed(h, project), as_of_ns), stored.loose(h, project))
+def _everything(h: Handle, project: str, as_of_ns: int, weighed: pl.DataFrame, scope: Scope = ALL) -> Frames:
+    """Return the runs *weighed* of *project*, and its records of none in *scope*."""
+    return seen.beside(_of(h, weighed, as_of_ns), _loose(h, project, scope))
 
 
-def _of_none(h: Handle, project: str, groups: list[int], as_of_ns: int) -> Frames:
+def _of_none(h: Handle, project: str, groups: list[int], as_of_ns: int, scope: Scope = ALL) -> Frames:
     """Return the logs of no run that came in *groups*, given to the only run that has their correlation id."""
-    loose = stored.loose(h, project, groups)
+    loose = _loose(h, project, scope, groups)
     none = stored.whole(h, None, weights.weigh(h, Places(h), pl.DataFrame(schema=KEYS)))
     return seen.of_no_run(seen.frames({**none, "logs": stored.correlated(h, loose["logs"])}, as_of_ns), loose)
 

@@ -12,6 +12,7 @@ from collector.model.units import DAY_NS
 from collector.rules import catalogue
 from collector.rules.findings import describe
 from collector.store import findings as stored
+from collector.store.findings import Came
 from collector.store.handle import Handle
 
 
@@ -35,6 +36,17 @@ def findings(
     *code*, *run_key* and *environment* narrow them down to one rule, one run or the runs of one environment.
     """
     grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, environment=environment)
+    return _stated(h, project, grouped, stored.totals(h, project, since_ns, environment), as_of_ns)
+
+
+def of_came(h: Handle, project: str, came: Came, since_ns: int, as_of_ns: int) -> pl.DataFrame:
+    """Return the findings of runs of which records *came* since *since_ns*, whenever they say that it happened."""
+    grouped = stored.grouped(h, project, since_ns, came=came)
+    return _stated(h, project, grouped, stored.totals_of(h, came.runs), as_of_ns)
+
+
+def _stated(h: Handle, project: str, grouped: pl.DataFrame, totals: pl.DataFrame, as_of_ns: int) -> pl.DataFrame:
+    """Return *grouped* findings in words, each with its state as of *as_of_ns*."""
     registered = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
     active = stored.active_tasks(h, project, recently)
@@ -45,4 +57,4 @@ def findings(
         .then(pl.lit("resolved"))
         .otherwise(pl.lit("ongoing"))
     )
-    return describe(stated, stored.totals(h, project, since_ns, environment), catalogue.RULES)
+    return describe(stated, totals, catalogue.RULES)

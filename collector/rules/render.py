@@ -12,15 +12,16 @@ import polars as pl
 
 from collector.model.shown import codes, visible
 from collector.rules import outline, remedies
+from collector.rules.checked import Checked
 from collector.rules.outline import Breach, Section
 from collector.rules.rule import SEVERITIES, Rule
 
 _RANK = {"info": 0, "warning": 1, "error": 2}
 
 
-def looked_at(logs: int, spans: int, runs: int, newest: int) -> str:
+def looked_at(checked: Checked, runs: int, newest: int) -> str:
     """Return what was judged, in words; *newest*: runs that were looked at for what only many show."""
-    all_of = f"{logs:,} log records and {spans:,} spans of {runs:,} runs"
+    all_of = f"{checked.logs:,} log records and {checked.spans:,} spans of {runs:,} runs"
     return all_of if newest == runs else f"{all_of}, what only many runs show in the newest {newest:,}"
 
 
@@ -31,14 +32,20 @@ def reaches(findings: pl.DataFrame, level: str) -> bool:
     return any(_RANK[s] >= _RANK[level] for s in findings["severity"])
 
 
-def document(findings: pl.DataFrame, rules: Mapping[str, Rule], not_observable: list[dict[str, object]]) -> str:
-    """Return the JSON report: `{"findings": […], "not_observable": […]}`."""
+def document(
+    findings: pl.DataFrame,
+    rules: Mapping[str, Rule],
+    not_observable: list[dict[str, object]],
+    checked: Mapping[str, object],
+) -> str:
+    """Return the JSON report: `{"checked": {…}, "findings": […], "not_observable": […]}`."""
     rows = []
     for f in findings.drop("project").iter_rows(named=True):
         f["samples"] = json.loads(f["samples"])
         f["sentences"] = list(rules[f["code"]].sentences)
         rows.append(f)
-    return json.dumps({"findings": rows, "not_observable": not_observable}, ensure_ascii=False, indent=2) + "\n"
+    told = {"checked": checked, "findings": rows, "not_observable": not_observable}
+    return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
 
 
 def text(findings: pl.DataFrame, looked_at: str) -> str:
@@ -84,7 +91,7 @@ def markdown(findings: pl.DataFrame, looked_at: str) -> str:
         for section in of_severity:
             lines.append(f"### {section.code} {section.slug}\n")
             for paragraph in section.paragraphs:
-                lines += [f"{_prose(paragraph.message)}  ", f"**Fix**: {paragraph.remedy}\n"]
+                lines += [f"{prose(paragraph.message)}  ", f"**Fix**: {paragraph.remedy}\n"]
                 lines += ["| task | where | times | runs |", "|---|---|---|---|"]
                 for breach in paragraph.breaches:
                     where = ", ".join(f"{name} ({n})" for name, n in breach.operations)
@@ -192,7 +199,8 @@ def _lines(shown: str) -> str:
     return "\n".join(codes(line) for line in shown.split("\n"))
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
+    """Return *text* as a paragraph of Markdown."""
     return visible(text).replace("|", "\\|").replace("<", "\\<")
 
 

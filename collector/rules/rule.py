@@ -91,7 +91,8 @@ class Rule:
     sentences: tuple[str, ...] = ()
     """Sentences of the guideline it proves or refutes (`guideline.SENTENCES`)."""
     needs: tuple[str, ...] = ("logs",)
-    """What it looks at: logs, spans, runs, attempts, phases, waits, personal (`privacy.scan`)."""
+    """What it looks at: logs (of tasks), spans, records (every one), runs, attempts, phases, waits, personal
+    (`privacy.scan`). `rules.checked` counts by it."""
     options: Mapping[str, Option] = field(default_factory=dict)
     on: bool = True
     marks: Mapping[str, pl.Expr] = field(default_factory=dict)

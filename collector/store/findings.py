@@ -6,6 +6,7 @@ sums up since a time. Look-ups are bounded by places and times; nothing here jud
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -191,14 +192,17 @@ def newest_ns(h: Handle, project: str) -> int:
     )
 
 
-def newest_runs(h: Handle, since_ns: int, most: int) -> pl.DataFrame:
-    """Return at most *most* runs seen since *since_ns*, the newest first, as `weights.weigh` does.
+def newest_runs(h: Handle, since_ns: int, most: int, *, of: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return at most *most* runs seen since *since_ns*, the newest first, as `weights.weigh` does; only some *of* them.
 
     Fewer where their records would weigh more than is read at one time.
     """
+    chosen, frames = ("", {}) if of is None else ("SEMI JOIN chosen USING (project, run_key)", {"chosen": of})
     newest = h.frame(
-        "SELECT project, run_key FROM runs WHERE last_seen_ns >= $since ORDER BY last_seen_ns DESC LIMIT $most",
+        f"SELECT project, run_key FROM runs {chosen} WHERE last_seen_ns >= $since ORDER BY last_seen_ns DESC "  # noqa: S608 -- our own words
+        "LIMIT $most",
         {"since": since_ns, "most": most},
+        **frames,
     )
     weighed = newest.join(weights.weigh(h, Places(h), newest), on=_KEYS, maintain_order="left")
     return weights.fitting(weighed)[0]
@@ -250,6 +254,25 @@ def _insert(h: Handle, rows: pl.DataFrame, *, window: bool) -> None:
     h.run("INSERT INTO run_findings BY NAME SELECT * FROM written", written=written)
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Runs of which records came, and what of findings without a run is told beside them."""
+
+    runs: pl.DataFrame
+    """`project`, `run_key`."""
+    tasks: pl.DataFrame | None
+    """`task_id` of the tasks whose findings without a run are told; None: all of them."""
+    first_seq: int
+    """The group of the journal with which it began."""
+
+
+_OF_CAME = """
+    (o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {of_tasks} AND (
+        o.last_seen_ns >= $since
+        OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)))
+"""
+
+
 def grouped(
     h: Handle,
     project: str,
@@ -258,14 +281,20 @@ def grouped(
     code: str | None = None,
     run_key: str | None = None,
     environment: str | None = None,
+    came: Came | None = None,
 ) -> pl.DataFrame:
     """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
 
     Columns as `rules.findings.describe` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
-    runs of that one add; what belongs to no run has none.
+    runs of that one add; what belongs to no run has none. *came*: all that these runs add, whenever it happened.
     """
+    within, frames = "coalesce(o.last_seen_ns >= $since, true)", {}
+    if came is not None:
+        of_tasks = "true" if came.tasks is None else "o.task_id IN (SELECT task_id FROM came_tasks)"
+        within = _OF_CAME.format(of_tasks=of_tasks, first_seq=came.first_seq)
+        frames = {"came_runs": came.runs, **({} if came.tasks is None else {"came_tasks": came.tasks})}
     rows = h.frame(
-        """
+        f"""
         WITH own AS (
             SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
               AND ($run_key IS NULL OR run_key = $run_key)
@@ -286,7 +315,7 @@ def grouped(
             FROM own o JOIN ranked r
               ON r.code = o.code AND r.severity = o.severity AND r.task_id IS NOT DISTINCT FROM o.task_id
              AND r.operation IS NOT DISTINCT FROM o.operation AND r.key IS NOT DISTINCT FROM o.key
-            WHERE coalesce(o.last_seen_ns >= $since, true)
+            WHERE {within}
         )
         SELECT project, code, severity, task_id, operation, key, sum(count)::BIGINT AS count,
                count(DISTINCT run_key) AS runs, min(first_seen_ns) AS first_seen_ns,
@@ -294,7 +323,7 @@ def grouped(
                list_sort(list_distinct(flatten(list(details))))[1:3] AS details,
                list_sort(flatten(list(places)))[1:3] AS places, min(ever_ns) AS ever_ns
         FROM told GROUP BY ALL
-        """,
+        """,  # noqa: S608 -- our own words and numbers
         {
             "project": project,
             "since": since_ns,
@@ -303,6 +332,7 @@ def grouped(
             "environment": environment,
             "most": MOST_GROUPS,
         },
+        **frames,
     )
     return rows.with_columns(samples=pl.Series(_samples(h, project, rows["places"].to_list()), dtype=pl.Object))
 
@@ -336,6 +366,15 @@ def _samples(h: Handle, project: str, addresses: list[list[str]]) -> list[list[d
 def _address(text: str) -> tuple[str, int, int]:
     table, seq, row = text.split("/")[-3:]
     return table, int(seq), int(row)
+
+
+def totals_of(h: Handle, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return the same as `totals`, of the *runs* (`project`, `run_key`) alone."""
+    return h.frame(
+        "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "
+        "SEMI JOIN chosen USING (project, run_key) GROUP BY ALL",
+        chosen=runs,
+    )
 
 
 def totals(h: Handle, project: str, since_ns: int, environment: str | None = None) -> pl.DataFrame:

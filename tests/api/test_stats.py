@@ -371,8 +371,8 @@ def test_a_wrong_option_is_named_as_it_was_given(cli: Cli, name: str, options: d
 
 
 def test_a_store_that_does_not_answer_is_no_wrong_option(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Without a store the command ends with 1 and says how to start one."""
-    assert run(["stats", "tasks", "--url", "http://127.0.0.1:9", "--data", str(tmp_path)]) == 1
+    """Without a store the command ends with 2 and says how to start one."""
+    assert run(["stats", "tasks", "--url", "http://127.0.0.1:9", "--data", str(tmp_path)]) == 2
     assert "start it with runwell up" in capfd.readouterr().err
 
 

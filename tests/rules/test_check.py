@@ -63,10 +63,10 @@ def test_a_file_that_is_not_telemetry_is_named(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_json_holds_findings_and_what_is_not_observable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON report is one object of two lists; a finding shows its record as received."""
+    """The JSON report is what was checked and two lists; a finding shows its record as received."""
     assert run(["check", "--format", "json", "--input", recording(tmp_path, *WARNED)]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert set(report) == {"findings", "not_observable"}
+    assert set(report) == {"checked", "findings", "not_observable"}
     (finding,) = report["findings"]
     assert {"code", "severity", "task_id", "operation", "key", "count", "message", "remedy"} <= set(finding)
     assert (finding["code"], finding["severity"], finding["key"]) == ("KEY002", "warning", "OrderId")

@@ -79,7 +79,7 @@ KEY008 = Rule(
     from.
     """,
     sentences=("24",),
-    needs=("logs", "spans"),
+    needs=("records",),
     each=_impossible,
     message="`{key}` cannot be: {details}.",
     remedy="Find where `{key}` is computed; leave it out where a time that it needs is missing.",

@@ -54,7 +54,7 @@ TEL001 = Rule(
     Not flagged: recordings; projects with fewer than `least_records` records; silence shorter than three times what is
     usual (quantile `usual` of the gaps between arrivals).
     """,
-    needs=("logs", "spans"),
+    needs=("records",),
     options={"minutes": 5, "least_records": 200, "usual": 0.999},
     across=_stale,
     message="No telemetry has arrived for {details: or }.",
@@ -115,7 +115,7 @@ TEL002 = Rule(
     How to fix: Run NTP on the workers; take both ends of a duration from one clock.
     Not flagged: differences within `tolerance_ms`.
     """,
-    needs=("spans", "logs"),
+    needs=("records",),
     options={"tolerance_ms": 1000},
     each=_skewed,
     message="Clocks disagree: {details}.",
@@ -240,7 +240,7 @@ TEL005 = Rule(
     How to fix: Look for two exporters with the same destination, or a Collector that sends again what was taken.
     Not flagged: requests that were sent again as they were; those are stored once.
     """,
-    needs=("logs", "spans"),
+    needs=("records",),
     each=_twice,
     message="Records arrived more than once.",
     remedy="Configure one exporter per destination; let the Collector's queue retry, not the application.",
