@@ -141,7 +141,7 @@ def records(rows: pl.DataFrame, by: list[str]) -> dict[tuple[Any, ...], tuple[An
 
 @pytest.mark.parametrize("span_", ["day", "ragged"])
 def test_statistics_agree_with_each_other(api: Client, span_: str) -> None:
-    """A number that several statistics tell is the same in each, by task, of all together and as a total beside them."""
+    """A number that several statistics tell is the same in each, by task, of all together and as a total."""
     window = WINDOWS[span_]
     for by in (["task_id"], ["task_id", "environment", "hour_ns"]):
         seen: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -191,7 +191,7 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize("window", [OLD, RAGGED])
 def test_sql_tells_the_same(api: Client, window: tuple[int, int]) -> None:
-    """The statements of docs/api.md give the API's values, of all together and of each task, or the API says why not."""
+    """The statements of docs/api.md give the values of the API, of all and of each task, or it says why not."""
     tables = [ask(api, "tasks", window, by="task_id"), ask(api, "tasks", window, by="")]
     seen = set()
     for statement in documented():
