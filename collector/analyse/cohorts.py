@@ -2,10 +2,13 @@
 
 Enter: rows of `runs` and `attempts`, always whole runs (a run with all its attempts). Leave: rows of `run_cohorts`,
 `attempt_hours`, `flow_hours`. For sets of runs A and B that share none, f(A and B) is f(A) and f(B) added up,
-so the counts of some runs can be replaced: add their new rows, subtract what their old rows gave.
+so the counts of some runs can be replaced: add their new rows, subtract what their old rows gave. With a *window* only
+what began in it is counted (a run or attempt with its start, an event with itself), not all of its hour.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -15,9 +18,11 @@ from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
     Frame,
+    Window,
     dimensions,
     ended_as,
     hour_of,
+    inside,
     is_backward,
     nanocents,
     population,
@@ -108,37 +113,40 @@ def _all_known(value: str, where: str) -> pl.Expr:
     return pl.when(chosen.is_null().any()).then(None).otherwise(exact(chosen))
 
 
-def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
+def run_cohorts(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `run_cohorts`."""
-    grouped = (
-        per_run(runs, attempts)
-        .group_by(*COHORT, "attempts", "outcome")
-        .agg(
-            runs=pl.len(),
-            ended_runs=pl.col("has_ended").sum(),
-            **_weak("runs"),
-            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in _SUMS},
-            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in _SUMS},
-            **{
-                f"inferred_{name}_runs": (pl.col(f"{name}_ns").is_not_null() & pl.col(f"is_inferred_{name}")).sum()
-                for name in _SUMS
-            },
-            cost_runs=pl.col("cost_nanocents").count(),
-            cost_nanocents=exact(pl.col("cost_nanocents")),
-            wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),
-            wasted_cost_nanocents=exact(pl.col("wasted_cost_nanocents")),
-        )
+    key = [*COHORT, "attempts", "outcome"]
+    return shaped(summed(per_run(runs, attempts).filter(inside("started_ns", window)), key), "run_cohorts", by=key)
+
+
+def summed(each: pl.LazyFrame, key: Sequence[str]) -> pl.LazyFrame:
+    """Return rows of `per_run` added up by *key* to the sums of `run_cohorts`."""
+    return each.group_by(key).agg(
+        runs=pl.len().cast(pl.Int64),
+        ended_runs=pl.col("has_ended").sum().cast(pl.Int64),
+        **_weak("runs"),
+        **{f"{name}_runs": pl.col(f"{name}_ns").count().cast(pl.Int64) for name in _SUMS},
+        **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in _SUMS},
+        **{
+            f"inferred_{name}_runs": (pl.col(f"{name}_ns").is_not_null() & pl.col(f"is_inferred_{name}"))
+            .sum()
+            .cast(pl.Int64)
+            for name in _SUMS
+        },
+        cost_runs=pl.col("cost_nanocents").count().cast(pl.Int64),
+        cost_nanocents=exact(pl.col("cost_nanocents")),
+        wasted_cost_runs=pl.col("wasted_cost_nanocents").count().cast(pl.Int64),
+        wasted_cost_nanocents=exact(pl.col("wasted_cost_nanocents")),
     )
-    return shaped(grouped, "run_cohorts", by=[*COHORT, "attempts", "outcome"])
 
 
-def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
+def attempt_hours(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `attempt_hours`."""
     sums = ["wall", "active", "wait"]
     seen = (
         attempts.lazy()
-        .filter(pl.col("started_ns").is_not_null())
-        .drop("task_id", "queue")
+        .filter(inside("started_ns", window))
+        .drop("task_id", "queue", strict=False)
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .select(
             *(name for name in COHORT if name != "hour_ns"),
@@ -153,7 +161,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
             cost=nanocents("cost_cents"),
         )
     )
-    gone = lost(runs, attempts).with_columns(
+    gone = lost(runs, attempts, window).with_columns(
         outcome=pl.lit("failed"), lost="attempts", weakness=rank(pl.lit("derived"))
     )
     of_all = pl.col("attempts")
@@ -174,7 +182,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
     return shaped(grouped, "attempt_hours", by=[*COHORT, "run_version", "number", "outcome"])
 
 
-def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
+def lost(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.LazyFrame:
     """Return the attempts that must have been and left no record: `COHORT`, run_version, number, attempts (how many).
 
     A later attempt of their run proves that there were so many, and that they failed. When they began nobody knows:
@@ -184,7 +192,7 @@ def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     """
     started = (
         runs.lazy()
-        .filter(pl.col("started_ns").is_not_null())
+        .filter(inside("started_ns", window))
         .select(*RUN, hour_ns=hour_of("started_ns"))
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
     )
@@ -209,7 +217,7 @@ def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     )
 
 
-def flow_hours(runs: Frame) -> pl.DataFrame:
+def flow_hours(runs: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `flow_hours`.
 
     A run that is over but shows no end counts at its last sign of life, one whose queueing is unknown arrives as
@@ -247,7 +255,7 @@ def flow_hours(runs: Frame) -> pl.DataFrame:
         ]
     )
     grouped = (
-        events.filter(pl.col("ns").is_not_null())
+        events.filter(inside("ns", window))
         .with_columns(hour_ns=hour_of("ns"))
         .group_by(*COHORT, "event", "outcome")
         .agg(runs=pl.len(), **_weak("runs"))

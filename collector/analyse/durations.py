@@ -43,10 +43,11 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     *as_of_ns*, and went on (only `execution` and `attempt`). What ends before it starts has no duration. `outcome` is
     the status of the run or attempt. `weakness`: see `frames.rank`.
     """
-    return pl.concat([_of_runs(runs, attempts, as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
+    return pl.concat([of_runs(runs, attempts, as_of_ns=as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
 
 
-def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
+def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return those of `values` that belong to a run."""
     walls = (
         attempts.lazy()
         .group_by(RUN)

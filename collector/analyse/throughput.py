@@ -12,11 +12,13 @@ import polars as pl
 
 from collector.analyse import retries
 from collector.analyse.frames import Frame
-from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
+from collector.analyse.numbers import Number, count, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
 from collector.model.words import DECIDED, FAILED, STOPPED
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
+MEASURES = (*_EVENTS.values(), "net_arrivals")
+"""What `report` tells."""
 
 
 def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.DataFrame:
@@ -70,6 +72,14 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
         )
     )
     return rows(sums, by, numbers)
+
+
+def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return how many runs there were, by columns *by*: rows with a count `runs` of those that began in the range.
+
+    A run begins with its start; where no start is known, when it was queued, else first seen: as lists of runs have it.
+    """
+    return rows(runs.lazy().group_by(by).agg(pl.col("runs").sum()), by, [count("runs", pl.col("runs"))])
 
 
 def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:

@@ -81,7 +81,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter(
                 "from",
                 MOMENT,
-                "begin of the time range; hourly statistics take whole hours, the range is widened to them",
+                "begin of the time range; where many runs touch it, it is widened to whole hours",
                 "24h",
                 back_from="as_of",
             ),
@@ -93,6 +93,8 @@ ENDPOINTS: dict[str, Endpoint] = {
             _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
+            Parameter("measures", LIST, "only these numbers", unless="all"),
+            Parameter("total", FLAG, "also rows of all groups together, which `is_total` tells", "false"),
         )
     ),
     "GET /api/v1/runs": Endpoint(

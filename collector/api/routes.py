@@ -165,12 +165,14 @@ class _Api:
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
-            rows = self._database.limited(lambda h: answer(h, question), seconds=self._query_s)
-            return _table(request, rows.to_arrow())
+            told = self._database.limited(lambda h: answer(h, question), seconds=self._query_s)
+            response = _table(request, told.rows.to_arrow())
+            response.headers["x-runwell-window"] = f"{told.from_ns}/{told.to_ns}"
+            if told.widened:
+                response.headers["x-runwell-widened"] = told.widened
+            return response
 
-        response = await self._pages.run(ask)
-        response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
-        return response
+        return await self._pages.run(ask)
 
     async def runs(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer a page of runs."""

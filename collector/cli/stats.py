@@ -108,7 +108,7 @@ def stats(
         rows = rows.join(ids, on="run_key", how="left", maintain_order="left")
     shown = hint or stats_table.text(name, rows, width=width, every=every)
     meaning = stats_table.explain(name, rows, width=width) if explain else ""
-    head = stats_table.window(name, answer.from_ns, answer.to_ns)
+    head = stats_table.window(name, answer.from_ns, answer.to_ns, answer.widened)
     sys.stdout.buffer.write(f"{head}\n{apart}\n{shown}{meaning and chr(10)}{meaning}".encode())
     sys.stdout.flush()
     return exits.DONE

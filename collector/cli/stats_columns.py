@@ -46,7 +46,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     "tasks": (
         Section(
             (
-                Column("Runs", "starts", "count"),
+                Column("Runs", "runs", "count"),
                 _FAILED,
                 _RETRIED,
                 _RECOVERED,

@@ -16,7 +16,6 @@ import polars as pl
 from collector.analyse.measures import MEASURES
 from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, ListColumn, Section, titled
 from collector.model.shown import duration, visible
-from collector.model.units import HOUR_NS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,11 +56,11 @@ def text(name: str, rows: pl.DataFrame, *, width: int | None, every: bool) -> st
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
 
 
-def window(name: str, from_ns: int, to_ns: int) -> str:
-    """Return the range that an answer is of, in words."""
+def window(name: str, from_ns: int, to_ns: int, widened: str = "") -> str:
+    """Return the range that an answer is of, in words, and to what it was *widened*."""
     if name in ("holders", "eta", "stuck", "retrying"):
         return f"{name}: at {_moment(to_ns)} UTC"
-    whole = "" if name == "little" or from_ns % HOUR_NS == 0 else ", from the whole hour before"
+    whole = f", {widened}" if widened else ""
     return f"{name}: {_moment(from_ns)} to {_moment(to_ns)} UTC{whole}"
 
 

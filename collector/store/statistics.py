@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -70,6 +72,12 @@ _COLUMNS = {
     "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
 }
 """What `analyse.durations`, `analyse.stuck` and `analyse.trees` look at."""
+_OF_COHORTS = {
+    "runs": ("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents", "at_ns"),
+    "attempts": ("active_ns", "status_source"),
+    "phases": ("operation", "phase", "called_service", "duration_ns", "outcome"),
+}
+"""What the hourly counts are made of beside that (`analyse.cohorts`, `analyse.calls`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,25 +282,50 @@ def _chosen(choice: Choice) -> tuple[str, dict[str, Any]]:
     return f"{choice.where(columns)} AND {_TRIED}", choice.parameters([*columns, "version"])
 
 
-def count_runs(h: Handle, choice: Choice) -> int:
-    """Return how many runs count in *choice*'s range; of a version also those that only an attempt of theirs is of."""
-    where, parameters = _chosen(choice)
-    return int(
-        h.value(
-            f"SELECT count(*) FROM runs WHERE {where} AND at_ns >= $from_ns AND at_ns < $to_ns",  # noqa: S608 -- ditto
-            parameters,
-        )
-    )
-
-
 def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases: bool = False) -> Timing:
-    """Return the rows of the runs that `count_runs` counts, the newest *most* of them."""
+    """Return the rows of the runs that start (else were queued or first seen) in *choice*'s range, the newest *most*.
+
+    Of a version also those that only an attempt of theirs is of.
+    """
     where, parameters = _chosen(choice)
     return _rows(
         h,
         f"{where} AND at_ns >= $from_ns AND at_ns < $to_ns AND {also} ORDER BY at_ns DESC, run_key LIMIT $most",
         {**parameters, "most": most},
         phases=phases,
+    )
+
+
+_TOUCHING = "held_from_ns < $to_ns AND held_until_ns >= $from_ns"
+
+
+def count_touching(h: Handle, choice: Choice, *, most: int) -> int:
+    """Return of how many runs, of any population, something may lie in *choice*'s range; beyond *most* no more."""
+    where, parameters = _chosen(choice)
+    return int(
+        h.value(
+            f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {where} AND {_TOUCHING} LIMIT $most + 1)",  # noqa: S608 -- ditto
+            {**parameters, "most": most},
+        )
+    )
+
+
+def touching(h: Handle, choice: Choice, *, phases: bool) -> Timing:
+    """Return the rows of the runs that `count_touching` counts, with all that hourly counts are made of."""
+    where, parameters = _chosen(choice)
+    return _rows(h, f"{where} AND {_TOUCHING}", parameters, phases=phases, more=_OF_COHORTS)
+
+
+def unstarted(h: Handle, choice: Choice) -> pl.DataFrame:
+    """Return the runs in *choice*'s range that never started, by when they were queued or first seen: `at_ns`, ….
+
+    They are few, and in no hourly table but that of flow. With the columns that tell cohort and population.
+    """
+    columns = ["task_id", *_OF_QUEUE, "version"]
+    return h.frame(
+        f"SELECT project, at_ns, {', '.join(columns)}, is_test, is_replay FROM runs "  # noqa: S608 -- ditto
+        f"WHERE {choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns AND started_ns IS NULL",
+        choice.parameters(columns),
     )
 
 
@@ -309,7 +342,7 @@ def related(h: Handle, choice: Choice, *, most: int) -> Timing:
         f"{inside} AND (parent_run_id IS NOT NULL OR run_id IN (SELECT parent_run_id FROM runs WHERE {inside} "  # noqa: S608 -- ditto
         "AND parent_run_id IS NOT NULL)) ORDER BY at_ns DESC, run_key LIMIT $most",
         {**any_task.parameters(columns), "most": most},
-        more=("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents"),
+        more={"runs": ("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents")},
     )
 
 
@@ -325,12 +358,20 @@ def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     )
 
 
-def _rows(h: Handle, where: str, params: dict[str, Any], *, phases: bool = False, more: tuple[str, ...] = ()) -> Timing:
-    runs = h.frame(f"SELECT {', '.join((*_COLUMNS['runs'], *more))}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
+def _rows(
+    h: Handle,
+    where: str,
+    params: dict[str, Any],
+    *,
+    phases: bool = False,
+    more: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Timing:
+    columns = {name: ", ".join((*own, *more.get(name, ()))) for name, own in _COLUMNS.items()}
+    runs = h.frame(f"SELECT {columns['runs']}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
     named = runs.select(_RUN)
     read = {
-        name: f"SELECT {', '.join(_COLUMNS[name])} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}"  # noqa: S608 -- ditto
+        name: f"SELECT {columns[name]} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}"  # noqa: S608 -- ditto
         for name in ("attempts", "phases")
     }
     if not phases:

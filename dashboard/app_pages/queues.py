@@ -15,7 +15,7 @@ from dashboard.parts import chosen as chosen_
 from dashboard.parts.text import NONE, count, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
-start, end = chosen.hours()
+start, end = chosen.window()
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
 colors = theme.palette()
@@ -80,7 +80,6 @@ figures.show(
         for name in (queue_frames.STATISTIC[measure],)
     ]
 )
-st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 sub = strings.LEVELS_SUB.format(
     mean=slots(statistic("level", "mean"), 2),

@@ -1,4 +1,4 @@
-"""Ways from a task or a queue to its runs: the Runs page with filters, in the same hours and environment."""
+"""Ways from a task or a queue to its runs: the Runs page with filters, in the same range and environment."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def failed_so(error: str, **of: Any) -> dict[str, Any]:
 
 def asked(label: str, **of: Any) -> dict[str, Any]:
     """Return what the filters of the Runs page are for that kind of runs of *of*."""
-    return {**FILTERS, "hours": True, **of, **LINKS[label]}
+    return {**FILTERS, **of, **LINKS[label]}
 
 
 def _ask(state: dict[str, Any]) -> None:

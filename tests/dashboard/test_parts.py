@@ -157,7 +157,7 @@ def test_a_bucket_without_runs_counts_zero_and_knows_no_percentile() -> None:
 
 
 def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
-    """Of two queues with a known limit, one full for half of the time makes a quarter; a third one does not count."""
+    """Of two queues with a known limit, one full for all of a bucket makes a half; a third one does not count."""
     levels = pl.DataFrame(
         {
             "queue": ["a", "b", "c"],
@@ -168,10 +168,8 @@ def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
             "since_ns": [-5, -5, -5],
         }
     )
-    full = totals.at_limit(levels, (0, 40, 10), now_ns=20)
-    assert full.share == 0.25
-    assert full.series == [0.5, 0.0]
-    assert totals.at_limit(levels.filter(pl.col("queue") == "c"), (0, 40, 10), 20).share is None
+    assert totals.at_limit(levels, (0, 40, 10), now_ns=20) == [0.5, 0.0]
+    assert totals.at_limit(levels.filter(pl.col("queue") == "c"), (0, 40, 10), 20) == []
 
 
 def test_time_before_the_telemetry_is_not_idle() -> None:
@@ -194,8 +192,7 @@ def test_time_before_the_telemetry_is_not_idle() -> None:
     frame = queue_frames.filled(levels, (0, 40, 10), now_ns=40)
     assert frame["mean"].to_list() == [None, None, 1.0, 0.0]
     assert frame["saturation"].to_list() == [None, None, 0.5, 0.0]
-    full = totals.at_limit(levels, (0, 40, 10), now_ns=40)
-    assert full == totals.Full(0.25, [None, None, 0.5, 0.0])
+    assert totals.at_limit(levels, (0, 40, 10), now_ns=40) == [None, None, 0.5, 0.0]
 
 
 def test_idle_time_is_level_zero() -> None:

@@ -156,7 +156,7 @@ def pages_agree(jobs: Jobs) -> None:
         started = chosen["started_ns"].count()
         parameters = {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where}
         asked = stats.question("throughput", endpoints.read(STATS, parameters, LATE), "default", Basis(0, 0))
-        flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
+        flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q).rows)
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
         counted = rows("populations", **where)
