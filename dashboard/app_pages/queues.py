@@ -110,8 +110,9 @@ wide_s = min(data.width_for(chosen, int(waits["n"].sum() or 0)), chosen.span_s /
 if wide_s != chosen.bucket_s and waits.height:
     waits = data.query("page_queue_waits", **of_queue, bucket_ns=wide_s * SECOND_NS)
 waits_sub = strings.QUEUE_WAITS_SUB.format(bucket=duration(wide_s * SECOND_NS))
-if waits["inferred_n"].sum():
-    waits_sub += strings.QUEUE_WAITS_INFERRED.format(n=count(waits["inferred_n"].sum()), all=count(waits["n"].sum()))
+inferred_n, all_n = (int(waits[name].sum() or 0) for name in ("inferred_n", "n"))
+if inferred_n:
+    waits_sub += strings.QUEUE_WAITS_INFERRED.format(n=count(inferred_n), all=count(all_n))
 with look.card(strings.QUEUE_WAITS, waits_sub, key="waits"):
     if waits.is_empty():
         st.caption(strings.QUEUE_WAITS_NONE)

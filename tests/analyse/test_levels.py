@@ -266,8 +266,8 @@ def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: li
         assert value["saturation", "share"] == pytest.approx(np.minimum(n, in_force).sum() / in_force.sum())
         full = n >= in_force
         assert value["time_at_limit", "share"] == pytest.approx(full.mean())
-        agreed = ((sure >= in_force) == (most >= in_force)).sum()
-        assert keyed["time_at_limit", "share"]["coverage"] == pytest.approx(agreed / WINDOW_MS)
+        agreed = ((sure >= in_force) == (most >= in_force)).mean()
+        assert keyed["time_at_limit", "share"]["coverage"] == pytest.approx(agreed * len(stated) / WINDOW_MS)
         assert value["over_limit", "share"] == pytest.approx((sure > in_force).mean())
         maybe_over = (sure <= in_force) & (in_force < n)
         assert value["maybe_over_limit", "share"] == pytest.approx(maybe_over.mean())
@@ -539,8 +539,8 @@ def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION", "x"), strict=True))
     waiting = pl.DataFrame(
         [
-            {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False},
-            {**queue, "queued_ns": None, "is_assumed": True},
+            {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False, "status": "queued", "is_told": True},
+            {**queue, "queued_ns": None, "is_assumed": True, "status": "queued", "is_told": True},
         ]
     )
 
