@@ -57,11 +57,12 @@ def address(data: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class StatisticRows:
-    """Rows of a statistic, and the time range that was asked for, ns."""
+    """Rows of a statistic, the time range that they are of, ns, and to what it was widened, if it was."""
 
     rows: pl.DataFrame
     from_ns: int
     to_ns: int
+    widened: str = ""
 
 
 class Client:
@@ -89,7 +90,8 @@ class Client:
         params = {key.rstrip("_"): value for key, value in filters.items()}
         response = self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)
         from_ns, to_ns = map(int, response.headers["x-runwell-window"].split("/"))
-        return StatisticRows(_frame(_table(response)), from_ns, to_ns)
+        widened = response.headers.get("x-runwell-widened", "")
+        return StatisticRows(_frame(_table(response)), from_ns, to_ns, widened)
 
     def runs(self, **filters: object) -> Page:
         """Return a page of runs; filters as in docs/api.md, with `from_` for `from`."""

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import polars as pl
 import streamlit as st
 
-from collector.client import Client, address
+from collector.client import Client, StatisticRows, address
 from collector.model.report import Report
 from collector.model.shown import duration
 from collector.model.units import HOUR_NS, SECOND_NS
@@ -23,6 +23,8 @@ T = TypeVar("T")
 FRESH_S = 5
 STATS_S = 20
 """Statistics are computed when asked; the hours and days they are of do not change faster."""
+AS_OF_S = 10
+LEVELS_S = 300
 PAGE = 50
 REPORTS = 100
 """Reports to choose from."""
@@ -37,14 +39,17 @@ class Range:
     bucket_s: int
 
     def window(self, now_ns: int | None = None) -> tuple[int, int]:
-        """Return (from, to) in ns; both on bucket edges, so that a reload within a few seconds is the same."""
+        """Return (from, to) in ns; both on bucket edges, so that a reload within a few seconds is the same.
+
+        They are whole five minutes too, since levels of queues are kept by them: all pages are of the same range.
+        """
         now = time.time_ns() if now_ns is None else now_ns
-        step = self.bucket_s * SECOND_NS
+        step = max(self.bucket_s, LEVELS_S) * SECOND_NS
         end = (now // step + 1) * step
         return end - self.span_s * SECOND_NS, end
 
     def hours(self) -> tuple[int, int]:
-        """Return (from, to) in ns like `window`, from a whole hour on: what hourly statistics are of."""
+        """Return (from, to) in ns like `window`, from a whole hour on: what statistics are widened to."""
         start, end = self.window()
         return start - start % HOUR_NS, end
 
@@ -112,6 +117,17 @@ def query(client: Client, /, name: str, **params: Any) -> pl.DataFrame:
 def stats(client: Client, /, name: str, **params: Any) -> pl.DataFrame:
     """Return the rows of a statistic."""
     return client.stats(name, **params)
+
+
+@_kept(STATS_S, 100)
+def statistic(client: Client, /, name: str, **params: Any) -> StatisticRows:
+    """Return the rows of a statistic, the range that they are of, and to what it was widened."""
+    return client.statistic(name, **params)
+
+
+def judged_at() -> int:
+    """Return the time that all numbers of a page are judged at, ns: now, but for a few seconds the same."""
+    return time.time_ns() // (AS_OF_S * SECOND_NS) * AS_OF_S * SECOND_NS
 
 
 @_kept(STATS_S, 50)

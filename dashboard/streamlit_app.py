@@ -12,8 +12,8 @@ import streamlit as st
 
 from collector.client import ApiError
 from dashboard import data, strings
-from dashboard.parts import look
-from dashboard.parts.text import compact, count, duration, safe, visible
+from dashboard.parts import chosen, look
+from dashboard.parts.text import compact, count, duration, visible
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -73,21 +73,12 @@ def away(error: ApiError) -> None:
 
 
 try:
-    environments = data.choices("environment")
+    offered = {key: data.choices(key) for key in chosen.KEYS}
 except ApiError as e:
     away(e)
     st.stop()
 with st.sidebar:
-    st.selectbox(
-        strings.ENVIRONMENT,
-        environments,
-        index=None,
-        placeholder=strings.ALL_ENVIRONMENTS,
-        format_func=safe,
-        key="environment",
-        bind="query-params",
-        persist_state="session",
-    )
+    chosen.show(offered)
     freshness()
 try:
     page.run()

@@ -22,9 +22,9 @@ WAITS = {
 
 KPIS = {
     "runs": ("Runs", "started or queued in the range"),
-    "success": ("Success rate", "completed of completed and failed; skipped ones apart"),
-    "retry": ("Retry rate", "more than one attempt, of runs with a known count"),
-    "p95": ("p95 duration", "first start to end, nearest rank"),
+    "success": ("Success rate", "completed of completed and failed; skipped and too young ones apart"),
+    "retry": ("Retry rate", "more than one attempt, of runs with an ended one; too young ones apart"),
+    "p95": ("p95 duration", "first start to end"),
     "at_limit": ("Time at limit", "all slots held, of the time of queues with a known limit"),
     "violations": ("Violations", "of the conventions, everywhere; line: ten days"),
 }
@@ -63,7 +63,7 @@ RUN_SET_ASIDE = (
 )
 ATTENTION_NONE = "Nothing stands out in this range."
 TASK_FAILS = "{task} fails"
-FAILS = "{n} of {ended} ended runs failed, {rate}{before}"
+FAILS = "{n} runs failed; {rate} of {ended} that cannot retry any more{before}"
 RATE_BEFORE = "; {rate} before"
 TASK_SLOWER = "{task} is slower"
 SLOWER = "p95 {before} → {now}, {n} runs"
@@ -80,9 +80,10 @@ HEATMAP_SUB = "share of runs that failed or needed another attempt, per {cell}; 
 HEATMAP_NONE = "No run failed or was retried in this range."
 TASKS = "Tasks"
 TASKS_SUB = (
-    "failed of completed and failed, with its 95 % Wilson interval; p95 from 20 runs on, and of the equal period before"
+    "failed of completed and failed ones too old to retry, with its 95 % Wilson interval; p95 from 20 runs on, and "
+    "of the equal period before"
 )
-ESTIMATED = TASKS_SUB + "; percentiles of days are estimated from hourly histograms, within 2.2 %"
+ESTIMATED = "; percentiles are estimated from hourly histograms, within 2.2 %"
 
 EMPTY_TITLE = "No runs in this range"
 EMPTY = (
@@ -134,6 +135,12 @@ LOGS_NONE = "No log of this run arrived."
 LOGS_NONE_WITHIN = "No log lies within the selected bar."
 SPANS = "Spans"
 SPANS_SUB = "{n} spans · select one to see it as received"
+LIKELY = {"starts": "Likely to start", "ends": "Likely to end"}
+LIKELY_RANGE = {"starts": "8 of 10 start in", "ends": "8 of 10 end in"}
+LIKELY_IN = "in {span}"
+LIKELY_NOW = "any moment"
+PLACE = "Place in the queue"
+PLACE_OF = "{position} of {n}"
 CHILDREN = "Runs it triggered"
 CHILDREN_SUB = "select one to open it"
 RECORD = "Record as received"
@@ -154,6 +161,8 @@ FAILURE = "What tells the failure"
 
 ENVIRONMENT = "Environment"
 ALL_ENVIRONMENTS = "All environments"
+PLATFORM_PROJECT = "Project of the platform"
+ALL_PLATFORM_PROJECTS = "All projects"
 FRESH = "Up to date"
 BEHIND = "{lag} behind"
 COUNTS = "{runs} runs · {logs} logs · {spans} spans"
@@ -186,7 +195,9 @@ FUNNEL_NONE = "none of these has ended"
 ATTEMPT = "Attempt {number}"
 GAVE_UP = "Gave up"
 ERRORS = "Errors"
-ERRORS_SUB = "attempts that failed, by type and HTTP status; the message is the latest one"
+ERRORS_SUB = "attempts that failed, by what happened: values are taken out of messages; select one to see its runs"
+ERRORS_SINCE = "The first of all that are kept."
+ERROR_GROUP = "Error"
 ERRORS_NONE = "No attempt of this task failed in this range."
 STEPS = "Phases and calls"
 STEPS_SUB = "from a log of the lifecycle to the next one of its operation; failure rate with 95 % interval"
@@ -198,7 +209,7 @@ OF = "n\N{NO-BREAK SPACE}{n}"
 BY_TIME = "weighted by time"
 NONE_WAITS = "no run known to wait"
 FIGURES = {
-    "starts": "Runs started",
+    "runs": "Runs",
     "run_failure_rate": "Failure rate",
     "run_retry_rate": "Retry rate",
     "eventual_success": "Recovery",

@@ -10,6 +10,7 @@ import polars as pl
 
 from collector.analyse import believable, enclosing
 from collector.analyse.enclosing import SILENCE_NS
+from collector.analyse.error_groups import with_groups
 from collector.analyse.evidence import RUN
 
 ATTEMPT = [*RUN, "attempt"]
@@ -270,6 +271,7 @@ def _finish(a: pl.DataFrame) -> pl.DataFrame:
             ),
             http_status=pl.when(bad).then(pl.coalesce("span_http_status", "log_http_status", "enclosed_http_status")),
         )
+        .pipe(with_groups)
         .with_columns(pl.col("idle_ns").fill_null(0), pl.col("deliveries").fill_null(1))
         .with_columns(active_ns=(pl.col("wall_ns") - pl.col("wait_ns").fill_null(0) - pl.col("idle_ns")).clip(0))
         # A delivery that is over before the next begins says itself how long it worked, as far as logs can.

@@ -13,20 +13,23 @@ import polars as pl
 from collector.analyse import believable, percentiles
 from collector.analyse.durations import bucket
 from collector.analyse.evidence import RUN
-from collector.analyse.frames import COHORT, Frame, dimensions, hour_of, shaped, with_version
+from collector.analyse.frames import COHORT, Frame, Window, dimensions, hour_of, inside, shaped, with_version
 from collector.analyse.numbers import NO_INTERVAL, Number, count, ratio, rows, share
 from collector.model.words import CUT_SHORT
 
 STEP = ["operation", "phase", "called_service"]
 
 
-def phase_hours(runs: Frame, attempts: Frame, phases: Frame) -> pl.DataFrame:
-    """Return rows of `phase_hours`; a phase that only its end shows counts in the hour of its end."""
+def phase_hours(runs: Frame, attempts: Frame, phases: Frame, window: Window | None = None) -> pl.DataFrame:
+    """Return rows of `phase_hours`; a phase that only its end shows counts in the hour of its end.
+
+    With a *window* only phases that begin in it are counted, not all of their hour.
+    """
     key = [*COHORT, *STEP, "outcome", "ix"]
     grouped = (
         _ideal(phases)
         .with_columns(at_ns=pl.coalesce("started_ns", "ended_ns"))
-        .filter(pl.col("at_ns").is_not_null())
+        .filter(inside("at_ns", window))
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .pipe(with_version, attempts)
         .with_columns(
@@ -56,10 +59,10 @@ def _ideal(phases: Frame) -> pl.LazyFrame:
 
 
 def values(runs: Frame, attempts: Frame, phases: Frame) -> pl.LazyFrame:
-    """Return every duration of a step for `percentiles.exact`: `COHORT`, `STEP`, measure, outcome, value_ns, is_open.
+    """Return every duration of a step for `percentiles.exact`.
 
-    One that nothing closed is left out: when its operation went on without a word is not known. So is one that was cut
-    short, or skipped.
+    Columns: `COHORT`, `STEP`, started_ns, measure, outcome, value_ns, is_open, weakness. One that nothing closed is
+    left out: when its operation went on without a word is not known. So is one that was cut short, or skipped.
     """
     return (
         phases.lazy()
@@ -69,6 +72,7 @@ def values(runs: Frame, attempts: Frame, phases: Frame) -> pl.LazyFrame:
         .select(
             *(c for c in COHORT if c != "hour_ns"),
             *STEP,
+            "started_ns",
             "outcome",
             hour_ns=hour_of("started_ns"),
             measure=pl.lit("step"),

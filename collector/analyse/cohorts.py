@@ -2,10 +2,13 @@
 
 Enter: rows of `runs` and `attempts`, always whole runs (a run with all its attempts). Leave: rows of `run_cohorts`,
 `attempt_hours`, `flow_hours`. For sets of runs A and B that share none, f(A and B) is f(A) and f(B) added up,
-so the counts of some runs can be replaced: add their new rows, subtract what their old rows gave.
+so the counts of some runs can be replaced: add their new rows, subtract what their old rows gave. With a *window* only
+what began in it is counted (a run or attempt with its start, an event with itself), not all of its hour.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -15,9 +18,11 @@ from collector.analyse.evidence import RUN
 from collector.analyse.frames import (
     COHORT,
     Frame,
+    Window,
     dimensions,
     ended_as,
     hour_of,
+    inside,
     is_backward,
     nanocents,
     population,
@@ -26,6 +31,8 @@ from collector.analyse.frames import (
 )
 from collector.model.words import ENDED, FAILED, TERMINAL
 
+_SUMS = ("wasted", "backoff", "latency")
+"""What is summed up of runs, in ns."""
 _EACH = 16
 """Lost attempts between two that were seen that count each by its number."""
 
@@ -36,7 +43,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     Columns: those of `RUN`, `COHORT`, run_id, parent_run_id, root_run_id, started_ns, ended_ns, last_seen_ns,
     outcome (`frames.ended_as`), attempts (highest number named, NULL if none), has_ended (an attempt ended), weakness
     (`rank` of outcome and count), and, NULL where unknown: wasted_ns, backoff_ns, latency_ns, first_ended_ns,
-    cost_nanocents, wasted_cost_nanocents.
+    cost_nanocents, wasted_cost_nanocents. is_inferred_wasted, …_backoff, …_latency: a time it rests on is inferred.
     """
     started = (
         runs.lazy()
@@ -53,6 +60,8 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     last = pl.col("number") == pl.col("number").max().over(RUN)
     spent = ~last | pl.col("status").is_in(FAILED)
     again = pl.col("number") > 1
+    guessed_start = (pl.col("started_source") == "inferred").fill_null(False)
+    guessed_end = (pl.col("ended_source") == "inferred").fill_null(False)
     sums = (
         attempts.lazy()
         .with_columns(is_last=last, is_spent=spent, cost=nanocents("cost_cents"))
@@ -68,6 +77,9 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             wasted=_all_known("wall_ns", "is_spent"),
             wasted_cost=_all_known("cost", "is_spent"),
             requeued_ns=believable.total(pl.col("queue_wait_ns").filter(again)),
+            is_inferred_wasted=(pl.col("is_spent") & (guessed_start | guessed_end)).any(),
+            is_inferred_backoff=((again & guessed_start) | (~pl.col("is_last") & guessed_end)).any(),
+            is_inferred_latency=(guessed_end & (pl.col("is_last") | ~again)).any(),
         )
     )
     whole = pl.col("complete") & pl.col("has_ended") & pl.col("last_status").is_in([*ENDED, "running", "interrupted"])
@@ -86,6 +98,7 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
         "first_ended_ns",
         "cost_nanocents",
         pl.col("has_ended").fill_null(False),
+        *(pl.col(f"is_inferred_{name}").fill_null(False) for name in _SUMS),
         weakness=rank("status_source", "attempt_count_source"),
         wasted_ns=pl.when(whole).then("wasted"),
         backoff_ns=pl.when(pl.col("attempts") > 1).then((pl.col("gaps_ns") - pl.col("requeued_ns")).clip(0)),
@@ -100,34 +113,40 @@ def _all_known(value: str, where: str) -> pl.Expr:
     return pl.when(chosen.is_null().any()).then(None).otherwise(exact(chosen))
 
 
-def run_cohorts(runs: Frame, attempts: Frame) -> pl.DataFrame:
+def run_cohorts(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `run_cohorts`."""
-    durations = ["wasted", "backoff", "latency"]
-    grouped = (
-        per_run(runs, attempts)
-        .group_by(*COHORT, "attempts", "outcome")
-        .agg(
-            runs=pl.len(),
-            ended_runs=pl.col("has_ended").sum(),
-            **_weak("runs"),
-            **{f"{name}_runs": pl.col(f"{name}_ns").count() for name in durations},
-            **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in durations},
-            cost_runs=pl.col("cost_nanocents").count(),
-            cost_nanocents=exact(pl.col("cost_nanocents")),
-            wasted_cost_runs=pl.col("wasted_cost_nanocents").count(),
-            wasted_cost_nanocents=exact(pl.col("wasted_cost_nanocents")),
-        )
+    key = [*COHORT, "attempts", "outcome"]
+    return shaped(summed(per_run(runs, attempts).filter(inside("started_ns", window)), key), "run_cohorts", by=key)
+
+
+def summed(each: pl.LazyFrame, key: Sequence[str]) -> pl.LazyFrame:
+    """Return rows of `per_run` added up by *key* to the sums of `run_cohorts`."""
+    return each.group_by(key).agg(
+        runs=pl.len().cast(pl.Int64),
+        ended_runs=pl.col("has_ended").sum().cast(pl.Int64),
+        **_weak("runs"),
+        **{f"{name}_runs": pl.col(f"{name}_ns").count().cast(pl.Int64) for name in _SUMS},
+        **{f"{name}_ns": exact(pl.col(f"{name}_ns")) for name in _SUMS},
+        **{
+            f"inferred_{name}_runs": (pl.col(f"{name}_ns").is_not_null() & pl.col(f"is_inferred_{name}"))
+            .sum()
+            .cast(pl.Int64)
+            for name in _SUMS
+        },
+        cost_runs=pl.col("cost_nanocents").count().cast(pl.Int64),
+        cost_nanocents=exact(pl.col("cost_nanocents")),
+        wasted_cost_runs=pl.col("wasted_cost_nanocents").count().cast(pl.Int64),
+        wasted_cost_nanocents=exact(pl.col("wasted_cost_nanocents")),
     )
-    return shaped(grouped, "run_cohorts", by=[*COHORT, "attempts", "outcome"])
 
 
-def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
+def attempt_hours(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `attempt_hours`."""
     sums = ["wall", "active", "wait"]
     seen = (
         attempts.lazy()
-        .filter(pl.col("started_ns").is_not_null())
-        .drop("task_id", "queue")
+        .filter(inside("started_ns", window))
+        .drop("task_id", "queue", strict=False)
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
         .select(
             *(name for name in COHORT if name != "hour_ns"),
@@ -142,7 +161,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
             cost=nanocents("cost_cents"),
         )
     )
-    gone = lost(runs, attempts).with_columns(
+    gone = lost(runs, attempts, window).with_columns(
         outcome=pl.lit("failed"), lost="attempts", weakness=rank(pl.lit("derived"))
     )
     of_all = pl.col("attempts")
@@ -163,7 +182,7 @@ def attempt_hours(runs: Frame, attempts: Frame) -> pl.DataFrame:
     return shaped(grouped, "attempt_hours", by=[*COHORT, "run_version", "number", "outcome"])
 
 
-def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
+def lost(runs: Frame, attempts: Frame, window: Window | None = None) -> pl.LazyFrame:
     """Return the attempts that must have been and left no record: `COHORT`, run_version, number, attempts (how many).
 
     A later attempt of their run proves that there were so many, and that they failed. When they began nobody knows:
@@ -173,7 +192,7 @@ def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     """
     started = (
         runs.lazy()
-        .filter(pl.col("started_ns").is_not_null())
+        .filter(inside("started_ns", window))
         .select(*RUN, hour_ns=hour_of("started_ns"))
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
     )
@@ -198,7 +217,7 @@ def lost(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     )
 
 
-def flow_hours(runs: Frame) -> pl.DataFrame:
+def flow_hours(runs: Frame, window: Window | None = None) -> pl.DataFrame:
     """Return rows of `flow_hours`.
 
     A run that is over but shows no end counts at its last sign of life, one whose queueing is unknown arrives as
@@ -236,7 +255,7 @@ def flow_hours(runs: Frame) -> pl.DataFrame:
         ]
     )
     grouped = (
-        events.filter(pl.col("ns").is_not_null())
+        events.filter(inside("ns", window))
         .with_columns(hour_ns=hour_of("ns"))
         .group_by(*COHORT, "event", "outcome")
         .agg(runs=pl.len(), **_weak("runs"))

@@ -347,7 +347,8 @@ def backlog(
 
 def holders(held: Frame, *, as_of_ns: int) -> pl.DataFrame:
     """Return who holds slots at *as_of_ns*, the longest first: `QUEUE`, task_id, population, run_key, number, from_ns,
-    held_ns, and `is_orphan` for slots nobody ended, which are not counted any more."""
+    held_ns, `is_orphan` for slots nobody ended, which are not counted any more, and `provenance`: nobody states of an
+    attempt that goes on that it holds its slot still."""
     return (
         held.lazy()
         .filter(pl.col("is_open") | ((pl.col("from_ns") <= as_of_ns) & (pl.col("to_ns") > as_of_ns)))
@@ -362,6 +363,7 @@ def holders(held: Frame, *, as_of_ns: int) -> pl.DataFrame:
             held_ns=pl.when("is_orphan")
             .then(pl.col("to_ns") - pl.col("from_ns"))
             .otherwise(as_of_ns - pl.col("from_ns")),
+            provenance=pl.when("is_assumed").then(pl.lit("inferred")).otherwise(pl.lit("derived")),
         )
         .sort("is_orphan", "held_ns", "run_key", "number", descending=[False, True, False, False])
         .collect(engine="streaming")

@@ -43,10 +43,11 @@ def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     *as_of_ns*, and went on (only `execution` and `attempt`). What ends before it starts has no duration. `outcome` is
     the status of the run or attempt. `weakness`: see `frames.rank`.
     """
-    return pl.concat([_of_runs(runs, attempts, as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
+    return pl.concat([of_runs(runs, attempts, as_of_ns=as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
 
 
-def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
+def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+    """Return those of `values` that belong to a run."""
     walls = (
         attempts.lazy()
         .group_by(RUN)
@@ -84,8 +85,9 @@ def _of_runs(runs: Frame, attempts: Frame, as_of_ns: int) -> pl.LazyFrame:
             ),
             rank("started_source", _end_source(), _idle_source("idle")),
         ),
-        "active": (pl.col("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),
-        "wait": (pl.col("wait_ns"), rank(pl.lit("measured"))),
+        # What an open run has worked or waited so far is no duration of a run.
+        "active": (pl.when("is_over").then("active_ns"), rank("started_source", _end_source(), _idle_source("idle"))),
+        "wait": (pl.when("is_over").then("wait_ns"), rank(pl.lit("measured"))),
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }

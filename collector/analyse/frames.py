@@ -14,8 +14,10 @@ from collector.model.units import HOUR_NS
 from collector.model.words import DEVELOPMENT
 
 Frame = pl.DataFrame | pl.LazyFrame
+Window = tuple[int, int]
+"""A time range [from, to) in ns."""
 
-COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "version", "population"]
+COHORT = ["project", "hour_ns", "task_id", "queue", "environment", "platform_project", "version", "population"]
 """What hourly statistics are kept by."""
 DIMENSIONS = [name for name in COHORT if name != "hour_ns"]
 
@@ -41,6 +43,13 @@ def schema_of(table: str) -> pl.Schema:
 def hour_of(column: str) -> pl.Expr:
     """Return the start of the UTC hour that a time in ns falls into."""
     return pl.col(column) // HOUR_NS * HOUR_NS
+
+
+def inside(column: str, window: Window | None) -> pl.Expr:
+    """Tell whether a time in ns is known and lies in *window*; without one any does."""
+    if window is None:
+        return pl.col(column).is_not_null()
+    return pl.col(column).is_between(*window, closed="left").fill_null(False)
 
 
 def timestamp(column: str) -> pl.Expr:

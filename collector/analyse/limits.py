@@ -5,7 +5,7 @@ Enter: what the settings say, rows of `queue_limits`. Leave: rows of `queue_limi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -13,15 +13,22 @@ import polars as pl
 from collector.analyse.frames import Frame, schema_of, shaped
 from collector.analyse.slots import QUEUE
 
+_WHOSE = ["environment", "platform_project"]
+"""What a limit of the settings may leave open, the weaker first."""
 ALWAYS_NS = 0
 """Start of a limit that the settings give without a time."""
 
 
-def from_settings(project: str, limits: Mapping[str, int | Sequence[tuple[datetime, int]]]) -> pl.DataFrame:
-    """Return rows of `queue_limits` for `settings.queues.limits`; they hold in every environment."""
+Stated = tuple[str, str | None, str | None, int | Sequence[tuple[datetime, int]]]
+"""A queue, the environment and platform project that its limit holds in (None: every one), and that limit."""
+
+
+def from_settings(project: str, limits: Iterable[Stated]) -> pl.DataFrame:
+    """Return rows of `queue_limits` for `settings.queues.stated()`."""
+    names = ("project", "queue", "environment", "platform_project", "from_ns", "limit", "source")
     rows = [
-        {"project": project, "queue": queue, "from_ns": from_ns, "limit": limit, "source": "settings"}
-        for queue, stated in limits.items()
+        dict(zip(names, (project, queue, environment, platform_project, from_ns, limit, "settings"), strict=True))
+        for queue, environment, platform_project, stated in limits
         for from_ns, limit in _steps_of(stated)
     ]
     return shaped(pl.DataFrame(rows, schema=schema_of("queue_limits")), "queue_limits")
@@ -36,27 +43,27 @@ def _steps_of(stated: int | Sequence[tuple[datetime, int]]) -> list[tuple[int, i
 def steps(limits: Frame, queues: Frame) -> pl.DataFrame:
     """Return rows of `queue_limits` with one series for each of *queues* (`QUEUE`) that has any, in time order.
 
-    What the settings say replaces what was inferred, a row for the queue's own environment one for every environment.
+    What the settings say replaces what was inferred, and of that what is of the queue's own platform project goes
+    before what is of its own environment, and either before what holds in all. An inferred limit is of one queue.
     Left out: limits inferred with low confidence, which are no more than lower bounds, and those of a single
     concurrency key, because telemetry does not name the key of a run.
     """
     rows = limits.lazy().filter(pl.col("concurrency_key").is_null() & pl.col("confidence").ne_missing("low"))
-    of_environment = rows.join(queues.lazy().select(QUEUE).unique(), on=QUEUE, how="semi", nulls_equal=True)
-    shared = (
-        rows.filter(pl.col("environment").is_null())
-        .drop("environment")
-        .join(
-            queues.lazy().select(QUEUE).unique().filter(pl.col("environment").is_not_null()),
-            on=["project", "queue"],
-            nulls_equal=True,
+    named = queues.lazy().select(QUEUE).unique()
+    columns = rows.collect_schema().names()
+    stated = rows.filter(pl.col("source") == "settings")
+    own = [
+        named.join(stated, on=["project", "queue"], suffix="_stated", nulls_equal=True)
+        .filter(*(pl.col(f"{c}_stated").is_null() | (pl.col(f"{c}_stated") == pl.col(c)) for c in _WHOSE))
+        .with_columns(
+            precedence=sum(2**i * pl.col(f"{c}_stated").is_null().cast(pl.Int32) for i, c in enumerate(_WHOSE))
         )
-        .select(of_environment.collect_schema().names())
-    )
-    ranked = (
-        pl.concat([of_environment.with_columns(precedence=pl.lit(0)), shared.with_columns(precedence=pl.lit(1))])
-        .with_columns(precedence=pl.col("precedence") + 2 * (pl.col("source") != "settings").cast(pl.Int32))
-        .filter(pl.col("precedence") == pl.col("precedence").min().over(QUEUE))
-    )
+        .select(*columns, "precedence"),
+        rows.filter(pl.col("source") != "settings")
+        .join(named, on=QUEUE, how="semi", nulls_equal=True)
+        .with_columns(precedence=pl.lit(2 ** len(_WHOSE), pl.Int32)),
+    ]
+    ranked = pl.concat(own).filter(pl.col("precedence") == pl.col("precedence").min().over(QUEUE))
     return shaped(ranked, "queue_limits", by=[*QUEUE, "from_ns"])
 
 

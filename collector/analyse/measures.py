@@ -32,6 +32,10 @@ _RETRIES = {
         "Failure rate",
         "Runs that failed for good among runs that completed or failed; canceled, expired and skipped ones apart.",
     ),
+    "run_success_rate": Measure(
+        "Success rate",
+        "Runs that completed among runs that completed or failed; canceled, expired and skipped ones apart.",
+    ),
     "first_attempt_success": Measure(
         "First-attempt success", "Runs completed by their first attempt, among those that completed or failed."
     ),
@@ -140,6 +144,10 @@ _QUEUES = {
 }
 
 _FLOW = {
+    "runs": Measure(
+        "Runs",
+        "Runs that started; where no start is known, that were queued, else first seen. As the list of runs has it.",
+    ),
     "arrivals": Measure("Arrivals", "Runs queued, or started where queueing is not told."),
     "starts": Measure("Starts", "Runs whose first attempt started."),
     "throughput": Measure("Throughput", "Runs that ended, however they ended."),

@@ -24,8 +24,10 @@ _CENSORED = 0.01
 _KEY = ["measure", "outcome"]
 
 
-def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES) -> pl.DataFrame:
-    """Return count, mean, max and percentiles of each measure, by columns *by*, for all outcomes and for each.
+def exact(
+    values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMILLES, outcomes: bool = True
+) -> pl.DataFrame:
+    """Return count, mean, max and percentiles of each measure, by columns *by*, for all outcomes and, if asked, each.
 
     *values*: measure, outcome, value_ns, is_open, weakness and *by*. `n` counts what ended; `coverage` is its share,
     those still open included.
@@ -33,13 +35,10 @@ def exact(values: Frame, by: Sequence[str], *, permilles: Sequence[int] = PERMIL
     key = [*by, *_KEY]
     wanted = dict.fromkeys([*key, "value_ns", "is_open", "weakness"])
     lazy = values.lazy().select(*wanted, is_cut=survival.is_cut()).collect().lazy()  # both branches below read it
-    both = pl.concat(
-        [
-            lazy.with_columns(outcome=pl.lit(None, pl.String)),
-            # What has not ended has no outcome yet.
-            lazy.filter(~pl.col("is_open")),
-        ]
-    )
+    both = lazy.with_columns(outcome=pl.lit(None, pl.String))
+    if outcomes:
+        # What has not ended has no outcome yet.
+        both = pl.concat([both, lazy.filter(~pl.col("is_open"))])
     open_, value = pl.col("is_open"), pl.col("value_ns")
     squares = value.filter(~open_).cast(pl.Float64) ** 2
     groups = (

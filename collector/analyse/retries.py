@@ -1,13 +1,14 @@
 """Retries: how often runs retry, whether that helps, and what it costs.
 
 Enter: rows of `run_cohorts`, `attempt_hours`, `duration_hours`. Leave: numbers. Rates of runs belong to the hour of the
-first attempt's start and leave out hours in which a retry may still follow, ended runs included: leaving out only the
-open ones would favour the quick. Sums of rates are never taken; numerators and denominators are added up.
+first attempt's start and leave out hours in which a retry may still follow (where runs themselves are counted, such
+runs), ended ones included: leaving out only the open ones would favour the quick. Sums of rates are never taken;
+numerators and denominators are added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -39,7 +40,8 @@ _APART = {
     "open": OPEN,
 }
 """Outcomes that no rate of failure or success counts."""
-HORIZON = ["project", "task_id", "environment"]
+TOO_YOUNG = "only runs so young that a retry may still follow"
+HORIZON = ["project", "task_id", "environment", "platform_project"]
 """What a retry horizon is kept by."""
 
 
@@ -84,24 +86,43 @@ def _aged(rows_: Frame, horizons: Frame | int) -> pl.LazyFrame:
 
 def mature(runs: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
     """Return the rows of `runs` that started so long ago that none of them can still retry."""
-    return _aged(runs, horizons).filter(pl.col("started_ns") + pl.col("horizon_ns") <= as_of_ns).drop("horizon_ns")
+    return judged_runs(runs, horizons, as_of_ns=as_of_ns).filter("is_mature").drop("is_mature")
+
+
+def judged_runs(runs: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
+    """Add `is_mature` to rows of `runs` or of `cohorts.per_run`: the run can no longer retry."""
+    is_old = pl.col("started_ns") + pl.col("horizon_ns") <= as_of_ns
+    return _aged(runs, horizons).with_columns(is_mature=is_old.fill_null(False)).drop("horizon_ns")
 
 
 def ripe(cohorts: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
-    """Return those rows of `run_cohorts` in whose hours no run can still retry."""
-    return _aged(cohorts, horizons).filter(_is_ripe(as_of_ns)).drop("horizon_ns")
+    """Return those rows of `run_cohorts` that `judged` calls mature."""
+    return judged(cohorts, horizons, as_of_ns=as_of_ns).filter("is_mature").drop("is_mature", "horizon_ns")
 
 
-def report(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
-    """Return the numbers of runs in rows of `run_cohorts`, grouped by columns *by* of it.
+def report(
+    cohorts: Frame,
+    by: Sequence[str],
+    *,
+    as_of_ns: int,
+    horizons: Frame | int,
+    measures: Collection[str] = (),
+) -> pl.DataFrame:
+    """Return the numbers of runs in rows of `run_cohorts`, grouped by columns *by* of it; only *measures* if there are.
 
     *horizons*: from `horizon`, or one for all; with 0 the rows are taken as they are (made of `mature` runs).
     """
-    return rows(_sums(judged(cohorts, horizons, as_of_ns=as_of_ns), by), by, _numbers())
+    wanted = [number for number in _numbers() if not measures or number.measure in measures]
+    return rows(_sums(judged(cohorts, horizons, as_of_ns=as_of_ns), by), by, wanted or _numbers())
 
 
 def judged(cohorts: Frame, horizons: Frame | int, *, as_of_ns: int) -> pl.LazyFrame:
-    """Add `is_mature` to rows of `run_cohorts`: no run of their hours can still retry. All are with horizon 0."""
+    """Add `is_mature` to rows of `run_cohorts`: no run of their hours can still retry. All are with horizon 0.
+
+    Rows that say it of their own runs are taken at their word.
+    """
+    if "is_mature" in cohorts.lazy().collect_schema():
+        return cohorts.lazy().with_columns(horizon_ns=pl.lit(0, pl.Int64))
     whole = pl.lit(True) if isinstance(horizons, int) and horizons == 0 else _is_ripe(as_of_ns)
     return _aged(cohorts, horizons).with_columns(is_mature=whole)
 
@@ -140,6 +161,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         **{f"{s}_ns": added(pl.col(f"{s}_ns")) for s in sums},
         **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in ("cost", "wasted_cost")},
         **{f"{s}_nanocents": added(pl.col(f"{s}_nanocents")) for s in ("cost", "wasted_cost")},
+        **{f"guessed_{s}": pl.when((ok & (pl.col(f"inferred_{s}_runs") > 0)).any()).then(2).otherwise(0) for s in sums},
         weak=weakness("runs", ok & (ended > 0)),
         weak_over=weakness("runs", ok & over),
         weak_retried=weakness("runs", ok & over & (n > 1)),
@@ -152,11 +174,16 @@ def _numbers() -> list[Number]:
     low, high = mean_bounds(c("n_sum"), c("n_squares"), c("ended"))
     per_run = ratio(c("n_sum"), c("ended"))
     coverage = ratio(c("ended"), c("runs"))
+    young = pl.when((c("runs") == 0) & (c("immature") > 0)).then(pl.lit(TOO_YOUNG))
 
     def of_over(measure: str, hits: str) -> Number:
         return share(measure, c(hits), c("over"), of=counted, weakness=c("weak_over"))
 
-    return [
+    def summed(measure: str, name: str, *, of: str, weak: str) -> list[Number]:
+        weak_ = pl.max_horizontal(weak, f"guessed_{name}")
+        return total(measure, "ns", c(f"{name}_ns"), c(f"{name}_n"), of=c(of), weakness=weak_)
+
+    numbers = [
         share("run_retry_rate", c("retried"), c("ended"), of=c("runs"), weakness=c("weak")),
         Number(
             "attempts_per_run",
@@ -181,12 +208,13 @@ def _numbers() -> list[Number]:
             weakness=c("weak"),
         ),
         of_over("run_failure_rate", "failed"),
+        of_over("run_success_rate", "completed"),
         of_over("first_attempt_success", "first"),
         of_over("masked_failure", "recovered"),
         share("eventual_success", c("recovered"), c("retried_over"), of=c("retried"), weakness=c("weak_retried")),
-        *total("wasted_time", "ns", c("wasted_ns"), c("wasted_n"), of=c("ended"), weakness=c("weak")),
-        *total("backoff_time", "ns", c("backoff_ns"), c("backoff_n"), of=c("retried"), weakness=c("weak")),
-        *total("retry_latency", "ns", c("latency_ns"), c("latency_n"), of=c("recovered"), weakness=c("weak_retried")),
+        *summed("wasted_time", "wasted", of="ended", weak="weak"),
+        *summed("backoff_time", "backoff", of="retried", weak="weak"),
+        *summed("retry_latency", "latency", of="recovered", weak="weak_retried"),
         *total("cost", "nanocents", c("cost_nanocents"), c("cost_n"), of=c("runs"), weakness=pl.lit(0)),
         *total(
             "wasted_cost",
@@ -196,6 +224,9 @@ def _numbers() -> list[Number]:
             of=c("ended"),
             weakness=c("weak"),
         ),
+    ]
+    return [
+        *(replace(number, note=young.otherwise(number.note)) for number in numbers),
         *(count(f"{name}_runs", c(name), weakness=c(f"weak_{name}")) for name in _APART),
         count("immature_runs", c("immature")),
     ]

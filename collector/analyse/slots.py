@@ -13,10 +13,10 @@ from collector.analyse.evidence import RUN
 from collector.analyse.frames import Frame, dimensions, hour_of, shaped
 from collector.model.units import HOUR_NS
 
-QUEUE = ["project", "queue", "environment"]
+QUEUE = ["project", "queue", "environment", "platform_project"]
 """What a limit applies to."""
 _ATTEMPT = [*RUN, "number"]
-_SLOT_HOUR = ["project", "hour_ns", "queue", "environment", "task_id", "population"]
+_SLOT_HOUR = ["project", "hour_ns", *QUEUE[1:], "task_id", "population"]
 _TAKEN = pl.coalesce("dequeued_ns", "started_ns")
 _SINCE = pl.col("started_ns") - pl.col("queue_wait_ns")
 _KINDS = [_DOUBT, _BELIEVED, _TOLD] = ["doubt", "believed", "told"]

@@ -115,10 +115,10 @@ def finish(runs: pl.DataFrame) -> pl.DataFrame:
             .then("first_started_source")
             .otherwise(pl.lit("inferred")),
             ended_ns=ended,
-            error_type=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then("last_error_type"),
-            error_message=pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(
-                "last_error_message"
-            ),
+            **{
+                name: pl.when(pl.col("status").is_in(["failed", "canceled", "retrying"])).then(f"last_{name}")
+                for name in ("error_type", "error_message", "error_group")
+            },
             outcome=pl.when(pl.col("status") == "completed").then("last_outcome"),
             created_ns="link_start_ns",
         )

@@ -16,8 +16,8 @@ from collector.model.statistics import ENOUGH, nearest_rank
 from collector.model.units import MINUTE_NS
 from collector.model.words import ENDED
 
-TASK = ["project", "task_id", "environment"]
-"""What is usual is learnt per task and environment."""
+TASK = ["project", "task_id", "environment", "platform_project"]
+"""What is usual is learnt by."""
 _LEAST_NS = MINUTE_NS
 _TIMES = 3
 _LOST_TIMES = 2
@@ -33,7 +33,7 @@ def usual(runs: Frame, attempts: Frame, phases: Frame, *, as_of_ns: int) -> pl.D
     likewise; a task that logs more is silent for less.
     """
     about = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
-    about = about.select(*RUN, "task_id", "environment")
+    about = about.select(*RUN, *TASK[1:])
     lasting = (
         durations.of_attempts(runs, attempts, as_of_ns=as_of_ns)
         .filter(pl.col("measure") == "attempt")
@@ -202,9 +202,9 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
     *gaps*: `usual_gaps`, of the same runs or others. `state`: waiting (the last attempt failed and the next has not
     begun) or running (a retry is). Columns: `TASK`,
     run_key, run_id, queue, state, number (attempts so far), since_ns (first start), failed_ns, error_type,
-    error_message; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after the same
-    attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes the run
-    for failed.
+    error_message, error_group; for waiting ones expected_ns and late_ns: when half and 95 % of the task's retries after
+    the same attempt had begun, from n of them (NULL under 20; the median from 5), and given_up_ns: when runwell takes
+    the run for failed. `provenance`: of failed_ns, inferred where nobody saw the attempt end.
     """
     counted = runs.lazy().with_columns(population=population()).filter(pl.col("population") != "test")
     last = (
@@ -212,11 +212,22 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
         .sort(*RUN, "number")
         .with_columns(
             before_ns=pl.col("ended_ns").shift(1).over(RUN),
-            error=pl.col("error_type").shift(1).over(RUN),
+            **{f"last_{name}": pl.col(name).shift(1).over(RUN) for name in ("error_type", "error_group")},
+            before_source=pl.col("ended_source").shift(1).over(RUN),
             goes_on=(pl.col("status") == "interrupted").shift(1).over(RUN).fill_null(False),
         )
         .unique(RUN, keep="last", maintain_order=True)
-        .select(*RUN, "number", "before_ns", "error", "goes_on", last_ended_ns="ended_ns")
+        .select(
+            *RUN,
+            "number",
+            "before_ns",
+            "before_source",
+            "last_error_type",
+            "last_error_group",
+            "goes_on",
+            last_ended_ns="ended_ns",
+            last_source="ended_source",
+        )
     )
     waits = pl.col("status") == "retrying"
     return (
@@ -234,12 +245,16 @@ def retrying(runs: Frame, attempts: Frame, gaps: Frame) -> pl.DataFrame:
             number="number",
             since_ns="started_ns",
             failed_ns="failed_ns",
-            error_type=pl.coalesce("error_type", "error"),
+            error_type=pl.coalesce("error_type", "last_error_type"),
             error_message="error_message",
+            error_group=pl.coalesce("error_group", "last_error_group"),
             expected_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("half_ns")),
             late_ns=pl.when(waits).then(pl.col("failed_ns") + pl.col("most_ns")),
             n=pl.when(waits).then(pl.col("n").fill_null(0)),
             given_up_ns=pl.when(waits).then("due_ns"),
+            provenance=pl.when(pl.when(waits).then("last_source").otherwise("before_source") == "inferred")
+            .then(pl.lit("inferred"))
+            .otherwise(pl.lit("derived")),
         )
         .sort("since_ns", "run_key", nulls_last=True)
         .collect(engine="streaming")

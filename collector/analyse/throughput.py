@@ -12,11 +12,13 @@ import polars as pl
 
 from collector.analyse import retries
 from collector.analyse.frames import Frame
-from collector.analyse.numbers import Number, provenance, ratio, rows, weakness, wilson
+from collector.analyse.numbers import Number, count, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
 from collector.model.words import DECIDED, FAILED, STOPPED
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
+MEASURES = (*_EVENTS.values(), "net_arrivals")
+"""What `report` tells."""
 
 
 def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.DataFrame:
@@ -72,14 +74,22 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
     return rows(sums, by, numbers)
 
 
+def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
+    """Return how many runs there were, by columns *by*: rows with a count `runs` of those that began in the range.
+
+    A run begins with its start; where no start is known, when it was queued, else first seen: as lists of runs have it.
+    """
+    return rows(runs.lazy().group_by(by).agg(pl.col("runs").sum()), by, [count("runs", pl.col("runs"))])
+
+
 def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:
     """Return how often each *by* fails, worst first: failed, n, rate, low, high, baseline, excess, and as in `NUMBERS`.
 
     From rows of `run_cohorts`; those in whose hours a retry may still follow (*horizons* as in `retries.report`) are
     in no number but `immature`, so that the rate is the one that `retries.report` gives. Ranked by the lower bound of
     the rate (Wilson 95 %): one failure of three runs says less than thirty of three hundred. `baseline` is the rate of
-    all other runs of the project, `excess` how many runs failed beyond it; both NULL when there are none. Runs without
-    a known end are not in n; `coverage` tells their share.
+    all other runs of the project (of the platform project where *by* has it), `excess` how many runs failed beyond it;
+    both NULL when there are none. Runs without a known end are not in n; `coverage` tells their share.
     """
     runs = pl.col("runs")
     ok = pl.col("is_mature")
@@ -87,8 +97,9 @@ def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Fram
     over = ok & pl.col("outcome").is_in(DECIDED)
     counted = ok & ~pl.col("outcome").is_in([*STOPPED, "skipped"])
     low, high = wilson(pl.col("failed"), pl.col("n"))
-    others = pl.col("n").sum().over("project") - pl.col("n")
-    baseline = ratio(pl.col("failed").sum().over("project") - pl.col("failed"), others)
+    beside = [c for c in ("project", "platform_project") if c in by]
+    others = pl.col("n").sum().over(beside) - pl.col("n")
+    baseline = ratio(pl.col("failed").sum().over(beside) - pl.col("failed"), others)
     some = pl.col("n") > 0
     return (
         retries.judged(cohorts, horizons, as_of_ns=as_of_ns)

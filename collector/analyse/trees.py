@@ -11,7 +11,8 @@ from collector.analyse.cohorts import per_run
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, mean_bounds, ratio, rows
 
-TREE = ["project", "environment", "root_task_id"]
+TREE = ["project", "environment", "platform_project", "root_task_id"]
+"""What trees are told apart by; the platform project is that of the root."""
 _DEEPEST = 64
 
 
@@ -25,7 +26,7 @@ def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
         per_run(runs, attempts)
         .filter(pl.col("run_id").is_not_null())
         .select(
-            *("project", "environment", "run_id", "parent_run_id", "task_id", "weakness"),
+            *("project", "environment", "platform_project", "run_id", "parent_run_id", "task_id", "weakness"),
             n=pl.when("has_ended").then(pl.col("attempts").cast(pl.Int64)),
         )
         .collect(engine="streaming")
@@ -34,13 +35,14 @@ def generations(runs: Frame, attempts: Frame) -> pl.DataFrame:
     parents = members.select(*same, parent_run_id="run_id")
     roots = members.join(parents, on=[*same, "parent_run_id"], how="anti", nulls_equal=True)
     columns = [*same, "run_id", "n", "weakness"]
-    layer = roots.select(*columns, root_run_id="run_id", root_task_id="task_id", depth=pl.lit(0))
+    root = ["platform_project", "root_run_id", "root_task_id"]
+    layer = roots.select(*columns, "platform_project", root_run_id="run_id", root_task_id="task_id", depth=pl.lit(0))
     layers = [layer]
     children = members.filter(pl.col("parent_run_id").is_not_null()).select(*columns, "parent_run_id")
     for depth in range(1, _DEEPEST):
-        above = layer.select(*same, "root_run_id", "root_task_id", parent_run_id="run_id")
+        above = layer.select(*same, *root, parent_run_id="run_id")
         layer = children.join(above, on=[*same, "parent_run_id"], nulls_equal=True).select(
-            *columns, "root_run_id", "root_task_id", depth=pl.lit(depth)
+            *columns, *root, depth=pl.lit(depth)
         )
         if layer.is_empty():
             break
@@ -105,9 +107,9 @@ def amplification(generations_: pl.DataFrame) -> pl.DataFrame:
 
 
 def report(runs: Frame, attempts: Frame) -> pl.DataFrame:
-    """Return numbers by project, environment, task_id (of the root) and generation, NULL for the tree as a whole."""
+    """Return numbers by `TREE` (task_id: of the root) and generation, NULL for the tree as a whole."""
     layers = generations(runs, attempts)
-    c, by = pl.col, ["project", "environment", "root_task_id", "generation"]
+    c, by = pl.col, [*TREE, "generation"]
 
     def numbers(measure: str, value: str, most: str) -> list[Number]:
         coverage = ratio(c("ended"), c("runs"))

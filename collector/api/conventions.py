@@ -106,10 +106,12 @@ def _findings(
     severity: str | None,
     run_key: str | None,
     environment: str | None,
+    platform_project: str | None,
 ) -> dict[str, Any]:
     def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int]]:
-        findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, environment=environment)
-        return findings, stored.compliance(h, project, since, environment)
+        of = {"environment": environment, "platform_project": platform_project}
+        findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, **of)
+        return findings, stored.compliance(h, project, since, **of)
 
     with database.aside():
         findings, (runs, clean) = database.reading(look)

@@ -58,6 +58,7 @@ def _only(name: str, what: str) -> Parameter:
 _TASK = _only("task", "runs of this task")
 _QUEUE = _only("queue", "runs of this queue")
 _ENVIRONMENT = _only("environment", "runs of this environment")
+_PLATFORM_PROJECT = _only("platform_project", "runs of this project of the platform")
 _SCHEDULE = _only("schedule", "those of this schedule")
 _LINKS = (Parameter("dashboard", TEXT, "address that links lead to", unless="`reports.dashboard`"),)
 
@@ -80,7 +81,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter(
                 "from",
                 MOMENT,
-                "begin of the time range; hourly statistics take whole hours, the range is widened to them",
+                "begin of the time range; where many runs touch it, it is widened to whole hours",
                 "24h",
                 back_from="as_of",
             ),
@@ -88,9 +89,12 @@ ENDPOINTS: dict[str, Endpoint] = {
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
+            _PLATFORM_PROJECT,
             _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
             Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
+            Parameter("measures", LIST, "only these numbers", unless="all"),
+            Parameter("total", FLAG, "also rows of all groups together, which `is_total` tells", "false"),
         )
     ),
     "GET /api/v1/runs": Endpoint(
@@ -102,6 +106,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _TASK,
             _QUEUE,
             _ENVIRONMENT,
+            _PLATFORM_PROJECT,
             Parameter("retried", FLAG, "`true`: only runs of more than one attempt, `false`: of one", unless="all"),
             Parameter(
                 "counted",
@@ -109,6 +114,7 @@ ENDPOINTS: dict[str, Endpoint] = {
                 "`true`: only runs that [figures count](#get-apiv1stats-get-apiv1statsname), `false`: the others",
                 unless="all",
             ),
+            _only("error_group", "runs of which an attempt that began in the time range failed so, see below"),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),
@@ -135,6 +141,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("severity", one_of(SEVERITIES), "only findings of this severity", unless="all"),
             _only("run_key", "findings of this run"),
             _only("environment", "what runs of this environment add"),
+            _only("platform_project", "what runs of this project of the platform add"),
         )
     ),
     "GET /api/v1/check": Endpoint(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from collector.analyse.frames import Window
+from collector.analyse.levels import BUCKET_NS
 from collector.model.units import HOUR_NS
 from collector.store import statistics
 from collector.store.handle import Handle
-from collector.store.statistics import Choice
+from collector.store.statistics import Choice, Timing
 
 HISTORY_NS = 7 * 24 * HOUR_NS
 """What a retry horizon and what is usual for a task are learnt from."""
+ALL = ("project",)
+"""What numbers of all together are grouped by."""
 _LEARN_NS = 300 * 10**9
 _MOST_LEARNT = 16
 
@@ -50,6 +54,31 @@ class Question:
     by: tuple[str, ...]
     as_of_ns: int
     basis: Basis
+    measures: frozenset[str] = frozenset()
+    """Only these; empty: all."""
+    total: bool = False
+    """Also all groups together."""
+    runs: Timing | None = None
+    """The runs that touch its range, where they are few enough to be counted themselves; else hourly tables are."""
+    widened: str = ""
+    """To what the range was widened, such as `whole hours`; empty where it is the one that was asked for."""
+
+    kept: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """What was worked out for one grouping and serves another."""
+
+    def once(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Return what *make* returned the first time."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
+    def wants(self, *measures: str) -> bool:
+        """Tell whether any of *measures* is asked for."""
+        return not self.measures or not self.measures.isdisjoint(measures)
+
+    def window(self) -> Window:
+        """Return the range in ns."""
+        return self.choice.from_ns, self.choice.to_ns
 
 
 def past(q: Question) -> Choice:
@@ -57,6 +86,37 @@ def past(q: Question) -> Choice:
     return Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, population=None)
 
 
-def counted_until(h: Handle, q: Question, choice: Choice) -> int:
-    """Return up to when the hourly counts of *choice* go: its last hour's end, or now if that is to come."""
-    return min(choice.hours().to_ns, max(q.as_of_ns, statistics.levels_known(h)))
+def counted_until(h: Handle, q: Question, to_ns: int) -> int:
+    """Return up to when counts of a range that ends at *to_ns* go: its end, or now if that is to come."""
+    return min(to_ns, max(q.as_of_ns, statistics.levels_known(h)))
+
+
+EXACT_RUNS = 5_000
+"""Most runs that are counted themselves for a range that they touch; of more, hourly tables are asked."""
+
+
+def few(h: Handle, q: Question, *, phases: bool = False) -> Question:
+    """Return *q* with the runs that touch its range if they are few; else widened to whole hours."""
+    if statistics.count_touching(h, q.choice, most=EXACT_RUNS) <= EXACT_RUNS:
+        return replace(q, runs=statistics.touching(h, q.choice, phases=phases))
+    return in_hours(h, q)
+
+
+def in_hours(h: Handle, q: Question) -> Question:
+    """Return *q* with its range widened to whole hours."""
+    return _widened(q, q.choice.hours(), "whole hours")
+
+
+def in_buckets(h: Handle, q: Question) -> Question:
+    """Return *q* with its range widened to the whole five minutes that levels of queues are kept by."""
+    first, last = q.choice.from_ns // BUCKET_NS * BUCKET_NS, -(-q.choice.to_ns // BUCKET_NS) * BUCKET_NS
+    return _widened(q, replace(q.choice, from_ns=first, to_ns=last), "whole 5 minutes")
+
+
+def as_asked(h: Handle, q: Question) -> Question:
+    """Return *q* as it is: what is told of runs themselves, or of now."""
+    return q
+
+
+def _widened(q: Question, choice: Choice, to: str) -> Question:
+    return q if choice == q.choice else replace(q, choice=choice, widened=to)

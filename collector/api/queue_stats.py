@@ -9,7 +9,7 @@ import polars as pl
 from collector.analyse import concurrency, limits, slots
 from collector.analyse import levels as levels_
 from collector.analyse import waiting as waiting_
-from collector.api.question import HISTORY_NS, Question, counted_until
+from collector.api.question import ALL, HISTORY_NS, Question, counted_until
 from collector.model.units import HOUR_NS
 from collector.store import held, statistics
 from collector.store.handle import Handle
@@ -17,7 +17,12 @@ from collector.store.statistics import Choice
 
 
 def queue(h: Handle, q: Question) -> pl.DataFrame:
-    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now."""
+    """Slots held, limit, saturation, time at it, throttled, per queue; backlog and time to drain now.
+
+    Of all queues together shares of time, of those with a known limit.
+    """
+    if q.by == ALL:
+        return _all_queues(h, q)
     return _of_task(h, q, _queues(h, q))
 
 
@@ -27,17 +32,36 @@ def _of_task(h: Handle, q: Question, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(of_task, on=slots.QUEUE, how="semi", nulls_equal=True)
 
 
-def _queues(h: Handle, q: Question) -> pl.DataFrame:
+def _until(h: Handle, q: Question) -> int:
     judged = -(-q.as_of_ns // levels_.BUCKET_NS) * levels_.BUCKET_NS
-    until = min(q.choice.hours().to_ns, judged, statistics.levels_known(h))
+    return min(q.choice.to_ns, judged, statistics.levels_known(h))
+
+
+def _all_queues(h: Handle, q: Question) -> pl.DataFrame:
+    """Return saturation, time at the limit and throttled of all queues, each weighted by its time."""
+    levels = _of_task(h, q, _together(h, q))
+    rows = concurrency.report(levels, list(q.by), buckets=_buckets(h, q))
+    return rows.filter(pl.col("measure").is_in(["saturation", "time_at_limit", "throttled"]))
+
+
+def _together(h: Handle, q: Question) -> pl.DataFrame:
+    return q.once("levels", lambda: _levels(h, q, _until(h, q), buckets=False))
+
+
+def _buckets(h: Handle, q: Question) -> int:
+    since = max(q.choice.from_ns, statistics.levels_since(h, q.choice.project))
+    return -(-max(0, _until(h, q) - since) // levels_.BUCKET_NS)
+
+
+def _queues(h: Handle, q: Question) -> pl.DataFrame:
+    until = _until(h, q)
     if "bucket_ns" in q.by:
         return concurrency.report(_levels(h, q, until, buckets=True), [*slots.QUEUE, "bucket_ns"], buckets=1)
-    since = max(q.choice.hours().from_ns, statistics.levels_since(h, q.choice.project))
-    buckets = -(-max(0, until - since) // levels_.BUCKET_NS)
-    rows = concurrency.report(_levels(h, q, until, buckets=False), buckets=buckets)
+    rows = concurrency.report(_together(h, q), buckets=_buckets(h, q))
     rows = limits.noted(rows, statistics.limits(h))
-    same = {"queue": q.choice.queue, "environment": q.choice.environment}
-    past = Choice(q.choice.project, q.as_of_ns - HISTORY_NS, q.as_of_ns, **same)
+    if not q.wants("backlog", "backlog_age", "drain_time"):
+        return rows
+    past = replace(q.choice, from_ns=q.as_of_ns - HISTORY_NS, to_ns=q.as_of_ns, task=None, version=None)
     waiting = backlog(h, q, past)
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
@@ -52,7 +76,7 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     counts = moved.group_by(slots.QUEUE).agg(
         arrived=runs.filter(pl.col("event") == "arrived").sum(), ended=runs.filter(pl.col("event") == "ended").sum()
     )
-    over_ns = max(1, counted_until(h, q, recent) - recent.hours().from_ns)
+    over_ns = max(1, counted_until(h, q, recent.hours().to_ns) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
 
 
@@ -63,12 +87,12 @@ def backlog(h: Handle, q: Question, past: Choice) -> pl.DataFrame:
 
 
 def _levels(h: Handle, q: Question, until: int, *, buckets: bool) -> pl.DataFrame:
-    """Return time per level from a whole hour on up to *until*, level 0 where nothing was held.
+    """Return time per level from a whole bucket on up to *until*, level 0 where nothing was held.
 
     Before anything is known of any queue nobody can tell, so that time is left out.
     """
     known = statistics.levels_since(h, q.choice.project)
-    asked = q.choice.hours()
+    asked = q.choice
     # Levels are kept by bucket: the time before `known` in its own is taken off in the end.
     since = max(asked.from_ns, known // levels_.BUCKET_NS * levels_.BUCKET_NS)
     rows = statistics.levels(h, replace(asked, from_ns=since, to_ns=until), buckets=buckets)
@@ -112,10 +136,7 @@ def _slots(h: Handle, q: Question) -> pl.LazyFrame:
 
 def _chosen(q: Question, rows: pl.LazyFrame) -> pl.LazyFrame:
     chosen = rows.filter(pl.col("project") == q.choice.project)
-    for column, wanted in (("queue", q.choice.queue), ("environment", q.choice.environment)):
-        if wanted is not None:
-            chosen = chosen.filter(pl.col(column) == wanted)
-    return chosen
+    return chosen.filter(*statistics.of_queue(q.choice))
 
 
 def holders(h: Handle, q: Question) -> pl.DataFrame:
@@ -125,7 +146,7 @@ def holders(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _at(choice: Choice, ns: int) -> Choice:
-    return Choice(choice.project, ns - 1, ns + 1, choice.task, choice.queue, choice.environment, choice.version)
+    return replace(choice, from_ns=ns - 1, to_ns=ns + 1)
 
 
 def little(h: Handle, q: Question) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from collector.api import conventions, form, refusals, stats
+from collector.api import conventions, form, live, refusals, stats
 from collector.api.analysts import Analysts
 from collector.api.endpoints import ENDLESS, bound, route
 from collector.api.parameters import of_address, pasted
@@ -164,12 +165,14 @@ class _Api:
         answer = stats.STATISTICS[name].answer
 
         def ask() -> Response:
-            rows = self._database.limited(lambda h: answer(h, question), seconds=self._query_s)
-            return _table(request, rows.to_arrow())
+            told = self._database.limited(lambda h: answer(h, question), seconds=self._query_s)
+            response = _table(request, told.rows.to_arrow())
+            response.headers["x-runwell-window"] = f"{told.from_ns}/{told.to_ns}"
+            if told.widened:
+                response.headers["x-runwell-widened"] = told.widened
+            return response
 
-        response = await self._pages.run(ask)
-        response.headers["x-runwell-window"] = f"{question.choice.from_ns}/{question.choice.to_ns}"
-        return response
+        return await self._pages.run(ask)
 
     async def runs(self, request: Request, params: dict[str, Any]) -> Response:
         """Answer a page of runs."""
@@ -208,15 +211,24 @@ class _Api:
                     return page
             return None
 
+        def outlook(run: dict[str, Any]) -> dict[str, Any] | None:
+            if run["ended_ns"] is not None:
+                return None
+            now_ns = time.time_ns()
+            told = self._database.limited(
+                lambda h: live.of_run(h, self._basis, PROJECT, run, now_ns), seconds=self._query_s
+            )
+            return next(told.iter_rows(named=True), None)
+
         def ask() -> Response:
             page = self._database.reading(find)
             if page is None:
                 raise NotFound(f"no run {run_id[:100]!r} has left telemetry here")
             parts: dict[str, Any] = {name: form.rows(table) for name, table in page.parts.items()}
-            parts["run"] = parts["run"][0]
+            run = parts["run"] = parts["run"][0]
             lists = page.pages.items()
             failure = form.rows(page.failure)[0] if page.failure else None
-            more = {} if before or after else {"parent": page.parent, "failure": failure}
+            more = {} if before or after else {"parent": page.parent, "failure": failure, "outlook": outlook(run)}
             return form.answer(
                 {
                     **parts,

@@ -1,19 +1,23 @@
-"""Statistics of tasks and their runs: reads what is needed, within bounds, and lets `analyse` make numbers of it."""
+"""Statistics of tasks and their runs: reads what is needed, within bounds, and lets `analyse` make numbers of it.
+
+What few runs touch is counted of these runs (`Question.runs`, `task_sums`), everything else of hourly tables.
+"""
 
 from __future__ import annotations
 
 import polars as pl
 
-from collector.analyse import calls, durations, percentiles, retries, stuck, throughput, trees
+from collector.analyse import calls, percentiles, retries, stuck, throughput, trees
 from collector.analyse.frames import COHORT, population
+from collector.api import task_sums
 from collector.api.question import Question, counted_until, past
 from collector.model.tables import PUBLIC
 from collector.model.units import HOUR_NS
 from collector.store import statistics
 from collector.store.handle import Handle
 
-EXACT_RUNS = 5_000
-"""Most runs of which percentiles are taken exactly; beyond, they are estimated from the hourly histograms."""
+_LASTING = ("queue_wait", "execution", "end_to_end")
+"""Measures of time that a table of tasks shows."""
 _MOST_RELATED = 20_000
 """Most runs that trees are made from, the newest."""
 _MOST_USUAL = 20_000
@@ -43,6 +47,8 @@ def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
 
 def _cohorts(h: Handle, q: Question) -> pl.DataFrame:
     """Return what retry numbers are summed from; hours in which nothing can still retry are one, unless asked for."""
+    if q.runs is not None:
+        return task_sums.cohorts(q, _horizon(h, q))
     return _until_ripe(h, q, "run_cohorts", ["attempts", "outcome"], _sums("run_cohorts", "attempts", "outcome"))
 
 
@@ -58,26 +64,48 @@ def _until_ripe(
 def retry(h: Handle, q: Question) -> pl.DataFrame:
     """Rates of runs that retry, fail and recover, what that costs; and rates of attempts."""
     by = list(q.by)
-    runs = retries.report(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=_horizon(h, q))
+    horizons = _horizon(h, q)
+    runs = retries.report(_cohorts(h, q), by, as_of_ns=q.as_of_ns, horizons=horizons, measures=q.measures)
+    if not q.wants("attempt_failure_rate", "load_amplification"):
+        return runs
     counts = ["attempts", "lost_attempts", "derived_attempts", "inferred_attempts"]
-    hours = statistics.summed(h, "attempt_hours", q.choice, [*by, "number", "outcome"], counts)
+    if q.runs is not None:
+        hours = task_sums.attempts(q)
+    else:
+        hours = statistics.summed(h, "attempt_hours", q.choice, [*by, "number", "outcome"], counts)
     return pl.concat([runs, retries.attempts(hours, by)])
 
 
 def funnel(h: Handle, q: Question) -> pl.DataFrame:
     """What came of attempt 1, 2, …: reached, succeeded, retried, failed; yield with interval."""
     cohorts = _cohorts(h, q)
-    hours = _until_ripe(h, q, "attempt_hours", ["number"], ["lost_attempts"], of_runs=True)
+    if q.runs is not None:
+        hours = task_sums.lost(q, _horizon(h, q))
+    else:
+        hours = _until_ripe(h, q, "attempt_hours", ["number"], ["lost_attempts"], of_runs=True)
     ripe = [retries.ripe(rows, _horizon(h, q), as_of_ns=q.as_of_ns) for rows in (cohorts, hours)]
     return retries.funnel(ripe[0], list(q.by), hours=ripe[1])
 
 
 def duration(h: Handle, q: Question) -> pl.DataFrame:
     """Percentiles of queue wait, execution, attempts, …: exact for up to 5,000 runs, else estimated."""
-    if "hour_ns" not in q.by and statistics.count_runs(h, q.choice) <= EXACT_RUNS:
-        v = statistics.started(h, q.choice, most=EXACT_RUNS)
-        return percentiles.exact(_of(q, durations.values(v.runs, v.attempts, as_of_ns=q.as_of_ns)), list(q.by))
-    return _estimated(h, q)
+    if q.runs is not None:
+        return percentiles.exact(task_sums.durations_of(q), list(q.by))
+    keys = [*q.by, "measure", "outcome", "ix"]
+    rows = statistics.summed(h, "duration_hours", q.choice, keys, _sums("duration_hours", "measure", "outcome", "ix"))
+    return percentiles.estimate(rows, list(q.by))
+
+
+def _lasting(h: Handle, q: Question) -> pl.DataFrame:
+    """Return what `duration` says of three measures, all outcomes together."""
+    measures = [m for m in _LASTING if q.wants(m)]
+    if q.runs is not None:
+        values = task_sums.durations_of(q, attempts=False).filter(pl.col("measure").is_in(measures))
+        return percentiles.exact(values, list(q.by), outcomes=False)
+    also = f"measure IN ({', '.join(map(repr, measures))})"
+    sums = _sums("duration_hours", "measure", "outcome", "ix")
+    rows = statistics.summed(h, "duration_hours", q.choice, [*q.by, "measure", "ix"], sums, also=also)
+    return percentiles.estimate(rows, list(q.by), outcomes=False)
 
 
 def tree(h: Handle, q: Question) -> pl.DataFrame:
@@ -89,30 +117,29 @@ def tree(h: Handle, q: Question) -> pl.DataFrame:
     return rows if q.choice.task is None else rows.filter(pl.col("task_id") == q.choice.task)
 
 
-def _of(q: Question, values: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the *values* of population and version that are asked for: a run and its attempts may be of several."""
-    for column in ("population", "version"):
-        wanted = getattr(q.choice, column)
-        values = values if wanted is None else values.filter(pl.col(column) == wanted)
-    return values
-
-
-def _estimated(h: Handle, q: Question, measures: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return estimates of all measures by outcome, or only of *measures*, for all outcomes together."""
-    keys = [*q.by, "measure", *([] if measures else ["outcome"]), "ix"]
-    also = f"measure IN ({', '.join(repr(m) for m in measures)})" if measures else "true"
-    sums = _sums("duration_hours", "measure", "outcome", "ix")
-    rows = statistics.summed(h, "duration_hours", q.choice, keys, sums, also=also)
-    return percentiles.estimate(rows, list(q.by), outcomes=not measures)
-
-
 def flow(h: Handle, q: Question) -> pl.DataFrame:
-    """Arrivals, starts and ends, as counts and per hour."""
-    rows = statistics.summed(h, "flow_hours", q.choice, [*q.by, "event"], _sums("flow_hours", "event", "outcome"))
-    until = counted_until(h, q, q.choice)
-    hourly = (until - pl.col("hour_ns")).clip(1, HOUR_NS)
-    whole = max(1, until - q.choice.hours().from_ns)
-    return throughput.report(rows, list(q.by), over_ns=hourly if "hour_ns" in q.by else whole)
+    """Runs, arrivals, starts and ends: counts, and per hour."""
+    by = list(q.by)
+    runs = throughput.seen(_begun(h, q), by)
+    if not q.wants(*throughput.MEASURES):
+        return runs
+    if q.runs is not None:
+        rows = task_sums.flow(q)
+    else:
+        rows = statistics.summed(h, "flow_hours", q.choice, [*by, "event"], _sums("flow_hours", "event", "outcome"))
+    until = counted_until(h, q, q.choice.to_ns)
+    begun, ended = pl.col("hour_ns").clip(q.choice.from_ns), (pl.col("hour_ns") + HOUR_NS).clip(upper_bound=until)
+    whole = max(1, until - q.choice.from_ns)
+    over_ns = (ended - begun).clip(1) if "hour_ns" in by else whole
+    return pl.concat([runs, throughput.report(rows, by, over_ns=over_ns)])
+
+
+def _begun(h: Handle, q: Question) -> pl.DataFrame:
+    """Return the runs that began in the range, started or not, as rows with `runs` to add up."""
+    if q.runs is not None:
+        return task_sums.begun(q)
+    started = statistics.summed(h, "run_cohorts", q.choice, list(q.by), ["runs"])
+    return pl.concat([started, task_sums.unstarted(h, q).select(started.columns)])
 
 
 def failures(h: Handle, q: Question) -> pl.DataFrame:
@@ -122,23 +149,22 @@ def failures(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def tasks(h: Handle, q: Question) -> pl.DataFrame:
-    """One set of numbers per task: retries, failures, throughput, and estimated percentiles of waits and durations."""
-    return pl.concat(
-        [
-            retry(h, q),
-            flow(h, q),
-            _estimated(h, q, ("queue_wait", "execution", "end_to_end")),
-        ]
-    )
+    """One set of numbers per task: retries, failures, throughput, and percentiles of waits and durations."""
+    parts = [retry(h, q), flow(h, q)]
+    return pl.concat([*parts, _lasting(h, q)] if q.wants(*_LASTING) else parts)
 
 
 def call(h: Handle, q: Question) -> pl.DataFrame:
     """Calls to services: how many, how often they fail, how many retries add; and how long steps take."""
     by = list(q.by)
-    keys = [*by, *calls.STEP, "outcome", "ix"]
-    rows = statistics.summed(h, "phase_hours", q.choice, keys, ["n", "ideal_n", "total_ns"])
-    report = calls.report(rows, by)
-    steps = calls.durations(rows, by).filter(pl.col("outcome").is_null())
+    if q.runs is not None:
+        rows = task_sums.phases(q)
+        steps = percentiles.exact(task_sums.steps_of(q), [*by, *calls.STEP])
+    else:
+        keys = [*by, *calls.STEP, "outcome", "ix"]
+        rows = statistics.summed(h, "phase_hours", q.choice, keys, ["n", "ideal_n", "total_ns"])
+        steps = calls.durations(rows, by)
+    report, steps = calls.report(rows, by), steps.filter(pl.col("outcome").is_null())
     return pl.concat(
         [
             report.with_columns(operation=pl.lit(None, pl.String), phase=pl.lit("calling")).select(steps.columns),

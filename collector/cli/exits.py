@@ -39,7 +39,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "schema": ("it is shown", "", "no such table"),
     "stats": (
         "the numbers are shown, also where the time range has none",
-        "telemetry never had a task, queue, environment or version of that name",
+        "telemetry never had a task, queue, environment, platform project or version of that name",
         _ASKS,
     ),
     "doctor": ("all is well", "there is a problem", "the settings cannot be read"),
@@ -88,8 +88,8 @@ def page() -> str:
         *(f"| {code} | {said} |" for code, said in CODES.items()),
         "\nWhere several hold, the highest counts. Names that runwell itself fixes (verbs, options, rules, profiles, "
         "tables) are part of the command line: a wrong one is 2. Names that come from telemetry (tasks, services, "
-        "queues, environments, versions), reports and schedules are looked up: an unknown one is 1, and stderr says "
-        "which there are.\n",
+        "queues, environments, platform projects, versions), reports and schedules are looked up: an unknown one is "
+        "1, and stderr says which there are.\n",
         "| verb | 0 | 1 | 2, beside a wrong command line |\n|---|---|---|---|",
         *(f"| `{verb}` | " + " | ".join(text or "never" for text in texts) + " |" for verb, texts in VERBS.items()),
     ]

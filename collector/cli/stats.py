@@ -27,6 +27,7 @@ Name = Literal[
     "slots",
     "little",
     "holders",
+    "eta",
     "stuck",
     "retrying",
 ]
@@ -42,6 +43,7 @@ def stats(
     task: Annotated[str | None, Parameter(help="Only this task.")] = None,
     queue: Annotated[str | None, Parameter(help="Only this queue.")] = None,
     environment: Annotated[str | None, Parameter(help="Only this environment.")] = None,
+    platform_project: Annotated[str | None, Parameter(help="Only this project of the platform.")] = None,
     version: Annotated[str | None, Parameter(help="Only this version of the task; queues have none.")] = None,
     population: Annotated[
         Literal["live", "replay", "development", "all"] | None,
@@ -63,8 +65,8 @@ def stats(
 
     tasks: all of a task. retries: rates and what retries cost. funnel: what came of attempt 1, 2, …. trees: what
     retries of parents and children multiply to. durations: percentiles. throughput, failures, calls. queues: slots
-    held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. stuck,
-    retrying: runs that are so now.
+    held, saturation, backlog; slots: whose they are; little: which limit fits; holders: who holds them now. eta: when
+    live runs are likely to start and end. stuck, retrying: runs that are so now.
     """
     from collector.cli import stats_table
     from collector.cli.sql import write
@@ -78,25 +80,16 @@ def stats(
     settings = common.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     client = Client(where)
+    asked = {"task": task, "queue": queue, "environment": environment, "platform_project": platform_project}
+    asked["version"] = version
     try:
-        answer = client.statistic(
-            name,
-            from_=since,
-            to=until,
-            task=task,
-            queue=queue,
-            environment=environment,
-            version=version,
-            population=population,
-            by=by,
-        )
+        answer = client.statistic(name, from_=since, to=until, **asked, population=population, by=by)
     except ApiError as e:
         said = _as_option(e.message)
         if said is None:
             raise
         raise UsageError(said) from None
     rows = answer.rows
-    asked = {"task": task, "queue": queue, "environment": environment, "version": version}
     look_up(client, asked)
     hint = _NOTHING if rows.is_empty() else ""
     apart = ""
@@ -115,13 +108,13 @@ def stats(
         rows = rows.join(ids, on="run_key", how="left", maintain_order="left")
     shown = hint or stats_table.text(name, rows, width=width, every=every)
     meaning = stats_table.explain(name, rows, width=width) if explain else ""
-    head = stats_table.window(name, answer.from_ns, answer.to_ns)
+    head = stats_table.window(name, answer.from_ns, answer.to_ns, answer.widened)
     sys.stdout.buffer.write(f"{head}\n{apart}\n{shown}{meaning and chr(10)}{meaning}".encode())
     sys.stdout.flush()
     return exits.DONE
 
 
-_ANY = ("queues", "slots", "little", "holders", "stuck", "retrying")
+_ANY = ("queues", "slots", "little", "holders", "eta", "stuck", "retrying")
 """Statistics of runs of any population: whoever it is holds a slot, or hangs."""
 
 
@@ -131,10 +124,10 @@ _OPTIONS = {"from": "--since", "to": "--until"}
 def _as_option(message: str) -> str | None:
     """Return what the API says of a parameter, said of the option; None if it says it of none."""
     field, colon, rest = message.partition(": ")
-    parameters = {"task", "queue", "environment", "version", "population", "by", *_OPTIONS}
+    parameters = {"task", "queue", "environment", "platform_project", "version", "population", "by", *_OPTIONS}
     if not colon or field not in parameters:
         return None
-    return f"{_OPTIONS.get(field, f'--{field}')}: {rest.replace('before `to`', 'before --until')}"
+    return f"{_OPTIONS.get(field, '--' + field.replace('_', '-'))}: {rest.replace('before `to`', 'before --until')}"
 
 
 _NOTHING = "Nothing in this range; a longer one (--since 7d) may have something.\n"

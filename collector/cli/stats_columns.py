@@ -46,7 +46,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     "tasks": (
         Section(
             (
-                Column("Runs", "starts", "count"),
+                Column("Runs", "runs", "count"),
                 _FAILED,
                 _RETRIED,
                 _RECOVERED,
@@ -250,6 +250,22 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ListColumn("from_ns", "Since", "time", "When it took the slot.", roomy=True),
         ListColumn("held_ns", "Held", "ns", "For how long."),
         ListColumn("is_orphan", "End not seen", "text", "yes: the run fell silent, and may hold it no more.", True),
+        ListColumn("provenance", "Known", "text", "inferred: nobody states that it holds the slot still.", roomy=True),
+    ),
+    "eta": (
+        _TASK,
+        _RUN,
+        ListColumn("status", "Status", "text", "Its status."),
+        ListColumn("queue", "Queue", "text", "Its queue.", roomy=True),
+        ListColumn("position", "Place", "number", "Its place among those that wait; 1 starts next.", optional=True),
+        ListColumn("waiting", "Of", "number", "How many wait in its queue.", optional=True, roomy=True),
+        ListColumn("starts_ns", "Starts", "time", "When it is likely to start.", optional=True),
+        ListColumn("starts_high_ns", "Starts by", "time", "When 9 of 10 such runs have started.", True, True),
+        ListColumn("ends_ns", "Ends", "time", "When half of such runs have ended."),
+        ListColumn("ends_low_ns", "Ends from", "time", "When 1 of 10 such runs has ended.", True, True),
+        ListColumn("ends_high_ns", "Ends by", "time", "When 9 of 10 such runs have ended.", optional=True),
+        ListColumn("n", "n", "number", "Runs of its task that took longer than it has; 20 are needed.", roomy=True),
+        ListColumn("note", "Note", "text", "Why something is not told.", optional=True, roomy=True),
     ),
     "stuck": (
         _TASK,
@@ -289,7 +305,7 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
         ),
         ListColumn("number", "Attempts", "number", "Attempts so far."),
         ListColumn("failed_ns", "Failed", "time", "When the last one failed.", roomy=True),
-        ListColumn("error_type", "Error", "text", "How it failed.", optional=True),
+        ListColumn("error_group", "Error", "text", "How it failed, values taken out (docs/errors.md).", optional=True),
         ListColumn("expected_ns", "Next by", "time", "When half of the task's retries had begun.", True),
         ListColumn("late_ns", "Late from", "time", "When 95 % of them had.", optional=True, roomy=True),
         ListColumn(
@@ -298,6 +314,13 @@ LISTS: dict[str, tuple[ListColumn, ...]] = {
             "time",
             "When runwell takes the run for failed if nothing comes.",
             optional=True,
+            roomy=True,
+        ),
+        ListColumn(
+            "provenance",
+            "Known",
+            "text",
+            "How it is known when the attempt failed; inferred: nobody saw it.",
             roomy=True,
         ),
         ListColumn("n", "n", "number", "Retries that tell when the next one is usual.", optional=True, roomy=True),
@@ -311,6 +334,7 @@ KEYS = {
     "task_id": "Task",
     "queue": "Queue",
     "environment": "Environment",
+    "platform_project": "Platform project",
     "version": "Version",
     "population": "Population",
     "hour_ns": "Hour",

@@ -16,7 +16,6 @@ import polars as pl
 from collector.analyse.measures import MEASURES
 from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, ListColumn, Section, titled
 from collector.model.shown import duration, visible
-from collector.model.units import HOUR_NS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,11 +56,11 @@ def text(name: str, rows: pl.DataFrame, *, width: int | None, every: bool) -> st
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
 
 
-def window(name: str, from_ns: int, to_ns: int) -> str:
-    """Return the range that an answer is of, in words."""
-    if name in ("holders", "stuck", "retrying"):
+def window(name: str, from_ns: int, to_ns: int, widened: str = "") -> str:
+    """Return the range that an answer is of, in words, and to what it was *widened*."""
+    if name in ("holders", "eta", "stuck", "retrying"):
         return f"{name}: at {_moment(to_ns)} UTC"
-    whole = "" if name == "little" or from_ns % HOUR_NS == 0 else ", from the whole hour before"
+    whole = f", {widened}" if widened else ""
     return f"{name}: {_moment(from_ns)} to {_moment(to_ns)} UTC{whole}"
 
 
@@ -133,12 +132,12 @@ def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool
 
 
 def _of_keys(keys: list[str], *, narrow: bool) -> list[_Cells]:
-    """Return the columns of *keys*; where it is narrow the environment stands in the column of what it is of."""
+    """Return the columns of *keys*; where it is narrow, whose something is stands in the column of it."""
     cells = [_Cells(KEYS.get(k, k), False, lambda r, k=k: _key(k, r[k])) for k in keys]  # type: ignore[misc]
-    if not narrow or keys[1:2] != ["environment"]:
+    n = next((i for i, k in enumerate(keys[1:], 1) if k not in ("environment", "platform_project")), len(keys))
+    if not narrow or n < 2:
         return cells
-    first, second, *others = cells
-    return [_Cells(first.head, False, lambda r: f"{first.of(r)} · {second.of(r)}"), *others]
+    return [_Cells(cells[0].head, False, lambda r: " · ".join(str(c.of(r)) for c in cells[:n])), *cells[n:]]
 
 
 def _of_number(i: int, column: Column, *, narrow: bool) -> list[_Cells]:
@@ -183,7 +182,10 @@ def _numbers(rows: pl.DataFrame, keys: list[str]) -> Iterator[Table | str]:
         if left <= 0:
             yield _count(rows.height, "", shown=MOST)
             return
-        about = [f"{KEYS.get(k, k)} {_key(k, v)}" for k, v in zip(keys, of, strict=True) if k != "project"]
+        named = [
+            (k, v) for k, v in zip(keys, of, strict=True) if k != "project" and (k, v) != ("platform_project", None)
+        ]
+        about = [f"{KEYS.get(k, k)} {_key(k, v)}" for k, v in named]
         yield " · ".join(about) or "All together"
         some = group.head(left)
         left -= some.height

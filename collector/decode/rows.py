@@ -58,7 +58,7 @@ _UNITS: dict[str, tuple[str, str, str, Add | None, int]] = {
 its units of work."""
 _DIALECT, _RUN_KEY, _RUN_ID, _TASK = AT["dialect"], AT["run_key"], AT["run_id"], AT["task_id"]
 _ENVIRONMENT, _ERROR_TYPE, _ERROR_MESSAGE = AT["environment"], AT["error_type"], AT["error_message"]
-_FROM_RESOURCE = tuple((AT[c], c) for c in ("environment", "version", "machine"))
+_FROM_RESOURCE = tuple((AT[c], c) for c in ("environment", "platform_project", "version", "machine"))
 
 
 @dataclass(frozen=True, slots=True)

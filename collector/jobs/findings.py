@@ -63,7 +63,7 @@ class Findings:
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
         chosen = choose(catalogue.RULES, settings.rules)
-        self._limits = stated_limits(settings.queues.limits)
+        self._limits = stated_limits(settings.queues.stated())
         self._each = [c for c in chosen if c.rule.grain == "record" or c.rule.each]
         self._across = [c for c in chosen if c.rule.across]
         self._records = [c for c in chosen if c.rule.grain == "record"]

@@ -80,7 +80,7 @@ class Recording:
         """Return everything of *project* as rules look at it."""
         as_of_ns = self._tell(project)
         frames = self._database.reading(lambda h: _everything(h, project, as_of_ns, _weighed(h, project)))
-        return replace(frames, limits=stated_limits(self._settings.queues.limits))
+        return replace(frames, limits=stated_limits(self._settings.queues.stated()))
 
     def judge(self, project: str, chosen: list[Chosen], scope: Scope = ALL) -> Judged:
         """Return what the *chosen* rules find in what *scope* has of *project*; runs are seen with those around them.
@@ -99,7 +99,7 @@ class Recording:
         fits = int(weighed["weight"].sum()) + int(loose["weight"].sum()) <= _TOGETHER
 
         def judge(how: Judge, frames: Frames, some: list[Chosen], *, by: list[str] | None = None) -> pl.DataFrame:
-            limited = replace(frames, limits=stated_limits(self._settings.queues.limits))
+            limited = replace(frames, limits=stated_limits(self._settings.queues.stated()))
             outcome = spared(how, limited, some, by=by)
             done.left += outcome.left
             return pl.concat(outcome.rows or [_NOTHING])

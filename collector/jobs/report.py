@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.analyse import stuck
+from collector.analyse.error_groups import READ, with_groups
 from collector.analyse.frames import population
 from collector.control import Control, reports
 from collector.model.halves import by_halves
@@ -91,7 +92,7 @@ def _inputs(
         full_queues=anomaly_series.full_queues(h, r),
         senders=anomaly_series.senders(h, r),
         regular=anomaly_series.regular(h, r),
-        errors=anomaly_series.errors(h, r),
+        errors=errors(h, r),
         versions=anomaly_series.versions(h, r),
         limit_steps=anomaly_series.limit_steps(h, r),
         used=anomaly_series.used(h, r),
@@ -100,6 +101,15 @@ def _inputs(
         previous=previous,
         expected=expected,
     )
+
+
+def errors(h: Handle, r: Range) -> pl.DataFrame:
+    """Return the errors of a range as `anomaly_series.errors`.
+
+    What an upgrade has not built again is grouped here, or all that the history knows would seem new meanwhile.
+    """
+    older = with_groups(anomaly_series.ungrouped(h, r, READ))
+    return anomaly_series.errors(h, r, older, READ)
 
 
 def _stuck(h: Handle, period: Span, as_of_ns: int) -> tuple[pl.DataFrame, list[LeftOut]]:
@@ -158,6 +168,7 @@ def _asked(f: Found) -> Asked:
         s.name,
         s.task_id,
         s.environment,
+        s.platform_project,
         f.series.detail,
         f.from_ns - KINDS[f.kind].back_ns,
         f.to_ns,

@@ -79,7 +79,7 @@ class Runner:
         self._control = control
         self._memory = memory
         self._lease_ns = nanoseconds(settings.runs.stale)
-        self._limits = limits.from_settings(PROJECT, settings.queues.limits)
+        self._limits = limits.from_settings(PROJECT, settings.queues.stated())
         self._limits_set = False
         self._inferred_ns = 0
         self._infer_after_ns = 0

@@ -45,7 +45,7 @@ class Kind(StrEnum):
     LATE_RUN = "late_run", "late scheduled runs"
     DOUBLE_RUN = "double_run", "scheduled runs that came twice"
     STUCK = "stuck", "stuck runs"
-    NEW_ERROR = "new_error", "new error types"  # an error type not seen before
+    NEW_ERROR = "new_error", "new errors"  # a group of errors not seen before
     FINDINGS = "findings", "broken conventions"  # a convention that is broken, newly or more often
     SILENCE = "silence", "telemetry gone silent"  # telemetry that used to come and does not
 
@@ -58,6 +58,7 @@ class Subject(_Part):
     task_id: str | None = None
     """Of an operation."""
     environment: str | None = None
+    platform_project: str | None = None
 
 
 class Span(_Part):

@@ -52,12 +52,13 @@ class Unknown:
 
     def __str__(self) -> str:
         """Return a sentence that names the option."""
-        known = f"telemetry has no {self.kind} of that name"
+        known = f"telemetry has no {self.kind.replace('_', ' ')} of that name"
+        option = f"--{self.kind.replace('_', '-')}"
         if not self.nearest:
-            return f"--{self.kind} {visible(self.name)}: {known}, and none at all yet."
+            return f"{option} {visible(self.name)}: {known}, and none at all yet."
         there = ", ".join(map(visible, self.nearest))
         more = self.known - len(self.nearest)
-        return f"--{self.kind} {visible(self.name)}: {known}; there are {there}{f' and {more} more' if more else ''}."
+        return f"{option} {visible(self.name)}: {known}; there are {there}{f' and {more} more' if more else ''}."
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> Unknown | None:

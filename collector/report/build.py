@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -37,7 +37,7 @@ from collector.report.apart import Apart
 from collector.report.found import Found, Look
 from collector.report.inputs import Inputs
 from collector.report.kinds.catalogue import KINDS
-from collector.report.subjects import key_of
+from collector.report.subjects import WHOSE, key_of
 
 MOST = 10
 """Anomalies told in full."""
@@ -157,7 +157,7 @@ def _summed(looks: Sequence[Look]) -> list[Checked]:
 
 def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Report:
     """Return the report. *evidence*: of the anomalies of *draft*, by their index in shown followed by expected."""
-    several = inputs.used["environment"].n_unique() > 1
+    several = [c for c in WHOSE if inputs.used[c].n_unique() > 1]
     apart = Apart(inputs, draft.left_out)
     anomalies = [
         _try_anomaly(inputs, f, evidence.get(i), apart, several=several)
@@ -194,7 +194,9 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
     )
 
 
-def _try_anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: bool) -> Anomaly | None:
+def _try_anomaly(
+    inputs: Inputs, f: Found, evidence: Evidence | None, apart: Apart, *, several: Collection[str]
+) -> Anomaly | None:
     """Return the anomaly in words; without what is known of its runs, or not at all, where that fails."""
     for behind in (evidence, None) if evidence else (None,):
         anomaly = apart.tried("words", f.series.subject.name, partial(_anomaly, inputs, f, behind, several=several))
@@ -203,7 +205,7 @@ def _try_anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, apart: Apa
     return None
 
 
-def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: bool) -> Anomaly:
+def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: Collection[str]) -> Anomaly:
     kind = KINDS[f.kind]
     nearest = _nearest(inputs, f)
     differences: tuple[Difference, ...] = ()
@@ -267,22 +269,22 @@ def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: bo
 def _nearest(inputs: Inputs, f: Found) -> Change | None:
     """Return the version or limit change nearest to the beginning, from 6 hours before to 1 hour after it."""
     tasks = sorted(fold.tasks_of(f, inputs.used))
-    environment = f.series.subject.environment
-    versions = inputs.versions.filter(
-        pl.col("task_id").is_in(tasks) & (pl.col("environment").eq_missing(pl.lit(environment, pl.String)))
-    )
+    own = {c: pl.col(c).eq_missing(pl.lit(getattr(f.series.subject, c), pl.String)) for c in WHOSE}
+    versions = inputs.versions.filter(pl.col("task_id").is_in(tasks), *own.values())
     firsts = versions.group_by("task_id", "version").agg(pl.col("first_ns").min())
     later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
     changes = [
         (int(r["first_ns"]), "version", f"first run of {r['task_id']} with version {r['version']}")
         for r in later.iter_rows(named=True)
     ]
-    queues = inputs.used.filter(pl.col("task_id").is_in(tasks))["queue"].unique().to_list()
+    queues = inputs.used.filter(pl.col("task_id").is_in(tasks), own["platform_project"])["queue"].unique().to_list()
     if f.series.subject.type == "queue":
         queues = [f.series.subject.name]
     changes += [
         (int(r["from_ns"]), "limit", f"limit of queue {r['queue']} from {r['before']} to {r['limit']}")
-        for r in inputs.limit_steps.filter(pl.col("queue").is_in(queues)).iter_rows(named=True)
+        for r in inputs.limit_steps.filter(
+            pl.col("queue").is_in(queues), *(pl.col(c).is_null() | is_own for c, is_own in own.items())
+        ).iter_rows(named=True)
     ]
     near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
     if not near:

@@ -30,13 +30,16 @@ def findings(
     code: str | None = None,
     run_key: str | None = None,
     environment: str | None = None,
+    platform_project: str | None = None,
 ) -> pl.DataFrame:
     """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*.
 
-    *code*, *run_key* and *environment* narrow them down to one rule, one run or the runs of one environment.
+    They are narrowed down to one rule, one run, or the runs of one environment or platform project.
     """
-    grouped = stored.grouped(h, project, since_ns, code=code, run_key=run_key, environment=environment)
-    return _stated(h, project, grouped, stored.totals(h, project, since_ns, environment), as_of_ns)
+    grouped = stored.grouped(
+        h, project, since_ns, code=code, run_key=run_key, environment=environment, platform_project=platform_project
+    )
+    return _stated(h, project, grouped, stored.totals(h, project, since_ns, environment, platform_project), as_of_ns)
 
 
 def of_came(h: Handle, project: str, came: Came, since_ns: int, as_of_ns: int) -> pl.DataFrame:

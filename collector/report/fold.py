@@ -15,6 +15,7 @@ from collector.model.units import HOUR_NS
 from collector.report.found import Found
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import LAST, Part
+from collector.report.subjects import WHOSE
 
 _LEAST_OVERLAP = 0.5
 _SEVERAL = 2
@@ -22,7 +23,7 @@ _SLACK_NS = HOUR_NS
 
 
 def tasks_of(found: Found, used: pl.DataFrame) -> frozenset[str]:
-    """Return the tasks that a candidate is about; *used*: task_id, environment, queue, called_service."""
+    """Return the tasks that a candidate is about; *used*: as `Inputs.used`."""
     s = found.series.subject
     if s.type == "task":
         return frozenset([s.name])
@@ -31,7 +32,8 @@ def tasks_of(found: Found, used: pl.DataFrame) -> frozenset[str]:
     column = {"queue": "queue", "service": "called_service"}.get(s.type)
     if column is None:
         return frozenset()
-    return frozenset(used.filter(pl.col(column) == s.name)["task_id"].to_list())
+    of_project = pl.col("platform_project").eq_missing(pl.lit(s.platform_project, pl.String))
+    return frozenset(used.filter(pl.col(column) == s.name, of_project)["task_id"].to_list())
 
 
 def fold(found: Sequence[Found], used: pl.DataFrame) -> list[Found]:
@@ -57,7 +59,10 @@ def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) ->
         affected = {
             g.series.subject.name
             for g in found
-            if KINDS[g.kind].part is Part.TASK and tasks[id(g)] <= tasks[id(f)] and _overlap(f, g)
+            if KINDS[g.kind].part is Part.TASK
+            and tasks[id(g)] <= tasks[id(f)]
+            and g.series.subject.platform_project == f.series.subject.platform_project
+            and _overlap(f, g)
         }
         if len(affected) < _SEVERAL:
             return LAST
@@ -67,7 +72,7 @@ def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) ->
 def _explains(head: Found, other: Found, tasks: dict[int, frozenset[str]]) -> bool:
     if not {other.kind, KINDS[other.kind].part} & set(KINDS[head.kind].explains):
         return False
-    if head.series.subject.environment != other.series.subject.environment:
+    if any(getattr(head.series.subject, c) != getattr(other.series.subject, c) for c in WHOSE):
         return False
     both = tasks[id(head)] & tasks[id(other)]
     if not both and other.series.subject != head.series.subject:

@@ -9,7 +9,9 @@ import polars as pl
 
 from collector.model.report import Kind, Subject
 
-KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
+WHOSE = ["environment", "platform_project"]
+"""What subjects of one name are told apart by."""
+KEY = ["kind", "type", "name", "task_id", *WHOSE, "detail"]
 MOST_SERIES = 500
 """Series judged of each kind."""
 _BETWEEN = "\x1f"
@@ -53,16 +55,15 @@ def series_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 def parse(name: str) -> Series:
     """Return what the series *name* is about."""
-    kind, type_, subject, task_id, environment, detail = name.split(_BETWEEN)
-    return Series(
-        Kind(kind),
-        Subject(type=type_, name=subject, task_id=task_id or None, environment=environment or None),
-        detail,
-    )
+    kind, type_, subject, *whose, detail = name.split(_BETWEEN)
+    told = dict(zip(["task_id", *WHOSE], (part or None for part in whose), strict=True))
+    return Series(Kind(kind), Subject(type=type_, name=subject, **told), detail)
 
 
 def key_of(series: Series, direction: str | None, level_ns: int | None = None) -> str:
     """Return the 16 hex digits that name an anomaly as long as it goes on; a level also by when it began."""
     s = series.subject
-    parts = (series.kind, s.type, s.name, s.task_id, s.environment, series.detail, direction, level_ns)
+    parts = [series.kind, s.type, s.name, s.task_id, s.environment, series.detail, direction, level_ns]
+    # Where none is stated the name is what it was before platform projects were told apart.
+    parts += [s.platform_project] if s.platform_project else []
     return blake2b(_BETWEEN.join("" if p is None else str(p) for p in parts).encode(), digest_size=8).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.found import Found, Long, Look, New, Off, Silent
 from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.schedules import KINDS as SCHEDULED
-from collector.report.subjects import MOST_SERIES, Series, busiest
+from collector.report.subjects import MOST_SERIES, WHOSE, Series, busiest
 
 Gaps = Sequence[tuple[int, int]]
 _LEAST_HISTORY_NS = 3 * DAY_NS
@@ -33,13 +34,13 @@ class Scheduled:
 def learn(inputs: Inputs) -> list[Scheduled]:
     """Return the tasks that the history shows to be scheduled."""
     out = []
-    rows_ = inputs.regular.filter(pl.struct("task_id", "environment").rank("dense") <= MOST_SERIES)
-    tasks = rows_.sort("at_ns", "run_key").partition_by(["task_id", "environment"], as_dict=True)
-    for (task, environment), rows in sorted(tasks.items(), key=lambda t: (str(t[0][0]), str(t[0][1]))):
+    rows_ = inputs.regular.filter(pl.struct("task_id", *WHOSE).rank("dense") <= MOST_SERIES)
+    tasks = rows_.sort("at_ns", "run_key").partition_by(["task_id", *WHOSE], as_dict=True)
+    for (task, *whose), rows in sorted(tasks.items(), key=lambda t: [*map(str, t[0])]):
         arrivals = [int(a) for a in rows["at_ns"]]
         cadence = schedules.learn([a for a in arrivals if a < inputs.from_ns], inputs.zone)
         if cadence is not None:
-            subject = Subject(type="task", name=str(task), environment=environment)
+            subject = Subject(type="task", name=str(task), **dict(zip(WHOSE, whose, strict=True)))
             out.append(Scheduled(subject, cadence, arrivals, rows["run_key"].to_list()))
     return out
 
@@ -116,12 +117,12 @@ def stuck(inputs: Inputs) -> Look:
     rows = inputs.stuck
     found = []
     judged = rows.filter(pl.col("stage") == "stuck").sort("since_ns", "run_key")
-    for (task, environment), runs in judged.group_by(["task_id", "environment"], maintain_order=True):
+    for (task, *whose), runs in judged.group_by(["task_id", *WHOSE], maintain_order=True):
         if task is None:
             continue
         found.append(
             Found(
-                Series(Kind.STUCK, Subject(type="task", name=str(task), environment=environment)),
+                Series(Kind.STUCK, Subject(type="task", name=str(task), **dict(zip(WHOSE, whose, strict=True)))),
                 None,
                 int(runs["since_ns"].min()),  # type: ignore[arg-type]
                 inputs.as_of_ns,
@@ -144,13 +145,13 @@ def stuck(inputs: Inputs) -> Look:
 
 
 def errors(inputs: Inputs) -> Look:
-    """Return the errors of tasks that their history does not know."""
+    """Return the groups of errors of tasks that their history does not know."""
     ended = _chances(inputs, Kind.FAILURES)
     found = []
-    by = ["name", "environment"]
+    by = ["name", *WHOSE]
     rows = novelty.unseen(inputs.errors, ended, by).filter(pl.col("p").is_not_null()).sort("now", *by, "error")
     for r in rows.iter_rows(named=True):
-        subject = Subject(type="task", name=r["name"], environment=r["environment"])
+        subject = Subject(type="task", name=r["name"], **_whose(r))
         found.append(
             Found(
                 Series(Kind.NEW_ERROR, subject, r["error"]),
@@ -177,7 +178,7 @@ def errors(inputs: Inputs) -> Look:
 
 def violations(inputs: Inputs, fired: set[Series]) -> Look:
     """Return conventions that a task breaks for the first time, where too few runs do for the core's test (*fired*)."""
-    by = ["name", "environment", "detail"]
+    by = ["name", *WHOSE, "detail"]
     rows = inputs.counts.filter(pl.col("kind") == Kind.FINDINGS.value)
     is_now = pl.col("hour_ns") >= inputs.from_ns
     sums = rows.group_by(by).agg(
@@ -191,7 +192,7 @@ def violations(inputs: Inputs, fired: set[Series]) -> Look:
     found = []
     new = novelty.unseen(sums.drop("n_before", "n_now"), sums.select(*by, "n_before", "n_now"), by)
     for r in new.filter(pl.col("p").is_not_null()).sort(by).iter_rows(named=True):
-        series = Series(Kind.FINDINGS, Subject(type="task", name=r["name"], environment=r["environment"]), r["detail"])
+        series = Series(Kind.FINDINGS, Subject(type="task", name=r["name"], **_whose(r)), r["detail"])
         if series in fired:
             continue
         found.append(
@@ -214,32 +215,35 @@ def _chances(inputs: Inputs, kind: Kind) -> pl.DataFrame:
     is_now = pl.col("hour_ns") >= inputs.from_ns
     return (
         inputs.counts.filter(pl.col("kind") == kind.value)
-        .group_by(pl.col("name", "environment").cast(pl.String))
+        .group_by(pl.col("name", *WHOSE).cast(pl.String))
         .agg(n_before=pl.col("n").filter(~is_now).sum(), n_now=pl.col("n").filter(is_now).sum())
-        .sort("name", "environment")
+        .sort("name", *WHOSE)
     )
 
 
 def silent(inputs: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look:
     """Return tasks and senders that reported steadily and stopped; tasks *on_schedule* are judged by their slots."""
-    by = ["type", "name", "environment"]
-    names = sorted({s.subject.name for s in on_schedule})
+    by = ["type", "name", *WHOSE]
+    kept = [(s.subject.type, s.subject.name, *_whose(s.subject.model_dump()).values()) for s in on_schedule]
     tasks = (
         busiest(inputs.counts)
-        .filter((pl.col("kind") == "volume") & ~pl.col("name").is_in(names))
+        .filter(pl.col("kind") == "volume")
         .select(pl.col(by).cast(pl.String), "hour_ns", "n")
         .collect()
+        .join(
+            pl.DataFrame(kept, schema=dict.fromkeys(by, pl.String), orient="row"), on=by, how="anti", nulls_equal=True
+        )
     )
     found = []
     who = pl.concat([tasks, inputs.senders.select(*by, "hour_ns", "n")])
     for hours in (tasks, inputs.senders.select(*by, "hour_ns", "n")):
         rows = silence.silent(hours, by, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, gaps=gaps)
         for r in rows.iter_rows(named=True):
-            subject = Subject(type=r["type"], name=r["name"], environment=r["environment"])
+            subject = Subject(type=r["type"], name=r["name"], **_whose(r))
             heard = hours.filter(
                 (pl.col("type") == r["type"])
                 & (pl.col("name") == r["name"])
-                & pl.col("environment").eq_missing(pl.lit(r["environment"], pl.String))
+                & pl.all_horizontal(pl.col(c).eq_missing(pl.lit(r[c], pl.String)) for c in WHOSE)
             )
             found.append(
                 Found(
@@ -277,3 +281,8 @@ def _heard(hours: pl.DataFrame, inputs: Inputs) -> Chart:
     seen = dict(zip(hours["hour_ns"].to_list(), hours["n"].to_list(), strict=True))
     points = tuple(Point(at_ns=h, observed=float(seen.get(h, 0))) for h in range(inputs.from_ns, inputs.to_ns, HOUR_NS))
     return Chart(unit="count", label="runs (or records) per hour", bucket_ns=HOUR_NS, points=points)
+
+
+def _whose(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a subject is told apart by from its *row*."""
+    return {c: row[c] for c in WHOSE}

@@ -6,7 +6,7 @@ chance, what is different about the affected, what changed near the beginning, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from collector.model.report import Change, Difference
 from collector.model.shown import duration
@@ -14,19 +14,23 @@ from collector.model.units import HOUR_NS
 from collector.model.verdict import counts, moment, value
 from collector.report.found import Found
 from collector.report.kinds.catalogue import KINDS
+from collector.report.subjects import WHOSE
 
 _LONGEST = 80
+Several = Collection[str]
+"""Those of `WHOSE` of which there is more than one."""
 
 
-def subject(found: Found, several: bool) -> str:
-    """Return what it is about, with its environment where there are *several*."""
+def subject(found: Found, several: Several) -> str:
+    """Return what it is about, with its environment or platform project where there are *several*."""
     s = found.series.subject
     named = s.name if s.type != "operation" or not s.task_id else f"{s.name} of {s.task_id}"
     named = named if len(named) <= _LONGEST else f"{named[: _LONGEST - 1]}…"
-    return f"{named} ({s.environment})" if several and s.environment else named
+    whose = ", ".join(what for c in WHOSE if c in several and (what := getattr(s, c)))
+    return f"{named} ({whose})" if whose else named
 
 
-def title(found: Found, *, zone: str, several: bool = False) -> str:
+def title(found: Found, *, zone: str, several: Several = ()) -> str:
     """Return one line: what differs, the number it is, and the number it usually is."""
     return KINDS[found.kind].title(found, subject(found, several), zone)
 
@@ -39,7 +43,7 @@ def text(
     error: tuple[str, int, int] | None = None,
     differences: Sequence[Difference] = (),
     nearest: Change | None = None,
-    several: bool = False,
+    several: Several = (),
 ) -> str:
     """Return some short sentences about *found*. *to_ns*: until when was judged."""
     said = [KINDS[found.kind].what(found, zone)]
@@ -62,7 +66,7 @@ def text(
     return " ".join(s for s in said if s)
 
 
-def together(found: Sequence[Found], several: bool) -> str:
+def together(found: Sequence[Found], several: Several) -> str:
     """Return in few words what else was seen: one phrase for all subjects that show the same."""
     phrases: dict[str, list[str]] = {}
     for f in found:

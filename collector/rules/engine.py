@@ -56,22 +56,23 @@ def _judge(
     if any("personal" in c.rule.needs for c in chosen):
         frames = replace(frames, personal=privacy.scan(prepared, cells))
     flagged = _flag(cells, [c for c in chosen if c.rule.grain == "record"])
-    return frames, flagged, _frame_hits(frames, chosen, parts)
+    return frames, flagged, _frame_hits(frames, chosen, parts, list(marks))
 
 
 def adopt(logs: pl.DataFrame) -> pl.DataFrame:
-    """Give logs that name no run the only run that has their correlation id.
+    """Give logs that name no run the only run that has their correlation id, in their platform project if they say one.
 
     The guideline's own `_completed` example carries `correlation_id` alone: it is resolvable, and no orphan.
     """
     orphan = pl.col("run_key").is_null() & pl.col("correlation_id").is_not_null()
     if not logs.select(orphan.any()).item():
         return logs
-    wanted = logs.filter(orphan).select("project", "correlation_id").unique()
+    wanted = logs.filter(orphan).select("project", "correlation_id", said="platform_project").unique()
     only = (
         logs.filter(pl.col("run_key").is_not_null() & pl.col("correlation_id").is_not_null())
-        .join(wanted, on=["project", "correlation_id"], how="semi")
-        .group_by("project", "correlation_id")
+        .join(wanted, on=["project", "correlation_id"])
+        .filter((pl.col("platform_project") == pl.col("said")).fill_null(True))
+        .group_by("project", "correlation_id", platform_project="said")
         .agg(
             pl.col("run_key").n_unique().alias("n"),
             adopted=pl.col("run_key").min(),
@@ -82,7 +83,13 @@ def adopt(logs: pl.DataFrame) -> pl.DataFrame:
         .drop("n")
     )
     return (
-        logs.join(only, on=["project", "correlation_id"], how="left", maintain_order="left")
+        logs.join(
+            only,
+            on=["project", "correlation_id", "platform_project"],
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
         .with_columns(
             run_key=pl.coalesce("run_key", "adopted"),
             run_id=pl.coalesce("run_id", "adopted_id"),
@@ -145,24 +152,50 @@ def _keys(c: Chosen, options: Mapping[str, Any]) -> pl.Expr:
     return pl.when(c.rule.where(options).fill_null(False)).then(one)
 
 
-def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...]) -> pl.DataFrame:
+def _apart(frames: Frames, marks: list[str]) -> list[Frames]:
+    """Return *frames* by the platform project of their runs, and of records of no run: none proves another's violation.
+
+    Logs of tasks and their kinds too; *marks*: as `count_cells` takes them.
+    """
+    whose = frames.runs.select(*RUN, of="platform_project", is_run=pl.lit(True))
+    if whose["of"].n_unique() < 2:
+        return [frames]
+
+    def of(rows: pl.DataFrame) -> pl.DataFrame:
+        own = pl.when("is_run").then("of").otherwise("platform_project" if "platform_project" in rows.columns else None)
+        told = rows.select(*RUN, *(c for c in ("platform_project",) if c in rows.columns))
+        return told.join(whose, on=RUN, how="left", maintain_order="left").select(of=own)
+
+    names = ("logs", "spans", "runs", "attempts", "phases", "waits", "repeats", "from_zero", "task_logs")
+    tables = {name: getattr(frames, name) for name in names}
+    projects = {name: of(rows)["of"] for name, rows in tables.items()}
+    each = []
+    for project in pl.concat([projects["runs"], projects["logs"], projects["spans"]]).unique().sort():
+        some = {name: rows.filter(projects[name].eq_missing(project)) for name, rows in tables.items()}
+        each.append(replace(frames, **some, cells=records.count_cells(some["task_logs"], marks)))
+    return each
+
+
+def _frame_hits(frames: Frames, chosen: list[Chosen], parts: tuple[Part, ...], marks: list[str]) -> pl.DataFrame:
     """Return rows of `HITS` with `code`, of *parts* of all frame rules.
 
     Each is collected by itself: most find nothing, and what is not there need not be shaped.
     """
     shaped: list[pl.DataFrame] = []
+    apart = _apart(frames, marks) if "across" in parts and any(c.rule.across for c in chosen) else []
+    seen = {"each": [frames], "across": apart}
     for c in chosen:
         finders = {"each": c.rule.each, "across": c.rule.across}
         for part, (i, variant) in product(parts, enumerate(c.variants)):
             find = finders[part]
             if find is None or variant.severity is None:
                 continue
-            hits = find(frames, variant.options).collect()
-            if hits.is_empty():
+            found = [hits for some in seen[part] if not (hits := find(some, variant.options).collect()).is_empty()]
+            if not found:
                 continue
             weaker = variant.severity == c.rule.severity
             shaped.append(
-                _shaped(hits)
+                pl.concat(map(_shaped, found))
                 .filter(c.pick() == i)
                 .with_columns(
                     pl.lit(c.rule.code).alias(_CODE),

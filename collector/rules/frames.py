@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -22,7 +22,7 @@ REPEATS = pl.Schema(
     ]
 )
 _RUNS = pl.Schema(dict.fromkeys(RUN, pl.String()))
-_LIMITS = pl.Schema({"queue": pl.String, "limit": pl.Int64})
+_LIMITS = pl.Schema({**dict.fromkeys(("queue", "environment", "platform_project"), pl.String()), "limit": pl.Int64()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Frames:
     repeats: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPEATS))
     """Records that arrived again, one row per extra arrival."""
     limits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LIMITS))
-    """Concurrency limits that somebody stated, `queue` and `limit`."""
+    """Concurrency limits that somebody stated: `queue`, `environment` and `platform_project` (NULL: every one), and
+    `limit`, NULL of one that changed, which says nothing of a single moment."""
     task_logs: pl.DataFrame = field(default_factory=pl.DataFrame)
     """The logs that task authors wrote, prepared by `records.prepare`; filled in by the engine, as is *cells*."""
     personal: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -66,7 +67,7 @@ class Frames:
         return rows.hstack(facts[rows["at"]]).lazy().drop("at").with_columns(table=pl.lit("logs"))
 
 
-def stated_limits(limits: Mapping[str, object]) -> pl.DataFrame:
-    """Return the limits of `queues.limits` that hold for good; one that changed says nothing of a single moment."""
-    fixed = [(queue, limit) for queue, limit in limits.items() if isinstance(limit, int)]
-    return pl.DataFrame(fixed, schema=_LIMITS, orient="row")
+def stated_limits(limits: Iterable[tuple[str, str | None, str | None, object]]) -> pl.DataFrame:
+    """Return the limits of `settings.queues.stated()` as `Frames.limits`."""
+    rows = [(*whose, limit if isinstance(limit, int) else None) for *whose, limit in limits]
+    return pl.DataFrame(rows, schema=_LIMITS, orient="row")

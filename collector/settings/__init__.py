@@ -11,7 +11,6 @@ from collector.settings.knobs import (
     Journal,
     Limits,
     Names,
-    Queues,
     RuleOverride,
     Rules,
     Runs,
@@ -19,6 +18,7 @@ from collector.settings.knobs import (
     Store,
     Telemetry,
 )
+from collector.settings.queues import QueueOverride, Queues
 from collector.settings.read import LOOPBACK, load
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Journal",
     "Limits",
     "Names",
+    "QueueOverride",
     "Queues",
     "RuleOverride",
     "Rules",

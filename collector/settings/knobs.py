@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
     AnyHttpUrl,
-    AwareDatetime,
     ByteSize,
     Field,
     SecretStr,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
     field_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.settings import replaced
 from collector.settings.memory import DEFAULT, LEAST, MIB, Memory, divide
+from collector.settings.queues import Queues
 from collector.settings.reports import Reports
 from collector.settings.section import Secret, Section
 
@@ -172,31 +169,6 @@ class Runs(Section):
     reuse: timedelta = timedelta(days=7)
     """A run id that is a bare number and begins a first attempt again, after the run was over and nothing came for this
     long, is that of another run."""
-
-
-Limit = Annotated[int, Field(ge=0)]
-
-
-class Queues(Section):
-    """What is known of queues and not sent by telemetry."""
-
-    limits: dict[str, Limit | list[tuple[AwareDatetime, Limit]]] = Field(default={})
-    """Concurrency limit per queue: a number, or `[[time, limit], …]` when it changed; 0 is a paused queue. Queues
-    that are not named here get a limit inferred from their load, labelled so."""
-
-    @field_validator("limits", mode="wrap")
-    @classmethod
-    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-        """Say in one sentence what a limit may be, and that steps ascend."""
-        expected = "give per queue a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending"
-        try:
-            limits = read(value)
-        except ValidationError:
-            raise ValueError(expected) from None
-        for steps in limits.values():
-            if isinstance(steps, list) and any(later[0] <= earlier[0] for earlier, later in pairwise(steps)):
-                raise ValueError(expected)
-        return limits
 
 
 class Telemetry(Section):

@@ -90,7 +90,7 @@ def _sentence(e: ValidationError) -> str:
     option = name.replace("_", "-") if "." not in name else name
     value = f", got {first['input']!r}" if _may_be_shown(name, first["input"]) else ""
     what = f"{first['msg'].removeprefix('Value error, ')}{value}."
-    if name.startswith("reports"):  # tables, which the file has
+    if name.startswith("reports") or ".overrides" in name:  # tables, which the file has
         return f"{name}: {what}"
     return f"--{option} (RUNWELL_{name.upper().replace('.', '__')}): {what}"
 

@@ -13,11 +13,6 @@ from typing import Literal
 from collector.model.report import Kind
 
 IN = "project = $project AND hour_ns >= $from AND hour_ns < $to"
-ERROR = """CASE WHEN coalesce(a.error_type, '') IN ('', 'Error', 'Exception', 'RuntimeError')
-    THEN concat_ws(': ', a.error_type, left(regexp_replace(regexp_replace(coalesce(a.error_message, 'no message'),
-         '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-fA-F]*[0-9]+[0-9a-fA-F]*', '#', 'g'), 80))
-    ELSE left(a.error_type, 120) END"""
-"""An error by its type; where that says nothing, with its message, numbers and quoted parts taken out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +36,7 @@ class Hourly:
         """Return the query of the series of *kind*."""
         value = "ix" if self.hits is None else f"sum({self.n}) FILTER ({self.hits}) AS x"
         return f"""SELECT '{kind}' AS kind, '{self.type}' AS type, {self.name} AS name, {self.task_id} AS task_id,
-            environment, '{self.detail}' AS detail, hour_ns, sum({self.n}) AS n, {value}
+            environment, platform_project, '{self.detail}' AS detail, hour_ns, sum({self.n}) AS n, {value}
             FROM {self.table} WHERE {IN} AND population = 'live' AND {self.where} GROUP BY ALL"""
 
 
@@ -55,6 +50,8 @@ class Source:
     """`run_key`, `affected` and `version` of its runs, from `live` and the parameters of `anomaly_runs.Asked`."""
 
 
+_OF_SEVERAL = """phase_hours h SEMI JOIN several s
+    ON s.task_id = h.task_id AND s.platform_project IS NOT DISTINCT FROM h.platform_project"""
 _BEYOND = "CASE WHEN $is_faster THEN {0} < $threshold ELSE {0} > $threshold END"
 _OF_TASK = "r.task_id = $name"
 _ENDED = "coalesce(r.ended_ns, r.last_seen_ns)"
@@ -169,7 +166,7 @@ SOURCES: dict[Kind, Source] = {
         series=Hourly(
             type="operation",
             name="operation",
-            table="phase_hours SEMI JOIN several USING (task_id)",
+            table=_OF_SEVERAL,
             where="phase = 'started' AND outcome IN ('completed', 'failed', 'retrying')",
             n="n",
             hits="outcome IN ('failed', 'retrying')",
@@ -184,7 +181,7 @@ SOURCES: dict[Kind, Source] = {
         series=Hourly(
             type="operation",
             name="operation",
-            table="phase_hours SEMI JOIN several USING (task_id)",
+            table=_OF_SEVERAL,
             where="phase = 'started' AND outcome = 'completed' AND ix IS NOT NULL",
             n="n",
             task_id="task_id",
@@ -222,7 +219,7 @@ SOURCES: dict[Kind, Source] = {
         AND r.started_ns >= $from AND r.started_ns < $to""",
     ),
     Kind.NEW_ERROR: Source(
-        runs=f"""SELECT r.run_key, {_any(f"is_failed(a.status) AND ({ERROR}) = $detail")}
+        runs=f"""SELECT r.run_key, {_any("is_failed(a.status) AND a.error_group = $detail")}
         FROM attempts a JOIN live r USING (run_key) WHERE a.project = $project AND {_OF_TASK}
         AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         GROUP BY r.run_key""",

@@ -25,6 +25,7 @@ class Asked:
     name: str
     task_id: str | None
     environment: str | None
+    platform_project: str | None
     detail: str
     from_ns: int
     to_ns: int
@@ -37,7 +38,7 @@ class Asked:
 def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     """Return the live runs of a span, newest first: run_key, run_id, task_id, at_ns, status, affected, dimensions.
 
-    Dimensions: version, queue, machine, tags (list), error_type, services (list: what the run called). *affected* is
+    Dimensions: version, queue, machine, tags (list), error_group, services (list: what the run called). *affected* is
     NULL where it is not known. The version of a run that its attempts tell is that of the affected one.
     """
     who = KNOWN if asked.run_keys else SOURCES[asked.kind].runs
@@ -45,10 +46,11 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         f"""
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
                       AND ($environment IS NULL OR environment = $environment)
+                      AND ($platform_project IS NULL OR platform_project = $platform_project)
                       AND held_until_ns >= $from - 86400000000000 AND held_from_ns < $to + 86400000000000),
         who AS ({who})
         SELECT r.run_key, r.run_id, r.task_id, r.at_ns, r.status, w.affected, w.version, r.queue, r.machine, r.tags,
-               r.error_type
+               r.error_group
         FROM live r JOIN who w USING (run_key) ORDER BY r.at_ns DESC, r.run_key LIMIT {MOST}
         """,
         _parameters(project, asked, who),
@@ -73,8 +75,9 @@ def _parameters(project: str, asked: Asked, sql: str) -> dict[str, object]:
         "detail": asked.detail,
         "keys": list(asked.run_keys),
     }
-    fixed = {"project": project, "environment": asked.environment, "from": asked.from_ns, "to": asked.to_ns}
-    return {**fixed, **{name: value for name, value in choices.items() if f"${name}" in sql}}
+    whose = {"environment": asked.environment, "platform_project": asked.platform_project}
+    fixed = {"project": project, "from": asked.from_ns, "to": asked.to_ns}
+    return {**fixed, **whose, **{name: value for name, value in choices.items() if f"${name}" in sql}}
 
 
 def broken(h: Handle, project: str, keys: list[str]) -> list[str]:

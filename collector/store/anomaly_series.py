@@ -15,10 +15,10 @@ import polars as pl
 
 from collector.model.report import Totals
 from collector.model.units import HOUR_NS
-from collector.store.anomaly_kinds import ERROR, IN, SOURCES
+from collector.store.anomaly_kinds import IN, SOURCES
 from collector.store.handle import Handle
 
-KEY = ["kind", "type", "name", "task_id", "environment", "detail"]
+KEY = ["kind", "type", "name", "task_id", "environment", "platform_project", "detail"]
 """Which series: kind of anomaly it is tested for, type and name of its subject, …; `detail`: code of a convention."""
 _SENDER_NS = 8 * 24 * HOUR_NS
 _OFTEN = 24
@@ -113,8 +113,8 @@ def _hourly(h: Handle, r: Range, *, histograms: bool) -> Iterator[pl.DataFrame]:
 def _several(h: Handle, r: Range) -> pl.DataFrame:
     """Return the tasks with more than one operation; of the others an operation is the task, and told once."""
     return h.frame(
-        f"SELECT task_id FROM phase_hours WHERE {IN} AND phase = 'started' AND task_id IS NOT NULL "
-        "GROUP BY task_id HAVING count(DISTINCT operation) > 1",
+        f"SELECT task_id, platform_project FROM phase_hours WHERE {IN} AND phase = 'started' AND task_id IS NOT NULL "
+        "GROUP BY ALL HAVING count(DISTINCT operation) > 1",
         r.parameters("project", "from", "to"),
     )
 
@@ -135,22 +135,24 @@ def violations(h: Handle, r: Range) -> pl.DataFrame:
         WITH judged AS (SELECT min(first_seen_ns) // {HOUR_NS} * {HOUR_NS} AS since FROM run_findings
                         WHERE project = $project AND run_key IS NOT NULL),
         told AS (
-            SELECT r.task_id, r.environment, f.code, r.started_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
-                   count(DISTINCT r.run_key) AS x
+            SELECT r.task_id, r.environment, r.platform_project, f.code,
+                   r.started_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns, count(DISTINCT r.run_key) AS x
             FROM run_findings f JOIN runs r ON r.project = f.project AND r.run_key = f.run_key
             WHERE f.project = $project AND f.severity <> 'info' AND NOT f.window
               AND is_live(environment, is_test, is_replay)
               AND r.started_ns >= $from AND r.started_ns < $to AND r.task_id IS NOT NULL
             GROUP BY ALL
-        ), pairs AS (SELECT DISTINCT task_id, environment, code FROM told),
+        ), pairs AS (SELECT DISTINCT task_id, environment, platform_project, code FROM told),
         runs_ AS (
-            SELECT task_id, environment, hour_ns, sum(runs) AS n FROM run_cohorts, judged
+            SELECT task_id, environment, platform_project, hour_ns, sum(runs) AS n FROM run_cohorts, judged
             WHERE {IN} AND population = 'live' AND hour_ns >= since GROUP BY ALL
         )
         SELECT 'findings' AS kind, 'task' AS type, p.task_id AS name, NULL AS task_id, p.environment,
-               p.code AS detail, n.hour_ns, n.n, least(coalesce(t.x, 0), n.n) AS x
+               p.platform_project, p.code AS detail, n.hour_ns, n.n, least(coalesce(t.x, 0), n.n) AS x
         FROM pairs p JOIN runs_ n ON n.task_id = p.task_id AND n.environment IS NOT DISTINCT FROM p.environment
+          AND n.platform_project IS NOT DISTINCT FROM p.platform_project
         LEFT JOIN told t ON t.task_id = p.task_id AND t.environment IS NOT DISTINCT FROM p.environment
+          AND t.platform_project IS NOT DISTINCT FROM p.platform_project
           AND t.code = p.code AND t.hour_ns = n.hour_ns
         """,
         r.parameters("project", "from", "to"),
@@ -168,21 +170,23 @@ def full_queues(h: Handle, r: Range) -> pl.DataFrame:
     return h.frame(
         f"""
         WITH full_ AS (
-            SELECT queue, environment, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
+            SELECT queue, environment, platform_project, bucket_ns // {HOUR_NS} * {HOUR_NS} AS hour_ns,
                    sum(ns) FILTER (level >= "limit" AND (is_queued OR may_wait)) AS throttled,
                    sum(ns) FILTER (level >= "limit" AND is_queued IS NULL AND NOT may_wait) AS untold
             FROM queue_levels_limited
             WHERE project = $project AND bucket_ns >= $from AND bucket_ns < $to AND queue IS NOT NULL AND "limit" > 0
             GROUP BY ALL
-        ), known AS (SELECT queue, environment, min(hour_ns) AS since FROM full_ GROUP BY ALL),
+        ), known AS (SELECT queue, environment, platform_project, min(hour_ns) AS since FROM full_ GROUP BY ALL),
         -- Time before the first telemetry is not time in which nobody waited.
         told AS (SELECT coalesce(levels_since($project), 0) AS ns),
-        grid AS (SELECT queue, environment, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
+        grid AS (
+            SELECT queue, environment, platform_project, unnest(range(since, $to, {HOUR_NS})) AS hour_ns FROM known)
         SELECT 'saturation' AS kind, 'queue' AS type, g.queue AS name, NULL::VARCHAR AS task_id, g.environment,
-               '' AS detail, g.hour_ns,
+               g.platform_project, '' AS detail, g.hour_ns,
                coalesce(f.throttled, 0) / least({HOUR_NS}, g.hour_ns + {HOUR_NS} - t.ns)::DOUBLE AS value
         FROM grid g CROSS JOIN told t LEFT JOIN full_ f ON f.queue = g.queue AND f.hour_ns = g.hour_ns
           AND f.environment IS NOT DISTINCT FROM g.environment
+          AND f.platform_project IS NOT DISTINCT FROM g.platform_project
         WHERE coalesce(f.untold, 0) = 0 AND g.hour_ns + {HOUR_NS} > t.ns
         """,
         r.parameters("project", "from", "to"),
@@ -190,7 +194,10 @@ def full_queues(h: Handle, r: Range) -> pl.DataFrame:
 
 
 def senders(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `type` sender, `name`, `environment`, `hour_ns`, `n`: records per service and hour, of the last 8 days."""
+    """Return `type` sender, `name`, `environment`, `platform_project`, `hour_ns`, `n`: records per service and hour.
+
+    Of the last 8 days. A service is of no environment and platform project.
+    """
     since = max(r.from_ns, r.period_ns - _SENDER_NS)
     return h.frame(
         f"""
@@ -203,7 +210,8 @@ def senders(h: Handle, r: Range) -> pl.DataFrame:
                   AND time >= make_timestamp($since // 1000) AND time < make_timestamp($to // 1000)
             ) GROUP BY ALL
         )
-        SELECT 'sender' AS type, s.service_name AS name, NULL::VARCHAR AS environment, hour_ns, sum(n)::BIGINT AS n
+        SELECT 'sender' AS type, s.service_name AS name, NULL::VARCHAR AS environment,
+               NULL::VARCHAR AS platform_project, hour_ns, sum(n)::BIGINT AS n
         FROM records JOIN resources s ON s.resource_id = records.resource_id AND s.project = $project
         WHERE s.service_name IS NOT NULL GROUP BY ALL
         """,
@@ -212,22 +220,23 @@ def senders(h: Handle, r: Range) -> pl.DataFrame:
 
 
 def regular(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `task_id`, `environment`, `at_ns`, `run_key`: arrivals of tasks that may be scheduled, nobody's children.
+    """Return `task_id`, `environment`, `platform_project`, `at_ns`, `run_key`: arrivals of tasks that may be scheduled.
 
-    That are tasks with at most 24 arrivals on a day, or with about as many in every hour.
+    Nobody's children. That are tasks with at most 24 arrivals on a day, or with about as many in every hour.
     """
     return h.frame(
         f"""
         WITH hours AS (
-            SELECT task_id, environment, hour_ns, sum(runs) AS n FROM flow_hours
+            SELECT task_id, environment, platform_project, hour_ns, sum(runs) AS n FROM flow_hours
             WHERE {IN} AND population = 'live' AND event = 'arrived' AND task_id IS NOT NULL GROUP BY ALL
         ), tasks AS (
-            SELECT task_id, environment FROM hours GROUP BY ALL
+            SELECT task_id, environment, platform_project FROM hours GROUP BY ALL
             HAVING sum(n) / greatest(1, (max(hour_ns) - min(hour_ns)) / 86400e9) <= {_OFTEN}
                 OR quantile_cont(n, 0.9) <= 1 + 1.1 * quantile_cont(n, 0.1)
         )
-        SELECT r.task_id, r.environment, coalesce(r.queued_ns, r.started_ns) AS at_ns, r.run_key
+        SELECT r.task_id, r.environment, r.platform_project, coalesce(r.queued_ns, r.started_ns) AS at_ns, r.run_key
         FROM runs r JOIN tasks t ON t.task_id = r.task_id AND t.environment IS NOT DISTINCT FROM r.environment
+          AND t.platform_project IS NOT DISTINCT FROM r.platform_project
         WHERE r.project = $project AND is_live(r.environment, r.is_test, r.is_replay) AND r.parent_run_id IS NULL
           AND r.batch_id IS NULL AND coalesce(r.queued_ns, r.started_ns) >= $from
           AND coalesce(r.queued_ns, r.started_ns) < $to
@@ -236,34 +245,55 @@ def regular(h: Handle, r: Range) -> pl.DataFrame:
     )
 
 
-def errors(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `name` (task), `environment`, `error`, `before`, `now`, `first_ns`: runs with each error.
+_UNGROUPED = """a.project = $project AND is_failed(a.status) AND a.error_group IS NULL
+    AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
+    AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to"""
 
-    `error`: its type; where that says nothing, with its message, numbers and quoted parts taken out.
+
+def ungrouped(h: Handle, r: Range, characters: int) -> pl.DataFrame:
+    """Return `error_type`, `error_message`: errors of rows without a group, which an upgrade has not built again.
+
+    *characters*: of each, how many are looked at.
     """
     return h.frame(
-        f"""
+        f"SELECT DISTINCT left(a.error_type, $most) AS error_type, left(a.error_message, $most) AS error_message "
+        f"FROM attempts a WHERE {_UNGROUPED}",
+        {**r.parameters("project", "from", "to"), "most": characters},
+    )
+
+
+def errors(h: Handle, r: Range, groups: pl.DataFrame, characters: int) -> pl.DataFrame:
+    """Return `name` (task), `environment`, `platform_project`, `error`, `before`, `now`, `first_ns`: runs by group.
+
+    *groups*: `ungrouped` of so many *characters*, with their `error_group`.
+    """
+    return h.frame(
+        """
         WITH told AS (
-            SELECT r.task_id AS name, r.environment, r.run_key, coalesce(a.ended_ns, a.started_ns) AS at_ns,
-                   {ERROR} AS error
+            SELECT r.task_id AS name, r.environment, r.platform_project, r.run_key,
+                   coalesce(a.ended_ns, a.started_ns) AS at_ns, coalesce(a.error_group, g.error_group) AS error
             FROM attempts a JOIN runs r ON r.project = a.project AND r.run_key = a.run_key
+            LEFT JOIN groups g ON a.error_group IS NULL
+              AND g.error_type IS NOT DISTINCT FROM left(a.error_type, $most)
+              AND g.error_message IS NOT DISTINCT FROM left(a.error_message, $most)
             WHERE a.project = $project AND is_failed(a.status)
               AND is_live(r.environment, r.is_test, r.is_replay) AND r.task_id IS NOT NULL
-              AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL)
+              AND coalesce(a.error_group, g.error_group) IS NOT NULL
               AND coalesce(a.ended_ns, a.started_ns) >= $from AND coalesce(a.ended_ns, a.started_ns) < $to
         )
-        SELECT name, environment, error,
+        SELECT name, environment, platform_project, error,
                count(DISTINCT run_key) FILTER (at_ns < $period)::BIGINT AS before,
                count(DISTINCT run_key) FILTER (at_ns >= $period)::BIGINT AS now,
                min(at_ns) FILTER (at_ns >= $period) AS first_ns, max(at_ns) AS last_ns
         FROM told GROUP BY ALL
         """,
-        r.parameters("project", "from", "to", "period"),
+        {**r.parameters("project", "from", "to", "period"), "most": characters},
+        groups=groups,
     )
 
 
 def versions(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `task_id`, `queue`, `environment`, `version`, `first_ns`: when each version of a task was first seen.
+    """Return `task_id`, `queue`, `environment`, `platform_project`, `version`, `first_ns`: when each was first seen.
 
     With the first attempt on it: a run may have begun before it was deployed. A run none of whose attempts tells its
     version counts as a whole.
@@ -273,13 +303,15 @@ def versions(h: Handle, r: Range) -> pl.DataFrame:
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
                       AND version IS NOT NULL AND held_until_ns >= $from AND held_from_ns < $to),
         tried AS (
-            SELECT r.run_key, r.task_id, r.queue, r.environment, a.version, coalesce(a.started_ns, r.at_ns) AS at_ns
+            SELECT r.run_key, r.task_id, r.queue, r.environment, r.platform_project, a.version,
+                   coalesce(a.started_ns, r.at_ns) AS at_ns
             FROM attempts a JOIN live r USING (project, run_key, built_seq) WHERE a.version IS NOT NULL
         )
-        SELECT task_id, queue, environment, version, min(at_ns) AS first_ns FROM (
+        SELECT task_id, queue, environment, platform_project, version, min(at_ns) AS first_ns FROM (
             SELECT * FROM tried
             UNION ALL
-            SELECT run_key, task_id, queue, environment, version, at_ns FROM live ANTI JOIN tried USING (run_key)
+            SELECT run_key, task_id, queue, environment, platform_project, version, at_ns FROM live
+            ANTI JOIN tried USING (run_key)
         ) WHERE at_ns >= $from AND at_ns < $to GROUP BY ALL
         """,
         r.parameters("project", "from", "to"),
@@ -287,12 +319,12 @@ def versions(h: Handle, r: Range) -> pl.DataFrame:
 
 
 def limit_steps(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `queue`, `environment`, `from_ns`, `before`, `limit`: stated changes of limits."""
+    """Return `queue`, `environment`, `platform_project`, `from_ns`, `before`, `limit`: stated changes of limits."""
     return h.frame(
         """
         SELECT * FROM (
-            SELECT queue, environment, from_ns, "limit",
-                   lag("limit") OVER (PARTITION BY queue, environment ORDER BY from_ns) AS before
+            SELECT queue, environment, platform_project, from_ns, "limit",
+                   lag("limit") OVER (PARTITION BY queue, environment, platform_project ORDER BY from_ns) AS before
             FROM queue_limits WHERE project = $project AND source = 'settings'
         ) WHERE before IS NOT NULL AND from_ns < $to AND from_ns >= $from
         """,
@@ -301,10 +333,11 @@ def limit_steps(h: Handle, r: Range) -> pl.DataFrame:
 
 
 def used(h: Handle, r: Range) -> pl.DataFrame:
-    """Return `task_id`, `environment`, `queue`, `called_service`: which task used which queue and service."""
+    """Return `task_id`, `environment`, `platform_project`, `queue`, `called_service`: what each task used."""
     return h.frame(
-        f"SELECT DISTINCT task_id, environment, queue, called_service FROM phase_hours WHERE {IN} "
-        f"AND task_id IS NOT NULL UNION SELECT DISTINCT task_id, environment, queue, NULL FROM flow_hours WHERE {IN} "
+        f"SELECT DISTINCT task_id, environment, platform_project, queue, called_service FROM phase_hours WHERE {IN} "
+        "AND task_id IS NOT NULL UNION "
+        f"SELECT DISTINCT task_id, environment, platform_project, queue, NULL FROM flow_hours WHERE {IN} "
         "AND task_id IS NOT NULL",
         r.parameters("project", "from", "to"),
     )

@@ -178,7 +178,7 @@ def bare(
         **run.to_dicts()[0],
     }
     whose, ranges = places.of_runs(run)
-    texts = ("run_id", "dialect", "task_id", "queue", "environment", "version")
+    texts = ("run_id", "dialect", "task_id", "queue", "environment", "platform_project", "version")
     picked = ", ".join(
         [f"arg_min({c}, (seq, row)) AS {c}" for c in texts] + [f"bool_or({c}) AS {c}" for c in ("is_test", "is_replay")]
     )
@@ -200,7 +200,8 @@ def bare(
     if "run_id" not in row and not unread:  # known only from its parent
         row |= h.frame(
             f"SELECT min(child_run_id) AS run_id, min(dialect) AS dialect, min(child_task_id) AS task_id, "  # noqa: S608 -- ditto
-            "min(environment) AS environment, min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
+            "min(environment) AS environment, min(platform_project) AS platform_project, "
+            "min(started_ns) AS first_seen_ns, max(started_ns) AS last_seen_ns "
             f"FROM run_links l JOIN whose w ON l.project = w.project AND l.child_run_key = w.run_key "
             f"WHERE {within('l.seq', ranges)}",
             whose=whose,

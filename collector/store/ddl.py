@@ -25,7 +25,7 @@ FACTS: dict[str, pa.Schema] = {
     # parent's trigger span does, which gives `started_ns`, `ended_ns` and whether it `waits` for the child.
     "run_links": pa.schema(
         [
-            *[(name, _S) for name in ("project", "dialect", "environment")],
+            *[(name, _S) for name in ("project", "dialect", "environment", "platform_project")],
             ("seq", _L),
             *[
                 (name, _S)
@@ -185,12 +185,13 @@ VIEWS = {
     # confidence is no more than a lower bound, and telemetry does not name the concurrency key of a run.
     "queue_levels_limited": """
         WITH inferred AS (
-            SELECT project, queue, environment, arg_max("limit", from_ns) AS own_limit FROM queue_limits l
-            WHERE source = 'inferred' AND concurrency_key IS NULL AND confidence IS DISTINCT FROM 'low'
-              AND NOT EXISTS (
+            SELECT project, queue, environment, platform_project, arg_max("limit", from_ns) AS own_limit
+            FROM queue_limits l WHERE source = 'inferred' AND concurrency_key IS NULL
+              AND confidence IS DISTINCT FROM 'low' AND NOT EXISTS (
                   SELECT 1 FROM queue_limits s WHERE s.source = 'settings' AND s.concurrency_key IS NULL
                   AND s.project = l.project AND s.queue = l.queue
-                  AND (s.environment IS NULL OR s.environment IS NOT DISTINCT FROM l.environment))
+                  AND (s.environment IS NULL OR s.environment IS NOT DISTINCT FROM l.environment)
+                  AND (s.platform_project IS NULL OR s.platform_project IS NOT DISTINCT FROM l.platform_project))
             GROUP BY ALL
         )
         SELECT l.* REPLACE (
@@ -198,6 +199,7 @@ VIEWS = {
             CASE WHEN l."limit" IS NULL AND own_limit IS NOT NULL THEN 'inferred' ELSE limit_source END AS limit_source
         ) FROM queue_levels l LEFT JOIN inferred i ON i.project = l.project AND i.queue = l.queue
         AND i.environment IS NOT DISTINCT FROM l.environment
+        AND i.platform_project IS NOT DISTINCT FROM l.platform_project
     """,
     # Logs that state a run and are given to that of the span they stand in.
     "given_logs": """
@@ -250,28 +252,29 @@ MACROS = {
         "(is_test IS NOT TRUE AND is_replay IS NOT TRUE "
         "AND is_development(environment) = (counted_population(p, e) = 'development'))"
     ),
-    # Runs of that population by hour, status and attempts, of whole hours [a, b). Those that never started are few and
-    # in no hourly table.
-    "run_hours(p, a, b, e)": """TABLE
-        SELECT hour_ns, task_id, outcome AS status,
+    # Runs of that population, of environment e and platform project x, by hour, status and attempts, of whole hours
+    # [a, b). Those that never started are few and in no hourly table.
+    "run_hours(p, a, b, e, x)": """TABLE
+        SELECT hour_ns, task_id, platform_project, outcome AS status,
                CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs
         FROM run_cohorts
         WHERE project = p AND population = counted_population(p, e) AND hour_ns >= a AND hour_ns < b
-          AND (e IS NULL OR environment = e)
+          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
         UNION ALL
-        SELECT at_ns // 3600000000000 * 3600000000000, task_id, coalesce(outcome, status), attempt_count, 1
+        SELECT at_ns // 3600000000000 * 3600000000000, task_id, platform_project, coalesce(outcome, status),
+               attempt_count, 1
         FROM runs
         WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL
           AND is_counted(environment, is_test, is_replay, p, e)
-          AND (e IS NULL OR environment = e)
+          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
     """,
     # Histograms of how long these runs took and waited; `measured` of the n had measured ends.
-    "time_hours(p, a, b, e)": """TABLE
-        SELECT hour_ns, task_id, measure, ix, n, n - derived_n - inferred_n AS measured
+    "time_hours(p, a, b, e, x)": """TABLE
+        SELECT hour_ns, task_id, platform_project, measure, ix, n, n - derived_n - inferred_n AS measured
         FROM duration_hours
         WHERE project = p AND population = counted_population(p, e) AND measure IN ('execution', 'queue_wait')
           AND hour_ns >= a AND hour_ns < b
-          AND (e IS NULL OR environment = e)
+          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
     """,
     # Since when levels of queues are known: the first sign of telemetry in the first hour that has any. It may be the
     # slot of an attempt that was dequeued before its records begin.

@@ -18,6 +18,9 @@ from collector.store.handle import Handle
 from collector.store.places import Memory, Places, key, within
 
 _KEYS = ["project", "run_key"]
+_CHOSEN = """($environment IS NULL OR environment = $environment)
+    AND ($platform_project IS NULL OR platform_project = $platform_project)"""
+"""Whether a run is one of those asked for."""
 MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
 
@@ -281,12 +284,14 @@ def grouped(
     code: str | None = None,
     run_key: str | None = None,
     environment: str | None = None,
+    platform_project: str | None = None,
     came: Came | None = None,
 ) -> pl.DataFrame:
     """Return what runs add up to since *since_ns*, one row per finding, with its first records as `samples`.
 
-    Columns as `rules.findings.describe` takes them; `ever_ns`: when it was first seen at all. *environment*: only what
-    runs of that one add; what belongs to no run has none. *came*: all that these runs add, whenever it happened.
+    Columns as `rules.findings.describe` takes them; `ever_ns`: when it was first seen at all. *environment*,
+    *platform_project*: only what runs of that one add; what belongs to no run has none. *came*: all that these runs
+    add, whenever it happened.
     """
     within, frames = "coalesce(o.last_seen_ns >= $since, true)", {}
     if came is not None:
@@ -298,8 +303,8 @@ def grouped(
         WITH own AS (
             SELECT * FROM run_findings WHERE project = $project AND ($code IS NULL OR code = $code)
               AND ($run_key IS NULL OR run_key = $run_key)
-              AND ($environment IS NULL OR run_key IN (
-                SELECT run_key FROM runs WHERE project = $project AND environment = $environment))
+              AND (($environment IS NULL AND $platform_project IS NULL) OR run_key IN (
+                SELECT run_key FROM runs WHERE project = $project AND {_CHOSEN}))
         ), seen AS (
             SELECT code, severity, task_id, operation, key, min(first_seen_ns) AS ever_ns, sum(count) AS n
             FROM own GROUP BY code, severity, task_id, operation, key
@@ -330,6 +335,7 @@ def grouped(
             "code": code,
             "run_key": run_key,
             "environment": environment,
+            "platform_project": platform_project,
             "most": MOST_GROUPS,
         },
         **frames,
@@ -377,30 +383,32 @@ def totals_of(h: Handle, runs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def totals(h: Handle, project: str, since_ns: int, environment: str | None = None) -> pl.DataFrame:
+def totals(
+    h: Handle, project: str, since_ns: int, environment: str | None = None, platform_project: str | None = None
+) -> pl.DataFrame:
     """Return per task how many runs were seen since *since_ns*, and its file: `rules.findings.describe`'s totals."""
     return h.frame(
-        "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "
-        "WHERE project = $project AND last_seen_ns >= $since AND ($environment IS NULL OR environment = $environment) "
-        "GROUP BY ALL",
-        {"project": project, "since": since_ns, "environment": environment},
+        "SELECT project, task_id, count(*) AS of_runs, min(task_file) AS task_file FROM runs "  # noqa: S608 -- our own words
+        f"WHERE project = $project AND last_seen_ns >= $since AND {_CHOSEN} GROUP BY ALL",
+        {"project": project, "since": since_ns, "environment": environment, "platform_project": platform_project},
     )
 
 
-def compliance(h: Handle, project: str, since_ns: int, environment: str | None = None) -> tuple[int, int]:
+def compliance(
+    h: Handle, project: str, since_ns: int, environment: str | None = None, platform_project: str | None = None
+) -> tuple[int, int]:
     """Return how many runs were seen since *since_ns*, and how many of them break no rule at level error."""
     counts = h.frame(
-        """
+        f"""
         WITH broken AS (
             SELECT DISTINCT run_key FROM run_findings
             WHERE project = $project AND severity = 'error' AND run_key IS NOT NULL
         )
         SELECT count(*) AS runs, count(*) FILTER (b.run_key IS NULL) AS clean
         FROM runs r LEFT JOIN broken b ON b.run_key = r.run_key
-        WHERE r.project = $project AND r.last_seen_ns >= $since
-          AND ($environment IS NULL OR r.environment = $environment)
-        """,
-        {"project": project, "since": since_ns, "environment": environment},
+        WHERE r.project = $project AND r.last_seen_ns >= $since AND {_CHOSEN}
+        """,  # noqa: S608 -- ditto
+        {"project": project, "since": since_ns, "environment": environment, "platform_project": platform_project},
     )
     runs, clean = counts.row(0)
     return int(runs), int(clean)

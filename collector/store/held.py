@@ -19,6 +19,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "task_id",
         "queue",
         "environment",
+        "platform_project",
         "version",
         "is_test",
         "is_replay",
@@ -69,7 +70,7 @@ def count(h: Handle, from_ns: int, to_ns: int, *, also: str = "true") -> tuple[i
     Only those that meet *also*, a condition of ours.
     """
     sql = (
-        "SELECT count(*), count(DISTINCT (project, queue, environment)) FROM runs "  # noqa: S608 -- ditto
+        "SELECT count(*), count(DISTINCT (project, queue, environment, platform_project)) FROM runs "  # noqa: S608 -- ditto
         f"WHERE held_from_ns < $to AND held_until_ns >= $from AND {also}"
     )
     ((runs, queues),) = h.rows(sql, {"from": from_ns, "to": to_ns})
@@ -77,9 +78,9 @@ def count(h: Handle, from_ns: int, to_ns: int, *, also: str = "true") -> tuple[i
 
 
 def queues(h: Handle, from_ns: int, to_ns: int) -> pl.DataFrame:
-    """Return the queues (`project`, `queue`, `environment`) of the runs that `count` counts."""
+    """Return the queues (as `analyse.slots.QUEUE`) of the runs that `count` counts."""
     return h.frame(
-        "SELECT DISTINCT project, queue, environment FROM runs "
+        "SELECT DISTINCT project, queue, environment, platform_project FROM runs "
         "WHERE held_from_ns < $to AND held_until_ns >= $from AND queue IS NOT NULL",
         {"from": from_ns, "to": to_ns},
     )

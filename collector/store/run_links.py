@@ -87,7 +87,7 @@ def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
     """Return the links that new records tell of: a parent by its trigger span, a child by naming its parent."""
     triggered = h.frame(
         """
-        SELECT project, min(seq) AS seq, dialect, environment, child_run_id, child_batch_id,
+        SELECT project, min(seq) AS seq, dialect, environment, platform_project, child_run_id, child_batch_id,
                child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
                exact_ns(time_source, start_time_unix_nano, time, received_ns) AS started_ns,
                CASE WHEN NOT coalesce(is_partial, false) THEN
@@ -103,13 +103,13 @@ def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
     ).with_columns(child_run_key=_run_keys("child_run_id"))
     declared = h.frame(
         """
-        SELECT project, min(seq) AS seq, dialect, environment, run_id AS child_run_id,
+        SELECT project, min(seq) AS seq, dialect, environment, platform_project, run_id AS child_run_id,
                run_key AS child_run_key, parent_run_id
         FROM (
-            SELECT project, seq, dialect, environment, run_id, run_key, parent_run_id FROM spans
+            SELECT project, seq, dialect, environment, platform_project, run_id, run_key, parent_run_id FROM spans
                 WHERE seq > $done AND seq <= $upto
             UNION ALL
-            SELECT project, seq, dialect, environment, run_id, run_key, parent_run_id FROM logs
+            SELECT project, seq, dialect, environment, platform_project, run_id, run_key, parent_run_id FROM logs
                 WHERE seq > $done AND seq <= $upto AND keys_from IS NULL
         )
         WHERE run_key IS NOT NULL AND parent_run_id IS NOT NULL
@@ -285,7 +285,8 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
             WHERE l.child_batch_id IS NOT NULL
         )
         SELECT l.project, w.of AS run_key, min(child_run_id) AS run_id, min(dialect) AS dialect,
-               min(environment) AS environment, min(child_task_id) AS task_id, parent_run_key,
+               min(environment) AS environment, min(platform_project) AS platform_project,
+               min(child_task_id) AS task_id, parent_run_key,
                min(parent_run_id) AS parent_run_id, max(source) AS source, min(started_ns) AS started_ns,
                max(ended_ns) AS ended_ns, bool_or(coalesce(waits, false)) AS waits
         FROM edges l JOIN whose w ON w.project = l.project AND w.run_key = l.run_key AND {_IN_TIME}
@@ -300,7 +301,10 @@ def _edges(h: Handle, places: Places, keys: pl.DataFrame) -> pl.DataFrame:
     return (
         parted.group_by("project", "run_key", "parent_run_key")
         .agg(
-            *(pl.col(c).min() for c in ("run_id", "dialect", "environment", "task_id", "parent_run_id")),
+            *(
+                pl.col(c).min()
+                for c in ("run_id", "dialect", "environment", "platform_project", "task_id", "parent_run_id")
+            ),
             pl.col("source").max(),
             pl.col("started_ns").min(),
             pl.col("ended_ns").max(),

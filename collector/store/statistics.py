@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -22,6 +24,7 @@ _COLUMNS = {
         "task_id",
         "queue",
         "environment",
+        "platform_project",
         "version",
         "is_test",
         "is_replay",
@@ -41,9 +44,11 @@ _COLUMNS = {
         "end_to_end_ns",
         "last_seen_ns",
         "due_ns",
+        "delayed_until_ns",
         "log_count",
         "error_type",
         "error_message",
+        "error_group",
     ),
     "attempts": (
         *_RUN,
@@ -62,10 +67,17 @@ _COLUMNS = {
         "idle_ns",
         "cost_cents",
         "error_type",
+        "error_group",
     ),
     "phases": (*_RUN, "attempt", "started_ns", "ended_ns"),
 }
 """What `analyse.durations`, `analyse.stuck` and `analyse.trees` look at."""
+_OF_COHORTS = {
+    "runs": ("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents", "at_ns"),
+    "attempts": ("active_ns", "status_source"),
+    "phases": ("operation", "phase", "called_service", "duration_ns", "outcome"),
+}
+"""What the hourly counts are made of beside that (`analyse.cohorts`, `analyse.calls`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,11 @@ COUNTED = "counted"
 """Population of a choice that does not say which: the one that counts, which `counted` tells."""
 
 
+_OF_QUEUE = ("queue", "environment", "platform_project")
+_CHOSEN = {"task_id": "task", **{c: c for c in (*_OF_QUEUE, "version", "population")}}
+"""Column → what of a choice it must be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which runs: a time range [from_ns, to_ns) and what they must have; None means any."""
@@ -91,29 +108,24 @@ class Choice:
     task: str | None = None
     queue: str | None = None
     environment: str | None = None
+    platform_project: str | None = None
     version: str | None = None
     population: str | None = "live"
 
     def hours(self) -> Choice:
         """Return the choice with its range widened to whole hours."""
         first = self.from_ns // HOUR_NS * HOUR_NS
-        last = -(-self.to_ns // HOUR_NS) * HOUR_NS
-        return Choice(self.project, first, last, self.task, self.queue, self.environment, self.version, self.population)
+        return replace(self, from_ns=first, to_ns=-(-self.to_ns // HOUR_NS) * HOUR_NS)
 
     def where(self, columns: list[str]) -> str:
-        """Return SQL conditions on those of task, queue, environment, version, population that are *columns*."""
+        """Return SQL conditions on those of `_CHOSEN` that are *columns*."""
         assert self.population != COUNTED or "population" not in columns, "not told which population counts"
-        named = {"task_id": "task", "queue": "queue", "environment": "environment", "version": "version"}
-        names = {**named, "population": "population"}
-        chosen = [f"{c} = ${p}" for c, p in names.items() if c in columns and getattr(self, p) is not None]
+        chosen = [f"{c} = ${p}" for c, p in _CHOSEN.items() if c in columns and getattr(self, p) is not None]
         return " AND ".join(["project = $project", *chosen])
 
     def parameters(self, columns: list[str]) -> dict[str, Any]:
         """Return the values of what `where` names, and of the range."""
-        values = {"task_id": self.task, "queue": self.queue, "environment": self.environment, "version": self.version}
-        values |= {"population": self.population}
-        named = {"task_id": "task"}
-        chosen = {named.get(c, c): v for c, v in values.items() if c in columns and v is not None}
+        chosen = {p: v for c, p in _CHOSEN.items() if c in columns and (v := getattr(self, p)) is not None}
         return {"project": self.project, "from_ns": self.from_ns, "to_ns": self.to_ns, **chosen}
 
 
@@ -141,7 +153,7 @@ def summed(
     Hours that end at *ripe_ns* or before count as one, hour 0. *of_runs*: the version of attempts is that of their run.
     """
     wide = choice.hours()
-    columns = ["task_id", "queue", "environment", "version", "population"]
+    columns = [*_CHOSEN]
     hour = f"CASE WHEN hour_ns > {ripe_ns - HOUR_NS} THEN hour_ns ELSE 0 END AS hour_ns" if ripe_ns else "hour_ns"
     named = ", ".join(hour if k == "hour_ns" else f'"{k}"' for k in keys)
     added = ", ".join(f'sum("{s}") AS "{s}"' for s in sums)
@@ -166,9 +178,9 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
 
     Limits are inferred where none is stated. Columns as in `queue_levels`; without *buckets* there is no `bucket_ns`.
     """
-    columns = ["queue", "environment"]
+    columns = [*_OF_QUEUE]
     keys = (
-        f'project, queue, environment, {"bucket_ns, " if buckets else ""}level, sure, most, "limit", limit_source, '
+        f'project, {", ".join(_OF_QUEUE)}, {"bucket_ns, " if buckets else ""}level, sure, most, "limit", limit_source, '
         "is_queued, may_wait"
     )
     return h.frame(
@@ -181,35 +193,54 @@ def levels(h: Handle, choice: Choice, *, buckets: bool) -> pl.DataFrame:
 def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return runs that may wait for their first slot, and how far their queues are: what `analyse.waiting` enters.
 
-    Of runs: project, queue, environment, run_key, run_id, task_id, queued_ns, queued_source, status, is_assumed. One
-    that left no record, only its parent's, which names its task, is in the queue that all runs of the task in *past*
-    were in (`is_assumed`); where they were in several nobody can tell, and it is left out. One whose parent waited for
-    it and saw its end does not wait. Of queues: reached_ns, longest_ns, by what started in *past*.
+    Of runs: project, what tells queues apart, run_key, run_id, task_id, queued_ns, queued_source, status, is_assumed.
+    One that left no record, only its parent's, which names its task, is in the queue that all runs of the task in
+    *past* were in (`is_assumed`); where they were in several nobody can tell, and it is left out. One whose parent
+    waited for it and saw its end does not wait. Of queues: reached_ns, longest_ns, by what started in *past*.
     """
     asked = {"project": past.project, "from_ns": past.hours().from_ns, "to_ns": past.to_ns, "now": as_of_ns}
     runs = h.frame(
-        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.run_key, r.run_id, r.task_id, "
-        "r.queued_ns, r.queued_source, r.status, r.queue IS NULL AS is_assumed FROM runs r "
-        "LEFT JOIN (SELECT task_id, environment, min(queue) AS queue "
+        "SELECT r.project, coalesce(r.queue, t.queue) AS queue, r.environment, r.platform_project, r.run_key, "
+        "r.run_id, r.task_id, r.queued_ns, r.queued_source, r.status, r.queue IS NULL AS is_assumed FROM runs r "
+        "LEFT JOIN (SELECT task_id, environment, platform_project, min(queue) AS queue "
         "FROM flow_hours WHERE project = $project AND event = 'started' AND hour_ns >= $from_ns AND hour_ns < $to_ns "
         "AND queue IS NOT NULL GROUP BY ALL HAVING min(queue) = max(queue)) t ON t.task_id = r.task_id "
         "AND t.environment IS NOT DISTINCT FROM r.environment "
+        "AND t.platform_project IS NOT DISTINCT FROM r.platform_project "
         "WHERE r.project = $project AND (r.status = 'queued' AND r.held_until_ns >= $now OR r.status = 'unknown' "
         "AND r.coverage = 'link' AND r.queued_ns >= $from_ns AND r.queued_ns < $now AND r.set_aside IS NULL "
         "AND (r.queued_source = 'inferred' OR r.last_seen_ns = r.queued_ns))",
         asked,
     ).filter(pl.col("queue").is_not_null())
-    for column, wanted in (("queue", past.queue), ("environment", past.environment)):
-        if wanted is not None:
-            runs = runs.filter(pl.col(column) == wanted)
+    runs = runs.filter(*of_queue(past))
     queues = h.frame(
-        "SELECT r.project, r.queue, r.environment, max(r.queued_ns) AS reached_ns, max(r.queue_wait_ns) AS longest_ns "
-        "FROM runs r JOIN named n ON r.queue = n.queue AND r.environment IS NOT DISTINCT FROM n.environment "
+        "SELECT r.project, r.queue, r.environment, r.platform_project, max(r.queued_ns) AS reached_ns, "
+        "max(r.queue_wait_ns) AS longest_ns FROM runs r JOIN named n ON r.queue = n.queue "
+        "AND r.environment IS NOT DISTINCT FROM n.environment "
+        "AND r.platform_project IS NOT DISTINCT FROM n.platform_project "
         "WHERE r.project = $project AND r.started_ns >= $from_ns AND r.started_ns <= $now GROUP BY ALL",
         {name: asked[name] for name in ("project", "from_ns", "now")},
-        named=runs.select("queue", "environment").unique(),
+        named=runs.select(_OF_QUEUE).unique(),
     )
     return runs, queues
+
+
+def of_queue(choice: Choice) -> list[pl.Expr]:
+    """Return the conditions of *choice* on what queues are told apart by."""
+    return [pl.col(c) == wanted for c in _OF_QUEUE if (wanted := getattr(choice, c)) is not None]
+
+
+def taken_up(h: Handle, since: pl.DataFrame) -> pl.DataFrame:
+    """Return *since* (columns of a queue, since_ns) with `started`: how many runs of the queue started from then on."""
+    of = [c for c in since.columns if c != "since_ns"]
+    same = " AND ".join(f"r.{c} IS NOT DISTINCT FROM s.{c}" for c in of)
+    return h.frame(
+        f"SELECT s.*, count(r.started_ns) AS started FROM since s LEFT JOIN (SELECT {', '.join(of)}, started_ns "  # noqa: S608 -- names of ours
+        f"FROM runs WHERE held_until_ns >= $first AND started_ns >= $first) r ON {same} AND r.started_ns >= s.since_ns "
+        "GROUP BY ALL",
+        {"first": since["since_ns"].min() or 0},
+        since=since,
+    )
 
 
 def levels_known(h: Handle) -> int:
@@ -225,7 +256,7 @@ def levels_since(h: Handle, project: str) -> int:
 def slot_hours(h: Handle, choice: Choice) -> pl.DataFrame:
     """Return the rows of `slot_hours` in *choice*'s hours."""
     wide = choice.hours()
-    columns = ["task_id", "queue", "environment"]
+    columns = ["task_id", *_OF_QUEUE]
     rows = h.frame(
         f"SELECT * FROM slot_hours WHERE {wide.where(columns)} AND hour_ns >= $from_ns AND hour_ns < $to_ns",  # noqa: S608 -- ditto
         wide.parameters(columns),
@@ -245,25 +276,17 @@ _TRIED = """(version = $version OR (project, run_key) IN
 
 def _chosen(choice: Choice) -> tuple[str, dict[str, Any]]:
     """Return SQL conditions on runs of which something is in *choice*, an attempt if not the run, and parameters."""
-    columns = ["task_id", "queue", "environment"]
+    columns = ["task_id", *_OF_QUEUE]
     if choice.version is None:
         return choice.where(columns), choice.parameters(columns)
     return f"{choice.where(columns)} AND {_TRIED}", choice.parameters([*columns, "version"])
 
 
-def count_runs(h: Handle, choice: Choice) -> int:
-    """Return how many runs count in *choice*'s range; of a version also those that only an attempt of theirs is of."""
-    where, parameters = _chosen(choice)
-    return int(
-        h.value(
-            f"SELECT count(*) FROM runs WHERE {where} AND at_ns >= $from_ns AND at_ns < $to_ns",  # noqa: S608 -- ditto
-            parameters,
-        )
-    )
-
-
 def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases: bool = False) -> Timing:
-    """Return the rows of the runs that `count_runs` counts, the newest *most* of them."""
+    """Return the rows of the runs that start (else were queued or first seen) in *choice*'s range, the newest *most*.
+
+    Of a version also those that only an attempt of theirs is of.
+    """
     where, parameters = _chosen(choice)
     return _rows(
         h,
@@ -273,26 +296,59 @@ def started(h: Handle, choice: Choice, *, most: int, also: str = "true", phases:
     )
 
 
+_TOUCHING = "held_from_ns < $to_ns AND held_until_ns >= $from_ns"
+
+
+def count_touching(h: Handle, choice: Choice, *, most: int) -> int:
+    """Return of how many runs, of any population, something may lie in *choice*'s range; beyond *most* no more."""
+    where, parameters = _chosen(choice)
+    return int(
+        h.value(
+            f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {where} AND {_TOUCHING} LIMIT $most + 1)",  # noqa: S608 -- ditto
+            {**parameters, "most": most},
+        )
+    )
+
+
+def touching(h: Handle, choice: Choice, *, phases: bool) -> Timing:
+    """Return the rows of the runs that `count_touching` counts, with all that hourly counts are made of."""
+    where, parameters = _chosen(choice)
+    return _rows(h, f"{where} AND {_TOUCHING}", parameters, phases=phases, more=_OF_COHORTS)
+
+
+def unstarted(h: Handle, choice: Choice) -> pl.DataFrame:
+    """Return the runs in *choice*'s range that never started, by when they were queued or first seen: `at_ns`, ….
+
+    They are few, and in no hourly table but that of flow. With the columns that tell cohort and population.
+    """
+    columns = ["task_id", *_OF_QUEUE, "version"]
+    return h.frame(
+        f"SELECT project, at_ns, {', '.join(columns)}, is_test, is_replay FROM runs "  # noqa: S608 -- ditto
+        f"WHERE {choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns AND started_ns IS NULL",
+        choice.parameters(columns),
+    )
+
+
 def related(h: Handle, choice: Choice, *, most: int) -> Timing:
     """Return the rows of the runs in *choice*'s range that have a parent or a child there, the newest *most* of them.
 
     Of any task: that of *choice* is the root's.
     """
     any_task = replace(choice, task=None)
-    columns = ["task_id", "queue", "environment", "version"]
+    columns = ["task_id", *_OF_QUEUE, "version"]
     inside = f"{any_task.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns"
     return _rows(
         h,
         f"{inside} AND (parent_run_id IS NOT NULL OR run_id IN (SELECT parent_run_id FROM runs WHERE {inside} "  # noqa: S608 -- ditto
         "AND parent_run_id IS NOT NULL)) ORDER BY at_ns DESC, run_key LIMIT $most",
         {**any_task.parameters(columns), "most": most},
-        more=("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents"),
+        more={"runs": ("parent_run_id", "root_run_id", "status_source", "attempt_count_source", "cost_cents")},
     )
 
 
 def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     """Return the rows of runs that have not ended, and of those that fell silent after *lost_since_ns*."""
-    columns = ["task_id", "queue", "environment", "version"]
+    columns = ["task_id", *_OF_QUEUE, "version"]
     parameters = {k: v for k, v in choice.parameters(columns).items() if k not in ("from_ns", "to_ns")}
     return _rows(
         h,
@@ -302,12 +358,20 @@ def open_runs(h: Handle, choice: Choice, *, lost_since_ns: int) -> Timing:
     )
 
 
-def _rows(h: Handle, where: str, params: dict[str, Any], *, phases: bool = False, more: tuple[str, ...] = ()) -> Timing:
-    runs = h.frame(f"SELECT {', '.join((*_COLUMNS['runs'], *more))}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
+def _rows(
+    h: Handle,
+    where: str,
+    params: dict[str, Any],
+    *,
+    phases: bool = False,
+    more: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Timing:
+    columns = {name: ", ".join((*own, *more.get(name, ()))) for name, own in _COLUMNS.items()}
+    runs = h.frame(f"SELECT {columns['runs']}, built_seq FROM runs WHERE {where}", params)  # noqa: S608 -- ditto
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
     named = runs.select(_RUN)
     read = {
-        name: f"SELECT {', '.join(_COLUMNS[name])} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}"  # noqa: S608 -- ditto
+        name: f"SELECT {columns[name]} FROM {name} t SEMI JOIN named USING (project, run_key) WHERE {built}"  # noqa: S608 -- ditto
         for name in ("attempts", "phases")
     }
     if not phases:

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import data, strings
+from dashboard.parts import chosen as chosen_
 from dashboard.parts import columns, kpis, look
 from dashboard.parts import findings as parts
 from dashboard.parts.kpis import Kpi
@@ -15,7 +16,7 @@ from dashboard.parts.text import count, percent, visible, visible_json
 
 chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB)
 start, end = chosen.window()
-here = {"environment": st.session_state.get("environment")}
+here = chosen_.here()
 answer = data.findings(since=start, **here)
 findings: list[dict[str, Any]] = answer["findings"]
 catalogue = data.rules()

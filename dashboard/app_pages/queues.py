@@ -11,17 +11,17 @@ import streamlit as st
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
 from dashboard.parts import bars, charts, figures, look, queue_charts, queue_frames, run_links, theme
+from dashboard.parts import chosen as chosen_
 from dashboard.parts.text import NONE, count, duration, percent, safe, visible
 
 chosen = look.header(strings.QUEUES, strings.QUEUES_SUB)
-start, end = chosen.hours()
-environment = st.session_state.get("environment")
+start, end = chosen.window()
 bucket_ns = max(300, chosen.span_s // 96 // 300 * 300) * SECOND_NS
 window = {"from_ns": start, "to_ns": end}
 colors = theme.palette()
 now_ns = min(end, time.time_ns())
 
-levels = data.query("page_queue_levels", **window, environment=environment, bucket_ns=bucket_ns)
+levels = data.query("page_queue_levels", **window, **chosen_.here(), bucket_ns=bucket_ns)
 if levels.is_empty():
     look.notice(strings.NO_QUEUES, icon="inbox")
     st.stop()
@@ -52,11 +52,12 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         format_func=visible,
     )
     one = frame.filter(pl.col("label") == label)
-    queue, where = one.row(0, named=True)["queue"], one.row(0, named=True)["environment"]
+    about = one.row(0, named=True)
+    queue, where = about["queue"], {name: about[name] for name in queue_frames.WHOSE}
     # Whoever held a slot in the range counts here, of any population.
-    run_links.show(queue=queue, **({"environment": where} if where and label != queue else {}))
-asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, "environment": where}
-of_queue = {**window, "queue": queue, "environment": where}
+    run_links.show(queue=queue, **({k: v for k, v in where.items() if v} if label != queue else {}))
+asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, **where}
+of_queue = {**window, "queue": queue, **where}
 numbers = data.stats("queues", **asked)
 limit = queue_frames.latest_limit(one)
 
@@ -79,7 +80,6 @@ figures.show(
         for name in (queue_frames.STATISTIC[measure],)
     ]
 )
-st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 sub = strings.LEVELS_SUB.format(
     mean=slots(statistic("level", "mean"), 2),
@@ -129,7 +129,7 @@ with grid.cell(), look.card(strings.SLOT_SHARE, strings.SLOT_SHARE_SUB, key="slo
     else:
         st.caption(strings.SLOT_SHARE_NONE)
 with grid.cell(column_span=2), look.card(strings.HOLDERS, strings.HOLDERS_SUB, key="holders"):
-    holders = data.stats("holders", queue=queue, environment=where)
+    holders = data.stats("holders", queue=queue, **where)
     if holders.is_empty():
         st.caption(strings.HOLDERS_NONE)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import polars as pl
@@ -32,7 +33,7 @@ run_key = run["run_key"]
 
 if run.get("set_aside"):
     look.notice(strings.RUN_SET_ASIDE.format(reason=safe(run["set_aside"], 500)), icon="rule")
-run_view.FACTS(data=run_view.facts(run), key="facts")
+run_view.FACTS(data=run_view.facts(run, parts.get("outlook"), now_ns=time.time_ns()), key="facts")
 if run["ambiguous"]:
     look.notice(strings.RUN_LEFT_OPEN, icon="call_split")
 if len(same := parts["same_id"]) > 1:

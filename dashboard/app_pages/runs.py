@@ -10,6 +10,7 @@ import streamlit as st
 from collector.model.words import RARE
 from dashboard import data, strings
 from dashboard.parts import charts, look, provenance
+from dashboard.parts import chosen as chosen_
 from dashboard.parts.run_filters import asked
 from dashboard.parts.text import NONE, count, duration, visible
 from dashboard.parts.theme import STATUS_COLORS
@@ -58,6 +59,20 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     )
     task = choice("Task", "task", 190)
     queue = choice("Queue", "queue", 160)
+    # Asked for by the table of errors, as `hours` is by pages: there are too many to choose from.
+    error = st.session_state.get("error_group") or st.query_params.get("error_group")
+    if error:
+        error = st.selectbox(
+            strings.ERROR_GROUP,
+            [error],
+            index=None,
+            key="error_group",
+            placeholder=strings.ERROR_GROUP,
+            label_visibility="collapsed",
+            width=280,
+            bind="query-params",
+            format_func=visible,
+        )
     at = st.segmented_control(
         "What of a run lies in the range",
         list(strings.RUNS_AT),
@@ -75,7 +90,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
 
 window = chosen.hours() if hours else chosen.window()
 wanted = {"q": search, "status": statuses, "task": task, "queue": queue, "at": at, "retried": retried}
-filters = asked({**wanted, "counted": counted}, window, st.session_state.get("environment"))
+filters = asked({**wanted, "counted": counted, "error_group": error}, window, chosen_.here())
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
@@ -101,8 +116,9 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
     at = pl.coalesce("started_ns", "queued_ns", "first_seen_ns")
     wait = pl.col("queue_wait_ns").map_elements(duration, return_dtype=pl.String)
     open_ = pl.when(pl.col("ambiguous")).then(pl.lit(f" · {strings.LEFT_OPEN}")).otherwise(pl.lit(""))
-    # Where all runs are of one environment it tells none apart.
-    several = {"Environment": shown("environment")} if runs["environment"].n_unique() > 1 else {}
+    # Where all runs are of one environment or project it tells none apart.
+    whose = {"Environment": "environment", "Project": "platform_project"}
+    several = {title: shown(name) for title, name in whose.items() if runs[name].n_unique() > 1}
     return runs.select(
         Run=shown("run_id") + open_,
         Status=pl.concat_list(marked(pl.coalesce("outcome", "status"), "status_source")),
@@ -116,7 +132,7 @@ def table(runs: pl.DataFrame) -> pl.DataFrame:
             pl.col("ended_ns") - pl.col("started_ns")
         )
         / 1e9,
-        Error=shown("error_type"),
+        Error=pl.coalesce("error_group", "error_type").map_elements(visible, return_dtype=pl.String),
         Version=shown("version"),
     )
 

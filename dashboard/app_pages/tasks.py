@@ -7,21 +7,40 @@ import streamlit as st
 
 from collector.model.units import SECOND_NS
 from dashboard import data, strings
-from dashboard.parts import bars, charts, columns, figures, look, population, run_links, task_charts, task_tables, theme
+from dashboard.parts import (
+    bars,
+    charts,
+    columns,
+    figures,
+    look,
+    population,
+    run_links,
+    task_charts,
+    task_tables,
+    theme,
+    totals,
+)
+from dashboard.parts import chosen as chosen_
 from dashboard.parts.run_filters import BY_START
 from dashboard.parts.text import NONE, count, duration, visible
 
 chosen = look.header(strings.TASKS_PAGE, strings.TASKS_PAGE_SUB)
-start, end = chosen.hours()
-environment = st.session_state.get("environment")
-here = {"environment": environment}
+here = chosen_.here()
+judged = {**here, "as_of": data.judged_at()}
+start, end = chosen.window()
+keys = ["task_id", "platform_project"]
+overall = data.statistic("tasks", by=",".join(keys), from_=start, to=end, **judged)
+start, end, hours = overall.from_ns, overall.to_ns, bool(overall.widened)
 window = {"from_ns": start, "to_ns": end, **here}
-asked = {"from_": start, "to": end, **here}
-population.note((start, end), environment)
+asked = {"from_": start, "to": end, **judged}
+population.note((start, end), here)
 colors = theme.palette()
 
-numbers = data.stats("tasks", by="task_id", **asked).filter(pl.col("task_id").is_not_null())
-table = task_tables.all_tasks(numbers, data.stats("retries", by="task_id,hour_ns", **asked))
+numbers = task_tables.labelled(overall.rows.filter(pl.col("task_id").is_not_null()), "task_id")
+apart = numbers.select("called", *keys).unique()
+hourly = data.stats("retries", by=f"{','.join(keys)},hour_ns", measures="run_retry_rate", **asked)
+hourly = hourly.rename({"task_id": "called"}).join(apart, on=["called", "platform_project"], nulls_equal=True)
+table = task_tables.all_tasks(numbers, hourly)
 if table.is_empty():
     look.notice(strings.NO_TASKS, icon="inbox")
     st.stop()
@@ -35,10 +54,21 @@ def chosen_in_table() -> None:
         st.session_state["task"] = names[rows[0]]
 
 
-if st.session_state.get("task") not in (None, *names):
+def chosen_error() -> None:
+    """Have the Runs page show the runs of the selected error: filters are set before their widgets are drawn."""
+    rows = st.session_state["errors_table"]["selection"]["rows"]
+    group = errors["error_group"][rows[0]] if rows and rows[0] < errors.height else None
+    if group is not None:
+        st.session_state.update(run_links.failed_so(group, **of, hours=hours), errors_open=True)
+
+
+asked_for = apart.filter(pl.col("called") == st.session_state.get("task")).sort("task_id")["task_id"]
+if asked_for.len() and asked_for[0] != st.session_state["task"]:
+    st.session_state["task"] = asked_for[0]  # several projects have a task of that name
+elif st.session_state.get("task") not in (None, *names):
     del st.session_state["task"]  # a task of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
-    task = st.selectbox(
+    label = st.selectbox(
         strings.CHOOSE_TASK,
         names,
         key="task",
@@ -47,9 +77,14 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    run_links.show(task=task, **BY_START)
-of_task = numbers.filter(pl.col("task_id") == task)
-percentiles = {"execution": "p95", "queue_wait": "p95", "starts": "count", "wasted_time": "total"}
+    task, project = apart.filter(pl.col("task_id") == label).row(0)[0], None
+    if label != task:
+        project = apart.filter(pl.col("task_id") == label)["platform_project"][0]
+        window, asked = ({**some, "platform_project": project} for some in (window, asked))
+    of = {"task": task, "platform_project": project} if project else {"task": task}
+    run_links.show(**of, hours=hours, **BY_START)
+of_task = numbers.filter(pl.col("task_id") == label)
+percentiles = {"execution": "p95", "queue_wait": "p95", "runs": "count", "wasted_time": "total"}
 figures.show(
     [
         figures.figure(label, figures.pick(of_task, measure, percentiles.get(measure, "share")))
@@ -57,10 +92,11 @@ figures.show(
     ]
 )
 
-st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
+if hours:
+    st.caption(strings.WHOLE_HOURS.format(at=charts.minute(start)))
 grid = st.grid(3, min_column_width=300, gap="small")
 with grid.cell(column_span=2):
-    runs = figures.value(figures.pick(of_task, "starts", "count"))
+    runs = figures.value(figures.pick(of_task, "runs", "count"))
     width_ns = data.width_for(chosen, int(runs or 0)) * SECOND_NS
     subtitle = strings.ATTEMPT_DURATION_ESTIMATED if chosen.tables else strings.ATTEMPT_DURATION_SUB
     sub = subtitle.format(bucket=duration(width_ns))
@@ -89,13 +125,20 @@ with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
     if errors.is_empty():
         st.caption(strings.ERRORS_NONE)
     else:
-        look.table(
+        st.dataframe(
             columns.select(errors, task_tables.ERRORS),
-            strings.ERRORS,
-            columns.configuration(task_tables.ERRORS),
-            row=30,
-            most=8,
+            hide_index=True,
+            row_height=30,
+            height=look.table_height(errors.height, row=30, most=8),
+            placeholder=NONE,
+            key="errors_table",
+            on_select=chosen_error,
+            selection_mode="single-row",
+            alt=strings.ERRORS,
+            column_config=columns.configuration(task_tables.ERRORS),
         )
+        if st.session_state.pop("errors_open", False):
+            st.switch_page("app_pages/runs.py", query_params={})
 with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():
@@ -109,8 +152,9 @@ with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
             most=8,
         )
 
+estimated = strings.ESTIMATED if totals.estimated(numbers) else ""
 tasks = strings.TASK_COUNT_ONE if table.height == 1 else strings.TASK_COUNT.format(n=count(table.height))
-with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks), key="all_tasks"):
+with look.card(strings.ALL_TASKS, strings.ALL_TASKS_SUB.format(n=tasks) + estimated, key="all_tasks"):
     st.dataframe(
         columns.select(table, task_tables.TASKS),
         hide_index=True,

@@ -10,10 +10,10 @@ import polars as pl
 import streamlit as st
 
 from collector.model.report import Span
-from collector.model.statistics import ENOUGH, share, wilson
 from collector.model.verdict import stretch
 from collector.model.words import FAILED
 from dashboard import strings
+from dashboard.parts import figures
 from dashboard.parts.run_filters import BY_START, FILTERS
 from dashboard.parts.text import count, duration, percent, safe
 
@@ -48,65 +48,63 @@ def items(
     tasks: pl.DataFrame,
     queues: pl.DataFrame,
     findings: list[dict[str, Any]],
-    over_ns: int,
     reports: list[dict[str, Any]],
     trouble: Sequence[Item] = (),
+    *,
+    hours: bool = False,
 ) -> list[Item]:
     """Return what stands out, one of each kind before a second of any.
 
-    *queues*: rows of page_queue_levels of the range, *over_ns* of which is past; *findings*: of the conventions;
-    *reports*: those made in the range, the newest first; *trouble*: of the store itself.
+    *now*: the row of page_totals; *tasks*: `task_tables.overview`; *queues*: rows of the statistic `queues`;
+    *findings*: of the conventions; *reports*: those made in the range, the newest first; *trouble*: of the store;
+    *hours*: the range was widened to whole hours.
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
     made: list[Item] = []
+    by_start = {**BY_START, "hours": hours}
     for t in tasks.iter_rows(named=True):
         name, here = safe(t["task"] or strings.UNKNOWN), {"task": t["task"]} if t["task"] else {}
-        ended = t["completed"] + t["failed"]
-        low, _ = wilson(t["failed"], ended)
-        rate_before = share(t["failed_before"], t["ended_before"])
-        if t["failed"] and ended >= 5 and low > max(rate_before or 0.0, 0.02):
+        rate_before = t["failure_before"]
+        if t["failed"] and (t["ended"] or 0) >= 5 and t["low"] > max(rate_before or 0.0, 0.02):
             before = strings.RATE_BEFORE.format(rate=percent(rate_before)) if rate_before is not None else ""
             detail = strings.FAILS.format(
-                n=count(t["failed"]), ended=count(ended), rate=percent(t["failed"] / ended), before=before
+                n=count(t["failed"]), ended=count(t["ended"]), rate=percent(t["failure"]), before=before
             )
             title = strings.TASK_FAILS.format(task=name)
             rank = (0, -t["failed"])
             page = "runs" if t["task"] else ""  # no filter asks for runs without a task
-            state = {**BY_START, **here, "status": [*FAILED]}
+            state = {**by_start, **here, "status": [*FAILED]}
             made.append(Item("error", "red", title, detail, rank, page, state, runs=t["failed"]))
-        enough = t["took_n"] >= ENOUGH and t["took_n_before"] >= ENOUGH
-        if enough and t["took_p95_ns"] > SLOWER * t["took_p95_before_ns"] and t["took_p95_ns"] > 1e9:
-            detail = strings.SLOWER.format(
-                before=duration(t["took_p95_before_ns"]), now=duration(t["took_p95_ns"]), n=count(t["took_n"])
-            )
+        p95, p95_before = t["p95"], t["p95_before"]
+        if p95 and p95_before and p95 > SLOWER * p95_before and p95 > 1e9:
+            detail = strings.SLOWER.format(before=duration(p95_before), now=duration(p95), n=count(t["took"]))
             title = strings.TASK_SLOWER.format(task=name)
-            made.append(Item("trending_up", "orange", title, detail, (3, -t["took_n"]), "tasks", here))
+            made.append(Item("trending_up", "orange", title, detail, (3, -t["took"]), "tasks", here))
     if now["retrying"]:
         detail = strings.RETRYING.format(n=count(now["retrying"]))
-        state = {**BY_START, "status": ["retrying"]}
+        state = {**by_start, "status": ["retrying"]}
         made.append(Item("replay", "orange", strings.RETRYING_NOW, detail, (1, 0), "runs", state, runs=now["retrying"]))
     if now["unknown"]:
         detail = strings.UNKNOWNS.format(n=count(now["unknown"]))
-        state = {**BY_START, "status": ["unknown"]}
+        state = {**by_start, "status": ["unknown"]}
         made.append(Item("help", "gray", strings.UNKNOWN_OUTCOMES, detail, (5, 0), "runs", state, runs=now["unknown"]))
-    return some_of_each([*trouble, *made, *_full(queues, over_ns), *_new(findings), *_reported(reports)])
+    return some_of_each([*trouble, *made, *_full(queues), *_new(findings), *_reported(reports)])
 
 
-def _full(queues: pl.DataFrame, over_ns: int) -> list[Item]:
-    """Return the queues that were at their limit while runs waited, for a good part of *over_ns*."""
-    rows = (
-        queues.filter(pl.col("limit") > 0)
-        .group_by("queue", "environment", maintain_order=True)
-        .agg(pl.col("limit").last(), pl.col("at_limit_ns", "queued_ns").sum())
-        .filter((pl.col("queued_ns") > 0) & (pl.col("at_limit_ns") >= FULL * over_ns))
-    )
+def _full(queues: pl.DataFrame) -> list[Item]:
+    """Return the queues that were at their limit for a good part of the time, while runs waited."""
     full = []
-    for r in rows.iter_rows(named=True):
-        detail = strings.QUEUE_FULL_DETAIL.format(limit=r["limit"], share=percent(r["at_limit_ns"] / over_ns, 0))
-        title = strings.QUEUE_FULL.format(queue=safe(r["queue"]))
-        rank = (2, -r["at_limit_ns"] / over_ns)
-        full.append(Item("hourglass_top", "orange", title, detail, rank, "queues", {"queue": r["queue"]}))
+    for (queue, *_), rows in queues.group_by("queue", "environment", "platform_project", maintain_order=True):
+        at_limit, throttled, limit = (
+            figures.value(figures.pick(rows, *number))
+            for number in (("time_at_limit", "share"), ("throttled", "share"), ("limit", "max"))
+        )
+        if at_limit is None or at_limit < FULL or not throttled:
+            continue
+        detail = strings.QUEUE_FULL_DETAIL.format(limit=f"{limit:,.0f}", share=percent(at_limit, 0))
+        title = strings.QUEUE_FULL.format(queue=safe(str(queue)))
+        full.append(Item("hourglass_top", "orange", title, detail, (2, -at_limit), "queues", {"queue": queue}))
     return full
 
 

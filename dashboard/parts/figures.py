@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -39,12 +40,24 @@ def value(row: Row | None) -> float | None:
     return None if row is None else row["value"]
 
 
+def mark(row: Row | None) -> str:
+    """Return how a number differs from one that is exact and of the range asked for: estimated, in whole hours, ….
+
+    A range that the note names is left out: the page says it once.
+    """
+    return re.sub(r": \d{4}-\S+ to \S+", "", (row or {}).get("note") or "")
+
+
+def _marked(detail: str, row: Row) -> str:
+    return f"{detail}; {mark(row)}" if mark(row) else detail
+
+
 def figure(label: str, row: Row | None) -> Figure:
     """Return *row* in words."""
     if row is None and label == strings.QUEUE_FIGURES["backlog"]:
         return Figure(label, NONE, strings.NONE_WAITS, "unknown")
     if row is None or row["value"] is None:
-        return Figure(label, NONE, (row or {}).get("note") or strings.UNKNOWN, "unknown")
+        return Figure(label, NONE, mark(row) or strings.UNKNOWN, "unknown")
     unit, n = row["unit"], strings.OF.format(n=count(row["n"]))
     match unit:
         case "share":
@@ -53,16 +66,16 @@ def figure(label: str, row: Row | None) -> Figure:
                 if row["low"] is None
                 else strings.CI.format(low=f"{100 * row['low']:.1f}", high=percent(row["high"]), n=count(row["n"]))
             )
-            return Figure(label, percent(row["value"]), detail, row["provenance"])
+            return Figure(label, percent(row["value"]), _marked(detail, row), row["provenance"])
         case "ns":
             detail = (
                 n
                 if row["low"] is None or row["high"] is None
                 else strings.CI.format(low=duration(row["low"]), high=duration(row["high"]), n=count(row["n"]))
             )
-            return Figure(label, duration(row["value"]), detail, row["provenance"])
+            return Figure(label, duration(row["value"]), _marked(detail, row), row["provenance"])
         case _:
-            return Figure(label, f"{row['value']:,.0f}", row["note"] or unit.replace("_", " "), row["provenance"])
+            return Figure(label, f"{row['value']:,.0f}", mark(row) or unit.replace("_", " "), row["provenance"])
 
 
 def show(figures: list[Figure]) -> None:

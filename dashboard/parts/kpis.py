@@ -16,7 +16,7 @@ from dashboard.parts.theme import palette
 @dataclass(frozen=True)
 class Kpi:
     """One number: *tone* good, bad or flat colours *change* and trend; *against* says what changed against what;
-    *raw* is the value for machines."""
+    *raw* is the value for machines; *mark* says why it is not exact or of another range (`figures.mark`)."""
 
     name: str
     label: str
@@ -28,6 +28,7 @@ class Kpi:
     against: str
     tone: str
     series: Sequence[float | None]
+    mark: str = ""
 
 
 def show(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
@@ -36,11 +37,12 @@ def show(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
     tones = {"good": p["good"], "bad": p["bad"], "flat": p["mute"]}
     lines = {"good": p["first_try"], "bad": p["failed"], "flat": p["primary"]}
     cards = "".join(
-        f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" data-value="{"" if k.raw is None else k.raw}">'
+        f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" data-value="{"" if k.raw is None else k.raw}" '
+        f'data-mark="{escape(k.mark)}">'
         f'<div class="l">{escape(k.label)}{provenance.html(k.source)}</div><div class="v">{escape(k.value)}</div>'
         f'<div class="d"><span style="color:{tones[k.tone]}">{escape(k.change)}</span> {escape(k.against)}</div>'
         f"{_spark(k.series, lines[k.tone])}"
-        f'<div class="def">{escape(k.definition)}</div></div>'
+        f'<div class="def">{escape("; ".join(filter(None, (k.definition, k.mark))))}</div></div>'
         for k in kpis
     )
     st.html(

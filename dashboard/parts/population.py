@@ -8,8 +8,8 @@ from collector.model.shown import populations
 from dashboard import data
 
 
-def note(window: tuple[int, int], environment: str | None) -> None:
+def note(window: tuple[int, int], here: dict[str, str | None]) -> None:
     """Say which runs count, if not simply live ones, and how many do not; nothing where all do."""
-    counts = data.query("populations", from_ns=window[0], to_ns=window[1], environment=environment)
-    if sentence := populations(counts.rows(), environment):
+    counts = data.query("populations", from_ns=window[0], to_ns=window[1], **here)
+    if sentence := populations(counts.rows(), here["environment"]):
         st.caption(sentence)

@@ -8,6 +8,8 @@ from streamlit import column_config as column
 from dashboard import strings
 from dashboard.parts.text import visible
 
+WHOSE = ["environment", "platform_project"]
+"""What queues of one name are told apart by."""
 STATISTIC = {
     "saturation": "share",
     "time_at_limit": "share",
@@ -28,10 +30,13 @@ HOLDER_COLUMNS = {
 
 
 def labelled(levels: pl.DataFrame) -> pl.DataFrame:
-    """Add `label`: the queue, and its environment where another one has a queue of that name."""
-    several = pl.col("environment").fill_null("").n_unique().over("queue") > 1
-    named = pl.concat_str("queue", pl.col("environment").fill_null(strings.UNKNOWN), separator=" · ")
-    return levels.with_columns(label=pl.when(several).then(named).otherwise("queue"))
+    """Add `label`: the queue, and its environment and platform project where another one has a queue of that name."""
+    label = pl.col("queue")
+    for name in WHOSE:
+        several = pl.col(name).fill_null("").n_unique().over("queue") > 1
+        named = pl.concat_str(label, pl.col(name).fill_null(strings.UNKNOWN), separator=" · ")
+        label = pl.when(several).then(named).otherwise(label)
+    return levels.with_columns(label=label)
 
 
 def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> pl.DataFrame:
@@ -43,14 +48,14 @@ def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> p
     start, end, width = window
     since = int(levels["since_ns"][0] or start)
     edges = pl.DataFrame({"bucket_ns": range(start, min(end, now_ns), width)}, schema={"bucket_ns": pl.Int64})
-    queues = levels.select("label", "queue", "environment").unique(maintain_order=True)
+    queues = levels.select("label", "queue", *WHOSE).unique(maintain_order=True)
     lasted = pl.min_horizontal(pl.col("bucket_ns") + width, pl.lit(now_ns)) - pl.max_horizontal(
         "bucket_ns", pl.lit(since)
     )
     seen = pl.col("bucket_ns") + width > since
     return (
         queues.join(edges, how="cross")
-        .join(levels.drop("queue", "environment", "since_ns"), on=["label", "bucket_ns"], how="left")
+        .join(levels.drop("queue", *WHOSE, "since_ns"), on=["label", "bucket_ns"], how="left")
         .sort("label", "bucket_ns")
         .with_columns(
             pl.when(seen).then(pl.col(c).fill_null(0)).alias(c) for c in ("slot_ns", "peak", "at_limit_ns", "queued_ns")

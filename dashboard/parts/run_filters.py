@@ -10,6 +10,7 @@ FILTERS: dict[str, Any] = {
     "status": [],
     "task": None,
     "queue": None,
+    "error_group": None,
     "retried": False,
     "at": "active",
     "counted": False,
@@ -20,8 +21,11 @@ BY_START: dict[str, Any] = {"at": "start", "counted": True}
 """What pages count runs by: their start, and only those that count."""
 
 
-def asked(chosen: Mapping[str, Any], window: tuple[int, int], environment: str | None) -> dict[str, Any]:
-    """Return the parameters of `Client.runs` for what is *chosen* in *window*, (from, to) in ns."""
+def asked(chosen: Mapping[str, Any], window: tuple[int, int], here: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the parameters of `Client.runs` for what is *chosen* in *window*, (from, to) in ns.
+
+    *here*: environment and platform project.
+    """
     state = {**FILTERS, **chosen}
     return {
         "from_": window[0],
@@ -31,7 +35,8 @@ def asked(chosen: Mapping[str, Any], window: tuple[int, int], environment: str |
         "status": ",".join(state["status"]) or None,
         "task": state["task"],
         "queue": state["queue"],
-        "environment": environment,
+        **here,
+        "error_group": state["error_group"],
         "retried": True if state["retried"] else None,
         "counted": True if state["counted"] else None,
     }

@@ -1,4 +1,4 @@
-"""Ways from a task or a queue to its runs: the Runs page with filters, in the same hours and environment."""
+"""Ways from a task or a queue to its runs: the Runs page with filters, in the same range and environment."""
 
 from __future__ import annotations
 
@@ -35,9 +35,14 @@ def show(**of: Any) -> None:
                 st.switch_page("app_pages/runs.py", query_params={})
 
 
+def failed_so(error: str, **of: Any) -> dict[str, Any]:
+    """Return what the filters of the Runs page are for the runs of *of* that a row of the errors' table counts."""
+    return {**FILTERS, "hours": True, **of, "at": "active", "counted": True, "error_group": error}
+
+
 def asked(label: str, **of: Any) -> dict[str, Any]:
     """Return what the filters of the Runs page are for that kind of runs of *of*."""
-    return {**FILTERS, "hours": True, **of, **LINKS[label]}
+    return {**FILTERS, **of, **LINKS[label]}
 
 
 def _ask(state: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import strings
 from dashboard.parts import provenance
-from dashboard.parts.text import NONE, duration, visible
+from dashboard.parts.text import NONE, count, duration, visible
 from dashboard.parts.theme import STATUS_COLORS
 
 Run = dict[str, Any]
@@ -45,8 +45,20 @@ def moment(ns: int | None) -> str:
     return at.strftime("%d %b %H:%M:%S") + f".{ns // 10**6 % 1000:03d}"
 
 
-def facts(run: Run) -> dict[str, Any]:
-    """Return what the facts component shows of *run*: the core always, unknown or not; the rest where it is there."""
+def likely(outlook: dict[str, Any], event: str, now_ns: int) -> tuple[str, str] | None:
+    """Return how soon *event* (starts, ends) is likely, and the range of that; None where nobody can tell."""
+    low, at, high = (outlook[f"{event}{part}_ns"] for part in ("_low", "", "_high"))
+    if at is None:
+        return None
+    span, *ends = (duration(max(0, ns - now_ns)) for ns in (at, low, high))
+    return strings.LIKELY_IN.format(span=span) if at > now_ns else strings.LIKELY_NOW, " to ".join(ends)
+
+
+def facts(run: Run, outlook: dict[str, Any] | None = None, *, now_ns: int = 0) -> dict[str, Any]:
+    """Return what the facts component shows of *run*: the core always, unknown or not; the rest where it is there.
+
+    *outlook*: what is likely of a run that has not ended, at *now_ns*.
+    """
     items: list[dict[str, Any]] = []
 
     def fact(label: str, value: str, source: str | None = None, *, mono: bool = False) -> None:
@@ -81,8 +93,17 @@ def facts(run: Run) -> dict[str, Any]:
     fact("Queue", word("queue"), run["queue_source"])
     fact("Parent", word("parent_run_id"), run["parent_source"], mono=True)
     fact("Environment", word("environment"))
+    extra("Platform project", run["platform_project"], mono=True)
     fact("Telemetry", run["coverage"].replace("+", " and "))
     fact("Dialect", word("dialect"))
+    if outlook:
+        for event in ("starts", "ends") if run["started_ns"] is None else ("ends",):
+            told = likely(outlook, event, now_ns)
+            fact(strings.LIKELY[event], told[0] if told else NONE, "inferred" if told else "unknown")
+            extra(strings.LIKELY_RANGE[event], told[1] if told else None, "inferred")
+        if outlook["position"] is not None:
+            place = strings.PLACE_OF.format(position=count(outlook["position"]), n=count(outlook["waiting"]))
+            fact(strings.PLACE, place, "inferred")
     extra("Version", run["version"])
     extra("Machine", run["machine"])
     extra("Compute", duration(run["compute_ms"] * 1e6) if run.get("compute_ms") is not None else None, "measured")
@@ -112,7 +133,13 @@ def facts(run: Run) -> dict[str, Any]:
 
 def of_one_id(runs: list[Run], run_key: str) -> pl.DataFrame:
     """Return a table of *runs* that share an id, of which *run_key* is shown: when, and what tells them apart."""
-    apart = {"Environment": "environment", "Queue": "queue", "Task": "task_id", "Dialect": "dialect"}
+    apart = {
+        "Environment": "environment",
+        "Project": "platform_project",
+        "Queue": "queue",
+        "Task": "task_id",
+        "Dialect": "dialect",
+    }
     apart = {title: name for title, name in apart.items() if len({r[name] for r in runs}) > 1}
 
     def note(run: Run) -> str:

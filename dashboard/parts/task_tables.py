@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 from streamlit import column_config as column
 
-from collector.model.statistics import ENOUGH, wilson
 from dashboard import strings
 from dashboard.parts.columns import Column, Columns, interval, moment, seconds, text
-from dashboard.parts.text import NONE, percent, visible
+from dashboard.parts.text import visible
 
 _NUMBERS = {
-    "runs": ("starts", "count"),
+    "runs": ("runs", "count"),
     "failed": ("run_failure_rate", "share"),
     "retried": ("run_retry_rate", "share"),
     "p50": ("execution", "p50"),
@@ -23,19 +24,6 @@ _P95 = column.NumberColumn(format="%,.2f s", width=85)
 _COUNT = "localized"
 
 
-def _share(hits: str, n: str) -> pl.Expr:
-    """Return hits/n, nothing where n is 0: unknown is not zero."""
-    return pl.when(pl.col(n) > 0).then(pl.col(hits) / pl.col(n))
-
-
-def _wilson(r: dict[str, int]) -> str:
-    """Return the interval of a failure rate in words."""
-    if not r["ended"]:
-        return NONE
-    low, high = wilson(r["failed"], r["ended"])
-    return f"{100 * low:.1f} to {percent(high)}"
-
-
 def _step(r: dict[str, str | None]) -> str:
     """Return what a step is called: an operation, with its phase or what it calls."""
     name = visible(r["operation"] or strings.UNKNOWN)
@@ -44,8 +32,14 @@ def _step(r: dict[str, str | None]) -> str:
     return name if r["phase"] in ("started", "completed", "failed") else f"{name} {visible(r['phase'] or '')}"
 
 
-def _if_enough(n: str, value: pl.Expr) -> pl.Expr:
-    return pl.when(pl.col(n) >= ENOUGH).then(value)
+def labelled(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return *rows* with the task in *column* followed by its platform project where several have one of that name.
+
+    What the task is called stays in `called`.
+    """
+    several = pl.col("platform_project").fill_null("").n_unique().over(column) > 1
+    named = pl.concat_str(column, pl.col("platform_project").fill_null(strings.UNKNOWN), separator=" · ")
+    return rows.with_columns(pl.when(several).then(named).otherwise(column).alias(column), called=column)
 
 
 OVERVIEW: Columns = {
@@ -55,23 +49,18 @@ OVERVIEW: Columns = {
     ),
     "Runs": Column(pl.col("runs"), column.NumberColumn(format=_COUNT, width=70)),
     "Runs over time": Column(pl.col("trend"), column.AreaChartColumn(width=150)),
-    "Failed": Column(100 * _share("failed", "ended"), column.NumberColumn(format="%.1f %%", width=75)),
-    "95 % interval": Column(
-        pl.struct("failed", "ended").map_elements(_wilson, return_dtype=pl.String),
-        column.TextColumn(width=115, alignment="right"),
-    ),
+    "Failed": Column(100 * pl.col("failure"), column.NumberColumn(format="%.1f %%", width=75)),
+    "95 % interval": Column(interval("low", "high"), column.TextColumn(width=115, alignment="right")),
     "Retried": Column(
-        100 * _share("retried", "counted"),
+        100 * pl.col("retry"),
         column.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, width=130),
     ),
-    "Median": Column(seconds("took_p50_ns"), column.NumberColumn(format="%,.2f s", width=85)),
-    "p95": Column(_if_enough("took_n", seconds("took_p95_ns")), _P95),
-    "p95 before": Column(
-        _if_enough("took_n_before", seconds("took_p95_before_ns")), column.NumberColumn(format="%,.2f s", width=90)
-    ),
+    "Median": Column(seconds("p50"), column.NumberColumn(format="%,.2f s", width=85)),
+    "p95": Column(seconds("p95"), _P95),
+    "p95 before": Column(seconds("p95_before"), column.NumberColumn(format="%,.2f s", width=90)),
     "Unknown": Column(pl.col("unknown"), column.NumberColumn(format=_COUNT, width=75)),
 }
-"""Of rows of page_tasks with `ended`."""
+"""Of `overview`."""
 TASKS: Columns = {
     "Task": Column(text("task_id"), column.TextColumn(width=150, pinned=True)),
     "Runs": Column(pl.col("runs").cast(pl.Int64), column.NumberColumn(format=_COUNT, width=75)),
@@ -92,14 +81,19 @@ TASKS: Columns = {
 }
 """Of `all_tasks`."""
 ERRORS: Columns = {
-    "Error": Column(text("error_type").fill_null(strings.UNKNOWN), column.TextColumn(width=150)),
-    "HTTP": Column(pl.col("http_status"), column.NumberColumn(width=55)),
+    "Error": Column(
+        pl.coalesce(text("error_group"), text("error_type")).fill_null(strings.UNKNOWN), column.TextColumn(width=300)
+    ),
+    "HTTP": Column(pl.col("http_statuses").cast(pl.List(pl.String)).list.join(", "), column.TextColumn(width=55)),
     "Attempts": Column(pl.col("attempts"), column.NumberColumn(format=_COUNT, width=75)),
     "Runs": Column(pl.col("runs"), column.NumberColumn(format=_COUNT, width=60)),
     "Gave up": Column(
         pl.col("failed_runs"), column.NumberColumn(format=_COUNT, width=70, help="Runs that failed for good.")
     ),
-    "Message": Column(text("message"), column.TextColumn(width=240)),
+    "Latest message": Column(text("message"), column.TextColumn(width=240)),
+    "Since": Column(
+        moment("first_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120, help=strings.ERRORS_SINCE)
+    ),
     "Last": Column(moment("last_ns"), column.DatetimeColumn(format="MMM DD HH:mm:ss", width=120)),
 }
 """Of rows of page_task_errors."""
@@ -115,6 +109,43 @@ STEPS: Columns = {
     "95 % interval": Column(interval("low", "high"), column.TextColumn(width=120, alignment="right")),
 }
 """Of `steps`."""
+
+
+_OVERVIEW = {
+    "failure": ("run_failure_rate", "share", "value"),
+    "ended": ("run_failure_rate", "share", "n"),
+    "low": ("run_failure_rate", "share", "low"),
+    "high": ("run_failure_rate", "share", "high"),
+    "retry": ("run_retry_rate", "share", "value"),
+    "p50": ("execution", "p50", "value"),
+    "p95": ("execution", "p95", "value"),
+    "took": ("execution", "p95", "n"),
+}
+_BEFORE = ("failure", "p95")
+
+
+def overview(counts: pl.DataFrame, now: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of page_tasks, *counts*, with the numbers of each task: shares, ns, and how many they are of.
+
+    *now*, *before*: rows of the statistic `tasks`, by `task_id` and `platform_project`, of the range and of the equal
+    one before it; those of the latter are called `…_before`.
+    """
+
+    def of(rows: pl.DataFrame, names: Iterable[str], suffix: str = "") -> pl.DataFrame:
+        matching = rows.filter(pl.col("outcome").is_null())
+        return matching.group_by("platform_project", task=pl.col("task_id").fill_null("")).agg(
+            pl.col(what)
+            .filter((pl.col("measure") == measure) & (pl.col("statistic") == statistic))
+            .first()
+            .alias(name + suffix)
+            for name in names
+            for measure, statistic, what in [_OVERVIEW[name]]
+        )
+
+    told = counts
+    for numbers in (of(now, _OVERVIEW), of(before, _BEFORE, "_before")):
+        told = told.join(numbers, on=["task", "platform_project"], how="left", maintain_order="left", nulls_equal=True)
+    return told
 
 
 def all_tasks(numbers: pl.DataFrame, by_hour: pl.DataFrame) -> pl.DataFrame:

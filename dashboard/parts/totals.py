@@ -1,15 +1,14 @@
-"""The cards on top of the Overview: pure functions of totals now, totals before and the buckets between."""
+"""The cards on top of the Overview: pure functions of statistics now and before, and of the buckets between."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from collector.model.statistics import ENOUGH, share
+from collector.model.statistics import share
 from dashboard import strings
-from dashboard.parts import provenance
+from dashboard.parts import figures
 from dashboard.parts.kpis import Kpi
 from dashboard.parts.text import count, duration, percent
 
@@ -17,134 +16,96 @@ POINTS = 48
 """Points of a sparkline."""
 
 
-@dataclass(frozen=True)
-class Full:
-    """Time at the limit: *share* of the time of the queues whose limit is known, None if none is; per bucket too."""
+NUMBERS = {
+    "runs": ("runs", "count"),
+    "success": ("run_success_rate", "share"),
+    "retry": ("run_retry_rate", "share"),
+    "p95": ("execution", "p95"),
+    "at_limit": ("time_at_limit", "share"),
+}
+"""Which number of which statistic a card shows: of `tasks` or `queues`, of all together."""
+_UP_IS = {"runs": "neutral", "success": "good"}
 
-    share: float | None
-    series: list[float | None]
 
+def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> list[float | None]:
+    """Return by bucket how much of the time queues with a known limit had all slots held.
 
-def at_limit(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> Full:
-    """Return how much of the time queues with a known limit had all slots held; *levels*: rows of page_queue_levels.
-
-    *window* is from, to, width in ns. A bucket without a row had no slot held, from when anything is known at all.
+    *levels*: rows of page_queue_levels; *window* is from, to, width in ns. A bucket without a row had no slot held,
+    from when anything is known at all.
     """
     begin, end, width = window
     start = max(begin, levels["since_ns"][0]) if levels.height else begin
     limited = levels.filter(pl.col("limit") > 0)
-    queues = limited.select("queue", "environment").unique().height
+    queues = limited.select("queue", "environment", "platform_project").unique().height
     until = min(end, now_ns)
     if not queues or until <= start:
-        return Full(None, [])
+        return []
     per = dict(limited.group_by("bucket_ns").agg(pl.col("at_limit_ns").sum()).rows())
-    series: list[float | None] = [
+    return [
         None if at + width <= start else per.get(at, 0) / (queues * (min(at + width, until) - max(at, start)))
         for at in range(begin, until, width)
     ]
-    return Full(sum(per.values()) / (queues * (until - start)), series)
 
 
 def kpis(
-    now: dict[str, Any], then: dict[str, Any], buckets: pl.DataFrame, full: tuple[Full, Full], broken: Broken, span: str
+    now: pl.DataFrame, then: pl.DataFrame, buckets: pl.DataFrame, full: list[float | None], broken: Broken, span: str
 ) -> list[Kpi]:
     """Return the cards of a range of length *span* (in words); every share says what it is a share of.
 
-    *full*: time at the limit now and before.
+    *now*, *then*: rows of the statistics `tasks` and `queues` of all together, of the range and of the equal one
+    before; *buckets*: rows of page_outcomes; *full*: time at the limit by bucket.
     """
-    against = strings.AGAINST.format(span=span)
-
-    def card(
-        name: str,
-        value: float | None,
-        value_then: float | None,
-        shown: str,
-        *,
-        source: str,
-        points: bool,
-        up_is: str,
-        series: list[float | None],
-    ) -> Kpi:
-        change, tone = changed(value, value_then, points=points, up_is=up_is)
-        label, definition = strings.KPIS[name]
-        return Kpi(
-            name,
-            label,
-            shown,
-            value,
-            definition,
-            source if value is not None else "unknown",
-            change,
-            against if change else strings.NO_BEFORE,
-            tone,
-            series,
-        )
-
     trend = coarse(buckets)
 
     def rates(hits: str, n: str) -> list[float | None]:
         return [share(h, k) for h, k in trend.select(hits, n).rows()]
 
-    def enough(row: dict[str, Any], which: str) -> float | None:
-        return row[f"{which}_p95_ns"] if row[f"{which}_n"] >= ENOUGH else None
+    series = {
+        "runs": trend["runs"].to_list(),
+        "success": rates("completed", "ended"),
+        "retry": rates("retried", "counted"),
+        "p95": trend["took_p95_ns"].to_list(),
+        "at_limit": full,
+    }
+    against = strings.AGAINST.format(span=span)
+    cards = []
+    for name, (measure, statistic) in NUMBERS.items():
+        row, before = (figures.pick(rows, measure, statistic) for rows in (now, then))
+        value = figures.value(row) if row or name != "runs" else 0
+        was = figures.value(before)
+        is_share = statistic == "share"
+        change, tone = changed(
+            value, was or None if name == "runs" else was, points=is_share, up_is=_UP_IS.get(name, "bad")
+        )
+        label, definition = strings.KPIS[name]
+        shown = percent(value) if is_share else count(int(value or 0)) if name == "runs" else duration(value)
+        cards.append(
+            Kpi(
+                name,
+                label,
+                shown,
+                value,
+                definition,
+                row["provenance"] if row else "unknown",
+                change,
+                against if change else strings.NO_BEFORE,
+                tone,
+                series[name],
+                figures.mark(row),
+            )
+        )
+    return [*cards, violations(broken)]
 
-    def success(row: dict[str, Any]) -> float | None:
-        return share(row["completed"], row["completed"] + row["failed"])
 
-    took = enough(now, "took")
-    return [
-        card(
-            "runs",
-            now["runs"],
-            then["runs"] or None,
-            count(now["runs"]),
-            source="measured",
-            points=False,
-            up_is="neutral",
-            series=trend["runs"].to_list(),
-        ),
-        card(
-            "success",
-            success(now),
-            success(then),
-            percent(success(now)),
-            source="derived",
-            points=True,
-            up_is="good",
-            series=rates("completed", "ended"),
-        ),
-        card(
-            "retry",
-            share(now["retried"], now["counted"]),
-            share(then["retried"], then["counted"]),
-            percent(share(now["retried"], now["counted"])),
-            source="derived",
-            points=True,
-            up_is="bad",
-            series=rates("retried", "counted"),
-        ),
-        card(
-            "p95",
-            took,
-            enough(then, "took"),
-            duration(took),
-            points=False,
-            up_is="bad",
-            source=provenance.overall(now["took_measured"], now["took_n"]),
-            series=trend["took_p95_ns"].to_list(),
-        ),
-        card(
-            "at_limit",
-            full[0].share,
-            full[1].share,
-            percent(full[0].share),
-            source="derived",
-            points=True,
-            up_is="bad",
-            series=full[0].series,
-        ),
-        violations(broken),
-    ]
+def together(tasks: pl.DataFrame, queues: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of all together among those of the statistics `tasks` and `queues`."""
+    told = ["measure", "statistic", "outcome", "value", "n", "provenance", "note"]
+    return pl.concat([rows.filter("is_total").select(told) for rows in (tasks, queues)])
+
+
+def estimated(rows: pl.DataFrame) -> bool:
+    """Tell whether percentiles among *rows* of a statistic are estimates of a histogram."""
+    return bool(rows["note"].str.contains("estimated from a histogram").fill_null(False).any())
 
 
 @dataclass(frozen=True)

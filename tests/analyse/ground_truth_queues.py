@@ -80,7 +80,10 @@ def queues_beside(both: Both) -> dict[tuple[str, str, str], tuple[float, float]]
     about = both.runs.filter(pl.col("run_key").is_in(ended["run_key"].implode()))
     doubted = slots.doubts(both.runs, ended, both.waits, as_of_ns=both.as_of_ns, lease_ns=LEASE_NS).collect()
     waiting = slots.queued(about, ended, both.waits, as_of_ns=both.as_of_ns).collect()
-    steps = limits.steps(limits.from_settings("default", LIMITS), held.select(slots.QUEUE).unique())
+    steps = limits.steps(
+        limits.from_settings("default", [(queue, None, None, limit) for queue, limit in LIMITS.items()]),
+        held.select(slots.QUEUE).unique(),
+    )
     table = levels.queue_levels(held, doubted, waiting, steps, from_ns=low, to_ns=high)
     ours = {(r["queue"], r["measure"], r["statistic"]): r["value"] for r in concurrency.report(table).rows(named=True)}
     true = {(q, *key): value for q in LIMITS for key, value in walked(both, q).items()}

@@ -170,7 +170,21 @@ class Naive:
     def provenance(self, measure: str) -> str:
         """Return how well a number is known that is known at all."""
         runs = self.rests_on().get(measure, self.ended)
-        return weakest(*(r[c] for r in runs for c in ("status_source", "attempt_count_source")))
+        told = weakest(*(r[c] for r in runs for c in ("status_source", "attempt_count_source")))
+        return "inferred" if any(self.is_guessed(measure, r) for r in self.counted) else told
+
+    def is_guessed(self, measure: str, run: dict[str, Any]) -> bool:
+        """Tell whether a time of *run* that counts in *measure* is inferred."""
+        attempts = self.attempts[run["run_key"]]
+        starts, ends = ([a for a in attempts if a[f"{x}_source"] == "inferred"] for x in ("started", "ended"))
+        last = attempts[-1]
+        if measure == "wasted_time" and run in self.ended and self.wasted(run) is not None:
+            return any(a is not last or a["status"] in FAILED for a in (*starts, *ends))
+        if measure == "backoff_time" and self.backoff(run) is not None:
+            return any(a["number"] > 1 for a in starts) or any(a is not last for a in ends)
+        if measure == "retry_latency" and ended_as(run) == "completed" and self.n(run) > 1:
+            return self.latency(run) is not None and any(a is last or a["number"] == 1 for a in ends)
+        return False
 
     def wasted(self, run: dict[str, Any]) -> float | None:
         attempts = self.attempts[run["run_key"]]
@@ -540,6 +554,7 @@ def test_a_tree_multiplies_the_attempts_of_its_generations() -> None:
             {
                 **about,
                 "environment": "PRODUCTION",
+                "platform_project": None,
                 "parent_run_id": parent,
                 "status": "completed",
                 "status_source": "measured",

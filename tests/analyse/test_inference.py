@@ -16,7 +16,7 @@ from random_runs import HOUR_MS, MS, T0
 from collector.analyse import inference, levels, limits, slots
 from tests.length import examples
 
-OF_QUEUE = {"project": "default", "queue": "q", "environment": None}
+OF_QUEUE = {"project": "default", "queue": "q", "environment": None, "platform_project": None}
 HOURS = 6
 
 
@@ -44,11 +44,11 @@ def simulate(seed: int, limit: int | None, per_minute: float, mean_s: float) -> 
     ns = [tuple(T0 + round(t * 1000) * MS for t in row) for row in rows]
     held = pl.DataFrame(
         [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for _, s, e in ns],
-        schema_overrides={"environment": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     waits = pl.DataFrame(
         [{**OF_QUEUE, "from_ns": d, "to_ns": s, "is_sure": True} for d, s, _ in ns],
-        schema_overrides={"environment": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     return held, waits
 
@@ -111,7 +111,7 @@ def test_evidence_counts_what_it_claims() -> None:
         rows += [(base, base + 10_000 * MS), (base + 10_050 * MS, base + 20_000 * MS)]
     held = pl.DataFrame(
         [{**OF_QUEUE, "from_ns": s, "to_ns": e, "is_open": False} for s, e in rows],
-        schema_overrides={"environment": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     times = {"from_ns": pl.Int64, "to_ns": pl.Int64, "is_sure": pl.Boolean}
     waits = pl.DataFrame(schema={**dict.fromkeys(slots.QUEUE, pl.String), **times})
@@ -122,14 +122,13 @@ def test_evidence_counts_what_it_claims() -> None:
 
 
 _TICKS, _TICK_NS = 40, 250_000_000
-_SLOT = st.tuples(
-    st.sampled_from([("a", None), ("a", "live"), (None, "live")]), st.integers(-5, _TICKS), st.integers(0, 30)
-)
+_QUEUE = st.sampled_from([("a", None, None), ("a", "live", "x"), ("a", "live", "y"), (None, "live", "x")])
+_SLOT = st.tuples(_QUEUE, st.integers(-5, _TICKS), st.integers(0, 30))
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.lists(_SLOT, max_size=25))
-def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str], int, int]]) -> None:
+def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str, str], int, int]]) -> None:
     """Of every queue, unnamed ones too, the candidate is what a count of every tick says: slots before, beyond and
     without length, ends and starts at one instant included.
     """
@@ -147,7 +146,7 @@ def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple
                 expected[queue] = level
     waits = held.clear().rename({"is_open": "is_sure"})
     evidence = inference.evidence(held, waits, from_ns=T0, to_ns=T0 + _TICKS * _TICK_NS)
-    found = {(queue, env): level for queue, env, level in evidence.select("queue", "environment", "level").iter_rows()}
+    found = {tuple(of): level for _, *of, level in evidence.select(*slots.QUEUE, "level").iter_rows()}
     assert found == expected
 
 
@@ -159,14 +158,14 @@ def test_an_inferred_limit_says_how_sure_it_is() -> None:
             {**OF_QUEUE, "measure": "saturation", "provenance": "inferred", "note": None},
             {**OF_QUEUE, "queue": "r", "measure": "limit", "provenance": "measured", "note": "from settings"},
         ],
-        schema_overrides={"environment": pl.String, "note": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String, "note": pl.String},
     )
     steps = pl.DataFrame(
         [
             {**OF_QUEUE, "source": "inferred", "confidence": "high"},
             {**OF_QUEUE, "queue": "r", "source": "settings", "confidence": None},
         ],
-        schema_overrides={"environment": pl.String, "confidence": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String, "confidence": pl.String},
     )
     notes = limits.noted(numbers, steps)["note"].to_list()
     assert notes == ["inferred from load, confidence high", None, "from settings"]

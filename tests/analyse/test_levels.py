@@ -188,7 +188,9 @@ def test_the_level_table_equals_a_count_in_every_millisecond(history: History, s
         from_ns=T0,
         to_ns=T0 + WINDOW_MS * MS,
         bucket_ns=BUCKET_MS * MS,
-        queues=pl.DataFrame([("default", "pay", "PRODUCTION")], schema=slots.QUEUE, orient="row"),
+        queues=pl.DataFrame(
+            [("default", "pay", "PRODUCTION", None)], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+        ),
     )
     for queue, environment in QUEUES:
         of_queue = table_.filter(pl.col("queue") == queue, pl.col("environment").eq_missing(pl.lit(environment)))
@@ -428,13 +430,36 @@ def test_limits_of_the_settings_replace_inferred_ones_and_hold_in_every_environm
         ],
     )
     every = [*QUEUES, ("bulk", "PRODUCTION")]
-    queues = pl.DataFrame([("default", q, e) for q, e in every], schema=slots.QUEUE, orient="row")
+    queues = pl.DataFrame(
+        [("default", q, e, None) for q, e in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row"
+    )
     assert limits.steps(rows, queues).select("queue", "environment", "limit", "source").rows() == [
         ("bulk", "PRODUCTION", 6, "settings"),
         ("mail", "PRODUCTION", 4, "settings"),
         ("mail", None, 4, "settings"),
         ("pay", "PRODUCTION", 2, "inferred"),
     ]
+
+
+def test_of_stated_limits_the_most_special_holds() -> None:
+    """That of project and environment goes before that of the project, that before the environment's, that before all;
+    a limit that was inferred is of no other queue."""
+    stated = [(None, None, 1), ("PRODUCTION", None, 2), (None, "y", 3), (None, "z", 4), ("PRODUCTION", "z", 5)]
+    rows = limits.from_settings("default", [("mail", environment, of, n) for environment, of, n in stated])
+    about = {"project": "default", "queue": "pay", "from_ns": 0, "limit": 9, "source": "inferred", "confidence": "high"}
+    rows = pl.concat([rows, table("queue_limits", [about])])
+    every = [(q, e, of) for q in ("mail", "pay") for e in ("PRODUCTION", None) for of in ("y", "z", None)]
+    queues = pl.DataFrame([("default", *q) for q in every], schema=dict.fromkeys(slots.QUEUE, pl.String), orient="row")
+    told = {tuple(r[1:4]): r[4] for r in limits.steps(rows, queues).select(*slots.QUEUE, "limit").rows()}
+    assert told == {
+        ("mail", "PRODUCTION", "y"): 3,
+        ("mail", "PRODUCTION", "z"): 5,
+        ("mail", "PRODUCTION", None): 2,
+        ("mail", None, "y"): 3,
+        ("mail", None, "z"): 4,
+        ("mail", None, None): 1,
+        ("pay", None, None): 9,
+    }
 
 
 def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> None:
@@ -511,7 +536,7 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     """Time to drain is backlog over net ends, with an interval that may be open, or never."""
-    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION"), strict=True))
+    queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION", "x"), strict=True))
     waiting = pl.DataFrame(
         [
             {**queue, "queued_ns": T0 - 5_000 * MS, "is_assumed": False, "status": "queued", "is_told": True},
@@ -558,16 +583,16 @@ def test_histories_reach_the_cases_that_matter() -> None:
 def test_time_before_anything_is_known_is_taken_off_by_the_limit_that_held_then(buckets: bool) -> None:
     """Of a bucket that began three minutes before telemetry, the limit of two of them counts less, and so the next."""
     minute = 60_000 * MS
-    queue = {"project": "default", "queue": "mail", "environment": None}
+    queue = {"project": "default", "queue": "mail", "environment": None, "platform_project": None}
     steps = pl.DataFrame(
         [
             {**queue, "from_ns": T0 + at * minute, "limit": n, "source": "settings"}
             for at, n in ((0, 8), (2, 2), (9, 0))
         ],
-        schema_overrides={"environment": pl.String},
+        schema_overrides={"environment": pl.String, "platform_project": pl.String},
     )
     slot = {**queue, "from_ns": T0 + 4 * minute, "to_ns": T0 + 5 * minute}
-    held = pl.DataFrame([slot], schema_overrides={"environment": pl.String})
+    held = pl.DataFrame([slot], schema_overrides={"environment": pl.String, "platform_project": pl.String})
     sure = held.clear().with_columns(is_held=pl.lit(True), is_sure=pl.lit(True))
     rows = levels.queue_levels(held, sure, sure, steps, from_ns=T0, to_ns=T0 + 10 * minute)
     if buckets:

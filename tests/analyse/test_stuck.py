@@ -27,6 +27,7 @@ def run(key: str, status: str, started: int, seen: int, **extra: Any) -> dict[st
         "run_id": key,
         "task_id": "mail",
         "environment": "PRODUCTION",
+        "platform_project": None,
         "status": status,
         "started_ns": T0 + started * SECOND,
         "last_seen_ns": T0 + seen * SECOND,
@@ -242,11 +243,12 @@ def test_a_stage_follows_from_one_run_and_what_is_usual(past: History, dice: ran
         "project": pl.String,
         "task_id": pl.String,
         "environment": pl.String,
+        "platform_project": pl.String,
         "n": pl.Int64,
         "quiet_ns": pl.Int64,
         "long_ns": pl.Int64,
     }
-    rows = [("default", *key, 30, quiet, long) for key, (long, quiet) in usual.items()]
+    rows = [("default", *key, None, 30, quiet, long) for key, (long, quiet) in usual.items()]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     listed = stuck.stages(past.frame("runs"), past.frame("attempts"), frame, as_of_ns=past.as_of_ns)
     expected = {}

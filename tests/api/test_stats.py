@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from collector import client
 from collector.analyse import percentiles, retries, throughput
-from collector.api import endpoints, routes, stats
+from collector.api import endpoints, live, question, routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name
@@ -110,8 +110,11 @@ def test_rates_are_those_of_the_runs(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("by", ["task_id,environment", "version", "hour_ns,queue", ""])
-def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: Database, by: str) -> None:
+def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(
+    database: Database, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is read is added up before, and only in columns the numbers are made of: every cell stays the same."""
+    monkeypatch.setattr(question, "EXACT_RUNS", 0)
     params = endpoints.read("GET /api/v1/stats/{name}", {"from": "3h", "by": by}, AS_OF)
     asked = stats.question("tasks", params, "default", Basis(0, 3600 * SECOND))
     keys = list(asked.by)
@@ -127,11 +130,14 @@ def test_numbers_of_tasks_are_those_of_all_columns_of_the_hourly_rows(database: 
             [
                 retries.report(read("run_cohorts"), keys, as_of_ns=AS_OF, horizons=horizons),
                 retries.attempts(read("attempt_hours"), keys),
+                throughput.seen(read("run_cohorts"), keys),
                 throughput.report(read("flow_hours"), keys, over_ns=window),
                 percentiles.estimate(read("duration_hours").filter(measures), keys, outcomes=False),
             ]
         )
-        return stats.STATISTICS["tasks"].answer(h, asked), plain
+        rows = stats.STATISTICS["tasks"].answer(h, asked).rows
+        # The range is no whole hours, which every note says.
+        return rows.with_columns(pl.col("note").str.replace(r"(; )?whole hours: .*$", "").replace("", None)), plain
 
     rows, plain = database.reading(both)
     assert {"run_retry_rate", "attempt_failure_rate", "arrivals", "execution"} <= set(rows["measure"])
@@ -152,13 +158,17 @@ def test_retries_above_and_below_multiply(api: TestClient) -> None:
     assert get(api, "/api/v1/stats/trees", task="other").json() == []
 
 
-def test_a_range_is_counted_over_the_whole_hours_it_is_widened_to(api: TestClient) -> None:
-    """Three arrivals in the hour are three an hour, however little of the hour was asked for."""
+@pytest.mark.parametrize(("few", "an_hour"), [(5_000, 108), (0, 3)])
+def test_a_range_is_counted_over_what_it_is(
+    api: TestClient, few: int, an_hour: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three arrivals in 100 s are 108 an hour; where the range is widened to its hour, three."""
+    monkeypatch.setattr(question, "EXACT_RUNS", few)
     window = {"from": str(T0), "to": str(T0 + 100 * SECOND)}
     for by in ("", "hour_ns"):
         rows = get(api, "/api/v1/stats/throughput", by=by, **window).json()
         (rate,) = (r for r in rows if (r["measure"], r["statistic"]) == ("arrivals", "rate"))
-        assert (rate["value"], rate["n"]) == (3, 3)
+        assert (rate["value"], rate["n"]) == (pytest.approx(an_hour), 3)
 
 
 def test_an_hour_that_goes_on_counts_as_much_as_there_was_of_it(api: TestClient) -> None:
@@ -195,6 +205,41 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         assert rows["mail", "backlog_age"]["value"] == 10 * SECOND
         other = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h", "queue": "other"}).json()
         assert not [r for r in other if r["measure"] == "backlog"]
+
+
+def test_a_live_run_is_told_its_place_and_when_it_is_likely_to_start_and_to_end(tmp_path: Path) -> None:
+    """Of a task whose runs take 60 s, one a minute since three of them wait: the third starts three minutes from now
+    and ends one later, the one at work ends when it has taken as long; the page of a run has the same row, one that
+    has ended none, and the run of a task without history is unknown."""
+    work = {"task_id": "send", "queue": "mail"}
+    done = [attempt(f"d{n}", 1, 60 * n, 60 * n + 60, **work) for n in range(90, 119)]
+    made = [
+        span("p", "trigger()", at, at + 0.1, span_type="trigger", child_run_id=child, child_task_id="send", attempt=1)
+        for child, at in (("c1", 6600), ("c2", 6700), ("c3", 7100))
+    ]
+    open_ = [attempt("now", 1, 7140, None, **work), attempt("top", 1, 6500, None, task_id="top")]
+    with _stored(tmp_path, [*done, *open_, *made, attempt("p", 1, 6600, 7195, task_id="top")]) as database:
+        api = TestClient(routes.application(database, Settings(data=tmp_path), dict, str, bytes))
+        rows = {r["run_id"]: r for r in get(api, "/api/v1/stats/eta").json()}
+        assert {k: (r["position"], r["waiting"], r["provenance"]) for k, r in rows.items()} == {
+            "c1": (1, 3, "inferred"),
+            "c2": (2, 3, "inferred"),
+            "c3": (3, 3, "inferred"),
+            "now": (None, None, "unknown"),
+            "top": (None, None, "unknown"),
+        }
+        soon = [(rows[c]["starts_ns"] - AS_OF) / SECOND for c in ("c1", "c2", "c3")]
+        assert soon == [pytest.approx(60 * n) for n in (1, 2, 3)]
+        assert rows["c3"]["ends_ns"] - rows["c3"]["starts_ns"] == pytest.approx(60 * SECOND, rel=0.022)
+        assert rows["c3"]["starts_low_ns"] < rows["c3"]["starts_ns"] < rows["c3"]["starts_high_ns"]
+        assert rows["now"]["note"] == "fewer than 20 runs of its task took longer than this one has"
+        assert [r["run_id"] for r in get(api, "/api/v1/stats/eta", task="top").json()] == ["top"]
+        page = api.get("/api/v1/runs/c3").json()
+        basis = Basis(grace_ns=300 * SECOND, lease_ns=3600 * SECOND)
+        told = database.reading(lambda h: live.of_run(h, basis, "default", page["run"], AS_OF)).to_dicts()
+        assert told == [{**rows["c3"], **told[0]}]
+        assert page["outlook"] is None, "by now it is not live any more"
+        assert api.get("/api/v1/runs/d100").json()["outlook"] is None
 
 
 def test_an_attempt_that_left_no_record_is_of_no_version_and_its_run_is(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from collector.settings import Settings, Store
 from collector.store.database import Database
 from collector.store.places import Memory
 from dashboard.data import RANGES
-from dashboard.parts import attention, run_links
+from dashboard.parts import attention, run_links, task_tables
 from dashboard.parts.run_filters import BY_START, asked
 from tests.analyse.story import T0, attempt, log
 from tests.dashboard.conftest import NO_LEVELS
@@ -28,7 +28,7 @@ from tests.jobs.invented import store
 
 AS_OF = T0 // HOUR_NS * HOUR_NS + 200 * HOUR_NS + 1_300 * SECOND_NS
 POPULATIONS: list[dict[str, Any]] = [{}, {"environment": "DEVELOPMENT"}, {"is_test": True}, {"is_replay": True}]
-LISTED = {"from_": "from"}
+_TEXTS = dict.fromkeys(("task_id", "outcome", "note"), pl.String)
 
 
 def told() -> list[tuple[str, dict[str, Any]]]:
@@ -94,13 +94,20 @@ def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
     window = chosen.window(AS_OF)
     asked_ = {"from_ns": window[0], "to_ns": window[1], "environment": environment}
     (now,) = rows(api, f"/api/v1/query/page_totals{chosen.tables}", **asked_)
-    tasks = pl.DataFrame(
-        rows(api, f"/api/v1/query/page_tasks{chosen.tables}", bucket_ns=HOUR_NS, **asked_), infer_schema_length=None
-    ).with_columns(pl.lit(0).alias("failed_before"), completed=pl.lit(0))
-    made = attention.items(now, tasks, NO_LEVELS, [], 1, [])
+    counts = rows(api, f"/api/v1/query/page_tasks{chosen.tables}", bucket_ns=HOUR_NS, **asked_)
+    where = {"by": "task_id", "environment": environment, "as_of": AS_OF}
+    told, before = (
+        pl.DataFrame(
+            rows(api, "/api/v1/stats/tasks", from_=a, to=b, **where), schema_overrides=_TEXTS, infer_schema_length=None
+        )
+        for a, b in (window, (2 * window[0] - window[1], window[0]))
+    )
+    tasks = task_tables.overview(pl.DataFrame(counts, infer_schema_length=None), told, before)
+    made = attention.items(now, tasks.with_columns(failure_before=None), NO_LEVELS, [], [])
     counted = [item for item in made if item.page == "runs"]
     assert [item.runs for item in counted] == [listed(api, item.state, window, environment) for item in counted]
-    assert len(counted) >= (2 if span == "1h" else 3)  # nobody falls silent so soon
+    # Nobody falls silent so soon, and whether a task fails is known once its runs are too old to retry.
+    assert len(counted) >= {"1h": 1, "7d": 3}.get(span, 2)
     assert (
         listed(api, BY_START, window, environment) == now["runs"] < listed(api, {"at": "active"}, window, environment)
     )
@@ -108,15 +115,14 @@ def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
 
 @pytest.mark.parametrize("span", RANGES)
 def test_a_task_leads_to_the_runs_that_its_figures_count(api: TestClient, span: str) -> None:
-    """On the Tasks page its runs are as many as were counted, in whole hours; some of them failed, some were retried.
+    """On the Tasks page its runs are as many as were counted; some of them failed, some were retried.
 
     Rates leave out runs that are too young to tell.
     """
-    start, end = (edge // HOUR_NS * HOUR_NS for edge in RANGES[span].window(AS_OF))
-    window = start, max(end, AS_OF)
-    figures = rows(api, "/api/v1/stats/tasks", by="task_id", from_=start, as_of=AS_OF, to=window[1])
+    window = RANGES[span].window(AS_OF)
+    figures = rows(api, "/api/v1/stats/tasks", by="task_id", from_=window[0], as_of=AS_OF, to=window[1])
     number = {(r["task_id"], r["measure"], r["statistic"]): r for r in figures}
     links = {name: run_links.asked(name, task="task 0", **BY_START) for name in run_links.LINKS}
     all_, failed, retried, _ = (listed(api, state, window, None) for state in links.values())
-    assert number["task 0", "starts", "count"]["value"] == all_ > failed
+    assert number["task 0", "runs", "count"]["value"] == all_ > failed
     assert number["task 0", "run_retry_rate", "share"]["n"] <= all_ >= retried

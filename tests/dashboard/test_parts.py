@@ -157,7 +157,7 @@ def test_a_bucket_without_runs_counts_zero_and_knows_no_percentile() -> None:
 
 
 def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
-    """Of two queues with a known limit, one full for half of the time makes a quarter; a third one does not count."""
+    """Of two queues with a known limit, one full for all of a bucket makes a half; a third one does not count."""
     levels = pl.DataFrame(
         {
             "queue": ["a", "b", "c"],
@@ -168,10 +168,8 @@ def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
             "since_ns": [-5, -5, -5],
         }
     )
-    full = totals.at_limit(levels, (0, 40, 10), now_ns=20)
-    assert full.share == 0.25
-    assert full.series == [0.5, 0.0]
-    assert totals.at_limit(levels.filter(pl.col("queue") == "c"), (0, 40, 10), 20).share is None
+    assert totals.at_limit(levels, (0, 40, 10), now_ns=20) == [0.5, 0.0]
+    assert totals.at_limit(levels.filter(pl.col("queue") == "c"), (0, 40, 10), 20) == []
 
 
 def test_time_before_the_telemetry_is_not_idle() -> None:
@@ -194,8 +192,7 @@ def test_time_before_the_telemetry_is_not_idle() -> None:
     frame = queue_frames.filled(levels, (0, 40, 10), now_ns=40)
     assert frame["mean"].to_list() == [None, None, 1.0, 0.0]
     assert frame["saturation"].to_list() == [None, None, 0.5, 0.0]
-    full = totals.at_limit(levels, (0, 40, 10), now_ns=40)
-    assert full == totals.Full(0.25, [None, None, 0.5, 0.0])
+    assert totals.at_limit(levels, (0, 40, 10), now_ns=40) == [None, None, 0.5, 0.0]
 
 
 def test_idle_time_is_level_zero() -> None:
@@ -213,3 +210,13 @@ def test_a_rename_is_shown_as_a_difference() -> None:
     sample = {"attributes": {"run_id": "r", "imageWidth": 320}}
     assert findings.renamed(sample, transform).splitlines()[-3:-1] == ['- "imageWidth": 320', '+ "image_width": 320']
     assert findings.renamed({"attributes": {"run_id": "r"}}, transform) == ""
+
+
+def test_what_is_likely_of_a_run_is_told_from_now_on_with_its_range() -> None:
+    """How soon, and between what times 8 of 10 such runs do; overdue is any moment; what history does not tell is
+    nothing."""
+    now = 1_790_000_000 * 10**9
+    outlook = {f"ends{part}_ns": now + s * 10**9 for part, s in (("_low", 60), ("", 120), ("_high", 600))}
+    assert run_view.likely(outlook, "ends", now) == ("in 2 min", "1 min to 10 min")
+    assert run_view.likely(outlook, "ends", now + 120 * 10**9) == ("any moment", "0 s to 8 min")
+    assert run_view.likely({**outlook, "ends_ns": None}, "ends", now) is None

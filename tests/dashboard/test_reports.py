@@ -121,9 +121,9 @@ def test_the_latest_report_is_worth_a_look_when_something_is_new() -> None:
     """The Overview names the latest report first if it has new anomalies, leads to it, and is silent otherwise."""
     row: dict[str, Any] = {"id": "r1", "schedule": "morning", "zone": "UTC", "from_ns": 0, "to_ns": HOUR, "new": 2}
     now = {"retrying": 3, "unknown": 0}
-    first = attention.items(now, pl.DataFrame(), NO_LEVELS, [], 1, [row, {**row, "id": "r0"}])[0]
+    first = attention.items(now, pl.DataFrame(), NO_LEVELS, [], [row, {**row, "id": "r0"}])[0]
     assert (first.title, first.page, first.params) == ("2 new anomalies", "reports", {"report": "r1"})
-    silent = attention.items(now, pl.DataFrame(), NO_LEVELS, [], 1, [{**row, "new": 0}, row])
+    silent = attention.items(now, pl.DataFrame(), NO_LEVELS, [], [{**row, "new": 0}, row])
     assert [i.page for i in silent] == ["runs"]
 
 

@@ -24,6 +24,7 @@ _MAYBE_RUN = st.none() | _RUN
 _ATTEMPT = st.sampled_from([1, 2, 3])
 _MAYBE_ATTEMPT = st.none() | _ATTEMPT
 _VERSION = st.sampled_from([None, "1", "2"])
+_PROJECT = st.none() | st.sampled_from(["x", "y"])
 _BATCH = st.sampled_from(["batch_1", "batch_2"])
 _SPAN_ID = st.integers(1, 9).map(lambda n: f"{n:016x}")
 _TRACE_ID = st.integers(1, 3).map(lambda n: f"{n:032x}")
@@ -78,11 +79,18 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _request(
-    signal: str, record: dict[str, Any], *, trigger: bool, machine: str, version: str | None = None
+    signal: str,
+    record: dict[str, Any],
+    *,
+    trigger: bool,
+    machine: str,
+    version: str | None = None,
+    platform_project: str | None = None,
 ) -> Recorded:
     words = {"logs": ("resourceLogs", "scopeLogs", "logRecords"), "traces": ("resourceSpans", "scopeSpans", "spans")}
     outer, middle, inner = words[signal]
     attributes = {"$trigger": True, "ctx.environment.type": "PRODUCTION", "ctx.machine.name": machine}
+    attributes |= {"ctx.project.ref": platform_project}
     resource = attributes if trigger else {"service.name": "worker", "host.name": machine, "service.version": version}
     scope = {"name": "trigger-dev-worker" if trigger else "tasks"}
     block = {"resource": {"attributes": _attributes(resource)}, middle: [{"scope": scope, inner: [record]}]}
@@ -150,7 +158,8 @@ def _span(draw: st.DrawFn) -> Recorded:
         if failed
         else [],
     }
-    return _request("traces", record, trigger=True, machine=draw(st.sampled_from(["small", "large"])))
+    about = {"machine": draw(st.sampled_from(["small", "large"])), "platform_project": draw(_PROJECT)}
+    return _request("traces", record, trigger=True, **about)
 
 
 @st.composite
@@ -167,7 +176,8 @@ def _log(draw: st.DrawFn) -> Recorded:
     )
     if run is None or draw(st.booleans()):
         record |= {"traceId": draw(_TRACE_ID), "spanId": draw(_SPAN_ID)}
-    return _request("logs", record, trigger=True, machine=draw(st.sampled_from(["small", "large"])))
+    about = {"machine": draw(st.sampled_from(["small", "large"])), "platform_project": draw(_PROJECT)}
+    return _request("logs", record, trigger=True, **about)
 
 
 @st.composite
@@ -238,6 +248,7 @@ def stating(draw: st.DrawFn) -> Recorded:
     where = {
         "environment": draw(st.none() | st.sampled_from(["prod", "staging"])),
         "queue": draw(st.none() | st.sampled_from(["mail", "pdf"])),
+        "platform_project": draw(_PROJECT),
     }
     record["attributes"] += _attributes(where)
     service = draw(st.sampled_from(["worker", "worker", "api", "unknown_service:node"]))

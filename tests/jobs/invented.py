@@ -39,6 +39,7 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
         "queue": draw(_QUEUES),
         "is_test": draw(st.sampled_from([None, None, True])),
         "environment": draw(st.sampled_from(["PRODUCTION", "DEVELOPMENT"])),
+        "platform_project": draw(st.sampled_from([None, "x", "y"])),
     }
     records: list[tuple[str, dict[str, Any]]] = []
     start = draw(_TIMES)

@@ -90,7 +90,7 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     doubted = slots.doubts(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).collect()
     waiting = slots.queued(runs, attempts, waits, as_of_ns=as_of_ns).collect()
     queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
-    steps = limits.steps(limits.from_settings("default", LIMITS.limits), queues)
+    steps = limits.steps(limits.from_settings("default", LIMITS.stated()), queues)
     begins = [*slots_["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
     ends = [*slots_["to_ns"], *waiting["to_ns"], min(begins)]
     last = min(as_of_ns, max(ends) // HOUR_NS * HOUR_NS + HOUR_NS)
@@ -156,7 +156,7 @@ def pages_agree(jobs: Jobs) -> None:
         started = chosen["started_ns"].count()
         parameters = {"from": window["from_ns"], "to": window["to_ns"], "by": "", **where}
         asked = stats.question("throughput", endpoints.read(STATS, parameters, LATE), "default", Basis(0, 0))
-        flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q))
+        flow = jobs.database.reading(lambda h, q=asked: stats.STATISTICS["throughput"].answer(h, q).rows)
         starts = flow.filter((pl.col("measure") == "starts") & (pl.col("statistic") == "count"))
         assert starts["value"].sum() == started
         counted = rows("populations", **where)

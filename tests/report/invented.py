@@ -16,15 +16,16 @@ from collector.report.inputs import HISTORY_DAYS, Inputs, judged
 START = 1_790_035_200 * 10**9  # a midnight, UTC
 TASKS = tuple(f"task-{i}" for i in range(8))
 KEY = {"kind": pl.String, "type": pl.String, "name": pl.String, "task_id": pl.String, "environment": pl.String}
-KEY |= {"detail": pl.String}
+KEY |= {"platform_project": pl.String, "detail": pl.String}
+WHOSE = {"environment": pl.String, "platform_project": pl.String}
 EMPTY = {
     "histograms": {**KEY, "hour_ns": pl.Int64, "ix": pl.Int32, "n": pl.Int64},
     "full_queues": {**KEY, "hour_ns": pl.Int64, "value": pl.Float64},
-    "senders": {"type": pl.String, "name": pl.String, "environment": pl.String, "hour_ns": pl.Int64, "n": pl.Int64},
-    "regular": {"task_id": pl.String, "environment": pl.String, "at_ns": pl.Int64, "run_key": pl.String},
+    "senders": {"type": pl.String, "name": pl.String, **WHOSE, "hour_ns": pl.Int64, "n": pl.Int64},
+    "regular": {"task_id": pl.String, **WHOSE, "at_ns": pl.Int64, "run_key": pl.String},
     "errors": {
         "name": pl.String,
-        "environment": pl.String,
+        **WHOSE,
         "error": pl.String,
         "before": pl.Int64,
         "now": pl.Int64,
@@ -34,20 +35,20 @@ EMPTY = {
     "versions": {
         "task_id": pl.String,
         "queue": pl.String,
-        "environment": pl.String,
+        **WHOSE,
         "version": pl.String,
         "first_ns": pl.Int64,
     },
     "limit_steps": {
         "queue": pl.String,
-        "environment": pl.String,
+        **WHOSE,
         "from_ns": pl.Int64,
         "before": pl.Int64,
         "limit": pl.Int64,
     },
     "stuck": {
         "task_id": pl.String,
-        "environment": pl.String,
+        **WHOSE,
         "run_key": pl.String,
         "stage": pl.String,
         "since_ns": pl.Int64,
@@ -135,7 +136,15 @@ def inputs(counts: pl.DataFrame, hour: int, **changed: Any) -> Inputs:
         "expected": {},
         **frames,
     }
-    return Inputs(**{**plain, **changed})
+    return Inputs(**{name: _stating(value) for name, value in {**plain, **changed}.items()})
+
+
+def _stating(value: Any) -> Any:
+    """Return a frame of things of environments with their platform project, none where it has no such column."""
+    if not isinstance(value, pl.DataFrame) or "environment" not in value.columns:
+        return value
+    none = pl.lit(None, pl.String).alias("platform_project")
+    return value if "platform_project" in value.columns else value.with_columns(none)
 
 
 def made(inputs_: Inputs, evidence: Mapping[int, Evidence] | None = None) -> Report:

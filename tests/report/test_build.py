@@ -323,7 +323,7 @@ def test_differences_runs_and_conventions_come_from_the_runs_behind_it(burst: In
             "queue": "q",
             "machine": "m1" if i < 11 else "m2",
             "tags": None,
-            "error_type": "Timeout" if i < 12 else None,
+            "error_group": "Timeout" if i < 12 else None,
             "services": None,
         }
         for i in range(40)

@@ -17,7 +17,7 @@ from collector.jobs.recording import Recording, recording
 from collector.model.signals import LOGS, TRACES
 from collector.rules import catalogue
 from collector.rules.engine import evaluate
-from collector.rules.frames import Frames
+from collector.rules.frames import Frames, stated_limits
 from collector.rules.profiles import Chosen, choose
 from collector.rules.rule import Case, Rule
 from collector.settings import Limits, RuleOverride, Rules, Settings, Store
@@ -172,7 +172,7 @@ def of_case(case: Case) -> Frames:
     """Return what rules see of a case."""
     found = _seen(case)
     if case.limits:
-        limits = pl.DataFrame({"queue": list(case.limits), "limit": list(case.limits.values())})
+        limits = stated_limits((queue, None, None, limit) for queue, limit in case.limits.items())
         found = replace(found, limits=limits)
     if case.live_after_s is not None:
         last = max(r["at"] for r in case.logs)

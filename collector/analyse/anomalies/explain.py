@@ -80,17 +80,17 @@ def differences(runs: pl.DataFrame) -> pl.DataFrame:
 
 
 def commonest_error(runs: pl.DataFrame) -> tuple[str, int, int] | None:
-    """Return (error type, affected runs that ended with it, affected runs), None where fewer than half share one."""
+    """Return (error, affected runs that ended with it, affected runs), None where fewer than half share one."""
     affected = runs.filter(pl.col("affected").fill_null(False))
     errors = (
-        affected.filter(pl.col("error_type").is_not_null())
-        .group_by("error_type")
+        affected.filter(pl.col("error_group").is_not_null())
+        .group_by("error_group")
         .len()
-        .sort("len", "error_type", descending=[True, False])
+        .sort("len", "error_group", descending=[True, False])
     )
     if errors.is_empty() or errors["len"][0] * 2 < affected.height:
         return None
-    return str(errors["error_type"][0]), int(errors["len"][0]), affected.height
+    return str(errors["error_group"][0]), int(errors["len"][0]), affected.height
 
 
 def examples(runs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

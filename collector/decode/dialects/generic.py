@@ -6,6 +6,7 @@ from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, text
 
 _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
 
+PLATFORM_PROJECT = ("platform_project", "platform.project", "platformProject")
 RUN_ID = ("run_id", "run.id", "runId", "task.run_id", "task_run_id")
 
 
@@ -39,6 +40,7 @@ DIALECT = Dialect(
         "attempt": ("attempt", "attempt_number", "attempt.number", "attemptNumber"),
         "queue": ("queue", "queue_name", "queue.name", "queueName", "messaging.destination.name"),
         "environment": ("environment", "deployment.environment.name", "deployment.environment"),
+        "platform_project": PLATFORM_PROJECT,
         "version": ("service.version", "version"),
         "machine": ("host.name",),
         "batch_id": ("batch_id", "batchId"),
@@ -62,6 +64,8 @@ DIALECT = Dialect(
     },
     resource={
         "environment": ("deployment.environment.name", "deployment.environment"),
+        # A record may be about a project of somebody's; a process is of one.
+        "platform_project": (*PLATFORM_PROJECT, "project_ref", "project.ref", "projectRef"),
         "version": ("service.version",),
         "machine": ("host.name",),
     },

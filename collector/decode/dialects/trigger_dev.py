@@ -102,6 +102,7 @@ DIALECT = Dialect(
         "attempt": _context("ctx.attempt.number"),
         "queue": _context("ctx.queue.name"),
         "environment": _context("ctx.environment.type"),
+        "platform_project": (*_context("ctx.project.ref"), *_context("ctx.project.id")),
         "version": _context("worker.version"),
         "machine": _context("ctx.machine.name"),
         "batch_id": _context("ctx.batch.id"),
@@ -121,6 +122,7 @@ DIALECT = Dialect(
     },
     resource={
         "environment": ("ctx.environment.type",),
+        "platform_project": ("ctx.project.ref", "ctx.project.id"),
         "machine": ("ctx.machine.name",),
     },
     span_facts=_span_facts,

@@ -107,6 +107,8 @@ def _of_its_run(but: str = "") -> tuple[Column, ...]:
         varchar("queue", "Queue that the record states; NULL when none."),
         varchar("environment", "Environment that the record states, else its resource, such as `PRODUCTION`; NULL when "
             "neither does."),
+        varchar("platform_project", "Project of the platform that runs it, as the record states, else its resource "
+            "(Trigger.dev's `ctx.project.ref`); NULL when neither does, and in rows written before version 7."),
         varchar("version", "Version of the task's code that the record states, else its resource; NULL when neither "
             "does."),
         varchar("machine", "Machine size (Trigger.dev's `ctx.machine.name`) or host (`host.name`) that the record "

@@ -52,6 +52,8 @@ RUNS = Table(
             "a map) or unknown."),
         varchar("environment", "Environment, such as `PRODUCTION`, as the first record that has one or the parent's "
             "span states; NULL when none."),
+        varchar("platform_project", "Project of the platform that runs it, such as Trigger.dev's, as the first record "
+            "that has one or the parent's span states; NULL when none."),
         varchar("version", "Version of the task's code that its last attempt ran on, of those whose own records state "
             "one; else as the first record states that has one. NULL when none does."),
         varchar("priority", "Priority of the run, a word or a number, as its first log that has one states; NULL when "
@@ -127,6 +129,8 @@ RUNS = Table(
         varchar("error_type", "Type of its last attempt's error while it is failed, canceled or retrying; else NULL."),
         varchar("error_message", "Message of its last attempt's error while it is failed, canceled or retrying; else "
             "NULL."),
+        varchar("error_group", "What happened in that error, as in `attempts.error_group`; NULL where neither type nor "
+            "message is known."),
         bigint("first_seen_ns", "Earliest time that its records state, or its parent's trigger span, ns since 1970 "
             "UTC."),
         bigint("last_seen_ns", "Latest time that its records state, or its parent's trigger span, ns since 1970 UTC."),
@@ -199,6 +203,8 @@ ATTEMPTS = Table(
             "canceled."),
         varchar("error_message", "Message of its error, from its span, else its last `_failed` log; NULL unless failed "
             "or canceled."),
+        varchar("error_group", "What happened in its error: `error_type` and the normal form of `error_message`, in "
+            "which values stand as `<value>` (errors.md); NULL where both are."),
         varchar("error_stack", "Stack trace of the last `exception` event of its span; NULL when none."),
         integer("http_status", "HTTP status of its error, from its span, else its last `_failed` log; NULL unless "
             "failed or canceled with one."),
@@ -256,19 +262,20 @@ WAITS = Table(
 
 QUEUE_LIMITS = Table(
     "One step of a queue's concurrency limit, from one source; it holds until the next step.",
-    ("project", "queue", "environment", "concurrency_key", "source", "from_ns"),
+    ("project", "queue", "environment", "platform_project", "concurrency_key", "source", "from_ns"),
     (
         PROJECT,
         varchar("queue", "Queue that is limited."),
         varchar("environment", "Environment that the limit is for; NULL: every one, of an inferred limit: runs that "
             "state none."),
+        varchar("platform_project", "Platform project that the limit is for; NULL likewise."),
         varchar("concurrency_key", "Always NULL, the queue as a whole: telemetry does not name the concurrency key of "
             "a run."),
         bigint("from_ns", "Since when the limit holds, ns since 1970 UTC; 0: always. Of an inferred one, since when it "
             "was looked for."),
         bigint("limit", "Slots that may be held at once; 0: the queue is paused."),
-        varchar("source", "`settings` (`queues.limits`) or `inferred` (from how the queue's load behaved in the last "
-            "day)."),
+        varchar("source", "`settings` (`queues.limits`, `queues.overrides`) or `inferred` (from how the queue's "
+            "load behaved in the last day)."),
         varchar("confidence", "How sure an inferred limit is: `high`, `medium`, or `low` (a lower bound, used "
             "nowhere); NULL for one from the settings."),
     ),

@@ -10,7 +10,7 @@ from collector.model.tables.column import PROJECT, Column, Table, bigint, boolea
 
 _POPULATION = "`live`, `replay`, or `development` (an environment `development`, `dev` or `local`)"
 _NO_TESTS = f"{_POPULATION}; test runs are in no row."
-_COHORT_KEY = ("project", "hour_ns", "task_id", "queue", "environment", "version", "population")
+_COHORT_KEY = ("project", "hour_ns", "task_id", "queue", "environment", "platform_project", "version", "population")
 
 
 # fmt: off
@@ -26,6 +26,7 @@ def _cohort(event: str, version: str = "runs, which is that of their last attemp
         varchar("task_id", "Task of the runs; NULL when unknown."),
         varchar("queue", "Queue of the runs; NULL when unknown."),
         varchar("environment", "Environment of the runs; NULL when unknown."),
+        varchar("platform_project", "Platform project of the runs; NULL when they state none."),
         varchar("version", f"Version of the code of the {version}; NULL when unknown."),
         varchar("population", f"Which runs: {_NO_TESTS}"),
     )
@@ -61,6 +62,11 @@ RUN_COHORTS = Table(
             "that is told, ns (`runs.backoff_ns` leaves nothing out)."),
         bigint("latency_runs", "Runs that completed after a retry, of which is known how long that took."),
         hugeint("latency_ns", "Sum over `latency_runs`: from the end of the first attempt to the end of the last, ns."),
+        *(
+            bigint(f"inferred_{name}_runs", f"Of `{name}_runs` those for which it is inferred when an attempt began or "
+                f"ended that counts in `{name}_ns`.")
+            for name in ("wasted", "backoff", "latency")
+        ),
         bigint("cost_runs", "Runs whose cost is known."),
         hugeint("cost_nanocents", "Sum of the cost of `cost_runs`, billionths of a cent."),
         bigint("wasted_cost_runs", "Runs of which is known what the attempts cost that count as wasted."),
@@ -141,17 +147,20 @@ PHASE_HOURS = Table(
     ),
 )
 
-_QUEUE_ENVIRONMENT = varchar("environment", "Environment of the runs, which has slots of its own; NULL when unknown.")
+_WHOSE_QUEUE = (
+    varchar("environment", "Environment of the runs, which has slots of its own; NULL when unknown."),
+    varchar("platform_project", "Platform project of the runs, likewise; NULL when they state none."),
+)
 
 QUEUE_LEVELS = Table(
     "For how long of five minutes a queue held so many slots; hours in which no slot was held and no run waited have "
     "no rows.",
-    ("project", "queue", "environment", "bucket_ns", "level", "sure", "most", "limit", "limit_source", "is_queued",
-        "may_wait"),
+    ("project", "queue", "environment", "platform_project", "bucket_ns", "level", "sure", "most", "limit",
+        "limit_source", "is_queued", "may_wait"),
     (
         PROJECT,
         varchar("queue", "Queue whose slots are held."),
-        _QUEUE_ENVIRONMENT,
+        *_WHOSE_QUEUE,
         bigint("bucket_ns", "Start of the five minutes, ns since 1970 UTC."),
         integer("level", "Slots held at once, by runs of any population, tests too."),
         integer("sure", "Those of `level` that are certain: not of attempts whose end is inferred, that have no end "
@@ -173,12 +182,12 @@ QUEUE_LEVELS = Table(
 
 SLOT_HOURS = Table(
     "Time for which the runs of one task held slots of a queue in one hour.",
-    ("project", "hour_ns", "queue", "environment", "task_id", "population"),
+    ("project", "hour_ns", "queue", "environment", "platform_project", "task_id", "population"),
     (
         PROJECT,
         _hour("the slots were held"),
         varchar("queue", "Queue whose slots are held."),
-        _QUEUE_ENVIRONMENT,
+        *_WHOSE_QUEUE,
         varchar("task_id", "Task of the runs that hold them; NULL when unknown."),
         varchar("population", f"Whose runs: {_POPULATION}, or `test`: a slot is held whoever holds it."),
         hugeint("slot_ns", "Time that slots were held in the hour, added up over the slots, ns."),

@@ -10,13 +10,14 @@ from collector.rules.cases import attempt, log
 from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
 
-_QUEUE = ["project", "queue", "environment"]
+_WHOSE = ["environment", "platform_project"]
+_QUEUE = ["project", "queue", *_WHOSE]
 
 
 def _slots(frames: Frames) -> pl.LazyFrame:
     """Return the attempts that held a slot from start to end, measured, with the limit of their queue."""
-    runs = frames.runs.lazy().select(*RUN, "environment", "dialect")
-    return (
+    runs = frames.runs.lazy().select(*RUN, *_WHOSE, "dialect")
+    slots = (
         frames.attempts.lazy()
         .filter(
             pl.col("started_ns").is_not_null()
@@ -27,7 +28,21 @@ def _slots(frames: Frames) -> pl.LazyFrame:
         .join(runs, on=RUN)
         # An attempt that waits may have given its slot back: it proves nothing.
         .filter(pl.col("wait_ns").fill_null(0) == 0)
-        .join(frames.limits.lazy(), on="queue")
+    )
+    return slots.join(_limits(frames, slots), on=_QUEUE, nulls_equal=True)
+
+
+def _limits(frames: Frames, slots: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the limit of each queue of *slots*: the one that is stated for most of what tells queues apart."""
+    queues = slots.select(_QUEUE).unique()
+    open_ = sum(2**i * pl.col(f"{c}_stated").is_null().cast(pl.Int32) for i, c in enumerate(_WHOSE))
+    return (
+        queues.join(frames.limits.lazy(), on="queue", suffix="_stated")
+        .filter(*(pl.col(f"{c}_stated").is_null() | (pl.col(f"{c}_stated") == pl.col(c)) for c in _WHOSE))
+        .sort(*_QUEUE, open_)
+        .unique(_QUEUE, keep="first", maintain_order=True)
+        .filter(pl.col("limit").is_not_null())
+        .select(*_QUEUE, "limit")
     )
 
 

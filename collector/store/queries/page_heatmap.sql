@@ -3,6 +3,7 @@
 -- :to_ns bigint required
 -- :bucket_ns bigint required
 -- :environment varchar
+-- :platform_project varchar
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task,
            (at_ns // $bucket_ns) * $bucket_ns AS bucket_ns,
@@ -10,6 +11,7 @@ WITH chosen AS (
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
       AND ($environment IS NULL OR environment = $environment)
+      AND ($platform_project IS NULL OR platform_project = $platform_project)
       AND at_ns >= $from_ns
       AND at_ns < $to_ns
 ), worst AS (

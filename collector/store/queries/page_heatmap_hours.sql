@@ -3,10 +3,11 @@
 -- :to_ns bigint required
 -- :bucket_ns bigint required
 -- :environment varchar
+-- :platform_project varchar
 WITH chosen AS (
     SELECT coalesce(task_id, '') AS task, hour_ns // $bucket_ns * $bucket_ns AS bucket_ns, runs,
            (is_failed(status) OR coalesce(attempt_count, 1) > 1) AS bad
-    FROM run_hours($project, $from_ns, $to_ns, $environment)
+    FROM run_hours($project, $from_ns, $to_ns, $environment, $platform_project)
 ), worst AS (
     SELECT task, sum(runs) FILTER (bad) AS hits FROM chosen GROUP BY task HAVING hits > 0
     ORDER BY hits DESC, task LIMIT 12

@@ -4,6 +4,7 @@
 -- :to_ns bigint required
 -- :bucket_ns bigint required
 -- :environment varchar
+-- :platform_project varchar
 WITH counts AS (
     SELECT (hour_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
            sum(runs)::BIGINT AS runs,
@@ -16,10 +17,10 @@ WITH counts AS (
            coalesce(sum(runs) FILTER (status = 'unknown'), 0)::BIGINT AS unknown,
            coalesce(sum(runs) FILTER (attempt_count > 1), 0)::BIGINT AS retried,
            coalesce(sum(runs) FILTER (attempt_count IS NOT NULL), 0)::BIGINT AS counted
-    FROM run_hours($project, $from_ns, $to_ns, $environment) GROUP BY 1
+    FROM run_hours($project, $from_ns, $to_ns, $environment, $platform_project) GROUP BY 1
 ), buckets AS (
     SELECT (hour_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns, measure, ix, sum(n)::BIGINT AS n
-    FROM time_hours($project, $from_ns, $to_ns, $environment) GROUP BY ALL
+    FROM time_hours($project, $from_ns, $to_ns, $environment, $platform_project) GROUP BY ALL
 ), reached AS (
     SELECT *, sum(n) OVER (PARTITION BY bucket_ns, measure ORDER BY ix) AS upto,
            sum(n) OVER (PARTITION BY bucket_ns, measure) AS total

@@ -3,9 +3,11 @@
 -- :to_ns bigint required
 -- :queue varchar required
 -- :environment varchar
+-- :platform_project varchar
 SELECT level, sum(ns)::BIGINT AS ns,
        levels_since($project) AS since_ns
 FROM queue_levels
 WHERE project = $project AND queue = $queue AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
   AND ($environment IS NULL OR environment = $environment)
+  AND ($platform_project IS NULL OR platform_project = $platform_project)
 GROUP BY level ORDER BY level

@@ -4,6 +4,7 @@
 -- :bucket_ns bigint required
 -- :task varchar required
 -- :environment varchar
+-- :platform_project varchar
 SELECT (a.started_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,
        count(*) AS n,
        count(*) FILTER (a.started_source = 'measured' AND a.ended_source = 'measured') AS measured,
@@ -15,4 +16,5 @@ WHERE a.project = $project AND a.task_id = $task AND a.wall_ns IS NOT NULL AND a
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
   AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
   AND ($environment IS NULL OR r.environment = $environment)
+  AND ($platform_project IS NULL OR r.platform_project = $platform_project)
 GROUP BY 1 ORDER BY 1

@@ -5,6 +5,7 @@
 -- :bucket_ns bigint required
 -- :task varchar required
 -- :environment varchar
+-- :platform_project varchar
 WITH spread AS (
     SELECT (hour_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns, ix, sum(n)::BIGINT AS n,
            sum(n - derived_n - inferred_n)::BIGINT AS measured
@@ -12,6 +13,7 @@ WITH spread AS (
     WHERE project = $project AND task_id = $task AND measure = 'attempt'
       AND population = counted_population($project, $environment)
       AND hour_ns >= $from_ns AND hour_ns < $to_ns AND ($environment IS NULL OR environment = $environment)
+      AND ($platform_project IS NULL OR platform_project = $platform_project)
     GROUP BY ALL
 ), reached AS (
     SELECT *, sum(n) OVER (PARTITION BY bucket_ns ORDER BY ix) AS upto, sum(n) OVER (PARTITION BY bucket_ns) AS total

@@ -1,6 +1,7 @@
 -- Runs, newest first, one page; `total` repeats how many match. at: what of a run lies in the range: start (its start, else
 -- when it was queued or first seen), end (its end; the last to end come first), active (it was under way, or ended).
 -- status: any of them, `runs.status` or `runs.outcome`, commas between. counted: whether figures count it.
+-- error_group: of an attempt of it that began in the range.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :at varchar
@@ -8,7 +9,9 @@
 -- :task varchar
 -- :queue varchar
 -- :environment varchar
+-- :platform_project varchar
 -- :q varchar
+-- :error_group varchar
 -- :retried boolean
 -- :counted boolean
 -- :limit bigint required
@@ -30,6 +33,10 @@ WITH chosen AS NOT MATERIALIZED (
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
       AND ($environment IS NULL OR environment = $environment)
+      AND ($error_group IS NULL OR run_key IN (
+          SELECT a.run_key FROM attempts a WHERE a.project = $project AND a.error_group = $error_group
+            AND coalesce(a.started_ns, a.ended_ns) >= $from_ns AND coalesce(a.started_ns, a.ended_ns) < $to_ns))
+      AND ($platform_project IS NULL OR platform_project = $platform_project)
       AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
       AND ($counted IS NULL OR is_counted(environment, is_test, is_replay, $project, $environment) = $counted)
 ), found AS MATERIALIZED ( -- searched once for page and total; column by column, since most have few values
@@ -38,6 +45,7 @@ WITH chosen AS NOT MATERIALIZED (
         contains(lower(run_id), lower($q)) OR contains(lower(task_id), lower($q))
         OR contains(lower(correlation_id), lower($q)) OR contains(lower(request_id), lower($q))
         OR contains(lower(error_type), lower($q)) OR contains(lower(error_message), lower($q))
+        OR contains(lower(error_group), lower($q))
         OR contains(lower(array_to_string(tags, chr(10))), lower($q)))
 ), page AS ( -- each its own top rows: without a search, little is read but times
     (SELECT project, run_key, built_seq, by_ns FROM chosen

@@ -20,13 +20,18 @@ def runs(rows: list[dict[str, object]]) -> pl.DataFrame:
         "machine": None,
         "tags": None,
         "services": None,
-        "error_type": None,
+        "error_group": None,
         "status": "completed",
         "affected": False,
         "at_ns": 0,
         "run_key": "k",
     }
-    schema = {"tags": pl.List(pl.String), "services": pl.List(pl.String), "machine": pl.String, "error_type": pl.String}
+    schema = {
+        "tags": pl.List(pl.String),
+        "services": pl.List(pl.String),
+        "machine": pl.String,
+        "error_group": pl.String,
+    }
     return pl.DataFrame([plain | row for row in rows], schema_overrides=schema)
 
 
@@ -71,7 +76,7 @@ def test_the_order_of_runs_changes_nothing(seed: int) -> None:
             "affected": dice.random() < 0.4,
             "machine": dice.choice(["a", "b"]),
             "version": dice.choice(["1", "2"]),
-            "error_type": dice.choice([None, "E", "F"]),
+            "error_group": dice.choice([None, "E", "F"]),
             "at_ns": dice.randrange(50),
             "run_key": f"k{i:02d}",
         }
@@ -96,10 +101,10 @@ def test_three_affected_runs_and_the_nearest_healthy_one() -> None:
 
 def test_the_error_that_most_share_is_named_apart() -> None:
     """An error type that at least half of the affected ended with is told; another is not."""
-    rows = [{"affected": True, "error_type": "Timeout"}] * 6 + [{"affected": True, "error_type": "Other"}] * 4
-    assert commonest_error(runs([*rows, *[{"error_type": "Other"}] * 50])) == ("Timeout", 6, 10)
+    rows = [{"affected": True, "error_group": "Timeout"}] * 6 + [{"affected": True, "error_group": "Other"}] * 4
+    assert commonest_error(runs([*rows, *[{"error_group": "Other"}] * 50])) == ("Timeout", 6, 10)
     assert commonest_error(runs(rows[4:])) == ("Other", 4, 6)
-    assert commonest_error(runs([{"affected": True, "error_type": None}] * 9)) is None
+    assert commonest_error(runs([{"affected": True, "error_group": None}] * 9)) is None
 
 
 def test_the_hours_that_differ_are_found_without_what_chance_puts_beside_them() -> None:

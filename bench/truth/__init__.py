@@ -1,0 +1,1 @@
+"""A simulated world beside what the product says of it: `python -m bench.truth`."""

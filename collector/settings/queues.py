@@ -1,0 +1,101 @@
+"""How many slots queues have, in general and in one environment or platform project."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+
+from collector.settings.section import Section
+
+Limit = Annotated[int, Field(ge=0)]
+Stated = Limit | list[tuple[AwareDatetime, Limit]]
+"""How many slots a queue has, or since when how many."""
+
+
+_SLOTS = "a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending"
+"""What a limit may be."""
+
+
+def _ascend(stated: Stated) -> bool:
+    """Tell whether the times of *stated*, if it has any, ascend."""
+    return isinstance(stated, int) or all(earlier[0] < later[0] for earlier, later in pairwise(stated))
+
+
+class QueueOverride(Section):
+    """Another limit for a queue, in one environment or platform project, or both."""
+
+    queue: str = Field(min_length=1)
+    """Name of the queue."""
+    platform_project: str | None = Field(default=None, min_length=1)
+    """Project of the platform that it holds in, such as Trigger.dev's `proj_…`; every one without it."""
+    environment: str | None = Field(default=None, min_length=1)
+    """Environment that it holds in, such as `PRODUCTION`; every one without it."""
+    limit: Stated
+    """As in `queues.limits`."""
+
+    @field_validator("limit", mode="wrap")
+    @classmethod
+    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            limit = read(value)
+        except ValidationError:
+            limit = None
+        if limit is None or not _ascend(limit):
+            raise ValueError(f"give {_SLOTS}")
+        return limit
+
+    @model_validator(mode="after")
+    def _is_special(self) -> QueueOverride:
+        if self.platform_project is None and self.environment is None:
+            raise ValueError("name a platform_project or an environment; `queues.limits` holds in all")
+        return self
+
+
+class Queues(Section):
+    """What is known of queues and not sent by telemetry."""
+
+    limits: dict[str, Stated] = Field(default={})
+    """Concurrency limit per queue: a number, or `[[time, limit], …]` when it changed; 0 is a paused queue. Queues
+    that are not named here get a limit inferred from their load, labelled so."""
+    overrides: tuple[QueueOverride, ...] = ()
+    """`[[queues.overrides]]` tables: `queue`, `limit`, and the `platform_project` or the `environment` where that is
+    its limit, or both. What names both goes before what names a platform project, that before what names an
+    environment, that before `queues.limits`."""
+
+    @field_validator("limits", mode="wrap")
+    @classmethod
+    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """Say in one sentence what a limit may be, and that steps ascend."""
+        try:
+            limits = read(value)
+        except ValidationError:
+            limits = None
+        if limits is None or not all(map(_ascend, limits.values())):
+            raise ValueError(f"give per queue {_SLOTS}")
+        return limits
+
+    @field_validator("overrides")
+    @classmethod
+    def _once(cls, value: tuple[QueueOverride, ...]) -> tuple[QueueOverride, ...]:
+        told = set()
+        for o in value:
+            if (whose := (o.queue, o.platform_project, o.environment)) in told:
+                raise ValueError(f"queue {o.queue!r} has two limits for the same platform_project and environment")
+            told.add(whose)
+        return value
+
+    def stated(self) -> list[tuple[str, str | None, str | None, Stated]]:
+        """Return every limit with its queue, environment and platform project; None: every one."""
+        return [
+            *((queue, None, None, limit) for queue, limit in self.limits.items()),
+            *((o.queue, o.environment, o.platform_project, o.limit) for o in self.overrides),
+        ]
