@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from collector.analyse import cohorts, concurrency, levels, limits, slots
-from collector.model.units import HOUR_NS
+from collector.model.units import HOUR_NS, SECOND_NS
 from tests.analyse.ground_truth import LEASE_NS, Both
 
 LIMITS = {"payments": 2, "mail": 8, "media": 3, "default": 10, "reports": 1, "crm": 3, "search": 4, "webhooks": 6}
@@ -38,10 +38,12 @@ def walked(both: Both, queue: str) -> dict[tuple[str, str], float]:
             points += [(a["started_ns"], 1, -1), (a["ended_ns"], -1, 0), (a["queued_ns"], 0, 1)]
     points.sort()
     spent: Counter[int] = Counter()
+    steps: list[tuple[int, int]] = []
     throttled = level = waits = 0
     for (at, d, q), (then, _, _) in pairwise(points):
         level, waits = level + d, waits + q
         spent[level] += then - at
+        steps.append((then - at, level))
         throttled += then - at if level >= limit and waits else 0
     total = high - low
     assert (level, waits, sum(spent.values())) == (0, 0, total)
@@ -53,12 +55,21 @@ def walked(both: Both, queue: str) -> dict[tuple[str, str], float]:
     return {
         ("level", "mean"): sum(n * ns for n, ns in spent.items()) / total,
         ("level", "p95"): p95,
-        ("level", "peak"): max(n for n, ns in spent.items() if ns),
+        ("level", "peak"): max(n for n in spent if _longest(steps, n) >= SECOND_NS),
         ("saturation", "share"): sum(min(n, limit) * ns for n, ns in spent.items()) / (limit * total),
         ("time_at_limit", "share"): sum(ns for n, ns in spent.items() if n >= limit) / total,
         ("over_limit", "share"): sum(ns for n, ns in spent.items() if n > limit) / total,
         ("throttled", "share"): throttled / total,
     }
+
+
+def _longest(steps: list[tuple[int, int]], level: int) -> int:
+    """Return for how long at a stretch at least *level* slots were held; *steps*: how long, how many."""
+    longest = lasted = 0
+    for ns, held in steps:
+        lasted = lasted + ns if held >= level else 0
+        longest = max(longest, lasted)
+    return longest
 
 
 def queues_beside(both: Both) -> dict[tuple[str, str, str], tuple[float, float]]:
