@@ -22,7 +22,8 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 _PARTS = {"attempts": "number", "phases": "started_ns, ended_ns", "waits": "started_ns, ended_ns"}
 """Tables with rows of a run, and their order. Rows of one run are built together, so `built_seq` finds them all."""
 _CHILD = "run_id, run_key, task_id, status, outcome, queue, attempt_count, queued_ns, started_ns, ended_ns"
-_SAME = ["run_id", "run_key", "environment", "queue", "task_id", "dialect", "status", "at_ns", "ambiguous"]
+_APART = ["environment", "platform_project", "queue", "task_id", "dialect"]
+_SAME = ["run_id", "run_key", *_APART, "status", "at_ns", "ambiguous"]
 _TOLD = "coalesce(queued_ns, at_ns)"
 
 

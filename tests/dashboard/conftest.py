@@ -24,6 +24,7 @@ NO_LEVELS = pl.DataFrame(
     schema={
         "queue": pl.String,
         "environment": pl.String,
+        "platform_project": pl.String,
         "limit": pl.Int64,
         "at_limit_ns": pl.Int64,
         "queued_ns": pl.Int64,

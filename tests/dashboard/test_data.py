@@ -21,6 +21,7 @@ class Counting(http.server.BaseHTTPRequestHandler):
         self.server.asked = asked = getattr(self.server, "asked", 0) + 1  # type: ignore[attr-defined]
         body = json.dumps([self.server.server_address[1], self.path, asked]).encode()
         self.send_response(200)
+        self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

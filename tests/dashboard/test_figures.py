@@ -28,7 +28,7 @@ from tests.jobs.invented import store
 
 AS_OF = T0 // HOUR_NS * HOUR_NS + 200 * HOUR_NS + 1_300 * SECOND_NS
 POPULATIONS: list[dict[str, Any]] = [{}, {"environment": "DEVELOPMENT"}, {"is_test": True}, {"is_replay": True}]
-_TEXTS = dict.fromkeys(("task_id", "outcome", "note"), pl.String)
+_TEXTS = dict.fromkeys(("task_id", "platform_project", "outcome", "note"), pl.String)
 
 
 def told() -> list[tuple[str, dict[str, Any]]]:
@@ -79,7 +79,10 @@ def rows(api: TestClient, path: str, **params: Any) -> Any:
 
 def listed(api: TestClient, state: dict[str, Any], window: tuple[int, int], environment: str | None) -> int:
     """Return how many runs the Runs page lists for *state*."""
-    filters = {k: str(v).lower() if isinstance(v, bool) else v for k, v in asked(state, window, environment).items()}
+    filters = {
+        k: str(v).lower() if isinstance(v, bool) else v
+        for k, v in asked(state, window, {"environment": environment}).items()
+    }
     total: int = rows(api, "/api/v1/runs", limit=0, **filters)["total"]
     return total
 
@@ -95,14 +98,15 @@ def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
     asked_ = {"from_ns": window[0], "to_ns": window[1], "environment": environment}
     (now,) = rows(api, f"/api/v1/query/page_totals{chosen.tables}", **asked_)
     counts = rows(api, f"/api/v1/query/page_tasks{chosen.tables}", bucket_ns=HOUR_NS, **asked_)
-    where = {"by": "task_id", "environment": environment, "as_of": AS_OF}
+    where = {"by": "task_id,platform_project", "environment": environment, "as_of": AS_OF}
     told, before = (
         pl.DataFrame(
             rows(api, "/api/v1/stats/tasks", from_=a, to=b, **where), schema_overrides=_TEXTS, infer_schema_length=None
         )
         for a, b in (window, (2 * window[0] - window[1], window[0]))
     )
-    tasks = task_tables.overview(pl.DataFrame(counts, infer_schema_length=None), told, before)
+    named = pl.DataFrame(counts, schema_overrides={"platform_project": pl.String}, infer_schema_length=None)
+    tasks = task_tables.overview(named, told, before)
     made = attention.items(now, tasks.with_columns(failure_before=None), NO_LEVELS, [], [])
     counted = [item for item in made if item.page == "runs"]
     assert [item.runs for item in counted] == [listed(api, item.state, window, environment) for item in counted]

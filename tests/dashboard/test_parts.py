@@ -137,7 +137,14 @@ def test_attempts_name_their_version_where_they_are_of_several(
 def test_runs_of_one_id_are_told_apart_by_what_differs() -> None:
     """Of runs with one id the table has when they began, their status, of environment, queue, task and dialect those
     that differ, which is shown and which is left open; what one of them does not state is said to be unknown."""
-    one = {"environment": "prod", "queue": "mail", "task_id": "send", "dialect": "generic", "status": "completed"}
+    one = {
+        "environment": "prod",
+        "platform_project": None,
+        "queue": "mail",
+        "task_id": "send",
+        "dialect": "generic",
+        "status": "completed",
+    }
     runs = [
         {**one, "run_key": "a", "at_ns": 10**18, "ambiguous": False},
         {**one, "run_key": "b", "at_ns": 0, "ambiguous": True, "queue": None},
@@ -162,6 +169,7 @@ def test_time_at_the_limit_is_of_queues_with_a_limit() -> None:
         {
             "queue": ["a", "b", "c"],
             "environment": ["p"] * 3,
+            "platform_project": [None] * 3,
             "bucket_ns": [0, 0, 0],
             "limit": [2, 3, None],
             "at_limit_ns": [10, 0, 0],
@@ -179,6 +187,7 @@ def test_time_before_the_telemetry_is_not_idle() -> None:
             "label": ["a"],
             "queue": ["a"],
             "environment": ["p"],
+            "platform_project": [None],
             "bucket_ns": [20],
             "limit": [2],
             "peak": [2],
