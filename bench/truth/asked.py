@@ -112,8 +112,9 @@ class Asked:
         for by in (BY_TASK, BY_VERSION, BY_HOUR):
             yield self._rates(by, self._whole)
         yield self._rates(BY_TASK, self._short)
-        for name in sorted({t.name for t in plan.TASKS}):
-            yield self._durations(self._whole, name)
+        if not self._is_exact(self._whole):
+            for name in sorted({t.name for t in plan.TASKS}):
+                yield self._durations(self._whole, name)
         for r in (self._whole, self._short):
             yield self._durations(r)
             yield self._calls(r)

@@ -15,7 +15,6 @@ _OF_ROWS = {
     **dict.fromkeys(("low", "high"), "intervals are of what could have been: tests/analyse/test_numbers.py"),
     **dict.fromkeys(("provenance", "coverage", "n", "note", "unit"), "said about the figure, and judged with it"),
 }
-_NAMES = "what tells rows apart"
 NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
     "failures": _OF_ROWS,
     "funnel": _OF_ROWS,
@@ -25,15 +24,15 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
         "provenance": "judged with each figure",
     },
     "stuck": {
-        "status": "that of the run (`retries`)",
-        "started_ns": "that of the attempt (`durations`)",
-        "last_seen_ns": "now less silent_ns",
+        "since_ns": "when its attempt began (`holders`) or fell silent (now less silent_ns)",
         "provenance": "judged with each figure",
     },
     "retrying": {
-        "error_type": "a word of the record, not a number",
-        "usual_gap_ns": "a percentile of gaps (`durations`)",
-        "due_ns": "failed_ns and usual_gap_ns",
+        **dict.fromkeys(("error_type", "error_message", "error_group"), "words of the record, no numbers"),
+        **dict.fromkeys(
+            ("expected_ns", "late_ns", "given_up_ns"), "failed_ns and what is usual of gaps: tests/analyse/test_stuck.py"
+        ),
+        **dict.fromkeys(("n", "provenance"), "said about the figure"),
     },
     "eta": {
         "waiting": "how many are told to wait (`backlog`)",
