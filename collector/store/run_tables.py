@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.believable import LONGEST_NS
-from collector.store import CATALOG, changes, parting, run_links, weights
+from collector.store import CATALOG, changes, earlier, parting, run_links, weights
 from collector.store.apply import NAME as APPLIED
 from collector.store.apply import watermark
 from collector.store.handle import Handle
@@ -257,10 +257,10 @@ def records(h: Handle, places: Places, weighed: pl.DataFrame, whose: pl.DataFram
     heavy = weights.heavy(weighed).select("project", of="run_key")
     lighter = whose.join(heavy, on=heavy.columns, how="anti")
     tables = {name: h.frame(weights.own(name, lighter, ranges), whose=lighter) for name in ("spans", "logs")}
-    if heavy.is_empty():
-        return tables
-    ends = weights.ends(h, whose.join(heavy, on=heavy.columns, how="semi"), ranges)
-    return {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
+    if not heavy.is_empty():
+        ends = weights.ends(h, whose.join(heavy, on=heavy.columns, how="semi"), ranges)
+        tables = {name: pl.concat([rows, ends[name]]) for name, rows in tables.items()}
+    return {name: earlier.with_project(h, rows) for name, rows in tables.items()}
 
 
 def rooted(h: Handle, places: Places, links: pl.DataFrame, rows: pl.DataFrame, as_of_ns: int) -> pl.DataFrame:

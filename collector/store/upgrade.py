@@ -52,16 +52,7 @@ def _to_6(h: Handle) -> None:
 
     What was skipped or interrupted counts otherwise, so that what was counted before cannot be taken off.
     """
-    for table in (
-        "logs",
-        "spans",
-        "places",
-        "log_runs",
-        "log_orphans",
-        *ddl.BUILT,
-        *(f"before_{name}" for name in ddl.BUILT),
-    ):
-        add_columns(h, table)
+    _complete(h)
     # What attempts and phases add counts by their own version from now on, which old rows of theirs do not tell.
     _renew(h, "run_cohorts", "attempt_hours", "flow_hours", "duration_hours", "phase_hours")
     rebuild(h, "SELECT project, run_key FROM runs")
@@ -70,9 +61,9 @@ def _to_6(h: Handle) -> None:
 
 def _to_7(h: Handle) -> None:
     """Statistics, queues and limits are apart by platform project; waits, backlogs and errors are told otherwise."""
-    for table in ddl.TABLES:
-        if table not in ddl.KEPT_BY:
-            add_columns(h, table)
+    _complete(h)
+    for table in ("waits", "before_waits"):  # `released_ns` says more
+        h.run(f"ALTER TABLE {table} DROP COLUMN IF EXISTS holds_slot")
     _renew(h, *ddl.KEPT_BY)
     rebuild(h, "SELECT project, run_key FROM runs")
 
@@ -126,6 +117,13 @@ def add_columns(h: Handle, table: str) -> None:
     for field in ddl.TABLES[table]:
         if field.name not in there:
             h.run(f'ALTER TABLE "{table}" ADD COLUMN "{field.name}" {ddl.sql_type(field.type)}')
+
+
+def _complete(h: Handle) -> None:
+    """Add every column that a table lacks; statistics are made anew instead."""
+    for table in ddl.TABLES:
+        if table not in ddl.KEPT_BY:
+            add_columns(h, table)
 
 
 def rebuild(h: Handle, runs: str) -> None:
