@@ -30,7 +30,8 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
     "retrying": {
         **dict.fromkeys(("error_type", "error_message", "error_group"), "words of the record, no numbers"),
         **dict.fromkeys(
-            ("expected_ns", "late_ns", "given_up_ns"), "failed_ns and what is usual of gaps: tests/analyse/test_stuck.py"
+            ("expected_ns", "late_ns", "given_up_ns"),
+            "failed_ns and what is usual of gaps: tests/analyse/test_stuck.py",
         ),
         **dict.fromkeys(("n", "provenance"), "said about the figure"),
     },
@@ -42,13 +43,26 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
         "provenance": "judged with each figure",
         "note": "says why there is none",
         **dict.fromkeys(
-            ("starts_low_ns", "starts_high_ns", "ends_low_ns", "ends_high_ns"), "compared as a range: how often it holds"
+            ("starts_low_ns", "starts_high_ns", "ends_low_ns", "ends_high_ns"),
+            "compared as a range: how often it holds",
         ),
     },
 }
 """By statistic the figures that are not compared, and why."""
 _KEYS = frozenset(
-    "project task_id environment platform_project queue run_id run_key population version hour_ns attempt".split()
+    [
+        "project",
+        "task_id",
+        "environment",
+        "platform_project",
+        "queue",
+        "run_id",
+        "run_key",
+        "population",
+        "version",
+        "hour_ns",
+        "attempt",
+    ]
 )
 """What tells rows apart."""
 _NUMBERS = ("measure", "statistic")

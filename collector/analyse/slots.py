@@ -153,7 +153,9 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
         .filter(is_free | (is_held & (pl.col(_DOUBT) > 0)))
         .select(*about[:-2], from_ns="t", to_ns="to_ns", is_held=is_held)
     )
-    return pl.concat([during, after.filter(pl.col("from_ns") < pl.col("to_ns")).select(during.collect_schema().names())])
+    return pl.concat(
+        [during, after.filter(pl.col("from_ns") < pl.col("to_ns")).select(during.collect_schema().names())]
+    )
 
 
 def _died_by(lease_ns: int) -> pl.Expr:
