@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -52,6 +53,12 @@ def nearest_rank(values: list[int], permille: int) -> int | None:
 def ranked(values: list[int], permille: int) -> int:
     """Return the percentile of *values*, one at least, by nearest rank."""
     return sorted(values)[max(0, -(-len(values) * permille // 1000) - 1)]
+
+
+def bucketed(ns: int) -> int:
+    """Return what a histogram of 16 buckets per doubling says instead of a duration: as near as 2.2 %."""
+    ratio, ix = 2 ** (1 / 16), math.ceil(math.log2(max(ns, 1_000) / 1e6) * 16)
+    return round(2 * ratio**ix / (ratio + 1) * 1e6) if ns > 1_000 else 0
 
 
 def kaplan_meier(values: list[tuple[int, bool]], permille: int) -> int | None:

@@ -82,10 +82,10 @@ def of_attempts(tries: list[tuple[Seen, Try]], as_of_ns: int) -> list[Length]:
     return lengths
 
 
-def exact(lengths: list[Length]) -> Facts:
-    """Return count, mean, max and percentiles by measure and outcome, of the durations themselves."""
+def exact(lengths: list[Length], *, outcomes: bool) -> Facts:
+    """Return count, mean, max and percentiles by measure and, if asked, outcome, of the durations themselves."""
     facts: Facts = {}
-    both = [(x._replace(outcome="") if every else x) for every in (True, False) for x in lengths]
+    both = [x._replace(outcome="") for x in lengths] + (lengths if outcomes else [])
     for (measure, outcome), some in grouped(both, lambda x: (x.measure, x.outcome)).items():
         ended = [x for x in some if not x.goes_on]
         if outcome and not ended:
@@ -109,10 +109,10 @@ def _cut(lengths: list[Length], measure: str) -> list[tuple[int, bool]]:
     return [(x.ns, x.goes_on or (lasting and x.outcome == "canceled")) for x in lengths if x.measure == measure]
 
 
-def estimated(lengths: list[Length], *, outcomes: bool, measures: tuple[str, ...] = ()) -> Facts:
+def estimated(lengths: list[Length], *, outcomes: bool) -> Facts:
     """Return count, mean and percentiles, the latter as near as histograms are."""
     facts: Facts = {}
-    ended = [x for x in lengths if not x.goes_on and (not measures or x.measure in measures)]
+    ended = [x for x in lengths if not x.goes_on]
     both = [x._replace(outcome="") for x in ended] + (ended if outcomes else [])
     for (measure, outcome), some in grouped(both, lambda x: (x.measure, x.outcome)).items():
         facts |= {(measure, outcome or None, name): f for name, f in _histogram(some).items()}
@@ -166,7 +166,7 @@ def steps(seen: list[Seen]) -> list[Step]:
     return found
 
 
-def calls(some: list[Step], every: list[Step]) -> Facts:
+def calls(some: list[Step], every: list[Step], *, is_exact: bool) -> Facts:
     """Return calls by service and durations of steps, of *some* steps in the window among *every* one there is."""
     facts: Facts = {}
     made = grouped(every, lambda x: (x.run, x.key, x.number))
@@ -186,5 +186,6 @@ def calls(some: list[Step], every: list[Step]) -> Facts:
         (x for x in some if x.ns is not None and x.outcome not in _CUT_SHORT), lambda x: x.key
     ).items():
         lasted = [Length("step", x.outcome, x.ns or 0) for x in of]
-        facts |= {(*key, "step", name): f for name, f in _histogram(lasted).items()}
+        told = (exact if is_exact else estimated)(lasted, outcomes=False)
+        facts |= {(*key, "step", name): f for (_, _, name), f in told.items()}
     return facts

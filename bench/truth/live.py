@@ -6,17 +6,24 @@ Enter: a world, its runs as they were seen. Leave: facts by run, or by queue.
 from __future__ import annotations
 
 import itertools
+import math
+from typing import Any
 
 from bench.truth import plan
+from bench.truth.compare import WITHIN, WRONG, Verdict, compare
 from bench.truth.fact import ENOUGH, Fact, grouped, kaplan_meier, ranked
 from bench.truth.lengths import of_attempts
 from bench.truth.plan import MINUTE
 from bench.truth.queues import attempts
 from bench.truth.rates import Facts
 from bench.truth.seen import Group, Seen
-from bench.truth.world import World
+from bench.truth.world import Run, World
 
 _DAY_NS = 24 * 60 * MINUTE
+LIKELY = 0.8
+"""Share of runs that lie in the range that is told (docs/api.md, `eta`)."""
+_FEW = 10
+"""Runs that tell how often that is so."""
 
 
 def holders(world: World) -> dict[str, Facts]:
@@ -111,21 +118,82 @@ def retrying(seen: list[Seen]) -> dict[str, Facts]:
     return facts
 
 
-def backlog(world: World) -> dict[plan.Queue, Facts]:
+def backlog(world: World, seen: list[Seen]) -> dict[plan.Queue, Facts]:
     """Return how many runs wait for their first slot, and for how long the oldest has.
 
     Nobody tells of those that were asked for from outside, so none of it is proved.
     """
+    unheard = {s.run.id for s in seen if s.status == "unknown"}
     facts: dict[plan.Queue, Facts] = {}
     for queue in plan.LIMITS:
-        waiting = [
-            a.queued[0][0]
-            for _, a in attempts(world, queue)
+        waiting = {
+            run.id: a.queued[0][0]
+            for run, a in attempts(world, queue)
             if a.number == 1 and a.taken_ns is None and a.queued and a.queued[0][1] is None
-        ]
+        }
+        age = world.as_of_ns - min(waiting.values()) if waiting else None
         facts[queue] = {
             ("backlog", "count"): Fact(len(waiting), proved=False),
-            ("backlog_age", "max"): Fact(world.as_of_ns - min(waiting) if waiting else None, proved=False),
+            ("backlog_unheard", "count"): Fact(len(waiting.keys() & unheard), proved=False),
+            ("backlog_age", "max"): Fact(age, proved=False),
             ("drain_time", "mean"): Fact(None, proved=False),
         }
     return facts
+
+
+def eta(world: World, seen: list[Seen]) -> dict[str, Facts]:
+    """Return by run that has not ended, as far as telemetry tells, what of its row can be told.
+
+    Of runs that were asked for from outside nobody tells that they wait, so no place in a queue is proved.
+    """
+    places: dict[str, int] = {}
+    for queue in plan.LIMITS:
+        waiting = sorted(
+            (a.queued[0][0], run.id) for run, a in attempts(world, queue) if a.taken_ns is None and a.queued
+        )
+        places |= {run: place for place, (_, run) in enumerate(waiting, 1)}
+    facts: dict[str, Facts] = {}
+    for s in seen:
+        if s.status in ("queued", "running", "retrying") and s.population != "test":
+            known = {"status": s.status, "started_ns": s.started_ns}
+            facts[s.run.id] = {(name,): Fact(value, proved=name == "started_ns") for name, value in known.items()}
+            facts[s.run.id]["position",] = Fact(None if s.tries else places.get(s.run.id), proved=False)
+    return facts
+
+
+def foretold(world: World, rows: list[dict[str, Any]]) -> list[Verdict]:
+    """Return how often what came after the end of the world lay in the range that was told, and where none was.
+
+    8 of 10 should (docs/api.md), give or take two standard errors. Who has died already ends no more.
+    """
+    later = {run.id: run for run in world.later().runs}
+    verdicts: list[Verdict] = []
+    for what in ("starts", "ends"):
+        hits = n = 0
+        for row in rows:
+            low, high = row[f"{what}_low_ns"], row[f"{what}_high_ns"]
+            happened = _happened(later[row["run_id"]], what, world.as_of_ns)
+            if low is None:
+                fact = Fact(None if happened is None else happened, proved=False)
+                verdicts += compare("eta", {(row["run_id"], f"{what}_ns"): fact}, [])
+            elif happened is not None:
+                hits, n = hits + (low <= happened <= high), n + 1
+                told = {**row, "value": row[f"{what}_ns"]}
+                verdicts += compare(
+                    "eta",
+                    {(row["run_id"], f"{what}_ns"): Fact(happened, proved=False)},
+                    [((row["run_id"], f"{what}_ns"), {"value": told["value"], "provenance": row["provenance"]})],
+                )
+        if n >= _FEW:
+            slack = 0.1 + 2 * math.sqrt(LIKELY * (1 - LIKELY) / n)
+            key = (f"{what} in the range",)
+            kind = WITHIN if abs(hits / n - LIKELY) <= slack else WRONG
+            row = {"value": hits / n, "provenance": "inferred", "n": n}
+            verdicts.append(Verdict("eta", key, Fact(LIKELY, n), row, kind, f"of {n}"))
+    return verdicts
+
+
+def _happened(run: Run, what: str, now_ns: int) -> int | None:
+    """Return when a run started or ended after *now_ns*, by its machine's clock; None where it never did."""
+    ns = run.ended_ns if what == "ends" else next((a.started_ns for a in run.attempts if a.started_ns), None)
+    return ns if ns is not None and ns > now_ns else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,15 @@ def _limits() -> Queues:
             overrides.append({"queue": queue.name, "limit": limit, **told})
         else:
             first[queue.name] = limit
-    told = {"limits": first, "overrides": overrides}
-    return Queues.model_validate({name: told[name] for name in told if name in Queues.model_fields})
+    return Queues.model_validate({"limits": first, "overrides": overrides})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of a statistic, and to what its range was widened; empty where it was not."""
+
+    rows: list[dict[str, Any]]
+    widened: str
 
 
 class Product:
@@ -82,18 +90,17 @@ class Product:
         if self._runner.errors:
             raise SystemExit(str(self._runner.errors))
 
-    def ask(self, statistic: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of a statistic."""
+    def ask(self, statistic: str, **parameters: Any) -> Answer:
+        """Return what is said of a statistic."""
         asked = {key: str(value) for key, value in parameters.items() if value is not None}
         answer = self._api.get(f"/api/v1/stats/{statistic}", params=asked)
         if answer.status_code != 200:
             raise SystemExit(f"{statistic}: {answer.status_code} {answer.text}")
-        rows: list[dict[str, Any]] = answer.json()
-        return rows
+        return Answer(answer.json(), answer.headers.get("x-runwell-widened", ""))
 
-    def groups(self) -> dict[str, list[str]]:
-        """Return what each statistic may be grouped by."""
-        return {row["name"]: row["groups"] for row in self._api.get("/api/v1/stats").json()}
+    def names(self) -> list[str]:
+        """Return the statistics there are."""
+        return [row["name"] for row in self._api.get("/api/v1/stats").json()]
 
     def close(self) -> None:
         """Close the files."""

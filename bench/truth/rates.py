@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from bench.truth.fact import Fact, grouped, known, ranked, ratio
+from bench.truth.fact import Fact, bucketed, grouped, known, ranked, ratio
 from bench.truth.plan import HOUR
 from bench.truth.seen import GRACE_NS, Group, Seen, Try, hour
 
@@ -27,24 +27,21 @@ _APART = {
 
 
 class Horizons:
-    """For how long after its start a run of each task may still retry, as learnt from all of its runs."""
+    """For how long after its start a run of each task may still retry, as learnt from histograms of all of its runs."""
 
     def __init__(self, seen: Iterable[Seen]) -> None:
         self._ns: dict[Group, int] = {}
         for group, runs in grouped((s for s in seen if s.tries), lambda s: s.group).items():
             most = max(s.attempts for s in runs) - 1
             walls = known(t.wall_ns for s in runs for t in s.tries if t.status not in ("open", "skipped"))
-            spans = sum(ranked(values, 950) for values in (walls, known(g for s in runs for g in gaps(s))) if values)
-            self._ns[group] = max(GRACE_NS, most * spans)
+            every = (walls, known(g for s in runs for g in gaps(s)))
+            self._ns[group] = max(GRACE_NS, most * sum(bucketed(ranked(values, 950)) for values in every if values))
 
-    def is_ripe(self, s: Seen, as_of_ns: int) -> bool:
-        """Tell whether no run of the hour in which *s* started can still retry."""
+    def is_ripe(self, s: Seen, as_of_ns: int, *, by_run: bool) -> bool:
+        """Tell whether *s* can no longer retry; unless *by_run*, whether no run of the hour in which it started can."""
         assert s.started_ns is not None
-        ends = hour(s.started_ns) + HOUR
-        low, high = (ends + factor * self._ns[s.group] <= as_of_ns for factor in (0.97, 1.03))
-        if low != high:
-            raise SystemExit("an hour is ripe by a hair, which estimates decide: take another seed")
-        return low
+        begun = s.started_ns if by_run else hour(s.started_ns) + HOUR
+        return begun + self._ns[s.group] <= as_of_ns
 
 
 def gaps(s: Seen) -> list[int | None]:
@@ -76,6 +73,7 @@ def retries(ripe: list[Seen], immature: int) -> Facts:
     facts["attempts_per_run", "mean"] = Fact(per_run, len(ended), coverage, sure)
     facts["attempt_retry_ratio", "share"] = Fact(1 - 1 / per_run if per_run else None, len(ended), coverage, sure)
     share("run_failure_rate", len(failed), len(over), len(counted))
+    share("run_success_rate", len(over) - len(failed), len(over), len(counted))
     share("first_attempt_success", len(over) - len(failed) - len(recovered), len(over), len(counted))
     share("masked_failure", len(recovered), len(over), len(counted))
     share("eventual_success", len(recovered), len(again), len(retried))
@@ -155,7 +153,7 @@ def funnel(ripe: list[Seen]) -> Mapping[tuple[object, ...], Fact]:
 
 
 class Event(NamedTuple):
-    """A run that arrived, started or ended: when, and whether that is proved."""
+    """A run that arrived, began, started or ended: when, and whether that is proved."""
 
     run: Seen
     what: str
@@ -163,10 +161,11 @@ class Event(NamedTuple):
     sure: bool
 
 
-def events(seen: Iterable[Seen], from_ns: int) -> list[Event]:
-    """Return what happened to runs from *from_ns* on."""
+def events(seen: Iterable[Seen]) -> list[Event]:
+    """Return what happened to runs."""
     found = []
     for s in seen:
+        found.append(Event(s, "runs", s.at_ns, True))
         arrived = s.started_ns if s.queued_ns is None else s.queued_ns
         if arrived is not None:
             found.append(Event(s, "arrivals", arrived, s.queued_ns is not None and s.queued_sure))
@@ -174,12 +173,13 @@ def events(seen: Iterable[Seen], from_ns: int) -> list[Event]:
             found.append(Event(s, "starts", s.started_ns, s.start_known))
         if s.is_over and s.ended_ns is not None:
             found.append(Event(s, "throughput", s.ended_ns, s.sure))
-    return [e for e in found if e.ns >= from_ns]
+    return found
 
 
 def throughput(some: list[Event], over_ns: int) -> Facts:
-    """Return arrivals, starts and ends of a time that lasted *over_ns*."""
-    facts: Facts = {}
+    """Return runs, arrivals, starts and ends of a time that lasted *over_ns*."""
+    begun = sum(e.what == "runs" for e in some)
+    facts: Facts = {("runs", "count"): Fact(begun, begun, 1.0)} if begun else {}
     hours = over_ns / HOUR
     n = {name: sum(e.what == name for e in some) for name in ("arrivals", "starts", "throughput")}
     sure = {name: all(e.sure for e in some if e.what == name) for name in n}

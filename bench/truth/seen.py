@@ -82,6 +82,17 @@ class Seen:
         return "skipped" if self.tries and self.tries[-1].status == "skipped" else self.status
 
     @property
+    def at_ns(self) -> int:
+        """Return when it began: was started, else queued, else seen."""
+        return next(ns for ns in (self.started_ns, self.queued_ns, self.last_seen_ns) if ns is not None)
+
+    def touches(self, from_ns: int, to_ns: int, now_ns: int) -> bool:
+        """Tell whether anything of it lies in [*from_ns*, *to_ns*)."""
+        first = min(self.at_ns, self.at_ns if self.queued_ns is None else self.queued_ns)
+        is_open = not self.is_over and self.status != "unknown"
+        return first < to_ns and (now_ns if is_open else max(self.ended_ns or 0, self.last_seen_ns)) >= from_ns
+
+    @property
     def attempts(self) -> int:
         """Return the number of its last attempt."""
         return self.tries[-1].number if self.tries else 0

@@ -85,6 +85,7 @@ class World:
     """The simulation. After `run`, *runs* holds everything that happened until *as_of_ns*."""
 
     def __init__(self, runs: int, seed: int) -> None:
+        self._asked = runs, seed
         self.dice = random.Random(seed)
         self.env = simpy.Environment(initial_time=START_NS)
         hours = max(4, round(runs / plan.PER_HOUR))
@@ -100,12 +101,16 @@ class World:
         most = plan.SKEWED.get(queue.name, 0)
         return [self.dice.randint(-most, most) * MS for _ in range(plan.MACHINES)]
 
-    def run(self) -> World:
-        """Let everything happen."""
+    def run(self, *, more_ns: int = 0) -> World:
+        """Let everything happen, for *more_ns* beyond the end."""
         for task in plan.TASKS:
             self.env.process(self._arrivals(task))
-        self.env.run(until=self.as_of_ns)
+        self.env.run(until=self.as_of_ns + more_ns)
         return self
+
+    def later(self) -> World:
+        """Return the same world three hours after its end: what became of runs that went on."""
+        return World(*self._asked).run(more_ns=3 * HOUR)
 
     def _arrivals(self, task: Task) -> Iterator[Any]:
         while True:

@@ -125,7 +125,10 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
         n=c("buckets"),
         coverage=ratio(c("limited") - c("full") + c("full_known"), c("ns"))
         * ratio(c("full_agreed"), c("limited")).fill_null(1.0),
-        weakness=pl.when(c("full_agreed") < c("limited")).then(2).otherwise(c("weak_limit")),
+        # Of an end that is inferred nobody knows whom it let in.
+        weakness=pl.when((c("full_agreed") < c("limited")) | (c("full_known") < c("full")) | ~pl.col("is_sure"))
+        .then(2)
+        .otherwise(c("weak_limit")),
         note=pl.when(not_told).then(pl.lit("waiting not told by telemetry")).otherwise(unlimited),
     )
     return rows(
@@ -180,13 +183,19 @@ def slot_share(hours: Frame, by: Sequence[str] = ("task_id", "population")) -> p
         hours.lazy()
         .group_by(key)
         .agg(
-            pl.col("slot_ns", "assumed_ns", "orphan_slots").sum(),
+            pl.col("slot_ns", "assumed_ns", "maybe_ns", "orphan_slots").sum(),
             hours=pl.col("hour_ns").filter(pl.col("slot_ns") > 0).n_unique().cast(pl.Int64),
         )
         .with_columns(all=pl.col("slot_ns").sum().over(QUEUE))
-        .with_columns(weak=pl.when(pl.col("assumed_ns") > 0).then(2).otherwise(1))
+        .with_columns(weak=pl.when((pl.col("assumed_ns") > 0) | (pl.col("maybe_ns") > 0)).then(2).otherwise(1))
     )
     c = pl.col
+    certain = ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns") + c("maybe_ns"))
+    # A share rests on the slot time of all tasks.
+    of_queue = [c(name).sum().over(QUEUE) for name in ("slot_ns", "assumed_ns", "maybe_ns")]
+    sums = sums.with_columns(
+        all_certain=ratio(of_queue[0] - of_queue[1], of_queue[0] + of_queue[2]), all_weak=c("weak").max().over(QUEUE)
+    )
     return rows(
         sums,
         key,
@@ -197,8 +206,8 @@ def slot_share(hours: Frame, by: Sequence[str] = ("task_id", "population")) -> p
                 "share",
                 ratio(c("slot_ns"), c("all")),
                 n=c("hours"),
-                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")),
-                weakness=c("weak"),
+                coverage=c("all_certain"),
+                weakness=c("all_weak"),
             ),
             Number(
                 "slot_share",
@@ -206,7 +215,7 @@ def slot_share(hours: Frame, by: Sequence[str] = ("task_id", "population")) -> p
                 "ns",
                 c("slot_ns"),
                 n=c("hours"),
-                coverage=ratio(c("slot_ns") - c("assumed_ns"), c("slot_ns")),
+                coverage=certain,
                 weakness=c("weak"),
             ),
             count("orphan_slots", c("orphan_slots"), unit="slots", weakness=pl.lit(2)),
@@ -237,21 +246,25 @@ def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFr
     sums = (
         hours.lazy()
         .group_by(QUEUE)
-        .agg(pl.col("slot_ns", "assumed_ns").cast(pl.Float64).sum(), pl.col("starts").sum())
+        .agg(pl.col("slot_ns", "assumed_ns", "maybe_ns").cast(pl.Float64).sum(), pl.col("starts").sum())
         .join(moved, on=QUEUE, how="left", nulls_equal=True)
         .select(
             *QUEUE,
             "starts",
             "assumed_ns",
+            "maybe_ns",
             pl.col("crossing").fill_null(0),
             inside="slot_ns",
             lasting=pl.col("slot_ns") + pl.col("moved").fill_null(0.0),
-            weak=pl.when((pl.col("assumed_ns") > 0) | pl.col("weak").fill_null(False)).then(2).otherwise(1),
+            weak=pl.when((pl.col("assumed_ns") > 0) | (pl.col("maybe_ns") > 0) | pl.col("weak").fill_null(False))
+            .then(2)
+            .otherwise(1),
         )
     )
     c = pl.col
     predicted = c("lasting") / window
-    certain = pl.when(c("inside") > 0).then(1 - c("assumed_ns") / c("inside")).otherwise(1.0)
+    most = c("inside") + c("maybe_ns")
+    certain = pl.when(most > 0).then((c("inside") - c("assumed_ns")) / most).otherwise(1.0)
 
     def slots_(measure: str, value: pl.Expr, n: str = "starts", statistic: str = "mean") -> Number:
         return Number(measure, statistic, "slots", value, n=c(n), coverage=certain, weakness=c("weak"))

@@ -19,6 +19,7 @@ _ATTEMPT = [*RUN, "number"]
 _SLOT_HOUR = ["project", "hour_ns", *QUEUE[1:], "task_id", "population"]
 _TAKEN = pl.coalesce("dequeued_ns", "started_ns")
 _SINCE = pl.col("started_ns") - pl.col("queue_wait_ns")
+_ABOUT_END = ["last_seen_ns", "is_inferred", "next_ns", "status"]
 _KINDS = [_DOUBT, _BELIEVED, _TOLD] = ["doubt", "believed", "told"]
 """Times of an attempt: of which nobody knows, and in which it is believed, or documented, to have given its slot back.
 """
@@ -35,7 +36,7 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
     when). Left out: attempts whose queue is unknown, and those that start at *as_of_ns* or, by their clock, later.
     """
     waits = waits.lazy().collect()
-    held = _whole(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).drop("last_seen_ns", "is_inferred")
+    held = _whole(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns).drop(_ABOUT_END)
     given_back = waits.filter(pl.col("released_ns").is_not_null()).select(
         *RUN, number="attempt", a="released_ns", b=pl.col("ended_ns").fill_null(as_of_ns)
     )
@@ -43,8 +44,11 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
 
 
 def _whole(runs: Frame, attempts: Frame, waits: pl.DataFrame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
-    """Return `slots` as if no wait gave any back, with `last_seen_ns` and `is_inferred` (their end is)."""
-    seen = runs.lazy().select(*RUN, "last_seen_ns")
+    """Return `slots` as if no wait gave any back, with what tells of their end (`_ABOUT_END`).
+
+    `is_inferred`: it is. `next_ns`: when the next attempt of the run was taken from the queue or started.
+    """
+    seen = runs.lazy().select(*RUN, "last_seen_ns", "status")
     is_open = pl.col("ended_ns").is_null()
     is_away = pl.col("is_away").fill_null(False)
     lost = (is_open & (as_of_ns - pl.col("last_seen_ns") > lease_ns)).fill_null(False)
@@ -59,7 +63,9 @@ def _whole(runs: Frame, attempts: Frame, waits: pl.DataFrame, *, as_of_ns: int, 
     return (
         attempts.lazy()
         .filter(pl.col("started_ns").is_not_null())
-        .select(*_ATTEMPT, "dequeued_ns", "started_ns", "ended_ns", "ended_source")
+        .sort(_ATTEMPT)
+        .with_columns(next_ns=_TAKEN.shift(-1).over(RUN))
+        .select(*_ATTEMPT, "dequeued_ns", "started_ns", "ended_ns", "ended_source", "next_ns")
         .join(dimensions(runs, tests=True), on=RUN, how="inner", nulls_equal=True)
         .filter(pl.col("queue").is_not_null())
         .join(seen, on=RUN, how="left", nulls_equal=True)
@@ -81,6 +87,8 @@ def _whole(runs: Frame, attempts: Frame, waits: pl.DataFrame, *, as_of_ns: int, 
             is_orphan=lost & ~is_away,
             last_seen_ns=pl.when(is_open).then("last_seen_ns"),
             is_inferred=pl.col("ended_source") == "inferred",
+            next_ns="next_ns",
+            status="status",
         )
         .filter(pl.col("from_ns") < as_of_ns)
     )
@@ -97,7 +105,9 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
 
     `is_held`: of `slots`, the times in a wait that may have given the slot back sooner (`released_source` inferred),
     those since an attempt without an end was last seen, and all of an attempt whose end is inferred. Otherwise, the
-    times in which such a wait is believed to have given the slot back. No two rows of an attempt overlap.
+    times in which such a wait is believed to have given the slot back, and those after the last sign of life of an
+    attempt that died unseen: until the next attempt of its run, at most for *lease_ns*. No two rows of an attempt
+    overlap.
     """
     waits = waits.lazy().collect()
     whole = _whole(runs, attempts, waits, as_of_ns=as_of_ns, lease_ns=lease_ns)
@@ -133,7 +143,8 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
     ]
     is_held = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) == 0)
     is_free = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) > 0)
-    return (
+    after = whole.select(*about[:-2], *_ATTEMPT[1:], from_ns="to_ns", to_ns=_died_by(lease_ns), is_held=pl.lit(False))
+    during = (
         pl.concat(steps)
         .group_by(*about, "t")
         .agg(pl.col(_KINDS).sum())
@@ -142,6 +153,19 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
         .filter(is_free | (is_held & (pl.col(_DOUBT) > 0)))
         .select(*about[:-2], from_ns="t", to_ns="to_ns", is_held=is_held)
     )
+    return pl.concat(
+        [during, after.filter(pl.col("from_ns") < pl.col("to_ns")).select(during.collect_schema().names())]
+    )
+
+
+def _died_by(lease_ns: int) -> pl.Expr:
+    """Return, of rows of `_whole`, by when an attempt that died unseen has given its slot back; NULL of any other.
+
+    It died so if a later one began and its own end is inferred, or if its run fell silent and is `unknown` since.
+    """
+    again = pl.when("is_inferred").then("next_ns")
+    lost = pl.when(pl.col("is_orphan") & (pl.col("status") == "unknown")).then(pl.col("to_ns") + lease_ns)
+    return pl.coalesce(pl.min_horizontal(again, pl.when(again.is_not_null()).then(pl.col("to_ns") + lease_ns)), lost)
 
 
 def _without(held: pl.LazyFrame, given_back: pl.LazyFrame) -> pl.LazyFrame:
@@ -228,9 +252,10 @@ def slot_hours(held: Frame, doubted: Frame, *, from_ns: int | None = None, to_ns
 
     *from_ns*, *to_ns*: what was held from one to before the other alone; of times that follow each other they add up.
     """
-    assumed = doubted.lazy().filter("is_held").with_columns(is_orphan=pl.lit(False), is_slot=pl.lit(False))
-    columns = [*_SLOT_HOUR[:1], *_SLOT_HOUR[2:], "from_ns", "to_ns", "is_orphan", "is_slot"]
-    every = pl.concat([held.lazy().with_columns(is_slot=pl.lit(True)).select(columns), assumed.select(columns)])
+    assumed = doubted.lazy().with_columns(is_orphan=pl.lit(False), is_slot=pl.lit(False))
+    columns = [*_SLOT_HOUR[:1], *_SLOT_HOUR[2:], "from_ns", "to_ns", "is_orphan", "is_slot", "is_held"]
+    slots_ = held.lazy().with_columns(is_slot=pl.lit(True), is_held=pl.lit(True))
+    every = pl.concat([slots_.select(columns), assumed.select(columns)])
     last_ns = pl.max_horizontal("from_ns", pl.col("to_ns") - 1)
     inside = every
     if from_ns is not None:
@@ -257,7 +282,8 @@ def slot_hours(held: Frame, doubted: Frame, *, from_ns: int | None = None, to_ns
         .agg(
             slot_ns=exact(pl.col("ns").filter("is_slot")),
             starts=is_start.sum(),
-            assumed_ns=exact(pl.col("ns").filter(~pl.col("is_slot"))),
+            assumed_ns=exact(pl.col("ns").filter(~pl.col("is_slot") & pl.col("is_held"))),
+            maybe_ns=exact(pl.col("ns").filter(~pl.col("is_held"))),
             orphan_slots=(pl.col("is_orphan") & is_start).sum(),
         )
     )
@@ -266,5 +292,6 @@ def slot_hours(held: Frame, doubted: Frame, *, from_ns: int | None = None, to_ns
 
 def added(hours: list[pl.DataFrame]) -> pl.DataFrame:
     """Return rows of `slot_hours` that say what all of *hours* say together."""
-    sums = pl.concat(hours).group_by(_SLOT_HOUR).agg(pl.col("slot_ns", "starts", "assumed_ns", "orphan_slots").sum())
+    columns = ["slot_ns", "starts", "assumed_ns", "maybe_ns", "orphan_slots"]
+    sums = pl.concat(hours).group_by(_SLOT_HOUR).agg(pl.col(columns).sum())
     return shaped(sums, "slot_hours", by=_SLOT_HOUR)

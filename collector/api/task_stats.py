@@ -38,7 +38,8 @@ def _horizon(h: Handle, q: Question) -> pl.DataFrame:
 
 def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
     week = past(q)
-    cohorts = statistics.summed(h, "run_cohorts", week, [*retries.HORIZON, "attempts"], ["runs"], also="attempts > 1")
+    # Also of tasks that were never retried: what is not known at all has the longest horizon there is.
+    cohorts = statistics.summed(h, "run_cohorts", week, [*retries.HORIZON, "attempts"], ["runs"])
     measured = statistics.summed(
         h, "duration_hours", week, [*retries.HORIZON, "measure", "ix"], ["n"], also="measure IN ('attempt', 'gap')"
     )

@@ -121,7 +121,7 @@ def passed(h: Handle, since_ns: int, now: Moment) -> list[int]:
     """Return the hours from *since_ns* to now in which a slot may have been held or a run waited."""
     # What was held since shortly before then may be a peak by now.
     first = (since_ns - levels.DWELL_NS) // HOUR_NS * HOUR_NS
-    last = min(held.last_ns(h, since_ns), now.as_of_ns - 1)
+    last = min(held.last_ns(h, since_ns, lease_ns=now.lease_ns), now.as_of_ns - 1)
     return list(range(first, last + 1, HOUR_NS))
 
 
@@ -170,7 +170,7 @@ def suspects_of_all(now: Moment) -> Suspects:
     """Return what this job may fail for where it starts from all runs."""
 
     def act(h: Handle, keys: pl.DataFrame) -> None:
-        held.mark_runs(h, now.as_of_ns)
+        held.mark_runs(h, now.as_of_ns, lease_ns=now.lease_ns)
         try_out(h, now, (), keys)
 
     return Suspects(lambda h: h.frame("SELECT project, run_key, queue FROM runs"), act, "queue")
@@ -186,7 +186,10 @@ def try_out(h: Handle, now: Moment, moved: Iterable[int], keys: pl.DataFrame) ->
 def runs_of(h: Handle, now: Moment, moved: Iterable[int]) -> pl.DataFrame:
     """Return the runs that `compute` would look at: project, run_key, queue."""
     sweeps = _plan(h, {*held.marked(h)}, moved, now)[1]
-    parts = [held.touching(h, s[0], min(s[-1] + HOUR_NS, now.as_of_ns)).runs.select(*RUN, "queue") for s in sweeps]
+    parts = [
+        held.touching(h, s[0], min(s[-1] + HOUR_NS, now.as_of_ns), lease_ns=now.lease_ns).runs.select(*RUN, "queue")
+        for s in sweeps
+    ]
     return pl.concat(parts).unique() if parts else pl.DataFrame(schema=dict.fromkeys((*RUN, "queue"), pl.String))
 
 
@@ -239,7 +242,8 @@ def _swept(
         moved: list[pl.DataFrame] = []
         for part in range(n):
             around = (from_ns - levels.DWELL_NS, until_ns + levels.DWELL_NS)
-            holding = held.touching(h, *around, also=f"hash(run_key) % {n} = {part}" if n > 1 else "true")
+            also = f"hash(run_key) % {n} = {part}" if n > 1 else "true"
+            holding = held.touching(h, *around, also=also, lease_ns=now.lease_ns)
             if keep is not None:
                 holding = _only(holding, holding.runs.filter(keep))
             slots_, doubted, waiting = _intervals(holding, now)

@@ -296,7 +296,7 @@ class Runner:
         """Make the tables of job *name* from all runs, findings from those they sum up."""
         if name == LEVELS:
             self._set_limits(h)
-            held.mark_runs(h, now.as_of_ns)
+            held.mark_runs(h, now.as_of_ns, lease_ns=now.lease_ns)
             changes.move(h, [held.LEVELS_AS_OF], 0, now.as_of_ns)
             rows = levels.compute(h, now, without=self._without(LEVELS))
         elif name == findings.NAME:

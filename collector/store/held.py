@@ -45,13 +45,23 @@ class Holding:
 
 
 def touching(
-    h: Handle, from_ns: int, to_ns: int, *, also: str = "true", params: dict[str, Any] | None = None
+    h: Handle,
+    from_ns: int,
+    to_ns: int,
+    *,
+    also: str = "true",
+    params: dict[str, Any] | None = None,
+    lease_ns: int = 0,
 ) -> Holding:
-    """Return the rows of all runs that may wait for a slot or hold one in [*from_ns*, *to_ns*), and meet *also*."""
+    """Return the rows of all runs that may wait for a slot or hold one in [*from_ns*, *to_ns*), and meet *also*.
+
+    Whoever fell silent may hold one for *lease_ns* more.
+    """
     runs = h.frame(
         f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs "  # noqa: S608 -- names of ours
-        f"WHERE held_from_ns < $to AND held_until_ns >= $from AND {also}",
-        {**(params or {}), "from": from_ns, "to": to_ns},
+        f"WHERE held_from_ns < $to AND held_until_ns >= $early AND (held_until_ns >= $from OR status = 'unknown') "
+        f"AND {also}",
+        {**(params or {}), "from": from_ns, "early": from_ns - lease_ns, "to": to_ns},
     )
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
     parts = {
@@ -92,11 +102,14 @@ def across(h: Handle, *times_ns: int) -> Holding:
     return touching(h, times_ns[0], times_ns[-1], also=f"({times})")
 
 
-def last_ns(h: Handle, since_ns: int) -> int:
-    """Return until when at most the runs wait for a slot or hold one that do so after *since_ns*, else *since_ns*."""
-    return int(
-        h.value("SELECT max(held_until_ns) FROM runs WHERE held_until_ns >= $since", {"since": since_ns}) or since_ns
-    )
+def last_ns(h: Handle, since_ns: int, *, lease_ns: int) -> int:
+    """Return until when at most the runs wait for a slot or hold one that do so after *since_ns*, else *since_ns*.
+
+    Whoever fell silent may hold one for *lease_ns* more.
+    """
+    until = f"held_until_ns + CASE status WHEN 'unknown' THEN {lease_ns} ELSE 0 END"
+    asked = f"SELECT max({until}) FROM runs WHERE held_until_ns >= $early"  # noqa: S608 -- a number of ours
+    return max(since_ns, int(h.value(asked, {"early": since_ns - lease_ns}) or 0))
 
 
 def mark(h: Handle, hours: list[int]) -> None:
@@ -111,16 +124,17 @@ def unmark(h: Handle, hours: list[int]) -> None:
         h.run("DELETE FROM level_hours WHERE list_contains($hours, hour_ns)", {"hours": hours})
 
 
-def mark_runs(h: Handle, as_of_ns: int) -> None:
-    """Note every hour in which a run may wait for a slot or hold one."""
+def mark_runs(h: Handle, as_of_ns: int, *, lease_ns: int) -> None:
+    """Note every hour in which a run may wait for a slot or hold one; whoever fell silent, for *lease_ns* more."""
     h.run("DELETE FROM level_hours")
     # Joined to stretches first: as many rows as there are hours, however many runs last for long.
     h.run(
         """
         INSERT INTO level_hours
         WITH held AS (
-            SELECT DISTINCT held_from_ns // 3600000000000 AS a, least(held_until_ns, $as_of) // 3600000000000 AS b
-            FROM runs WHERE held_from_ns <= least(held_until_ns, $as_of)
+            SELECT DISTINCT held_from_ns // 3600000000000 AS a, least(until_ns, $as_of) // 3600000000000 AS b
+            FROM (SELECT held_from_ns, held_until_ns + if(status = 'unknown', $lease, 0) AS until_ns FROM runs)
+            WHERE held_from_ns <= least(until_ns, $as_of)
         ), reached AS (
             SELECT a, b, max(b) OVER (ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS upto FROM held
         ), islands AS (
@@ -129,7 +143,7 @@ def mark_runs(h: Handle, as_of_ns: int) -> None:
         SELECT unnest(range(a, b + 1)) * 3600000000000
         FROM (SELECT min(a) AS a, max(b) AS b FROM islands GROUP BY island)
         """,
-        {"as_of": as_of_ns},
+        {"as_of": as_of_ns, "lease": lease_ns},
     )
 
 

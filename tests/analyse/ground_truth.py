@@ -277,10 +277,10 @@ def percentile_beside(pairs: list[tuple[int, int]], permille: int) -> tuple[int,
 def levels_beside(both: Both) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the level tables of truth and of telemetry over the same hours, of attempts that telemetry shows whole."""
     shown = [(t, a, o) for t, a, o in attempts_beside(both) if is_shown(both, o)]
-    scope = {"project": "default", "environment": both.runs["environment"][0]}
+    scope = {"project": "default", **{c: both.runs[c][0] for c in ("environment", "platform_project")}}
     true = pl.DataFrame(
         [{**scope, "queue": t.queue, "from_ns": a["started_ns"], "to_ns": a["ended_ns"]} for t, a, _ in shown],
-        schema=[*scope, "queue", "from_ns", "to_ns"],
+        schema={**dict.fromkeys((*scope, "queue"), pl.String), "from_ns": pl.Int64, "to_ns": pl.Int64},
     )
     if not shown:
         empty = pl.DataFrame(schema=schema_of("queue_levels"))

@@ -57,6 +57,21 @@ def end_of(history: History, run: dict[str, Any], attempt: dict[str, Any]) -> in
     return max(end, attempt["started_ns"])
 
 
+def died_by(history: History, run: dict[str, Any], attempt: dict[str, Any], end: int) -> int:
+    """Return until when an attempt that is believed to have died at *end* may have held its slot."""
+    later = [taken(a) for a in history.of(run) if a["number"] > attempt["number"]]
+    if attempt["ended_source"] == "inferred" and later:
+        return min(later[0], end + LEASE_MS * MS)
+    silent = attempt["ended_ns"] is None and history.as_of_ns - run["last_seen_ns"] > LEASE_MS * MS
+    away = any(
+        (w["run_key"], w["attempt"], w["ended_ns"]) == (run["run_key"], attempt["number"], None)
+        and w["released_ns"] is not None
+        and w["released_ns"] <= history.as_of_ns
+        for w in history.waits
+    )
+    return end + LEASE_MS * MS if silent and not away and run["status"] == "unknown" else end
+
+
 def clock(history: History, queue: str, environment: str | None, start_ms: int, length_ms: int) -> np.ndarray:
     """Return how many slots are held in each millisecond, how many of them surely, and how many may be.
 
@@ -93,7 +108,7 @@ def clock(history: History, queue: str, environment: str | None, start_ms: int, 
                 free = nothing if w["released_ns"] is None else between(w["released_ns"], until)
                 told, believed = (told, believed | free) if is_doubtful else (told | free, believed)
             held = tried & ~told & ~believed
-            count += np.array([held, held & ~doubt, tried & ~told])
+            count += np.array([held, held & ~doubt, (tried & ~told) | between(end, died_by(history, run, a, end))])
     return count
 
 
@@ -294,14 +309,18 @@ def test_slot_time_per_hour_adds_up_to_the_slots(history: History) -> None:
     assert hours["orphan_slots"].sum() == held["is_orphan"].sum()
     assumed_ = doubted.filter("is_held").with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
     assert (hours["assumed_ns"].sum() or 0) == assumed_["ns"].sum()
+    free_ = doubted.filter(~pl.col("is_held")).with_columns(ns=pl.col("to_ns") - pl.col("from_ns"))
+    assert (hours["maybe_ns"].sum() or 0) == free_["ns"].sum()
     shares = concurrency.slot_share(hours).filter(pl.col("measure") == "slot_share", pl.col("statistic") == "total")
     for row in shares.rows(named=True):
         same = [pl.col(c).eq_missing(pl.lit(row[c])) for c in (*slots.QUEUE, "task_id", "population")]
         ns = lasted.filter(*same)
         assert row["value"] == ns["ns"].sum()
         assumed = assumed_.filter(*same)["ns"].sum()
-        assert row["coverage"] == (pytest.approx(1 - assumed / row["value"]) if row["value"] else None)
-        assert row["provenance"] == ("inferred" if assumed else "derived")
+        maybe = free_.filter(*same)["ns"].sum()
+        most = row["value"] + maybe
+        assert row["coverage"] == (pytest.approx((row["value"] - assumed) / most) if most else None)
+        assert row["provenance"] == ("inferred" if assumed or maybe else "derived")
     if held.is_empty():
         return
     end = int(held["to_ns"].max()) + 1  # type: ignore[arg-type]

@@ -195,6 +195,9 @@ SLOT_HOURS = Table(
             "counts twice."),
         hugeint("assumed_ns", "Part of `slot_ns` that is not certain: of attempts whose end is inferred, since one "
             "without an end was last seen, and in waits that may have given the slot back, ns."),
+        hugeint("maybe_ns", "Time beside `slot_ns` in which a slot may have been held: in waits that are believed to "
+            "have given it back, and after the last sign of life of an attempt that died unseen, until the next one of "
+            "its run or for `runs.stale`, ns."),
         bigint("orphan_slots", "Those of `starts` without an end whose run has been silent for `runs.stale`; they "
             "count until it was last seen."),
     ),
