@@ -208,7 +208,7 @@ class Naive:
         return max(0, attempts[-1]["ended_ns"] - attempts[0]["ended_ns"])
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=20))
 def test_retry_numbers_equal_a_naive_count(history: History) -> None:
     """Every rate, sum and mean of runs is its definition, test runs are out, unknown is no zero, and what is known is
@@ -234,7 +234,7 @@ def test_retry_numbers_equal_a_naive_count(history: History) -> None:
         assert (rate["low"], rate["high"]) == pytest.approx(wilson(round(rate["value"] * rate["n"]), rate["n"]))
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=20))
 def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) -> None:
     """What reached attempt k, and how that ended, follows from the highest number and the outcome of each run; what is
@@ -296,7 +296,7 @@ def test_attempt_numbers_and_the_funnel_equal_a_naive_count(history: History) ->
         assert row["saved_attempts"] == sum(naive.n(r) - k for r in later)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=20))
 def test_attempts_count_by_their_own_version_and_runs_by_their_last(history: History) -> None:
     """By version, attempts, their durations and their phases are those that ran on it, and a lost attempt, of which

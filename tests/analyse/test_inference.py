@@ -126,7 +126,7 @@ _QUEUE = st.sampled_from([("a", None, None), ("a", "live", "x"), ("a", "live", "
 _SLOT = st.tuples(_QUEUE, st.integers(-5, _TICKS), st.integers(0, 30))
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(_SLOT, max_size=25))
 def test_the_level_is_the_highest_held_for_over_a_second(drawn: list[tuple[tuple[str, str, str], int, int]]) -> None:
     """Of every queue, unnamed ones too, the candidate is what a count of every tick says: slots before, beyond and

@@ -190,7 +190,7 @@ def limit_clock(rows: pl.DataFrame, queue: str, environment: str | None) -> list
     return in_force
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_the_level_table_equals_a_count_in_every_millisecond(history: History, steps: list[Any]) -> None:
     """Level, its bounds, peak, limit, waiting: exact to the millisecond, and a bucket's rows add up to its length."""
@@ -232,7 +232,7 @@ def test_the_level_table_equals_a_count_in_every_millisecond(history: History, s
         assert actual == expected
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=14, minutes=0.3), limit_steps)
 def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: list[Any]) -> None:
     """Mean, 95th percentile, peak, limit, saturation, time at limit, throttled, over, paused, by their definitions, and
@@ -295,7 +295,7 @@ def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: li
             assert value["throttled", "share"] == pytest.approx((told & waits).sum() / (~full | told).sum())
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=10, minutes=90))
 def test_slot_time_per_hour_adds_up_to_the_slots(history: History) -> None:
     """Cutting slots at hours loses nothing, neither what is assumed nor whose it is, and the level table over the same
@@ -334,7 +334,7 @@ def test_slot_time_per_hour_adds_up_to_the_slots(history: History) -> None:
         assert (of_queue["sure"] * of_queue["ns"]).sum() == ns - hours.filter(*of_hours)["assumed_ns"].sum()
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=14, minutes=1), st.integers(1, 8))
 def test_windows_put_together_equal_the_whole(history: History, cut: int) -> None:
     """Sweeping two windows, each from the intervals that touch it, gives what one sweep over both gives, peaks too."""
@@ -355,7 +355,7 @@ def test_windows_put_together_equal_the_whole(history: History, cut: int) -> Non
     assert pl.concat(parts).sort(whole.columns, nulls_last=True).equals(whole.sort(whole.columns, nulls_last=True))
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=12, minutes=150), st.integers(0, 1), st.integers(1, 3))
 def test_littles_law_differs_by_what_crosses_the_edges(history: History, first: int, long: int) -> None:
     """Average level less start rate times time held is the slot time that crosses the window's edges, no more."""
@@ -512,7 +512,7 @@ def test_an_open_slot_lasts_while_its_run_is_seen_and_is_an_orphan_after() -> No
         assert parts == [(T0, begins, False, False)]
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=14, minutes=1), st.sampled_from(["", "started_ns", "ended_ns"]))
 def test_a_slot_says_how_sure_its_end_is_and_who_holds_it(history: History, moment: str) -> None:
     """Assumed is a slot whose end is inferred or missing, or that a wait may have given back; of the parts of one the

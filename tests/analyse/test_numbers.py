@@ -67,7 +67,7 @@ def one_by_one(row: dict[str, Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(names, groups)
 def test_every_group_has_the_same_numbers_in_the_same_order(
     tasks: list[str | None], drawn: list[dict[str, Any]]

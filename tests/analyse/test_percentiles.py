@@ -36,7 +36,7 @@ def by_statistic(report: pl.DataFrame, outcome: str | None = None) -> dict[str, 
     return {r["statistic"]: r for r in of_outcome.rows(named=True)}
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(lengths, min_size=1, max_size=300))
 def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
     """The least value with at least that share at or below; none under 20, which are listed, no 99th under 100."""
@@ -74,7 +74,7 @@ def exact_ranks(n: int, p: Fraction) -> tuple[int | None, int | None]:
     return (low if low >= 1 else None), (high if high <= n else None)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 400), st.sampled_from([500, 950, 990]))
 @example(5, 500)
 @example(6, 500)
@@ -123,7 +123,7 @@ def kaplan_meier(ended: list[int], open_: list[int]) -> list[tuple[int, Fraction
     return curve
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(lengths, min_size=1, max_size=80), st.lists(lengths, max_size=80), st.lists(lengths, max_size=40))
 def test_what_has_not_ended_still_counts(ended: list[int], running: list[int], canceled: list[int]) -> None:
     """With more than 1 % open or cut short, percentiles are Kaplan-Meier's, or longer than the longest seen."""
@@ -163,7 +163,7 @@ def test_finished_runs_alone_flatter_the_median() -> None:
     assert row["low"] < row["value"] < row["high"]
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 100), st.booleans()), min_size=1, max_size=60))
 def test_what_began_before_the_watch_is_at_risk_from_then_on(lives: list[tuple[int, int, bool]]) -> None:
     """A run that was only watched from its entry on could not have been seen to end before."""
@@ -181,7 +181,7 @@ def test_what_began_before_the_watch_is_at_risk_from_then_on(lives: list[tuple[i
         assert s == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(st.integers(0, 10**14), min_size=100, max_size=400), st.integers(1, 5))
 def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: int) -> None:
     """However the values are dealt out over hours, the estimate is within 2.2 % of the value, and says it is one."""
@@ -214,7 +214,7 @@ bucket_rows = st.tuples(
 )
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(bucket_rows, max_size=40), st.booleans())
 def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple[Any, ...]], outcomes: bool) -> None:
     """Buckets of many tasks, measures, outcomes and hours, in any order, give each group what it gets alone."""
@@ -259,7 +259,7 @@ def test_estimates_of_every_group_rest_on_its_own_buckets_alone(rows: list[tuple
     assert ranked == sorted(ranked)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=12), st.lists(st.booleans(), min_size=50, max_size=50))
 def test_durations_follow_from_times_one_run_at_a_time(story: History, turned: list[bool]) -> None:
     """Execution, waits, gaps, backoff, re-queue wait and the unexplained rest, each by its definition; what ends before

@@ -234,7 +234,7 @@ def _stage(
     return (None, active) if is_long is None else None
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(histories(most=15), st.randoms(use_true_random=False))
 def test_a_stage_follows_from_one_run_and_what_is_usual(past: History, dice: random.Random) -> None:
     """Lost, stuck, long, silent or nobody can tell: each run alone tells, and those that go as usual are not listed."""
@@ -261,7 +261,7 @@ def test_a_stage_follows_from_one_run_and_what_is_usual(past: History, dice: ran
     assert times == sorted(times, reverse=True)
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(histories(most=150))
 def test_what_retries_now_follows_from_one_run_and_the_gaps_of_its_task(past: History) -> None:
     """A run waits for a retry or is in one; when it should begin follows from the task's earlier gaps after as many.

@@ -58,7 +58,7 @@ def oracle(spans: dict[int, Said], logs: list[tuple[int | None, Said]]) -> tuple
     return known[-1] if known else first, own
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     spans=st.dictionaries(st.integers(1, 3), VERSIONS, max_size=3),
     logs=st.lists(st.tuples(st.none() | st.integers(1, 3), VERSIONS), max_size=6),

@@ -86,7 +86,7 @@ crons = st.builds(lambda m, h: f"{m} {h} * * *", st.sampled_from(MINUTES), st.sa
 zone_changes = st.sampled_from(CHANGES)
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(60))
 @given(zone_changes, crons, st.integers(0, 48 * 3600), st.integers(0, S - 1))
 def test_the_time_after_and_the_time_before_are_of_the_same_times(
     change: tuple[str, str], cron: str, seconds: int, rest: int

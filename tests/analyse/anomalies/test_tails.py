@@ -15,7 +15,7 @@ shares = st.floats(1e-4, 1 - 1e-4)
 dispersions = st.floats(1e-5, 0.5)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.integers(1, 3_000), shares, dispersions)
 def test_beta_binomial_tails_are_those_of_scipy(data: st.DataObject, n: int, p: float, rho: float) -> None:
     """Both mid-p tails equal P(beyond) + P(equal) / 2 summed from scipy's probabilities, to nine digits."""
@@ -31,7 +31,7 @@ def test_beta_binomial_tails_are_those_of_scipy(data: st.DataObject, n: int, p: 
     )
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 5_000), st.floats(1e-3, 3_000), st.floats(1e-4, 20))
 def test_negative_binomial_tails_are_those_of_scipy(x: int, mean: float, alpha: float) -> None:
     """Both mid-p tails equal those of scipy's negative binomial of the same mean and variance."""
@@ -42,7 +42,7 @@ def test_negative_binomial_tails_are_those_of_scipy(x: int, mean: float, alpha: 
     assert upper[0] == pytest.approx(law.sf(x) + half, rel=1e-6, abs=1e-300)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 2_000), shares, dispersions)
 def test_tails_are_monotone_and_symmetric(n: int, p: float, rho: float) -> None:
     """More hits never make the upper tail greater; the lower tail of hits is the upper tail of misses."""
