@@ -50,7 +50,7 @@ def asked(jobs: Jobs, name: str, **more: str) -> pl.DataFrame:
     """Return a statistic as the API answers it."""
     parameters = endpoints.read(STATS, {"from": str(T0 - 3600 * SECOND), "to": str(AS_OF), **more}, AS_OF)
     question = stats.question(name, parameters, "default", Basis(60 * SECOND, 3600 * SECOND))
-    return jobs.database.reading(lambda h: stats.STATISTICS[name].answer(h, question))
+    return jobs.database.reading(lambda h: stats.STATISTICS[name].answer(h, question).rows)
 
 
 @pytest.mark.parametrize("size", [8, 100])

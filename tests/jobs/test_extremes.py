@@ -128,7 +128,7 @@ class Worked:
         parameters = {"from": str(NOW - DAY), "to": str(NOW + DAY), **more}
         asked = endpoints.read("GET /api/v1/stats/{name}", parameters, NOW + DAY)
         question = stats.question(name, asked, "default", Basis(180 * SECOND, 3600 * SECOND))
-        return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, question))
+        return self.pipeline.database.reading(lambda h: stats.STATISTICS[name].answer(h, question).rows)
 
 
 @pytest.fixture(scope="module")
