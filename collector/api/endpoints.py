@@ -12,7 +12,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.api import parameters
-from collector.api.parameters import FLAG, LIST, MOMENT, TEXT, Kind, Parameter, one_of, some_of, text, whole
+from collector.api.parameters import (
+    FLAG,
+    LIST,
+    LIST_OR_NONE,
+    MOMENT,
+    TEXT,
+    Kind,
+    Parameter,
+    one_of,
+    some_of,
+    text,
+    whole,
+)
 from collector.model.errors import BadInput
 from collector.model.words import RunStatus
 from collector.rules.rule import SEVERITIES
@@ -92,7 +104,7 @@ ENDPOINTS: dict[str, Endpoint] = {
             _PLATFORM_PROJECT,
             _only("version", "runs or attempts of this version"),
             Parameter("population", one_of(_POPULATIONS), "which runs; test runs are in none", unless="what counts"),
-            Parameter("by", LIST, "columns to group by; an empty one gives one total", unless="see below"),
+            Parameter("by", LIST_OR_NONE, "columns to group by; an empty one gives one total", unless="see below"),
             Parameter("measures", LIST, "only these numbers", unless="all"),
             Parameter("total", FLAG, "also rows of all groups together, which `is_total` tells", "false"),
         )
@@ -147,7 +159,12 @@ ENDPOINTS: dict[str, Endpoint] = {
     "GET /api/v1/check": Endpoint(
         (
             Parameter("since", MOMENT, "what was received since then", "24h"),
-            Parameter("rules", LIST, "codes of rules with commas", unless="those that the collector judges by"),
+            Parameter(
+                "rules",
+                LIST_OR_NONE,
+                "codes of rules with commas; an empty one chooses none",
+                unless="those that the collector judges by",
+            ),
             Parameter("task", LIST, "only runs and records of these tasks", unless="all"),
             Parameter("service", LIST, "only runs with a record of these services, and their records", unless="all"),
             Parameter("environment", LIST, "only runs and records of these environments", unless="all"),

@@ -140,6 +140,12 @@ def listed(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def _names(value: str) -> list[str]:
+    if not (names := listed(value)):
+        raise ValueError
+    return names
+
+
 def _moment(value: Any, base_ns: int) -> int:
     """Return nanoseconds since 1970 of `24h` (ago), an ISO-8601 time (UTC unless it says otherwise) or a number."""
     written = str(value).strip()
@@ -159,7 +165,8 @@ def _moment(value: Any, base_ns: int) -> int:
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TEXT = text()
 FLAG = Kind("true or false", lambda value, _: _FLAGS[str(value).lower()])
-LIST = Kind("names with commas", lambda value, _: listed(value), empty=True)
+LIST = Kind("names with commas", lambda value, _: _names(value))
+LIST_OR_NONE = Kind("names with commas", lambda value, _: listed(value), empty=True)
 MOMENT = Kind(
     "nanoseconds, a time such as 2026-11-23T08:00:00Z, or a span such as 24h, between the years 1678 and 2262",
     _moment,

@@ -28,7 +28,7 @@ REQUESTS = recorded("http-json-batch")
 END = later(REQUESTS)
 WINDOW = {"from_ns": str(END - 7 * 86_400 * SECOND), "to_ns": str(END)}
 REQUIRED = {**WINDOW, "bucket_ns": str(3_600 * SECOND), "limit": "50", "offset": "0"}
-REQUIRED |= {"task": "extract-text", "queue": "task/extract-text", "keys": "none"}
+REQUIRED |= {"task": "extract-text", "queue": "task/extract-text", "keys": "none", "kind": "task"}
 """A value for each required parameter that named queries have."""
 
 

@@ -24,6 +24,7 @@ from tools import api_tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 CHECKED = {name: e for name, e in ENDPOINTS.items() if e.parameters is not None}
+NONE_IS_A_CHOICE = {"by", "rules"}
 HARMLESS = {"GET /healthz", "GET /readyz", "GET /metrics"}
 OF_ADDRESS = st.text()
 OF_BODY = st.one_of(OF_ADDRESS, st.integers(), st.floats(), st.booleans(), st.lists(st.text()), st.none())
@@ -104,13 +105,15 @@ def test_any_value_is_read_or_refused_by_name(name: str, parameter: str, data: s
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_an_empty_value_is_as_good_as_none(name: str) -> None:
-    """Every parameter that is empty has its default, but for columns to group by: there none is a choice of its own."""
+    """Every parameter that is empty has its default, but for columns to group by and rules to judge by: there none is
+    a choice of its own.
+    """
     optional = [p for p in ENDPOINTS[name].parameters or () if not p.required]
     needed = {p.name: "a" for p in ENDPOINTS[name].parameters or () if p.required}
-    empty = endpoints.read(name, needed | {p.name: "" for p in optional if p.name != "by"}, 10**18)
+    empty = endpoints.read(name, needed | {p.name: "" for p in optional if p.name not in NONE_IS_A_CHOICE}, 10**18)
     assert empty == endpoints.read(name, needed, 10**18)
-    if "by" in empty:
-        assert (empty["by"], endpoints.read(name, {"by": ""}, 10**18)["by"]) == (None, [])
+    for choice in NONE_IS_A_CHOICE & set(empty):
+        assert (empty[choice], endpoints.read(name, {choice: ""}, 10**18)[choice]) == (None, [])
 
 
 def test_every_route_is_in_the_documentation_with_all_its_parameters(api: TestClient) -> None:

@@ -412,11 +412,12 @@ def test_a_store_that_does_not_answer_is_no_wrong_option(capfd: pytest.CaptureFi
 
 
 def test_what_is_not_there_is_said(cli: Cli) -> None:
-    """A task that nobody knows is named, with those there are; JSON stays an empty list."""
-    assert "Nothing is known of task receive. There are: send" in cli("tasks", task="receive")[1]
-    _, out, err = cli("tasks", task="receive", format="json")
-    assert json.loads(out) == []
-    assert "Nothing is known of task receive. There are: send" in err
+    """A task that nobody knows ends the command with 1, and names those there are on stderr, whatever the format."""
+    for asked in ({}, {"format": "json"}):
+        code, out, err = cli("tasks", task="receive", **asked)
+        assert (code, out) == (1, "")
+        assert "--task receive: telemetry has no task of that name" in err
+        assert "send" in err
 
 
 def test_the_command_line_says_which_runs_count(
