@@ -46,7 +46,7 @@ def frame(*rows: dict[str, object]) -> pl.DataFrame:
 def numbers(task: str, retried: float | None) -> list[dict[str, object]]:
     """Return some numbers of a task."""
     return [
-        row(task, "starts", "count", 1240.0, "runs"),
+        row(task, "runs", "count", 1240.0, "runs"),
         row(task, "run_retry_rate", "share", retried, "share", low=0.051, high=0.127),
         row(task, "execution", "p95", 61_500_000_000.0, "ns", note="estimated from a histogram, within 2.2%"),
         row(task, "execution", "p99", None, "ns", note="fewer than 100 values"),
