@@ -76,7 +76,7 @@ def test_what_a_report_names_is_the_version_that_failed(told: Told) -> None:
     begins = [["1", told.now_ns - 900 * SECOND], ["2", told.now_ns - 880 * SECOND]]
     assert [list(row) for row in seen.select("version", "first_ns").rows()] == begins
     for error, version in (("A", "1"), ("B", "2")):
-        asked = Asked(Kind.NEW_ERROR, "job-v", None, None, error, whole.from_ns, whole.to_ns)
+        asked = Asked(Kind.NEW_ERROR, "job-v", None, None, None, error, whole.from_ns, whole.to_ns)
         behind = read(lambda h, asked=asked: anomaly_runs.runs(h, "default", asked))
         assert behind.select("affected", "version").rows() == [(True, version)]
     window = f"from_ns={whole.from_ns}&to_ns={whole.to_ns}&task=job-v"

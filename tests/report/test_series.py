@@ -78,7 +78,7 @@ def test_affected_runs_are_those_that_failed(store: Store, whole: Range) -> None
     """Of a task's runs in a span those that failed are affected, those that completed are not."""
     runs = live(store)
     task = runs.filter(pl.col("status").is_in(FAILED))["task_id"].sort()[0]
-    asked = Asked(Kind.FAILURES, task, None, None, "", whole.from_ns, whole.to_ns)
+    asked = Asked(Kind.FAILURES, task, None, None, None, "", whole.from_ns, whole.to_ns)
     behind = store.pipeline.database.reading(lambda h: anomaly_runs.runs(h, "default", asked))
     ended = runs.filter((pl.col("task_id") == task) & pl.col("status").is_in(["completed", *FAILED]))
     assert set(behind["run_key"]) == set(ended["run_key"])
@@ -89,10 +89,10 @@ def test_affected_runs_are_those_that_failed(store: Store, whole: Range) -> None
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_can_be_asked_for_its_runs(store: Store, whole: Range, kind: Kind) -> None:
     """Whatever an anomaly is about, the runs behind it are live runs of its span, each once."""
-    asked = Asked(kind, "no such name", "no such task", None, "", whole.from_ns, whole.to_ns, threshold_ns=10**6)
+    asked = Asked(kind, "no such name", "no such task", None, None, "", whole.from_ns, whole.to_ns, threshold_ns=10**6)
     assert store.pipeline.database.reading(lambda h: anomaly_runs.runs(h, "default", asked)).is_empty()
     for name in live(store)["task_id"].drop_nulls().unique().sort():
-        of_task = Asked(kind, name, name, None, "MSG001", whole.from_ns, whole.to_ns, threshold_ns=10**6)
+        of_task = Asked(kind, name, name, None, None, "MSG001", whole.from_ns, whole.to_ns, threshold_ns=10**6)
         behind = store.pipeline.database.reading(lambda h, of_task=of_task: anomaly_runs.runs(h, "default", of_task))
         assert behind["run_key"].n_unique() == behind.height
         assert set(behind["run_key"]) <= set(live(store)["run_key"])

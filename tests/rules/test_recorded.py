@@ -81,7 +81,7 @@ def test_a_report_in_any_form_names_every_finding() -> None:
     findings = findings_in(SETS[0])
     codes = set(findings["code"])
     text, page = render.text(findings, "here"), render.markdown(findings, "here")
-    document = render.document(findings, catalogue.RULES, catalogue.not_observable())
+    document = render.document(findings, catalogue.RULES, catalogue.not_observable(), {})
     for code in codes:
         assert code in text and code in page and f'"{code}"' in document
     assert """set(log.attributes["document_id"], log.attributes["documentId"])""" in page
