@@ -158,7 +158,7 @@ def test_a_start_is_broken_off_at_any_moment(tmp_path: Path) -> None:
 
 @pytest.mark.long("faults")
 @pytest.mark.parametrize("verb", ["up", "demo", "serve --only receive", "serve --only store", "dashboard"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long("faults"))])
 def test_every_command_that_stays_ends_when_told(tmp_path: Path, verb: str, number: signal.Signals) -> None:
     """Each command that runs until it is told to stop ends its whole tree within 5 s, at any moment, with 0."""
     random = Random(f"{SEED}/{verb}")

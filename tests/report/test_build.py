@@ -227,6 +227,7 @@ def test_callers_of_a_failing_service_are_told_with_it() -> None:
             name=pl.lit("ledger"),
             task_id=pl.lit(None, pl.String),
             environment=pl.lit("prod"),
+            platform_project=pl.lit(None, pl.String),
             detail=pl.lit(""),
             hour_ns="hour_ns",
             n="n",
