@@ -30,6 +30,10 @@ class ApiError(Refused):
         self.unknown = unknown
 
 
+class Stranger(ApiError):
+    """What answers is no read API of a runwell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of runs and how many match in all."""
@@ -230,7 +234,7 @@ class Client:
                 message, ours = f"the store answered {response.status_code}", False
             raise ApiError(message, unknown=ours and response.status_code == 404)
         if not response.is_success or not _as_asked(response, rest):
-            raise ApiError(f"what answers at {self.url} is no read API of a runwell; name another --url")
+            raise Stranger(f"what answers at {self.url} is no read API of a runwell; name another --url")
         return response
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from collector.client import Client
+from collector.client import Client, Stranger
 from collector.control import CHECKPOINTED, read_marks
 from collector.control import FILE as CONTROL_FILE
 from collector.control.senders import Sender
@@ -129,10 +129,10 @@ def _asked(
         try:
             checks += question()
             answered.append(question)
+        except (Stranger, ValueError, KeyError, TypeError, AttributeError):
+            failed["what answers at its address does not answer as a store does"] = None
         except Refused as e:
             failed[e.message] = None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            failed["what answers at its address does not answer as a store does"] = None
     checks += [Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed]
     return checks, skewed in answered
 
