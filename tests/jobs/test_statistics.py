@@ -92,7 +92,7 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
     queues = pl.concat([slots_.select(slots.QUEUE), waiting.select(slots.QUEUE)]).unique()
     steps = limits.steps(limits.from_settings("default", LIMITS.stated()), queues)
     begins = [*slots_["from_ns"], *waiting["from_ns"].drop_nulls(), *waiting["to_ns"], as_of_ns]
-    ends = [*slots_["to_ns"], *waiting["to_ns"], min(begins)]
+    ends = [*slots_["to_ns"], *doubted["to_ns"], *waiting["to_ns"], min(begins)]
     last = min(as_of_ns, max(ends) // HOUR_NS * HOUR_NS + HOUR_NS)
     first = min(min(begins), last) // HOUR_NS * HOUR_NS
     level = levels.queue_levels(slots_, doubted, waiting, steps, from_ns=first, to_ns=last)
