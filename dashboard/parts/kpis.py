@@ -37,7 +37,8 @@ def show(kpis: Sequence[Kpi], window: tuple[int, int]) -> None:
     tones = {"good": p["good"], "bad": p["bad"], "flat": p["mute"]}
     lines = {"good": p["first_try"], "bad": p["failed"], "flat": p["primary"]}
     cards = "".join(
-        f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" data-value="{"" if k.raw is None else k.raw}" '
+        f'<div class="rw-kpi" role="listitem" data-kpi="{k.name}" '
+        f'data-value="{"" if k.raw is None else f"{k.raw:.17g}"}" '
         f'data-mark="{escape(k.mark)}">'
         f'<div class="l">{escape(k.label)}{provenance.html(k.source)}</div><div class="v">{escape(k.value)}</div>'
         f'<div class="d"><span style="color:{tones[k.tone]}">{escape(k.change)}</span> {escape(k.against)}</div>'
