@@ -16,7 +16,7 @@ from collector.cli.check import each_input
 from tests.cli.files import collector, request
 from tests.cli.test_files_text import dump
 
-OPTIONS = (["--fail-on", "never"], ["--format", "json"], ["--strict"], ["--select=IDM003"])
+OPTIONS = (["--fail-on", "never"], ["--format", "json"], ["--strict"], ["--select=KEY001"])
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     [
         "--input -",
         "--input=-",
-        "--select=IDM003 --input -",
+        "--select=KEY001 --input -",
         "--input A -",
         "--input - A",
         "--input A --input -",

@@ -457,10 +457,10 @@ def test_a_rule_that_fails_on_a_run_judges_the_others(world: World, without: Wor
     rule = "PHA002"
     original = engine._frame_hits
 
-    def trap(frames: Any, chosen: list[Any], parts: Any) -> Any:
+    def trap(frames: Any, chosen: list[Any], *args: Any) -> Any:
         if any(c.rule.code == rule for c in chosen) and holds(frames.runs, worked_out=False):
             raise ValueError("cannot be")
-        return original(frames, chosen, parts)
+        return original(frames, chosen, *args)
 
     findings = "SELECT * EXCLUDE (places) FROM run_findings WHERE run_key IS DISTINCT FROM $key"
 
@@ -569,14 +569,14 @@ def test_check_goes_on_without_a_rule_that_fails_on_a_run(capsys: pytest.Capture
         check.read(files, Settings(), of_files)
         run = of_files.frames(PROJECT).runs["run_key"].min()
 
-    def trap(frames: Any, some: list[Any], parts: Any) -> Any:
+    def trap(frames: Any, some: list[Any], *args: Any) -> Any:
         if any(c.rule.code == "PHA002" for c in some) and run in frames.runs["run_key"]:
             raise ValueError("cannot be")
-        return original(frames, some, parts)
+        return original(frames, some, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_frame_hits", trap)
         findings, _ = check.findings(files, Settings(), chosen)
-    assert capsys.readouterr().err == f"runwell: PHA002: run {run} could not be judged (ValueError: cannot be)\n"
+    assert capsys.readouterr().err == f"runwell: PHA002: run {run} could not be judged (ValueError: cannot be).\n"
     others = pl.col("code") != "PHA002"
     assert findings.filter(others).equals(whole.filter(others))

@@ -76,14 +76,14 @@ def provoke(stack: Stack) -> None:
     pid = stack.child("store").pid
     os.kill(pid, signal.SIGKILL)
     until(lambda: stack.child("store").pid != pid and stack.client.status(), why="another store")
-    stack.applied()
+    until(lambda: Scrape(stack.url("api")).value("runwell_store_checkpoints_total"), why="a checkpoint")
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Everything that a runwell wrote from its start through failures to its stop."""
     data = tmp_path_factory.mktemp("own") / "data"
-    with running(data, env={"RUNWELL_LIMITS__BODY": "65536"}) as stack:
+    with running(data, env={"RUNWELL_LIMITS__BODY": "65536", "RUNWELL_STORE__CHECKPOINT": "PT1S"}) as stack:
         provoke(stack)
     return Path(f"{data}.log").read_text().splitlines()
 

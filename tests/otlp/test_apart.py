@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from collector.model.signals import LOGS
+from collector.settings.memory import LEAST
 from tests.otlp.receiver import Receiver, message_of, receiving
 from tests.otlp.telemetry import encode, ld, logs
 from tests.stack import until
@@ -174,18 +175,20 @@ def test_f7_no_decode_process_outlives_receive(tmp_path: Path) -> None:
             large.join()
 
 
-def test_b5_a_body_has_so_much_time_and_memory_and_others_are_not_hit(one: Receiver) -> None:
+def test_b5_a_body_has_so_much_time_and_memory_and_others_are_not_hit(tmp_path: Path) -> None:
     """413 with the name of the setting; what comes next has all of both."""
-    answer = one.post("/v1/metrics", SLOW, "json")
-    assert "limits.cpu_time" in message_of(answer, 413)
-    exemplars = ld(1, ld(2, ld(2, ld(5, ld(1, ld(5, b"") * 700_000)))))
-    assert "memory" in message_of(one.post("/v1/metrics", exemplars, "protobuf"), 413)
-    environment = ld(1, ld(1, ld(1, b"deployment.environment.name") + ld(2, ld(1, b"e" * 2**14))))
-    kept_with_each = ld(1, environment + ld(2, ld(2, b"") * 20_000))
-    assert "memory" in message_of(one.post("/v1/logs", kept_with_each, "protobuf"), 413)
-    for n in range(3):
-        assert one.post("/v1/logs", records(MANY, f"after{n}"), "protobuf").status_code == 200
-    assert one.alive()
+    limits = {"cpu_time": 2}
+    with receiving(tmp_path / "data", limits=limits, memory=LEAST) as one:  # which a slow machine reaches in time too
+        answer = one.post("/v1/metrics", SLOW, "json")
+        assert "limits.cpu_time" in message_of(answer, 413)
+        exemplars = ld(1, ld(2, ld(2, ld(5, ld(1, ld(5, b"") * 700_000)))))
+        assert "memory" in message_of(one.post("/v1/metrics", exemplars, "protobuf"), 413)
+        environment = ld(1, ld(1, ld(1, b"deployment.environment.name") + ld(2, ld(1, b"e" * 2**14))))
+        kept_with_each = ld(1, environment + ld(2, ld(2, b"") * 20_000))
+        assert "memory" in message_of(one.post("/v1/logs", kept_with_each, "protobuf"), 413)
+        for n in range(3):
+            assert one.post("/v1/logs", records(MANY, f"after{n}"), "protobuf").status_code == 200
+        assert one.alive()
 
 
 def test_f6_large_bodies_are_known_again_in_whatever_packing(one: Receiver) -> None:
