@@ -26,7 +26,7 @@ from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import RUN, Frames, stated_limits
 from collector.rules.profiles import choose
 from collector.settings import Settings
-from collector.store import aside, weights
+from collector.store import aside, looked_at, weights
 from collector.store import findings as stored
 from collector.store.aside import Aside
 from collector.store.errors import is_of_data
@@ -86,7 +86,7 @@ class Findings:
 
     def judge(self, h: Handle, keys: pl.DataFrame, as_of_ns: int) -> Judged:
         """Return what the runs *keys* and their parents add to findings; only reads, as many at a time as fit."""
-        judged = stored.judged(h, self._memory, keys)
+        judged = looked_at.judged(h, self._memory, keys)
         # Those around them take as much again, and rules lay beside them what they make of them.
         parts = [self._judged(h, part, as_of_ns) for part in weights.parts(judged, weights.MOST // 4)]
         return Judged(
@@ -98,7 +98,7 @@ class Findings:
 
     def _judged(self, h: Handle, judged: pl.DataFrame, as_of_ns: int) -> Judged:
         """Return what the runs *judged* add, seen beside their children."""
-        frames, unread = self._whole(h, self._memory, stored.seen(h, self._memory, judged), as_of_ns)
+        frames, unread = self._whole(h, self._memory, looked_at.seen(h, self._memory, judged), as_of_ns)
         outcome = spared(engine.judge_each, frames, self._each)
         rows = pl.concat(outcome.rows or [_NOTHING]).join(judged, on=RUN, how="semi")
         since = frames.runs.join(judged, on=RUN, how="semi")["first_seen_ns"].min()
@@ -127,8 +127,8 @@ class Findings:
         """Return what only many runs show."""
         began = time.monotonic()
         since = as_of_ns - DAY_NS
-        frames, unread = self._whole(h, None, stored.newest_runs(h, since, _MOST_RUNS), as_of_ns)
-        loose = seen.of_no_run(frames, stored.loose_logs(h, since, _MOST_LOOSE))
+        frames, unread = self._whole(h, None, looked_at.newest_runs(h, since, _MOST_RUNS), as_of_ns)
+        loose = seen.of_no_run(frames, looked_at.loose_logs(h, since, _MOST_LOOSE))
         outcome = spared(engine.judge_across, frames, self._across)
         of_none = spared(engine.judge_each, loose, self._records, by=["seq", "row"])
         self._left = [
@@ -156,14 +156,14 @@ class Findings:
 
     def _whole(self, h: Handle, memory: Memory | None, keys: pl.DataFrame, as_of_ns: int) -> tuple[Frames, list[Aside]]:
         """Return what rules look at of the runs *keys*, without those whose records cannot be read as evidence."""
-        tables = stored.whole(h, memory, keys)
+        tables = looked_at.whole(h, memory, keys)
         try:
             return self._frames(tables, as_of_ns), []
         except BaseException as e:
             if not is_of_data(e):
                 raise
             failed = e
-        some_of = partial(stored.some_of, tables)
+        some_of = partial(looked_at.some_of, tables)
         runs_ = [*keys.select(RUN).iter_rows()]
         act = lambda some: self._try(some_of(some), as_of_ns)  # noqa: E731
         tried = by_halves(runs_, act, is_of_data, most=4 * len(runs_), failed=failed, enough=patience(_PATIENCE_S))

@@ -31,7 +31,7 @@ from collector.rules.frames import RUN, Frames, stated_limits
 from collector.rules.profiles import Chosen
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
-from collector.store import apply, came, weights
+from collector.store import apply, came, looked_at, weights
 from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.handle import Handle
@@ -89,11 +89,11 @@ class Recording:
         """
         as_of_ns = self._tell(project)
         read = self._database.reading
-        logs, spans = read(lambda h: stored.counts(h, project))
+        logs, spans = read(lambda h: looked_at.counts(h, project))
         if logs + spans and (strangers := read(lambda h: came.strangers(h, project, scope))):
             raise NotFound(" ".join(map(str, strangers)))
         weighed = read(lambda h: _weighed(h, project, scope))
-        loose = read(lambda h: stored.loose_weights(h, project))
+        loose = read(lambda h: looked_at.loose_weights(h, project))
         done = Judged(logs, spans, weighed.height, weighed.height)
         tallies: list[pl.DataFrame] = []
         fits = int(weighed["weight"].sum()) + int(loose["weight"].sum()) <= _TOGETHER
@@ -126,7 +126,7 @@ class Recording:
                 tallies.append(checked.tally(frames, loose=True))
                 records = [c for c in chosen if c.rule.grain == "record"]
                 self._add(judge(engine.judge_each, frames, records, by=["seq", "row"]))
-            newest = read(lambda h: stored.newest_runs(h, 0, weighed.height, of=weighed))
+            newest = read(lambda h: looked_at.newest_runs(h, 0, weighed.height, of=weighed))
             done.newest = newest.height
             across_ = [c for c in chosen if c.rule.across]
             rows = judge(engine.judge_across, read(lambda h: _of(h, newest, as_of_ns)), across_)
@@ -139,7 +139,7 @@ class Recording:
 
     def _tell(self, project: str) -> int:
         """Tell everything as runs; return as of when."""
-        newest_ns = self._database.reading(lambda h: stored.newest_ns(h, project))
+        newest_ns = self._database.reading(lambda h: looked_at.newest_ns(h, project))
         as_of_ns = newest_ns + nanoseconds(self._settings.runs.stale) + 1
         job = RunsJob(self._database, self._settings.runs, self._memory)
         while job.tick(as_of_ns):
@@ -165,18 +165,18 @@ def _weighed(h: Handle, project: str, scope: Scope = ALL) -> pl.DataFrame:
 
 
 def _loose(h: Handle, project: str, scope: Scope, groups: list[int] | None = None) -> dict[str, pl.DataFrame]:
-    """Return the records of no run in *scope*, as `store.findings.loose` does."""
-    return came.narrowed(stored.loose(h, project, groups), scope)
+    """Return the records of no run in *scope*, as `store.looked_at.loose` does."""
+    return came.narrowed(looked_at.loose(h, project, groups), scope)
 
 
 def _of(h: Handle, weighed: pl.DataFrame, as_of_ns: int) -> Frames:
     """Return the runs *weighed* as rules look at them."""
-    return seen.frames(stored.whole(h, None, weighed), as_of_ns)
+    return seen.frames(looked_at.whole(h, None, weighed), as_of_ns)
 
 
 def _around(h: Handle, part: pl.DataFrame, memory: Memory, as_of_ns: int) -> Frames:
     """Return the runs *part*, their parents and their children."""
-    return _of(h, stored.seen(h, memory, part), as_of_ns)
+    return _of(h, looked_at.seen(h, memory, part), as_of_ns)
 
 
 def _everything(h: Handle, project: str, as_of_ns: int, weighed: pl.DataFrame, scope: Scope = ALL) -> Frames:
@@ -187,8 +187,8 @@ def _everything(h: Handle, project: str, as_of_ns: int, weighed: pl.DataFrame, s
 def _of_none(h: Handle, project: str, groups: list[int], as_of_ns: int, scope: Scope = ALL) -> Frames:
     """Return the logs of no run that came in *groups*, given to the only run that has their correlation id."""
     loose = _loose(h, project, scope, groups)
-    none = stored.whole(h, None, weights.weigh(h, Places(h), pl.DataFrame(schema=KEYS)))
-    return seen.of_no_run(seen.frames({**none, "logs": stored.correlated(h, loose["logs"])}, as_of_ns), loose)
+    none = looked_at.whole(h, None, weights.weigh(h, Places(h), pl.DataFrame(schema=KEYS)))
+    return seen.of_no_run(seen.frames({**none, "logs": looked_at.correlated(h, loose["logs"])}, as_of_ns), loose)
 
 
 @contextmanager

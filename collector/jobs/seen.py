@@ -13,7 +13,7 @@ from collector.store.recent import Tables
 
 
 def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
-    """Return whole runs (`store.findings.whole`) as rules look at them; *live*: whether *as_of_ns* is now."""
+    """Return whole runs (`store.looked_at.whole`) as rules look at them; *live*: whether *as_of_ns* is now."""
     records = runs.records(tables["spans"], tables["logs"])
     return Frames(
         spans=records.spans,
@@ -32,7 +32,7 @@ def frames(tables: Tables, as_of_ns: int, *, live: bool = False) -> Frames:
 
 
 def beside(whole: Frames, loose: Tables) -> Frames:
-    """Return *whole* with records (`store.findings.loose`) that name no run beside those of its runs."""
+    """Return *whole* with records (`store.looked_at.loose`) that name no run beside those of its runs."""
     records = runs.records(loose["spans"], loose["logs"])
     # Outside a run there is nothing to count attempts by.
     logs = records.logs.with_columns(attempt=pl.lit(None, pl.Int32), attempt_source=pl.lit(None, pl.String))

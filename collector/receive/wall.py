@@ -12,10 +12,10 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from collector.model.errors import Crowded, HeadTooLarge, NotHttp, Refused, TooLarge, TooSlow
+from collector.receive.flow import Flow
 from collector.receive.greeting import other_than_http
 from collector.receive.pieces import Pieces
 from collector.receive.seats import Seats
@@ -32,38 +32,6 @@ class _Stop(Exception):
     """Ends the parser where a request was refused."""
 
 
-class _Flow(FlowControl):
-    """uvicorn's control of when a connection is read, which waits as well for what was read to be looked at."""
-
-    def __init__(self, transport: asyncio.Transport, look_on: Callable[[], None]) -> None:
-        super().__init__(transport)
-        self._look_on = look_on
-        self._behind = self._stopped = False
-
-    def pause_reading(self) -> None:
-        """Read no more until an answer was given, or a body taken."""
-        self.read_paused = True
-        self._set()
-
-    def resume_reading(self) -> None:
-        """Look at what was read, and read on."""
-        if self.read_paused:
-            self.read_paused = False
-            self._set()
-            self._look_on()
-
-    def is_behind(self, behind: bool) -> None:
-        """Read no more as long as *behind*: there is something that was not looked at."""
-        self._behind = behind
-        self._set()
-
-    def _set(self) -> None:
-        stop = self.read_paused or self._behind
-        if stop != self._stopped:
-            self._stopped = stop
-            (self._transport.pause_reading if stop else self._transport.resume_reading)()
-
-
 class Wall(HttpToolsProtocol):
     """One connection."""
 
@@ -74,7 +42,7 @@ class Wall(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
-        self.flow = self._flow = _Flow(transport, lambda: self.pieces.wait(self))
+        self.flow = self._flow = Flow(transport, lambda: self.pieces.wait(self))
         self._limits = self.terms.limits
         self._deadline: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None

@@ -115,7 +115,7 @@ def anything(h: Handle, project: str) -> bool:
 
 
 def narrowed(loose: dict[str, pl.DataFrame], scope: Scope) -> dict[str, pl.DataFrame]:
-    """Return records of no run (`store.findings.loose`) that are in *scope*."""
+    """Return records of no run (`store.looked_at.loose`) that are in *scope*."""
     services = loose["resources"].select("project", "resource_id", service="service_name")
     kept = dict(loose)
     for table in ("logs", "spans"):

@@ -29,8 +29,7 @@ from collector.report import watched
 from collector.rules import catalogue, engine, records
 from collector.rules.profiles import choose
 from collector.settings import Settings, Store
-from collector.store import apply, aside, run_tables, weights
-from collector.store import findings as store_findings
+from collector.store import apply, aside, looked_at, run_tables, weights
 from collector.store.database import Database
 from collector.store.errors import Panicked
 from collector.store.places import Memory, Places
@@ -272,7 +271,7 @@ def test_what_looks_at_a_run_sees_that_it_was_set_aside_since(world: World) -> N
     asides.set_aside(world.database, world.memory, [(("default", KEY), ValueError("cannot be"))], "retries", NOW)
     keys = pl.DataFrame({"project": ["default"], "run_key": [KEY]})
     weighed = world.database.writing(lambda h: weights.weigh(h, Places(h), keys))
-    seen = world.database.writing(lambda h: store_findings.whole(h, world.memory, weighed))
+    seen = world.database.writing(lambda h: looked_at.whole(h, world.memory, weighed))
     assert seen["runs"]["status"].to_list() == ["unknown"]
 
 
