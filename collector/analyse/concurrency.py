@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from collector.analyse.believable import exact
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, count, ratio, rows
 from collector.analyse.slots import QUEUE
@@ -40,8 +41,8 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
     lasting = pl.col("peak").max()
 
     def slot_ns(held: pl.Expr, where: pl.Expr | None = None) -> pl.Expr:
-        spent = (held * ns).cast(pl.Float64)
-        return (spent if where is None else spent.filter(where)).sum()
+        spent = held * ns
+        return (spent if where is None else spent.filter(where)).sum().cast(pl.Float64)
 
     weighted = (
         levels.lazy()
@@ -238,7 +239,7 @@ def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFr
         .filter((pl.col("from_ns") < to_ns) & pl.when(before).then(reached > 0).otherwise(pl.col("to_ns") > to_ns))
         .group_by(QUEUE)
         .agg(
-            moved=pl.when(before).then(-reached).otherwise(pl.col("to_ns") - to_ns).cast(pl.Float64).sum(),
+            moved=exact(pl.when(before).then(-reached).otherwise(pl.col("to_ns") - to_ns)).cast(pl.Float64),
             crossing=pl.len().cast(pl.Int64),
             weak=pl.col("is_assumed").any(),
         )
@@ -246,7 +247,7 @@ def little(hours: Frame, edges: Frame, *, from_ns: int, to_ns: int) -> pl.DataFr
     sums = (
         hours.lazy()
         .group_by(QUEUE)
-        .agg(pl.col("slot_ns", "assumed_ns", "maybe_ns").cast(pl.Float64).sum(), pl.col("starts").sum())
+        .agg(exact(pl.col("slot_ns", "assumed_ns", "maybe_ns")).cast(pl.Float64), pl.col("starts").sum())
         .join(moved, on=QUEUE, how="left", nulls_equal=True)
         .select(
             *QUEUE,

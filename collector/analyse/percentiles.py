@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from collector.analyse import survival
+from collector.analyse import believable, survival
 from collector.analyse.durations import RELATIVE_ERROR, bucket_ns
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import NO_INTERVAL, NUMBERS, mean_bounds, provenance, ratio
@@ -40,18 +40,18 @@ def exact(
         # What has not ended has no outcome yet.
         both = pl.concat([both, lazy.filter(~pl.col("is_open"))])
     open_, value = pl.col("is_open"), pl.col("value_ns")
-    squares = value.filter(~open_).cast(pl.Float64) ** 2
+    ended = value.filter(~open_).sort()  # sums of floats depend on their order
     groups = (
         both.group_by(key)
         .agg(
             n=(~open_).sum().cast(pl.Int64),
             still_open=open_.sum().cast(pl.Int64),
             cut_share=pl.col("is_cut").mean(),
-            total=value.filter(~open_).cast(pl.Float64).sum(),
-            squares=squares.sum(),
+            total=believable.exact(ended).cast(pl.Float64),
+            squares=(ended.cast(pl.Float64) ** 2).sum(),
             longest=value.filter(~open_).max(),
             longest_seen=value.max(),
-            sorted=value.filter(~open_).sort(),
+            sorted=ended,
             weak=pl.col("weakness").filter(~open_).max().fill_null(0),
         )
         .collect(engine="streaming")
@@ -216,7 +216,7 @@ def estimate(
         .group_by(key)
         .agg(
             n=n.sum(),
-            total=pl.col("total_ns").cast(pl.Float64).sum(),
+            total=believable.exact(pl.col("total_ns")).cast(pl.Float64),
             weak=pl.when((pl.col("inferred_n") > 0).any())
             .then(2)
             .when((pl.col("derived_n") > 0).any())

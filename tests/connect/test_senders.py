@@ -164,6 +164,7 @@ def told(collector: Stack, run_id: str) -> dict[str, Any]:
         run = collector.client.run(run_id)
         return run if run["run"]["status"] == "completed" else None
 
+    collector.applied()
     return until(ended, why=f"the end of {run_id}")  # type: ignore[return-value]
 
 
