@@ -41,6 +41,8 @@ _IN_JSON = (
     r'"(?:message|msg|error_message|errorMessage|error_description|error|detail|reason|title|description)"\s*:\s*'
     r'"((?:[^"\\]|\\.)+)"'
 )
+_SENTENCE = r"[^{0}\s]+(?:\s+[^{0}\s]+){{2,}}"
+"""Three words or more, between two of a kind of quotation mark."""
 _COUNTED = rf"({VALUE}(?: [a-z]+)?) ({COUNTED})s(?-u:\b)"
 
 
@@ -62,7 +64,7 @@ def _group(pairs: pl.DataFrame) -> pl.Series:
     kind = _plain(pairs["kind"])
     is_name = kind.str.contains(f"^{_TYPE}$")
     named = _cut(pl.select(pl.when(is_name).then(kind).otherwise(_normal(kind))).to_series(), _LONGEST_TYPE)
-    text = _normal(_telling(_untyped(pairs["text"], kind)))
+    text = _normal(_telling(_untyped(pairs["text"], kind), kind))
     return _cut(
         pl.select(pl.concat_str([named, text], separator=": ", ignore_nulls=True)).to_series(), LONGEST, empty=True
     )
@@ -76,7 +78,7 @@ def _untyped(text: pl.Series, kind: pl.Series) -> pl.Series:
     return _where(same, text.str.replace(rf"^{_TYPE}:\s*", ""), text)
 
 
-def _telling(text: pl.Series) -> pl.Series:
+def _telling(text: pl.Series, kind: pl.Series) -> pl.Series:
     """Return in one line what tells most of a text: its first line, with what that announces and what caused it."""
     introduced = _first(text.str.extract(_SOURCE), text.str.extract(_INTRODUCED))
     line = pl.select(pl.concat_str([text.str.extract(r"^([^\r\n]*)"), introduced], separator=" ", ignore_nulls=True))
@@ -85,8 +87,9 @@ def _telling(text: pl.Series) -> pl.Series:
     inside = text.str.extract(_IN_JSON).str.replace_all(r"\\.", " ")
     is_json = text.str.contains(r"^[\[\s]*\{")
     line_ = _where(is_json & inside.is_not_null(), inside, _first(text.str.extract(_TRACEBACK), caused))
-    # A text that is one quotation tells what is in it.
-    return _first(line_.str.extract(r'^\s*"([^"]*)"\s*$'), line_.str.extract(r"^\s*'([^']*)'\s*$"), line_)
+    # A text that is one quotation tells what is in it, unless that is a key or a name.
+    unquoted = _first(*(line_.str.extract(rf"^\s*{quote}({_SENTENCE.format(quote)}){quote}\s*$") for quote in "\"'"))
+    return _first(_where(~kind.fill_null("").str.ends_with("KeyError"), unquoted), line_)
 
 
 def _plain(text: pl.Series) -> pl.Series:

@@ -44,11 +44,14 @@ _MONTH = (
     "|Dec(?:ember)?)"
 )
 _DAY = "(?:Mon(?:day)?|Tue(?:s(?:day)?)?|Wed(?:nesday)?|Thu(?:rs(?:day)?)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)"
+_HTTP = "(?:40[0-689]|41[0-3578]|42[2-69]|451|50[0-5]|511|52[0-6]|530)"
+"""HTTP's statuses of failures: a number that is one of them and stands where a status may stand is taken for one."""
 _REASON = (
-    "(?:client error|server error|bad request|unauthori[sz]ed|payment required|forbidden|not found|method not allowed|not acceptable"
-    "|request timeout|conflict|gone|precondition failed|payload too large|content too large|unsupported media type|unprocessable|locked"
-    "|too early|too many requests|internal server error|internal error|not implemented|bad gateway|service unavailable"
-    "|service temporarily|gateway time-?out|moved permanently|found|status|error|response)"
+    "(?:301 moved permanently|302 found|400 bad request|401 unauthori[sz]ed|402 payment required|403 forbidden|404 not found"
+    "|405 method not allowed|406 not acceptable|408 request timeout|409 conflict|410 gone|412 precondition failed"
+    "|413 (?:payload|content|request entity) too large|415 unsupported media type|422 unprocessable|423 locked|425 too early"
+    "|429 too many requests|500 internal(?: server)? error|501 not implemented|502 bad gateway|503 service (?:unavailable|temporarily)"
+    f"|504 gateway time-?out|[45][0-9][0-9] (?:client|server) error|{_HTTP} (?:error|status|response))"
 )
 _TECHNICAL = (
     "utf-?(?:8|16|32)|utf8mb[34]|latin-?1|cp125[0-9]|iso-8859-[0-9]{1,2}|base(?:16|32|58|64)(?:url)?|md[45]|sha-?(?:1|2|3|224|256|384|512)"
@@ -80,15 +83,17 @@ KEPT = {
     "value": VALUE,
     "code of": rf"(?i-u:\b{_CODE_OF}\b)",
     "status": (
-        r"(?i-u:\b(?:https?|status(?:[ _-]?(?:code|text))?|response(?:[ _-]?(?:code|status))?|returned|responded(?: with)?"
-        "|answered(?: with)?|replied(?: with)?|respond with|got|received|error occurred)"
+        r"(?i-u:\b(?:https?|status(?:[ _-]?(?:code|text))?|response(?:[ _-]?(?:code|status))?|responded(?: with)?"
+        "|answered(?: with)?|replied(?: with)?|respond with|error occurred|(?:returned|got|received)(?: an?| the)? (?:http|status|code|error))"
         r"(?: (?:an?|the|is|was|of|http|status|code|error))*[ ]?[:=#(\[]?[:=#(\[]? ?[1-5][0-9][0-9]\b)"
     ),
-    "reason": rf"(?i-u:\b[1-5][0-9][0-9] {_REASON}\b)",
+    "got": rf"(?i-u:\b(?:returned|got|received)(?: an?| the)? {_HTTP}(?:$|[.,;:!)\]}}]| (?:from|for|on|at|by|when|while|instead|but|and)\b))",
+    "reason": rf"(?i-u:\b{_REASON}\b)",
     "code": (
-        r"(?i-u:\b(?:(?:error|err|exit|return|result|status|response|sql|vendor|native)?[ _-]?code|errno|winerror|hresult"
-        "|exit(?:ed)?(?: with)?(?: status| code| non-zero)?|signal|sql ?state|ora|tns|pls)"
-        r"(?: (?:is|was|of))? ?[-:=#(\[]?[-:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b)"
+        r"(?i-u:(?:\b(?:(?:error|err|exit|return|result|status|response|sql|vendor|native)[ _-]?code|errno|winerror|hresult|with(?: an?)? code"
+        r"|exit(?:ed)?(?: with)?(?: status| code| non-zero)?|signal|sql ?state|ora|tns|pls)|[(\[]code)"
+        r"(?: (?:is|was|of))? ?[-:=#(\[]?[-:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b"
+        r"|\bcode(?: (?:is|was|of))? ?[:=#(\[][:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b)"
     ),
     "mysql": r"(?i-u:\berror [0-9]{3,5}\b(?: \([0-9A-Z]{5}\))?)|^\([0-9]{3,5}, ",
     "vendor": r"(?-u:\b(?:E11[0-9]{3}|P[1-6][0-9]{3}|PGRST[0-9]{3}|TS[0-9]{4,5}|ERR_[A-Z0-9_]+|E2BIG|SSL_[A-Z0-9_]+|0x8[0-9A-Fa-f]{7})\b)",
