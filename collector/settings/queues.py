@@ -16,8 +16,8 @@ from pydantic import (
 
 from collector.settings.section import Section
 
-Limit = Annotated[int, Field(ge=0)]
-Stated = Limit | list[tuple[AwareDatetime, Limit]]
+Limit = Annotated[int, Field(ge=0, strict=True)]
+Stated = Limit | Annotated[list[tuple[AwareDatetime, Limit]], Field(min_length=1)]
 """How many slots a queue has, or since when how many."""
 
 
@@ -82,6 +82,13 @@ class Queues(Section):
         if limits is None or not all(map(_ascend, limits.values())):
             raise ValueError(f"give per queue {_SLOTS}")
         return limits
+
+    @field_validator("overrides", mode="before")
+    @classmethod
+    def _are_tables(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not all(isinstance(one, dict | QueueOverride) for one in value):
+            raise ValueError("give `[[queues.overrides]]` tables")
+        return value
 
     @field_validator("overrides")
     @classmethod
