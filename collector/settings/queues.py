@@ -10,24 +10,31 @@ from pydantic import (
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 
 from collector.settings.section import Section
 
-Limit = Annotated[int, Field(ge=0, strict=True)]
-Stated = Limit | Annotated[list[tuple[AwareDatetime, Limit]], Field(min_length=1)]
+_Slots = Annotated[int, Field(ge=0, strict=True)]
+_Steps = Annotated[list[tuple[AwareDatetime, _Slots]], Field(min_length=1)]
+
+
+def _said(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Say in one sentence what a limit may be, and that steps ascend."""
+    try:
+        limit = read(value)
+    except ValidationError:
+        limit = None
+    steps = [] if isinstance(limit, int) else limit
+    if steps is None or any(earlier[0] >= later[0] for earlier, later in pairwise(steps)):
+        raise ValueError("give a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending")
+    return limit
+
+
+Stated = Annotated[_Slots | _Steps, WrapValidator(_said)]
 """How many slots a queue has, or since when how many."""
-
-
-_SLOTS = "a number of slots, 0 or more, or [[time with offset, slots], ...], times ascending"
-"""What a limit may be."""
-
-
-def _ascend(stated: Stated) -> bool:
-    """Tell whether the times of *stated*, if it has any, ascend."""
-    return isinstance(stated, int) or all(earlier[0] < later[0] for earlier, later in pairwise(stated))
 
 
 class QueueOverride(Section):
@@ -41,17 +48,6 @@ class QueueOverride(Section):
     """Environment that it holds in, such as `PRODUCTION`; every one without it."""
     limit: Stated
     """As in `queues.limits`."""
-
-    @field_validator("limit", mode="wrap")
-    @classmethod
-    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            limit = read(value)
-        except ValidationError:
-            limit = None
-        if limit is None or not _ascend(limit):
-            raise ValueError(f"give {_SLOTS}")
-        return limit
 
     @model_validator(mode="after")
     def _is_special(self) -> QueueOverride:
@@ -70,18 +66,6 @@ class Queues(Section):
     """`[[queues.overrides]]` tables: `queue`, `limit`, and the `platform_project` or the `environment` where that is
     its limit, or both. What names both goes before what names a platform project, that before what names an
     environment, that before `queues.limits`."""
-
-    @field_validator("limits", mode="wrap")
-    @classmethod
-    def _steps(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-        """Say in one sentence what a limit may be, and that steps ascend."""
-        try:
-            limits = read(value)
-        except ValidationError:
-            limits = None
-        if limits is None or not all(map(_ascend, limits.values())):
-            raise ValueError(f"give per queue {_SLOTS}")
-        return limits
 
     @field_validator("overrides", mode="before")
     @classmethod
