@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy import special
 
 from collector.analyse.durations import bucket, bucket_ns
 from collector.analyse.frames import Frame
@@ -49,6 +48,8 @@ def starting(waiting: Frame, paces: Frame, *, as_of_ns: int) -> pl.DataFrame:
         .join(paces.lazy(), on=QUEUE, how="left", nulls_equal=True)
         .collect()
     )
+    from scipy import special  # a quarter of a second at every start, for what is asked seldom
+
     known = (pl.col("started") >= ENOUGH_STARTS) & (pl.col("since_ns") < as_of_ns)
     k, n = (rows[c].fill_null(1).clip(1).to_numpy() for c in ("position", "started"))
     per_start = (as_of_ns - pl.col("since_ns")) / pl.col("started") * pl.col("position")

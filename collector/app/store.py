@@ -16,6 +16,7 @@ from collector.app.lending import Lending
 from collector.app.reports import Reports
 from collector.app.statements import Statements
 from collector.app.web import UvicornChild
+from collector.app.without import without
 from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import Books
 from collector.journal import Reader, files
@@ -40,6 +41,7 @@ _SWITCH_S = 0.001
 
 async def main(settings: Settings) -> None:
     """Keep and answer until told to stop."""
+    without("pandas")  # pyarrow would load it with the first table
     child.data_directory(settings.data)
     held = child.lock(settings.data, "store")
     socket = listen.bind(settings.host, settings.api_port, "--api-port")

@@ -34,7 +34,10 @@ SAID = pl.Schema({**dict.fromkeys([*OF, "run_key"], pl.String()), **dict.fromkey
 they are."""
 WHOSE = pl.Schema({**dict.fromkeys([*KEYS, "of"], pl.String()), **dict.fromkeys(("from_ns", "until_ns"), pl.Int64())})
 """What has key `run_key` is of run *of* where it begins in [`from_ns`, `until_ns`), NULL for no bound."""
-_CUTS = pl.Schema(pl.from_arrow(FACTS["run_cuts"].empty_table()).schema)  # type: ignore[union-attr]
+
+
+def _no_cuts() -> pl.DataFrame:
+    return pl.DataFrame(FACTS["run_cuts"].empty_table())
 
 
 def key(column: str = "run_key") -> pl.Expr:
@@ -289,11 +292,11 @@ class Statements:
     def _cuts(self, keys: pl.DataFrame, column: str) -> pl.DataFrame:
         some = self._parted(keys)
         if some.is_empty():
-            return pl.DataFrame(schema=_CUTS)
+            return _no_cuts()
         return self._h.frame(
             f"SELECT c.* FROM run_cuts c SEMI JOIN wanted w ON c.project = w.project AND c.{column} = w.run_key",  # noqa: S608 -- ditto
             wanted=some.select(KEYS),
-        ).select(pl.col(c).cast(kind) for c, kind in _CUTS.items())
+        ).select(pl.col(c).cast(kind) for c, kind in _no_cuts().schema.items())
 
     def _parted(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return those of *keys* of which a table may say something."""
