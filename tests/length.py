@@ -81,6 +81,11 @@ def examples(brief: int) -> int:
     return longer("properties", brief, 5 * brief)
 
 
+def also(target: str, *cases: Any) -> list[Any]:
+    """Return *cases* of a test, each a value or a tuple of them, that run under *target* alone."""
+    return [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=pytest.mark.long(target)) for c in cases]
+
+
 def tally(told: dict[str, Any]) -> None:
     """Keep what a long test did, counts in tables, for the page that says what was tried how often (`summed`)."""
     if file := os.environ.get("RUNWELL_TEST_TALLY"):

@@ -17,6 +17,7 @@ from dashboard.parts.text import visible
 from tests.dashboard import hostile
 from tests.dashboard import test_pages as pages
 from tests.dashboard.conftest import HOSTILE_REPORT, ROOT
+from tests.length import also
 from tests.report.a_report import night
 from tests.stack import Stack
 
@@ -216,9 +217,10 @@ INJECTED = """() => [...document.querySelectorAll('*')].filter(e =>
     || (e.localName === 'style' && /^body[{]display/.test(e.textContent))
     || e.classList.contains('katex')).map(e => e.outerHTML.slice(0, 200))"""
 JOINER = "\u2060"
+BRIEFLY = ("overview", "run")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*BRIEFLY, *also("browser", *(name for name in PAGES if name not in BRIEFLY))])
 def test_hostile_telemetry_is_text_and_nothing_else(light: Watched, name: str) -> None:
     """Markup, links, icons, formulas and direction controls in any telemetry field stay inert text on every page."""
     run = quote(hostile.run_id(hostile.NAMES[0], 0), safe="")

@@ -27,7 +27,7 @@ from tests.length import ASKED, SEED, longer, tally
 
 pytestmark = pytest.mark.faults
 
-SECONDS = longer("chaos", 12, 300)
+SECONDS = longer("chaos", 6, 300)
 QUICK = {
     name: SETTINGS[name] for name in ("RUNWELL_STORE__FLUSH", "RUNWELL_STORE__CHECKPOINT", "RUNWELL_JOURNAL__FREE_DISK")
 }

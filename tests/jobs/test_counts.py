@@ -15,6 +15,7 @@ from collector.model.tables import STATISTICS
 from tests.analyse.story import SECOND, T0, attempt, log
 from tests.jobs.invented import store
 from tests.jobs.test_statistics import STATS, Jobs, recomputed, same
+from tests.length import also
 
 Records = list[tuple[str, dict[str, Any]]]
 AS_OF = T0 + 10 * 3600 * SECOND
@@ -53,7 +54,7 @@ def asked(jobs: Jobs, name: str, **more: str) -> pl.DataFrame:
     return jobs.database.reading(lambda h: stats.STATISTICS[name].answer(h, question).rows)
 
 
-@pytest.mark.parametrize("size", [8, 100])
+@pytest.mark.parametrize("size", [100, *also("properties", 8)])
 def test_a_task_that_counts_from_0_has_the_numbers_of_one_that_counts_from_1(tmp_path: Path, size: int) -> None:
     """Whatever is counted, however its records come, and though each attempt 0 comes last."""
     jobs = Jobs(tmp_path)

@@ -30,7 +30,7 @@ from collector.store import findings as stored
 from collector.store.handle import Handle
 from collector.store.places import Memory
 from tests.inprocess import SECOND, SETS, TRIGGER_DEV, Pipeline, recorded
-from tests.length import ASKED
+from tests.length import ASKED, also
 from tests.rules.tell import T0, requests
 
 LATER = 1_795_900_000 * SECOND
@@ -116,13 +116,13 @@ def agree(requests: Sequence[Recorded], path: Path) -> pl.DataFrame:
     return public
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [SET, *also("properties", *(name for name in SETS if name != SET))])
 def test_the_job_finds_what_check_finds(name: str) -> None:
     """A collector that received a recorded set says of it what `runwell check` says of the file."""
     assert agree(recorded(name), TRIGGER_DEV / f"{name}.jsonl.gz").height > 0
 
 
-@pytest.mark.parametrize("name", SETS[:2])
+@pytest.mark.parametrize("name", [SETS[1], *also("properties", SETS[0])])
 def test_check_finds_in_parts_what_it_finds_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording that does not fit is judged some runs at a time, each once, beside the runs around it."""
     defaults, files = Settings(), (str(TRIGGER_DEV / f"{name}.jsonl.gz"),)
@@ -135,13 +135,13 @@ def test_check_finds_in_parts_what_it_finds_at_once(name: str, monkeypatch: pyte
     assert looked_at_too == looked_at
 
 
-def test_what_only_many_runs_show_is_found_by_the_job_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ["PHA001", *also("properties", "MSG004", "CTX008", "SCH001")])
+def test_what_only_many_runs_show_is_found_by_the_job_too(code: str, tmp_path: Path) -> None:
     """That no run of a task ever logs an end is judged over a window of runs, and so is every rule of task or queue."""
-    for code in ("PHA001", "MSG004", "CTX008", "SCH001"):
-        logs = next(case.logs for case in reversed(catalogue.RULES[code].bad) if not case.options)
-        path = tmp_path / f"{code}.jsonl"
-        path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
-        assert code in agree([*recordings(str(path))], path)["code"]
+    logs = next(case.logs for case in reversed(catalogue.RULES[code].bad) if not case.options)
+    path = tmp_path / f"{code}.jsonl"
+    path.write_bytes(b"".join(body + b"\n" for _, body in requests(logs, ())))
+    assert code in agree([*recordings(str(path))], path)["code"]
 
 
 @pytest.mark.parametrize("column", ["message", "remedy", "samples", "state", "slug"])
@@ -220,6 +220,7 @@ def test_records_that_leave_their_run_open_are_found_whichever_came_first(tmp_pa
     assert (finding["task_id"], finding["count"], finding["runs"]) == ("charge-order", 2, 2)
     assert "they state no environment, or no environment and no queue." in finding["message"]
     assert "TEL007" in checked["code"]
-    one_by_one = both_findings([[r] for r in reversed(sent)], each=1)[1]
+    backwards = [sent[at : at + 3] for at in reversed(range(0, len(sent), 3))]
+    last_first = both_findings(backwards, each=1, at=T0 + 7200 * SECOND)[1]
     tel = pl.col("code").is_in(["TEL007", "TEL008"])
-    assert_frame_equal(*(f.filter(tel).select("code", "message", "count").sort("code") for f in (one_by_one, checked)))
+    assert_frame_equal(*(f.filter(tel).select("code", "message", "count").sort("code") for f in (last_first, checked)))

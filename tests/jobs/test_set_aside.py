@@ -204,17 +204,17 @@ STAGES: list[tuple[str, Any, str, bool]] = [
     ("calls", calls, "phase_hours", True),
     (LEVELS, slots, "slots", True),
 ]
-BRIEFLY = [
-    pytest.param(
-        *stage,
-        id=f"{stage[0]}-{stage[2]}",
-        marks=() if stage[2] in ("build", "run_cohorts", "slots") else pytest.mark.long("faults"),
-    )
-    for stage in STAGES
-]
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), BRIEFLY)
+def briefly(*names: str) -> list[Any]:
+    """Return the stages, those in `make test` that fail in one of the functions *names*."""
+    return [
+        pytest.param(*stage, id=f"{stage[0]}-{stage[2]}", marks=() if stage[2] in names else pytest.mark.long("faults"))
+        for stage in STAGES
+    ]
+
+
+@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), briefly("build", "slots"))
 def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
     stage: str, module: Any, name: str, worked_out: bool, world: World, without: World, healthy: World
 ) -> None:
@@ -239,7 +239,7 @@ def test_a_run_that_fails_a_stage_is_set_aside_alone_and_heals(
         assert world.table(table).equals(healthy.table(table)), table
 
 
-@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), BRIEFLY)
+@pytest.mark.parametrize(("stage", "module", "name", "worked_out"), briefly("run_cohorts"))
 def test_a_run_that_comes_late_is_set_aside_while_others_go_on(
     stage: str, module: Any, name: str, worked_out: bool, tmp_path: Path, without: World
 ) -> None:

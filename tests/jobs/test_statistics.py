@@ -208,7 +208,7 @@ def little_agrees(jobs: Jobs, to_ns: int, as_of_ns: int) -> None:
 
 
 @settings(
-    max_examples=longer("properties", 3, 25),
+    max_examples=longer("properties", 2, 25),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

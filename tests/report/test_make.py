@@ -15,10 +15,11 @@ from collector.model.words import FAILED
 from collector.settings import Store as StoreSettings
 from collector.store.database import Database
 from tests.inprocess import SETS, later, recorded
+from tests.length import also
 from tests.report.store import Store
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [SETS[0], *also("properties", *SETS[1:])])
 def test_recorded_sets_give_reports_without_drama(name: str, tmp_path: Path) -> None:
     """A day of telemetry without any history before it gives a report that counts it and calls nothing an anomaly."""
     requests = recorded(name)

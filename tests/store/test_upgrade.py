@@ -24,6 +24,7 @@ from collector.store.database import Database, damage_note
 from collector.store.handle import Handle
 from tests.analyse.story import attempt, log, span
 from tests.jobs.invented import store as store_rows
+from tests.length import also
 from tests.stack import running, until
 from tests.store.kept import VERSIONS, Opened, arranged, content, newest, replayed
 from tests.vectors.stores.make import requests, unpack
@@ -37,7 +38,7 @@ def opened(directory: Path) -> Database:
     return Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
 
 
-@pytest.mark.parametrize("stored", VERSIONS)
+@pytest.mark.parametrize("stored", [OLDEST, NEWEST - 1, *also("properties", *VERSIONS[1:-2], NEWEST)])
 def test_a_kept_store_becomes_what_a_replay_of_its_journal_gives_and_goes_on(stored: int, tmp_path: Path) -> None:
     """Run tables and statistics are to the last value those of an empty store that reads the whole journal, also after
     both took in more of the same; and the columns of every table are those of a new file. Runs know the project that
