@@ -7,8 +7,9 @@ APART := .ci/apart.txt
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
 	--python-version 3.11 --custom-compile-command "make lock" --extra build pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+MAKEFLAGS += --jobs=2
 
-.PHONY: demo test lint docs screens sample lock clean fuzz chaos faults properties browser memory docs-live
+.PHONY: demo test lint types style docs screens sample lock clean fuzz chaos faults properties browser memory docs-live
 
 demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and ends
 	$(BIN)/runwell demo $(if $(ONCE),--once)
@@ -16,10 +17,14 @@ demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and 
 test: $(READY) .venv/.browser .venv/.npm .venv/.apart lint  ## everything CI runs
 	$(BIN)/python -m pytest -n logical --dist loadfile
 
-lint: $(READY)  ## format, lint, types, layers, generated docs
+lint: types style  ## format, lint, types, layers, generated docs
+
+types: $(READY)
+	$(BIN)/mypy
+
+style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.generate --check
 
