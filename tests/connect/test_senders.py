@@ -100,8 +100,9 @@ ALSO: dict[str, tuple[str, Changes]] = {
     ),
 }
 """What pages say works too → the page, and how its program is changed."""
-TRIED = [name for name in ALSO if not (LIVE and name.startswith("opentelemetry-instrument"))]
-"""Those that need no more packages than the page installs, or all where everything is at hand."""
+_BRIEFLY = ["python-logging-exception", "structlog-json", "pino-error", "opentelemetry-instrument-structlog"]
+TRIED = [name for name in ALSO if not name.startswith("opentelemetry-instrument")] if LIVE else _BRIEFLY
+"""Those that need no more packages than the page installs; where everything is at hand one of each kind."""
 INFERRED = {"structlog-json", "loguru-handler"}
 """Those whose keys are no attributes."""
 KINDS = {"pino-error": "DOMException", "winston-error": "23"}

@@ -125,12 +125,11 @@ def test_runs_that_match_nothing_are_said_to(filled: Stack, app: Open) -> None:
 
 
 def test_every_recorded_kind_of_run_opens(filled: Stack, app: Open) -> None:
-    """One run of every task, status, dialect and coverage opens without an error and shows its own records."""
+    """One run of every status, dialect and coverage opens without an error and shows its own records."""
     rows = ask(
         filled,
         "SELECT any_value(run_id) run_id, any_value(run_key) run_key, any_value(log_count) logs FROM runs "
-        "GROUP BY dialect, status, coverage, attempt_count IS NULL, parent_run_id IS NULL, "
-        "CASE WHEN task_id = 'impossible' THEN run_id END",
+        "GROUP BY dialect, status, coverage, task_id = 'impossible'",
     )
     assert len(rows) > 8
     page = app(filled.url("api"), "run")
