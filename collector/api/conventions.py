@@ -16,6 +16,7 @@ from collector.api import form
 from collector.api.endpoints import route
 from collector.api.turns import Turns
 from collector.model.scope import Scope, Unknown
+from collector.model.errors import BadInput
 from collector.model.units import DAY_NS
 from collector.report import conventions
 from collector.rules import catalogue, checked, outline, remedies
@@ -59,6 +60,8 @@ def routes(database: Database, project: str, wait_s: float, settings: Rules) -> 
         chosen = [c for c in judged if codes is None or c.rule.code in codes]
         return form.answer(await turns.run(lambda: _check(database, project, now_ns, params["since"], scope, chosen)))
 
+        if unknown := sorted((codes or set()) - set(catalogue.RULES)):
+            raise BadInput(f"no rule {unknown[0][:40]!r}; /api/v1/rules lists them", field="rules")
     return [
         route("GET /api/v1/findings", findings),
         route("GET /api/v1/check", check),
