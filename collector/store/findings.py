@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -72,16 +72,23 @@ class Came:
 
     runs: pl.DataFrame
     """`project`, `run_key`."""
-    tasks: pl.DataFrame | None
-    """`task_id` of the tasks whose findings without a run are told; None: all of them."""
     first_seq: int
     """The group of the journal with which it began."""
+    tasks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"task_id": pl.String}))
+    """`task_id` of the tasks of which is told what only many runs show; NULL: of runs of none."""
+    loose: pl.DataFrame | None = None
+    """`place` of records of no run that findings are shown by, and whether it is `inside` what came; None: all is."""
 
 
-_OF_CAME = """
-    (o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {of_tasks} AND (
-        o.last_seen_ns >= $since
-        OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)))
+_LATELY = """(o.last_seen_ns >= $since
+    OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)"""
+_OF_CAME = "(o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {lately}))"
+_OF_SCOPE = """
+    CASE WHEN coalesce(o.places[1], '') IN (SELECT place FROM came_loose)
+        THEN o.places[1] IN (SELECT place FROM came_loose WHERE inside) AND {lately}
+    WHEN o.run_key IS NULL
+        THEN EXISTS (SELECT 1 FROM came_tasks c WHERE c.task_id IS NOT DISTINCT FROM o.task_id) AND {lately}
+    ELSE o.run_key IN (SELECT run_key FROM came_runs) END
 """
 
 
@@ -104,9 +111,11 @@ def grouped(
     """
     within, frames = "coalesce(o.last_seen_ns >= $since, true)", {}
     if came is not None:
-        of_tasks = "true" if came.tasks is None else "o.task_id IN (SELECT task_id FROM came_tasks)"
-        within = _OF_CAME.format(of_tasks=of_tasks, first_seq=came.first_seq)
-        frames = {"came_runs": came.runs, **({} if came.tasks is None else {"came_tasks": came.tasks})}
+        lately = _LATELY.format(first_seq=came.first_seq)
+        within, frames = _OF_CAME.format(lately=lately), {"came_runs": came.runs}
+        if came.loose is not None:
+            within = _OF_SCOPE.format(lately=lately)
+            frames |= {"came_tasks": came.tasks, "came_loose": came.loose}
     rows = h.frame(
         f"""
         WITH own AS (
