@@ -83,6 +83,7 @@ async def main(settings: Settings) -> None:
             reports.routes(),
             strays,
             statements.require_allowed,
+            keeper.want_judged,
         ),
         Terms(
             settings.api_limits,

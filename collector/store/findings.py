@@ -10,12 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from collector.store import weights
+from collector.store import changes, run_tables, weights
 from collector.store.handle import Handle
 
 _CHOSEN = """($environment IS NULL OR environment = $environment)
     AND ($platform_project IS NULL OR platform_project = $platform_project)"""
 """Whether a run is one of those asked for."""
+RULES, WINDOW = "rules", "rules_window"
+"""Watermarks: of the job that judges runs each by itself, and up to which group what only a window shows was read."""
+_JUDGED = "rules_judged"
+"""Watermark up to which group every run was judged by itself."""
 MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
 
@@ -36,10 +40,29 @@ def replace(h: Handle, keys: pl.DataFrame, rows: pl.DataFrame, since_ns: int) ->
     _insert(h, rows, window=False)
 
 
-def replace_window(h: Handle, rows: pl.DataFrame) -> None:
-    """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed."""
+def replace_window(h: Handle, rows: pl.DataFrame, seq: int = 0) -> None:
+    """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed.
+
+    *seq*: up to which group all was there when it was read, 0 where that is not known.
+    """
     h.run("DELETE FROM run_findings WHERE run_findings.window")
     _insert(h, rows, window=True)
+    if seq:
+        changes.move(h, [WINDOW], 0, seq)
+
+
+def note_judged(h: Handle) -> None:
+    """Note up to which group runs are judged, each by itself, where none of the run tables waits for it."""
+    at = changes.positions(h)
+    tick, newest_seq = at[RULES][0], at[run_tables.NAME][1]
+    if tick and at[_JUDGED][1] != newest_seq and not changes.unsettled(h, tick):
+        changes.move(h, [_JUDGED], 0, newest_seq)
+
+
+def judged(h: Handle) -> tuple[int, int]:
+    """Return up to which group of the journal rules judged runs, each by itself, and what only a window shows."""
+    at = changes.positions(h)
+    return at[_JUDGED][1] if at[RULES][0] else 0, at[WINDOW][1]
 
 
 def add(h: Handle, rows: pl.DataFrame) -> None:
