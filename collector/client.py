@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from collector.model.address import ARROW, http_url
 from collector.model.errors import Refused
+from collector.model.shown import visible
 
 if TYPE_CHECKING:
     from collector.model.report import Report
@@ -73,13 +74,10 @@ class Client:
     """Asks the API at *url*."""
 
     def __init__(self, url: str, timeout_s: float = 35.0) -> None:
-        self.url = url.rstrip("/")
+        self.url = _http(url).rstrip("/")
         # Proxies from the environment are for the world outside; this is our own server.
         self._timeout_s = timeout_s
-        try:
-            self._http = self._connections()
-        except (httpx.InvalidURL, ValueError) as e:
-            raise ApiError(f"{self.url}: expected a URL such as http://127.0.0.1:4319 ({e})") from None
+        self._http = self._connections()
 
     def query(self, name: str, **params: object) -> pl.DataFrame:
         """Return the rows of a named query; parameters that are None are left out."""
@@ -92,7 +90,7 @@ class Client:
     def statistic(self, name: str, **filters: object) -> StatisticRows:
         """Return the rows of a statistic and the range they are of; filters as in `stats`."""
         params = {key.rstrip("_"): value for key, value in filters.items()}
-        response = self._get(f"/api/v1/stats/{_quoted(name)}", params, ARROW)
+        response = self._get(f"/api/v1/stats/{_quoted('statistic', name)}", params, ARROW)
         from_ns, to_ns = map(int, response.headers["x-runwell-window"].split("/"))
         widened = response.headers.get("x-runwell-widened", "")
         return StatisticRows(_frame(_table(response)), from_ns, to_ns, widened)
@@ -112,7 +110,7 @@ class Client:
         answer names; then only that part of that list is answered.
         """
         asked: dict[str, object] = {"run_key": run_key, "before": before, "after": after}
-        body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted(run_id)}", asked).json()
+        body: dict[str, Any] = self._get(f"/api/v1/runs/{_quoted('run', run_id)}", asked).json()
         return body
 
     def sql(self, text: str) -> Answer:
@@ -149,7 +147,7 @@ class Client:
         """Return a report; ApiError when unknown."""
         from collector.model.report import Report
 
-        body = self._get(f"/api/v1/reports/{_quoted(report_id)}", {}).json()
+        body = self._get(f"/api/v1/reports/{_quoted('report', report_id)}", {}).json()
         for name in ("anomalies", "expected", "resolved"):
             for anomaly in body[name]:
                 anomaly.pop("vega_lite", None)  # drawn from the numbers that are there as well
@@ -157,7 +155,8 @@ class Client:
 
     def report_text(self, report_id: str, form: str, dashboard: str | None = None) -> str:
         """Return a report as json, html or md, with links to *dashboard*; ApiError when unknown."""
-        return self._get(f"/api/v1/reports/{_quoted(report_id)}.{form}", {"dashboard": dashboard}, "*/*").text
+        path = f"/api/v1/reports/{_quoted('report', report_id)}.{form}"
+        return self._get(path, {"dashboard": dashboard}, "*/*").text
 
     def make_report(self, **asked: object) -> dict[str, Any]:
         """Make a report now; fields as in docs/api.md. Return `report`, `rendered`, `deliveries` and `saved`."""
@@ -201,7 +200,7 @@ class Client:
         self._http.close()
 
     def _get(self, path: str, params: dict[str, object], accept: str = _JSON) -> httpx.Response:
-        texts = {k: _text(v) for k, v in params.items() if v is not None}
+        texts = {k: _unicode(k, _text(v)) for k, v in params.items() if v is not None}
         return self._send("GET", path, again=True, params=texts, headers={"accept": accept})
 
     def _connections(self) -> httpx.Client:
@@ -219,14 +218,16 @@ class Client:
 
     def _send(self, method: str, path: str, *, again: bool = False, **rest: Any) -> httpx.Response:
         """Return the answer. *again*: to ask twice does no more than to ask once."""
+        for name, value in rest.get("json", {}).items():
+            _unicode(name, _text(value))
         try:
             response = self._answer(method, path, again, rest)
         except httpx.TimeoutException:
             raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
         except httpx.TransportError:
             raise ApiError(f"no runwell answers at {self.url}; start it with runwell up or runwell serve") from None
-        except (httpx.InvalidURL, UnicodeError, ValueError):
-            raise ApiError(f"{self.url}: expected a URL such as http://127.0.0.1:4319") from None
+        except httpx.InvalidURL as e:
+            raise ApiError(f"this cannot be asked of {self.url}: {e}") from None
         if response.is_error:
             try:
                 message, ours = str(response.json()["error"]), True
@@ -244,10 +245,34 @@ def _as_asked(response: httpx.Response, rest: dict[str, Any]) -> bool:
     return wanted == "*/*" or str(response.headers.get("content-type", "")).startswith(wanted)
 
 
-def _quoted(text: str) -> str:
+def _http(url: str) -> str:
+    """Return *url* if it is the address of an HTTP server; raise ApiError that says what is wrong with it."""
+    try:
+        parsed = httpx.URL(url)
+        parsed.host.encode("idna")
+        port = 80 if parsed.port is None else parsed.port
+        wrong = "" if parsed.scheme in ("http", "https") and parsed.host else "it names no HTTP server"
+        wrong = wrong or ("" if 0 < port < 65_536 else f"there is no port {port}")
+    except (httpx.InvalidURL, ValueError) as e:
+        wrong = str(e)
+    if wrong:
+        raise ApiError(f"{visible(url)}: expected a URL such as http://127.0.0.1:4319 ({wrong})")
+    return url
+
+
+def _quoted(name: str, text: str) -> str:
     from urllib.parse import quote
 
-    return quote(text, safe="")
+    return quote(_unicode(name, text), safe="")
+
+
+def _unicode(name: str, text: str) -> str:
+    """Return *text*, which is what *name* is to be; raise ApiError where it cannot be sent, as half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(f"{name}: {text!a} is no valid text") from None
+    return text
 
 
 def _text(value: object) -> str:

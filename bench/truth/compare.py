@@ -50,12 +50,17 @@ def shown(value: object) -> str:
 
 
 def compare(statistic: str, facts: Mapping[Key, Fact], rows: Iterable[tuple[Key, Mapping[str, Any]]]) -> list[Verdict]:
-    """Return the verdict of each fact, and of each row that says something of what is not.
+    """Return the verdict of each fact, of each row that says something of what is not, and of each that is told twice.
 
     A row has `value`, and `provenance`, `n` and `coverage` where the product tells them.
     """
-    told = dict(rows)
-    verdicts = [_judge(statistic, key, fact, told.get(key)) for key, fact in facts.items()]
+    told: dict[Key, Mapping[str, Any]] = {}
+    verdicts: list[Verdict] = []
+    for key, row in rows:
+        if key in told:
+            verdicts.append(Verdict(statistic, key, facts.get(key), row, WRONG, "told twice"))
+        told[key] = row
+    verdicts += [_judge(statistic, key, fact, told.get(key)) for key, fact in facts.items()]
     for key, row in told.items():
         if key not in facts and row["value"] is not None:
             verdicts.append(Verdict(statistic, key, None, row, WRONG, "there is no such figure"))

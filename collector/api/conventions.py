@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from collector.api import form
 from collector.api.endpoints import route
 from collector.api.turns import Turns
+from collector.model.errors import BadInput
 from collector.model.scope import Scope, Unknown
 from collector.model.units import DAY_NS
 from collector.report import conventions
@@ -23,7 +25,7 @@ from collector.rules.checked import Checked
 from collector.rules.guideline import SENTENCES
 from collector.rules.profiles import Chosen, choose
 from collector.settings import Rules
-from collector.store import came
+from collector.store import apply, came
 from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.handle import Handle
@@ -32,10 +34,12 @@ _MOST = 2
 """Questions for findings that are worked on at once."""
 
 
-def routes(database: Database, project: str, wait_s: float, settings: Rules) -> list[Route]:
+def routes(
+    database: Database, project: str, wait_s: float, settings: Rules, want_judged: Callable[[], int]
+) -> list[Route]:
     """Return the routes, answering from *database* for *project*; who has waited *wait_s* is told to come back.
 
-    *settings*: the rules that this collector judges by.
+    *settings*: the rules that this collector judges by. *want_judged*: as `api.routes.application` takes it.
     """
     judged = choose(catalogue.RULES, settings)
     turns = Turns(_MOST, wait_s)
@@ -56,8 +60,14 @@ def routes(database: Database, project: str, wait_s: float, settings: Rules) -> 
         now_ns = time.time_ns()
         scope = Scope(*(tuple(params[kind] or ()) for kind in ("task", "service", "environment")))
         codes = None if params["rules"] is None else set(params["rules"])
+        if unknown := sorted((codes or set()) - set(catalogue.RULES)):
+            raise BadInput(f"no rule {unknown[0][:40]!r}; /api/v1/rules lists them", field="rules")
         chosen = [c for c in judged if codes is None or c.rule.code in codes]
-        return form.answer(await turns.run(lambda: _check(database, project, now_ns, params["since"], scope, chosen)))
+
+        def ask() -> dict[str, Any]:
+            return _check(database, project, now_ns, params["since"], scope, chosen, want_judged())
+
+        return form.answer(await turns.run(ask))
 
     return [
         route("GET /api/v1/findings", findings),
@@ -67,19 +77,22 @@ def routes(database: Database, project: str, wait_s: float, settings: Rules) -> 
 
 
 def _check(
-    database: Database, project: str, now_ns: int, since_ns: int, scope: Scope, chosen: list[Chosen]
+    database: Database, project: str, now_ns: int, since_ns: int, scope: Scope, chosen: list[Chosen], journal_seq: int
 ) -> dict[str, Any]:
-    def look(h: Handle) -> tuple[list[Unknown], bool, Checked, pl.DataFrame]:
+    def look(h: Handle) -> tuple[list[Unknown], bool, Checked, pl.DataFrame, dict[str, int]]:
         came_ = came.of_findings(h, project, scope, since_ns)
         groups = checked.tally_groups(
             came.records(h, project, scope, since_ns), h.frame("SELECT scope_id, name FROM scopes")
         )
         looked = checked.looked_at([groups], chosen, came_.runs.height, apart=True)
         findings = conventions.of_came(h, project, came_, since_ns, now_ns)
-        return came.strangers(h, project, scope), came.anything(h, project), looked, findings
+        of_runs, of_window = stored.judged(h)
+        newest = max(journal_seq, apply.watermark(h, apply.NAME))
+        judged = {"journal_seq": newest, "run_rules_seq": of_runs, "window_rules_seq": of_window}
+        return came.strangers(h, project, scope), came.anything(h, project), looked, findings, judged
 
     with database.aside():
-        strangers, anything, looked, findings = database.reading(look)
+        strangers, anything, looked, findings, judged = database.reading(look)
     rows = findings.filter(pl.col("code").is_in([c.rule.code for c in chosen])).drop("project").to_dicts()
     for row in rows:
         row["samples"] = json.loads(row["samples"])
@@ -88,6 +101,7 @@ def _check(
         "as_of_ns": now_ns,
         "unknown": [asdict(name) for name in strangers],
         "came": anything,
+        "judged": judged,
         "rules": [c.rule.code for c in chosen],
         "checked": looked.document(),
         "findings": rows,

@@ -57,11 +57,13 @@ def application(
     more: Sequence[Route] = (),
     strays: Strays | None = None,
     allow: Callable[[str], None] = lambda sql: None,
+    want_judged: Callable[[], int] = lambda: 0,
 ) -> ASGIApp:
     """Return the API. *status* tells how fresh the store is, *ready* why it is not, empty when it is.
 
     *metrics* is the store's own numbers in Prometheus' text format, *more* are routes of others.
     *strays*: notes who was meant for another port. *allow* raises Refused for a statement that is not asked again.
+    *want_judged* has rules judge what was acknowledged, and returns the number of its newest group.
     """
     strays = strays or Strays()
     api = _Api(database, settings, lambda: {**status(), "strays": strays.list_kinds()}, ready, metrics)
@@ -78,7 +80,7 @@ def application(
         route("GET /api/v1/runs/{run_id:path}", api.run),
         route("GET /api/v1/schema", api.schema),
         route("POST /api/v1/sql", Analysts(database, settings.store, allow).sql),
-        *conventions.routes(database, PROJECT, settings.store.query_time.total_seconds(), settings.rules),
+        *conventions.routes(database, PROJECT, settings.store.query_time.total_seconds(), settings.rules, want_judged),
         *more,
     ]
     made = Starlette(

@@ -208,10 +208,11 @@ class Keeper(threading.Thread):
 
         *seen_ns*: up to when what was received is in the run tables.
         """
-        if not self._waiting and time.monotonic() - self._statistics < self._settings.store.statistics.total_seconds():
+        is_urgent = self._waiting or self._runner.is_waited_for
+        if not is_urgent and time.monotonic() - self._statistics < self._settings.store.statistics.total_seconds():
             return
         with self.books.jobs.labels("statistics").time():
-            self._waiting = self._runner.run(time.time_ns())
+            self._waiting = self._runner.run(time.time_ns(), whole=not self._job.is_behind)
         if not self._waiting:
             self.complete_ns = seen_ns
         left_out = self._database.reading(aside.counts)
@@ -293,6 +294,12 @@ class Keeper(threading.Thread):
             "set_aside_items": items,
             "upgrading": self._database.reading(_upgrading),
         }
+
+    def want_judged(self) -> int:
+        """Have rules judge soon what was acknowledged until now; return the journal's newest number."""
+        seq, _ = self._unread()
+        self._runner.want_judged(seq)
+        return seq
 
     def _count(self, table: str) -> int:
         return int(self._database.reading(lambda h: h.value(f"SELECT count(*) FROM {table}")))  # noqa: S608 -- ours

@@ -85,6 +85,7 @@ async def main(settings: Settings) -> None:
             reports.routes(),
             strays,
             statements.require_allowed,
+            keeper.want_judged,
         ),
         Terms(
             settings.api_limits,

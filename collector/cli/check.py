@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -14,7 +14,7 @@ from collector.cli.names import listed
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.recordings.told import sentence
 from collector.model.address import http_url
-from collector.model.errors import NotFound, UsageError
+from collector.model.errors import NotFound, Refused, UsageError
 from collector.model.project import PROJECT
 from collector.model.scope import ALL, Scope, Unknown
 from collector.model.shown import visible
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = 16 * 2**20
 """Bytes of requests that are stored at once."""
+_PATIENCE_S, _SILENT_S, _PAUSE_S = 60.0, 3.0, 2.0
+"""How long a check waits for rules, how long of it without a word, and the longest between two questions."""
 Format = Literal["text", "json", "markdown"]
 FailOn = Literal["error", "warning", "info", "never"]
 
@@ -205,8 +207,9 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str], sc
 
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     asked = dict(scope.kinds())
+    client = Client(where)
     try:
-        answer = Client(where).check(since=since, rules=sorted(codes), **asked)
+        answer = _judged(lambda begin: client.check(since=begin, rules=sorted(codes), **asked), since)
     except ApiError as e:
         if e.message.startswith("since: "):
             raise UsageError(f"--since {since}: {e.message.removeprefix('since: ')}.") from None
@@ -221,6 +224,34 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str], sc
         f"the collector received no log record and no span since {visible(since)}", checked, scope, answer["rules"]
     )
     return Outcome(pl.DataFrame(stored, schema=SCHEMA), said, checked, nothing)
+
+
+def _judged(ask: Callable[[str | int], dict[str, Any]], since: str) -> dict[str, Any]:
+    """Return what *ask* answers of what came *since* then, once rules judged all that was there at the first question.
+
+    Raises Refused where they do not in time.
+    """
+    import time
+
+    began, told, pause_s = time.monotonic(), False, 0.2
+    answer = ask(since)
+    upto = answer["judged"]["journal_seq"]
+    while upto > min(answer["judged"]["run_rules_seq"], answer["judged"]["window_rules_seq"]):
+        waited_s = time.monotonic() - began
+        if waited_s > _PATIENCE_S:
+            of_runs, of_window = (min(upto, answer["judged"][f"{name}_rules_seq"]) for name in ("run", "window"))
+            raise Refused(
+                f"rules did not judge all that the collector had received, within {_PATIENCE_S:.0f} s: of {upto:,} "
+                f"groups of records {upto - of_runs:,} are not judged by rules of runs, and "
+                f"{upto - of_window:,} not by those of tasks, queues and records of no run; runwell doctor says more"
+            )
+        if waited_s > _SILENT_S and not told:
+            _say("waiting for rules to judge what the collector has received")
+            told = True
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PAUSE_S)
+        answer = ask(answer["since_ns"])
+    return answer
 
 
 def _say(text: str) -> None:

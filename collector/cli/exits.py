@@ -47,7 +47,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "something was checked, and there is no finding at or above --fail-on",
         "there is one, something of a file was left out, or telemetry never had a task, service or environment of that "
         "name",
-        "nothing was checked, or less than --require-records; a file is of no use at all; no collector answers",
+        "nothing was checked, or less than --require-records; a file is of no use at all; no collector answers, or its "
+        "rules have not judged what it received",
     ),
     "rules": ("they are shown", "", "no such rule"),
     "reports": (
@@ -112,6 +113,8 @@ _GATE = [
     "judge by.",
     "* `--task`, `--service` and `--environment` take several, with commas or given again. A run is of a service where "
     "any of its records is, and is checked whole.",
+    "* A running collector takes records up at once and judges them soon after. `check` waits until all that was "
+    "acknowledged when it was asked has been judged, for at most a minute; else it ends with 2 and says what was not.",
     "* A running collector judges records of no run by rules of single records alone, and tells what only many runs "
     "show of a task where all its runs that came are among those asked for.",
     "* A name that telemetry never had ends with 1 and the nearest there are; one that it had, but not in that time, "

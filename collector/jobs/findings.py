@@ -33,7 +33,7 @@ from collector.store.errors import is_of_data
 from collector.store.handle import Handle
 from collector.store.places import Memory
 
-NAME, WINDOW, PUBLIC = "rules", "rules_window", "findings"
+NAME, WINDOW, PUBLIC = stored.RULES, stored.WINDOW, "findings"
 KEPT_NS = 7 * DAY_NS
 """How far back the public table sums up."""
 _EVERY_S = 10.0
@@ -70,6 +70,10 @@ class Findings:
         self._memory = memory
         self._due = 0.0
         self._spent_s = 0.0
+        self._read_seq = 0
+        """Up to which group the window last judged had everything to read."""
+        self.wanted_seq = 0
+        """Up to which group somebody waits for what a window shows, 0: nobody does."""
         self._unpublished = False
         self._left: list[Aside] = []
         """What the window last judged had to leave out."""
@@ -114,18 +118,23 @@ class Findings:
             self._noted = NAME in aside.counts(h)
         return judged.rows.height
 
-    def due(self, as_of_ns: int) -> Iterator[Rare]:
-        """Yield what it is time for: to judge a window again, and then to write the public table."""
-        if time.monotonic() >= self._due:
+    def due(self, as_of_ns: int, seq: int) -> Iterator[Rare]:
+        """Yield what it is time for, or waited for: to judge a window again, and then to write the public table.
+
+        *seq*: up to which group all is in the run tables, 0 where that is not known.
+        """
+        wanted, self.wanted_seq = self.wanted_seq, 0
+        if time.monotonic() >= self._due or self._read_seq < min(wanted, seq):
             self._due = time.monotonic() + _EVERY_S
-            yield Rare(WINDOW, partial(self._window, as_of_ns=as_of_ns), self._keep_window)
+            yield Rare(WINDOW, partial(self._window, as_of_ns=as_of_ns, seq=seq), self._keep_window)
         if self._unpublished:
             self._unpublished = False
             yield Rare(PUBLIC, partial(self._summed, as_of_ns=as_of_ns), stored.publish)
 
-    def _window(self, h: Handle, *, as_of_ns: int) -> pl.DataFrame:
+    def _window(self, h: Handle, *, as_of_ns: int, seq: int) -> pl.DataFrame:
         """Return what only many runs show."""
         began = time.monotonic()
+        self._read_seq = seq
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, looked_at.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = seen.of_no_run(frames, looked_at.loose_logs(h, since, _MOST_LOOSE))
@@ -140,7 +149,7 @@ class Findings:
         return pl.concat([*outcome.rows, *of_none.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
-        stored.replace_window(h, rows)
+        stored.replace_window(h, rows, self._read_seq)
         aside.forget(h, WINDOW, "rule")
         aside.note(h, self._left)
         self._unpublished = True

@@ -27,6 +27,7 @@ from collector.model.units import HOUR_NS, MINUTE_NS
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import aside, changes, held, history, run_tables
+from collector.store import findings as stored
 from collector.store.database import Database
 from collector.store.errors import is_of_data
 from collector.store.handle import Handle
@@ -98,8 +99,20 @@ class Runner:
         self.errors: dict[str, str] = {}
         """Jobs that failed the last time, and why."""
 
-    def run(self, as_of_ns: int) -> bool:
-        """Do what there is to do at *as_of_ns*; tell whether more is waiting."""
+    def want_judged(self, seq: int) -> None:
+        """Have what only a window of runs shows judged up to group *seq* in the next run, for somebody who waits."""
+        self._findings.wanted_seq = seq
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell whether somebody waits for the next run."""
+        return self._findings.wanted_seq > 0
+
+    def run(self, as_of_ns: int, *, whole: bool = True) -> bool:
+        """Do what there is to do at *as_of_ns*; tell whether more is waiting.
+
+        *whole*: the run tables owe nothing of the groups that they have come to.
+        """
         now = Moment(as_of_ns, self._lease_ns)
         if self._left_out is None:
             self._database.writing(_try_left_out_again)
@@ -125,8 +138,8 @@ class Runner:
             more = more or (changed is not None and changed.tick < newest)
             before = Moment(positions[held.LEVELS_AS_OF][1], now.lease_ns)
             entries += self._together([*self._jobs(names, positions, changed, before, now)], now)
-        entries += self._each(self._rare(now, newest_seq), now)
-        more = self._forget(as_of_ns) or more
+        entries += self._each(self._rare(now, newest_seq, whole), now)
+        more = self._forget(as_of_ns, whole) or more
         if entries:
             self._control.writing(ledger.write, entries)
         return (more or self._set_apart) and not self.errors
@@ -168,23 +181,24 @@ class Runner:
     def _keep_judged(self, h: Handle, *, judged: Callable[[Handle], findings.Judged]) -> int:
         return self._findings.keep(h, judged(h))
 
-    def _rare(self, now: Moment, seq: int) -> Iterator[Job]:
+    def _rare(self, now: Moment, seq: int, whole: bool) -> Iterator[Job]:
         """Yield what does not depend on what is new and is due, or was and is worked out by now."""
+        due = self._due(now, seq if whole else 0)
         if self._beside is None:
-            for rare in self._due(now):
+            for rare in due:
                 yield Job(rare.name, (seq, seq), rare.both)
             return
-        self._beside.begin(self._due(now))
+        self._beside.begin(due)
         for rare, write in self._beside.ended():
             yield Job(rare.name, (seq, seq), write, began_ns=rare.began_ns)
 
-    def _due(self, now: Moment) -> Iterator[Rare]:
+    def _due(self, now: Moment, seq: int) -> Iterator[Rare]:
         if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = now.as_of_ns
             self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
             limits_ = levels.Inference(INFERENCE, now)
             yield Rare(INFERENCE, limits_.infer, limits_.keep)
-        yield from self._findings.due(now.as_of_ns)
+        yield from self._findings.due(now.as_of_ns, seq)
 
     @property
     def working(self) -> list[str]:
@@ -308,13 +322,15 @@ class Runner:
             rows = hourly.fill(h, name, (hourly.without(part, tasks) for part in history.parts(h)))
         return rows
 
-    def _forget(self, as_of_ns: int) -> bool:
+    def _forget(self, as_of_ns: int, whole: bool) -> bool:
         """Drop versions that every job has settled; let one start again that fell too far behind.
 
-        Tell whether hours are left whose levels are to be computed again.
+        Tell whether hours are left whose levels are to be computed again. *whole*: see `run`.
         """
 
         def work(h: Handle) -> bool:
+            if whole:
+                stored.note_judged(h)
             positions = changes.positions(h)
             at = {name: positions[name][0] for name in NAMES}
             changes.forget(h, self._memory, min(at.values()))

@@ -158,8 +158,6 @@ def _apart(frames: Frames, marks: list[str]) -> list[Frames]:
     Logs of tasks and their kinds too; *marks*: as `count_cells` takes them.
     """
     whose = frames.runs.select(*RUN, of="platform_project", is_run=pl.lit(True))
-    if whose["of"].n_unique() < 2:
-        return [frames]
 
     def of(rows: pl.DataFrame) -> pl.DataFrame:
         own = pl.when("is_run").then("of").otherwise("platform_project" if "platform_project" in rows.columns else None)
@@ -168,9 +166,13 @@ def _apart(frames: Frames, marks: list[str]) -> list[Frames]:
 
     names = ("logs", "spans", "runs", "attempts", "phases", "waits", "repeats", "from_zero", "task_logs")
     tables = {name: getattr(frames, name) for name in names}
-    projects = {name: of(rows)["of"] for name, rows in tables.items()}
+    projects = {name: of(tables[name])["of"] for name in ("runs", "logs", "spans")}
+    there = pl.concat([*projects.values()]).unique().sort()
+    if len(there) < 2:
+        return [frames]
+    projects |= {name: of(rows)["of"] for name, rows in tables.items() if name not in projects}
     each = []
-    for project in pl.concat([projects["runs"], projects["logs"], projects["spans"]]).unique().sort():
+    for project in there:
         some = {name: rows.filter(projects[name].eq_missing(project)) for name, rows in tables.items()}
         each.append(replace(frames, **some, cells=records.count_cells(some["task_logs"], marks)))
     return each

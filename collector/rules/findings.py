@@ -65,11 +65,12 @@ _TYPES: dict[str, Any] = {
     "places": pl.List(_SHOWN_BY),
 }
 CONTRIBUTION = pl.Schema(_TYPES)
-"""What one run adds to a finding. `places`: up to three raw records that show it, the earliest first; `said` decides
-between those of one time, whatever their order of arrival."""
+"""What one run adds to a finding, a row by service and environment of the logs that show it. `places`: up to three raw
+records, the earliest first; `said` decides between those of one time, whatever their order of arrival."""
 
 IDENTITY = ["project", "code", "severity", "task_id", "operation", "key"]
 """What makes a finding the same finding the next time."""
+_SENDER = ["service", "environment"]
 _SAMPLES = 3
 _LONGEST = 2_000
 
@@ -124,19 +125,21 @@ def _without_values(name: str) -> pl.Expr:
 def sum_by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
     """Return what each run of *frames*, which are prepared, adds to findings (`CONTRIBUTION`)."""
     rows = flagged.select(*IDENTITY, at="rows").explode("at").unique([*IDENTITY, "at"], maintain_order=True)
-    facts = frames.task_logs.select("run_key", "time_ns", "version", "seq", "row")
+    services = frames.resources.select("project", "resource_id", service="service_name")
+    placed = frames.task_logs.join(services, on=["project", "resource_id"], how="left", maintain_order="left")
+    facts = placed.select("run_key", "time_ns", "version", "seq", "row", *_SENDER)
     records = rows.drop("at").hstack(facts[rows["at"]] if rows.height else facts.clear())
     seen = pl.concat(
         [
             records.with_columns(table=pl.lit("logs"), detail=pl.lit(None, pl.String), count=pl.lit(1, pl.Int64)),
             hits.select(*IDENTITY, "run_key", "time_ns", "version", "seq", "row", "table", "detail", "count"),
         ],
-        how="vertical_relaxed",
+        how="diagonal_relaxed",
     )
     seen = seen.join(_said(frames, seen), on=RECORD, how="left", maintain_order="left")
     record = pl.struct("time_ns", "said", "table", "seq", "row").filter(pl.col("row").is_not_null())
     return (
-        seen.group_by("run_key", *IDENTITY)
+        seen.group_by("run_key", *IDENTITY, *_SENDER)
         .agg(
             count=pl.col("count").sum(),
             first_seen_ns=pl.col("time_ns").min(),
@@ -145,8 +148,8 @@ def sum_by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.
             details=pl.col("detail").drop_nulls().unique().sort().head(_SAMPLES),
             places=record.unique().sort().head(_SAMPLES),
         )
+        .sort("project", "run_key", *IDENTITY[1:], *_SENDER, nulls_last=True)
         .select(pl.col(name).cast(kind) for name, kind in CONTRIBUTION.items())
-        .sort("project", "run_key", *IDENTITY[1:], nulls_last=True)
     )
 
 

@@ -29,6 +29,10 @@ def _grouped(table: str) -> str:
     """  # noqa: S608 -- our own words
 
 
+_NAMED = """(len($tasks) = 0 OR list_contains($tasks, task_id))
+    AND (len($environments) = 0 OR list_contains($environments, environment))"""
+_SERVED = "(len($services) = 0 OR list_contains($services, service))"
+"""Whether a record is of those asked for."""
 _PLACED = f"""
     WITH grouped AS ({_grouped("logs")} UNION ALL BY NAME {_grouped("spans")}),
     placed AS (
@@ -41,18 +45,32 @@ _PLACED = f"""
     ),
     served AS (SELECT DISTINCT run_key FROM placed WHERE list_contains($services, service) AND run_key IS NOT NULL),
     came AS (
-        SELECT * FROM placed WHERE (len($tasks) = 0 OR list_contains($tasks, task_id))
-          AND (len($environments) = 0 OR list_contains($environments, environment))
-          AND (len($services) = 0 OR run_key IN (FROM served)
-               OR (run_key IS NULL AND list_contains($services, service)))
+        SELECT * FROM placed WHERE {_NAMED} AND ((run_key IS NULL AND {_SERVED}) OR len($services) = 0
+            OR run_key IN (FROM served))
     )
 """  # noqa: S608 -- our own words
+
+
+_SHOWN = f"""
+    WITH shown AS (
+        SELECT DISTINCT place, split_part(place, '/', -2)::BIGINT AS seq, split_part(place, '/', -1)::BIGINT AS row
+        FROM (SELECT unnest(places) AS place FROM run_findings WHERE project = $project AND run_findings.window)
+        WHERE split_part(place, '/', -3) = 'logs'
+    ), loose AS (
+        SELECT s.place, t.task_id, t.environment, r.service_name AS service, {weights.shown("logs")[0]}
+        FROM shown s JOIN logs t ON t.seq = s.seq AND t.row = s.row {weights.shown("logs")[1]}
+        LEFT JOIN resources r ON r.project = t.project AND r.resource_id = t.resource_id
+        WHERE t.project = $project
+    )
+    SELECT place, {_NAMED} AND {_SERVED} AS inside FROM loose WHERE run_key IS NULL
+"""  # noqa: S608 -- ditto
+"""SQL for the records of no run that findings are shown by, and whether they are in a scope."""
 
 
 def runs(h: Handle, project: str, scope: Scope, since_ns: int = 0) -> pl.DataFrame:
     """Return the runs (`project`, `run_key`) in *scope* of which a record was received since *since_ns*."""
     sql = f"{_PLACED} SELECT DISTINCT project, run_key FROM came WHERE run_key IS NOT NULL ORDER BY ALL"  # noqa: S608 -- our own words
-    return h.frame(sql, _asked(project, scope, since_ns))
+    return h.frame(sql, {**_asked(project, scope), "since": since_ns})
 
 
 def records(h: Handle, project: str, scope: Scope, since_ns: int = 0) -> pl.DataFrame:
@@ -65,14 +83,14 @@ def records(h: Handle, project: str, scope: Scope, since_ns: int = 0) -> pl.Data
                   CASE WHEN belongs OR run_key IS NOT NULL THEN '' END AS run_key, sum(n)::BIGINT AS n
         FROM came GROUP BY ALL ORDER BY ALL
     """  # noqa: S608 -- our own words
-    return h.frame(sql, _asked(project, scope, since_ns))
+    return h.frame(sql, {**_asked(project, scope), "since": since_ns})
 
 
 def of_findings(h: Handle, project: str, scope: Scope, since_ns: int) -> Came:
     """Return whose findings are told of what was received since *since_ns* in *scope*.
 
     What only many runs show is told of tasks all of whose runs that came are in *scope*, and of a task that is asked
-    for by name alone.
+    for by name alone; what records of no run show, where they are.
     """
     inside = runs(h, project, scope, since_ns)
     first = (
@@ -81,21 +99,21 @@ def of_findings(h: Handle, project: str, scope: Scope, since_ns: int) -> Came:
     first += "UNION ALL SELECT seq FROM spans WHERE project = $project AND received_ns >= $since)"
     first_seq = int(h.value(first, {"project": project, "since": since_ns}))
     if not scope:
-        return Came(inside, None, first_seq)
+        return Came(inside, first_seq)
     tasks = h.frame(
         "SELECT task_id FROM runs SEMI JOIN every USING (project, run_key) LEFT JOIN inside USING (project, run_key) "
-        "WHERE task_id IS NOT NULL GROUP BY task_id HAVING count(*) = count(inside.run_key)",
+        "GROUP BY task_id HAVING count(*) = count(inside.run_key)",
         every=runs(h, project, ALL, since_ns),
         inside=inside,
     )
     if not (scope.service or scope.environment):
         tasks = pl.concat([tasks, pl.DataFrame({"task_id": scope.task})]).unique()
-    return Came(inside, tasks, first_seq)
+    return Came(inside, first_seq, tasks, h.frame(_SHOWN, _asked(project, scope)))
 
 
-def _asked(project: str, scope: Scope, since_ns: int) -> dict[str, object]:
+def _asked(project: str, scope: Scope) -> dict[str, object]:
     lists = {"tasks": scope.task, "services": scope.service, "environments": scope.environment}
-    return {"project": project, "since": since_ns, **{name: list(names) for name, names in lists.items()}}
+    return {"project": project, **{name: list(names) for name, names in lists.items()}}
 
 
 def strangers(h: Handle, project: str, scope: Scope) -> list[Unknown]:

@@ -108,9 +108,9 @@ def _columns(table: str, alias: str = "t") -> str:
     return ", ".join(f'{alias}."{column}"' for column in BEFORE[table])
 
 
-def unsettled(h: Handle) -> int:
-    """Return how many rewrites of runs are kept for jobs that have not settled them."""
-    return int(h.value("SELECT count(*) FROM run_changes"))
+def unsettled(h: Handle, tick: int = 0) -> int:
+    """Return how many rewrites of runs after *tick* are kept for jobs that have not settled them."""
+    return int(h.value("SELECT count(*) FROM run_changes WHERE tick > $tick", {"tick": tick}))
 
 
 def forget(h: Handle, memory: Memory, tick: int) -> None:

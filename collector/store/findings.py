@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from collector.store import weights
+from collector.store import changes, run_tables, weights
 from collector.store.handle import Handle
 
 _CHOSEN = """($environment IS NULL OR environment = $environment)
     AND ($platform_project IS NULL OR platform_project = $platform_project)"""
 """Whether a run is one of those asked for."""
+RULES, WINDOW = "rules", "rules_window"
+"""Watermarks: of the job that judges runs each by itself, and up to which group what only a window shows was read."""
+_JUDGED = "rules_judged"
+"""Watermark up to which group every run was judged by itself."""
 MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
 
@@ -36,10 +40,29 @@ def replace(h: Handle, keys: pl.DataFrame, rows: pl.DataFrame, since_ns: int) ->
     _insert(h, rows, window=False)
 
 
-def replace_window(h: Handle, rows: pl.DataFrame) -> None:
-    """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed."""
+def replace_window(h: Handle, rows: pl.DataFrame, seq: int = 0) -> None:
+    """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed.
+
+    *seq*: up to which group all was there when it was read, 0 where that is not known.
+    """
     h.run("DELETE FROM run_findings WHERE run_findings.window")
     _insert(h, rows, window=True)
+    if seq:
+        changes.move(h, [WINDOW], 0, seq)
+
+
+def note_judged(h: Handle) -> None:
+    """Note up to which group runs are judged, each by itself, where none of the run tables waits for it."""
+    at = changes.positions(h)
+    tick, newest_seq = at[RULES][0], at[run_tables.NAME][1]
+    if tick and at[_JUDGED][1] != newest_seq and not changes.unsettled(h, tick):
+        changes.move(h, [_JUDGED], 0, newest_seq)
+
+
+def judged(h: Handle) -> tuple[int, int]:
+    """Return up to which group of the journal rules judged runs, each by itself, and what only a window shows."""
+    at = changes.positions(h)
+    return at[_JUDGED][1] if at[RULES][0] else 0, at[WINDOW][1]
 
 
 def add(h: Handle, rows: pl.DataFrame) -> None:
@@ -72,16 +95,23 @@ class Came:
 
     runs: pl.DataFrame
     """`project`, `run_key`."""
-    tasks: pl.DataFrame | None
-    """`task_id` of the tasks whose findings without a run are told; None: all of them."""
     first_seq: int
     """The group of the journal with which it began."""
+    tasks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"task_id": pl.String}))
+    """`task_id` of the tasks of which is told what only many runs show; NULL: of runs of none."""
+    loose: pl.DataFrame | None = None
+    """`place` of records of no run that findings are shown by, and whether it is `inside` what came; None: all is."""
 
 
-_OF_CAME = """
-    (o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {of_tasks} AND (
-        o.last_seen_ns >= $since
-        OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)))
+_LATELY = """(o.last_seen_ns >= $since
+    OR len(list_filter(o.places, lambda p: split_part(p, '/', -2)::BIGINT >= {first_seq})) > 0)"""
+_OF_CAME = "(o.run_key IN (SELECT run_key FROM came_runs) OR (o.run_key IS NULL AND {lately}))"
+_OF_SCOPE = """
+    CASE WHEN coalesce(o.places[1], '') IN (SELECT place FROM came_loose)
+        THEN o.places[1] IN (SELECT place FROM came_loose WHERE inside) AND {lately}
+    WHEN o.run_key IS NULL
+        THEN EXISTS (SELECT 1 FROM came_tasks c WHERE c.task_id IS NOT DISTINCT FROM o.task_id) AND {lately}
+    ELSE o.run_key IN (SELECT run_key FROM came_runs) END
 """
 
 
@@ -104,9 +134,11 @@ def grouped(
     """
     within, frames = "coalesce(o.last_seen_ns >= $since, true)", {}
     if came is not None:
-        of_tasks = "true" if came.tasks is None else "o.task_id IN (SELECT task_id FROM came_tasks)"
-        within = _OF_CAME.format(of_tasks=of_tasks, first_seq=came.first_seq)
-        frames = {"came_runs": came.runs, **({} if came.tasks is None else {"came_tasks": came.tasks})}
+        lately = _LATELY.format(first_seq=came.first_seq)
+        within, frames = _OF_CAME.format(lately=lately), {"came_runs": came.runs}
+        if came.loose is not None:
+            within = _OF_SCOPE.format(lately=lately)
+            frames |= {"came_tasks": came.tasks, "came_loose": came.loose}
     rows = h.frame(
         f"""
         WITH own AS (

@@ -63,3 +63,29 @@ def test_a_question_is_asked_again_on_a_new_connection_and_a_command_is_not(serv
         client.make_report()
     assert server.asked == ["/api/v1/reports"]
     client.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "", "ftp://h", "http://", "http://x:99999", "http://x:0", "http://x:y", "http://[::", "http://a..b"]
+)
+def test_what_is_no_url_is_told_before_anything_is_asked(url: str) -> None:
+    """Nobody is told to start a collector that could not be found there."""
+    with pytest.raises(ApiError, match="expected a URL such as"):
+        Client(url)
+
+
+def test_what_cannot_be_sent_is_named(server: Hasty) -> None:
+    """Half a character in a filter, in a path or in a body is no fault of the URL."""
+    client = Client(server.url)
+    half = "a\udcffb"
+    for named, ask in (
+        ("task", lambda: client.stats("tasks", task=half)),
+        ("task", lambda: client.check(task=["x", half])),
+        ("run", lambda: client.run(half)),
+        ("report", lambda: client.report_text(half, "md")),
+        ("sql", lambda: client.sql(half)),
+    ):
+        with pytest.raises(ApiError, match=rf"^{named}: '.*a\\udcffb' is no valid text$"):
+            ask()
+    assert server.asked == []
+    client.close()

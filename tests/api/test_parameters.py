@@ -73,6 +73,14 @@ def test_what_is_not_known_or_given_twice_is_refused_alike_everywhere(api: TestC
     assert (status, json.loads(body)) == (400, {"error": "colour: given more than once; give it once"})
 
 
+def test_a_rule_that_there_is_not_is_refused(api: TestClient) -> None:
+    """A gate that asks for it would be told of none; one that the collector does not judge by is left out."""
+    answer = api.get("/api/v1/check", params={"rules": "KEY001,FOO9"})
+    assert (answer.status_code, answer.json()["error"].startswith("rules: no rule 'FOO9'")) == (400, True)
+    answer = api.get("/api/v1/check", params={"rules": "KEY001,MSG008"})
+    assert (answer.status_code, answer.json()["rules"]) == (200, ["KEY001"])
+
+
 @pytest.mark.parametrize("name", sorted(HARMLESS))
 def test_probes_may_give_what_they_like(api: TestClient, name: str) -> None:
     """Health, readiness and metrics are answered whatever a probe or scraper adds to the address."""

@@ -67,3 +67,10 @@ def test_a_figure_has_to_be_right_or_marked_where_nobody_can_know(
     told = [] if row is None else [(("x",), row)]
     (verdict,) = compare("tasks", {("x",): fact}, told)
     assert verdict.kind == kind
+
+
+def test_a_figure_that_is_told_twice_is_wrong() -> None:
+    """Whatever its rows say, and whichever comes last."""
+    rows = [{"value": value, "provenance": "measured"} for value in (7.0, 1.0)]
+    told = compare("tasks", {("x",): Fact(1.0)}, [(("x",), row) for row in rows])
+    assert {v.kind for v in told} == {EQUAL, WRONG}

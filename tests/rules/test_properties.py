@@ -182,6 +182,17 @@ def test_framework_and_convention_keys_are_never_flagged() -> None:
     assert judged(frames([*clean, *ends]), DEFAULT) == []
 
 
+def test_records_are_apart_by_platform_project_whether_they_are_of_runs_or_of_none() -> None:
+    """Twelve messages of one project and twelve of another are not twenty of one form; twenty-four of one are."""
+    for run in (None, "r"):
+        for projects, found in (("ab", False), ("aa", True)):
+            logs = [
+                log(f"order_{n}_started", n, run=run and run + project, context={"platform_project": project})
+                for n, project in enumerate(12 * projects)
+            ]
+            assert ("MSG004" in findings(frames(logs), EVERY)["code"]) == found, (run, projects)
+
+
 def test_every_sentence_of_the_guideline_is_listed_with_its_rules_or_what_it_wants() -> None:
     """68 sentences; each has a rule, or says what would make it observable; no code is given twice."""
     assert len({s.number for s in SENTENCES}) == len(SENTENCES) == 68
