@@ -19,7 +19,7 @@ from collector.jobs.beside import Rare
 from collector.jobs.judging import spared
 from collector.model.halves import by_halves
 from collector.model.project import PROJECT
-from collector.model.units import DAY_NS
+from collector.model.units import DAY_NS, MINUTE_NS
 from collector.report import conventions
 from collector.rules import catalogue, engine
 from collector.rules.findings import CONTRIBUTION
@@ -37,6 +37,8 @@ NAME, WINDOW, PUBLIC = stored.RULES, stored.WINDOW, "findings"
 KEPT_NS = 7 * DAY_NS
 """How far back the public table sums up."""
 _EVERY_S = 10.0
+_AT_LEAST_NS = 5 * MINUTE_NS
+"""So often although nothing came: what is old leaves the window."""
 _LEAST_PAUSE = 20
 """A window is judged and the public table written this often, and never for more than a twentieth of the time."""
 _PATIENCE_S = 10.0
@@ -70,8 +72,10 @@ class Findings:
         self._memory = memory
         self._due = 0.0
         self._spent_s = 0.0
-        self._read_seq = 0
-        """Up to which group the window last judged had everything to read."""
+        self._read_seq = self._read_tick = 0
+        """Up to which group the window last judged had everything to read, and which tick was the newest."""
+        self._read_ns = 0
+        """As of when it was judged."""
         self.wanted_seq = 0
         """Up to which group somebody waits for what a window shows, 0: nobody does."""
         self._unpublished = False
@@ -118,23 +122,24 @@ class Findings:
             self._noted = NAME in aside.counts(h)
         return judged.rows.height
 
-    def due(self, as_of_ns: int, seq: int) -> Iterator[Rare]:
+    def due(self, as_of_ns: int, seq: int, tick: int) -> Iterator[Rare]:
         """Yield what it is time for, or waited for: to judge a window again, and then to write the public table.
 
-        *seq*: up to which group all is in the run tables, 0 where that is not known.
+        *seq*: up to which group all is in the run tables, 0 where that is not known. *tick*: their newest.
         """
         wanted, self.wanted_seq = self.wanted_seq, 0
-        if time.monotonic() >= self._due or self._read_seq < min(wanted, seq):
+        is_new = not seq or (seq, tick) != (self._read_seq, self._read_tick)
+        is_due = is_new or as_of_ns - self._read_ns >= _AT_LEAST_NS
+        if (is_due and time.monotonic() >= self._due) or self._read_seq < min(wanted, seq):
             self._due = time.monotonic() + _EVERY_S
-            yield Rare(WINDOW, partial(self._window, as_of_ns=as_of_ns, seq=seq), self._keep_window)
+            yield Rare(WINDOW, partial(self._window, as_of_ns=as_of_ns, seq=seq, tick=tick), self._keep_window)
         if self._unpublished:
             self._unpublished = False
             yield Rare(PUBLIC, partial(self._summed, as_of_ns=as_of_ns), stored.publish)
 
-    def _window(self, h: Handle, *, as_of_ns: int, seq: int) -> pl.DataFrame:
+    def _window(self, h: Handle, *, as_of_ns: int, seq: int, tick: int) -> pl.DataFrame:
         """Return what only many runs show."""
         began = time.monotonic()
-        self._read_seq = seq
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, looked_at.newest_runs(h, since, _MOST_RUNS), as_of_ns)
         loose = seen.of_no_run(frames, looked_at.loose_logs(h, since, _MOST_LOOSE))
@@ -146,6 +151,7 @@ class Findings:
             *of_none.asides(WINDOW, loose.runs, as_of_ns),
         ]
         self._spent_s = time.monotonic() - began
+        self._read_seq, self._read_tick, self._read_ns = seq, tick, as_of_ns
         return pl.concat([*outcome.rows, *of_none.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:

@@ -138,7 +138,7 @@ class Runner:
             more = more or (changed is not None and changed.tick < newest)
             before = Moment(positions[held.LEVELS_AS_OF][1], now.lease_ns)
             entries += self._together([*self._jobs(names, positions, changed, before, now)], now)
-        entries += self._each(self._rare(now, newest_seq, whole), now)
+        entries += self._each(self._rare(now, newest_seq, newest, whole), now)
         more = self._forget(as_of_ns, whole) or more
         if entries:
             self._control.writing(ledger.write, entries)
@@ -181,9 +181,9 @@ class Runner:
     def _keep_judged(self, h: Handle, *, judged: Callable[[Handle], findings.Judged]) -> int:
         return self._findings.keep(h, judged(h))
 
-    def _rare(self, now: Moment, seq: int, whole: bool) -> Iterator[Job]:
+    def _rare(self, now: Moment, seq: int, tick: int, whole: bool) -> Iterator[Job]:
         """Yield what does not depend on what is new and is due, or was and is worked out by now."""
-        due = self._due(now, seq if whole else 0)
+        due = self._due(now, seq if whole else 0, tick)
         if self._beside is None:
             for rare in due:
                 yield Job(rare.name, (seq, seq), rare.both)
@@ -192,13 +192,13 @@ class Runner:
         for rare, write in self._beside.ended():
             yield Job(rare.name, (seq, seq), write, began_ns=rare.began_ns)
 
-    def _due(self, now: Moment, seq: int) -> Iterator[Rare]:
+    def _due(self, now: Moment, seq: int, tick: int) -> Iterator[Rare]:
         if now.as_of_ns - self._inferred_ns >= self._infer_after_ns:
             self._inferred_ns = now.as_of_ns
             self._infer_after_ns = min(max(_INFER_FIRST_NS, 2 * self._infer_after_ns), _INFER_LAST_NS)
             limits_ = levels.Inference(INFERENCE, now)
             yield Rare(INFERENCE, limits_.infer, limits_.keep)
-        yield from self._findings.due(now.as_of_ns, seq)
+        yield from self._findings.due(now.as_of_ns, seq, tick)
 
     @property
     def working(self) -> list[str]:
