@@ -212,7 +212,7 @@ class Keeper(threading.Thread):
         if not is_urgent and time.monotonic() - self._statistics < self._settings.store.statistics.total_seconds():
             return
         with self.books.jobs.labels("statistics").time():
-            self._waiting = self._runner.run(time.time_ns(), whole=not self._job.is_behind)
+            self._waiting = self._runner.run(time.time_ns(), whole=self._job.is_whole)
         if not self._waiting:
             self.complete_ns = seen_ns
         left_out = self._database.reading(aside.counts)

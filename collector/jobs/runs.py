@@ -50,6 +50,8 @@ class RunsJob:
         """Whether runs that were touched are left for the next tick, because some failed."""
         self._owes = False
         """Whether some are, because they did not fit."""
+        self._late = False
+        """Whether more are due than one tick takes up."""
         self.share = 1.0
         """How much of what a tick may take up it does take up: less where memory was short."""
         self.recomputed = 0
@@ -59,6 +61,11 @@ class RunsJob:
     def is_behind(self) -> bool:
         """Tell whether runs that were touched are left for the next tick: some failed, or not all fit into one."""
         return self._fails or self._owes
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the run tables have all of the groups that they have come to."""
+        return not self.is_behind and not self._late
 
     @property
     def _most(self) -> int:
@@ -100,12 +107,14 @@ class RunsJob:
             asides.owe(h, set_aside.join(dirty, on=_RUN, how="semi"), as_of_ns)
             dirty = dirty.join(set_aside, on=_RUN, how="anti")
         if dirty.is_empty() and upto == done:
-            self._owes = False
+            self._owes = self._late = False
             return None
         fits, rest = weights.fitting(run_tables.weigh(h, places, dirty), self._most)
         run_tables.owe(h, rest, as_of_ns)
         self._owes = not rest.is_empty()
-        return self._rebuilt(h, places, fits, upto, as_of_ns)
+        rewrite = self._rebuilt(h, places, fits, upto, as_of_ns)
+        self._late = not run_tables.due(h, as_of_ns, self._runs_aside(), upgrade=False).is_empty()
+        return rewrite
 
     def _rebuilt(self, h: Handle, places: Places, weighed: pl.DataFrame, upto: int, as_of_ns: int) -> Rewrite:
         """Make the rows of the runs *weighed* (`run_tables.weigh`) again; what was not read of a heavy one is told."""

@@ -58,10 +58,13 @@ def reached(h: Handle) -> int:
     return watermark(h, NAME)
 
 
-def due(h: Handle, as_of_ns: int, set_aside: pl.DataFrame | None = None, *, only_those: bool = False) -> pl.DataFrame:
+def due(
+    h: Handle, as_of_ns: int, set_aside: pl.DataFrame | None = None, *, only_those: bool = False, upgrade: bool = True
+) -> pl.DataFrame:
     """Return the runs, some thousand, that are owed or whose rows the clock may change by *as_of_ns*.
 
-    *set_aside* (`project`, `run_key`): runs that are left out, or with *only_those* those alone.
+    *set_aside* (`project`, `run_key`): runs that are left out, or with *only_those* those alone. *upgrade*: those too
+    that are only to be built again since an upgrade or a start.
     """
     some = set_aside is not None and not set_aside.is_empty()
     join = "SEMI" if only_those else "ANTI"
@@ -69,7 +72,7 @@ def due(h: Handle, as_of_ns: int, set_aside: pl.DataFrame | None = None, *, only
         # What the clock says first: an upgrade may have every run built again.
         "SELECT project, run_key, max(due_ns) AS due_ns FROM run_due "  # noqa: S608 -- our own words
         f"{f'{join} JOIN known USING (project, run_key) ' if some else ''}WHERE due_ns <= $as_of "
-        "GROUP BY ALL ORDER BY due_ns DESC, run_key LIMIT $most",
+        f"{'' if upgrade else 'AND due_ns > 0 '}GROUP BY ALL ORDER BY due_ns DESC, run_key LIMIT $most",
         {"as_of": as_of_ns, "most": _MOST_DUE},
         **({"known": set_aside} if some else {}),
     ).select(KEYS.names())

@@ -15,7 +15,7 @@ from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.journal import Entry
 from collector.settings import Settings, Store
-from collector.store import aside, weights
+from collector.store import aside, run_tables, weights
 from collector.store.apply import apply
 from collector.store.database import Database
 from collector.store.places import Memory, Places
@@ -97,6 +97,22 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.database.close()
+
+
+def test_the_run_tables_are_whole_once_nothing_is_owed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what did not fit is more than one tick takes up, the last of those ticks makes them whole, none before."""
+    monkeypatch.setattr(weights, "MOST", 1)
+    monkeypatch.setattr(run_tables, "_MOST_DUE", 1)
+    told, tick = [], world.job.tick
+
+    def ticked(as_of_ns: int) -> int:
+        done = tick(as_of_ns)
+        told.append(world.job.is_whole)
+        return done
+
+    monkeypatch.setattr(world.job, "tick", ticked)
+    world.arrive(*(log(f"run_{n}", 0.0, "work_started", source="logger") for n in range(3)))
+    assert (told, len(world.runs())) == ([False, False, True, True], 3)
 
 
 def test_of_a_run_that_is_too_large_its_ends_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
