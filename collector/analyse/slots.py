@@ -101,7 +101,7 @@ def _is_doubtful() -> pl.Expr:
 
 def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
     """Return when it is only assumed that an attempt holds its slot, or that it does not: `QUEUE`, task_id, population,
-    from_ns, to_ns, is_held.
+    run_key, number, from_ns, to_ns, is_held.
 
     `is_held`: of `slots`, the times in a wait that may have given the slot back sooner (`released_source` inferred),
     those since an attempt without an end was last seen, and all of an attempt whose end is inferred. Otherwise, the
@@ -143,7 +143,7 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
     ]
     is_held = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) == 0)
     is_free = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) > 0)
-    after = whole.select(*about[:-2], *_ATTEMPT[1:], from_ns="to_ns", to_ns=_died_by(lease_ns), is_held=pl.lit(False))
+    after = whole.select(*about, from_ns="to_ns", to_ns=_died_by(lease_ns), is_held=pl.lit(False))
     during = (
         pl.concat(steps)
         .group_by(*about, "t")
@@ -151,11 +151,9 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
         .sort(*_ATTEMPT, "t", nulls_last=True)
         .with_columns(pl.col(_KINDS).cum_sum().over(_ATTEMPT), to_ns=pl.col("t").shift(-1).over(_ATTEMPT))
         .filter(is_free | (is_held & (pl.col(_DOUBT) > 0)))
-        .select(*about[:-2], from_ns="t", to_ns="to_ns", is_held=is_held)
+        .select(*about, from_ns="t", to_ns="to_ns", is_held=is_held)
     )
-    return pl.concat(
-        [during, after.filter(pl.col("from_ns") < pl.col("to_ns")).select(during.collect_schema().names())]
-    )
+    return pl.concat([during, after.filter(pl.col("from_ns") < pl.col("to_ns"))])
 
 
 def _died_by(lease_ns: int) -> pl.Expr:
