@@ -35,7 +35,7 @@ from collector.store.named import queries
 from collector.store.places import Memory
 from collector.store.recent import Changes, Version
 from tests.analyse.random_runs import table
-from tests.analyse.story import SECOND, T0, attempt
+from tests.analyse.story import SECOND, T0, attempt, span
 from tests.jobs.invented import HOUR, arrivals, store
 from tests.length import longer
 
@@ -329,6 +329,25 @@ def test_an_hour_that_only_a_silent_run_may_reach_into_has_the_limit_of_its_queu
     rows = jobs.table("queue_levels").filter(tail, pl.col("queue") == "mail")
     assert rows["most"].max() == 1
     assert rows["limit"].null_count() == 0
+
+
+def test_a_level_is_uncertain_for_as_long_as_a_parent_waits_however_silent(jobs: Jobs) -> None:
+    """While the wait goes on, hour by hour, and once it has ended, the tables are those of a recompute."""
+    about = {"task_id": "send", "queue": "mail"}
+    waiting = {"span_type": "wait", "wait_kind": "child", "attempt": 1, "span_id": "a" * 16, "real_span_id": "a" * 16}
+    begins = [attempt("p", 1, 0, None, **about), span("p", "triggerAndWait()", 10, None, **about, **waiting)]
+    store(jobs.database, 1, [("spans", row) for row in begins])
+    for at in (1800, 7200, 40_000):
+        jobs.work(T0 + at * SECOND)
+        same(jobs.statistics(), recomputed(jobs, T0 + at * SECOND))
+        sums = jobs.table("slot_hours").select(pl.col("slot_ns", "maybe_ns").sum() // SECOND)
+        assert sums.row(0) == (70, at - 70)
+    ends = [attempt("p", 1, 0, 30_010, **about), span("p", "triggerAndWait()", 10, 30_000, **about, **waiting)]
+    store(jobs.database, 2, [("spans", row) for row in ends])
+    jobs.work(T0 + 100_000 * SECOND)
+    same(jobs.statistics(), recomputed(jobs, T0 + 100_000 * SECOND))
+    sums = jobs.table("slot_hours").select(pl.col("slot_ns", "maybe_ns").sum() // SECOND)
+    assert sums.row(0) == (80, 30_000 - 70)
 
 
 def test_only_what_differs_between_two_versions_of_runs_is_computed_again() -> None:
