@@ -11,6 +11,7 @@ import polars as pl
 from collector.analyse.believable import exact
 from collector.analyse.evidence import RUN
 from collector.analyse.frames import Frame, dimensions, hour_of, shaped
+from collector.model.believable import LONGEST_NS
 from collector.model.units import HOUR_NS
 
 QUEUE = ["project", "queue", "environment", "platform_project"]
@@ -30,8 +31,9 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
 
     An attempt holds its slot from when it was taken from the queue, or its start, to its end, less what waits give back
     (`released_ns`); one without an end holds it until *as_of_ns* as long as its run was seen within
-    *lease_ns*, else only until it was last seen. An end before the start counts as a slot of no length. `is_open`: it
-    has no end; `is_orphan`: and was not seen for so long, unless it waits and has given its slot back; `is_assumed`:
+    *lease_ns*, or it waits and gives its slot back meanwhile, else only until it was last seen. An end before the start
+    counts as a slot of no length. `is_open`: it has no end, unless it is silent and has given its slot back;
+    `is_orphan`: it has none, was not seen for so long, and is in no such wait; `is_assumed`:
     its end is inferred or missing, or it waits and nobody documents whether that gives the slot back (`doubts` says
     when). Left out: attempts whose queue is unknown, and those that start at *as_of_ns* or, by their clock, later.
     """
@@ -46,17 +48,18 @@ def slots(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns
 def _whole(runs: Frame, attempts: Frame, waits: pl.DataFrame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
     """Return `slots` as if no wait gave any back, with what tells of their end (`_ABOUT_END`).
 
-    `is_inferred`: it is. `next_ns`: when the next attempt of the run was taken from the queue or started.
+    `is_inferred`: it is. `next_ns`: when the next attempt of the run was taken from the queue or started. Who waits is
+    silent by nature, but for no longer than anything lasts.
     """
     seen = runs.lazy().select(*RUN, "last_seen_ns", "status")
     is_open = pl.col("ended_ns").is_null()
-    is_away = pl.col("is_away").fill_null(False)
-    lost = (is_open & (as_of_ns - pl.col("last_seen_ns") > lease_ns)).fill_null(False)
+    is_silent = (is_open & (as_of_ns - pl.col("last_seen_ns") > lease_ns)).fill_null(False)
+    is_orphan = is_silent & pl.col("away_ns").is_null()
     waiting = (
         waits.group_by(*RUN, number="attempt")
         .agg(
             is_doubtful=_is_doubtful().any(),
-            is_away=((pl.col("released_ns") <= as_of_ns) & pl.col("ended_ns").is_null()).any(),
+            away_ns=pl.col("released_ns").filter(pl.col("ended_ns").is_null()).min(),
         )
         .lazy()
     )
@@ -79,12 +82,16 @@ def _whole(runs: Frame, attempts: Frame, waits: pl.DataFrame, *, as_of_ns: int, 
             from_ns=_TAKEN,
             to_ns=pl.max_horizontal(
                 "started_ns",
-                pl.when(~is_open).then("ended_ns").when(lost).then("last_seen_ns").otherwise(pl.lit(as_of_ns)),
+                pl.when(~is_open)
+                .then("ended_ns")
+                .when(is_orphan)
+                .then("last_seen_ns")
+                .otherwise(pl.min_horizontal(pl.lit(as_of_ns), pl.col("last_seen_ns") + LONGEST_NS)),
             ),
             is_assumed=is_open | (pl.col("ended_source") == "inferred") | pl.col("is_doubtful").fill_null(False),
             # However silent: who waits with its slot given back holds none.
-            is_open=is_open & ~(lost & is_away),
-            is_orphan=lost & ~is_away,
+            is_open=is_open & ~(is_silent & (pl.col("away_ns") <= as_of_ns)).fill_null(False),
+            is_orphan=is_orphan,
             last_seen_ns=pl.when(is_open).then("last_seen_ns"),
             is_inferred=pl.col("ended_source") == "inferred",
             next_ns="next_ns",
@@ -101,7 +108,7 @@ def _is_doubtful() -> pl.Expr:
 
 def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_ns: int) -> pl.LazyFrame:
     """Return when it is only assumed that an attempt holds its slot, or that it does not: `QUEUE`, task_id, population,
-    from_ns, to_ns, is_held.
+    run_key, number, from_ns, to_ns, is_held.
 
     `is_held`: of `slots`, the times in a wait that may have given the slot back sooner (`released_source` inferred),
     those since an attempt without an end was last seen, and all of an attempt whose end is inferred. Otherwise, the
@@ -143,7 +150,7 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
     ]
     is_held = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) == 0)
     is_free = (pl.col(_TOLD) == 0) & (pl.col(_BELIEVED) > 0)
-    after = whole.select(*about[:-2], *_ATTEMPT[1:], from_ns="to_ns", to_ns=_died_by(lease_ns), is_held=pl.lit(False))
+    after = whole.select(*about, from_ns="to_ns", to_ns=_died_by(lease_ns), is_held=pl.lit(False))
     during = (
         pl.concat(steps)
         .group_by(*about, "t")
@@ -151,11 +158,9 @@ def doubts(runs: Frame, attempts: Frame, waits: Frame, *, as_of_ns: int, lease_n
         .sort(*_ATTEMPT, "t", nulls_last=True)
         .with_columns(pl.col(_KINDS).cum_sum().over(_ATTEMPT), to_ns=pl.col("t").shift(-1).over(_ATTEMPT))
         .filter(is_free | (is_held & (pl.col(_DOUBT) > 0)))
-        .select(*about[:-2], from_ns="t", to_ns="to_ns", is_held=is_held)
+        .select(*about, from_ns="t", to_ns="to_ns", is_held=is_held)
     )
-    return pl.concat(
-        [during, after.filter(pl.col("from_ns") < pl.col("to_ns")).select(during.collect_schema().names())]
-    )
+    return pl.concat([during, after.filter(pl.col("from_ns") < pl.col("to_ns"))])
 
 
 def _died_by(lease_ns: int) -> pl.Expr:

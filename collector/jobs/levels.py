@@ -63,13 +63,14 @@ def _intervals(v: Version | Holding, moment: Moment) -> list[pl.DataFrame]:
 
 def _differing(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Return the times (a, b) in which *old* and *new* intervals differ: the ends of those that only grew or shrank."""
+    # Of a wait of which only the end is known, that is all there is to know it by.
+    old, new = (rows.with_columns(begins=pl.coalesce("from_ns", "to_ns")) for rows in (old, new))
     same = [c for c in old.columns if c != "to_ns"]
     both = old.join(new, on=same, how="full", nulls_equal=True, coalesce=True, suffix="_new")
     ends = [pl.col("to_ns"), pl.col("to_ns_new")]
     grew = pl.all_horizontal(e.is_not_null() for e in ends)
-    start = pl.coalesce("from_ns", *ends)
     return both.filter(~grew | (ends[0] != ends[1])).select(
-        a=pl.when(grew).then(pl.min_horizontal(*ends)).otherwise(start), b=pl.max_horizontal(*ends)
+        a=pl.when(grew).then(pl.min_horizontal(*ends)).otherwise("begins"), b=pl.max_horizontal(*ends)
     )
 
 
@@ -198,10 +199,10 @@ def _plan(h: Handle, marked: set[int], moved: Iterable[int], now: Moment) -> tup
     due = sorted({hour for hour in (*marked, *moved) if hour < now.as_of_ns}, reverse=True)
     newest, older = due[:_MOST_HOURS], due[_MOST_HOURS : _FEW_TIMES * _MOST_HOURS]
     if older:
-        runs, queues = held.count(h, older[-1], older[0] + HOUR_NS)
+        runs, queues = held.count(h, older[-1], older[0] + HOUR_NS, lease_ns=now.lease_ns)
         older = [] if runs > _FEW_RUNS else older[: _MOST_CELLS // max(queues, 1)]
     if newest:
-        _, queues = held.count(h, newest[-1], newest[0] + HOUR_NS)
+        _, queues = held.count(h, newest[-1], newest[0] + HOUR_NS, lease_ns=now.lease_ns)
         newest = newest[: max(_MOST_CELLS // max(queues, 1), 1)]
     if len(newest) < min(len(due), _MOST_HOURS):
         older = []
@@ -233,9 +234,9 @@ def _swept(
     known: list[pl.DataFrame] = []
     time: list[pl.DataFrame] = []
     # At level 0 a queue has rows as well.
-    queues = held.queues(h, sweep[0], sweep[-1] + HOUR_NS)
+    queues = held.queues(h, sweep[0], sweep[-1] + HOUR_NS, lease_ns=now.lease_ns)
     steps = limits.steps(stated, queues)
-    for from_ns, to_ns, n in _stretches(h, sweep[0], sweep[-1] + HOUR_NS):
+    for from_ns, to_ns, n in _stretches(h, sweep[0], sweep[-1] + HOUR_NS, now.lease_ns):
         if from_ns >= now.as_of_ns:
             break
         until_ns = min(to_ns, now.as_of_ns)
@@ -254,15 +255,15 @@ def _swept(
     return busy(levels.told(pl.concat(rows), known)), slots.added(time)
 
 
-def _stretches(h: Handle, from_ns: int, to_ns: int) -> Iterator[tuple[int, int, int]]:
+def _stretches(h: Handle, from_ns: int, to_ns: int, lease_ns: int) -> Iterator[tuple[int, int, int]]:
     """Yield (from, to, in how many parts its runs are taken) of stretches that make up [*from_ns*, *to_ns*)."""
-    runs, _ = held.count(h, from_ns, to_ns)
+    runs, _ = held.count(h, from_ns, to_ns, lease_ns=lease_ns)
     if runs <= _MOST_TOGETHER or to_ns - from_ns <= levels.BUCKET_NS:
         yield from_ns, to_ns, -(-max(runs, 1) // _MOST_TOGETHER)
         return
     step_ns = HOUR_NS if to_ns - from_ns > HOUR_NS else levels.BUCKET_NS
     for at_ns in range(from_ns, to_ns, step_ns):
-        yield from _stretches(h, at_ns, min(at_ns + step_ns, to_ns))
+        yield from _stretches(h, at_ns, min(at_ns + step_ns, to_ns), lease_ns)
 
 
 def busy(rows: pl.DataFrame) -> pl.DataFrame:

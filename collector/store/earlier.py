@@ -1,7 +1,7 @@
 """What raw rows say that were written before there was a column for it: the platform project, by their resource.
 
 Rows stay as they were written; whoever builds runs of them asks here, so that runs from before and after an upgrade
-are of one project.
+are of one project. Links, which name no resource, are completed.
 """
 
 from __future__ import annotations
@@ -32,4 +32,19 @@ def with_project(h: Handle, rows: pl.DataFrame) -> pl.DataFrame:
         rows.join(told.unique(key), on=key, how="left", maintain_order="left")
         .with_columns(platform_project=pl.coalesce("platform_project", "told"))
         .drop("told")
+    )
+
+
+def complete_links(h: Handle) -> None:
+    """Write the project that the resource of a trigger states into the links of it that lack one."""
+    h.run(
+        f"""
+        UPDATE run_links SET platform_project = s.told FROM (
+            SELECT project, seq, run_key, min(told) AS told FROM spans
+            JOIN (SELECT project, resource_id, coalesce({_TOLD}) AS told FROM resources) USING (project, resource_id)
+            WHERE dialect = '{_STATED}' AND span_type IN ('trigger', 'wait') AND told IS NOT NULL GROUP BY ALL
+        ) s
+        WHERE run_links.platform_project IS NULL AND run_links.project = s.project AND run_links.seq = s.seq
+          AND run_links.parent_run_key = s.run_key
+        """  # noqa: S608 -- names and keys of ours
     )

@@ -33,6 +33,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "waits": (*_RUN, "attempt", "started_ns", "ended_ns", "released_ns", "released_source"),
 }
 """What slots and waits for them are computed from (`analyse.slots`)."""
+_TOUCHING = "held_from_ns < $to AND held_until_ns >= $early AND (held_until_ns >= $from OR status = 'unknown')"
+"""Of runs that may wait for a slot or hold one in a time (`_time`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,8 @@ def touching(
     Whoever fell silent may hold one for *lease_ns* more.
     """
     runs = h.frame(
-        f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs "  # noqa: S608 -- names of ours
-        f"WHERE held_from_ns < $to AND held_until_ns >= $early AND (held_until_ns >= $from OR status = 'unknown') "
-        f"AND {also}",
-        {**(params or {}), "from": from_ns, "early": from_ns - lease_ns, "to": to_ns},
+        f"SELECT {', '.join(_COLUMNS['runs'])}, built_seq FROM runs WHERE {_TOUCHING} AND {also}",  # noqa: S608 -- names of ours
+        {**(params or {}), **_time(from_ns, to_ns, lease_ns)},
     )
     built = within("t.built_seq", clusters(runs, "built_seq", "built_seq"))
     parts = {
@@ -74,25 +74,27 @@ def touching(
     return Holding(runs.drop("built_seq"), **parts)
 
 
-def count(h: Handle, from_ns: int, to_ns: int, *, also: str = "true") -> tuple[int, int]:
-    """Return how many runs may wait for a slot or hold one in [*from_ns*, *to_ns*), and in how many queues.
+def _time(from_ns: int, to_ns: int, lease_ns: int) -> dict[str, int]:
+    """Return what `_TOUCHING` asks for: [*from_ns*, *to_ns*), and *lease_ns* more for whoever fell silent."""
+    return {"from": from_ns, "early": from_ns - lease_ns, "to": to_ns}
 
-    Only those that meet *also*, a condition of ours.
-    """
+
+def count(h: Handle, from_ns: int, to_ns: int, *, also: str = "true", lease_ns: int = 0) -> tuple[int, int]:
+    """Return how many runs `touching` is about, and in how many queues."""
     sql = (
         "SELECT count(*), count(DISTINCT (project, queue, environment, platform_project)) FROM runs "  # noqa: S608 -- ditto
-        f"WHERE held_from_ns < $to AND held_until_ns >= $from AND {also}"
+        f"WHERE {_TOUCHING} AND {also}"
     )
-    ((runs, queues),) = h.rows(sql, {"from": from_ns, "to": to_ns})
+    ((runs, queues),) = h.rows(sql, _time(from_ns, to_ns, lease_ns))
     return int(runs), int(queues)
 
 
-def queues(h: Handle, from_ns: int, to_ns: int) -> pl.DataFrame:
-    """Return the queues (as `analyse.slots.QUEUE`) of the runs that `count` counts."""
+def queues(h: Handle, from_ns: int, to_ns: int, *, lease_ns: int) -> pl.DataFrame:
+    """Return the queues (as `analyse.slots.QUEUE`) of the runs that `touching` is about."""
     return h.frame(
-        "SELECT DISTINCT project, queue, environment, platform_project FROM runs "
-        "WHERE held_from_ns < $to AND held_until_ns >= $from AND queue IS NOT NULL",
-        {"from": from_ns, "to": to_ns},
+        "SELECT DISTINCT project, queue, environment, platform_project FROM runs "  # noqa: S608 -- ditto
+        f"WHERE {_TOUCHING} AND queue IS NOT NULL",
+        _time(from_ns, to_ns, lease_ns),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from collector.model.identity import run_key
+from collector.store import earlier
 from collector.store.handle import Handle
 from collector.store.parting import NAMED
 from collector.store.places import Places, key, within
@@ -87,8 +88,8 @@ def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
     """Return the links that new records tell of: a parent by its trigger span, a child by naming its parent."""
     triggered = h.frame(
         """
-        SELECT project, min(seq) AS seq, dialect, environment, platform_project, child_run_id, child_batch_id,
-               child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
+        SELECT project, min(seq) AS seq, dialect, environment, platform_project, resource_id, child_run_id,
+               child_batch_id, child_task_id, run_key AS parent_run_key, run_id AS parent_run_id, 'derived' AS source,
                exact_ns(time_source, start_time_unix_nano, time, received_ns) AS started_ns,
                CASE WHEN NOT coalesce(is_partial, false) THEN
                    exact_ns(time_source, start_time_unix_nano, time, received_ns) + lasted_ns(duration_ns)
@@ -101,6 +102,7 @@ def _new_links(h: Handle, window: dict[str, int]) -> pl.DataFrame:
         """,
         window,
     ).with_columns(child_run_key=_run_keys("child_run_id"))
+    triggered = earlier.with_project(h, triggered).drop("resource_id")
     declared = h.frame(
         """
         SELECT project, min(seq) AS seq, dialect, environment, platform_project, run_id AS child_run_id,

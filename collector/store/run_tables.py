@@ -28,7 +28,8 @@ _HELD = (
     # No wait and no slot begins earlier than twice the longest there is before the run was last seen.
     "greatest(least(queued_ns, taken_ns, started_ns, first_seen_ns), "
     f"coalesce(last_seen_ns, first_seen_ns) - {2 * LONGEST_NS}) AS held_from_ns, "
-    "greatest(ended_ns, last_seen_ns, due_ns) AS held_until_ns"
+    # Who waits with its slot given back may hold it all the same, however long it is silent.
+    f"greatest(ended_ns, last_seen_ns, due_ns, CASE WHEN is_away THEN last_seen_ns + {LONGEST_NS} END) AS held_until_ns"
 )
 
 
@@ -306,7 +307,14 @@ def replace(h: Handle, places: Places, dirty: pl.DataFrame, rows: list[tuple[str
     told = dict(rows)["runs"].filter(pl.col("run_id").is_not_null())
     places.note(places.lone(told).select(key(), common(), low=pl.lit(upto), high=pl.lit(upto)))
     due_ns = pl.min_horizontal("dequeued_ns", pl.col("started_ns") - pl.col("queue_wait_ns"))
-    taken = dict(rows)["attempts"].group_by("project", "run_key").agg(taken_ns=due_ns.min())
+    waits = dict(rows)["waits"].filter(pl.col("ended_ns").is_null() & pl.col("released_ns").is_not_null())
+    away = waits.select(*KEYS.names(), number="attempt", is_away=pl.lit(True)).unique()
+    taken = (
+        dict(rows)["attempts"]
+        .join(away, on=[*KEYS.names(), "number"], how="left", nulls_equal=True)
+        .group_by(KEYS.names())
+        .agg(taken_ns=due_ns.min(), is_away=(pl.col("is_away") & pl.col("ended_ns").is_null()).any())
+    )
     for table, frame in rows:
         if built != "false":
             h.run(

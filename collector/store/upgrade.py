@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from collector.model.errors import UsageError
 from collector.model.tables import WIRE
-from collector.store import ddl, doubted, restated, version
+from collector.store import ddl, doubted, earlier, restated, version
 from collector.store.handle import Handle
 
 
@@ -64,6 +64,7 @@ def _to_7(h: Handle) -> None:
     _complete(h)
     for table in ("waits", "before_waits"):  # `released_ns` says more
         h.run(f"ALTER TABLE {table} DROP COLUMN IF EXISTS holds_slot")
+    earlier.complete_links(h)
     _renew(h, *ddl.KEPT_BY)
     rebuild(h, "SELECT project, run_key FROM runs")
 

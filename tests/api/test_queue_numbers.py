@@ -76,33 +76,50 @@ def test_parents_that_wait_hold_their_slots_for_a_minute_and_nobody_accuses_them
         assert rows["time_at_limit", "share"]["provenance"] == "inferred"
 
 
-def delayed(child: str, *, waits: bool, at: float, starts: float) -> list[dict[str, Any]]:
-    """Return the trigger of a child *at* so many seconds, which starts later, in a queue that another run fills."""
-    name = "triggerAndWait()" if waits else "trigger()"
+def child(queue: str, name: str, *, waits: bool, at: float, starts: float) -> list[dict[str, Any]]:
+    """Return the trigger of a child *at* so many seconds, by a parent that waits for it or not, and the child, which
+    starts later and takes ten."""
+    trigger = "triggerAndWait()" if waits else "trigger()"
     end = starts + 20 if waits else at + 0.05
+    kind = {"wait_kind": "child"} if waits else {}
+    about = {"task_id": name, "queue": queue}
     return [
-        span("p", name, at, end, span_type="trigger", attempt=1, child_run_id=child, child_task_id="late")
-        | ({"wait_kind": "child"} if waits else {}),
-        attempt(child, 1, starts, starts + 10, task_id="late", queue="one", parent_run_id="p"),
+        span(f"of-{name}", trigger, at, end, span_type="trigger", attempt=1, child_run_id=name, child_task_id=name)
+        | kind,
+        attempt(f"of-{name}", 1, -1, 700, task_id="top", queue="top"),
+        attempt(name, 1, starts, starts + 10, parent_run_id=f"of-{name}", **about),
     ]
 
 
-@pytest.mark.parametrize("waits", [False, True])
-def test_a_delay_is_no_wait_and_throttles_nothing(tmp_path: Path, waits: bool) -> None:
-    """What only a `trigger()` tells is inferred and proves no wait; a parent that waits triggers for now."""
+def test_a_delay_is_no_wait_and_throttles_nothing(tmp_path: Path) -> None:
+    """What only a `trigger()` tells is inferred and proves no wait; a parent that waits triggers for now. Where a queue
+    has both, it is throttled while the second waits. A runner whose waits keep the slot gives none back.
+    """
+    plain = {"dialect": "generic", "attempt": 1, "task_id": "plain", "queue": "plain"}
     sent = [
-        attempt("p", 1, -1, 700, task_id="top", queue="top"),
-        attempt("holder", 1, 0, 600, task_id="late", queue="one"),
-        *delayed("late", waits=waits, at=0, starts=601),
+        *(attempt(f"in-{queue}", 1, 0, 600, task_id="full", queue=queue) for queue in ("late", "due", "both")),
+        *child("late", "late", waits=False, at=0, starts=601),
+        *child("due", "due", waits=True, at=0, starts=601),
+        *child("both", "first", waits=False, at=0, starts=601),
+        *child("both", "second", waits=True, at=300, starts=612),
+        span("plain", "work", 0, 600, span_type="attempt", **plain),
+        span("plain", "wait", 60, 540, span_type="wait", wait_kind="child", **plain),
     ]
-    with told(tmp_path, sent, 7200, {"one": 1}) as api:
+    with told(tmp_path, sent, 7200, dict.fromkeys(("late", "due", "both", "plain"), 1)) as api:
         rows = queues(api, 7200)
-        throttled = rows["one", "throttled", "share"]
-        durations = api.get("/api/v1/runs", params={"queue": "one"}).json()["runs"]
-        (run,) = (r for r in durations if r["run_id"] == "late")
-        assert run["queue_wait_ns"] == 601 * SECOND
-        assert run["queue_wait_source"] == ("derived" if waits else "inferred")
-        assert (throttled["value"] or 0) == (pytest.approx(600 / 7201, abs=1e-3) if waits else 0)
+        for name, source in (("late", "inferred"), ("due", "derived")):
+            runs = api.get("/api/v1/runs", params={"queue": name}).json()["runs"]
+            (run,) = (r for r in runs if r["run_id"] == name)
+            assert (run["queue_wait_ns"], run["queue_wait_source"]) == (601 * SECOND, source)
+        throttled = {name: rows[name, "throttled", "share"]["value"] for name in ("late", "due", "both")}
+        # Where a queue is full and nobody is proved to wait, nothing is told: in the end, and while `first` is put off.
+        told_s = {"due": 7201 - 10, "both": 7201 - 10 - 300}
+        assert throttled == {"late": None} | {
+            name: pytest.approx(waited_s / told_s[name]) for name, waited_s in (("due", 600), ("both", 310))
+        }
+        level, maybe = rows["plain", "level", "mean"], rows["plain", "maybe_over_limit", "share"]
+        assert level["value"] == pytest.approx(600 / 7201)
+        assert (level["provenance"], level["coverage"], maybe["value"], maybe["coverage"]) == ("derived", 1, 0, 1)
 
 
 def backlog(*, lost: int = 0, last: int = 89) -> list[dict[str, Any]]:
@@ -144,13 +161,18 @@ def test_a_backlog_forgets_nobody_while_the_queue_starts_in_order(tmp_path: Path
 
 
 def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) -> None:
-    """Beyond the longest wait that its queue has seen, and the time after which a run is unknown, nobody can tell."""
-    with told(tmp_path, backlog(last=19), 10_800) as api:
+    """Beyond the longest wait that its queue has seen, and the time after which a run is unknown, nobody can tell. So
+    it is where the queue is paused, which is no fault: it is not throttled.
+    """
+    with told(tmp_path, backlog(last=19), 10_800, {"jam": 0}) as api:
         rows = queues(api, 10_800)
         waiting = rows["jam", "backlog", "count"]
         # It started 20, the last after 38 minutes; those of the last 98 minutes count.
         assert (waiting["value"], waiting["note"].split(":")[0]) == (32, "at least")
         assert waiting["coverage"] == pytest.approx(32 / 99)
+        assert rows["jam", "backlog_age", "max"]["value"] == 96 * MINUTE * SECOND
+        shares = {name: rows["jam", name, "share"]["value"] for name in ("paused", "throttled", "over_limit")}
+        assert shares == {"paused": 1, "throttled": None, "over_limit": None}
 
 
 def test_a_peak_is_held_for_a_second_whatever_clocks_say(tmp_path: Path) -> None:

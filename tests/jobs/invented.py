@@ -52,8 +52,9 @@ def run(draw: st.DrawFn, name: str) -> list[tuple[str, dict[str, Any]]]:
             # The same attempt announced before it ended: it may arrive days apart from its end.
             records.append(("spans", attempt(name, number, start, None, **about)))
         if draw(st.booleans()):
-            lasts = draw(_LENGTHS)
-            waits = span(name, "wait.for()", start + 1, start + 1 + lasts, wait_kind="for", attempt=number, **about)
+            over = draw(st.none() | _LENGTHS.map(lambda length, s=start: s + 1 + length))
+            kind = draw(st.sampled_from(["for", "child"]))
+            waits = span(name, "wait()", start + 1, over, wait_kind=kind, attempt=number, **about)
             records.append(("spans", waits))
         if draw(st.booleans()):
             attributes = {

@@ -22,7 +22,7 @@ from collector.api import endpoints, queue_stats, stats
 from collector.api.question import Basis
 from collector.control import Control, ledger
 from collector.jobs import hourly, runner
-from collector.jobs.levels import busy
+from collector.jobs.levels import Moment, busy, touched
 from collector.jobs.runner import Runner
 from collector.jobs.runs import RunsJob
 from collector.model.tables import STATISTICS
@@ -33,8 +33,9 @@ from collector.store.database import Database
 from collector.store.handle import Handle
 from collector.store.named import queries
 from collector.store.places import Memory
-from collector.store.recent import Changes
-from tests.analyse.story import SECOND, T0, attempt
+from collector.store.recent import Changes, Version
+from tests.analyse.random_runs import table
+from tests.analyse.story import SECOND, T0, attempt, span
 from tests.jobs.invented import HOUR, arrivals, store
 from tests.length import longer
 
@@ -110,8 +111,8 @@ def recomputed(jobs: Jobs, as_of_ns: int) -> dict[str, pl.DataFrame]:
 
 def same(tables: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> None:
     """Assert that every table is the same to the last row."""
-    for name, table in expected.items():
-        assert_frame_equal(tables[name], table)
+    for name, rows in expected.items():
+        assert_frame_equal(tables[name], rows)
 
 
 def remembered(jobs: Jobs) -> None:
@@ -311,6 +312,63 @@ def test_a_slot_is_not_held_before_its_time(jobs: Jobs) -> None:
         jobs.work(as_of_ns)
         assert jobs.table("slot_hours")["slot_ns"].sum() == held_s * SECOND
         same(jobs.statistics(), recomputed(jobs, as_of_ns))
+
+
+def test_an_hour_that_only_a_silent_run_may_reach_into_has_the_limit_of_its_queue(jobs: Jobs) -> None:
+    """Where a day's sweep ends, and where the hour is computed alone since another queue has a late record in it."""
+    records = [attempt("early", 1, 2000 - 23 * HOUR, 2010 - 23 * HOUR, task_id="build", queue="reports")]
+    records.append(attempt("silent", 1, 2000, None, task_id="send", queue="mail"))
+    store(jobs.database, 1, [("spans", row) for row in records])
+    as_of_ns = T0 + 48 * HOUR_NS
+    jobs.work(as_of_ns)
+    same(jobs.statistics(), recomputed(jobs, as_of_ns))
+    store(jobs.database, 2, [("spans", attempt("late", 1, 3000, 3010, task_id="build", queue="reports"))])
+    jobs.work(as_of_ns)
+    same(jobs.statistics(), recomputed(jobs, as_of_ns))
+    tail = pl.col("bucket_ns") // HOUR_NS * HOUR_NS == (T0 + 3000 * SECOND) // HOUR_NS * HOUR_NS
+    rows = jobs.table("queue_levels").filter(tail, pl.col("queue") == "mail")
+    assert rows["most"].max() == 1
+    assert rows["limit"].null_count() == 0
+
+
+def test_a_level_is_uncertain_for_as_long_as_a_parent_waits_however_silent(jobs: Jobs) -> None:
+    """While the wait goes on, hour by hour, and once it has ended, the tables are those of a recompute."""
+    about = {"task_id": "send", "queue": "mail"}
+    waiting = {"span_type": "wait", "wait_kind": "child", "attempt": 1, "span_id": "a" * 16, "real_span_id": "a" * 16}
+    begins = [attempt("p", 1, 0, None, **about), span("p", "triggerAndWait()", 10, None, **about, **waiting)]
+    store(jobs.database, 1, [("spans", row) for row in begins])
+    for at in (1800, 7200, 40_000):
+        jobs.work(T0 + at * SECOND)
+        same(jobs.statistics(), recomputed(jobs, T0 + at * SECOND))
+        sums = jobs.table("slot_hours").select(pl.col("slot_ns", "maybe_ns").sum() // SECOND)
+        assert sums.row(0) == (70, at - 70)
+    ends = [attempt("p", 1, 0, 30_010, **about), span("p", "triggerAndWait()", 10, 30_000, **about, **waiting)]
+    store(jobs.database, 2, [("spans", row) for row in ends])
+    jobs.work(T0 + 100_000 * SECOND)
+    same(jobs.statistics(), recomputed(jobs, T0 + 100_000 * SECOND))
+    sums = jobs.table("slot_hours").select(pl.col("slot_ns", "maybe_ns").sum() // SECOND)
+    assert sums.row(0) == (80, 30_000 - 70)
+
+
+def test_only_what_differs_between_two_versions_of_runs_is_computed_again() -> None:
+    """Waits that ended as they did before touch no hour between them; of two runs that were last seen in one moment,
+    the one that is told to have ended then touches the hours in which it may have held its slot."""
+    about = [{"project": "default", "run_key": name, "queue": "mail", "started_ns": T0} for name in ("a", "b")]
+    runs = [{**run, "status": "unknown", "last_seen_ns": T0} for run in about]
+    tried = [{**run, "number": 1, "ended_source": "unknown"} for run in about]
+    ended = [{**run, "ended_ns": T0, "ended_source": "measured"} for run in tried]
+    waits = [{**about[0], "attempt": 1, "released_ns": T0, "ended_ns": T0 + h * HOUR_NS} for h in (1, 24, 240)]
+
+    def hours(before: list[dict[str, Any]], after: list[dict[str, Any]], waits: list[dict[str, Any]]) -> list[int]:
+        versions = (
+            Version(table("runs", runs), table("attempts", attempts), table("phases", []), table("waits", waits))
+            for attempts in (before, after)
+        )
+        keys, now = table("runs", runs).select("project", "run_key"), Moment(LATE, HOUR_NS)
+        return [at // HOUR_NS - T0 // HOUR_NS for at in touched(Changes(1, 1, keys, *versions), now, now)]
+
+    assert hours(ended, ended, waits) == []
+    assert hours(tried, [tried[0], ended[1]], []) == [0, 1]
 
 
 def test_the_ledger_tells_what_each_job_took_up(jobs: Jobs) -> None:

@@ -153,8 +153,8 @@ _WHOSE_QUEUE = (
 )
 
 QUEUE_LEVELS = Table(
-    "For how long of five minutes a queue held so many slots; hours in which no slot was held and no run waited have "
-    "no rows.",
+    "For how long of five minutes a queue held so many slots; hours in which no slot can have been held and no run can "
+    "have waited have no rows.",
     ("project", "queue", "environment", "platform_project", "bucket_ns", "level", "sure", "most", "limit",
         "limit_source", "is_queued", "may_wait"),
     (
@@ -165,8 +165,9 @@ QUEUE_LEVELS = Table(
         integer("level", "Slots held at once, by runs of any population, tests too."),
         integer("sure", "Those of `level` that are certain: not of attempts whose end is inferred, that have no end "
             "and were not seen since, or that wait and may have given theirs back."),
-        integer("most", "`level` and the slots that are believed to be given back in a wait (`waits.released_source` "
-            "inferred), but may be held."),
+        integer("most", "`level` and the slots that may be held beside it: those that are believed to be given back in "
+            "a wait (`waits.released_source` inferred), and those of attempts that died unseen, after their last sign "
+            "of life, until the next one of their run or for `runs.stale`."),
         bigint("limit", "Limit from the settings that was in force; NULL where they name none. Inferred ones are in "
             "`queue_limits` alone."),
         varchar("limit_source", "`settings`, or NULL where `limit` is."),
