@@ -13,8 +13,8 @@ import polars as pl
 from collector.store import weights
 from collector.store.handle import Handle
 
-_CHOSEN = """($environment IS NULL OR environment = $environment)
-    AND ($platform_project IS NULL OR platform_project = $platform_project)"""
+_CHOSEN = """is_of(environment, $environment)
+    AND is_of(platform_project, $platform_project)"""
 """Whether a run is one of those asked for."""
 MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
