@@ -377,12 +377,15 @@ def test_a_store_that_does_not_answer_is_no_wrong_option(capfd: pytest.CaptureFi
 
 
 def test_what_is_not_there_is_said(cli: Cli) -> None:
-    """A task that nobody knows ends the command with 1, and names those there are on stderr, whatever the format."""
+    """A task that nobody knows ends the command with 1, and names those there are on stderr, whatever the format; an
+    empty project is none that could be unknown, but asks for the runs that state none."""
     for asked in ({}, {"format": "json"}):
         code, out, err = cli("tasks", task="receive", **asked)
         assert (code, out) == (1, "")
         assert "--task receive: telemetry has no task of that name" in err
         assert "send" in err
+    code, out, _ = cli("tasks", **{"platform-project": "", "format": "json"})
+    assert (code, {row["task_id"] for row in json.loads(out)}) == (0, {"send"})
 
 
 def test_the_command_line_says_which_runs_count(
