@@ -62,7 +62,7 @@ def address(data: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class StatisticRows:
-    """Rows of a statistic, the time range that they are of, ns, and to what it was widened, if it was."""
+    """Rows of a statistic, the time range that they are of, ns, and in what they are counted where not exactly."""
 
     rows: pl.DataFrame
     from_ns: int

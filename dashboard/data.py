@@ -26,6 +26,8 @@ STATS_S = 20
 AS_OF_S = 10
 LEVELS_S = 300
 PAGE = 50
+NONE_STATED = ""
+"""Environment or platform project of what states none, as the API is asked for it."""
 REPORTS = 100
 """Reports to choose from."""
 

@@ -40,7 +40,8 @@ def exact(
         # What has not ended has no outcome yet.
         both = pl.concat([both, lazy.filter(~pl.col("is_open"))])
     open_, value = pl.col("is_open"), pl.col("value_ns")
-    ended = value.filter(~open_).sort()  # sums of floats depend on their order
+    ended = value.filter(~open_).sort()
+    in_order = pl.col("sorted").cast(pl.List(pl.Float64))  # sums of floats depend on it; within `agg` it is anyone's
     groups = (
         both.group_by(key)
         .agg(
@@ -48,13 +49,13 @@ def exact(
             still_open=open_.sum().cast(pl.Int64),
             cut_share=pl.col("is_cut").mean(),
             total=believable.exact(ended).cast(pl.Float64),
-            squares=(ended.cast(pl.Float64) ** 2).sum(),
             longest=value.filter(~open_).max(),
             longest_seen=value.max(),
             sorted=ended,
             weak=pl.col("weakness").filter(~open_).max().fill_null(0),
         )
         .collect(engine="streaming")
+        .with_columns(squares=(in_order * in_order).list.sum())
     )
     ranked = _ranked(groups, key, permilles)
     censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(key)

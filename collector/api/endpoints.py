@@ -18,6 +18,7 @@ from collector.api.parameters import (
     LIST_OR_NONE,
     MOMENT,
     TEXT,
+    TEXT_OR_NONE,
     Kind,
     Parameter,
     one_of,
@@ -33,7 +34,12 @@ from collector.store.run_records import Anchor
 
 FORMATS = ("json", "html", "md")
 _POPULATIONS = ("live", "replay", "development", "all")
-_KINDS = {"limit": whole(0, 1_000), "offset": whole(0, 10**9), "bucket_ns": whole(1)}
+_KINDS = {
+    "limit": whole(0, 1_000),
+    "offset": whole(0, 10**9),
+    "bucket_ns": whole(1),
+    **dict.fromkeys(("environment", "platform_project"), TEXT_OR_NONE),
+}
 ENDLESS = 2**63 - 1
 """End of a range that has none, ns."""
 AT = ("active", "start", "end")
@@ -64,7 +70,8 @@ class Endpoint:
 
 
 def _only(name: str, what: str) -> Parameter:
-    return Parameter(name, TEXT, f"only {what}", unless="all")
+    kind = _KINDS.get(name, TEXT)
+    return Parameter(name, kind, f"only {what}{'; empty: of none' if kind.empty else ''}", unless="all")
 
 
 _TASK = _only("task", "runs of this task")

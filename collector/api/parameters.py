@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -164,6 +164,8 @@ def _moment(value: Any, base_ns: int) -> int:
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 TEXT = text()
+TEXT_OR_NONE = replace(TEXT, short="text, also empty", empty=True)
+"""An empty one asks for what states none."""
 FLAG = Kind("true or false", lambda value, _: _FLAGS[str(value).lower()])
 LIST = Kind("names with commas", lambda value, _: _names(value))
 LIST_OR_NONE = Kind("names with commas", lambda value, _: listed(value), empty=True)

@@ -19,6 +19,7 @@ HISTORY_NS = 7 * 24 * HOUR_NS
 """What a retry horizon and what is usual for a task are learnt from."""
 ALL = ("project",)
 """What numbers of all together are grouped by."""
+_HOURS = "whole hours"
 _LEARN_NS = 300 * 10**9
 _MOST_LEARNT = 16
 
@@ -61,7 +62,7 @@ class Question:
     runs: Timing | None = None
     """The runs that touch its range, where they are few enough to be counted themselves; else hourly tables are."""
     widened: str = ""
-    """To what the range was widened, such as `whole hours`; empty where it is the one that was asked for."""
+    """In what it is counted, such as `whole hours`, to which its range was widened; empty: as it was asked."""
 
     kept: dict[str, pl.DataFrame] = field(default_factory=dict)
     """What was worked out for one grouping and serves another."""
@@ -96,15 +97,18 @@ EXACT_RUNS = 5_000
 
 
 def few(h: Handle, q: Question, *, phases: bool = False) -> Question:
-    """Return *q* with the runs that touch its range if they are few; else widened to whole hours."""
+    """Return *q* with the runs that touch its range if they are few; else in whole hours.
+
+    That is said of a range of whole hours too: whether a run can still retry is told by its hour.
+    """
     if statistics.count_touching(h, q.choice, most=EXACT_RUNS) <= EXACT_RUNS:
         return replace(q, runs=statistics.touching(h, q.choice, phases=phases))
-    return in_hours(h, q)
+    return replace(q, choice=q.choice.hours(), widened=_HOURS)
 
 
 def in_hours(h: Handle, q: Question) -> Question:
     """Return *q* with its range widened to whole hours."""
-    return _widened(q, q.choice.hours(), "whole hours")
+    return _widened(q, q.choice.hours(), _HOURS)
 
 
 def in_buckets(h: Handle, q: Question) -> Question:

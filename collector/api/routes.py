@@ -214,12 +214,15 @@ class _Api:
             return None
 
         def outlook(run: dict[str, Any]) -> dict[str, Any] | None:
-            if run["ended_ns"] is not None:
+            if not live.may_be_told(run):
                 return None
             now_ns = time.time_ns()
-            told = self._database.limited(
-                lambda h: live.of_run(h, self._basis, PROJECT, run, now_ns), seconds=self._query_s
-            )
+            try:
+                told = self._database.limited(
+                    lambda h: live.of_run(h, self._basis, PROJECT, run, now_ns), seconds=self._query_s
+                )
+            except (Refused, *NoMemory):  # the page is there without it
+                return None
             return next(told.iter_rows(named=True), None)
 
         def ask() -> Response:

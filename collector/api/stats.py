@@ -28,7 +28,7 @@ _GROUPS = ("task_id", "queue", "environment", "platform_project", "version", "po
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows, the range in ns that they are of, and to what the range asked for was widened (empty: it is that one)."""
+    """Rows, the range in ns that they are of, and in what they are counted (`Question.widened`)."""
 
     rows: pl.DataFrame
     from_ns: int

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def look_up(client: Client, asked: Mapping[str, str | None]) -> None:
-    """Raise NotFound where telemetry never had a name; *asked*: by kind (`known_names`)."""
+    """Raise NotFound where telemetry never had a name; *asked*: by kind (`known_names`), an empty one is no name."""
     for kind, name in asked.items():
-        if name is None:
+        if not name:
             continue
         if said := unknown(kind, name, client.query("known_names", kind=kind)["value"].to_list()):
             raise NotFound(str(said))

@@ -42,8 +42,10 @@ def stats(
     until: Annotated[str | None, Parameter(help="End of the range [default: now].")] = None,
     task: Annotated[str | None, Parameter(help="Only this task.")] = None,
     queue: Annotated[str | None, Parameter(help="Only this queue.")] = None,
-    environment: Annotated[str | None, Parameter(help="Only this environment.")] = None,
-    platform_project: Annotated[str | None, Parameter(help="Only this project of the platform.")] = None,
+    environment: Annotated[str | None, Parameter(help="Only this environment; empty: of none.")] = None,
+    platform_project: Annotated[
+        str | None, Parameter(help="Only this project of the platform; empty: of none.")
+    ] = None,
     version: Annotated[str | None, Parameter(help="Only this version of the task; queues have none.")] = None,
     population: Annotated[
         Literal["live", "replay", "development", "all"] | None,

@@ -57,7 +57,7 @@ def text(name: str, rows: pl.DataFrame, *, width: int | None, every: bool) -> st
 
 
 def window(name: str, from_ns: int, to_ns: int, widened: str = "") -> str:
-    """Return the range that an answer is of, in words, and to what it was *widened*."""
+    """Return the range that an answer is of, in words, and in what it was counted: to what it was *widened*."""
     if name in ("holders", "eta", "stuck", "retrying"):
         return f"{name}: at {_moment(to_ns)} UTC"
     whole = f", {widened}" if widened else ""

@@ -217,6 +217,8 @@ VIEWS = {
 """Private views: SQL that more than one reader would repeat."""
 
 MACROS = {
+    # Whether a row is of what is wanted: any where nobody says which, what states none where that is empty.
+    "is_of(value, wanted)": "(wanted IS NULL OR coalesce(value, '') = wanted)",
     # The effective time of a record in ns, as `analyse.evidence.exact_ns`.
     "exact_ns(source, own, effective, arrived)": f"""
         CASE WHEN (CASE WHEN source = 'time' THEN try_cast(own AS BIGINT) ELSE epoch_us(effective) * 1000 END)
@@ -259,22 +261,21 @@ MACROS = {
                CASE WHEN outcome NOT IN ('unknown', 'queued', 'expired') THEN attempts END AS attempt_count, runs
         FROM run_cohorts
         WHERE project = p AND population = counted_population(p, e) AND hour_ns >= a AND hour_ns < b
-          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
+          AND is_of(environment, e) AND is_of(platform_project, x)
         UNION ALL
         SELECT at_ns // 3600000000000 * 3600000000000, task_id, platform_project, coalesce(outcome, status),
                attempt_count, 1
         FROM runs
         WHERE project = p AND at_ns >= a AND at_ns < b AND started_ns IS NULL
           AND is_counted(environment, is_test, is_replay, p, e)
-          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
+          AND is_of(environment, e) AND is_of(platform_project, x)
     """,
-    # Histograms of how long these runs took and waited; `measured` of the n had measured ends.
+    # Histograms of how long these runs took and waited.
     "time_hours(p, a, b, e, x)": """TABLE
-        SELECT hour_ns, task_id, platform_project, measure, ix, n, n - derived_n - inferred_n AS measured
-        FROM duration_hours
+        SELECT hour_ns, measure, ix, n FROM duration_hours
         WHERE project = p AND population = counted_population(p, e) AND measure IN ('execution', 'queue_wait')
           AND hour_ns >= a AND hour_ns < b
-          AND (e IS NULL OR environment = e) AND (x IS NULL OR platform_project = x)
+          AND is_of(environment, e) AND is_of(platform_project, x)
     """,
     # Since when levels of queues are known: the first sign of telemetry in the first hour that has any. It may be the
     # slot of an attempt that was dequeued before its records begin.

@@ -13,8 +13,8 @@ import polars as pl
 from collector.store import changes, run_tables, weights
 from collector.store.handle import Handle
 
-_CHOSEN = """($environment IS NULL OR environment = $environment)
-    AND ($platform_project IS NULL OR platform_project = $platform_project)"""
+_CHOSEN = """is_of(environment, $environment)
+    AND is_of(platform_project, $platform_project)"""
 """Whether a run is one of those asked for."""
 RULES, WINDOW = "rules", "rules_window"
 """Watermarks: of the job that judges runs each by itself, and up to which group what only a window shows was read."""

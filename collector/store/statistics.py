@@ -96,11 +96,13 @@ COUNTED = "counted"
 _OF_QUEUE = ("queue", "environment", "platform_project")
 _CHOSEN = {"task_id": "task", **{c: c for c in (*_OF_QUEUE, "version", "population")}}
 """Column → what of a choice it must be."""
+_MAY_BE_NONE = ("environment", "platform_project")
+"""Of these an empty text asks for the runs that state none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which runs: a time range [from_ns, to_ns) and what they must have; None means any."""
+    """Which runs: a time range [from_ns, to_ns) and what they must have; None means any, see `_MAY_BE_NONE`."""
 
     project: str
     from_ns: int
@@ -120,8 +122,9 @@ class Choice:
     def where(self, columns: list[str]) -> str:
         """Return SQL conditions on those of `_CHOSEN` that are *columns*."""
         assert self.population != COUNTED or "population" not in columns, "not told which population counts"
-        chosen = [f"{c} = ${p}" for c, p in _CHOSEN.items() if c in columns and getattr(self, p) is not None]
-        return " AND ".join(["project = $project", *chosen])
+        chosen = {c: p for c, p in _CHOSEN.items() if c in columns and getattr(self, p) is not None}
+        each = (f"is_of({c}, ${p})" if c in _MAY_BE_NONE else f"{c} = ${p}" for c, p in chosen.items())
+        return " AND ".join(["project = $project", *each])
 
     def parameters(self, columns: list[str]) -> dict[str, Any]:
         """Return the values of what `where` names, and of the range."""
@@ -227,18 +230,21 @@ def waiting(h: Handle, past: Choice, *, as_of_ns: int) -> tuple[pl.DataFrame, pl
 
 def of_queue(choice: Choice) -> list[pl.Expr]:
     """Return the conditions of *choice* on what queues are told apart by."""
-    return [pl.col(c) == wanted for c in _OF_QUEUE if (wanted := getattr(choice, c)) is not None]
+    return [pl.col(c).fill_null("") == wanted for c in _OF_QUEUE if (wanted := getattr(choice, c)) is not None]
 
 
-def taken_up(h: Handle, since: pl.DataFrame) -> pl.DataFrame:
-    """Return *since* (columns of a queue, since_ns) with `started`: how many runs of the queue started from then on."""
+def taken_up(h: Handle, since: pl.DataFrame, *, as_of_ns: int) -> pl.DataFrame:
+    """Return *since* (columns of a queue, since_ns) with `started`: how many of its runs started since then.
+
+    Starts after *as_of_ns* do not count: it lies in the past, or their clock is ahead.
+    """
     of = [c for c in since.columns if c != "since_ns"]
     same = " AND ".join(f"r.{c} IS NOT DISTINCT FROM s.{c}" for c in of)
     return h.frame(
         f"SELECT s.*, count(r.started_ns) AS started FROM since s LEFT JOIN (SELECT {', '.join(of)}, started_ns "  # noqa: S608 -- names of ours
-        f"FROM runs WHERE held_until_ns >= $first AND started_ns >= $first) r ON {same} AND r.started_ns >= s.since_ns "
-        "GROUP BY ALL",
-        {"first": since["since_ns"].min() or 0},
+        "FROM runs WHERE held_until_ns >= $first AND started_ns >= $first AND started_ns <= $now) r "
+        f"ON {same} AND r.started_ns >= s.since_ns GROUP BY ALL",
+        {"first": since["since_ns"].min() or 0, "now": as_of_ns},
         since=since,
     )
 

@@ -54,6 +54,7 @@ tasks = task_tables.overview(
     tasks_before.filter(~pl.col("is_total")),
 )
 tasks = task_tables.labelled(tasks, "task")
+labels = tasks.select("called", "platform_project", label="task")
 wide = max(300, chosen.span_s // 48 // 300 * 300) * SECOND_NS
 levels = data.query("page_queue_levels", **where, bucket_ns=wide)
 of_queues: dict[str, Any] = {"total": True, "measures": "time_at_limit,throttled,limit"}
@@ -95,11 +96,12 @@ with grid.cell(), look.card(strings.ATTENTION, strings.ATTENTION_SUB, key="atten
 
 cell_ns = max(3_600, chosen.bucket_s * (6 if chosen.span_s > 86_400 else 1)) * SECOND_NS
 cells = data.query(f"page_heatmap{chosen.tables}", **where, bucket_ns=cell_ns)
+cells = cells.rename({"task": "called"}).join(labels, on=["called", "platform_project"], nulls_equal=True)
 with look.card(strings.HEATMAP, strings.HEATMAP_SUB.format(cell=duration(cell_ns)), key="heatmap"):
     if cells.is_empty():
         st.caption(strings.HEATMAP_NONE)
     else:
-        height = 60 + 25 * cells["task"].n_unique()
+        height = 60 + 25 * cells["label"].n_unique()
         st.echarts_chart(
             charts.heatmap(cells, colors), height=height, key="heatmap_chart", alt="Bad runs by task and hour"
         )

@@ -53,9 +53,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
     )
     one = frame.filter(pl.col("label") == label)
     about = one.row(0, named=True)
-    queue, where = about["queue"], {name: about[name] for name in queue_frames.WHOSE}
+    queue, where = about["queue"], {name: about[name] or data.NONE_STATED for name in queue_frames.WHOSE}
     # Whoever held a slot in the range counts here, of any population.
-    run_links.show(queue=queue, **({k: v for k, v in where.items() if v} if label != queue else {}))
+    run_links.show(queue=queue, **{name: where[name] for name in queue_frames.told_apart(frame, queue)})
 asked: dict[str, Any] = {"from_": start, "to": end, "queue": queue, **where}
 of_queue = {**window, "queue": queue, **where}
 numbers = data.stats("queues", **asked)

@@ -77,11 +77,11 @@ with st.container(horizontal=True, vertical_alignment="center", gap="medium", ke
         bind="query-params",
         format_func=visible,
     )
-    task, project = apart.filter(pl.col("task_id") == label).row(0)[0], None
+    task, _, project = apart.filter(pl.col("task_id") == label).row(0)
+    of = {"task": task}
     if label != task:
-        project = apart.filter(pl.col("task_id") == label)["platform_project"][0]
-        window, asked = ({**some, "platform_project": project} for some in (window, asked))
-    of = {"task": task, "platform_project": project} if project else {"task": task}
+        of["platform_project"] = project or data.NONE_STATED
+        window, asked = ({**some, "platform_project": of["platform_project"]} for some in (window, asked))
     run_links.show(**of, hours=hours, **BY_START)
 of_task = numbers.filter(pl.col("task_id") == label)
 percentiles = {"execution": "p95", "queue_wait": "p95", "runs": "count", "wasted_time": "total"}
@@ -120,7 +120,9 @@ with grid.cell(), look.card(strings.FUNNEL, strings.FUNNEL_SUB, key="funnel"):
     else:
         st.caption(strings.FUNNEL_NONE_YET)
 
-with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
+are_listed = run_links.has(**of)
+errors_sub = strings.ERRORS_SUB + (strings.ERRORS_SELECT if are_listed else "")
+with look.card(strings.ERRORS, errors_sub, key="errors"):
     errors = data.query("page_task_errors", **window, task=task)
     if errors.is_empty():
         st.caption(strings.ERRORS_NONE)
@@ -132,7 +134,7 @@ with look.card(strings.ERRORS, strings.ERRORS_SUB, key="errors"):
             height=look.table_height(errors.height, row=30, most=8),
             placeholder=NONE,
             key="errors_table",
-            on_select=chosen_error,
+            on_select=chosen_error if are_listed else "ignore",
             selection_mode="single-row",
             alt=strings.ERRORS,
             column_config=columns.configuration(task_tables.ERRORS),

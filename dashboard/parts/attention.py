@@ -13,7 +13,7 @@ from collector.model.report import Span
 from collector.model.verdict import stretch
 from collector.model.words import FAILED
 from dashboard import strings
-from dashboard.parts import figures
+from dashboard.parts import figures, queue_frames
 from dashboard.parts.run_filters import BY_START, FILTERS
 from dashboard.parts.text import count, duration, percent, safe
 
@@ -55,16 +55,19 @@ def items(
 ) -> list[Item]:
     """Return what stands out, one of each kind before a second of any.
 
-    *now*: the row of page_totals; *tasks*: `task_tables.overview`; *queues*: rows of the statistic `queues`;
-    *findings*: of the conventions; *reports*: those made in the range, the newest first; *trouble*: of the store;
-    *hours*: the range was widened to whole hours.
+    *now*: the row of page_totals; *tasks*: `task_tables.overview`, `labelled`; *queues*: rows of the statistic
+    `queues`; *findings*: of the conventions; *reports*: those made in the range, the newest first; *trouble*: of the
+    store; *hours*: the range was widened to whole hours.
 
     A task counts as failing more only when its interval lies above the rate before, so that chance does not rank.
     """
     made: list[Item] = []
     by_start = {**BY_START, "hours": hours}
     for t in tasks.iter_rows(named=True):
-        name, here = safe(t["task"] or strings.UNKNOWN), {"task": t["task"]} if t["task"] else {}
+        name, here = safe(t["task"] or strings.UNKNOWN), {"task": t["task"]} if t["called"] else {}
+        of = {"task": t["called"]}
+        if t["called"] != t["task"]:  # several projects have a task of that name
+            of["platform_project"] = t["platform_project"]
         rate_before = t["failure_before"]
         if t["failed"] and (t["ended"] or 0) >= 5 and t["low"] > max(rate_before or 0.0, 0.02):
             before = strings.RATE_BEFORE.format(rate=percent(rate_before)) if rate_before is not None else ""
@@ -73,8 +76,8 @@ def items(
             )
             title = strings.TASK_FAILS.format(task=name)
             rank = (0, -t["failed"])
-            page = "runs" if t["task"] else ""  # no filter asks for runs without a task
-            state = {**by_start, **here, "status": [*FAILED]}
+            page = "runs" if all(of.values()) else ""  # no filter asks for runs without a task, or without a project
+            state = {**by_start, **of, "status": [*FAILED]}
             made.append(Item("error", "red", title, detail, rank, page, state, runs=t["failed"]))
         p95, p95_before = t["p95"], t["p95_before"]
         if p95 and p95_before and p95 > SLOWER * p95_before and p95 > 1e9:
@@ -95,7 +98,7 @@ def items(
 def _full(queues: pl.DataFrame) -> list[Item]:
     """Return the queues that were at their limit for a good part of the time, while runs waited."""
     full = []
-    for (queue, *_), rows in queues.group_by("queue", "environment", "platform_project", maintain_order=True):
+    for (queue,), rows in queue_frames.labelled(queues).group_by("label", maintain_order=True):
         at_limit, throttled, limit = (
             figures.value(figures.pick(rows, *number))
             for number in (("time_at_limit", "share"), ("throttled", "share"), ("limit", "max"))
@@ -149,10 +152,17 @@ def show(items: list[Item]) -> None:
         with st.container(horizontal=True, gap="small", vertical_alignment="top", wrap=False):
             st.badge(" ", icon=f":material/{item.icon}:", color=item.color)
             with st.container(gap=None, key=f"attention_{i}"):
+                # A parameter that a widget is bound to is set through its state, before that widget is drawn; the URL
+                # may only be emptied.
+                state = {**(FILTERS if item.page == "runs" else {}), **item.state}
                 if not item.page:
                     st.markdown(f":small[**{item.title}**]")
-                elif st.button(item.title, key=f"attention_open_{i}", type="tertiary"):
-                    # A parameter that a widget is bound to is set through its state; the URL may only be emptied.
-                    st.session_state.update({**(FILTERS if item.page == "runs" else {}), **item.state})
+                elif st.button(
+                    item.title,
+                    key=f"attention_open_{i}",
+                    type="tertiary",
+                    on_click=st.session_state.update,
+                    args=(state,),
+                ):
                     st.switch_page(f"app_pages/{item.page}.py", query_params=item.params)
                 st.caption(item.detail)

@@ -110,8 +110,8 @@ def _label(text: str) -> str:
 
 
 def heatmap(frame: pl.DataFrame, p: dict[str, Any]) -> dict[str, Any]:
-    """Return tasks x hours, coloured by the share of runs that failed or were retried."""
-    frame = frame.with_columns(pl.col("task").map_elements(_label, return_dtype=pl.String))
+    """Return tasks, by `label`, x hours, coloured by the share of runs that failed or were retried."""
+    frame = frame.with_columns(task=pl.col("label").map_elements(_label, return_dtype=pl.String))
     ranked = frame.group_by("task").agg(pl.col("bad").sum()).sort("bad", "task")["task"].to_list()
     hours = frame["bucket_ns"].unique().sort().to_list()
     labels = {

@@ -20,7 +20,8 @@ def show(offered: Mapping[str, list[str]]) -> None:
     """Draw the selectors of what is *offered*; of platform projects only where there are several, or one is chosen."""
     for key, (label, every) in KEYS.items():
         options = offered[key]
-        if key == "platform_project" and len(options) < 2 and key not in st.query_params:
+        is_chosen = key in st.query_params or st.session_state.get(key)
+        if key == "platform_project" and len(options) < 2 and not is_chosen:
             continue
         st.selectbox(
             label,

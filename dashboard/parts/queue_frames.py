@@ -39,6 +39,12 @@ def labelled(levels: pl.DataFrame) -> pl.DataFrame:
     return levels.with_columns(label=label)
 
 
+def told_apart(levels: pl.DataFrame, queue: str) -> list[str]:
+    """Return by which of `WHOSE` the queues of that name differ, as their labels do."""
+    of_name = levels.filter(pl.col("queue") == queue)
+    return [name for name in WHOSE if of_name[name].fill_null("").n_unique() > 1]
+
+
 def filled(levels: pl.DataFrame, window: tuple[int, int, int], now_ns: int) -> pl.DataFrame:
     """Add the buckets in which nothing was held, level 0, up to *now_ns*; add `mean` and `saturation`.
 

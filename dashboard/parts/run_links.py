@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from collector.model.words import FAILED, OPEN
-from dashboard import strings
+from dashboard import data, strings
 from dashboard.parts.run_filters import FILTERS
 
 LINKS: dict[str, dict[str, Any]] = {
@@ -20,7 +20,13 @@ LINKS: dict[str, dict[str, Any]] = {
 
 
 def show(**of: Any) -> None:
-    """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it, and how it counts."""
+    """Draw a link for each kind of run of *of*: a task or a queue, as the Runs page filters it, and how it counts.
+
+    Where that page has no filter for them it is said.
+    """
+    if not has(**of):
+        st.caption(strings.NO_RUNS_SHOWN, width="content")
+        return
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="run_links", width="content"):
         st.caption(strings.SHOW_RUNS, width="content")
         for i, label in enumerate(LINKS):
@@ -33,6 +39,11 @@ def show(**of: Any) -> None:
                 args=(asked(label, **of),),
             ):
                 st.switch_page("app_pages/runs.py", query_params={})
+
+
+def has(**of: Any) -> bool:
+    """Tell whether the Runs page can be asked for the runs of *of*: its filters are names, none is for no name."""
+    return data.NONE_STATED not in of.values()
 
 
 def failed_so(error: str, **of: Any) -> dict[str, Any]:

@@ -35,10 +35,14 @@ def _step(r: dict[str, str | None]) -> str:
 def labelled(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return *rows* with the task in *column* followed by its platform project where several have one of that name.
 
-    What the task is called stays in `called`.
+    What the task is called stays in `called`; empty: it has no name.
     """
     several = pl.col("platform_project").fill_null("").n_unique().over(column) > 1
-    named = pl.concat_str(column, pl.col("platform_project").fill_null(strings.UNKNOWN), separator=" · ")
+    named = pl.concat_str(
+        pl.col(column).replace("", strings.UNKNOWN),
+        pl.col("platform_project").fill_null(strings.UNKNOWN),
+        separator=" · ",
+    )
     return rows.with_columns(pl.when(several).then(named).otherwise(column).alias(column), called=column)
 
 

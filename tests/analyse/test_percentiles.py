@@ -154,6 +154,15 @@ def test_what_has_not_ended_still_counts(ended: list[int], running: list[int], c
         assert by_statistic(waits)["p50"]["value"] == ordered[statistics.nearest_rank(len(ordered), 500) - 1]
 
 
+def test_a_mean_has_one_interval_in_whatever_order_durations_come() -> None:
+    """Sums of floats depend on their order, and no number does."""
+    lengths = [(10**9 + n * 7_777_777_777) % 10**12 for n in range(200)]
+    rows = pl.DataFrame({"measure": "wall", "outcome": "completed", "value_ns": lengths, "weakness": 0})
+    rows = rows.with_columns(is_open=pl.col("value_ns") % 7 == 0, task_id=pl.col("value_ns") % 3)
+    told = [percentiles.exact(rows.sample(fraction=1, shuffle=True, seed=n), ["task_id"]) for n in range(30)]
+    assert all(other.equals(told[0]) for other in told)
+
+
 def test_finished_runs_alone_flatter_the_median() -> None:
     """Sixty quick runs that ended and forty slow ones that have not: the median is theirs, not the quick ones'."""
     quick, slow = [SECOND * i for i in range(1, 61)], [SECOND * 1000] * 40

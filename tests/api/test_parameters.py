@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from collector.api import endpoints, routes
 from collector.api.endpoints import ENDPOINTS
+from collector.api.parameters import TEXT_OR_NONE
 from collector.api.strays import Strays
 from collector.app.reports import Reports
 from collector.model.errors import BadInput
@@ -24,7 +25,7 @@ from tools import api_tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 CHECKED = {name: e for name, e in ENDPOINTS.items() if e.parameters is not None}
-NONE_IS_A_CHOICE = {"by", "rules"}
+NONE_IS_A_CHOICE = {"by", "rules", "environment", "platform_project"}
 HARMLESS = {"GET /healthz", "GET /readyz", "GET /metrics"}
 OF_ADDRESS = st.text()
 OF_BODY = st.one_of(OF_ADDRESS, st.integers(), st.floats(), st.booleans(), st.lists(st.text()), st.none())
@@ -113,15 +114,18 @@ def test_any_value_is_read_or_refused_by_name(name: str, parameter: str, data: s
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_an_empty_value_is_as_good_as_none(name: str) -> None:
-    """Every parameter that is empty has its default, but for columns to group by and rules to judge by: there none is
-    a choice of its own.
+    """Every parameter that is empty has its default, but where none is a choice of its own: columns to group by, rules
+    to judge by, and environment and platform project, which a run may not state.
     """
     optional = [p for p in ENDPOINTS[name].parameters or () if not p.required]
     needed = {p.name: "a" for p in ENDPOINTS[name].parameters or () if p.required}
-    empty = endpoints.read(name, needed | {p.name: "" for p in optional if p.name not in NONE_IS_A_CHOICE}, 10**18)
+    choices = [p for p in optional if p.kind.empty]
+    empty = endpoints.read(name, needed | {p.name: "" for p in optional if p not in choices}, 10**18)
     assert empty == endpoints.read(name, needed, 10**18)
-    for choice in NONE_IS_A_CHOICE & set(empty):
-        assert (empty[choice], endpoints.read(name, {choice: ""}, 10**18)[choice]) == (None, [])
+    assert {p.name for p in choices} <= NONE_IS_A_CHOICE
+    for choice in choices:
+        none = "" if choice.kind is TEXT_OR_NONE else []
+        assert (empty[choice.name], endpoints.read(name, {choice.name: ""}, 10**18)[choice.name]) == (None, none)
 
 
 def test_every_route_is_in_the_documentation_with_all_its_parameters(api: TestClient) -> None:

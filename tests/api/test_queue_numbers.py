@@ -143,7 +143,8 @@ def backlog(*, lost: int = 0, last: int = 89) -> list[dict[str, Any]]:
 
 def test_a_backlog_forgets_nobody_while_the_queue_starts_in_order(tmp_path: Path) -> None:
     """Runs that were triggered an hour and a half ago wait as those of just now do, and the number says of how many
-    nobody has heard since; children that got lost long before are not among them.
+    nobody has heard since; children that got lost long before are not among them. Of a version none of them is known
+    to be.
     """
     with told(tmp_path, backlog(lost=3), 10_800) as api:
         rows = queues(api, 10_800)
@@ -156,6 +157,10 @@ def test_a_backlog_forgets_nobody_while_the_queue_starts_in_order(tmp_path: Path
             == f"{unheard} of them have the status unknown: only the order of the queue says that they wait"
         )
         assert unheard == 9
+        likely = {"as_of": str(T0 + 10_800 * SECOND), "task": "work"}
+        ask = "/api/v1/stats/eta"
+        assert [r["status"] for r in api.get(ask, params=likely).json()].count("unknown") == unheard
+        assert api.get(ask, params={**likely, "version": "1.2"}).json() == []
         # 20 arrive and 30 end in an hour.
         assert rows["jam", "drain_time", "mean"]["value"] == pytest.approx(2.9 * HOUR_NS, rel=0.05)
 

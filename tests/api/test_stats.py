@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from collector import client
 from collector.analyse import percentiles, retries, throughput
-from collector.api import endpoints, live, question, routes, stats
+from collector.api import endpoints, question, routes, stats
 from collector.api.question import Basis
 from collector.cli.root import run
 from collector.cli.stats import Name
@@ -47,12 +47,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         attempt("b", 2, 12, 20, **about),
         attempt("c", 1, 30, 31, failed=True, error_type="AbortTaskRunError", version="7", parent_run_id="b", **about),
     ]
-    with _stored(tmp_path_factory.mktemp("stats"), spans) as database:
+    with stored(tmp_path_factory.mktemp("stats"), spans) as database:
         yield database
 
 
 @contextmanager
-def _stored(directory: Path, spans: list[dict[str, Any]]) -> Iterator[Database]:
+def stored(directory: Path, spans: list[dict[str, Any]]) -> Iterator[Database]:
     """Yield a store of these spans after all jobs."""
     database = Database.open(directory, Store(threads=1), on_fatal=lambda e: None)
     control = Control.open(directory)
@@ -195,7 +195,7 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         "p", "trigger()", 7190, 7190.1, span_type="trigger", child_run_id="child", child_task_id="send", attempt=1
     )
     spans = [attempt("a", 1, 0, 10, task_id="send", queue="mail"), attempt("p", 1, 7180, 7195, task_id="top"), trigger]
-    with _stored(tmp_path, spans) as database:
+    with stored(tmp_path, spans) as database:
         app = routes.application(database, Settings(data=tmp_path), dict, str, bytes)
         api = TestClient(app, raise_server_exceptions=False)
         answer = api.get("/api/v1/stats/queues", params={"as_of": str(AS_OF), "from": "3h"}).json()
@@ -207,46 +207,11 @@ def test_a_run_that_only_its_parent_knows_waits_in_the_queue_of_its_task(tmp_pat
         assert not [r for r in other if r["measure"] == "backlog"]
 
 
-def test_a_live_run_is_told_its_place_and_when_it_is_likely_to_start_and_to_end(tmp_path: Path) -> None:
-    """Of a task whose runs take 60 s, one a minute since three of them wait: the third starts three minutes from now
-    and ends one later, the one at work ends when it has taken as long; the page of a run has the same row, one that
-    has ended none, and the run of a task without history is unknown."""
-    work = {"task_id": "send", "queue": "mail"}
-    done = [attempt(f"d{n}", 1, 60 * n, 60 * n + 60, **work) for n in range(90, 119)]
-    made = [
-        span("p", "trigger()", at, at + 0.1, span_type="trigger", child_run_id=child, child_task_id="send", attempt=1)
-        for child, at in (("c1", 6600), ("c2", 6700), ("c3", 7100))
-    ]
-    open_ = [attempt("now", 1, 7140, None, **work), attempt("top", 1, 6500, None, task_id="top")]
-    with _stored(tmp_path, [*done, *open_, *made, attempt("p", 1, 6600, 7195, task_id="top")]) as database:
-        api = TestClient(routes.application(database, Settings(data=tmp_path), dict, str, bytes))
-        rows = {r["run_id"]: r for r in get(api, "/api/v1/stats/eta").json()}
-        assert {k: (r["position"], r["waiting"], r["provenance"]) for k, r in rows.items()} == {
-            "c1": (1, 3, "inferred"),
-            "c2": (2, 3, "inferred"),
-            "c3": (3, 3, "inferred"),
-            "now": (None, None, "unknown"),
-            "top": (None, None, "unknown"),
-        }
-        soon = [(rows[c]["starts_ns"] - AS_OF) / SECOND for c in ("c1", "c2", "c3")]
-        assert soon == [pytest.approx(60 * n) for n in (1, 2, 3)]
-        assert rows["c3"]["ends_ns"] - rows["c3"]["starts_ns"] == pytest.approx(60 * SECOND, rel=0.022)
-        assert rows["c3"]["starts_low_ns"] < rows["c3"]["starts_ns"] < rows["c3"]["starts_high_ns"]
-        assert rows["now"]["note"] == "fewer than 20 runs of its task took longer than this one has"
-        assert [r["run_id"] for r in get(api, "/api/v1/stats/eta", task="top").json()] == ["top"]
-        page = api.get("/api/v1/runs/c3").json()
-        basis = Basis(grace_ns=300 * SECOND, lease_ns=3600 * SECOND)
-        told = database.reading(lambda h: live.of_run(h, basis, "default", page["run"], AS_OF)).to_dicts()
-        assert told == [{**rows["c3"], **told[0]}]
-        assert page["outlook"] is None, "by now it is not live any more"
-        assert api.get("/api/v1/runs/d100").json()["outlook"] is None
-
-
 def test_an_attempt_that_left_no_record_is_of_no_version_and_its_run_is(tmp_path: Path) -> None:
     """Of a run whose second attempt alone was seen, on version 3, the first counts as failed on none; the funnel of
     the runs of version 3 has lost one of them.
     """
-    with _stored(tmp_path, [attempt("a", 2, 0, 10, task_id="send", version="3")]) as database:
+    with stored(tmp_path, [attempt("a", 2, 0, 10, task_id="send", version="3")]) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
         rates = {
             r["version"]: (r["value"], r["n"])
@@ -334,7 +299,7 @@ def test_development_runs_count_where_they_were_chosen_or_are_all_there_is(
     if "dev" in environments:
         replayed = "dev" if "PRODUCTION" in environments else "PRODUCTION"  # which makes no live runs of a store
         spans.append(attempt("again", 1, 0, 10, task_id="replay", environment=replayed, is_replay=True))
-    with _stored(tmp_path, spans) as database:
+    with stored(tmp_path, spans) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
         for name in ("tasks", "durations", "failures"):
             assert {r["task_id"] for r in get(api, f"/api/v1/stats/{name}", **params).json()} == names
@@ -412,12 +377,15 @@ def test_a_store_that_does_not_answer_is_no_wrong_option(capfd: pytest.CaptureFi
 
 
 def test_what_is_not_there_is_said(cli: Cli) -> None:
-    """A task that nobody knows ends the command with 1, and names those there are on stderr, whatever the format."""
+    """A task that nobody knows ends the command with 1, and names those there are on stderr, whatever the format; an
+    empty project is none that could be unknown, but asks for the runs that state none."""
     for asked in ({}, {"format": "json"}):
         code, out, err = cli("tasks", task="receive", **asked)
         assert (code, out) == (1, "")
         assert "--task receive: telemetry has no task of that name" in err
         assert "send" in err
+    code, out, _ = cli("tasks", **{"platform-project": "", "format": "json"})
+    assert (code, {row["task_id"] for row in json.loads(out)}) == (0, {"send"})
 
 
 def test_the_command_line_says_which_runs_count(
@@ -428,7 +396,7 @@ def test_the_command_line_says_which_runs_count(
         attempt("a", 1, 0, 10, task_id="send", environment="dev"),
         attempt("b", 1, 0, 10, task_id="send", environment="dev", is_replay=True),
     ]
-    with _stored(tmp_path, spans) as database:
+    with stored(tmp_path, spans) as database:
         api = TestClient(routes.application(database, Settings(), dict, str, bytes))
         monkeypatch.setattr(client.httpx, "Client", lambda **_: api)
         words = ["stats", "tasks", "--since", str(T0), "--until", str(AS_OF), "--data", str(tmp_path)]

@@ -6,17 +6,31 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import streamlit as st
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from collector import client
+from collector.api import routes
 from collector.cli import recordings
 from collector.cli.replay import send, to_now
+from collector.client import Client
 from collector.control import Control, reports
+from collector.jobs.runner import Runner
+from collector.jobs.runs import RunsJob
+from collector.settings import Queues, Settings, Store
+from collector.store.database import Database
+from collector.store.places import Memory
+from dashboard import data
 from tests import stack
 from tests.dashboard import hostile
+from tests.jobs.invented import store
 from tests.report import a_report
 from tests.stack import RUNWELL, Stack, until
 
@@ -99,6 +113,41 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Open:
         return test
 
     return opened
+
+
+World = tuple[Database, Control, Path]
+
+
+@contextmanager
+def stored(directory: Path, records: list[tuple[str, dict[str, Any]]], as_of_ns: int, **limits: int) -> Iterator[World]:
+    """Yield a store of these records after all jobs, with limits of queues."""
+    database, control = Database.open(directory, Store(threads=1), on_fatal=lambda e: None), Control.open(directory)
+    store(database, 1, records, as_of_ns)
+    settings, memory = Settings(data=directory, queues=Queues(limits=limits)), Memory()
+    RunsJob(database, settings.runs, memory).tick(as_of_ns)
+    runner = Runner(database, control, memory, settings)
+    while runner.run(as_of_ns):
+        pass
+    assert runner.errors == {}
+    yield database, control, directory
+    control.close()
+    database.close()
+
+
+@pytest.fixture
+def api(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Return a client of the API of the module's store, the one that everybody has, at the module's `AS_OF`."""
+    status = {"rows": dict.fromkeys(("runs", "logs", "spans"), 0), "lag_s": 0, "failing_jobs": {}, "writer": ""}
+    status |= {"set_aside_items": [], "set_aside_count": 0}
+    app = routes.application(world[0], Settings(), lambda: status, str, bytes)
+    here = TestClient(app, raise_server_exceptions=False)
+    monkeypatch.setattr(client.httpx, "Client", lambda **_: here)
+    monkeypatch.setattr(data, "reports", list)  # which this API does not have
+    monkeypatch.setattr(time, "time_ns", lambda: request.module.AS_OF)
+    monkeypatch.setenv("RUNWELL_API", "http://here")
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return Client("http://here")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,19 +11,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from collector.api import routes
-from collector.control import Control
-from collector.jobs.runner import Runner
-from collector.jobs.runs import RunsJob
 from collector.model.units import HOUR_NS, SECOND_NS
-from collector.settings import Settings, Store
-from collector.store.database import Database
-from collector.store.places import Memory
+from collector.settings import Settings
 from dashboard.data import RANGES
 from dashboard.parts import attention, run_links, task_tables
 from dashboard.parts.run_filters import BY_START, asked
 from tests.analyse.story import T0, attempt, log
-from tests.dashboard.conftest import NO_LEVELS
-from tests.jobs.invented import store
+from tests.dashboard.conftest import NO_LEVELS, stored
 
 AS_OF = T0 // HOUR_NS * HOUR_NS + 200 * HOUR_NS + 1_300 * SECOND_NS
 POPULATIONS: list[dict[str, Any]] = [{}, {"environment": "DEVELOPMENT"}, {"is_test": True}, {"is_replay": True}]
@@ -56,18 +49,8 @@ def told() -> list[tuple[str, dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return the API over a store of these runs after all jobs."""
-    directory: Path = tmp_path_factory.mktemp("figures")
-    database, control = Database.open(directory, Store(threads=1), on_fatal=lambda e: None), Control.open(directory)
-    store(database, 1, told(), AS_OF)
-    settings, memory = Settings(data=directory), Memory()
-    RunsJob(database, settings.runs, memory).tick(AS_OF)
-    runner = Runner(database, control, memory, settings)
-    while runner.run(AS_OF):
-        pass
-    assert runner.errors == {}
-    yield TestClient(routes.application(database, Settings(), dict, str, bytes), raise_server_exceptions=False)
-    control.close()
-    database.close()
+    with stored(tmp_path_factory.mktemp("figures"), told(), AS_OF) as (database, *_):
+        yield TestClient(routes.application(database, Settings(), dict, str, bytes), raise_server_exceptions=False)
 
 
 def rows(api: TestClient, path: str, **params: Any) -> Any:
@@ -106,7 +89,7 @@ def test_what_needs_attention_leads_to_as_many_runs_as_it_says(
         for a, b in (window, (2 * window[0] - window[1], window[0]))
     )
     named = pl.DataFrame(counts, schema_overrides={"platform_project": pl.String}, infer_schema_length=None)
-    tasks = task_tables.overview(named, told, before)
+    tasks = task_tables.labelled(task_tables.overview(named, told, before), "task")
     made = attention.items(now, tasks.with_columns(failure_before=None), NO_LEVELS, [], [])
     counted = [item for item in made if item.page == "runs"]
     assert [item.runs for item in counted] == [listed(api, item.state, window, environment) for item in counted]

@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import streamlit as st
-from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from collector import client
 from collector.analyse.durations import RELATIVE_ERROR
 from collector.analyse.measures import MEASURES
-from collector.api import question, routes, stats
+from collector.api import question, stats
 from collector.cli.root import run
 from collector.client import Client
-from collector.control import Control
 from collector.jobs import report
-from collector.jobs.runner import Runner
-from collector.jobs.runs import RunsJob
 from collector.model.report import Report, Span
 from collector.model.units import HOUR_NS, SECOND_NS
-from collector.settings import Queues, Settings, Store
-from collector.store.database import Database
-from collector.store.places import Memory
 from dashboard import data, strings
 from dashboard.parts import figures, queue_frames, run_links, task_tables, totals
 from dashboard.parts.run_filters import BY_START, asked
 from tests.analyse.story import T0, attempt, log, span
-from tests.dashboard.conftest import APP
-from tests.jobs.invented import store
+from tests.dashboard.conftest import APP, World, stored
 
 FIRST = T0 // HOUR_NS * HOUR_NS
 AS_OF = FIRST + 30 * HOUR_NS + 1_300 * SECOND_NS
@@ -55,7 +44,8 @@ VALUE = ["unit", "value", "n", "low", "high", "provenance", "coverage", "note"]
 
 
 def told() -> list[tuple[str, dict[str, Any]]]:
-    """Return records of 160 runs in 30 hours: every end, retries, waits, open and young ones, all populations."""
+    """Return records of 160 runs in 30 hours: every end, retries, waits, open and young ones, all populations; and of a
+    run without a task, before the last day."""
     records: list[tuple[str, dict[str, Any]]] = []
     now = (AS_OF - T0) / SECOND_NS
     for i in range(160):
@@ -87,42 +77,17 @@ def told() -> list[tuple[str, dict[str, Any]]]:
                 records.append((spans, wait))
             case _:  # goes on, or fell silent
                 records.append((spans, attempt(name, 1, at, None, **about)))
+    records.append((spans, attempt("of no task", 1, early := (FIRST + 3 * HOUR_NS - T0) / SECOND_NS, early + 3)))
     trigger = {"span_type": "trigger", "child_task_id": "charge", "attempt": 1, "task_id": "plain"}
     records.append((spans, span("run 3", "trigger()", now - 2029, now - 2028.9, child_run_id="waits", **trigger)))
     return records
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Control, Path]]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Return a store of these runs after all jobs, with limits of two queues."""
-    directory = tmp_path_factory.mktemp("one_number")
-    database, control = Database.open(directory, Store(threads=1), on_fatal=lambda e: None), Control.open(directory)
-    store(database, 1, told(), AS_OF)
-    settings, memory = Settings(data=directory, queues=Queues(limits={"payments": 1, "letters": 2})), Memory()
-    RunsJob(database, settings.runs, memory).tick(AS_OF)
-    runner = Runner(database, control, memory, settings)
-    while runner.run(AS_OF):
-        pass
-    assert runner.errors == {}
-    yield database, control, directory
-    control.close()
-    database.close()
-
-
-@pytest.fixture
-def api(world: tuple[Database, Control, Path], monkeypatch: pytest.MonkeyPatch) -> Client:
-    """Return a client of the store's API, the one that everybody has, at the time of the store."""
-    status = {"rows": dict.fromkeys(("runs", "logs", "spans"), 0), "lag_s": 0, "failing_jobs": {}, "writer": ""}
-    status |= {"set_aside_items": [], "set_aside_count": 0}
-    app = routes.application(world[0], Settings(), lambda: status, str, bytes)
-    here = TestClient(app, raise_server_exceptions=False)
-    monkeypatch.setattr(client.httpx, "Client", lambda **_: here)
-    monkeypatch.setattr(data, "reports", list)  # which this API does not have
-    monkeypatch.setattr(time, "time_ns", lambda: AS_OF)
-    monkeypatch.setenv("RUNWELL_API", "http://here")
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    return Client("http://here")
+    with stored(tmp_path_factory.mktemp("one_number"), told(), AS_OF, payments=1, letters=2) as world:
+        yield world
 
 
 def ask(api: Client, name: str, window: tuple[int, int], **more: Any) -> pl.DataFrame:
@@ -157,18 +122,17 @@ def test_statistics_agree_with_each_other(api: Client, span_: str) -> None:
     for name in ("tasks", "durations"):
         both = ask(api, name, window, by="task_id", total=True)
         assert records(both.filter("is_total"), []) == records(ask(api, name, window, by=""), [])
-        assert records(both.filter(~pl.col("is_total")), ["task_id"]) == records(
-            ask(api, name, window, by="task_id"), ["task_id"]
-        )
+        each = records(both.filter(~pl.col("is_total")), ["task_id"])
+        assert each == records(ask(api, name, window, by="task_id"), ["task_id"])
         few = ask(api, name, window, by="task_id", measures="run_retry_rate,runs,execution")
-        assert records(few, ["task_id"]).items() <= records(both, ["task_id"]).items()
+        assert records(few, ["task_id"]).items() <= each.items()
     failures, funnels = (ask(api, name, window, by="task_id") for name in ("failures", "funnel"))
     for task, rows in ask(api, "tasks", window, by="task_id").group_by("task_id"):
-        failed = failures.filter(pl.col("task_id") == task[0]).to_dicts()[0]
+        failed = failures.filter(pl.col("task_id").eq_missing(task[0])).to_dicts()[0]
         for mine, other in (("value", "rate"), ("n", "n"), ("low", "low"), ("high", "high")):
             assert number(rows, "run_failure_rate", "share", mine) == failed[other]
         assert number(rows, "immature_runs", "count") == failed["immature"]
-        funnel = funnels.filter(pl.col("task_id") == task[0]).to_dicts()
+        funnel = funnels.filter(pl.col("task_id").eq_missing(task[0])).to_dicts()
         young, begun = number(rows, "immature_runs", "count"), number(rows, "starts", "count")
         assert sum(f["reached"] for f in funnel if f["attempt"] == 1) <= begun - young
 
@@ -193,16 +157,19 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize("window", [OLD, RAGGED])
 def test_sql_tells_the_same(api: Client, window: tuple[int, int]) -> None:
-    """The statements of docs/api.md give the values of the API, of all and of each task, or it says why not."""
+    """The statements of docs/api.md give the values of the API, of all, of each task and of runs without a task, or it
+    says why not."""
     tables = [ask(api, "tasks", window, by="task_id"), ask(api, "tasks", window, by="")]
     seen = set()
     for statement in documented():
         text = statement.replace("$from", str(window[0])).replace("$to", str(window[1]))
-        for row in api.sql(text).table.to_pylist():
-            task = row.pop("task_id")
+        lines = api.sql(text).table.to_pylist()
+        assert sorted(line["is_total"] for line in lines if line["task_id"] is None) == [False, True]
+        for row in lines:
+            task, is_total = row.pop("task_id"), row.pop("is_total")
             for name, value in row.items():
                 measure, _, statistic = name.rpartition("_")
-                rows = tables[0].filter(pl.col("task_id") == task) if task else tables[1]
+                rows = tables[1] if is_total else tables[0].filter(pl.col("task_id").eq_missing(task))
                 mark = number(rows, measure, statistic, "note") or ""
                 assert number(rows, measure, statistic) == value or mark.startswith(("Kaplan-Meier", "fewer")), name
                 seen |= {name} - ({name} if mark else set())
@@ -322,6 +289,8 @@ def test_figures_lead_to_the_runs_they_count(api: Client, span_: str) -> None:
         assert listed(api, {**BY_START, "status": [kind]}, window) == now[kind], kind
     of_tasks = ask(api, "tasks", window, by="task_id")
     for row in api.query("page_tasks", **where, bucket_ns=HOUR_NS).to_dicts():
+        if not row["task"]:
+            continue  # no filter asks for runs without one
         links = {label: run_links.asked(label, task=row["task"], **BY_START) for label in run_links.LINKS}
         count = number(of_tasks, "runs", "count", task_id=row["task"])
         assert listed(api, links[strings.RUNS_ALL], window) == row["runs"] == count == sum(row["trend"])
@@ -339,17 +308,16 @@ def test_figures_lead_to_the_runs_they_count(api: Client, span_: str) -> None:
 
 @pytest.mark.parametrize("window", [OLD, DAY])
 def test_what_is_not_exact_says_so(api: Client, window: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked of hourly tables a range is widened, told in every note and the header; counts and rates are those of that
-    range, and only percentiles differ, within 2.2 % and marked."""
+    """Asked of hourly tables a range is widened, and every note and the header say whole hours, of which it may have
+    been; counts and rates are those of that range, and only percentiles differ, within 2.2 % and marked."""
     monkeypatch.setattr(question, "EXACT_RUNS", 0)
     names = ("retries", "throughput", "durations", "calls")
     wide = {name: api.statistic(name, from_=window[0], to=window[1], by="task_id") for name in names}
     begin, end = window[0] // HOUR_NS * HOUR_NS, -(-window[1] // HOUR_NS) * HOUR_NS
     for answer in wide.values():
         assert (answer.from_ns, answer.to_ns) == (begin, end)
-        assert answer.widened == ("" if window == OLD else "whole hours")
-        if window != OLD:
-            assert answer.rows["note"].str.contains(r"whole hours: 20\d\d-.*T\d\d:00Z to 20.*T\d\d:00Z").all()
+        assert answer.widened == "whole hours"
+        assert answer.rows["note"].str.contains(r"whole hours: 20\d\d-.*T\d\d:00Z to 20.*T\d\d:00Z").all()
     monkeypatch.setattr(question, "EXACT_RUNS", 5_000)
     compared = 0
     for name, answer in wide.items():
@@ -379,7 +347,7 @@ def test_what_is_too_young_to_tell_says_so(api: Client) -> None:
 
 
 @pytest.fixture
-def made(world: tuple[Database, Control, Path]) -> Callable[[tuple[int, int]], Report]:
+def made(world: World) -> Callable[[tuple[int, int]], Report]:
     """Return a function that makes the report of a window."""
 
     def make(window: tuple[int, int]) -> Report:

@@ -7,6 +7,6 @@ FROM run_findings
 WHERE project = $project AND last_seen_ns < $to_ns AND last_seen_ns >= $to_ns - 10 * 86400000000000
   AND (($environment IS NULL AND $platform_project IS NULL)
        OR run_key IN (
-           SELECT run_key FROM runs WHERE project = $project AND ($environment IS NULL OR environment = $environment)
-             AND ($platform_project IS NULL OR platform_project = $platform_project)))
+           SELECT run_key FROM runs WHERE project = $project AND is_of(environment, $environment)
+             AND is_of(platform_project, $platform_project)))
 GROUP BY ALL ORDER BY code, task_id, day_ns

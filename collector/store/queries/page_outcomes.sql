@@ -9,8 +9,8 @@ WITH chosen AS (
            CASE WHEN ended_ns >= started_ns AND started_source <> 'unknown' AND outcome IS NULL THEN ended_ns - started_ns - coalesce(idle_ns, 0) END AS took_ns, queue_wait_ns
     FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
-      AND ($environment IS NULL OR environment = $environment)
-      AND ($platform_project IS NULL OR platform_project = $platform_project)
+      AND is_of(environment, $environment)
+      AND is_of(platform_project, $platform_project)
       AND at_ns >= $from_ns AND at_ns < $to_ns
 )
 SELECT (at_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns,

@@ -8,6 +8,6 @@ SELECT level, sum(ns)::BIGINT AS ns,
        levels_since($project) AS since_ns
 FROM queue_levels
 WHERE project = $project AND queue = $queue AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
-  AND ($environment IS NULL OR environment = $environment)
-  AND ($platform_project IS NULL OR platform_project = $platform_project)
+  AND is_of(environment, $environment)
+  AND is_of(platform_project, $platform_project)
 GROUP BY level ORDER BY level

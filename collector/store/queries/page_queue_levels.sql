@@ -12,8 +12,8 @@ WITH known AS (
            level, peak, ns, is_queued, "limit" AS slots, limit_source AS source
     FROM queue_levels_limited
     WHERE project = $project AND bucket_ns >= $from_ns AND bucket_ns < $to_ns
-      AND ($environment IS NULL OR environment = $environment)
-      AND ($platform_project IS NULL OR platform_project = $platform_project) AND ($queue IS NULL OR queue = $queue)
+      AND is_of(environment, $environment)
+      AND is_of(platform_project, $platform_project) AND ($queue IS NULL OR queue = $queue)
 )
 SELECT queue, environment, platform_project, bucket_ns, sum(level::DOUBLE * ns) AS slot_ns,
        CASE WHEN max(peak) > 0 THEN max(peak) ELSE max(level) END AS peak, max(slots) AS "limit",

@@ -15,6 +15,6 @@ SELECT (queued_ns - $from_ns) // $bucket_ns * $bucket_ns + $from_ns AS bucket_ns
 FROM runs
 WHERE project = $project AND queue = $queue AND queue_wait_ns IS NOT NULL
   AND is_counted(environment, is_test, is_replay, $project, $environment)
-  AND queued_ns >= $from_ns AND queued_ns < $to_ns AND ($environment IS NULL OR environment = $environment)
-  AND ($platform_project IS NULL OR platform_project = $platform_project)
+  AND queued_ns >= $from_ns AND queued_ns < $to_ns AND is_of(environment, $environment)
+  AND is_of(platform_project, $platform_project)
 GROUP BY 1 ORDER BY 1

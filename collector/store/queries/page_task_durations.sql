@@ -15,6 +15,6 @@ FROM attempts a JOIN runs r USING (project, run_key, built_seq) -- built togethe
 WHERE a.project = $project AND a.task_id = $task AND a.wall_ns IS NOT NULL AND a.outcome IS NULL AND a.status <> 'interrupted'
   AND a.started_ns >= $from_ns AND a.started_ns < $to_ns
   AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
-  AND ($environment IS NULL OR r.environment = $environment)
-  AND ($platform_project IS NULL OR r.platform_project = $platform_project)
+  AND is_of(r.environment, $environment)
+  AND is_of(r.platform_project, $platform_project)
 GROUP BY 1 ORDER BY 1

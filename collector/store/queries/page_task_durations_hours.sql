@@ -12,8 +12,8 @@ WITH spread AS (
     FROM duration_hours
     WHERE project = $project AND task_id = $task AND measure = 'attempt'
       AND population = counted_population($project, $environment)
-      AND hour_ns >= $from_ns AND hour_ns < $to_ns AND ($environment IS NULL OR environment = $environment)
-      AND ($platform_project IS NULL OR platform_project = $platform_project)
+      AND hour_ns >= $from_ns AND hour_ns < $to_ns AND is_of(environment, $environment)
+      AND is_of(platform_project, $platform_project)
     GROUP BY ALL
 ), reached AS (
     SELECT *, sum(n) OVER (PARTITION BY bucket_ns ORDER BY ix) AS upto, sum(n) OVER (PARTITION BY bucket_ns) AS total

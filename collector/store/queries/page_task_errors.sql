@@ -11,8 +11,8 @@ WITH failing AS MATERIALIZED (
     WHERE a.project = $project AND a.task_id = $task
       AND (a.error_type IS NOT NULL OR a.error_message IS NOT NULL OR is_failed(a.status))
       AND is_counted(r.environment, r.is_test, r.is_replay, $project, $environment)
-      AND ($environment IS NULL OR r.environment = $environment)
-      AND ($platform_project IS NULL OR r.platform_project = $platform_project)
+      AND is_of(r.environment, $environment)
+      AND is_of(r.platform_project, $platform_project)
 ), since AS (SELECT error_group, min(failed_ns) AS first_ns FROM failing GROUP BY 1),
 shown AS (
     SELECT error_group, arg_max(error_type, at_ns) AS error_type,

@@ -9,8 +9,8 @@ WITH counted AS (
     SELECT project, run_key, built_seq, version, started_ns FROM runs
     WHERE project = $project AND task_id = $task AND version IS NOT NULL AND started_ns < $to_ns
       AND is_counted(environment, is_test, is_replay, $project, $environment)
-      AND ($environment IS NULL OR environment = $environment)
-      AND ($platform_project IS NULL OR platform_project = $platform_project)
+      AND is_of(environment, $environment)
+      AND is_of(platform_project, $platform_project)
 ), tried AS (
     SELECT r.run_key, a.version, coalesce(a.started_ns, r.started_ns) AS started_ns
     FROM attempts a JOIN counted r USING (project, run_key, built_seq) -- built together: bounds what is read of runs

@@ -6,8 +6,8 @@
 WITH chosen AS (
     SELECT coalesce(outcome, status) AS status, attempt_count FROM runs
     WHERE project = $project AND is_counted(environment, is_test, is_replay, $project, $environment)
-      AND ($environment IS NULL OR environment = $environment)
-      AND ($platform_project IS NULL OR platform_project = $platform_project)
+      AND is_of(environment, $environment)
+      AND is_of(platform_project, $platform_project)
       AND at_ns >= $from_ns
       AND at_ns < $to_ns
 )

@@ -24,6 +24,6 @@ WITH hours AS (
 SELECT population, sum(runs)::BIGINT AS runs, population = counted_population($project, $environment) AS is_counted
 FROM told
 WHERE ($task IS NULL OR task_id = $task) AND ($queue IS NULL OR queue = $queue)
-  AND ($environment IS NULL OR environment = $environment)
-  AND ($platform_project IS NULL OR platform_project = $platform_project) AND ($version IS NULL OR version = $version)
+  AND is_of(environment, $environment)
+  AND is_of(platform_project, $platform_project) AND ($version IS NULL OR version = $version)
 GROUP BY ALL ORDER BY runs DESC, population

@@ -32,11 +32,11 @@ WITH chosen AS NOT MATERIALIZED (
            OR list_contains(string_split($status, ','), outcome))
       AND ($task IS NULL OR task_id = $task)
       AND ($queue IS NULL OR queue = $queue)
-      AND ($environment IS NULL OR environment = $environment)
+      AND is_of(environment, $environment)
       AND ($error_group IS NULL OR run_key IN (
           SELECT a.run_key FROM attempts a WHERE a.project = $project AND a.error_group = $error_group
             AND coalesce(a.started_ns, a.ended_ns) >= $from_ns AND coalesce(a.started_ns, a.ended_ns) < $to_ns))
-      AND ($platform_project IS NULL OR platform_project = $platform_project)
+      AND is_of(platform_project, $platform_project)
       AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
       AND ($counted IS NULL OR is_counted(environment, is_test, is_replay, $project, $environment) = $counted)
 ), found AS MATERIALIZED ( -- searched once for page and total; column by column, since most have few values
