@@ -217,8 +217,9 @@ VIEWS = {
 """Private views: SQL that more than one reader would repeat."""
 
 MACROS = {
-    # Whether a row is of what is wanted: any where nobody says which, what states none where that is empty.
-    "is_of(value, wanted)": "(wanted IS NULL OR coalesce(value, '') = wanted)",
+    # Whether a row is of what is wanted: any where nobody says which, what states none where that is empty. So DuckDB
+    # compares alone where something is wanted; coalesce(value, '') = wanted takes twice as long.
+    "is_of(value, wanted)": "(wanted IS NULL OR value = wanted OR (wanted = '' AND value IS NULL))",
     # The effective time of a record in ns, as `analyse.evidence.exact_ns`.
     "exact_ns(source, own, effective, arrived)": f"""
         CASE WHEN (CASE WHEN source = 'time' THEN try_cast(own AS BIGINT) ELSE epoch_us(effective) * 1000 END)
