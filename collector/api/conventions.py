@@ -81,14 +81,18 @@ def _check(
 ) -> dict[str, Any]:
     def look(h: Handle) -> tuple[list[Unknown], bool, Checked, pl.DataFrame, dict[str, int]]:
         came_ = came.of_findings(h, project, scope, since_ns)
-        groups = checked.tally_groups(
-            came.records(h, project, scope, since_ns), h.frame("SELECT scope_id, name FROM scopes")
-        )
-        looked = checked.looked_at([groups], chosen, came_.runs.height, apart=True)
+        groups = came.records(h, project, scope, since_ns)
+        tally = checked.tally_groups(groups, h.frame("SELECT scope_id, name FROM scopes"))
+        looked = checked.looked_at([tally], chosen, came_.runs.height, apart=True)
         findings = conventions.of_came(h, project, came_, since_ns, now_ns)
         of_runs, of_window = stored.judged(h)
         newest = max(journal_seq, apply.watermark(h, apply.NAME))
-        judged = {"journal_seq": newest, "run_rules_seq": of_runs, "window_rules_seq": of_window}
+        judged = {
+            "journal_seq": newest,
+            "run_rules_seq": of_runs,
+            "window_rules_seq": of_window,
+            "passed_over": int(groups.filter("is_passed_over")["n"].sum()),
+        }
         return came.strangers(h, project, scope), came.anything(h, project), looked, findings, judged
 
     with database.aside():

@@ -217,6 +217,10 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str], sc
     if answer["unknown"] and answer["came"]:
         raise NotFound(" ".join(str(Unknown(**name)) for name in answer["unknown"]))
     stored = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in answer["findings"]]
+    if passed_over := answer["judged"]["passed_over"]:
+        _say(
+            f"{passed_over:,} records of no run were not checked: of those a collector judges the newest logs of a day"
+        )
     checked = Checked.of_document(answer["checked"])
     received = f"that the collector received since {visible(since)}"
     said = render.looked_at(checked, checked.runs, checked.runs) + f"{scope} {received}"

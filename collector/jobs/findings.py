@@ -76,6 +76,8 @@ class Findings:
         """Up to which group the window last judged had everything to read, and which tick was the newest."""
         self._read_ns = 0
         """As of when it was judged."""
+        self._loose_seq = 0
+        """The first group of which it had loose logs."""
         self.wanted_seq = 0
         """Up to which group somebody waits for what a window shows, 0: nobody does."""
         self._unpublished = False
@@ -142,7 +144,8 @@ class Findings:
         began = time.monotonic()
         since = as_of_ns - DAY_NS
         frames, unread = self._whole(h, None, looked_at.newest_runs(h, since, _MOST_RUNS), as_of_ns)
-        loose = seen.of_no_run(frames, looked_at.loose_logs(h, since, _MOST_LOOSE))
+        logs = looked_at.loose_logs(h, since, _MOST_LOOSE)
+        loose = seen.of_no_run(frames, logs)
         outcome = spared(engine.judge_across, frames, self._across)
         of_none = spared(engine.judge_each, loose, self._records, by=["seq", "row"])
         self._left = [
@@ -152,10 +155,11 @@ class Findings:
         ]
         self._spent_s = time.monotonic() - began
         self._read_seq, self._read_tick, self._read_ns = seq, tick, as_of_ns
+        self._loose_seq = int(logs["logs"]["seq"].min() or seq + 1)  # type: ignore[arg-type]
         return pl.concat([*outcome.rows, *of_none.rows] or [_NOTHING])
 
     def _keep_window(self, h: Handle, rows: pl.DataFrame) -> int:
-        stored.replace_window(h, rows, self._read_seq)
+        stored.replace_window(h, rows, self._read_seq, self._loose_seq)
         aside.forget(h, WINDOW, "rule")
         aside.note(h, self._left)
         self._unpublished = True

@@ -18,7 +18,7 @@ from collector.rules.frames import RUN, Frames
 from collector.rules.profiles import Chosen
 
 TALLY = pl.Schema({"what": pl.String, "in_run": pl.Boolean, "service": pl.String, "n": pl.Int64})
-"""Records counted. `what`: logs, spans, and task_logs, which are logs as well."""
+"""Records counted. `what`: logs, spans, task_logs, which are logs as well, and others, which no rule was given."""
 _OF_RUNS = {"runs", "attempts", "phases", "waits"}
 _BY = ["what", "in_run", "service"]
 
@@ -81,12 +81,14 @@ def tally(frames: Frames, *, own: pl.DataFrame | None = None, loose: bool = Fals
 
 def tally_groups(groups: pl.DataFrame, scopes: pl.DataFrame) -> pl.DataFrame:
     """Return records that were counted where they lie (`store.came.records`) as `TALLY`."""
+    others, groups = groups.filter("is_passed_over"), groups.filter(~pl.col("is_passed_over"))
     logs = groups.filter(pl.col("table") == "logs")
     blank = [pl.lit(None, pl.String).alias(name) for name in ("operation", "correlation_id", "request_id")]
     parts = {
         "logs": logs,
         "task_logs": records.select_task_logs(logs.with_columns(blank), scopes),
         "spans": groups.filter(pl.col("table") == "spans"),
+        "others": others,
     }
     rows = pl.concat(rows.select("in_run", "service", "n", what=pl.lit(what)) for what, rows in parts.items())
     return rows.select(list(TALLY)).cast(TALLY)

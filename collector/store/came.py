@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from collector.model.scope import ALL, Scope, Unknown, unknown
-from collector.store import weights
+from collector.store import findings, weights
 from collector.store.findings import Came
 from collector.store.handle import Handle
 from collector.store.named import queries
@@ -20,11 +20,12 @@ _LOGGED = "operation IS NOT NULL OR t.correlation_id IS NOT NULL OR t.request_id
 def _grouped(table: str) -> str:
     """Return SQL for the records of raw *table*, counted by run and by what tells whether a rule looks at them."""
     run_key, joined = weights.shown(table)
-    source, scope = ("t.source", "t.scope_id") if table == "logs" else ("NULL", "NULL")
+    own = ("t.source", "t.scope_id", "t.seq < $loose_seq") if table == "logs" else ("NULL", "NULL", "true")
+    source, scope, is_early = own
     return f"""
         SELECT '{table}' AS "table", t.project, {run_key}, t.task_id, t.environment, t.resource_id,
                {source} AS source, {scope} AS scope_id, {f"t.{_LOGGED}" if table == "logs" else "false"} AS belongs,
-               count(*) AS n
+               {is_early} AS is_early, count(*) AS n
         FROM {table} t {joined} WHERE t.project = $project AND t.received_ns >= $since GROUP BY ALL
     """  # noqa: S608 -- our own words
 
@@ -70,20 +71,22 @@ _SHOWN = f"""
 def runs(h: Handle, project: str, scope: Scope, since_ns: int = 0) -> pl.DataFrame:
     """Return the runs (`project`, `run_key`) in *scope* of which a record was received since *since_ns*."""
     sql = f"{_PLACED} SELECT DISTINCT project, run_key FROM came WHERE run_key IS NOT NULL ORDER BY ALL"  # noqa: S608 -- our own words
-    return h.frame(sql, {**_asked(project, scope), "since": since_ns})
+    return h.frame(sql, {**_asked(project, scope), "since": since_ns, "loose_seq": 0})
 
 
 def records(h: Handle, project: str, scope: Scope, since_ns: int = 0) -> pl.DataFrame:
     """Return how many records in *scope* were received since *since_ns*, arrivals that came twice counted twice.
 
-    `n` by `table`, `in_run`, `service`, and what tells logs of tasks from others (`rules.records.select_task_logs`).
+    `n` by `table`, `in_run`, `service`, `is_passed_over` (of no run, and not among those that rules judged), and what
+    tells logs of tasks from others (`rules.records.select_task_logs`).
     """
     sql = f"""
-        {_PLACED} SELECT "table", run_key IS NOT NULL AS in_run, service, project, source, scope_id, resource_id,
+        {_PLACED} SELECT "table", run_key IS NOT NULL AS in_run,
+                  run_key IS NULL AND is_early AS is_passed_over, service, project, source, scope_id, resource_id,
                   CASE WHEN belongs OR run_key IS NOT NULL THEN '' END AS run_key, sum(n)::BIGINT AS n
         FROM came GROUP BY ALL ORDER BY ALL
     """  # noqa: S608 -- our own words
-    return h.frame(sql, {**_asked(project, scope), "since": since_ns})
+    return h.frame(sql, {**_asked(project, scope), "since": since_ns, "loose_seq": findings.loose_seq(h)})
 
 
 def of_findings(h: Handle, project: str, scope: Scope, since_ns: int) -> Came:

@@ -18,7 +18,7 @@ _CHOSEN = """is_of(environment, $environment)
 """Whether a run is one of those asked for."""
 RULES, WINDOW = "rules", "rules_window"
 """Watermarks: of the job that judges runs each by itself, and up to which group what only a window shows was read."""
-_JUDGED = "rules_judged"
+_JUDGED, _LOOSE = "rules_judged", "rules_loose"
 """Watermark up to which group every run was judged by itself."""
 MOST_GROUPS = 50
 """Distinct operations or keys told apart per rule and task; the rest is one finding."""
@@ -40,13 +40,15 @@ def replace(h: Handle, keys: pl.DataFrame, rows: pl.DataFrame, since_ns: int) ->
     _insert(h, rows, window=False)
 
 
-def replace_window(h: Handle, rows: pl.DataFrame, seq: int = 0) -> None:
+def replace_window(h: Handle, rows: pl.DataFrame, seq: int = 0, loose_seq: int = 0) -> None:
     """Write what a window of runs and loose logs shows, *rows*, in place of what the window before showed.
 
-    *seq*: up to which group all was there when it was read, 0 where that is not known.
+    *seq*: up to which group all was there when it was read, 0 where that is not known. *loose_seq*: the first group of
+    which loose logs were read.
     """
     h.run("DELETE FROM run_findings WHERE run_findings.window")
     _insert(h, rows, window=True)
+    changes.move(h, [_LOOSE], 0, loose_seq)
     if seq:
         changes.move(h, [WINDOW], 0, seq)
 
@@ -63,6 +65,11 @@ def judged(h: Handle) -> tuple[int, int]:
     """Return up to which group of the journal rules judged runs, each by itself, and what only a window shows."""
     at = changes.positions(h)
     return at[_JUDGED][1] if at[RULES][0] else 0, at[WINDOW][1]
+
+
+def loose_seq(h: Handle) -> int:
+    """Return the first group of the journal of which rules judged records of no run."""
+    return changes.positions(h)[_LOOSE][1]
 
 
 def add(h: Handle, rows: pl.DataFrame) -> None:

@@ -14,6 +14,7 @@ from collector import client
 from collector.api import routes
 from collector.cli import check, root
 from collector.control import Control
+from collector.jobs import findings as jobs_findings
 from collector.jobs.runner import Runner
 from collector.rules.cases import log
 from collector.settings import Settings
@@ -108,6 +109,24 @@ def test_a_gate_waits_until_all_that_was_there_is_judged(
     assert root.run(["check", "--since", "1h", "--fail-on", "never"]) == 2
     said = capsys.readouterr()
     assert (said.out, "of 3 groups of records 1 are not judged" in said.err) == ("", True)
+
+
+def test_records_of_no_run_that_rules_pass_over_are_not_counted(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the newest that fit are judged: the others are told, and a gate that asks for them does not pass."""
+    monkeypatch.setattr(jobs_findings, "_MOST_LOOSE", len(LOOSE))
+    for _ in range(2):
+        collector.receive()
+    collector.take_up()
+    collector.judge()
+    asked = ["check", "--since", "1h", "--fail-on", "never", "--format", "json", "--require-records"]
+    assert root.run([*asked, str(len(LOOSE))]) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)["checked"]
+    assert told["came"] > told["records"] == len(LOOSE)
+    assert f"{told['came'] - len(LOOSE)} records of no run were not checked" in said.err
+    assert root.run([*asked, str(told["came"])]) == 2
 
 
 @pytest.mark.parametrize("of", [("--service", "web"), ("--service", "shop"), ("--environment", "web-live")])
