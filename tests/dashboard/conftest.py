@@ -66,14 +66,14 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return a store with the recorded sets, the last hours of the synthetic workload and hostile telemetry."""
+    """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
     folder = tmp_path_factory.mktemp("filled")
     (folder / "runwell.toml").write_text(SETTINGS)
     with stack.running(folder / "data", "--config", str(folder / "runwell.toml")) as running:
         for path in RECORDED:
             assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
         synthetic = list(recordings.read(str(SYNTHETIC)))
-        assert not send(to_now(synthetic[len(synthetic) * 3 // 4 :]), running.url("http")).refused
+        assert not send(to_now(synthetic[len(synthetic) // 2 :]), running.url("http")).refused
         hostile.send(running.url("http"))
         running.applied()
         sent_ns = time.time_ns()
