@@ -53,7 +53,10 @@ TARGETS = {
     "properties": Target("Properties, on at least five times the examples of `make test`", ("tests",), 180),
     "faults": Target(
         "Files damaged in eight ways each and read again; runs that fail at every stage; every way to stop",
-        ("tests/faults/test_damage.py", "tests/faults/test_stop.py", "tests/jobs/test_set_aside.py"),
+        (
+            *("tests/faults/test_damage.py", "tests/faults/test_stop.py"),
+            *("tests/jobs/test_set_aside.py", "tests/cli/test_running.py"),
+        ),
         30,
     ),
     "memory": Target(

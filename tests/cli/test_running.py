@@ -18,6 +18,7 @@ import zstandard
 from collector import __version__
 from collector.cli import root
 from tests.inprocess import SETS, TRIGGER_DEV, recorded
+from tests.length import also
 from tests.reshape import to_json
 from tests.stack import RUNWELL, Stack, running
 
@@ -129,7 +130,7 @@ def test_the_data_directory_says_where_everything_listens(stack: Stack) -> None:
             assert where[name]["host"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("option", ["--http-port", "--grpc-port", "--api-port"])
+@pytest.mark.parametrize("option", ["--api-port", *also("faults", "--http-port", "--grpc-port")])
 def test_a_port_in_use_is_one_sentence_that_names_its_option(tmp_path: Path, option: str) -> None:
     """`serve` ends at once, with the option, the port and what to do."""
     with socket.socket() as taken:

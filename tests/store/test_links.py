@@ -176,7 +176,7 @@ def trees(draw: st.DrawFn) -> list[Recorded]:
     return draw(st.permutations(made))
 
 
-@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees(), st.integers(1, 3))
 def test_the_store_tells_the_links_that_its_records_tell(records: list[Recorded], parts: int) -> None:
     """Whatever triggers what, in whatever order it arrives: parent, root, times and waiting are what all rows say."""
