@@ -31,6 +31,7 @@ KPIS = {
 NEW_SINCE = "since a day"
 NOTHING_NEW = "nothing new since a day"
 AGAINST = "vs {span} before"
+NOT_JUDGED = "Rules have judged nothing yet"
 NO_BEFORE = "nothing before to compare"
 
 OUTCOMES = "Runs by outcome"

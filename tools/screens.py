@@ -18,6 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from collector.client import Client
+
 FOLDER = Path(__file__).parents[1] / "docs" / "screens"
 PICTURES = {
     "overview": ("/", "light"),
@@ -45,10 +47,24 @@ def demo() -> Iterator[str]:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise SystemExit("the demo did not start; run `runwell demo` to see why")
                 time.sleep(0.5)
-            yield f"http://127.0.0.1:{json.loads(where.read_text())['dashboard']['port']}"
+            ports = {
+                name: address["port"]
+                for name, address in json.loads(where.read_text()).items()
+                if isinstance(address, dict)
+            }
+            judged(f"http://127.0.0.1:{ports['api']}")
+            yield f"http://127.0.0.1:{ports['dashboard']}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
+
+
+def judged(url: str) -> None:
+    """Wait until rules have judged what the runwell at *url* received."""
+    client = Client(url)
+    while (at := client.check(since="7d")["judged"])["journal_seq"] > min(at["run_rules_seq"], at["window_rules_seq"]):
+        time.sleep(1)
+    client.close()
 
 
 def settled(page: Page) -> None:

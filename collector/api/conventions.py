@@ -126,13 +126,13 @@ def _findings(
     environment: str | None,
     platform_project: str | None,
 ) -> dict[str, Any]:
-    def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int]]:
+    def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int], bool]:
         of = {"environment": environment, "platform_project": platform_project}
         findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, **of)
-        return findings, stored.compliance(h, project, since, **of)
+        return findings, stored.compliance(h, project, since, **of), all(stored.judged(h))
 
     with database.aside():
-        findings, (runs, clean) = database.reading(look)
+        findings, (runs, clean), judged = database.reading(look)
     for column, wanted in (("task_id", task), ("severity", severity)):
         if wanted is not None:
             findings = findings.filter(findings[column] == wanted)
@@ -142,6 +142,7 @@ def _findings(
     return {
         "since_ns": since,
         "as_of_ns": now_ns,
+        "judged": judged,
         "runs": runs,
         "runs_without_errors": clean,
         "findings": rows,

@@ -38,54 +38,53 @@ def card(name: str, value: str, raw: int, change: str, against: str, tone: str, 
     return Kpi(name, label, value, raw, definition, "derived", change, against, tone, series)
 
 
-kpis.show(
-    [
-        card(
-            "compliance",
-            percent(clean / runs if runs else None),
-            clean,
-            f"{count(runs - clean)} of {count(runs)}",
-            strings.BREAK_ONE,
-            "bad" if clean < runs else "flat",
-            [],
-        ),
-        card("violations", count(records), records, "", strings.IN_RANGE, "flat", per_day),
-        card(
-            "findings",
-            count(len(findings)),
-            len(findings),
-            str(errors),
-            strings.ARE_ERRORS,
-            "bad" if errors else "flat",
-            [],
-        ),
-        card(
-            "rules",
-            f"{len(broken)} of {sum(r['on'] for r in rules.values())}",
-            len(broken),
-            f"{new}",
-            strings.NEW_FINDINGS,
-            "bad" if new else "flat",
-            [],
-        ),
-        card(
-            "covered",
-            f"{len(states) - states.count('not_observable')} of {len(states)}",
-            len(states) - states.count("not_observable"),
-            str(states.count("checked")),
-            strings.FULLY,
-            "flat",
-            [],
-        ),
-    ],
-    (start, end),
-)
+cards = [
+    card(
+        "compliance",
+        percent(clean / runs if runs else None),
+        clean,
+        f"{count(runs - clean)} of {count(runs)}",
+        strings.BREAK_ONE,
+        "bad" if clean < runs else "flat",
+        [],
+    ),
+    card("violations", count(records), records, "", strings.IN_RANGE, "flat", per_day),
+    card(
+        "findings",
+        count(len(findings)),
+        len(findings),
+        str(errors),
+        strings.ARE_ERRORS,
+        "bad" if errors else "flat",
+        [],
+    ),
+    card(
+        "rules",
+        f"{len(broken)} of {sum(r['on'] for r in rules.values())}",
+        len(broken),
+        f"{new}",
+        strings.NEW_FINDINGS,
+        "bad" if new else "flat",
+        [],
+    ),
+    card(
+        "covered",
+        f"{len(states) - states.count('not_observable')} of {len(states)}",
+        len(states) - states.count("not_observable"),
+        str(states.count("checked")),
+        strings.FULLY,
+        "flat",
+        [],
+    ),
+]
+if answer["judged"]:
+    kpis.show(cards, (start, end))
 
 with look.card(strings.RULES, strings.RULES_SUB, key="rules"):
     every = st.toggle(strings.RULES_EVERY, key="every", bind="query-params")
     table = parts.by_rule(catalogue["rules"], findings, trend, end, every=every)
     if table.is_empty():
-        st.caption(strings.RULES_NONE)
+        st.caption(strings.RULES_NONE if answer["judged"] else strings.NOT_JUDGED)
         row = None
     else:
         row = look.table(table, strings.RULES, parts.RULE_COLUMNS, most=12, key="rules_table")

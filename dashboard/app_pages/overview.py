@@ -59,14 +59,16 @@ wide = max(300, chosen.span_s // 48 // 300 * 300) * SECOND_NS
 levels = data.query("page_queue_levels", **where, bucket_ns=wide)
 of_queues: dict[str, Any] = {"total": True, "measures": "time_at_limit,throttled,limit"}
 queues, queues_before = data.stats("queues", **of_queues, **window), data.stats("queues", **of_queues, **before)
-findings = data.findings(since=start, **here)["findings"]
+rules = data.findings(since=start, **here)
+findings = rules["findings"]
 per_day = (
     data.query("findings_trend", to_ns=end, **here)
     .group_by("day_ns")
     .agg(pl.col("count").sum())
     .sort("day_ns")["count"]
 )
-broken = totals.Broken(sum(f["count"] for f in findings), sum(f["state"] == "new" for f in findings), per_day.to_list())
+records = sum(f["count"] for f in findings) if rules["judged"] else None
+broken = totals.Broken(records, sum(f["state"] == "new" for f in findings), per_day.to_list())
 cards = totals.kpis(
     totals.together(overall.rows, queues),
     totals.together(tasks_before, queues_before),

@@ -112,7 +112,8 @@ def estimated(rows: pl.DataFrame) -> bool:
 class Broken:
     """Violations of the conventions: in the range, findings new since a day, and per day of ten."""
 
-    records: int
+    records: int | None
+    """None before rules have judged anything."""
     new: int
     per_day: list[float | None]
 
@@ -122,16 +123,18 @@ def violations(broken: Broken) -> Kpi:
     label, definition = strings.KPIS["violations"]
     change = f"{count(broken.new)} new" if broken.new else ""
     against = strings.NEW_SINCE if broken.new else strings.NOTHING_NEW
+    if broken.records is None:
+        change, against = "", strings.NOT_JUDGED
     return Kpi(
         "violations",
         label,
         count(broken.records),
         broken.records,
         definition,
-        "derived",
+        "unknown" if broken.records is None else "derived",
         change,
         against,
-        "bad" if broken.new else "flat",
+        "bad" if change else "flat",
         broken.per_day,
     )
 

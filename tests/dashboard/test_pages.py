@@ -156,7 +156,7 @@ def test_an_empty_store_is_said_to_be_empty(empty: Stack, app: Open, page: str) 
     shown = app(empty.url("api"), page)
     assert not shown.exception
     assert re.search(
-        "No runs in this range|No run matches|Open a run from|No task ran|No queue held|No rule was broken|"
+        "No runs in this range|No run matches|Open a run from|No task ran|No queue held|Rules have judged nothing|"
         "No report yet",
         said(shown),
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.model import words
 from dashboard import strings
 from dashboard.parts import charts, findings, provenance, queue_frames, run_view, totals
-from dashboard.parts.text import compact, safe, visible
+from dashboard.parts.text import NONE, compact, safe, visible
 
 PUNCTUATION = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~:$^=&@/])")
 REPLACED = (  # what Streamlit's markdown looks for in text after it was unescaped
@@ -229,3 +229,10 @@ def test_what_is_likely_of_a_run_is_told_from_now_on_with_its_range() -> None:
     assert run_view.likely(outlook, "ends", now) == ("in 2 min", "1 min to 10 min")
     assert run_view.likely(outlook, "ends", now + 120 * 10**9) == ("any moment", "0 s to 8 min")
     assert run_view.likely({**outlook, "ends_ns": None}, "ends", now) is None
+
+
+def test_violations_are_unknown_before_rules_have_judged() -> None:
+    """A store whose rules have judged nothing has no count of violations, and the card says why; 0 is a count."""
+    before, after = (totals.violations(totals.Broken(records, 0, [])) for records in (None, 0))
+    assert (before.value, before.raw, before.source, before.against) == (NONE, None, "unknown", strings.NOT_JUDGED)
+    assert (after.value, after.source, after.against) == ("0", "derived", strings.NOTHING_NEW)

@@ -26,7 +26,7 @@ from tests.length import SEED, longer
 
 pytestmark = pytest.mark.faults
 
-KILLS = longer("chaos", 4, 20)
+KILLS = longer("chaos", 5, 20)
 TARGETS = ("receive", "store") * 7 + ("both",) * 3 + ("gate",) * 2 + ("supervisor",)
 SETTINGS = {
     "RUNWELL_STORE__FLUSH": "PT0.2S",
