@@ -64,8 +64,10 @@ _RETRIES = {
     "skipped_runs": Measure(
         "Skipped", "Runs that say they had nothing to do: they count as throughput, in no duration, failure or success."
     ),
-    "open_runs": Measure("Open", "Runs that have not ended yet."),
-    "unknown_runs": Measure("Unknown", "Runs that fell silent without an end; in no rate."),
+    "open_runs": Measure("Open", "Runs that have not ended yet, started or not."),
+    "unknown_runs": Measure(
+        "Unknown", "Runs that fell silent without an end, or of which nothing was heard since they were triggered."
+    ),
     "immature_runs": Measure(
         "Too young", "Runs left out because they started so recently that a retry may still follow."
     ),
