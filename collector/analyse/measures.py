@@ -118,7 +118,7 @@ _QUEUES = {
     "maybe_over_limit": Measure(
         "Maybe over",
         "Share of time with more slots counted than the limit, but not for certain: attempts that wait may have given "
-        "theirs back, or the end of some is only inferred.",
+        "theirs back, the end of some is only inferred, or it was for no longer than clocks differ.",
     ),
     "paused": Measure("Paused", "Share of time with a limit of 0."),
     "slot_share": Measure("Slot share", "Slot time of a task among the slot time of its queue."),
