@@ -6,6 +6,7 @@ on or was cut short, and estimates where the product keeps histograms alone (doc
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from bench.truth.fact import Fact, grouped, kaplan_meier, known, nearest_rank, ratio
@@ -17,13 +18,19 @@ _CUT_SHORT = ("canceled", "interrupted", "skipped")
 
 
 class Length(NamedTuple):
-    """A duration of a run or attempt; *goes_on*: it had lasted so long when last looked at."""
+    """A duration of a run or attempt; *goes_on*: it had lasted so long when last looked at; None: nobody told."""
 
     measure: str
     outcome: str
-    ns: int
+    ns: int | None
     goes_on: bool = False
     proved: bool = True
+    missing: int = 0
+    """How many there are of which nobody told."""
+
+
+def _untold(measure: str, missing: int = 1) -> Length:
+    return Length(measure, "", None, missing=missing)
 
 
 def of_runs(seen: list[Seen], as_of_ns: int) -> list[Length]:
@@ -36,11 +43,14 @@ def _run(s: Seen, as_of_ns: int) -> list[Length]:
     lengths = []
     over = s.is_over and s.ended_ns is not None
     wait = max(0, s.started_ns - s.queued_ns) if s.start_known and s.queued_ns is not None else None
-    if wait is not None:
-        lengths.append(Length("queue_wait", s.status, wait, proved=s.queued_sure))
+    lengths.append(
+        _untold("queue_wait") if wait is None else Length("queue_wait", s.status, wait, proved=s.queued_sure)
+    )
     until = s.ended_ns if over and s.ended_ns is not None else s.last_seen_ns if s.status == "unknown" else as_of_ns
     if s.start_known:
         lengths.append(Length("execution", s.status, max(0, until - s.started_ns), not over, s.sure and s.end_sure))
+    else:
+        lengths.append(_untold("execution"))
     if s.is_over and s.is_complete and all(t.wait_ns is not None for t in s.tries):
         waits = sum(known(t.wait_ns for t in s.tries))
         lengths.append(Length("wait", s.status, waits, proved=s.sure))
@@ -55,7 +65,9 @@ def _run(s: Seen, as_of_ns: int) -> list[Length]:
             rest = abs(whole - wait - sum(known(walls)) - sum(known(gaps(s))))
             sure = sure and all(t.end_sure for t in s.tries)
             lengths.append(Length("unexplained", s.status, rest, proved=sure))
-    return lengths
+    there = {x.measure for x in lengths}
+    ends = ("active", "wait", "end_to_end", "unexplained") if s.is_over else ()
+    return lengths + [_untold(measure) for measure in ends if measure not in there]
 
 
 def of_attempts(tries: list[tuple[Seen, Try]], as_of_ns: int) -> list[Length]:
@@ -63,15 +75,25 @@ def of_attempts(tries: list[tuple[Seen, Try]], as_of_ns: int) -> list[Length]:
     lengths = []
     for s, t in tries:
         goes_on = t.status == "open"
-        if t.status == "skipped" or (t.wall_ns is None and not goes_on):
+        if t.status == "skipped":
+            continue
+        if t.wall_ns is None and not goes_on:
+            lengths.append(_untold("attempt"))
             continue
         alive = as_of_ns if s.status == "running" else s.last_seen_ns
         lasted = alive - t.started_ns if t.wall_ns is None else t.wall_ns
         status = ("running" if s.status == "running" else "unknown") if goes_on else t.status
         lengths.append(Length("attempt", status, lasted, goes_on, t.end_sure or goes_on))
-        if t.dequeued_ns is not None:
-            lengths.append(Length("boot", status, t.started_ns - t.dequeued_ns))
+        if lost := t.number - 1 - max((b.number for b in s.tries if b.number < t.number), default=0):
+            lengths.append(_untold("attempt", lost))
+        boot = None if t.dequeued_ns is None else Length("boot", status, t.started_ns - t.dequeued_ns)
+        lengths.append(boot or _untold("boot"))
         before = next((b for b in s.tries if b.number == t.number - 1), None)
+        if t.number > 1 and (before is None or before.status != "interrupted"):
+            gap_known = before is not None and before.ended_ns is not None
+            told = {"gap": gap_known, "backoff": gap_known and t.queue_wait_ns is not None}
+            told["requeue_wait"] = t.queue_wait_ns is not None
+            lengths += [_untold(measure) for measure, is_told in told.items() if not is_told]
         if before is not None and before.ended_ns is not None:
             gap = max(0, t.started_ns - before.ended_ns)
             lengths.append(Length("gap", status, gap, proved=before.end_sure))
@@ -85,14 +107,19 @@ def of_attempts(tries: list[tuple[Seen, Try]], as_of_ns: int) -> list[Length]:
 def exact(lengths: list[Length], *, outcomes: bool) -> Facts:
     """Return count, mean, max and percentiles by measure and, if asked, outcome, of the durations themselves."""
     facts: Facts = {}
+    missing = Counter(dict.fromkeys({x.measure for x in lengths}, 0))
+    for x in lengths:
+        missing[x.measure] += x.missing
+    lengths = [x for x in lengths if x.ns is not None]
     both = [x._replace(outcome="") for x in lengths] + (lengths if outcomes else [])
     for (measure, outcome), some in grouped(both, lambda x: (x.measure, x.outcome)).items():
         ended = [x for x in some if not x.goes_on]
         if outcome and not ended:
             continue
-        ns, key = [x.ns for x in ended], (measure, outcome or None)
+        of = len(ended) if outcome else len(some) + missing[measure]
+        ns, key = known(x.ns for x in ended), (measure, outcome or None)
         proved = all(x.proved for x in some)
-        about = {"n": len(ns), "coverage": ratio(len(ns), len(some) if not outcome else len(ns)), "proved": proved}
+        about = {"n": len(ns), "coverage": ratio(len(ns), of), "proved": proved}
         facts[*key, "count"] = Fact(len(ns), **about)
         facts[*key, "mean"] = Fact(ratio(sum(ns), len(ns)), **about)
         facts[*key, "max"] = Fact(max(ns, default=None), **about)
@@ -106,13 +133,14 @@ def exact(lengths: list[Length], *, outcomes: bool) -> Facts:
 
 def _cut(lengths: list[Length], measure: str) -> list[tuple[int, bool]]:
     lasting = measure in ("execution", "attempt")
-    return [(x.ns, x.goes_on or (lasting and x.outcome == "canceled")) for x in lengths if x.measure == measure]
+    told = [(x.ns, x.goes_on or (lasting and x.outcome == "canceled")) for x in lengths if x.measure == measure]
+    return [(ns, goes_on) for ns, goes_on in told if ns is not None]
 
 
 def estimated(lengths: list[Length], *, outcomes: bool) -> Facts:
     """Return count, mean and percentiles, the latter as near as histograms are."""
     facts: Facts = {}
-    ended = [x for x in lengths if not x.goes_on]
+    ended = [x for x in lengths if x.ns is not None and not x.goes_on]
     both = [x._replace(outcome="") for x in ended] + (ended if outcomes else [])
     for (measure, outcome), some in grouped(both, lambda x: (x.measure, x.outcome)).items():
         facts |= {(measure, outcome or None, name): f for name, f in _histogram(some).items()}
@@ -120,7 +148,7 @@ def estimated(lengths: list[Length], *, outcomes: bool) -> Facts:
 
 
 def _histogram(some: list[Length]) -> dict[str, Fact]:
-    ns, proved = [x.ns for x in some], all(x.proved for x in some)
+    ns, proved = known(x.ns for x in some), all(x.proved for x in some)
     facts = {
         "count": Fact(len(ns), len(ns), proved=proved),
         "mean": Fact(ratio(sum(ns), len(ns)), len(ns), proved=proved),

@@ -52,8 +52,11 @@ class Usual:
             tries = [(s, t) for s in runs for t in s.tries if t.status != "skipped"]
             values = []
             for s, t in tries:
-                lasted = [x for x in of_attempts([(s, t)], as_of_ns) if x.measure == "attempt"]
-                values += [(max(0, x.ns - t.waited_ns), x.goes_on or x.outcome == "canceled") for x in lasted]
+                values += [
+                    (max(0, x.ns - t.waited_ns), x.goes_on or x.outcome == "canceled")
+                    for x in of_attempts([(s, t)], as_of_ns)
+                    if x.measure == "attempt" and x.ns is not None
+                ]
             ended = [ns for ns, goes_on in values if not goes_on]
             most = max(ended, default=0)
             p95, p99 = (_or(kaplan_meier(values, p), most) for p in (950, 990))

@@ -33,8 +33,11 @@ class Horizons:
         self._ns: dict[Group, int] = {}
         for group, runs in grouped((s for s in seen if s.tries), lambda s: s.group).items():
             most = max(s.attempts for s in runs) - 1
-            walls = known(t.wall_ns for s in runs for t in s.tries if t.status not in ("open", "skipped"))
-            every = (walls, known(g for s in runs for g in gaps(s)))
+            tries = [t for s in runs for t in s.tries if t.status not in ("open", "skipped") and t.end_sure]
+            every = (
+                known(t.wall_ns for t in tries),
+                known(g for s in runs for t, g in zip(s.tries, gaps(s), strict=False) if t.end_sure),
+            )
             self._ns[group] = max(GRACE_NS, most * sum(bucketed(ranked(values, 950)) for values in every if values))
 
     def is_ripe(self, s: Seen, as_of_ns: int, *, by_run: bool) -> bool:

@@ -64,7 +64,8 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
     guessed_end = (pl.col("ended_source") == "inferred").fill_null(False)
     sums = (
         attempts.lazy()
-        .with_columns(is_last=last, is_spent=spent, cost=nanocents("cost_cents"))
+        .with_columns(is_last=last, is_spent=spent, cost=nanocents("cost_cents"), idle=pl.col("idle_ns").fill_null(0))
+        .with_columns(worked_ns=(pl.col("wall_ns") - pl.col("idle")).clip(0))
         .group_by(RUN)
         .agg(
             attempts=pl.col("number").max(),
@@ -74,10 +75,10 @@ def per_run(runs: Frame, attempts: Frame) -> pl.LazyFrame:
             first_ended_ns=pl.col("ended_ns").filter((pl.col("number") == 1) & ~is_backward()).first(),
             last_ended_ns=pl.col("ended_ns").filter(pl.col("is_last") & ~is_backward()).first(),
             last_status=pl.col("status").filter("is_last").first(),
-            wasted=_all_known("wall_ns", "is_spent"),
+            wasted=_all_known("worked_ns", "is_spent"),
             wasted_cost=_all_known("cost", "is_spent"),
             requeued_ns=believable.total(pl.col("queue_wait_ns").filter(again)),
-            is_inferred_wasted=(pl.col("is_spent") & (guessed_start | guessed_end)).any(),
+            is_inferred_wasted=(pl.col("is_spent") & (guessed_start | guessed_end | (pl.col("idle") > 0))).any(),
             is_inferred_backoff=((again & guessed_start) | (~pl.col("is_last") & guessed_end)).any(),
             is_inferred_latency=(guessed_end & (pl.col("is_last") | ~again)).any(),
         )

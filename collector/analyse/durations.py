@@ -36,17 +36,20 @@ _SHORTEST_NS = 1_000
 _LOWEST = math.ceil(math.log2(_SHORTEST_NS / 1e6) * SCALE)
 
 
-def values(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+def values(runs: Frame, attempts: Frame, *, as_of_ns: int, unknown: bool = False) -> pl.LazyFrame:
     """Return every duration: `COHORT`, run_key, number, started_ns, measure, outcome, value_ns, is_open, weakness.
 
     `number` is NULL for measures of a run. `is_open`: the run or attempt had lasted *value_ns* when last seen or at
     *as_of_ns*, and went on (only `execution` and `attempt`). What ends before it starts has no duration. `outcome` is
-    the status of the run or attempt. `weakness`: see `frames.rank`.
+    the status of the run or attempt. `weakness`: see `frames.rank`. With *unknown* a row also where there was a
+    duration that nobody told, value_ns NULL; `missing` counts such ones, an attempt's also those before it that left no
+    record.
     """
-    return pl.concat([of_runs(runs, attempts, as_of_ns=as_of_ns), of_attempts(runs, attempts, as_of_ns=as_of_ns)])
+    parts = (of_runs, of_attempts)
+    return pl.concat(part(runs, attempts, as_of_ns=as_of_ns, unknown=unknown) for part in parts)
 
 
-def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int, unknown: bool = False) -> pl.LazyFrame:
     """Return those of `values` that belong to a run."""
     walls = (
         attempts.lazy()
@@ -77,7 +80,7 @@ def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     )
     until = pl.when("is_over").then("ended_ns").otherwise("alive_ns")
     residual = pl.col("end_to_end_ns") - pl.sum_horizontal("queue_wait_ns", "wall_ns", "gaps_ns", ignore_nulls=False)
-    measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
+    measures: _Measures = {
         "queue_wait": (pl.col("queue_wait_ns"), rank("queue_wait_source")),
         "execution": (
             pl.when(~is_backward() & (pl.col("started_source") != "unknown")).then(
@@ -91,7 +94,9 @@ def of_runs(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         "end_to_end": (pl.col("end_to_end_ns"), rank("queued_source", _end_source())),
         "unexplained": (residual.abs(), rank("queued_source", _end_source())),
     }
-    return _each(started, measures, open_="execution")
+    ended = pl.col("status").is_in(TERMINAL)
+    missing = dict.fromkeys(("active", "wait", "end_to_end", "unexplained"), ended)
+    return _each(started, measures, missing, open_="execution", unknown=unknown)
 
 
 def _worked() -> pl.Expr:
@@ -109,11 +114,13 @@ def _end_source() -> pl.Expr:
     return pl.when(pl.col("ended_ns").is_null()).then(pl.lit("measured")).otherwise("ended_source")
 
 
-def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
+def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int, unknown: bool = False) -> pl.LazyFrame:
     """Return those of `values` that belong to an attempt."""
     seen = runs.lazy().select(*RUN, "last_seen_ns")
     started = (
         attempts.lazy()
+        .sort(*RUN, "number")
+        .with_columns(lost=(pl.col("number").diff().over(RUN).fill_null(pl.col("number")) - 1).clip(0))
         .filter(pl.col("started_ns").is_not_null() & _worked())
         .drop("task_id", "queue", strict=False)
         .join(dimensions(runs), on=RUN, how="inner", nulls_equal=True)
@@ -126,6 +133,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
             # After an interruption nothing is tried again: what follows goes on.
             before_ns=pl.when(~is_backward() & (pl.col("status") != "interrupted")).then("ended_ns").shift(1).over(RUN),
             before_source=pl.col("ended_source").shift(1).over(RUN),
+            goes_on=(pl.col("status") == "interrupted").shift(1).over(RUN).fill_null(False),
             is_over=pl.col("status").is_in(ENDED) & pl.col("wall_ns").is_not_null(),
             alive_ns=pl.when(pl.col("status") == "running").then(as_of_ns).otherwise("last_seen_ns"),
         )
@@ -137,7 +145,7 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
     lasted = (lasted - pl.col("idle_ns").fill_null(0)).clip(0)
     requeue = pl.when(is_retry).then("queue_wait_ns")
     between = rank("started_source", "before_source")
-    measures: dict[str, tuple[pl.Expr, pl.Expr]] = {
+    measures: _Measures = {
         "attempt": (
             pl.when(~is_backward()).then(lasted),
             rank("started_source", _end_source(), _idle_source("idle_ns")),
@@ -147,25 +155,49 @@ def of_attempts(runs: Frame, attempts: Frame, *, as_of_ns: int) -> pl.LazyFrame:
         "backoff": ((pl.col("gap_ns") - requeue).clip(0), between),
         "requeue_wait": (requeue, rank(pl.lit("measured"))),
     }
-    return _each(started, measures, open_="attempt")
+    missing = {name: is_retry & ~pl.col("goes_on") for name in ("gap", "backoff", "requeue_wait")}
+    return _each(started, measures, missing, open_="attempt", unknown=unknown, lost="lost")
 
 
-def _each(rows: pl.LazyFrame, measures: dict[str, tuple[pl.Expr, pl.Expr]], *, open_: str) -> pl.LazyFrame:
-    """Return a row for each measure that is known of each of *rows*; only *open_* may still go on."""
-    values = [
-        pl.struct(
-            value_ns=value.cast(pl.Int64),
-            weakness=weakness,
-            is_open=~pl.col("is_over") if name == open_ else pl.lit(False),
-        ).alias(name)
-        for name, (value, weakness) in measures.items()
-    ]
+_Measures = dict[str, tuple[pl.Expr, pl.Expr]]
+"""Measure → how long, and how well that is known."""
+
+
+def _each(
+    rows: pl.LazyFrame,
+    measures: _Measures,
+    missing: dict[str, pl.Expr],
+    *,
+    open_: str,
+    unknown: bool,
+    lost: str | None = None,
+) -> pl.LazyFrame:
+    """Return a row for each measure that is known of each of *rows*; only *open_* may still go on.
+
+    With *unknown* also for one that is not known: *missing* tells where there must be one, everywhere if it does not
+    say; *lost* counts the ones of *open_* before a row.
+    """
+    before = {open_: pl.col(lost).cast(pl.Int64)} if lost else {}
+
+    def told(name: str, value: pl.Expr, weakness: pl.Expr) -> pl.Expr:
+        fields = {
+            "value_ns": value.cast(pl.Int64),
+            "weakness": weakness,
+            "is_open": ~pl.col("is_over") if name == open_ else pl.lit(False),
+        }
+        if unknown:
+            untold = missing.get(name, pl.lit(True)) & value.is_null()
+            fields["missing"] = untold.cast(pl.Int64) + before.get(name, pl.lit(0))
+        return pl.struct([field.alias(column) for column, field in fields.items()]).alias(name)
+
+    values = [told(name, *parts) for name, parts in measures.items()]
     shared = [*COHORT, "run_key", "number", "started_ns", "outcome"]
+    is_told = pl.col("value_ns").is_not_null()
     return (
         rows.select(*shared, *values)
         .unpivot(list(measures), index=shared, variable_name="measure", value_name="value")
         .unnest("value")
-        .filter(pl.col("value_ns").is_not_null())
+        .filter(is_told | (pl.col("missing") > 0) if unknown else is_told)
     )
 
 

@@ -29,12 +29,16 @@ def exact(
 ) -> pl.DataFrame:
     """Return count, mean, max and percentiles of each measure, by columns *by*, for all outcomes and, if asked, each.
 
-    *values*: measure, outcome, value_ns, is_open, weakness and *by*. `n` counts what ended; `coverage` is its share,
-    those still open included.
+    *values*: measure, outcome, value_ns, is_open, weakness and *by*; `missing` where there were others of which
+    nobody told how long they took. `n` counts what ended; `coverage` is its share of all, those still open included.
     """
     key = [*by, *_KEY]
     wanted = dict.fromkeys([*key, "value_ns", "is_open", "weakness"])
-    lazy = values.lazy().select(*wanted, is_cut=survival.is_cut()).collect().lazy()  # both branches below read it
+    columns = values.lazy().collect_schema().names()
+    untold = pl.col("missing") if "missing" in columns else pl.lit(0, pl.Int64)
+    every = values.lazy().select(*wanted, is_cut=survival.is_cut(), missing=untold).collect()
+    gone = every.filter(pl.col("missing") > 0).group_by(*by, "measure").agg(pl.col("missing").sum())
+    lazy = every.lazy().filter(pl.col("value_ns").is_not_null())
     both = lazy.with_columns(outcome=pl.lit(None, pl.String))
     if outcomes:
         # What has not ended has no outcome yet.
@@ -61,7 +65,10 @@ def exact(
     censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(key)
     if not censored.is_empty():
         ranked = _with_survival(ranked, lazy, censored, by, key, permilles)
-    return _with_count_mean_max(groups, ranked, by, key)
+    told = groups.join(gone, on=[*by, "measure"], how="left", nulls_equal=True).with_columns(
+        missing=pl.when(pl.col("outcome").is_null()).then("missing").fill_null(0)
+    )
+    return _with_count_mean_max(told, ranked, by, key)
 
 
 def _ranked(groups: pl.DataFrame, key: list[str], permilles: Sequence[int]) -> pl.DataFrame:
@@ -157,7 +164,8 @@ def _with_count_mean_max(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequenc
             ("max", pl.col("longest"), none, none),
         )
     )
-    about = groups.select(*key, "n", "weak", coverage=ratio(pl.col("n"), pl.col("n") + pl.col("still_open")))
+    of = pl.col("n") + pl.col("still_open") + pl.col("missing")
+    about = groups.select(*key, "n", "weak", coverage=ratio(pl.col("n"), of))
     return finished(pl.concat([plain, ranked.select(plain.columns)]).join(about, on=key, nulls_equal=True), by)
 
 

@@ -43,11 +43,17 @@ def horizon(cohorts: Frame, durations: Frame, *, floor_ns: int) -> pl.DataFrame:
     """Return for how long after its start a run may still retry: `HORIZON`, horizon_ns.
 
     As many times the 95th percentile of an attempt and of the time between two as a run of the task was ever
-    retried, and at least *floor_ns*, within which a failed run counts as retrying.
+    retried, and at least *floor_ns*, within which a failed run counts as retrying. Inferred times tell nothing: of an
+    attempt whose end nobody saw, the rest would count in the attempt and in the time after it.
     """
     most = cohorts.lazy().group_by(HORIZON).agg(retries=(pl.col("attempts").max() - 1).fill_null(0).clip(0))
     p95 = percentiles.from_buckets(
-        durations.lazy().filter(pl.col("measure").is_in(["attempt", "gap"])), [*HORIZON, "measure"], 950
+        durations.lazy()
+        .filter(pl.col("measure").is_in(["attempt", "gap"]))
+        .with_columns(n=pl.col("n") - pl.col("inferred_n"))
+        .filter(pl.col("n") > 0),
+        [*HORIZON, "measure"],
+        950,
     )
     each = p95.group_by(HORIZON).agg(step_ns=pl.col("estimate_ns").sum())
     return (

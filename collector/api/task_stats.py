@@ -40,9 +40,8 @@ def _learn_horizon(h: Handle, q: Question) -> pl.DataFrame:
     week = past(q)
     # Also of tasks that were never retried: what is not known at all has the longest horizon there is.
     cohorts = statistics.summed(h, "run_cohorts", week, [*retries.HORIZON, "attempts"], ["runs"])
-    measured = statistics.summed(
-        h, "duration_hours", week, [*retries.HORIZON, "measure", "ix"], ["n"], also="measure IN ('attempt', 'gap')"
-    )
+    keys, sums = [*retries.HORIZON, "measure", "ix"], ["n", "inferred_n"]
+    measured = statistics.summed(h, "duration_hours", week, keys, sums, also="measure IN ('attempt', 'gap')")
     return retries.horizon(cohorts, measured, floor_ns=q.basis.grace_ns)
 
 

@@ -90,7 +90,8 @@ def durations_of(q: Question, *, attempts: bool = True) -> pl.LazyFrame:
     v = _runs(q)
 
     def make() -> pl.DataFrame:
-        rows = (durations.values if attempts else durations.of_runs)(v.runs, v.attempts, as_of_ns=q.as_of_ns)
+        told = durations.values if attempts else durations.of_runs
+        rows = told(v.runs, v.attempts, as_of_ns=q.as_of_ns, unknown=True)
         return _of(q, rows.filter(inside("started_ns", q.window()))).collect()
 
     return q.once(f"durations {attempts}", make).lazy()

@@ -174,7 +174,8 @@ class Naive:
         starts, ends = ([a for a in attempts if a[f"{x}_source"] == "inferred"] for x in ("started", "ended"))
         last = attempts[-1]
         if measure == "wasted_time" and run in self.ended and self.wasted(run) is not None:
-            return any(a is not last or a["status"] in FAILED for a in (*starts, *ends))
+            idle = [a for a in attempts if a["idle_ns"]]
+            return any(a is not last or a["status"] in FAILED for a in (*starts, *ends, *idle))
         if measure == "backoff_time" and self.backoff(run) is not None:
             return any(a["number"] > 1 for a in starts) or any(a is not last for a in ends)
         if measure == "retry_latency" and ended_as(run) == "completed" and self.n(run) > 1:
@@ -185,10 +186,10 @@ class Naive:
         attempts = self.attempts[run["run_key"]]
         if attempts[-1]["number"] != len(attempts) or attempts[-1]["status"] == "unknown":
             return None
-        spent = [a["wall_ns"] for a in attempts[:-1]]
-        if attempts[-1]["status"] in FAILED:
-            spent.append(attempts[-1]["wall_ns"])
-        return None if None in spent else sum(spent)
+        spent = [a for a in attempts if a is not attempts[-1] or a["status"] in FAILED]
+        if None in [a["wall_ns"] for a in spent]:
+            return None
+        return sum(max(0, a["wall_ns"] - (a["idle_ns"] or 0)) for a in spent)
 
     def backoff(self, run: dict[str, Any]) -> float | None:
         if run["backoff_ns"] is None or self.n(run) == 1:
@@ -472,8 +473,8 @@ def test_retry_latency_is_known_where_both_ends_are(backward: int | None, runs: 
 
 
 def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
-    """Retries ever seen, times a slow attempt and a slow pause, and at least the grace a failed run has; a task without
-    one has the longest, and an hour is counted as soon as its last run is so old.
+    """Retries ever seen, times a slow attempt and a slow pause that are no guesses, and at least the grace a failed run
+    has; a task without one has the longest, and an hour is counted as soon as its last run is so old.
     """
     about = dict.fromkeys(COHORT) | {"project": "default", "hour_ns": T0, "task_id": "a", "environment": "PRODUCTION"}
     runs = table("run_cohorts", [{**about, "attempts": 3, "outcome": "completed", "runs": 1}])
@@ -483,7 +484,11 @@ def test_the_horizon_grows_with_retries_and_the_time_they_take() -> None:
     )
     hours = table(
         "duration_hours",
-        [{**about, "measure": m, "ix": ix, "n": 1} for m, ix in lengths.select("measure", "ix").rows()],
+        [
+            {**about, "measure": m, "ix": ix + longer, "n": n, "inferred_n": guessed}
+            for m, ix in lengths.select("measure", "ix").rows()
+            for longer, n, guessed in ((0, 1, 0), (40, 9, 9))
+        ],
     )
     horizons = retries.horizon(runs, hours, floor_ns=5)
     longest = horizons["horizon_ns"][0]

@@ -36,6 +36,16 @@ def by_statistic(report: pl.DataFrame, outcome: str | None = None) -> dict[str, 
     return {r["statistic"]: r for r in of_outcome.rows(named=True)}
 
 
+def test_what_nobody_told_is_what_coverage_lacks() -> None:
+    """A duration that must have been and was not told, and an attempt that left no record, are in no number but it."""
+    known = values([10, 20, 30], [5]).with_columns(missing=pl.Series([0, 2, 0, 0]))
+    untold = values([0, 0]).with_columns(value_ns=pl.lit(None, pl.Int64), missing=pl.lit(1))
+    report = percentiles.exact(pl.concat([known, untold], how="diagonal_relaxed"), ["project"])
+    assert {r["coverage"] for r in by_statistic(report).values()} == {3 / 8}
+    assert {r["coverage"] for r in by_statistic(report, "completed").values()} == {1.0}
+    assert (by_statistic(report)["mean"]["value"], by_statistic(report)["count"]["value"]) == (20, 3)
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(st.lists(lengths, min_size=1, max_size=300))
 def test_percentiles_are_values_at_their_nearest_rank(ended: list[int]) -> None:
