@@ -182,7 +182,8 @@ def throughput(some: list[Event], over_ns: int) -> Facts:
     facts: Facts = {("runs", "count"): Fact(begun, begun, 1.0)} if begun else {}
     for name, words in _APART.items() if begun else ():
         apart = [e.run for e in some if e.what == "runs" and e.run.outcome in words]
-        facts[name, "count"] = Fact(len(apart), len(apart), 1.0, all(s.sure for s in apart))
+        is_told = bool(apart) or name != "expired_runs"  # which no record ever says
+        facts[name, "count"] = Fact(len(apart) if is_told else None, len(apart), 1.0, all(s.sure for s in apart))
     hours = over_ns / HOUR
     n = {name: sum(e.what == name for e in some) for name in ("arrivals", "starts", "throughput")}
     sure = {name: all(e.sure for e in some if e.what == name) for name in n}

@@ -43,7 +43,8 @@ _IN_JSON = (
 )
 _SENTENCE = r"[^{0}\s]+(?:\s+[^{0}\s]+){{2,}}"
 """Three words or more, between two of a kind of quotation mark."""
-_COUNTED = rf"({VALUE}(?: [a-z]+)?) ({COUNTED})s(?-u:\b)"
+_CODE_IN_JSON = r'"(?:code|error_code|errorCode|status|type)"\s*:\s*"([A-Za-z_.-]+)"'
+_COUNTED = rf"({VALUE}(?: [a-z]+)?(?: [a-z]+)?) ({COUNTED})s(?-u:\b)"
 
 
 def with_groups(rows: pl.DataFrame) -> pl.DataFrame:
@@ -84,7 +85,7 @@ def _telling(text: pl.Series, kind: pl.Series) -> pl.Series:
     line = pl.select(pl.concat_str([text.str.extract(r"^([^\r\n]*)"), introduced], separator=" ", ignore_nulls=True))
     cause = ", caused by " + text.str.extract(_CAUSE).str.strip_chars()
     caused = pl.select(pl.concat_str([line.to_series().str.strip_chars(), cause], ignore_nulls=True)).to_series()
-    inside = text.str.extract(_IN_JSON).str.replace_all(r"\\.", " ")
+    inside = _first(text.str.extract(_IN_JSON), text.str.extract(_CODE_IN_JSON)).str.replace_all(r"\\.", " ")
     is_json = text.str.contains(r"^[\[\s]*\{")
     line_ = _where(is_json & inside.is_not_null(), inside, _first(text.str.extract(_TRACEBACK), caused))
     # A text that is one quotation tells what is in it, unless that is a key or a name.
@@ -103,12 +104,13 @@ def _normal(text: pl.Series) -> pl.Series:
     for whole in WHOLE.values():
         line = line.str.replace_all(whole, VALUE)
     read = (
-        line.str.replace_all(r"=\([^()]*\)", f"=({VALUE})")
+        line.str.replace_all(r"(=|value is )\([^()]*\)", f"${{1}}({VALUE})")
         .str.replace_all(r"(?i-u:https?/[0-9.]+) ", "HTTP ")
         .str.replace_all(_READ, _WRITTEN)
         .str.replace_all(_FROM + _TO, VALUE, literal=True)
         .str.replace_all(f"[{_FROM}{_TO}]", "")
-        .str.replace_all(rf"{VALUE}(?: ?[,;|/:x-]? ?{VALUE})+", VALUE)
+        .str.replace_all(rf"{VALUE}(?: ?(?:[,;|/:x-]|and|or)? ?{VALUE})+", VALUE)
+        .str.replace_all(rf"({VALUE} [rent]+tr)ies\b", "${1}y")
         .str.replace_all(_COUNTED, "$1 $2")
         .str.replace(r"[ .!,;:]+$", "")
     )

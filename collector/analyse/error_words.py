@@ -73,6 +73,7 @@ WHOLE = {
         "|『[^』]*(?:』|$)"
     ),
     "payload": r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}|\{.*$|(?i-u:<(?:!doctype|html|\?xml)[ >]).*$",
+    "list": r"'\[[^\]]*\]'",
     "url": (
         rf"{_B}[A-Za-z][A-Za-z0-9+-]*://[^ \"'<>]*[^ \"'<>).,;:!?\]]|{_B}(?:mailto|data|urn|tel):[^ \"'<>]*[^ \"'<>).,;:!?\]]"
     ),
@@ -88,17 +89,22 @@ KEPT = {
         r"(?: (?:an?|the|is|was|of|http|status|code|error))*[ ]?[:=#(\[]?[:=#(\[]? ?[1-5][0-9][0-9]\b)"
     ),
     "got": rf"(?i-u:\b(?:returned|got|received)(?: an?| the)? {_HTTP}(?:$|[.,;:!)\]}}]| (?:from|for|on|at|by|when|while|instead|but|and)\b))",
-    "reason": rf"(?i-u:\b{_REASON}\b)",
+    "reason": rf"(?i-u:\b{_REASON}\b)|'(?i-u:{_REASON})[A-Za-z ]*'",
+    "failed": (
+        rf"(?i-u:(?:[a-z]*(?:error|exception|failed|failure|rejected|fault)|code) ?[:(\[]? ?{_HTTP}(?:$|[-.,;:!)\]}}]| [-:(]| (?:from|for|on|at|by|when|while)\b))"
+        rf"|^\(?{_HTTP}(?:\)|, message=| [-:] )"
+    ),
+    "os": r"(?i-u:\bos error [0-9]{1,5}\b)",
     "code": (
         r"(?i-u:(?:\b(?:(?:error|err|exit|return|result|status|response|sql|vendor|native)[ _-]?code|errno|winerror|hresult|with(?: an?)? code"
         r"|exit(?:ed)?(?: with)?(?: status| code| non-zero)?|signal|sql ?state|ora|tns|pls)|[(\[]code)"
         r"(?: (?:is|was|of))? ?[-:=#(\[]?[-:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b"
-        r"|\bcode(?: (?:is|was|of))? ?[:=#(\[][:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b)"
+        r"|\bcode E[0-9]{3}\b|\bcode(?: (?:is|was|of))? ?[:=#(\[][:=#(\[]? ?-?(?:0x[0-9a-f]{1,8}|[0-9]{1,5}|[0-9A-Z]{5})\b)"
     ),
     "mysql": r"(?i-u:\berror [0-9]{3,5}\b(?: \([0-9A-Z]{5}\))?)|^\([0-9]{3,5}, ",
     "vendor": r"(?-u:\b(?:E11[0-9]{3}|P[1-6][0-9]{3}|PGRST[0-9]{3}|TS[0-9]{4,5}|ERR_[A-Z0-9_]+|E2BIG|SSL_[A-Z0-9_]+|0x8[0-9A-Fa-f]{7})\b)",
     "type": rf"{_B}[{_L}](?:[{_W}]|[.:\\][{_L}]|::[{_L}])*{_ENDS}{_B}",
-    "class": rf"{_B}(?:[{_L}]+[.\\])+[A-Z][{_L}]*",
+    "class": rf"{_B}(?:[{_L}]+[.\\])+[A-Z][{_L}]*[a-z][{_L}]*",
     "named": rf"(?-u:\b(?:code|status|reason|error|err|type|kind|state|level|method|phase|desc|msg|message)=)[{_L}.]+",
     "technical": rf"(?i-u:\b(?:{_TECHNICAL})\b)",
 }
@@ -139,7 +145,7 @@ WORD = rf"[{_L}]+(?:[/\\'’-]?[{_L}]+)*['’]*"
 """A word: kept, with what is written into it, so that no apostrophe is taken for a quotation."""
 COUNTED = (
     "error|row|item|record|argument|attempt|file|time|character|token|element|result|document|message|request|connection|job|worker|value"
-    "|column|field|parameter|issue|problem|failure|user|order|test|point|step|page|task|run|retrie|entrie"
+    "|column|field|parameter|issue|problem|failure|user|order|test|point|step|page|task|run"
 )
 """What is counted, so that one of it is as good as many."""
 # fmt: on

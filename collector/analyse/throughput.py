@@ -7,6 +7,7 @@ as throughput; rates of failure count runs that completed their work or failed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -94,8 +95,13 @@ def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
             **{f"weak_{name}": weakness("runs", so) for name, so in is_so.items()},
         )
     )
-    counts = [count(name, pl.col(name), weakness=pl.col(f"weak_{name}")) for name in _APART]
-    return rows(sums, by, [count("runs", pl.col("runs")), *counts])
+    counts = {name: count(name, pl.col(name), weakness=pl.col(f"weak_{name}")) for name in _APART}
+    some = pl.col("expired_runs") > 0
+    untold = pl.when(~some).then(pl.lit("no telemetry tells that a run expired"))
+    counts["expired_runs"] = replace(
+        counts["expired_runs"], value=pl.when(some).then("expired_runs"), coverage=pl.when(some).then(1.0), note=untold
+    )
+    return rows(sums, by, [count("runs", pl.col("runs")), *counts.values()])
 
 
 def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:

@@ -225,7 +225,9 @@ def test_retry_numbers_equal_a_naive_count(history: History) -> None:
             assert value[key]["provenance"] == naive.provenance(key[0]), key
     standing = {r["measure"]: (r["value"], r["provenance"]) for r in throughput.seen(made, ["project"]).to_dicts()}
     assert standing.pop("runs") == (len(naive.counted), "measured")
-    assert standing == {name: (len(some), naive.provenance(name)) for name, some in naive.standing().items()}
+    apart = {name: (len(some), naive.provenance(name)) for name, some in naive.standing().items()}
+    # Only a platform tells that a run expired.
+    assert standing == apart | ({} if apart["expired_runs"][0] else {"expired_runs": (None, "unknown")})
     rate = value["run_retry_rate", "share"]
     assert rate["n"] == len(naive.ended)
     assert rate["coverage"] == pytest.approx(len(naive.ended) / len(naive.counted))
