@@ -3,8 +3,8 @@
 A world of its own kind (SimPy: queues with slots, retries, delays, children, waits that give slots back, crashes, lost
 runs, clocks that are off, two platform projects, environments with different limits) writes telemetry; the product
 takes it the way of all telemetry, and every statistic of the API is put beside what truly happened. What telemetry
-proves has to be equal, levels and shares within 1 %, estimates from histograms within 2.2 %; what it cannot prove has
-to be marked inferred or unknown. Ends with 1 where a figure is off.
+proves has to be equal, levels and shares within 1 %, estimates from histograms within 2.2 % or what they note; what it
+cannot prove has to be marked inferred or unknown. Ends with 1 where a figure is off.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Enter: facts, rows of the API. Leave: verdicts.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def _judge(statistic: str, key: Key, fact: Fact, row: Mapping[str, Any] | None) 
     marked = row is None or row.get("provenance") in _MARKS or row.get("is_assumed") is True
     if value is None and fact.value is None:
         return verdict(EQUAL)
-    near = _near(value, fact.value, fact.how)
+    near = _near(value, fact.value, fact.how, str(row and row.get("note")))
     off = [] if near else ["value"]
     if row is not None:
         off += [f"n {row['n']} not {fact.n}"] if fact.n is not None and row.get("n", fact.n) != fact.n else []
@@ -90,7 +91,7 @@ def _judge(statistic: str, key: Key, fact: Fact, row: Mapping[str, Any] | None) 
     return verdict(WRONG, why if fact.proved else f"{why}, and not marked")
 
 
-def _near(said: Any, true: Any, how: str) -> str:
+def _near(said: Any, true: Any, how: str, note: str) -> str:
     """Return how near *said* is, empty when it is not near enough."""
     if said is None or true is None:
         return ""
@@ -100,7 +101,9 @@ def _near(said: Any, true: Any, how: str) -> str:
         return EQUAL
     if how == "share":
         return WITHIN if abs(said - true) <= SHARE else ""
-    most = {"estimate": ESTIMATE, "level": LEVEL}.get(how, 0.0)
+    noted = re.search(r"within ([\d.]+)%", note)
+    within = float(noted[1]) / 100 if noted else 0.0
+    most = {"estimate": ESTIMATE, "level": LEVEL, "noted": within}.get(how, 0.0)
     return WITHIN if abs(said - true) <= most * abs(true) else ""
 
 

@@ -24,7 +24,7 @@ class Fact:
     proved: bool = True
     """Telemetry proves it. Otherwise the product has to mark it, and may be off."""
     how: str = "equal"
-    """How near the product has to be: equal, level, share or estimate."""
+    """How near the product has to be: equal, level, share, estimate, or as near as it notes itself (noted)."""
 
 
 def grouped(items: Iterable[T], by: Callable[[T], K]) -> dict[K, list[T]]:

@@ -1,7 +1,7 @@
 """How long runs and attempts wait, work and take, and how long steps and calls take, from runs as they were seen.
 
 Enter: runs as they were seen. Leave: facts. Percentiles are by nearest rank, Kaplan-Meier's where more than 1 % goes
-on or was cut short, and estimates where the product keeps histograms alone (docs/api.md).
+on or was cut short, and estimates where the product keeps histograms alone, which tell what is over (docs/api.md).
 """
 
 from __future__ import annotations
@@ -123,38 +123,41 @@ def exact(lengths: list[Length], *, outcomes: bool) -> Facts:
         facts[*key, "count"] = Fact(len(ns), **about)
         facts[*key, "mean"] = Fact(ratio(sum(ns), len(ns)), **about)
         facts[*key, "max"] = Fact(max(ns, default=None), **about)
-        cut = _cut(lengths, measure) if not outcome else []
-        is_cut = sum(goes_on for _, goes_on in cut) > 0.01 * len(cut)
+        cut = [] if outcome else _cut(lengths, measure)
         for name, permille in _PERMILLES.items():
-            value = kaplan_meier(cut, permille) if is_cut else nearest_rank(ns, permille)
+            value = kaplan_meier(cut, permille) if cut else nearest_rank(ns, permille)
             facts[*key, name] = Fact(value, **about)
     return facts
 
 
 def _cut(lengths: list[Length], measure: str) -> list[tuple[int, bool]]:
+    """Return how long each lasted and whether it would have gone on, where that is so of more than 1 %."""
     lasting = measure in ("execution", "attempt")
     told = [(x.ns, x.goes_on or (lasting and x.outcome == "canceled")) for x in lengths if x.measure == measure]
-    return [(ns, goes_on) for ns, goes_on in told if ns is not None]
+    every = [(ns, goes_on) for ns, goes_on in told if ns is not None]
+    return every if sum(goes_on for _, goes_on in every) > 0.01 * len(every) else []
 
 
 def estimated(lengths: list[Length], *, outcomes: bool) -> Facts:
-    """Return count, mean and percentiles, the latter as near as histograms are."""
+    """Return count, mean and percentiles of what is over, the latter as near as histograms are."""
     facts: Facts = {}
     ended = [x for x in lengths if x.ns is not None and not x.goes_on]
     both = [x._replace(outcome="") for x in ended] + (ended if outcomes else [])
     for (measure, outcome), some in grouped(both, lambda x: (x.measure, x.outcome)).items():
-        facts |= {(measure, outcome or None, name): f for name, f in _histogram(some).items()}
+        cut = [] if outcome else _cut(ended, measure)
+        facts |= {(measure, outcome or None, name): f for name, f in _histogram(some, cut).items()}
     return facts
 
 
-def _histogram(some: list[Length]) -> dict[str, Fact]:
+def _histogram(some: list[Length], cut: list[tuple[int, bool]]) -> dict[str, Fact]:
     ns, proved = known(x.ns for x in some), all(x.proved for x in some)
     facts = {
         "count": Fact(len(ns), len(ns), proved=proved),
         "mean": Fact(ratio(sum(ns), len(ns)), len(ns), proved=proved),
     }
     for name, permille in _PERMILLES.items():
-        facts[name] = Fact(nearest_rank(ns, permille), len(ns), proved=proved, how="estimate")
+        value = kaplan_meier(cut, permille) if cut else nearest_rank(ns, permille)
+        facts[name] = Fact(value, len(ns), proved=proved, how="noted" if cut else "estimate")
     return facts
 
 

@@ -3,12 +3,13 @@
 Enter: durations as `durations.values` or `calls.values` give them, or histogram rows. Leave: numbers.
 Under 20 values there is no percentile, and the note lists them; under 100 no 99th. Where more than 1 % of what
 `execution` or `attempt` measure has not ended or was cut short (canceled, expired), percentiles of all outcomes
-together are Kaplan-Meier's: those that ended are the quick ones.
+together are Kaplan-Meier's: those that ended are the quick ones. A histogram tells what was cut short, and not what
+has not ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -62,9 +63,7 @@ def exact(
         .with_columns(squares=(in_order * in_order).list.sum())
     )
     ranked = _ranked(groups, key, permilles)
-    censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(key)
-    if not censored.is_empty():
-        ranked = _with_survival(ranked, lazy, censored, by, key, permilles)
+    ranked = _with_survival(ranked, lazy, groups, by, permilles, _exactly)
     told = groups.join(gone, on=[*by, "measure"], how="left", nulls_equal=True).with_columns(
         missing=pl.when(pl.col("outcome").is_null()).then("missing").fill_null(0)
     )
@@ -115,35 +114,77 @@ def _written(values: pl.Series) -> str:
 def _with_survival(
     ranked: pl.DataFrame,
     values: pl.LazyFrame,
-    censored: pl.DataFrame,
+    groups: pl.DataFrame,
     by: Sequence[str],
-    key: list[str],
     permilles: Sequence[int],
+    curves: Callable[[pl.LazyFrame, list[str], Sequence[int]], pl.DataFrame],
 ) -> pl.DataFrame:
-    """Replace the percentiles of the *censored* groups by Kaplan-Meier's."""
+    """Replace the percentiles of *groups* of which too much was cut short by those of *curves*: `_exactly` or so."""
     group = [*by, "measure"]
-    chosen = values.join(censored.lazy().select(group), on=group, how="semi", nulls_equal=True).with_columns(
-        is_open="is_cut"
-    )
-    curves = survival.quantiles(chosen, group, permilles)
-    longest = pl.col("longest").map_elements(duration, return_dtype=pl.String)
-    estimated = curves.select(
-        *group,
+    censored = groups.filter(pl.col("outcome").is_null() & (pl.col("cut_share") > _CENSORED)).select(group)
+    if censored.is_empty():
+        return ranked
+    chosen = values.join(censored.lazy(), on=group, how="semi", nulls_equal=True).with_columns(is_open="is_cut")
+    is_enough = pl.col("n") >= ENOUGH
+    estimated = curves(chosen, group, permilles).with_columns(
+        *(pl.when(is_enough).then(pl.col(c)).alias(c) for c in ("value", "low", "high")),
         outcome=pl.lit(None, pl.String),
         statistic=pl.format("p{}", pl.col("permille") // 10),
-        value="value",
-        low="low",
-        high="high",
-        note=pl.when(pl.col("n") < ENOUGH)
-        .then(pl.format("fewer than {} values", ENOUGH))
-        .when(pl.col("value").is_null())
-        .then(pl.format("longer than {}, the longest seen", longest))
-        .otherwise(pl.format("Kaplan-Meier, {} % open or cut short", (pl.col("open_share") * 100).round(1))),
+        note=pl.when(is_enough).then("note").otherwise(pl.format("fewer than {} values", ENOUGH)),
     )
-    few = pl.col("note").str.starts_with("fewer")
-    estimated = estimated.with_columns(pl.when(~few).then(pl.col(c)).alias(c) for c in ("value", "low", "high"))
-    rest = ranked.join(estimated, on=[*key, "statistic"], how="anti", nulls_equal=True)
+    rest = ranked.join(estimated, on=[*group, "outcome", "statistic"], how="anti", nulls_equal=True)
     return pl.concat([rest, estimated.select(rest.columns)])
+
+
+def _exactly(values: pl.LazyFrame, group: list[str], permilles: Sequence[int]) -> pl.DataFrame:
+    """Return `survival.quantiles` of *values*, with note."""
+    note = pl.format("Kaplan-Meier, {} % open or cut short", _percent(pl.col("open_share")))
+    longer = pl.format("longer than {}, the longest seen", _duration("longest"))
+    return survival.quantiles(values, group, permilles).with_columns(
+        note=pl.when(pl.col("value").is_null()).then(longer).otherwise(note)
+    )
+
+
+def _of_buckets(buckets: pl.LazyFrame, group: list[str], permilles: Sequence[int]) -> pl.DataFrame:
+    """Return `survival.quantiles` of *buckets* (ix, n, is_open), with note.
+
+    What ended in a bucket may have done so before others of it were cut short, or after. The exact percentile lies
+    between those that follow from all before and all after, which mostly are in one bucket.
+    """
+    # A nanosecond later is after all of the bucket that were cut short, and before the next bucket.
+    least = survival.quantiles(
+        buckets.with_columns(value_ns=bucket_ns() + (~pl.col("is_open")).cast(pl.Int64)), group, permilles
+    ).select(*group, "permille", least=pl.col("value") - 1, low=pl.col("low") - 1)
+    most = survival.quantiles(buckets.with_columns(value_ns=bucket_ns()), group, permilles).drop("low")
+    begin, end = pl.col("least") / (1 + RELATIVE_ERROR), pl.col("value") / (1 - RELATIVE_ERROR)
+    error = ((end - begin) / (end + begin)).fill_nan(RELATIVE_ERROR).fill_null(RELATIVE_ERROR)
+    note = (
+        pl.when(pl.col("value").is_not_null())
+        .then(pl.format("Kaplan-Meier, {} % cut short", _percent(pl.col("open_share"))))
+        .when(pl.col("least").is_not_null())
+        .then(pl.format("longer than {}", _duration("least")))
+        .otherwise(pl.format("longer than {}, the longest seen", _duration("longest")))
+    )
+    return most.join(least, on=[*group, "permille"], nulls_equal=True).with_columns(
+        value=(2 * begin * end / (begin + end)).fill_nan(0).round(),
+        low=pl.col("low") / (1 + RELATIVE_ERROR),
+        high=pl.col("high") / (1 - RELATIVE_ERROR),
+        note=pl.format("{}; {}", note, _estimated(error, pl.lit(True))),
+    )
+
+
+def _estimated(error: pl.Expr, is_lasting: pl.Expr) -> pl.Expr:
+    """Return the note on an estimate; what goes on is in no histogram, which matters to what *is_lasting*."""
+    over = pl.when(is_lasting).then(pl.lit(" of what is over")).otherwise(pl.lit(""))
+    return pl.format("estimated from a histogram{}, within {}%", over, _percent(error))
+
+
+def _percent(share: pl.Expr) -> pl.Expr:
+    return (share * 100).round(1)
+
+
+def _duration(ns: str) -> pl.Expr:
+    return pl.col(ns).cast(pl.Int64).map_elements(duration, return_dtype=pl.String)
 
 
 def _with_count_mean_max(groups: pl.DataFrame, ranked: pl.DataFrame, by: Sequence[str], key: list[str]) -> pl.DataFrame:
@@ -209,12 +250,13 @@ def estimate(
 ) -> pl.DataFrame:
     """Return count, mean and estimated percentiles of rows of `duration_hours` or the like, as `exact` does.
 
-    *buckets*: measure, ix, n, total_ns, derived_n, inferred_n and *by*; with *outcomes*, to tell them apart, outcome.
-    The mean is exact. Percentiles carry their relative error in `low`, `high` and `note`; how many had not ended is
-    not in a histogram, so coverage is NULL.
+    *buckets*: measure, outcome, ix, n, total_ns, derived_n, inferred_n and *by*. The mean is exact. Percentiles carry
+    their relative error in `note`, and in `low` and `high`, which are a 95 % interval where they are Kaplan-Meier's;
+    how many had not ended is not in a histogram, so coverage is NULL.
     """
     key = [*by, *_KEY]
-    lazy = buckets.lazy()
+    # Only what is over is in a histogram.
+    lazy = buckets.lazy().with_columns(is_open=pl.lit(False)).with_columns(is_cut=survival.is_cut())
     both = lazy.with_columns(outcome=pl.lit(None, pl.String))
     if outcomes:
         both = pl.concat([both, lazy.select(both.collect_schema().names())])
@@ -225,6 +267,7 @@ def estimate(
         .group_by(key)
         .agg(
             n=n.sum(),
+            cut_share=n.filter("is_cut").sum() / n.sum(),
             total=believable.exact(pl.col("total_ns")).cast(pl.Float64),
             weak=pl.when((pl.col("inferred_n") > 0).any())
             .then(2)
@@ -236,12 +279,11 @@ def estimate(
         .with_columns(coverage=pl.lit(None, pl.Float64))
         .collect()
     )
-    shared = [*key, "n", "weak", "coverage"]
     no = pl.lit(None, pl.Float64)
 
     def rows(statistic: str, value: pl.Expr, low: pl.Expr = no, high: pl.Expr = no, note: pl.Expr = no) -> pl.DataFrame:
         return groups.select(
-            *shared,
+            *key,
             statistic=pl.lit(statistic),
             value=value.cast(pl.Float64),
             low=low,
@@ -252,7 +294,8 @@ def estimate(
     def percentile(permille: int) -> pl.DataFrame:
         is_enough = n >= enough(permille)
         value = pl.when(is_enough).then(bucket_ns(_name(permille)).cast(pl.Float64))
-        note = pl.when(is_enough).then(pl.lit(f"estimated from a histogram, within {RELATIVE_ERROR:.1%}"))
+        is_lasting = pl.col("measure").is_in(survival.LASTING) & pl.col("outcome").is_null()
+        note = pl.when(is_enough).then(_estimated(pl.lit(RELATIVE_ERROR), is_lasting))
         return rows(
             _name(permille),
             value,
@@ -262,4 +305,7 @@ def estimate(
         )
 
     mean = rows("mean", ratio(pl.col("total"), n), note=pl.lit(NO_INTERVAL))
-    return finished(pl.concat([rows("count", n), mean, *(percentile(p) for p in permilles)]), by)
+    ranked = pl.concat([percentile(p) for p in permilles])
+    ranked = _with_survival(ranked, lazy, groups, by, permilles, _of_buckets)
+    about = groups.select(*key, "n", "weak", "coverage")
+    return finished(pl.concat([rows("count", n), mean, ranked]).join(about, on=key, nulls_equal=True), by)

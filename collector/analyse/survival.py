@@ -14,15 +14,16 @@ from collector.model.statistics import Z
 from collector.model.words import STOPPED
 
 _TINY = 1e-9
-_LASTING = ["execution", "attempt"]
+LASTING = ["execution", "attempt"]
+"""Measures of something that lasts until it ends of itself: only these can go on, or be cut short."""
 
 
 def is_cut() -> pl.Expr:
     """Return whether a row of `durations.values` tells only the least it lasts: it goes on, or was cut short.
 
-    What was canceled would have gone on. Only measures of something that lasts until it ends of itself can be cut.
+    What was canceled would have gone on.
     """
-    cut = pl.col("measure").is_in(_LASTING) & pl.col("outcome").is_in(STOPPED)
+    cut = pl.col("measure").is_in(LASTING) & pl.col("outcome").is_in(STOPPED)
     return pl.col("is_open") | cut.fill_null(False)
 
 
@@ -30,24 +31,22 @@ def curve(values: Frame, by: Sequence[str]) -> pl.LazyFrame:
     """Return the survival curve of each group: *by*, t, ended, at_risk, survival, low, high; t ascending.
 
     *values*: value_ns, is_open (censored) and *by*; optionally entry_ns, how long it had lasted when watching began
-    (it was not at risk before). S(t) is the product of 1 - ended/at_risk over the times up to t.
+    (it was not at risk before), and n, how many the row stands for. S(t) is the product of 1 - ended/at_risk over the
+    times up to t.
     """
-    lazy = values.lazy()
-    if "entry_ns" not in lazy.collect_schema().names():
-        lazy = lazy.with_columns(entry_ns=pl.lit(None, pl.Int64))
+    lazy = _complete(values)
     watched = lazy.filter(pl.col("entry_ns").is_null() | (pl.col("entry_ns") < pl.col("value_ns")))
-    zero = pl.lit(0, pl.Int64)
-    one = pl.lit(1, pl.Int64)
+    zero, n = pl.lit(0, pl.Int64), pl.col("n").cast(pl.Int64)
     events = pl.concat(
         [
             watched.select(
                 *by,
                 t=pl.col("value_ns").cast(pl.Int64),
-                ended=(~pl.col("is_open")).cast(pl.Int64),
-                left=one,
+                ended=pl.when("is_open").then(0).otherwise(n),
+                left=n,
                 joined=zero,
             ),
-            watched.select(*by, t=pl.col("entry_ns").fill_null(-1).cast(pl.Int64), ended=zero, left=zero, joined=one),
+            watched.select(*by, t=pl.col("entry_ns").fill_null(-1).cast(pl.Int64), ended=zero, left=zero, joined=n),
         ]
     )
 
@@ -79,6 +78,13 @@ def curve(values: Frame, by: Sequence[str]) -> pl.LazyFrame:
     )
 
 
+def _complete(values: Frame) -> pl.LazyFrame:
+    """Add to *values* what they need not have: entry_ns and n."""
+    lazy = values.lazy()
+    missing = {"entry_ns": pl.lit(None, pl.Int64), "n": pl.lit(1, pl.Int64)}
+    return lazy.with_columns(**{c: e for c, e in missing.items() if c not in lazy.collect_schema().names()})
+
+
 def quantiles(values: Frame, by: Sequence[str], permilles: Sequence[int]) -> pl.DataFrame:
     """Return *by*, permille, value, low, high (ns), n, open_share, longest: the least t with S(t) <= 1 - p.
 
@@ -86,12 +92,13 @@ def quantiles(values: Frame, by: Sequence[str], permilles: Sequence[int]) -> pl.
     `low` and `high` for the band. `n`: how many ended.
     """
     steps = curve(values, by).collect(engine="streaming")
+    n, is_open = pl.col("n"), pl.col("is_open")
     counts = (
-        values.lazy()
+        _complete(values)
         .group_by(by)
         .agg(
-            n=(~pl.col("is_open")).sum().cast(pl.Int64),
-            open_share=pl.col("is_open").mean(),
+            n=n.filter(~is_open).sum().cast(pl.Int64),
+            open_share=n.filter(is_open).sum() / n.sum(),
             longest=pl.col("value_ns").max(),
         )
         .collect(engine="streaming")

@@ -104,7 +104,7 @@ def _lasting(h: Handle, q: Question) -> pl.DataFrame:
         return percentiles.exact(values, list(q.by), outcomes=False)
     also = f"measure IN ({', '.join(map(repr, measures))})"
     sums = _sums("duration_hours", "measure", "outcome", "ix")
-    rows = statistics.summed(h, "duration_hours", q.choice, [*q.by, "measure", "ix"], sums, also=also)
+    rows = statistics.summed(h, "duration_hours", q.choice, [*q.by, "measure", "outcome", "ix"], sums, also=also)
     return percentiles.estimate(rows, list(q.by), outcomes=False)
 
 

@@ -204,11 +204,7 @@ def test_what_began_before_the_watch_is_at_risk_from_then_on(lives: list[tuple[i
 @given(st.lists(st.integers(0, 10**14), min_size=100, max_size=400), st.integers(1, 5))
 def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: int) -> None:
     """However the values are dealt out over hours, the estimate is within 2.2 % of the value, and says it is one."""
-    frame = values(ended).with_columns(ix=durations.bucket(), hour=pl.int_range(pl.len()) % parts)
-    buckets = frame.group_by("project", "measure", "outcome", "hour", "ix").agg(
-        n=pl.len(), total_ns=pl.col("value_ns").sum(), derived_n=pl.lit(0), inferred_n=pl.lit(0)
-    )
-    report = by_statistic(percentiles.estimate(buckets, ["project"]))
+    report = by_statistic(percentiles.estimate(buckets(values(ended), parts), ["project"]))
     ordered = sorted(ended)
     for permille in (500, 950, 990):
         row = report[f"p{permille / 10:g}"]
@@ -219,6 +215,41 @@ def test_merged_histograms_estimate_within_their_error(ended: list[int], parts: 
             assert row["value"] == pytest.approx(true, rel=durations.RELATIVE_ERROR * 1.001 + 1e-6, abs=1)
         assert row["note"].startswith("estimated")
     assert report["mean"]["value"] == pytest.approx(sum(ended) / len(ended), rel=1e-9)
+
+
+def buckets(frame: pl.DataFrame, parts: int = 1) -> pl.DataFrame:
+    """Return durations as `duration_hours` has them, dealt out over hours."""
+    dealt = frame.with_columns(ix=durations.bucket(), hour=pl.int_range(pl.len()) % parts)
+    return dealt.group_by("project", "measure", "outcome", "hour", "ix").agg(
+        n=pl.len(), total_ns=pl.col("value_ns").sum(), derived_n=pl.lit(0), inferred_n=pl.lit(0)
+    )
+
+
+some = st.lists(st.one_of(lengths, st.integers(10**9, 2 * 10**9)), max_size=150)
+seconds = [SECOND * i for i in range(1, 1000)]
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(some, some, st.integers(1, 5))
+@example(seconds, seconds[300:330], 2)
+@example(seconds, seconds[:9], 2)
+def test_histograms_count_what_was_cut_short_as_durations_do(ended: list[int], canceled: list[int], parts: int) -> None:
+    """Percentiles of histograms are as near those of the same durations as their note says: 2.2 %, and more only where
+    order within buckets decides. They are unknown where those are, or where all they tell is that it takes longer."""
+    every = pl.concat([values(ended), values(canceled, outcome="canceled")])
+    exact = by_statistic(percentiles.exact(every, ["project"]))
+    for name, told in by_statistic(percentiles.estimate(buckets(every, parts), ["project"])).items():
+        true, note = exact[name], told["note"] or ""
+        if told["value"] is None:
+            assert true["value"] is None or note.startswith("longer than")
+        elif "estimated" in note:
+            within = note.split("within ")[1]
+            assert told["value"] == pytest.approx(true["value"], rel=float(within[:-1]) / 100 + 0.001, abs=1_001)
+            assert within == "2.2%" or canceled not in ([], seconds[:9], seconds[300:330])
+            assert note.startswith("Kaplan-Meier") == (true["note"] or "").startswith("Kaplan-Meier")
+            if note.startswith("Kaplan-Meier") and None not in (told["low"], true["low"], told["high"], true["high"]):
+                assert told["low"] <= 1.01 * true["low"]
+                assert told["high"] >= 0.99 * true["high"] - 1_001
 
 
 bucket_rows = st.tuples(
