@@ -16,6 +16,7 @@ from collector.analyse.evidence import RUN
 ATTEMPT = [*RUN, "attempt"]
 _FATES = (("canceled", "canceled"), ("skipped", "completed"), ("interrupted", "interrupted"), ("retrying", "failed"))
 """How an outermost operation may end otherwise → the status of its attempt."""
+_OK, _ERROR = 1, 2
 CANCEL_HOOK = "onCancel()"
 """Trigger.dev runs this hook of a task only when the run is canceled."""
 
@@ -32,9 +33,9 @@ def build(
 ) -> pl.DataFrame:
     """Return one row per attempt that telemetry names, `number` ascending within a run.
 
-    `status_source`: measured (its span ended), phase (its outermost operation ended; for Trigger.dev only
-    `_completed` counts), derived (a later attempt proves that this one failed), inferred (a span that encloses it
-    ended, and silence since; or it is not silent yet), unknown.
+    `status_source`: measured (its span ended), phase (its outermost operation ended, and no span of it states a status;
+    for Trigger.dev only `_completed` without a span counts), derived (a later attempt proves that this one failed),
+    inferred (a span that encloses it ended, and silence since; or it is not silent yet), unknown.
     """
     span = _own_spans(spans)
     seen = _seen(spans, events)
@@ -168,7 +169,7 @@ def _stated_by_logs(logs: pl.DataFrame) -> pl.DataFrame:
 
 def _judge(a: pl.DataFrame) -> pl.DataFrame:
     """Add `status` and `status_source`, the strongest evidence first."""
-    span_failed = pl.col("has_span") & (pl.col("span_status") == 2)
+    span_failed = pl.col("has_span") & (pl.col("span_status") == _ERROR)
     hook = pl.col("canceled_ns").is_not_null() & (pl.col("canceled_attempt") == pl.col("attempt")).fill_null(
         pl.col("is_last")
     )
@@ -180,9 +181,12 @@ def _judge(a: pl.DataFrame) -> pl.DataFrame:
     failed = says("failed")
     # A failing inner phase of a platform's task proves nothing: the platform decides, and says so by span.
     phase_failed = failed & ~pl.col("is_trigger")
+    # A span without a status says that the attempt ended, and leaves to logs how.
+    stated = pl.col("span_status").is_in([_OK, _ERROR]).fill_null(False) | pl.col("is_trigger")
+    otherwise = pl.col("phase_outcome").is_in(["failed", *dict(_FATES)]).fill_null(False)
     ended = pl.col("is_enclosed") & (pl.col("silent_ns") > SILENCE_NS)
     rules: list[tuple[pl.Expr, str, str]] = [
-        (pl.col("has_span") & ~span_failed, "completed", "measured"),
+        (pl.col("has_span") & ~span_failed & (stated | ~otherwise), "completed", "measured"),
         (span_failed & hook, "canceled", "measured"),
         (span_failed, "failed", "measured"),
         (hook, "canceled", "measured"),

@@ -710,6 +710,48 @@ def test_an_operation_says_what_became_of_it(name: str) -> None:
         assert (run["due_ns"] is None) == (run["status"] in ("completed", "canceled", "unknown"))
 
 
+SAID: dict[str, tuple[tuple[str, str, str | None], tuple[str, str, str | None]]] = {
+    # how logs say that it ended; then status, its source and outcome of the run and of its attempt
+    "completed": (("completed", "phase", None), ("completed", "phase", None)),
+    "failed": (("retrying", "inferred", None), ("failed", "phase", None)),
+    "canceled": (("canceled", "phase", None), ("canceled", "phase", None)),
+    "skipped": (("completed", "phase", "skipped"), ("completed", "phase", "skipped")),
+    "retrying": (("retrying", "phase", None), ("failed", "phase", None)),
+    "interrupted": (("queued", "phase", None), ("interrupted", "phase", None)),
+}
+WELL, ILL = (("completed", "measured", None),) * 2, (("retrying", "inferred", None), ("failed", "measured", None))
+ENDED = {
+    # status of the span, its dialect, what ends of `sync` and its step; how run and attempt stand whatever logs say
+    "no span": (None, "generic", "sync_", None),
+    "UNSET": (0, "generic", "sync_", None),
+    "OK": (1, "generic", "sync_", WELL),
+    "ERROR": (2, "generic", "sync_", ILL),
+    "UNSET, and a step ends": (0, "generic", "mail_send_", WELL),
+    "UNSET of Trigger.dev": (0, "trigger_dev", "sync_", WELL),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_logs_say_how_an_attempt_ended_whose_span_states_no_status(name: str) -> None:
+    """Those of its outermost operation; OK and ERROR decide, as Trigger.dev does. Its times are those of the span."""
+    code, dialect, step, told = ENDED[name]
+    logs = [
+        log(end, at, body, dialect=dialect, attempt=1, error_type="E")
+        for end in SAID
+        for body, at in {f"{step}started": 1, "sync_started": 0, f"{step}{end}": 9}.items()
+    ]
+    spans = [attempt(end, 1, 0, 10, dialect=dialect, status_code=code) for end in SAID if code is not None]
+    tables = build(spans, logs, at=20)
+    rows = zip(tables.runs.sort("run_id").to_dicts(), tables.attempts.sort("run_id").to_dicts(), strict=True)
+    for (end, said), (run, tried) in zip(sorted(SAID.items()), rows, strict=True):
+        expected = told or (WELL if code == 0 and end == "completed" else said)
+        assert tuple((r["status"], r["status_source"], r["outcome"]) for r in (run, tried)) == expected
+        assert (tried["started_ns"], tried["ended_ns"]) == (T0, T0 + (9 if code is None else 10) * SECOND)
+        assert tried["ended_source"] == ("derived" if code is None else "measured")
+        failing = end in ("failed", "retrying", "canceled") and expected != WELL
+        assert run["error_type"] == tried["error_type"] == ("E" if failing else None)
+
+
 def test_time_in_which_a_run_is_interrupted_is_no_work_and_holds_no_slot() -> None:
     """From its interruption to when it is taken up again, and while it is not."""
     logs = [
