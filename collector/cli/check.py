@@ -285,8 +285,11 @@ def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
                 said = batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
                 sources.refused(request.place, e.message)
+                sources.unread()
                 continue
             sources.answered(request.place, said.message, rejected=said.rejected)
+            if not said.records:
+                sources.unread()
             bar.sent()
             held += len(request.body)
             if held > _TOGETHER:
