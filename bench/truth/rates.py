@@ -106,9 +106,6 @@ def retries(ripe: list[Seen], immature: int) -> Facts:
     total("cost", [sum(c) for c in costs.values() if c], len(ripe), True)
     paid = [s for s in whole if costs[s.run.id] and all(t.cost is not None for t in spent[s.run.id])]
     total("wasted_cost", [sum(known(t.cost for t in spent[s.run.id])) for s in paid], len(ended), sure)
-    for name, words in _APART.items():
-        n = sum(s.outcome in words for s in ripe)
-        facts[name, "count"] = Fact(n, n, 1.0, sure)
     facts["immature_runs", "count"] = Fact(immature, immature, 1.0)
     return facts
 
@@ -180,6 +177,9 @@ def throughput(some: list[Event], over_ns: int) -> Facts:
     """Return runs, arrivals, starts and ends of a time that lasted *over_ns*."""
     begun = sum(e.what == "runs" for e in some)
     facts: Facts = {("runs", "count"): Fact(begun, begun, 1.0)} if begun else {}
+    for name, words in _APART.items() if begun else ():
+        apart = [e.run for e in some if e.what == "runs" and e.run.outcome in words]
+        facts[name, "count"] = Fact(len(apart), len(apart), 1.0, all(s.sure for s in apart))
     hours = over_ns / HOUR
     n = {name: sum(e.what == name for e in some) for name in ("arrivals", "starts", "throughput")}
     sure = {name: all(e.sure for e in some if e.what == name) for name in n}

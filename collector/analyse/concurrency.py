@@ -30,13 +30,15 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
 
     Numbers are of the level; how much of it is certain (`sure` to `most`) is their coverage: of levels the share of
     slot time, of shares of time the time in which all levels that may be say the same. Over the limit is only what is
-    certain; what is not is a number of its own.
+    certain, in buckets in which it was held for longer than clocks differ (`peak`); what is not is a number of its own.
     """
     # Level times time leaves 64 bits: three thousand slots for a month.
     ns, level, limit = pl.col("ns").cast(pl.Int128), pl.col("level").cast(pl.Int64), pl.col("limit")
     sure, most = pl.col("sure").cast(pl.Int64), pl.col("most").cast(pl.Int64)
     limited = (limit > 0).fill_null(False)
     full = limited & (level >= limit)
+    over = limited & (sure > limit) & (pl.col("peak").cast(pl.Int64) > limit)
+    maybe_over = limited & (most > limit) & ~over
     waits_known = full & pl.col("is_queued").is_not_null()
     lasting = pl.col("peak").max()
 
@@ -69,9 +71,9 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
             full_agreed=ns.filter(limited & ((sure >= limit) == (most >= limit))).sum(),
             full_known=ns.filter(waits_known).sum(),
             throttled=ns.filter(waits_known & pl.col("is_queued")).sum(),
-            over=ns.filter(limited & (sure > limit)).sum(),
-            over_agreed=ns.filter(limited & ((sure > limit) == (most > limit))).sum(),
-            maybe_over=ns.filter(limited & (level > limit) & (sure <= limit)).sum(),
+            over=ns.filter(over).sum(),
+            over_agreed=ns.filter(limited & ~maybe_over).sum(),
+            maybe_over=ns.filter(maybe_over & (level > limit)).sum(),
             paused=ns.filter(limit == 0).sum(),
             is_inferred=(pl.col("limit_source") == "inferred").any(),
             most=limit.max(),
@@ -87,7 +89,7 @@ def report(levels: Frame, by: Sequence[str] = QUEUE, *, buckets: int | None = No
     unlimited = pl.when(c("known") == 0).then(pl.lit("limit unknown"))
     covered = ratio(c("known"), c("ns"))
     of_levels = pl.when(c("most_held") > 0).then(ratio(c("sure"), c("most_held"))).otherwise(1.0)
-    maybe_over = pl.when(c("maybe_over") > 0).then(pl.lit("without levels that waits or inferred ends explain"))
+    maybe_over = pl.when(c("maybe_over") > 0).then(pl.lit("without levels that waits, inferred ends or clocks explain"))
 
     def level_(statistic: str, value: pl.Expr, note: pl.Expr | None = None) -> Number:
         return Number(

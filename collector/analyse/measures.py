@@ -64,8 +64,10 @@ _RETRIES = {
     "skipped_runs": Measure(
         "Skipped", "Runs that say they had nothing to do: they count as throughput, in no duration, failure or success."
     ),
-    "open_runs": Measure("Open", "Runs that have not ended yet."),
-    "unknown_runs": Measure("Unknown", "Runs that fell silent without an end; in no rate."),
+    "open_runs": Measure("Open", "Runs that have not ended yet, started or not."),
+    "unknown_runs": Measure(
+        "Unknown", "Runs that fell silent without an end, or of which nothing was heard since they were triggered."
+    ),
     "immature_runs": Measure(
         "Too young", "Runs left out because they started so recently that a retry may still follow."
     ),
@@ -116,7 +118,7 @@ _QUEUES = {
     "maybe_over_limit": Measure(
         "Maybe over",
         "Share of time with more slots counted than the limit, but not for certain: attempts that wait may have given "
-        "theirs back, or the end of some is only inferred.",
+        "theirs back, the end of some is only inferred, or it was for no longer than clocks differ.",
     ),
     "paused": Measure("Paused", "Share of time with a limit of 0."),
     "slot_share": Measure("Slot share", "Slot time of a task among the slot time of its queue."),

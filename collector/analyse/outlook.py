@@ -52,7 +52,7 @@ def starting(waiting: Frame, paces: Frame, *, as_of_ns: int) -> pl.DataFrame:
 
     known = (pl.col("started") >= ENOUGH_STARTS) & (pl.col("since_ns") < as_of_ns)
     k, n = (rows[c].fill_null(1).clip(1).to_numpy() for c in ("position", "started"))
-    per_start = (as_of_ns - pl.col("since_ns")) / pl.col("started") * pl.col("position")
+    per_start = (as_of_ns - pl.col("since_ns")) / pl.col("started").clip(1) * pl.col("position")
     factors = {
         "starts_low_ns": special.fdtri(2 * k, 2 * n, LOW),
         "starts_ns": np.ones(rows.height),

@@ -32,14 +32,8 @@ from collector.model.believable import LONGEST_NS
 from collector.model.units import HOUR_NS
 from collector.model.words import DECIDED, FAILED, OPEN, STOPPED
 
-_APART = {
-    "canceled": ["canceled"],
-    "expired": ["expired"],
-    "skipped": ["skipped"],
-    "unknown": ["unknown"],
-    "open": OPEN,
-}
-"""Outcomes that no rate of failure or success counts."""
+_APART = ("canceled", "expired", "skipped")
+"""Outcomes that no rate of failure or success counts, nor its coverage."""
 TOO_YOUNG = "only runs so young that a retry may still follow"
 HORIZON = ["project", "task_id", "environment", "platform_project"]
 """What a retry horizon is kept by."""
@@ -155,8 +149,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         first=added(runs, completed & (n == 1)),
         recovered=added(runs, completed & (n > 1)),
         retried_over=added(runs, over & (n > 1)),
-        **{name: added(runs, pl.col("outcome").is_in(words)) for name, words in _APART.items()},
-        **{f"weak_{name}": weakness("runs", ok & pl.col("outcome").is_in(words)) for name, words in _APART.items()},
+        apart=added(runs, pl.col("outcome").is_in(_APART)),
         **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in sums},
         **{f"{s}_ns": added(pl.col(f"{s}_ns")) for s in sums},
         **{f"{s}_n": added(pl.col(f"{s}_runs")) for s in ("cost", "wasted_cost")},
@@ -170,7 +163,7 @@ def _sums(hours: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 def _numbers() -> list[Number]:
     c = pl.col
-    counted = c("runs") - c("canceled") - c("expired") - c("skipped")
+    counted = c("runs") - c("apart")
     low, high = mean_bounds(c("n_sum"), c("n_squares"), c("ended"))
     per_run = ratio(c("n_sum"), c("ended"))
     coverage = ratio(c("ended"), c("runs"))
@@ -227,7 +220,6 @@ def _numbers() -> list[Number]:
     ]
     return [
         *(replace(number, note=young.otherwise(number.note)) for number in numbers),
-        *(count(f"{name}_runs", c(name), weakness=c(f"weak_{name}")) for name in _APART),
         count("immature_runs", c("immature")),
     ]
 

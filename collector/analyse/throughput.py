@@ -14,9 +14,13 @@ from collector.analyse import retries
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, count, provenance, ratio, rows, weakness, wilson
 from collector.model.statistics import Z
-from collector.model.words import DECIDED, FAILED, STOPPED
+from collector.model.words import DECIDED, FAILED, OPEN, STOPPED
 
 _EVENTS = {"arrived": "arrivals", "started": "starts", "ended": "throughput"}
+_APART = {
+    **{f"{word}_runs": [word] for word in ("canceled", "expired", "skipped", "unknown")},
+    "open_runs": OPEN,
+}
 MEASURES = (*_EVENTS.values(), "net_arrivals")
 """What `report` tells."""
 
@@ -75,11 +79,23 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
 
 
 def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
-    """Return how many runs there were, by columns *by*: rows with a count `runs` of those that began in the range.
+    """Return how many runs began in the range and how many of them stand so that no rate counts them, by columns *by*.
 
-    A run begins with its start; where no start is known, when it was queued, else first seen: as lists of runs have it.
+    *runs*: *by*, outcome, runs, derived_runs, inferred_runs. A run begins with its start; where no start is known, when
+    it was queued, else first seen: as lists of runs have it.
     """
-    return rows(runs.lazy().group_by(by).agg(pl.col("runs").sum()), by, [count("runs", pl.col("runs"))])
+    is_so = {name: pl.col("outcome").is_in(words) for name, words in _APART.items()}
+    sums = (
+        runs.lazy()
+        .group_by(by)
+        .agg(
+            pl.col("runs").sum(),
+            **{name: pl.col("runs").filter(so).sum() for name, so in is_so.items()},
+            **{f"weak_{name}": weakness("runs", so) for name, so in is_so.items()},
+        )
+    )
+    counts = [count(name, pl.col(name), weakness=pl.col(f"weak_{name}")) for name in _APART]
+    return rows(sums, by, [count("runs", pl.col("runs")), *counts])
 
 
 def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:

@@ -136,10 +136,11 @@ def flow(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _begun(h: Handle, q: Question) -> pl.DataFrame:
-    """Return the runs that began in the range, started or not, as rows with `runs` to add up."""
+    """Return the runs that began in the range, started or not, by outcome, as rows with `runs` to add up."""
     if q.runs is not None:
         return task_sums.begun(q)
-    started = statistics.summed(h, "run_cohorts", q.choice, list(q.by), ["runs"])
+    sums = ["runs", "derived_runs", "inferred_runs"]
+    started = statistics.summed(h, "run_cohorts", q.choice, [*q.by, "outcome"], sums)
     return pl.concat([started, task_sums.unstarted(h, q).select(started.columns)])
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from collector.analyse import calls, durations, retries
 from collector.analyse import cohorts as cohorts_
-from collector.analyse.frames import COHORT, Frame, hour_of, inside, population
+from collector.analyse.frames import COHORT, Frame, ended_as, hour_of, inside, population, rank
 from collector.api.question import Question
 from collector.store import statistics
 from collector.store.handle import Handle
@@ -64,7 +64,7 @@ def flow(q: Question) -> pl.DataFrame:
 
 
 def begun(q: Question) -> pl.DataFrame:
-    """Return the runs that began in the range, started or not: columns to group by, and `runs`, 1."""
+    """Return the runs that began in the range, started or not, a row each, with the sums of `run_cohorts`."""
     return _of(q, _counted(_runs(q).runs).filter(inside("at_ns", q.window()))).collect()
 
 
@@ -74,8 +74,15 @@ def unstarted(h: Handle, q: Question) -> pl.DataFrame:
 
 
 def _counted(runs: Frame) -> pl.LazyFrame:
-    told = runs.lazy().with_columns(population=population(), hour_ns=hour_of("at_ns"), runs=pl.lit(1, pl.Int64))
-    return told.filter(pl.col("population") != "test")
+    weakness = rank("status_source", "attempt_count_source")
+    return (
+        runs.lazy()
+        .with_columns(population=population(), hour_ns=hour_of("at_ns"), outcome=ended_as(), runs=pl.lit(1, pl.Int64))
+        .with_columns(
+            (weakness == n).cast(pl.Int64).alias(f"{word}_runs") for n, word in ((1, "derived"), (2, "inferred"))
+        )
+        .filter(pl.col("population") != "test")
+    )
 
 
 def durations_of(q: Question, *, attempts: bool = True) -> pl.LazyFrame:

@@ -93,6 +93,7 @@ COUNTED = "counted"
 """Population of a choice that does not say which: the one that counts, which `counted` tells."""
 
 
+_STANDING = ("status", "outcome", "status_source", "attempt_count_source")
 _OF_QUEUE = ("queue", "environment", "platform_project")
 _CHOSEN = {"task_id": "task", **{c: c for c in (*_OF_QUEUE, "version", "population")}}
 """Column → what of a choice it must be."""
@@ -329,7 +330,7 @@ def unstarted(h: Handle, choice: Choice) -> pl.DataFrame:
     """
     columns = ["task_id", *_OF_QUEUE, "version"]
     return h.frame(
-        f"SELECT project, at_ns, {', '.join(columns)}, is_test, is_replay FROM runs "  # noqa: S608 -- ditto
+        f"SELECT project, at_ns, {', '.join(columns)}, is_test, is_replay, {', '.join(_STANDING)} FROM runs "  # noqa: S608 -- ditto
         f"WHERE {choice.where(columns)} AND at_ns >= $from_ns AND at_ns < $to_ns AND started_ns IS NULL",
         choice.parameters(columns),
     )

@@ -22,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.analyse import cohorts, levels, retries, slots
+from collector.analyse import cohorts, levels, retries, slots, throughput
 from collector.analyse.frames import schema_of
 from collector.cli.recordings import Recorded, newest_ns, read
 from collector.model.units import HOUR_NS
@@ -199,7 +199,8 @@ def numbers_beside(both: Both) -> dict[str, tuple[float | None, float | None, fl
         ("attempt_failure_rate", "share"): attempts_failed(both),
     }
     hours = retries.attempts(cohorts.attempt_hours(both.runs, both.attempts), ["project"])
-    ours |= {(r["measure"], r["statistic"]): r for r in hours.rows(named=True)}
+    standing = throughput.seen(made, ["project"])
+    ours |= {(r["measure"], r["statistic"]): r for rows in (hours, standing) for r in rows.rows(named=True)}
     return {
         measure: (value, ours[measure, statistic]["value"], ours[measure, statistic]["coverage"])
         for (measure, statistic), value in truth.items()

@@ -143,12 +143,13 @@ class Naive:
             ("backoff_time", "total"): sum(backoff) if backoff else None,
             ("retry_latency", "total"): sum(latency) if latency else None,
             ("cost", "total"): sum(cost) * 1e9 if cost else None,
-            ("canceled_runs", "count"): sum(r["status"] == "canceled" for r in self.counted),
-            ("skipped_runs", "count"): sum(ended_as(r) == "skipped" for r in self.counted),
-            ("unknown_runs", "count"): sum(r["status"] == "unknown" for r in self.counted),
-            ("open_runs", "count"): sum(r["status"] in ("queued", "running", "retrying") for r in self.counted),
             ("immature_runs", "count"): 0,
         }
+
+    def standing(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the runs that stand in each of the ways that no rate counts."""
+        ways = {f"{word}_runs": [word] for word in ("canceled", "expired", "skipped", "unknown")} | {"open_runs": OPEN}
+        return {name: [r for r in self.counted if ended_as(r) in words] for name, words in ways.items()}
 
     def rests_on(self) -> dict[str, list[dict[str, Any]]]:
         """Return the runs whose sources say how well a number is known; a cost is always stated."""
@@ -158,13 +159,7 @@ class Naive:
             **dict.fromkeys(("eventual_success", "retry_latency"), again),
             "cost": [],
             "immature_runs": [],
-            **{
-                f"{name}_runs": [r for r in self.counted if ended_as(r) in words]
-                for name, words in (
-                    *((word, [word]) for word in ("canceled", "skipped", "unknown")),
-                    ("open", OPEN),
-                )
-            },
+            **self.standing(),
         }
 
     def provenance(self, measure: str) -> str:
@@ -227,6 +222,9 @@ def test_retry_numbers_equal_a_naive_count(history: History) -> None:
         else:
             assert value[key]["value"] == pytest.approx(expected, rel=1e-6, abs=1e-6), key
             assert value[key]["provenance"] == naive.provenance(key[0]), key
+    standing = {r["measure"]: (r["value"], r["provenance"]) for r in throughput.seen(made, ["project"]).to_dicts()}
+    assert standing.pop("runs") == (len(naive.counted), "measured")
+    assert standing == {name: (len(some), naive.provenance(name)) for name, some in naive.standing().items()}
     rate = value["run_retry_rate", "share"]
     assert rate["n"] == len(naive.ended)
     assert rate["coverage"] == pytest.approx(len(naive.ended) / len(naive.counted))

@@ -266,7 +266,8 @@ def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: li
         limit = limit_clock(rows, queue, environment)
         assert value["level", "mean"] == pytest.approx(n.mean())
         assert value["level", "p95"] == sorted(n)[math.ceil(0.95 * WINDOW_MS) - 1]
-        lasting = max(dwelt(around[0], 1_000, BUCKET_MS))
+        peaks = dwelt(around[0], 1_000, BUCKET_MS)
+        lasting = max(peaks)
         assert value["level", "peak"] == (lasting or n.max())
         assert (keyed["level", "peak"]["note"] is not None) == (lasting < n.max())
         certain = sure.sum() / most_held.sum() if most_held.any() else 1.0
@@ -282,14 +283,21 @@ def test_saturation_numbers_equal_those_of_the_clock(history: History, steps: li
             assert value["saturation", "share"] is None
             assert value["paused", "share"] == (1.0 if stated else None)
             continue
-        n, sure, most, in_force, waits, maybe = (x[at] for x in (n, sure, most_held, in_force, waits, maybe))
+        held_long = np.repeat(peaks, BUCKET_MS)[:WINDOW_MS]
+        n, sure, most, in_force, waits, maybe, held_long = (
+            x[at] for x in (n, sure, most_held, in_force, waits, maybe, held_long)
+        )
         assert value["saturation", "share"] == pytest.approx(np.minimum(n, in_force).sum() / in_force.sum())
         full = n >= in_force
         assert value["time_at_limit", "share"] == pytest.approx(full.mean())
         agreed = ((sure >= in_force) == (most >= in_force)).mean()
         assert keyed["time_at_limit", "share"]["coverage"] == pytest.approx(agreed * len(stated) / WINDOW_MS)
-        assert value["over_limit", "share"] == pytest.approx((sure > in_force).mean())
-        maybe_over = (sure <= in_force) & (in_force < n)
+        over = (sure > in_force) & (held_long > in_force)
+        assert value["over_limit", "share"] == pytest.approx(over.mean())
+        assert keyed["over_limit", "share"]["coverage"] == pytest.approx(
+            (over == (most > in_force)).mean() * len(stated) / WINDOW_MS
+        )
+        maybe_over = ~over & (in_force < n)
         assert value["maybe_over_limit", "share"] == pytest.approx(maybe_over.mean())
         assert (keyed["over_limit", "share"]["note"] is not None) == maybe_over.any()
         assert value["paused", "share"] == pytest.approx(stated.count(0) / len(stated))

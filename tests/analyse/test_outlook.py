@@ -150,3 +150,13 @@ def test_eight_of_ten_runs_end_and_start_within_the_range_that_is_told() -> None
         row = told(live(*w), waits([1_000.0 - i for i in range(10)]), started(past), history)["w9"]
         hits.append(row["starts_low_ns"] <= NOW + ahead * SECOND <= row["starts_high_ns"])
     assert 0.7 < sum(hits) / len(hits) < 0.9
+
+
+def test_a_queue_that_started_nothing_tells_no_start_and_takes_it_from_no_other() -> None:
+    """Not since a while nor since this moment; a queue beside it that starts tells its own."""
+    waiting = pl.concat([waits([600.0]).with_columns(queue=pl.lit(queue)) for queue in "abc"])
+    counts = pl.DataFrame({"queue": ["a", "b", "c"], "started": [0, 7, 0], "age_s": [600, 600, 0]})
+    paces = waiting.join(counts, on="queue").select(*QUEUE, "started", since_ns=NOW - pl.col("age_s") * SECOND)
+    told_ = outlook.starting(waiting, paces, as_of_ns=NOW).sort("queue")
+    assert told_["starts_ns"].is_null().to_list() == [True, False, True]
+    assert told_["waiting"].to_list() == [1, 1, 1]

@@ -70,7 +70,7 @@ def test_parents_that_wait_hold_their_slots_for_a_minute_and_nobody_accuses_them
         assert mean["value"] * 7200 == pytest.approx(4 * 61.5, abs=1e-3)
         assert (mean["provenance"], mean["coverage"] < 0.01) == ("inferred", True)
         assert rows["level", "peak"]["value"] == 4
-        assert (over["value"], over["note"]) == (0, "without levels that waits or inferred ends explain")
+        assert (over["value"], over["note"]) == (0, "without levels that waits, inferred ends or clocks explain")
         # Three or more of them from 2 to 61.5 s.
         assert maybe["value"] * 7200 == pytest.approx(59.5, abs=1e-3)
         assert rows["time_at_limit", "share"]["provenance"] == "inferred"

@@ -287,6 +287,8 @@ def test_figures_lead_to_the_runs_they_count(api: Client, span_: str) -> None:
     assert listed(api, BY_START, window) == now["runs"] == number(overall, "runs", "count")
     for kind in ("failed", "retrying", "unknown"):
         assert listed(api, {**BY_START, "status": [kind]}, window) == now[kind], kind
+    assert now["unknown"] == number(overall, "unknown_runs", "count")
+    assert now["open"] + now["retrying"] == number(overall, "open_runs", "count")
     of_tasks = ask(api, "tasks", window, by="task_id")
     for row in api.query("page_tasks", **where, bucket_ns=HOUR_NS).to_dicts():
         if not row["task"]:
@@ -294,6 +296,7 @@ def test_figures_lead_to_the_runs_they_count(api: Client, span_: str) -> None:
         links = {label: run_links.asked(label, task=row["task"], **BY_START) for label in run_links.LINKS}
         count = number(of_tasks, "runs", "count", task_id=row["task"])
         assert listed(api, links[strings.RUNS_ALL], window) == row["runs"] == count == sum(row["trend"])
+        assert row["unknown"] == number(of_tasks, "unknown_runs", "count", task_id=row["task"])
         assert listed(api, links[strings.RUNS_FAILED], window) == row["failed"]
         assert listed(api, links[strings.RUNS_RETRIED], window) == row["retried"]
     if window == OLD:
