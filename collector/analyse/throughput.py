@@ -88,8 +88,8 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
 def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
     """Return how many runs began in the range and how many of them stand so that no rate counts them, by columns *by*.
 
-    *runs*: *by*, outcome, runs, derived_runs, inferred_runs, and as `report` has it `maybe_runs`. A run begins with its start; where no start is known, when
-    it was queued, else first seen: as lists of runs have it.
+    *runs*: *by*, outcome, runs, derived_runs, inferred_runs, and as `report` has it `maybe_runs`. A run begins with its
+    start; where no start is known, when it was queued, else first seen: as lists of runs have it.
     """
     is_so = {name: pl.col("outcome").is_in(words) for name, words in _APART.items()}
     sums = (

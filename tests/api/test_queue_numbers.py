@@ -170,7 +170,7 @@ def test_runs_that_name_no_queue_arrive_in_the_one_of_their_task(
     few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What arrives in a queue, asked for or told apart, is what arrives of its task, inferred, counted run by run or in
-    hours; where the task has several, nothing is told, and no 0. Lists of runs have none of them, which their count says.
+    hours; where the task has several, nothing is told, and no 0. Lists of runs have none of them, as their count says.
     """
     monkeypatch.setattr(question, "EXACT_RUNS", few)
     two = [attempt("p2", 1, -7200, None, task_id="top", queue="top"), attempt("x", 1, 1, 9, task_id="two", queue="a")]
@@ -204,7 +204,8 @@ def test_runs_that_name_no_queue_arrive_in_the_one_of_their_task(
 
 def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) -> None:
     """Beyond the longest wait that its queue has seen, and the time after which a run is unknown, nobody can tell. So
-    it is where the queue is paused, which is no fault: it is not throttled.
+    it is where the queue is paused, which is no fault: it is not throttled, and drains at no time. A run is told its
+    place with as many that may be before it.
     """
     with told(tmp_path, backlog(last=19), 10_800, {"jam": 0}) as api:
         rows = queues(api, 10_800)
@@ -213,6 +214,10 @@ def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) ->
         assert (waiting["value"], waiting["note"].split(":")[0]) == (32, "at least")
         assert waiting["coverage"] == pytest.approx(32 / 99)
         assert rows["jam", "backlog_age", "max"]["value"] == 96 * MINUTE * SECOND
+        assert rows["jam", "drain_time", "mean"]["note"] == "paused: its limit is 0"
+        likely = {"as_of": str(T0 + 10_800 * SECOND), "task": "work"}
+        places = [r for r in api.get("/api/v1/stats/eta", params=likely).json() if r["position"]]
+        assert [r["note"].startswith("at least: up to 67 more") for r in places] == [True] * 32
         shares = {name: rows["jam", name, "share"]["value"] for name in ("paused", "throttled", "over_limit")}
         assert shares == {"paused": 1, "throttled": None, "over_limit": None}
 
