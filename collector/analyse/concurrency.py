@@ -15,7 +15,7 @@ from collector.analyse.believable import exact
 from collector.analyse.frames import Frame
 from collector.analyse.numbers import Number, count, ratio, rows
 from collector.analyse.slots import QUEUE
-from collector.model.statistics import Z
+from collector.model.statistics import AT_LEAST, Z
 
 UTILISATION = 0.7
 """Share of the limit that leaves room: waits grow as u / (1 - u)."""
@@ -291,9 +291,10 @@ def backlog(
     """Return by *by* how many wait, how old the oldest is and, with *arrivals*, when the backlog is gone.
 
     *waiting*: runs that have not started (`waiting.ordered`): *by*, queued_ns, status, is_assumed (their queue is),
-    is_told; those that are not are left out, and the backlog is at least what it says. *arrivals*: *by*, arrived,
-    ended, as counted over the last *over_ns*. Time to drain is NULL with the note "never" unless ends outpace arrivals;
-    its interval follows from both counts' (normal), open upwards where they may not.
+    is_told; those that are not are left out, and the backlog is `AT_LEAST` what it says; is_paused (their queue is).
+    *arrivals*: *by*, arrived, ended, as counted over the last *over_ns*. Time to drain is NULL with the note "paused"
+    of a queue that is, and "never" unless ends outpace arrivals; its interval follows from both counts' (normal), open
+    upwards where they may not.
     """
     age, told = as_of_ns - pl.col("queued_ns"), pl.col("is_told")
     is_unheard = pl.col("status") == "unknown"
@@ -307,11 +308,12 @@ def backlog(
             aged=pl.col("queued_ns").filter(told).count().cast(pl.Int64),
             age_ns=age.filter(told).max(),
             weak=pl.when((pl.col("is_assumed") | is_unheard).any()).then(2).otherwise(1),
+            is_paused=pl.col("is_paused").any(),
         )
     )
     c = pl.col
     at_least = pl.when(c("untold") > 0).then(
-        pl.format("at least: {} more were triggered so long ago that nobody can tell whether they wait", "untold")
+        pl.format(f"{AT_LEAST}: {{}} more were triggered so long ago that nobody can tell whether they wait", "untold")
     )
     unheard = pl.when(c("unheard") > 0).then(
         pl.format("{} of them have the status unknown: only the order of the queue says that they wait", "unheard")
@@ -342,7 +344,7 @@ def backlog(
         half = (c("ended") + c("arrived")).cast(pl.Float64).sqrt() * Z
 
         def lasts(gained: pl.Expr) -> pl.Expr:
-            return pl.when(gained > 0).then(c("backlog") / gained * over_ns)
+            return pl.when((gained > 0) & ~c("is_paused")).then(c("backlog") / gained * over_ns)
 
         numbers.append(
             Number(
@@ -355,7 +357,11 @@ def backlog(
                 weakness=c("weak"),
                 low=lasts(gain + half),
                 high=lasts(gain - half),
-                note=pl.when(gain <= 0).then(pl.lit("never: no more runs end than arrive")).otherwise(at_least),
+                note=pl.when("is_paused")
+                .then(pl.lit("paused: its limit is 0"))
+                .when(gain <= 0)
+                .then(pl.lit("never: no more runs end than arrive"))
+                .otherwise(at_least),
             )
         )
     return rows(now, by, numbers)

@@ -16,7 +16,7 @@ from collector.analyse.durations import bucket, bucket_ns
 from collector.analyse.frames import Frame
 from collector.analyse.retries import HORIZON
 from collector.analyse.slots import QUEUE
-from collector.model.statistics import ENOUGH
+from collector.model.statistics import AT_LEAST, ENOUGH
 
 LOW, HIGH = 0.1, 0.9
 """Shares of runs that are done before the begin and the end of a range."""
@@ -107,9 +107,10 @@ def told(live: Frame, waiting: Frame, paces: Frame, usual: Frame, *, as_of_ns: i
     """Return one row for each of *live*, those that end first before others, with what is likely of it.
 
     *live*: `QUEUE`, `HORIZON`, run_key, run_id, status, started_ns (NULL before the start), delayed_until_ns (NULL
-    unless it starts no sooner). *waiting*, *paces*: of their queues, as `starting` has them. *usual*: as `lasting` has
-    it. Columns beside: position, waiting, `starts_…ns` of those that wait, `ends_…ns`, n (runs that tell how long it
-    takes), started (starts that tell how soon it starts), provenance (inferred; unknown where neither is told), note.
+    unless it starts no sooner). *waiting*, *paces*: of their queues, as `starting` has them, and of how many more of
+    each queue nobody can tell whether they wait, `untold` (`waiting.ordered`). *usual*: as `lasting` has it. Columns
+    beside: position, waiting, `starts_…ns` of those that wait, `ends_…ns`, n (runs that tell how long it takes),
+    started (starts that tell how soon it starts), provenance (inferred; unknown where neither is told), note.
     """
     moments = [f"starts{part}_ns" for part in ("_low", "", "_high")]
     queued = starting(waiting, paces, as_of_ns=as_of_ns)
@@ -117,7 +118,7 @@ def told(live: Frame, waiting: Frame, paces: Frame, usual: Frame, *, as_of_ns: i
     rows = lasting(
         live.lazy().with_columns(elapsed_ns=(as_of_ns - pl.col("started_ns")).clip(0).fill_null(0)), usual
     ).join(
-        queued.select("project", "run_key", "position", "waiting", "started", *moments),
+        queued.select("project", "run_key", "position", "waiting", "untold", "started", *moments),
         on=["project", "run_key"],
         how="left",
     )
@@ -133,13 +134,19 @@ def told(live: Frame, waiting: Frame, paces: Frame, usual: Frame, *, as_of_ns: i
         .alias(f"ends{part}_ns")
         for part in ("_low", "", "_high")
     )
+    at_least = pl.when(~started & (pl.col("untold") > 0)).then(
+        pl.format(
+            f"{AT_LEAST}: up to {{}} more may be before it, triggered too long ago to tell whether they wait",
+            "untold",
+        )
+    )
     no_start = ~started & pl.col("starts_ns").is_null()
     return (
         rows.with_columns(
             provenance=pl.when(pl.coalesce("starts_ns", "ends_ns").is_not_null())
             .then(pl.lit("inferred"))
             .otherwise(pl.lit("unknown")),
-            note=pl.when(no_start & pl.col("position").is_null())
+            why=pl.when(no_start & pl.col("position").is_null())
             .then(pl.lit("its place in the queue is not known"))
             .when(no_start)
             .then(pl.format("fewer than {} runs of its queue started since one waits", ENOUGH_STARTS))
@@ -148,6 +155,7 @@ def told(live: Frame, waiting: Frame, paces: Frame, usual: Frame, *, as_of_ns: i
             .when(pl.col("lasts_ns").is_null())
             .then(pl.format("fewer than {} runs of its task ended in the week before", ENOUGH)),
         )
-        .drop("elapsed_ns", "^lasts.*_ns$")
+        .with_columns(note=pl.concat_str(at_least, "why", separator="; ", ignore_nulls=True).replace("", None))
+        .drop("elapsed_ns", "untold", "why", "^lasts.*_ns$")
         .sort("ends_ns", "starts_ns", "position", "run_key", nulls_last=True)
     )

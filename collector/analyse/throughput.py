@@ -29,39 +29,44 @@ MEASURES = (*_EVENTS.values(), "net_arrivals")
 def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.DataFrame:
     """Return counts and hourly rates of arrivals, starts and ends in rows of `flow_hours`, by columns *by* of it.
 
+    *flow* may have `maybe_runs`, which may be of the row's queue: they are not counted, and lower the coverage.
     *over_ns*: length of the window the rows cover, for all or as an expression over *by*. The interval of a rate is
     that of a Poisson count (normal).
     """
     runs = pl.col("runs")
     sums = (
-        flow.lazy()
+        _maybe(flow)
         .group_by(by)
         .agg(
             **{name: runs.filter(pl.col("event") == event).sum() for event, name in _EVENTS.items()},
             **{f"weak_{name}": weakness("runs", pl.col("event") == event) for event, name in _EVENTS.items()},
+            **{
+                f"maybe_{name}": pl.col("maybe_runs").filter(pl.col("event") == event).sum()
+                for event, name in _EVENTS.items()
+            },
         )
     )
     c = pl.col
     hours = (pl.lit(over_ns) if isinstance(over_ns, int) else over_ns) / 3.6e12
-    whole = pl.lit(1.0)
     numbers: list[Number] = []
     for name in _EVENTS.values():
         half = c(name).cast(pl.Float64).sqrt() * Z
         numbers += [
-            Number(name, "count", "runs", c(name), n=c(name), coverage=whole, weakness=c(f"weak_{name}")),
+            _covered(count(name, c(name), weakness=c(f"weak_{name}"))),
             Number(
                 name,
                 "rate",
                 "runs_per_hour",
-                c(name) / hours,
+                _known(name) / hours,
                 n=c(name),
-                coverage=whole,
+                coverage=_coverage(name),
                 weakness=c(f"weak_{name}"),
                 low=((c(name) - half) / hours).clip(0),
                 high=(c(name) + half) / hours,
+                note=_more(name),
             ),
         ]
-    net = c("arrivals").cast(pl.Int64) - c("throughput").cast(pl.Int64)
+    net = _known("arrivals").cast(pl.Int64) - _known("throughput").cast(pl.Int64)
     half = (c("arrivals") + c("throughput")).cast(pl.Float64).sqrt() * Z
     numbers.append(
         Number(
@@ -70,10 +75,11 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
             "runs_per_hour",
             net / hours,
             n=c("arrivals") + c("throughput"),
-            coverage=whole,
+            coverage=pl.min_horizontal(_coverage("arrivals"), _coverage("throughput")),
             weakness=pl.max_horizontal("weak_arrivals", "weak_throughput"),
             low=(net - half) / hours,
             high=(net + half) / hours,
+            note=pl.coalesce(_more("arrivals"), _more("throughput")),
         )
     )
     return rows(sums, by, numbers)
@@ -82,26 +88,53 @@ def report(flow: Frame, by: Sequence[str], *, over_ns: int | pl.Expr) -> pl.Data
 def seen(runs: Frame, by: Sequence[str]) -> pl.DataFrame:
     """Return how many runs began in the range and how many of them stand so that no rate counts them, by columns *by*.
 
-    *runs*: *by*, outcome, runs, derived_runs, inferred_runs. A run begins with its start; where no start is known, when
-    it was queued, else first seen: as lists of runs have it.
+    *runs*: *by*, outcome, runs, derived_runs, inferred_runs, and as `report` has it `maybe_runs`. A run begins with its
+    start; where no start is known, when it was queued, else first seen: as lists of runs have it.
     """
     is_so = {name: pl.col("outcome").is_in(words) for name, words in _APART.items()}
     sums = (
-        runs.lazy()
+        _maybe(runs)
         .group_by(by)
         .agg(
             pl.col("runs").sum(),
+            maybe_runs=pl.col("maybe_runs").sum(),
             **{name: pl.col("runs").filter(so).sum() for name, so in is_so.items()},
+            **{f"maybe_{name}": pl.col("maybe_runs").filter(so).sum() for name, so in is_so.items()},
             **{f"weak_{name}": weakness("runs", so) for name, so in is_so.items()},
         )
     )
-    counts = {name: count(name, pl.col(name), weakness=pl.col(f"weak_{name}")) for name in _APART}
-    some = pl.col("expired_runs") > 0
-    untold = pl.when(~some).then(pl.lit("no telemetry tells that a run expired"))
-    counts["expired_runs"] = replace(
-        counts["expired_runs"], value=pl.when(some).then("expired_runs"), coverage=pl.when(some).then(1.0), note=untold
+    counts = [count(name, pl.col(name), weakness=pl.col(f"weak_{name}")) for name in _APART if name != "expired_runs"]
+    told = pl.col("expired_runs") > 0
+    expired = replace(
+        count("expired_runs", pl.when(told).then("expired_runs"), weakness=pl.col("weak_expired_runs")),
+        coverage=pl.when(told).then(1.0),
+        note=pl.when(~told).then(pl.lit("no telemetry tells that a run expired")),
     )
-    return rows(sums, by, [count("runs", pl.col("runs")), *counts.values()])
+    return rows(sums, by, [*map(_covered, [count("runs", pl.col("runs")), *counts]), expired])
+
+
+def _maybe(counted: Frame) -> pl.LazyFrame:
+    rows = counted.lazy()
+    return rows if "maybe_runs" in rows.collect_schema() else rows.with_columns(maybe_runs=pl.lit(0, pl.Int64))
+
+
+def _covered(number: Number) -> Number:
+    """Return the count *number* as far as it is known: of what else may have to be counted its measure's `maybe_`."""
+    name = number.measure
+    return replace(number, value=_known(name), coverage=_coverage(name), note=_more(name))
+
+
+def _known(name: str) -> pl.Expr:
+    return pl.when((pl.col(name) > 0) | (pl.col(f"maybe_{name}") == 0)).then(name)
+
+
+def _coverage(name: str) -> pl.Expr:
+    return ratio(pl.col(name), pl.col(name) + pl.col(f"maybe_{name}")).fill_null(1.0)
+
+
+def _more(name: str) -> pl.Expr:
+    maybe = pl.col(f"maybe_{name}")
+    return pl.when(maybe > 0).then(pl.format("{} more name no queue, and may be of this one", maybe))
 
 
 def failures(cohorts: Frame, by: Sequence[str], *, as_of_ns: int, horizons: Frame | int) -> pl.DataFrame:

@@ -25,7 +25,8 @@ def eta(h: Handle, q: Question) -> pl.DataFrame:
 def _told(h: Handle, q: Question, *listed: pl.Expr) -> pl.DataFrame:
     """Return the rows of `eta` of those runs that are *listed*."""
     where = replace(past(q), environment=q.choice.environment, platform_project=q.choice.platform_project)
-    waiting = queue_stats.backlog(h, q, where).filter("is_told")
+    untold = (~pl.col("is_told")).sum().over(slots.QUEUE)
+    waiting = queue_stats.backlog(h, q, where).with_columns(untold=untold).filter("is_told")
     paces = statistics.taken_up(h, outlook.since(waiting), as_of_ns=q.as_of_ns)
     usual = q.basis.learned("lasting", q.choice.project, q.as_of_ns, lambda: _learn_lasting(h, q))
     return outlook.told(_live(h, q, waiting, *listed), waiting, paces, usual, as_of_ns=q.as_of_ns)

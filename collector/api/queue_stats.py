@@ -62,7 +62,7 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     if not q.wants("backlog", "backlog_age", "drain_time"):
         return rows
     past = replace(q.choice, from_ns=q.as_of_ns - HISTORY_NS, to_ns=q.as_of_ns, task=None, version=None)
-    waiting = backlog(h, q, past)
+    waiting = _with_paused(h, q, backlog(h, q, past))
     recent = Choice(q.choice.project, q.as_of_ns - HOUR_NS, q.as_of_ns, population=None, queue=q.choice.queue)
     # Arrivals are counted in a queue once a record names it; those that wait have none yet.
     unnamed = waiting.filter(pl.col("is_assumed") & pl.col("is_told") & (pl.col("queued_ns") >= recent.hours().from_ns))
@@ -78,6 +78,17 @@ def _queues(h: Handle, q: Question) -> pl.DataFrame:
     )
     over_ns = max(1, counted_until(h, q, recent.hours().to_ns) - recent.hours().from_ns)
     return pl.concat([rows, concurrency.backlog(waiting, as_of_ns=q.as_of_ns, arrivals=counts, over_ns=over_ns)])
+
+
+def _with_paused(h: Handle, q: Question, waiting: pl.DataFrame) -> pl.DataFrame:
+    """Return *waiting* with `is_paused`: the limit of their queue is 0 now."""
+    now = limits.steps(statistics.limits(h), waiting).filter(pl.col("from_ns") <= q.as_of_ns).sort("from_ns")
+    held = now.unique(slots.QUEUE, keep="last", maintain_order=True).select(
+        *slots.QUEUE, is_paused=pl.col("limit") == 0
+    )
+    return waiting.join(held, on=slots.QUEUE, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        pl.col("is_paused").fill_null(False)
+    )
 
 
 def backlog(h: Handle, q: Question, past: Choice) -> pl.DataFrame:

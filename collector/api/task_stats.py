@@ -120,17 +120,21 @@ def tree(h: Handle, q: Question) -> pl.DataFrame:
 def flow(h: Handle, q: Question) -> pl.DataFrame:
     """Runs, arrivals, starts and ends: counts, and per hour."""
     by = list(q.by)
-    runs = throughput.seen(_begun(h, q), by)
+    none = task_sums.unnamed(h, q) if q.choice.queue is not None or "queue" in by else None
+    begun = _begun(h, q)
+    runs = throughput.seen(begun if none is None else task_sums.begun_beside(q, begun, none), by)
     if not q.wants(*throughput.MEASURES):
         return runs
     if q.runs is not None:
         rows = task_sums.flow(q)
     else:
         rows = statistics.summed(h, "flow_hours", q.choice, [*by, "event"], _sums("flow_hours", "event", "outcome"))
+    if none is not None:
+        rows = task_sums.flow_beside(q, rows, none)
     until = counted_until(h, q, q.choice.to_ns)
-    begun, ended = pl.col("hour_ns").clip(q.choice.from_ns), (pl.col("hour_ns") + HOUR_NS).clip(upper_bound=until)
+    first, last = pl.col("hour_ns").clip(q.choice.from_ns), (pl.col("hour_ns") + HOUR_NS).clip(upper_bound=until)
     whole = max(1, until - q.choice.from_ns)
-    over_ns = (ended - begun).clip(1) if "hour_ns" in by else whole
+    over_ns = (last - first).clip(1) if "hour_ns" in by else whole
     return pl.concat([runs, throughput.report(rows, by, over_ns=over_ns)])
 
 

@@ -11,10 +11,14 @@ import polars as pl
 from collector.analyse import calls, durations, retries
 from collector.analyse import cohorts as cohorts_
 from collector.analyse.frames import COHORT, Frame, ended_as, hour_of, inside, population, rank
-from collector.api.question import Question
+from collector.api.question import HISTORY_NS, Question
 from collector.store import statistics
+from collector.store import unnamed as of_none
 from collector.store.handle import Handle
 from collector.store.statistics import Timing
+
+_SUMS = ["runs", "derived_runs", "inferred_runs"]
+_NO_SUMS = [pl.lit(0, pl.Int64).alias(name) for name in _SUMS]
 
 
 def _runs(q: Question) -> Timing:
@@ -83,6 +87,44 @@ def _counted(runs: Frame) -> pl.LazyFrame:
         )
         .filter(pl.col("population") != "test")
     )
+
+
+def unnamed(h: Handle, q: Question) -> pl.DataFrame:
+    """Return the runs that name no queue and never started, a row for each queue they may be of (`store.unnamed`)."""
+    return of_none.runs(h, q.choice, since_ns=min(q.choice.from_ns, q.choice.to_ns - HISTORY_NS))
+
+
+def begun_beside(q: Question, begun: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return *begun*, and as `maybe_runs` in each of their queues those of the *runs* that are `unnamed`."""
+    told = _of(q, _counted(_asked(q, runs)).filter(inside("at_ns", q.window()))).collect()
+    keys = [*q.by, "outcome"]
+    return pl.concat([begun.select(*keys, *_SUMS), told.select(*keys, *_NO_SUMS, maybe_runs="runs")], how="diagonal")
+
+
+def flow_beside(q: Question, flow: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of *flow* with each of the *runs* that are `unnamed` in the only queue it may be of, inferred.
+
+    It counts in no queue no more. One that may be of several counts as `maybe_runs` in each.
+    """
+    by = [*q.by, "event"]
+
+    def counted(some: pl.DataFrame) -> pl.DataFrame:
+        return _of(q, cohorts_.flow_hours(some, q.window()).lazy()).select(*by, *_SUMS).collect()
+
+    only = runs.filter("is_only")
+    parts = [
+        flow.select(*by, *_SUMS),
+        counted(_asked(q, only)).with_columns(derived_runs=pl.lit(0, pl.Int64), inferred_runs="runs"),
+        counted(_asked(q, runs.filter(~pl.col("is_only")))).select(*by, *_NO_SUMS, maybe_runs="runs"),
+    ]
+    if q.choice.queue is None:
+        parts.append(counted(only.with_columns(queue=pl.lit(None, pl.String))).with_columns(-pl.col(_SUMS)))
+    every = pl.concat(parts, how="diagonal").group_by(by).agg(pl.col(*_SUMS, "maybe_runs").sum())
+    return every.filter(pl.col("runs") + pl.col("maybe_runs") > 0)
+
+
+def _asked(q: Question, runs: pl.DataFrame) -> pl.DataFrame:
+    return runs.filter(*statistics.of_queue(q.choice))
 
 
 def durations_of(q: Question, *, attempts: bool = True) -> pl.LazyFrame:

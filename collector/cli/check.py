@@ -17,7 +17,7 @@ from collector.model.address import http_url
 from collector.model.errors import NotFound, Refused, UsageError
 from collector.model.project import PROJECT
 from collector.model.scope import ALL, Scope, Unknown
-from collector.model.shown import visible
+from collector.model.shown import counted, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,7 +114,10 @@ def _tell(outcome: Outcome, format: Format, fail_on: FailOn, least: int) -> int:
         sys.stdout.write(f"# Conventions\n\nNothing was checked: {render.prose(outcome.nothing)}.\n")
     sys.stdout.flush()
     if checked.records < least:
-        said = f"only {checked.records:,} records were checked of the {least:,} that --require-records asks for"
+        were = "was" if checked.records == 1 else "were"
+        said = (
+            f"only {counted(checked.records, 'record')} {were} checked of the {least:,} that --require-records asks for"
+        )
         _say(said if checked.records else f"nothing was checked: {outcome.nothing}")
         return exits.NOTHING
     return max(outcome.left_out, exits.FOUND if render.reaches(findings, fail_on) else exits.DONE)
@@ -174,7 +177,7 @@ def judged(files: tuple[str, ...], settings: Settings, chosen: list[Chosen], sco
         what = f"run {piece[1]}" if piece else "these records"
         _say(f"{code}: {what} could not be judged ({reason(why)})")
     names = ", ".join("stdin" if name == "-" else visible(name) for name in files)
-    all_of = f"{names} has {done.logs:,} log records and {done.spans:,} spans"
+    all_of = f"{names} has {counted(done.logs, 'log record')} and {counted(done.spans, 'span')}"
     nothing = _nothing(
         all_of if done.logs + done.spans else f"{names} has no log record and no span", done.checked, scope, chosen
     )
@@ -190,7 +193,7 @@ def _nothing(there: str, checked: Checked, scope: Scope, rules: Sized) -> str:
     if scope and not checked.came:
         return f"{there}, none{scope}"
     if checked.came:
-        return f"none of {checked.came:,} records{scope} is one that the chosen rules look at"
+        return f"none of {counted(checked.came, 'record')}{scope} is one that the chosen rules look at"
     return there
 
 
@@ -218,8 +221,10 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str], sc
         raise NotFound(" ".join(str(Unknown(**name)) for name in answer["unknown"]))
     stored = [{**row, "project": PROJECT, "samples": json.dumps(row["samples"])} for row in answer["findings"]]
     if passed_over := answer["judged"]["passed_over"]:
+        were = "was" if passed_over == 1 else "were"
         _say(
-            f"{passed_over:,} records of no run were not checked: of those a collector judges the newest logs of a day"
+            f"{counted(passed_over, 'record')} of no run {were} not checked: of those a collector judges the newest "
+            "logs of a day"
         )
     checked = Checked.of_document(answer["checked"])
     received = f"that the collector received since {visible(since)}"
@@ -285,8 +290,11 @@ def read(files: tuple[str, ...], settings: Settings, into: Recording) -> int:
                 said = batch.add(request.signal, request.encoding, request.body, project=PROJECT, received_ns=now)
             except BadInput as e:
                 sources.refused(request.place, e.message)
+                sources.unread()
                 continue
             sources.answered(request.place, said.message, rejected=said.rejected)
+            if not said.records:
+                sources.unread()
             bar.sent()
             held += len(request.body)
             if held > _TOGETHER:

@@ -14,6 +14,7 @@ from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.progress import progress
 from collector.model.address import http_url
 from collector.model.errors import UsageError
+from collector.model.shown import counted
 
 if TYPE_CHECKING:
     from collector.cli.recordings import Recorded
@@ -113,8 +114,11 @@ class Result:
 
     def sentence(self) -> str:
         """Return a summary line."""
-        text = f"{self.sent} requests accepted, {self.rejected_records} records in them rejected"
-        return text + (f", {self.refused} requests refused ({self.last_refusal})" if self.refused else "")
+        within = "it" if self.sent == 1 else "them"
+        text = (
+            f"{counted(self.sent, 'request')} accepted, {counted(self.rejected_records, 'record')} in {within} rejected"
+        )
+        return text + (f", {counted(self.refused, 'request')} refused ({self.last_refusal})" if self.refused else "")
 
 
 def send(

@@ -53,6 +53,10 @@ class Sources:
         self._copies: dict[str, IO[bytes]] = {}
         self._places = 0
         self._useless = 0
+        self._blank = 0
+        """Files in whose requests there was no record."""
+        self._unread = 0
+        """Requests of the file at hand in which there was none."""
         self._read = 0
         self._remarks: dict[str, Remark] = {}
 
@@ -87,7 +91,8 @@ class Sources:
             if raw is not None:
                 raw.seek(0)
                 raw = open(raw.fileno(), "rb", closefd=False)  # noqa: SIM115 -- closed by who reads it
-            used = kept_out = 0
+            used = kept_out = self._unread = 0
+            told = self._places
 
             def tell(trouble: recordings.Trouble) -> None:
                 nonlocal kept_out
@@ -101,10 +106,20 @@ class Sources:
                 yield recordings.shift(request, by_ns) if by_ns else request
             self._read += bool(bar)
             self._useless += bool(bar) and not (used or kept_out)
+            if used and used == self._unread and not kept_out:
+                self._blank += 1
+                if self._places == told:
+                    self._told(
+                        recordings.Trouble("stdin" if name == "-" else name, "no record in it; give a recording")
+                    )
 
     def refused(self, place: str, why: str) -> None:
         """Tell what was refused."""
         self._told(recordings.Trouble(place, why))
+
+    def unread(self) -> None:
+        """Hear that there was no record in the request that was read last."""
+        self._unread += 1
 
     @property
     def useless(self) -> bool:
@@ -130,7 +145,7 @@ class Sources:
 
     def exit_code(self, *, lost: bool = False) -> int:
         """Return the code for nothing that was left out, for a file of no use at all, or for something left out."""
-        return exits.NOTHING if self._useless else exits.FOUND if self._places or lost else exits.DONE
+        return exits.NOTHING if self._useless or self._blank else exits.FOUND if self._places or lost else exits.DONE
 
     def _told(self, trouble: recordings.Trouble) -> None:
         if trouble.kind != "note":

@@ -369,6 +369,7 @@ FOOT = {
     "inferred (concluded from silence or time)",
     "Coverage": "for which share of all that should count the input is known",
     "?": "unknown: telemetry does not tell, or tells of too little",
+    "+": "at least: of more nobody can tell; the note of a row a number (--every) says how many",
 }
 """What holds for all tables."""
 

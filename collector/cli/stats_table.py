@@ -15,7 +15,8 @@ import polars as pl
 
 from collector.analyse.measures import MEASURES
 from collector.cli.stats_columns import FOOT, KEYS, LISTS, SECTIONS, Column, ListColumn, Section, titled
-from collector.model.shown import duration, visible
+from collector.model.shown import counted, duration, visible
+from collector.model.statistics import AT_LEAST
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +29,7 @@ MOST = 200
 _WEAKEST = ("measured", "derived", "inferred", "unknown")
 _MARKS = {"measured": "●", "derived": "◐", "inferred": "○", "unknown": "?"}
 _NUMBERS = ("measure", "statistic", "outcome", "unit", "value", "n", "low", "high", "provenance", "coverage", "note")
+_PIVOTED = ("value", "low", "high", "unit", "note")
 _TIMES = ("hour_ns", "bucket_ns")
 
 
@@ -126,9 +128,16 @@ def _wide(section: Section, rows: pl.DataFrame, keys: list[str], *, narrow: bool
     about = f" ({same})" if same else ""
     sorted_by = "" if set(keys) & set(_TIMES) else f", sorted by {section.order}"
     yield _count(wide.height, about) + sorted_by
+    if any(_is_least(note) for i in range(len(columns)) for note in wide[f"note_{i}"].head(MOST)):
+        yield f"+ {FOOT['+']}"
     if narrow:
         yield "● measured  ◐ derived  ○ inferred  ? unknown"
     yield ""
+
+
+def _is_least(note: str | None) -> bool:
+    """Tell whether a number with that note is at least so much."""
+    return (note or "").startswith(AT_LEAST)
 
 
 def _of_keys(keys: list[str], *, narrow: bool) -> list[_Cells]:
@@ -142,15 +151,19 @@ def _of_keys(keys: list[str], *, narrow: bool) -> list[_Cells]:
 
 def _of_number(i: int, column: Column, *, narrow: bool) -> list[_Cells]:
     """Return the column of number *i* of `_pivoted`, and the one of its interval where there is room."""
-    value, low, high, unit = (f"{what}_{i}" for what in ("value", "low", "high", "unit"))
-    cells = [_Cells(_head(column.title, narrow=narrow), True, lambda r: written(r[value], r[unit] or ""))]
+    value, low, high, unit, note = (f"{what}_{i}" for what in _PIVOTED)
+
+    def cell(r: dict[str, Any]) -> str:
+        return written(r[value], r[unit] or "") + ("+" if r[value] is not None and _is_least(r[note]) else "")
+
+    cells = [_Cells(_head(column.title, narrow=narrow), True, cell)]
     if column.interval and not narrow:
         cells.append(_Cells("95 %", True, lambda r: _interval(r[low], r[high], r[unit] or "")))
     return cells
 
 
 def _pivoted(rows: pl.DataFrame, keys: list[str], section: Section, columns: list[Column]) -> pl.DataFrame:
-    """Return a row a group: *keys*, value_i, low_i, high_i, unit_i of *columns*, known; most of the order first."""
+    """Return a row a group: *keys*, value_i and others of `_PIVOTED` of *columns*, known; most of the order first."""
 
     def of(c: Column, what: str) -> pl.Expr:
         mine = (pl.col("measure") == c.measure) & (pl.col("statistic") == c.statistic)
@@ -162,7 +175,7 @@ def _pivoted(rows: pl.DataFrame, keys: list[str], section: Section, columns: lis
         & pl.col("value").is_not_null()
     )
     grouped = rows.group_by(keys, maintain_order=True).agg(
-        *(of(c, what).alias(f"{what}_{i}") for i, c in enumerate(columns) for what in ("value", "low", "high", "unit")),
+        *(of(c, what).alias(f"{what}_{i}") for i, c in enumerate(columns) for what in _PIVOTED),
         known=weak.filter(shown).max().fill_null(3),
     )
     order = next((i for i, c in enumerate(columns) if c.title == section.order), 0)
@@ -241,7 +254,7 @@ def _head(title: str, *, narrow: bool) -> str:
 
 def _count(height: int, of: str, *, shown: int | None = None) -> str:
     rest = f", the first {MOST} shown; --format csv has all" if shown or height > MOST else ""
-    return f"{height:,} row{'' if height == 1 else 's'}{of}{rest}"
+    return f"{counted(height, 'row')}{of}{rest}"
 
 
 def _key(name: str, value: Any) -> str:
@@ -252,7 +265,7 @@ def _key(name: str, value: Any) -> str:
 
 def _cell(value: Any, column: ListColumn) -> str:
     if value is None:
-        return UNKNOWN
+        return "" if column.name == "note" else UNKNOWN
     match column.kind:
         case "time":
             return _moment(value)

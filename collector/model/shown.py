@@ -72,6 +72,11 @@ def count(n: int | None) -> str:
     return NONE if n is None else f"{n:,}"
 
 
+def counted(n: int, what: str) -> str:
+    """Return how many there are of *what*, a word of which there may be several with an s: `1 run`, `1,240 runs`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def compact(n: int) -> str:
     """Return a number in few characters, three digits that count."""
     for scale, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
@@ -86,7 +91,7 @@ def populations(rows: Sequence[tuple[str, int, bool]], environment: str | None) 
     *rows*: population, runs, whether it counts; *environment*: the one that was chosen.
     """
     names = {"live": "live run", "development": "development run", "replay": "replay"}
-    apart = [f"{n:,} {names[p]}{'' if n == 1 else 's'}" for p, n, is_counted in rows if not is_counted]
+    apart = [counted(n, names[p]) for p, n, is_counted in rows if not is_counted]
     sentences = [f"Not counted: {' and '.join(apart)}."] if apart else []
     if environment is None and any(p == "development" and is_counted for p, _, is_counted in rows):
         sentences.insert(0, "Development runs, for the store has no live ones.")

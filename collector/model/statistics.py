@@ -15,6 +15,8 @@ ENOUGH = 20
 """Fewest values for a percentile; fewer are listed."""
 ENOUGH_P99 = 100
 """Fewest values for a 99th percentile."""
+AT_LEAST = "at least"
+"""How the note of a number begins that may be more."""
 _TAIL = 0.025
 _EXACT = 20_000
 

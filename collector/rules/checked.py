@@ -2,7 +2,7 @@
 
 Enter: frames of records, or counts of them, and the chosen rules. Leave: what those rules looked at, by what each says
 that it needs. A rule of single records looks at the logs that tasks wrote; one of runs, attempts, phases or waits at
-all records of runs; one of `records` at every record.
+all records of runs, and at none of no run; one of `records` at every record.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ import polars as pl
 from collector.rules import engine, records
 from collector.rules.frames import RUN, Frames
 from collector.rules.profiles import Chosen
+from collector.rules.rule import Rule
 
 TALLY = pl.Schema({"what": pl.String, "in_run": pl.Boolean, "service": pl.String, "n": pl.Int64})
 """Records counted. `what`: logs, spans, task_logs, which are logs as well, and others, which no rule was given."""
 _OF_RUNS = {"runs", "attempts", "phases", "waits"}
+_SINGLE = {"task_logs": {"logs", "personal"}, "spans": {"spans"}}
+"""What is looked at by rules that do not need all records, by what they need."""
+_OF_ANY = {"logs", "spans", "personal", "records"}
 _BY = ["what", "in_run", "service"]
 
 
@@ -101,9 +105,12 @@ def looked_at(tallies: Sequence[pl.DataFrame], chosen: Sequence[Chosen], runs: i
     """
     counted = pl.concat([pl.DataFrame(schema=TALLY), *tallies]).group_by(_BY).agg(pl.col("n").sum())
     active = [c for c in chosen if any(variant.severity is not None for variant in c.variants)]
-    every = _needed(active)
-    loose = _needed([c for c in active if c.rule.grain == "record"]) if apart else every
-    of_runs = {"logs", "spans"} if every & (_OF_RUNS | {"records"}) else _single(every)
+    every = {need for c in active for need in c.rule.needs}
+    alone = [c.rule for c in active if looks_at_loose(c.rule) and (c.rule.grain == "record" or not apart)]
+    loose = {need for rule in alone for need in rule.needs}
+    of_runs = (
+        {"logs", "spans"} if every & (_OF_RUNS | {"records"}) else _single({n.removeprefix("run_") for n in every})
+    )
     of_none = {"logs", "spans"} if "records" in loose else _single(loose)
     seen = counted.filter(
         pl.when("in_run").then(pl.col("what").is_in(list(of_runs))).otherwise(pl.col("what").is_in(list(of_none)))
@@ -114,10 +121,10 @@ def looked_at(tallies: Sequence[pl.DataFrame], chosen: Sequence[Chosen], runs: i
     return Checked(int(seen["n"].sum()) - spans, spans, runs, came, tuple(services.iter_rows()))
 
 
-def _needed(chosen: Sequence[Chosen]) -> set[str]:
-    return {need for c in chosen for need in c.rule.needs}
+def looks_at_loose(rule: Rule) -> bool:
+    """Tell whether *rule* can find something in records of no run."""
+    return _OF_ANY.issuperset(rule.needs)
 
 
 def _single(needs: set[str]) -> set[str]:
-    """Return what is looked at by rules that do not need all records."""
-    return ({"task_logs"} if needs & {"logs", "personal"} else set()) | ({"spans"} & needs)
+    return {what for what, of in _SINGLE.items() if needs & of}

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.model.shown import codes, visible
+from collector.model.shown import codes, counted, visible
 from collector.rules import outline, remedies
 from collector.rules.checked import Checked
 from collector.rules.outline import Breach, Section
@@ -21,7 +21,7 @@ _RANK = {"info": 0, "warning": 1, "error": 2}
 
 def looked_at(checked: Checked, runs: int, newest: int) -> str:
     """Return what was judged, in words; *newest*: runs that were looked at for what only many show."""
-    all_of = f"{checked.logs:,} log records and {checked.spans:,} spans of {runs:,} runs"
+    all_of = f"{counted(checked.logs, 'log record')} and {counted(checked.spans, 'span')} of {counted(runs, 'run')}"
     return all_of if newest == runs else f"{all_of}, what only many runs show in the newest {newest:,}"
 
 
@@ -122,7 +122,7 @@ def _summed(sections: list[Section], looked_at: str) -> str:
     if not counts:
         return f"No findings in {looked_at}."
     words = {"error": "error", "warning": "warning", "info": "hint"}
-    said = [f"{n} {word}{'' if n == 1 else 's'}" for severity, word in words.items() if (n := counts[severity])]
+    said = [counted(n, word) for severity, word in words.items() if (n := counts[severity])]
     return f"{', '.join(said)} in {looked_at}; a rule counts once."
 
 
@@ -160,7 +160,7 @@ def _runs(breach: Breach) -> str:
     if not breach.runs:
         return ""
     of = f"{round(breach.runs / breach.share)} " if breach.share else ""
-    return f"{breach.runs} of {of}runs" if of else f"{breach.runs} run{'' if breach.runs == 1 else 's'}"
+    return f"{breach.runs} of {of}runs" if of else counted(breach.runs, "run")
 
 
 def _apart(breach: Breach, sections: list[Section]) -> str:

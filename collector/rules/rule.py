@@ -91,8 +91,8 @@ class Rule:
     sentences: tuple[str, ...] = ()
     """Sentences of the guideline it proves or refutes (`guideline.SENTENCES`)."""
     needs: tuple[str, ...] = ("logs",)
-    """What it looks at: logs (of tasks), spans, records (every one), runs, attempts, phases, waits, personal
-    (`privacy.scan`). `rules.checked` counts by it."""
+    """What it looks at: logs (of tasks), spans, run_logs and run_spans (those of runs alone), records (every one),
+    runs, attempts, phases, waits, personal (`privacy.scan`). `rules.checked` counts by it."""
     options: Mapping[str, Option] = field(default_factory=dict)
     on: bool = True
     marks: Mapping[str, pl.Expr] = field(default_factory=dict)

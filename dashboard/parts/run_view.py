@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from collector.model.statistics import AT_LEAST
 from dashboard import strings
 from dashboard.parts import provenance
 from dashboard.parts.text import NONE, count, duration, visible
@@ -102,7 +103,10 @@ def facts(run: Run, outlook: dict[str, Any] | None = None, *, now_ns: int = 0) -
             fact(strings.LIKELY[event], told[0] if told else NONE, "inferred" if told else "unknown")
             extra(strings.LIKELY_RANGE[event], told[1] if told else None, "inferred")
         if outlook["position"] is not None:
-            place = strings.PLACE_OF.format(position=count(outlook["position"]), n=count(outlook["waiting"]))
+            least = (outlook["note"] or "").startswith(AT_LEAST)
+            place = (strings.PLACE_AT_LEAST if least else strings.PLACE_OF).format(
+                position=count(outlook["position"]), n=count(outlook["waiting"])
+            )
             fact(strings.PLACE, place, "inferred")
     extra("Version", run["version"])
     extra("Machine", run["machine"])

@@ -576,7 +576,7 @@ def test_the_95th_percentile_holds_for_exactly_95_percent_of_the_time() -> None:
 
 
 def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
-    """Time to drain is backlog over net ends, with an interval that may be open, or never."""
+    """Time to drain is backlog over net ends, with an interval that may be open, or never; paused, it has none."""
     queue = dict(zip(slots.QUEUE, ("default", "mail", "PRODUCTION", "x"), strict=True))
     waiting = pl.DataFrame(
         [
@@ -585,9 +585,9 @@ def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
         ]
     )
 
-    def drain(arrived: int, ended: int) -> tuple[Any, ...]:
+    def drain(arrived: int, ended: int, *, is_paused: bool = False) -> tuple[Any, ...]:
         backlog = concurrency.backlog(
-            waiting,
+            waiting.with_columns(is_paused=pl.lit(is_paused)),
             as_of_ns=T0,
             arrivals=pl.DataFrame([{**queue, "arrived": arrived, "ended": ended}]),
             over_ns=HOUR_MS * MS,
@@ -605,6 +605,7 @@ def test_the_backlog_drains_only_when_more_ends_than_arrives() -> None:
     assert drain(100, 110)[2] is None
     assert drain(110, 110)[0] is None
     assert drain(110, 110)[3] == "never: no more runs end than arrive"
+    assert drain(100, 500, is_paused=True) == (None, None, None, "paused: its limit is 0")
 
 
 def test_histories_reach_the_cases_that_matter() -> None:

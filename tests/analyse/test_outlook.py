@@ -35,12 +35,13 @@ def live(*made: dict[str, Any]) -> pl.DataFrame:
     )
 
 
-def waits(ages_s: Sequence[float]) -> pl.DataFrame:
-    """Return runs that have waited for so long, w0, w1, …"""
+def waits(ages_s: Sequence[float], untold: int = 0) -> pl.DataFrame:
+    """Return runs that have waited for so long, w0, w1, …, behind so many of which nobody can tell."""
     made = [
-        {"run_key": f"w{i}", "queued_ns": NOW - round(age * SECOND), "position": i + 1} for i, age in enumerate(ages_s)
+        {"run_key": f"w{i}", "queued_ns": NOW - round(age * SECOND), "position": i + 1, "untold": untold}
+        for i, age in enumerate(ages_s)
     ]
-    return rows(made, run_key=pl.String, queued_ns=pl.Int64, position=pl.Int64)
+    return rows(made, run_key=pl.String, queued_ns=pl.Int64, position=pl.Int64, untold=pl.Int64)
 
 
 def started(ages_s: Sequence[float]) -> pl.DataFrame:
@@ -101,7 +102,8 @@ def test_what_runs_is_compared_with_those_that_took_longer_than_it_has() -> None
 
 def test_what_history_does_not_allow_is_unknown_and_says_why() -> None:
     """Too few starts, too few runs that took longer, no place in a queue: nothing is told, with a note; a start may be
-    told without an end; a run that is due later starts no sooner."""
+    told without an end; a run that is due later starts no sooner. A place behind runs of which nobody can tell whether
+    they wait is so at least."""
     none, some = usual([]), usual([5.0] * 30)
     old = {"run_key": "o", "status": "running", "started_ns": NOW - 60 * SECOND}
     lost = {"run_key": "x", "status": "queued"}
@@ -122,6 +124,10 @@ def test_what_history_does_not_allow_is_unknown_and_says_why() -> None:
     assert enough["w0"]["note"] == "fewer than 20 runs of its task ended in the week before"
     assert (enough["w0"]["ends_ns"], enough["w0"]["provenance"]) == (None, "inferred")
     assert enough["w1"]["starts_ns"] == NOW * 2
+    least = told(live(old, first), waits([100.0], untold=3), started([1.0, 2.0]), some)
+    said, why = least["w0"]["note"].split("; ")
+    assert (said.startswith("at least: up to 3 more"), why) == (True, few["w0"]["note"])
+    assert least["o"]["note"] == few["o"]["note"]
 
 
 def test_eight_of_ten_runs_end_and_start_within_the_range_that_is_told() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from collector.api import routes
+from collector.api import question, routes
 from collector.cli.recordings import read
 from collector.control import Control
 from collector.jobs.runner import Runner
@@ -165,9 +165,47 @@ def test_a_backlog_forgets_nobody_while_the_queue_starts_in_order(tmp_path: Path
         assert rows["jam", "drain_time", "mean"]["value"] == pytest.approx(2.9 * HOUR_NS, rel=0.05)
 
 
+@pytest.mark.parametrize("few", [question.EXACT_RUNS, 0])
+def test_runs_that_name_no_queue_arrive_in_the_one_of_their_task(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives in a queue, asked for or told apart, is what arrives of its task, inferred, counted run by run or in
+    hours; where the task has several, nothing is told, and no 0. Lists of runs have none of them, as their count says.
+    """
+    monkeypatch.setattr(question, "EXACT_RUNS", few)
+    two = [attempt("p2", 1, -7200, None, task_id="top", queue="top"), attempt("x", 1, 1, 9, task_id="two", queue="a")]
+    two += [attempt("y", 1, 1, 9, task_id="two", queue="b")]
+    two += [
+        span("p2", "trigger()", 10_000, 10_001, span_type="trigger", attempt=1, child_run_id="z", child_task_id="two")
+    ]
+    with told(tmp_path, [*backlog(), *two], 10_800) as api:
+
+        def flow(**asked: str) -> dict[tuple[str | None, str, str], dict[str, Any]]:
+            when = {
+                "as_of": str(T0 + 10_800 * SECOND),
+                "from": str(T0 + 7200 * SECOND),
+                "to": str(T0 + 10_800 * SECOND),
+            }
+            rows = api.get("/api/v1/stats/throughput", params={"by": "", **when, **asked}).json()
+            return {(r.get("queue"), r["measure"], r["statistic"]): r for r in rows}
+
+        of_task, of_queue, apart = flow(task="work"), flow(queue="jam"), flow(by="queue")
+        assert of_task[None, "arrivals", "count"]["value"] >= 20 > of_task[None, "starts", "count"]["value"] - 20
+        for key, row in of_task.items():
+            if key[1] in ("arrivals", "starts", "throughput", "net_arrivals"):
+                assert of_queue[key]["value"] == apart["jam", *key[1:]]["value"] == row["value"]
+        arrived, seen = of_queue[None, "arrivals", "count"], of_queue[None, "runs", "count"]
+        assert (arrived["provenance"], arrived["coverage"], seen["coverage"] < 1) == ("inferred", 1, True)
+        assert apart[None, "arrivals", "count"]["value"] == 1
+        of_several = flow(queue="a")[None, "arrivals", "count"]
+        assert (of_several["value"], of_several["coverage"]) == (None, 0)
+        assert of_several["note"].startswith("1 more name no queue")
+
+
 def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) -> None:
     """Beyond the longest wait that its queue has seen, and the time after which a run is unknown, nobody can tell. So
-    it is where the queue is paused, which is no fault: it is not throttled.
+    it is where the queue is paused, which is no fault: it is not throttled, and drains at no time. A run is told its
+    place with as many that may be before it.
     """
     with told(tmp_path, backlog(last=19), 10_800, {"jam": 0}) as api:
         rows = queues(api, 10_800)
@@ -176,6 +214,10 @@ def test_a_backlog_of_a_queue_that_stands_still_says_at_least(tmp_path: Path) ->
         assert (waiting["value"], waiting["note"].split(":")[0]) == (32, "at least")
         assert waiting["coverage"] == pytest.approx(32 / 99)
         assert rows["jam", "backlog_age", "max"]["value"] == 96 * MINUTE * SECOND
+        assert rows["jam", "drain_time", "mean"]["note"] == "paused: its limit is 0"
+        likely = {"as_of": str(T0 + 10_800 * SECOND), "task": "work"}
+        places = [r for r in api.get("/api/v1/stats/eta", params=likely).json() if r["position"]]
+        assert [r["note"].startswith("at least: up to 67 more") for r in places] == [True] * 32
         shares = {name: rows["jam", name, "share"]["value"] for name in ("paused", "throttled", "over_limit")}
         assert shares == {"paused": 1, "throttled": None, "over_limit": None}
 

@@ -196,12 +196,15 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("case", NOTHING)
-def test_a_file_of_nothing_was_not_checked(case: str, tmp_path: Path, cli: Cli) -> None:
-    """Whatever there is instead of logs and spans, a check of it says that nothing was checked, and ends with 2."""
+def test_a_file_of_nothing_was_not_checked(case: str, sent: str, tmp_path: Path, cli: Cli) -> None:
+    """Whatever there is instead of logs and spans, a check of it says that nothing was checked, and ends with 2; so it
+    does, naming it, where another file was checked beside it, but for metrics."""
     path = tmp_path / case
     path.write_bytes(NOTHING[case])
     code, out, err = cli("check", "--fail-on", "never", "--input", str(path))
     assert (code, out, "nothing was checked" in err) == (2, "", True)
+    code, out, err = cli("check", "--fail-on", "never", "--input", str(path), sent)
+    assert (code, bool(out), str(path) in err) == ((0, True, False) if case == "metrics" else (2, True, True))
 
 
 def test_nothing_is_said_in_every_form(tmp_path: Path, cli: Cli) -> None:

@@ -134,7 +134,7 @@ def test_records_of_no_run_are_told_in_their_scope(
     of: tuple[str, ...], collector: Collector, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What rules find in records of neither run nor task is told of their service and environment, of a file and of a
-    collector, however many records of others show the same.
+    collector, however many records of others show the same. Rules that look at runs alone have looked at none of them.
     """
     file = written(tmp_path / "loose.jsonl", *(body for _, body in requests(LOOSE, ())))
     if not collector.pipeline.reader.last_seq():
@@ -143,6 +143,8 @@ def test_records_of_no_run_are_told_in_their_scope(
         collector.judge()
     found = []
     for where in (["--input", file], ["--since", "1h"]):
+        assert root.run(["check", *where, *of, "--select", "PHA001,PHA002,PHA003,SCH001,SUB002"]) == 2
+        assert "nothing was checked" in capsys.readouterr().err
         root.run(["check", *where, *of, "--format", "json"])
         findings = json.loads(capsys.readouterr().out)["findings"]
         found.append({(f["code"], f["operation"], f["key"]) for f in findings} - {("TEL005", None, None)})

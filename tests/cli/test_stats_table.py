@@ -71,6 +71,25 @@ def test_one_task_has_a_row_a_number_with_all_that_it_rests_on() -> None:
     assert "[2] fewer than 100 values" in shown
 
 
+def test_what_may_be_more_is_marked_in_a_row_of_many() -> None:
+    """A number whose note says at least has a plus behind it, and a line under the table says what that is."""
+    least = [
+        row(t, "backlog", "count", n, "runs", note=note) for t, n, note in (("a", 4, "at least: 10"), ("b", 5, None))
+    ]
+    shown = stats_table.text("queues", frame(*least), width=None, every=False)
+    assert re.search(r"\b4\+ ", shown) and re.search(r"\b5 ", shown)
+    assert "\n+ at least" in shown
+    assert "\n+" not in stats_table.text("queues", frame(*least[1:], *numbers("c", 0.1)), width=None, every=False)
+
+
+def test_a_note_that_there_is_not_is_blank() -> None:
+    """In a list a value that is not known is a mark, but no note is nothing unknown."""
+    about = {"task_id": "a", "run_id": "r", "status": "queued", "queue": "q"}
+    rows = pl.DataFrame([{**about, "ends_ns": None, "n": 1, "note": note} for note in (None, "few")])
+    first, second = stats_table.text("eta", rows, width=None, every=False).splitlines()[2:4]
+    assert (first.split()[-2:], second.split()[-1]) == (["?", "1"], "few")
+
+
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 

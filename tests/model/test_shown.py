@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cli import stats_table
+from collector.cli.replay import Result
 from collector.model import verdict
 from collector.model.report import Chart, Point
-from collector.model.shown import NONE, duration, unit_of
+from collector.model.shown import NONE, counted, duration, unit_of
+from collector.rules import render
+from collector.rules.checked import Checked
 from dashboard.parts import charts
 
 S = 10**9
@@ -68,3 +71,10 @@ def test_the_axis_of_a_chart_has_the_unit_of_its_longest_duration(longest: float
     assert duration(longest).endswith(f" {name}")
     assert verdict.scale(drawn) == (1 / size, f" {name}")
     assert charts.axis_unit(pl.Series([None, longest], dtype=pl.Float64), pl.Series([], dtype=pl.Int64)) == (size, name)
+
+
+def test_one_of_a_thing_is_not_several() -> None:
+    """Summaries of a check and a replay count one record, span, run and request in the singular."""
+    assert (counted(1, "run"), counted(0, "run"), counted(1240, "run")) == ("1 run", "0 runs", "1,240 runs")
+    assert render.looked_at(Checked(1, 1, 1, 2), 1, 1) == "1 log record and 1 span of 1 run"
+    assert Result(sent=1, rejected_records=1).sentence() == "1 request accepted, 1 record in it rejected"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
 import pytest
-from tell import check
+from tell import T0, check, of_case
 
+from collector.model.units import HOUR_NS
 from collector.rules.cases import span
 from collector.rules.catalogue import RULES
+from collector.rules.checked import looks_at_loose
+from collector.rules.engine import evaluate
+from collector.rules.profiles import choose
 from collector.rules.rule import FIELDS, HEADINGS, Case, Rule
+from collector.settings import Rules
 
 BAD = [pytest.param(r, c, id=f"{r.code}-bad-{i}") for r in RULES.values() for i, c in enumerate(r.bad)]
 GOOD = [pytest.param(r, c, id=f"{r.code}-good-{i}") for r in RULES.values() for i, c in enumerate(r.good)]
@@ -74,3 +80,21 @@ def test_a_template_may_name_every_field_of_a_finding(monkeypatch: pytest.Monkey
 def test_a_remedy_is_written_once(rule: Rule) -> None:
     """A rule whose remedy is what its documentation says under How to fix has no second copy of it."""
     assert rule.remedy != rule.section("How to fix")
+
+
+def test_what_a_rule_says_that_it_needs_tells_whether_it_judges_records_of_no_run() -> None:
+    """Of the records of all bad cases, had they been in no run, exactly those rules find something of which what they
+    need says so: a check by others alone has looked at none of them."""
+    cases = [of_case(case) for rule in RULES.values() for case in rule.bad]
+    run = [pl.lit(None, pl.String).alias("run_key"), pl.lit(None, pl.String).alias("run_id")]
+    tables = {
+        name: pl.concat(getattr(f, name) for f in cases)
+        for name in ("logs", "spans", "runs", "attempts", "phases", "waits", "repeats")
+    }
+    none = {name: tables[name].clear() for name in ("runs", "attempts", "phases", "waits")}
+    loose = {name: tables[name].with_columns(run) for name in ("logs", "spans")}
+    repeats = tables["repeats"].with_columns(run[0])
+    resources = pl.concat(f.resources for f in cases).unique(["project", "resource_id"])
+    seen = replace(cases[-1], live=True, as_of_ns=T0 + HOUR_NS, resources=resources, repeats=repeats, **none, **loose)
+    chosen = choose(RULES, Rules(select=tuple(RULES)))
+    assert set(evaluate(seen, chosen)["code"]) == {c.rule.code for c in chosen if looks_at_loose(c.rule)}

@@ -219,6 +219,7 @@ CTX005 = Rule(
     Not flagged: runners whose only run id is the stated one; replays.
     """,
     sentences=("23",),
+    needs=("run_logs",),
     marks={
         "says_own_run": pl.when((pl.col("dialect") == "trigger_dev") & ~pl.col("is_replay").fill_null(False)).then(
             pl.col("attributes").str.contains(pl.format('"run_id":"{}"', "run_id"), literal=True)
@@ -265,6 +266,7 @@ CTX006 = Rule(
     Not flagged: switch the rule off for tasks that handle many items in one run (`[[rules.overrides]]`).
     """,
     sentences=("29",),
+    needs=("run_logs",),
     each=_changes,
     message="Runs log more than one `correlation_id`.",
     bad=(

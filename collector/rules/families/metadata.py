@@ -58,6 +58,7 @@ META003 = Rule(
     Not flagged: progress that is only in metadata, which telemetry does not show.
     """,
     sentences=("51",),
+    needs=("run_logs",),
     on=False,
     each=_odd,
     message="`progress` goes backwards or leaves 0 to 100.",

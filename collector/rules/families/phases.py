@@ -229,6 +229,7 @@ PHA002 = Rule(
     Not flagged: runs whose beginning may lie before the telemetry that was looked at (`edge_minutes`).
     """,
     sentences=("28", "23"),
+    needs=("run_logs",),
     options={"edge_minutes": 60},
     each=_ended_only,
     message="`{operation}` ends without having logged `_started`.",
@@ -282,6 +283,7 @@ PHA003 = Rule(
     Not flagged: ends that differ in another key than a duration (items of a loop).
     """,
     sentences=("28",),
+    needs=("run_logs",),
     each=_several_ends,
     message="`{operation}` ends more than once in one attempt.",
     remedy="Log the end in one place; in a loop add the item's id and log a start for each.",
@@ -347,6 +349,7 @@ PHA004 = Rule(
     `_failed` of the same try.
     """,
     sentences=("28",),
+    needs=("run_logs",),
     each=_both_ends,
     message="`{operation}` logs both {details: or } in one attempt.",
     remedy="Log one terminal phase per start.",

@@ -39,6 +39,7 @@ PHA005 = Rule(
     Not flagged: differences within `tolerance_ms` (clocks), operations that start or end more than once.
     """,
     sentences=("28", "4"),
+    needs=("run_logs",),
     options={"tolerance_ms": 50},
     each=_out_of_order,
     message="`{operation}_{key}` is logged {details: or }.",

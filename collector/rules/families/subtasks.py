@@ -133,7 +133,7 @@ SUB002 = Rule(
     Not flagged: fewer than `least` triggers of one task within `within_s` seconds.
     """,
     sentences=("14",),
-    needs=("spans",),
+    needs=("run_spans",),
     options={"least": 10, "within_s": 5},
     each=_loop,
     message=lambda f: f"Runs trigger `{f['key'] or 'one task'}` in a loop.",
