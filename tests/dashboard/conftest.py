@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,39 +62,46 @@ zone = "Europe/Berlin"
 """
 
 Open = Callable[..., AppTest]
+OPEN = ExitStack()
+"""What all tests of this folder share; it ends with the last of them, so that nothing works on beside the others."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End what is shared after the last test of the folder."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        OPEN.close()
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """Return a store with the recorded sets, the last day of the synthetic workload and hostile telemetry."""
     folder = tmp_path_factory.mktemp("filled")
     (folder / "runwell.toml").write_text(SETTINGS)
-    with stack.running(folder / "data", "--config", str(folder / "runwell.toml")) as running:
-        for path in RECORDED:
-            assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
-        synthetic = list(recordings.read(str(SYNTHETIC)))
-        assert not send(to_now(synthetic[len(synthetic) // 2 :]), running.url("http")).refused
-        hostile.send(running.url("http"))
-        running.applied()
-        sent_ns = time.time_ns()
-        # Statistics and rules come after the runs; both rules are of what was sent: a recorded set, the workload.
-        stack.until(lambda: running.client.status()["complete_ns"] > sent_ns, why="the statistics")
-        codes = {"KEY001", "PII001"}
-        stack.until(
-            lambda: codes <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules"
-        )
-        control = Control.open(running.data)
-        for report in (a_report.night(), HOSTILE_REPORT):
-            control.writing(reports.save, report)
-        control.close()
-        yield running
+    running = OPEN.enter_context(stack.running(folder / "data", "--config", str(folder / "runwell.toml")))
+    for path in RECORDED:
+        assert not send(to_now(list(recordings.read(str(path)))), running.url("http")).refused
+    synthetic = list(recordings.read(str(SYNTHETIC)))
+    assert not send(to_now(synthetic[len(synthetic) // 2 :]), running.url("http")).refused
+    hostile.send(running.url("http"))
+    running.applied()
+    sent_ns = time.time_ns()
+    # Statistics and rules come after the runs; both rules are of what was sent: a recorded set, the workload.
+    stack.until(lambda: running.client.status()["complete_ns"] > sent_ns, why="the statistics")
+    codes = {"KEY001", "PII001"}
+    stack.until(lambda: codes <= {f["code"] for f in running.client.findings(since="7d")["findings"]}, why="the rules")
+    control = Control.open(running.data)
+    for report in (a_report.night(), HOSTILE_REPORT):
+        control.writing(reports.save, report)
+    control.close()
+    return running
 
 
 @pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """Return a store nothing was ever sent to."""
-    with stack.running(tmp_path_factory.mktemp("empty") / "data") as running:
-        yield running
+    return OPEN.enter_context(stack.running(tmp_path_factory.mktemp("empty") / "data"))
 
 
 @pytest.fixture
@@ -151,18 +158,16 @@ def api(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture(scope="session")
-def server(filled: Stack) -> Iterator[str]:
+def server(filled: Stack) -> str:
     """Return the URL of the dashboard over the filled store, as `runwell dashboard` serves it."""
     log = filled.data.parent / "dashboard.log"
     with log.open("wb") as out:
         command = [str(RUNWELL), "dashboard", "--url", filled.url("api"), "--dashboard-port", "0"]
         process = subprocess.Popen(command, stdout=out, stderr=out)
-        try:
-            match = until(lambda: re.search(rb"dashboard +(http://\S+)", log.read_bytes()), seconds=60, why=str(log))
-            yield match[1].decode()
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    OPEN.callback(process.wait, timeout=20)
+    OPEN.callback(process.terminate)
+    match = until(lambda: re.search(rb"dashboard +(http://\S+)", log.read_bytes()), seconds=60, why=str(log))
+    return match[1].decode()
 
 
 @pytest.fixture(scope="session")
