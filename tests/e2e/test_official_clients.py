@@ -23,7 +23,7 @@ from tests.length import longer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
-RESTARTS = longer("chaos", 2, 10)
+RESTARTS = longer("chaos", 1, 10)
 SETTINGS = {
     "RUNWELL_STORE__CHECKPOINT": "PT0.5S",
     "RUNWELL_STORE__QUERY_ROWS": "10000000",

@@ -28,7 +28,7 @@ from tests.reshape import single
 AS_OF = [T0 + s * SECOND for s in (5, 60, 400, 90_000)]
 """Running, retrying, failed for good, stale."""
 OFTEN = settings(
-    max_examples=longer("properties", 3, 60),
+    max_examples=longer("properties", 2, 60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),

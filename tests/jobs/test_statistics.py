@@ -395,6 +395,7 @@ def test_what_all_jobs_have_settled_is_not_kept(jobs: Jobs) -> None:
     assert jobs.table("before_runs").is_empty()
 
 
+@pytest.mark.long("properties")
 def test_long_runs_in_many_queues_are_counted_a_few_hours_at_a_time(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,12 +15,17 @@ from collector.rules.frames import Frames
 from collector.rules.profiles import choose
 from collector.rules.rule import Case, Rule
 
-NUMBERS = [
-    pytest.param(rule, name, default, id=f"{rule.code}-{name}")
+_EVERY = [
+    (rule, name, default)
     for rule in catalogue.RULES.values()
     for name, default in rule.options.items()
     if isinstance(default, (int, float)) and not isinstance(default, bool)
 ]
+NUMBERS = [
+    pytest.param(*one, id=f"{one[0].code}-{one[1]}", marks=() if i % 3 == 0 else pytest.mark.long("properties"))
+    for i, one in enumerate(_EVERY)
+]
+"""Every number; briefly each third."""
 
 
 UNDECIDING = {

@@ -22,7 +22,7 @@ from tests.length import longer
 ALL = tuple(catalogue.RULES)
 EVERY = choose(catalogue.RULES, Rules(select=ALL))
 DEFAULT = choose(catalogue.RULES, Rules())
-FEW = settings(max_examples=longer("properties", 3, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=longer("properties", 2, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BODIES = st.one_of(
     st.sampled_from(
