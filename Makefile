@@ -8,8 +8,6 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url -
 	--python-version 3.11 --custom-compile-command "make lock" --extra build pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 MAKEFLAGS += --jobs=2
-# Three processes of tests on two cores: a quarter of the time they wait for processes that they started.
-TESTERS := $(shell expr $$(nproc) '*' 3 / 2)
 
 .PHONY: demo test lint types style docs screens sample lock clean fuzz chaos faults properties browser memory docs-live
 
@@ -17,7 +15,7 @@ demo: $(READY)  ## collector, dashboard and sample data; ONCE=1 checks them and 
 	$(BIN)/runwell demo $(if $(ONCE),--once)
 
 test: $(READY) .venv/.browser .venv/.npm .venv/.apart lint  ## everything CI runs
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: types style  ## format, lint, types, layers, generated docs
 
