@@ -110,7 +110,7 @@ def _normal(text: pl.Series) -> pl.Series:
         .str.replace_all(_FROM + _TO, VALUE, literal=True)
         .str.replace_all(f"[{_FROM}{_TO}]", "")
         .str.replace_all(rf"{VALUE}(?: ?(?:[,;|/:x-]|and|or)? ?{VALUE})+", VALUE)
-        .str.replace_all(rf"({VALUE} [rent]+tr)ies\b", "${1}y")
+        .str.replace_all(rf"({VALUE} (?:re|en)tr)ies\b", "${1}y")
         .str.replace_all(_COUNTED, "$1 $2")
         .str.replace(r"[ .!,;:]+$", "")
     )
