@@ -164,7 +164,7 @@ def _share(counts: Counts) -> Floats:
 def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> Iterator[pl.DataFrame]:
     if cube.keys.is_empty():
         return
-    everything = np.broadcast_to(cube.is_known, cube.n.shape)
+    everything = cube.is_known & ~cube.is_told
     first = baseline.of_shares(cube, everything, options)
     expected = first.hourly(cube.clocks, first.share) * cube.n
     used, new = levels.split(cube, expected, everything, options)

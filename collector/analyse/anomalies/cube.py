@@ -24,6 +24,8 @@ KEY = ["series", "metric"]
 _THURSDAY = 72  # hour of the week, from Monday, at which 1970 began
 DAY_H = 24
 WEEK_H = 168
+_QUIET_H = 30
+"""Hours in which nothing is told after which what was told is over: a nightly job is heard of every 23 to 25."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Period:
     zone: str
     gaps: Sequence[tuple[int, int]] = ()
     """Spans (from, to) without telemetry: not assessed, and no part of the baseline."""
+    told: pl.DataFrame | None = None
+    """Rows of `told.TOLD`: hours of the history that a report told of, and that are no part of the baseline either."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,23 @@ class Cube:
     """Index of each series' first hour with data, negative where it was seen before the cube begins."""
     is_known: Bools
     """By hour: whether telemetry was there; False in a data gap."""
+    is_told: Bools
+    """By series and hour: whether a report told of it; False in the period."""
     clocks: tuple[ClockHours, ...]
     """One, or two (local, UTC) where the offset of the zone changed within the cube."""
     steps: tuple[tuple[int, int], ...]
     """(index of the hour, hours) where local time jumped forward (positive) or back (negative)."""
+
+    @property
+    def is_over(self) -> Bools:
+        """Return which told hours belong to what was over before the period began: nothing was told after for a while.
+
+        What goes on may be a new level, for which its hours speak; what is over does not.
+        """
+        quiet = windows((~self.is_told[:, : self.period]).astype(np.float64), _QUIET_H) >= _QUIET_H
+        last = np.where(quiet.any(axis=1), self.period - 1 - quiet[:, ::-1].argmax(axis=1), -1)
+        out: Bools = self.is_told & (np.arange(self.hours_ns.size) <= last[:, None])
+        return out
 
     @property
     def ages_days(self) -> Floats:
@@ -109,9 +126,40 @@ def cube(counts: pl.DataFrame, period: Period, options: Options) -> Cube:
         period=options.history_days * DAY_H,
         first_seen=keys["seen"].fill_null(end * HOUR_NS).to_numpy() // HOUR_NS - start,
         is_known=is_known,
+        is_told=_told(keys, period, hours * HOUR_NS, first - start, options),
         clocks=clocks,
         steps=steps,
     )
+
+
+def _told(keys: pl.DataFrame, period: Period, hours_ns: Ints, end: int, options: Options) -> Bools:
+    """Return which hours (series, hours) before hour *end* were told of, and are an exception for that.
+
+    What is told of again and again, or has been for long, is how a series behaves.
+    """
+    change = np.zeros((keys.height, hours_ns.size + 1))
+    if period.told is not None:
+        by = [*KEY, "direction"]
+        quiet = pl.col("from_ns") - pl.col("to_ns").cum_max().shift(1).over(by) > _QUIET_H * HOUR_NS
+        rows = (
+            period.told.filter(pl.col("to_ns") > int(hours_ns[0]))
+            .join(keys.select(*KEY, "row"), on=KEY)
+            .sort(*by, "from_ns", "to_ns")
+            .with_columns(episode=quiet.fill_null(True).cum_sum().over(by))
+            .with_columns(
+                episodes=pl.col("episode").max().over(by),
+                lasted=pl.col("to_ns").max().over(*by, "episode") - pl.col("from_ns").min().over(*by, "episode"),
+            )
+            .filter(
+                pl.col("episodes") <= options.told_episodes,
+                pl.col("lasted") <= options.told_days * DAY_H * HOUR_NS,
+            )
+        )
+        for column, step in (("from_ns", 1.0), ("to_ns", -1.0)):
+            at = np.clip(-((int(hours_ns[0]) - rows[column].to_numpy()) // HOUR_NS), 0, end)
+            np.add.at(change, (rows["row"].to_numpy(), at), step)
+    out: Bools = np.cumsum(change, axis=1)[:, :-1] > 0
+    return out
 
 
 def _clocks(hours: Ints, zone: str) -> tuple[tuple[ClockHours, ...], tuple[tuple[int, int], ...]]:

@@ -16,6 +16,8 @@ from collector.analyse.anomalies.tails import Floats
 
 _PARTS = 4
 _TOO_LITTLE = 2.0  # expected hits at the higher level, below which a part says nothing
+_LEAST_SLOTS = 3.0
+"""Hours, as many as if each expected the same, that what followed has at least: one night is no level."""
 _MEDIAN_OF_SQUARE = 0.4549  # of a standard normal
 
 
@@ -25,7 +27,8 @@ def begin(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:
     *expected*: hits by hour (series, hours) as if nothing had changed. A level has lasted `level_h` hours by *end*,
     and as long lies before it.
     """
-    x, e = cube.x[:, :end], expected[:, :end]
+    speaks = ~cube.is_over[:, :end]
+    x, e = cube.x[:, :end] * speaks, expected[:, :end] * speaks
     hits, weight = np.cumsum(x, axis=1), np.cumsum(e, axis=1)
     all_hits, all_weight = hits[:, -1:], weight[:, -1:]
     hours = hits.shape[1]
@@ -73,6 +76,8 @@ def _stays(x: Floats, e: Floats, before: float, after: float, options: Options) 
     """Return whether each quarter of what followed lies on the side of the new level, which differs enough."""
     high, low = max(before, after), min(before, after)
     if high < options.least_ratio * low or x.sum() + e.sum() == 0:
+        return False
+    if e.sum() ** 2 < _LEAST_SLOTS * (e**2).sum():
         return False
     middle = np.sqrt(high * max(low, high / 100))
     parts = (

@@ -54,6 +54,11 @@ class Options:
     usual_days: int = 0
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 
+    told_episodes: int = 3
+    """How often in the history a series may have been told of in one direction for these hours to be exceptions."""
+    told_days: int = 7
+    """For how many days on end it may have been."""
+
     volume_least_expected: float = 20.0
     """Fewest arrivals expected (for a drop) or seen (for a surge) in a window."""
     volume_least_ratio: float = 2.0

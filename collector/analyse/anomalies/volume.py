@@ -22,6 +22,7 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.rows import Counts
 from collector.analyse.anomalies.tails import Floats
 
+_TREND_DAYS = 7
 _LEAST = 1e-3
 """Arrivals and hours are taken for as many at least: nothing is divided by 0, and no hour expects none at all."""
 
@@ -30,22 +31,21 @@ def parts(cube: Cube, options: Options) -> Iterator[pl.DataFrame]:
     """Yield rows of `rows.TESTS` for arrivals, as `rows.build` does."""
     if cube.keys.is_empty():
         return
-    seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None])
+    seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None]) & ~cube.is_told
     is_off = _days_off(cube, seen, options)
     seen = seen & ~is_off
-    expected = _with_days_off(cube, seen, is_off, options)
-    used, new = levels.split(cube, expected, seen, options)
-    expected = _with_days_off(cube, used, is_off, options)
+    used, new = levels.split(cube, _with_days_off(cube, seen, is_off, options), seen, options)
+    expected = _with_days_off(cube, used, is_off, options, is_ahead=True)
     law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
     yield from rows.build(cube, expected, law, used, new, options)
 
 
-def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options) -> Floats:
+def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options, *, is_ahead: bool = False) -> Floats:
     """Return arrivals by hour, (clocks, series, hours): on a day off as on the last day of the week."""
-    expected = _expected(cube, used, cube.clocks, options)
+    expected = _expected(cube, used, cube.clocks, options, is_ahead=is_ahead)
     if not is_off.any():
         return expected
-    sundays = _expected(cube, used, [_as_sunday(clock) for clock in cube.clocks], options)
+    sundays = _expected(cube, used, [_as_sunday(clock) for clock in cube.clocks], options, is_ahead=is_ahead)
     return np.where(is_off, sundays, expected)
 
 
@@ -54,9 +54,10 @@ def _as_sunday(clock: ClockHours) -> ClockHours:
 
 
 def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
-    """Return which hours belong to a working day on which most series behaved as on a Sunday: a holiday.
+    """Return which hours (series, hours) belong to a holiday: a working day on which most series behaved as on a Sunday.
 
-    Judged by local day, so far as it is seen, over the series whose Sundays differ from their working days.
+    Judged by local day, so far as it is seen, over the series whose Sundays differ from their working days. A series
+    that worked on such a day as on any other had no holiday.
     """
     clock = cube.clocks[0]
     usual = _expected(cube, used, cube.clocks, options)[0]
@@ -69,20 +70,50 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     series = differs.sum(axis=0)
     share = (differs & like_sunday).sum(axis=0) / np.maximum(series, 1)
     is_off = (series >= options.day_off_least_series) & (share >= options.day_off_share)
-    out: Bools = is_off[day] & ~clock.is_weekend
+    out: Bools = is_off[day] & ~clock.is_weekend & like_sunday[:, day]
     return out
 
 
-def _expected(cube: Cube, used: Bools, judged_as: Sequence[ClockHours], options: Options) -> Floats:
-    """Return arrivals by hour, (clocks, series, hours), each hour of a clock expected as *judged_as* has it."""
+def _expected(
+    cube: Cube, used: Bools, judged_as: Sequence[ClockHours], options: Options, *, is_ahead: bool = False
+) -> Floats:
+    """Return arrivals by hour, (clocks, series, hours), each hour of a clock expected as *judged_as* has it.
+
+    *is_ahead*: hours of history as they would have been expected the day before, by other weeks than their own and the
+    trend of the week before; what an expectation was made from is no scatter round it.
+    """
     weight = baseline.weights(cube, used, options)
-    x = cube.x[:, : cube.period] * weight
-    out = [_of_clock(cube, clock, at, weight, x, options) for clock, at in zip(cube.clocks, judged_as, strict=True)]
+    out = [
+        _of_clock(cube, clock, at, weight, options, is_ahead=is_ahead)
+        for clock, at in zip(cube.clocks, judged_as, strict=True)
+    ]
     return np.maximum(np.stack(out + _shifted(cube, out[0])), _LEAST)
 
 
-def _of_clock(cube: Cube, clock: ClockHours, at: ClockHours, weight: Floats, x: Floats, options: Options) -> Floats:
+def _of_clock(
+    cube: Cube, clock: ClockHours, at: ClockHours, weight: Floats, options: Options, *, is_ahead: bool
+) -> Floats:
+    mean = _by_week(cube, clock, weight, options)
+    due, as_on = mean[:, clock.hour_of_week], mean[:, at.hour_of_week]
+    if is_ahead:
+        for first in range(cube.period % WEEK_H, cube.period, WEEK_H):
+            own = slice(first, first + WEEK_H)
+            others = weight.copy()
+            others[:, own] = 0.0
+            known = others.any(axis=1)
+            mean = np.where(known[:, None], _by_week(cube, clock, others, options), mean)
+            due[:, own], as_on[:, own] = mean[:, clock.hour_of_week[own]], mean[:, at.hour_of_week[own]]
+    trend = _trends(cube, due[:, : cube.period], weight > 0, options)
+    now = np.repeat(trend[:, -1:], cube.hours_ns.size - cube.period, axis=1)
+    past = np.repeat(trend[:, :-1], DAY_H, axis=1) if is_ahead else np.repeat(trend[:, -1:], cube.period, axis=1)
+    out: Floats = as_on * np.concatenate([past, now], axis=1)
+    return out
+
+
+def _by_week(cube: Cube, clock: ClockHours, weight: Floats, options: Options) -> Floats:
+    """Return the mean arrivals of each hour of the week, (series, 168)."""
     history = slice(0, cube.period)
+    x = cube.x[:, history] * weight
     sums, hours, squares = (
         by_hour(v, clock.hour_of_week[history], WEEK_H) for v in (x, weight, x * cube.x[:, history])
     )
@@ -92,19 +123,21 @@ def _of_clock(cube: Cube, clock: ClockHours, at: ClockHours, weight: Floats, x: 
     sums_like, hours_like, squares_like = (by_hour(v, like, 2 * DAY_H) for v in (sums, hours, squares))
     whole = sums.sum(axis=1, keepdims=True) / np.maximum(hours.sum(axis=1, keepdims=True), _LEAST)
     mean_like = _mixed(sums_like, hours_like, squares_like, whole, options)[:, like]
-    mean = _mixed(sums, hours, squares, mean_like, options)
-    out: Floats = (
-        mean[:, at.hour_of_week] * _trend(cube, mean[:, clock.hour_of_week[history]], weight, options)[:, None]
-    )
-    return out
+    return _mixed(sums, hours, squares, mean_like, options)
 
 
-def _trend(cube: Cube, due: Floats, weight: Floats, options: Options) -> Floats:
-    """Return by how much the days of the last week were above or below what was due: their median."""
-    last = slice(cube.period - WEEK_H, cube.period)
-    used = weight[:, last] > 0
-    seen, due = ((v[:, last] * used).reshape(used.shape[0], -1, DAY_H).sum(axis=2) for v in (cube.x, due))
-    out: Floats = np.median((seen + options.trend_arrivals) / (due + options.trend_arrivals), axis=1)
+def _trends(cube: Cube, due: Floats, used: Bools, options: Options) -> Floats:
+    """Return by how much the days of the week before were above or below what was *due*: (series, days and one).
+
+    The median of those days of it that were seen, for each day of history, and for the first day of the period.
+    """
+    shape = (used.shape[0], -1, DAY_H)
+    seen, due, hours = ((v * used).reshape(shape).sum(axis=2) for v in (cube.x[:, : cube.period], due, 1.0))
+    ratio = np.where(hours > 0, (seen + options.trend_arrivals) / (due + options.trend_arrivals), np.nan)
+    before = np.concatenate([np.full((used.shape[0], _TREND_DAYS), np.nan), ratio], axis=1)
+    weeks = np.lib.stride_tricks.sliding_window_view(before, _TREND_DAYS, axis=1)
+    known = np.isfinite(weeks).any(axis=2)
+    out = np.nanmedian(np.where(known[:, :, None], weeks, 1.0), axis=2)
     return np.clip(out, 1 / options.trend_most, options.trend_most)
 
 
