@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from bench.anomaly_score import Score, by_kind, of_events, score
-from bench.anomaly_world import FIRST, HOURS, START_NS, ZONE, World, frames, world
+from bench.worlds import FIRST, HOURS, START_NS, ZONE, World, frames, world
 from collector.analyse.anomalies import counts, durations, events, gauges
 from collector.analyse.anomalies.cube import Period
 from collector.analyse.anomalies.options import Options
@@ -145,7 +145,7 @@ def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seeds")
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/runwell-anomalies"))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/runwell-worlds"))
     parser.add_argument("--name", default="tests", help="name of the kept tests; another for other options")
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--others", action="store_true")

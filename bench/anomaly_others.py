@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.anomaly_score import Score, of_flags, score
-from bench.anomaly_world import FIRST, HOURS, World
+from bench.worlds import FIRST, HOURS, World
 
 Floats = npt.NDArray[np.float64]
 LEAST_N = 20

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bench.anomaly_world import FIRST, HOURS, START_NS, Incident
+from bench.worlds import FIRST, HOURS, START_NS, Incident
 from collector.model.units import HOUR_NS
 
 PAD_H = 1

@@ -1,0 +1,104 @@
+"""How runs fail, and how attempts repeat: clustered causes under a wandering chance, and what is planted on top.
+
+A cause takes the runs after it along, geometrically many (so hits are compound Poisson, of no family that a
+detector's variance assumes); the chance wanders for hours, follows the day, and steps a little with deploys.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
+
+_OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.4, 4.8, 3.2
+_DEPENDENCIES, _QUEUE_OUTAGES = 2.6, 1.3
+_STORMS, _STORM_LEVELS = 8.0, 2.0
+QUEUES_OF_TASKS = 10
+
+
+def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+    """Return failed runs without incidents, and with them."""
+    share = _shares(rng, 0.002, 0.07, never=0.12)
+    ordinary = _drawn(rng, runs, share)
+    failed = ordinary.copy()
+
+    def add(kind: str, s: int, span: slice, chance: Floats | float) -> None:
+        more = rng.binomial((runs[s, span] - failed[s, span]).astype(int), chance)
+        failed[s, span] += more
+        planter.label("failures", "up", kind, s, span, float(more.sum()))
+
+    def one(kind: str, length: int, least: float, chance: Floats | float, among: Ints | None = None) -> None:
+        span = planter.choose("failures", length, runs, least, among)
+        if span is not None:
+            add(kind, planter.series, span, chance)
+
+    hourly = runs[:, :FIRST].mean(axis=1)
+    usual = ordinary[:, :FIRST].sum(axis=1) / np.maximum(runs[:, :FIRST].sum(axis=1), 1)
+    for _ in range(planter.times(_OUTAGES)):
+        one("outage", int(rng.integers(1, 7)), 10, rng.uniform(0.5, 1.0))
+    for _ in range(planter.times(_RAMPS)):
+        length = int(rng.integers(6, 24))
+        one("ramp", length, 40, np.linspace(0.01, rng.uniform(0.15, 0.6), length))
+    for _ in range(planter.times(_PARTIALS)):
+        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.04, 0.3))
+    for _ in range(planter.times(_DEPLOYS)):
+        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.03, 0.2))
+    many = np.flatnonzero((hourly >= 5) & (usual >= 0.005))
+    for _ in range(planter.times(_BURNS) if many.size else 0):
+        length, s = int(rng.integers(40, 140)), int(rng.choice(many))
+        one("slow burn", length, 400, usual[s] * rng.uniform(1, 3), np.array([s]))
+    some = np.flatnonzero((hourly >= 12) & (hourly <= 60))
+    for _ in range(planter.times(_SPIKES) if some.size else 0):
+        s = int(rng.choice(some))
+        one("spike", 1, 12, min(rng.uniform(6, 17) / hourly[s], 0.9), np.array([s]))
+    queue = rng.integers(0, QUEUES_OF_TASKS, SERIES)
+    shared = [("dependency", rng.choice(SERIES, int(rng.integers(5, 12)), replace=False)) for _ in range(planter.times(_DEPENDENCIES))]
+    shared += [("queue", np.flatnonzero(queue == rng.integers(QUEUES_OF_TASKS))) for _ in range(planter.times(_QUEUE_OUTAGES))]
+    for kind, tasks in shared:
+        length = int(rng.integers(1, 6))
+        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.3, 0.9)
+        for s in tasks:
+            if runs[s, begin : begin + length].sum() >= 2 and planter.take("failures", int(s), begin, begin + length):
+                add(kind, int(s), slice(begin, begin + length), chance)
+    return ordinary, failed
+
+
+def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+    """Return attempts that repeat another, without incidents and with them."""
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.09, never=0.1))
+    again = ordinary.copy()
+
+    def storm(kind: str, length: int, least: float, chance: float) -> None:
+        span = planter.choose("retries", length, runs, least)
+        if span is None:
+            return
+        hit = rng.binomial(runs[planter.series, span].astype(int), chance)
+        more = hit + rng.binomial(2 * hit, 0.4)  # up to three attempts more
+        again[planter.series, span] += more
+        planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
+
+    for _ in range(planter.times(_STORMS)):
+        storm("storm", int(rng.choice([1, 2, 3, 6, 12])), 6, rng.uniform(0.05, 0.6))
+    for _ in range(planter.times(_STORM_LEVELS)):
+        storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
+    return ordinary, again
+
+
+def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) -> Floats:
+    """Return by hour the chance that a run is hit, (series, hours)."""
+    hour, _, _ = clock()
+    p = np.where(rng.random(SERIES) < never, 0.0, log_uniform(rng, low, high, SERIES))
+    by_day = 1 + rng.uniform(0, 0.4, (SERIES, 1)) * np.cos(2 * np.pi * (hour - rng.uniform(0, 24, (SERIES, 1))) / 24)
+    deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
+    steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
+    moods = wander(rng, rng.uniform(0.05, 0.35, SERIES), rng.uniform(0.6, 0.95, SERIES))
+    return np.minimum(p[:, None] * by_day * np.exp(steps + moods), 0.6)
+
+
+def _drawn(rng: np.random.Generator, n: Floats, share: Floats) -> Floats:
+    """Return hits of *n*: a cause of its own for each, which takes geometrically many along."""
+    mean = rng.uniform(1.0, 2.0, (SERIES, 1))
+    causes = rng.poisson(n * share / mean)
+    extra = rng.negative_binomial(np.maximum(causes, 1), np.broadcast_to(1 / mean, n.shape)) * (causes > 0)
+    out: Floats = np.minimum(causes + extra, n).astype(np.float64)
+    return out

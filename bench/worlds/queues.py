@@ -1,0 +1,48 @@
+"""How full queues are: work that comes in six parts of each hour, slots that do so much of it, and what is left waits.
+
+Load follows the day; of some queues it drifts towards the limit, until they fill daily at much the same hours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.worlds.ground import FIRST, HOURS, QUEUES, Floats, Planter, clock, log_uniform, wander
+
+_PARTS = 6
+_DRIFTING = 0.27
+_INCIDENTS = 2.0
+
+
+def saturations(rng: np.random.Generator, planter: Planter) -> Floats:
+    """Return the share of each hour in which a queue is full while work waits, (queues, hours)."""
+    hour, weekday, _ = clock()
+    peak = rng.uniform(0.3, 0.72, QUEUES)
+    day = np.exp(rng.uniform(0.2, 0.9, (QUEUES, 1)) * (np.cos(2 * np.pi * (hour - rng.uniform(9, 17, (QUEUES, 1))) / 24) - 1))
+    load = peak[:, None] * day * np.where(weekday >= 5, rng.uniform(0.3, 0.9, (QUEUES, 1)), 1.0)
+    load = load * np.exp(wander(rng, rng.uniform(0.03, 0.1, QUEUES), rng.uniform(0.7, 0.95, QUEUES)))
+    drifts = rng.random(QUEUES) < _DRIFTING
+    ends = rng.uniform(0.95, 1.25, QUEUES) / peak
+    begins, along = rng.uniform(0.2, 0.6, QUEUES), np.arange(HOURS) / HOURS
+    rise = np.clip((along - begins[:, None]) / (1 - begins[:, None]), 0, 1)
+    load = load * np.where(drifts[:, None], 1 + (ends[:, None] - 1) * rise, 1.0)
+    for _ in range(planter.times(_INCIDENTS)):
+        length = int(rng.choice([3, 4, 6, 12]))
+        span = planter.choose("saturation", length, np.ones((QUEUES, HOURS)), 1, np.flatnonzero(~drifts))
+        if span is not None:
+            load[planter.series, span] = np.maximum(load[planter.series, span] * 2, rng.uniform(1.1, 1.6))
+            planter.label("saturation", "up", "full", planter.series, span, float(length))
+    return _full(rng, load)
+
+
+def _full(rng: np.random.Generator, load: Floats) -> Floats:
+    """Return the share of time with a backlog; *load*: work that comes in an hour, in what its slots can do."""
+    grain = log_uniform(rng, 30, 300, QUEUES)[:, None]  # runs that the slots can do in a part
+    waits = np.zeros((QUEUES, 1))
+    full = np.zeros((QUEUES, HOURS))
+    for h in range(HOURS):
+        comes = rng.poisson(np.repeat(load[:, h : h + 1], _PARTS, axis=1) * grain) / grain
+        for k in range(_PARTS):
+            waits = np.clip(waits + comes[:, k : k + 1] - 1, 0.0, 12.0)
+            full[:, h] += waits[:, 0] > 0
+    return full / _PARTS
