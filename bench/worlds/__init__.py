@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from bench.worlds import hits, load, pace, queues
-from bench.worlds.ground import FIRST, HOURS, START_NS, ZONE, Floats, Incident, Planter, World
+from bench.worlds.ground import FIRST, HOURS, QUEUES, SERIES, START_NS, ZONE, Floats, Incident, Planter, World
 from collector.model.units import HOUR_NS
 
-__all__ = ["FIRST", "HOURS", "START_NS", "ZONE", "Incident", "World", "frames", "world"]
+__all__ = ["FIRST", "HOURS", "QUEUES", "SERIES", "START_NS", "ZONE", "Incident", "World", "frames", "world"]
 
 
 def world(seed: int) -> World:

@@ -49,17 +49,19 @@ def _load(rng: np.random.Generator) -> Load:
     kinds = [str(kind) for kind in rng.choice(list(KINDS), SERIES, p=list(KINDS.values()))]
     base = log_uniform(rng, 0.8, 130, SERIES)
     holiday = int(rng.choice([d for d in range(FIRST // 24 + 1, HOURS // 24 - 2) if d % 7 < 5]))
+    weekly = np.flatnonzero(np.isin(kinds, ["wall", "drifting"]))
+    works = rng.choice(weekly, int(weekly.size * _IGNORE_HOLIDAY), replace=False)
     rate = np.empty((SERIES, HOURS))
     for s, kind in enumerate(kinds):
-        rests = (day == holiday) & (rng.random() >= _IGNORE_HOLIDAY)
+        rests = (day == holiday) & (s not in works)
         is_off = (weekday >= 5) | rests
         if kind in ("wall", "drifting"):
             rate[s] = base[s] * _office(rng, hour) * np.where(is_off, rng.uniform(0.05, 0.6), 1.0)
         elif kind == "nightly":
-            works = ~is_off if rng.random() < 0.3 else np.ones(HOURS, dtype=bool)
-            rate[s] = (hour == rng.integers(0, 6)) * works * rng.uniform(25, 220)
+            runs_on = ~is_off if rng.random() < 0.3 else np.ones(HOURS, dtype=bool)
+            rate[s] = (hour == rng.integers(0, 6)) * runs_on * rng.uniform(25, 220)
         elif kind == "cron":
-            rate[s] = (hour % rng.choice([1, 1, 2, 4]) == 0) * rng.integers(1, 13) * np.where(rests, 0.0, 1.0)
+            rate[s] = (hour % rng.choice([1, 1, 2, 4]) == 0) * rng.integers(1, 13)
         elif kind == "utc":
             rate[s] = (np.arange(HOURS) % rng.choice([3, 6, 8, 12]) == 0) * min(base[s] * 2, 150.0)
         else:
