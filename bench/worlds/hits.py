@@ -11,8 +11,8 @@ import numpy as np
 from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
 
 _OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.4, 4.8, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 2.6, 1.3
-_STORMS, _STORM_LEVELS = 8.0, 2.0
+_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.7
+_STORMS, _STORM_LEVELS = 8.2, 1.8
 QUEUES_OF_TASKS = 10
 
 
@@ -40,10 +40,10 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
         length = int(rng.integers(6, 24))
         one("ramp", length, 40, np.linspace(0.01, rng.uniform(0.15, 0.6), length))
     for _ in range(planter.times(_PARTIALS)):
-        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.04, 0.3))
+        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.05, 0.4))
     for _ in range(planter.times(_DEPLOYS)):
-        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.03, 0.2))
-    many = np.flatnonzero((hourly >= 5) & (usual >= 0.005))
+        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.04, 0.25))
+    many = np.flatnonzero((hourly >= 15) & (usual >= 0.01))
     for _ in range(planter.times(_BURNS) if many.size else 0):
         length, s = int(rng.integers(40, 140)), int(rng.choice(many))
         one("slow burn", length, 400, usual[s] * rng.uniform(1, 3), np.array([s]))
@@ -78,7 +78,7 @@ def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[F
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 2, 3, 6, 12])), 6, rng.uniform(0.05, 0.6))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 3, rng.uniform(0.06, 0.7))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
@@ -91,7 +91,7 @@ def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) 
     by_day = 1 + rng.uniform(0, 0.4, (SERIES, 1)) * np.cos(2 * np.pi * (hour - rng.uniform(0, 24, (SERIES, 1))) / 24)
     deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
-    moods = wander(rng, rng.uniform(0.05, 0.35, SERIES), rng.uniform(0.6, 0.95, SERIES))
+    moods = wander(rng, rng.uniform(0.05, 0.25, SERIES), rng.uniform(0.6, 0.95, SERIES))
     return np.minimum(p[:, None] * by_day * np.exp(steps + moods), 0.6)
 
 

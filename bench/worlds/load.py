@@ -47,7 +47,7 @@ def arrivals(rng: np.random.Generator, planter: Planter) -> tuple[Load, Floats, 
 def _load(rng: np.random.Generator) -> Load:
     hour, weekday, day = clock()
     kinds = [str(kind) for kind in rng.choice(list(KINDS), SERIES, p=list(KINDS.values()))]
-    base = log_uniform(rng, 0.8, 130, SERIES)
+    base = log_uniform(rng, 0.6, 180, SERIES)
     holiday = int(rng.choice([d for d in range(FIRST // 24 + 1, HOURS // 24 - 2) if d % 7 < 5]))
     weekly = np.flatnonzero(np.isin(kinds, ["wall", "drifting"]))
     works = rng.choice(weekly, int(weekly.size * _IGNORE_HOLIDAY), replace=False)
@@ -56,7 +56,7 @@ def _load(rng: np.random.Generator) -> Load:
         rests = (day == holiday) & (s not in works)
         is_off = (weekday >= 5) | rests
         if kind in ("wall", "drifting"):
-            rate[s] = base[s] * _office(rng, hour) * np.where(is_off, rng.uniform(0.05, 0.6), 1.0)
+            rate[s] = base[s] * _office(rng, hour) * np.where(is_off, rng.uniform(0.1, 0.8), 1.0)
         elif kind == "nightly":
             runs_on = ~is_off if rng.random() < 0.3 else np.ones(HOURS, dtype=bool)
             rate[s] = (hour == rng.integers(0, 6)) * runs_on * rng.uniform(25, 220)
@@ -87,7 +87,7 @@ def _drawn(rng: np.random.Generator, load: Load) -> Floats:
     sd = np.where(kinds == "drifting", rng.uniform(0.1, 0.3, SERIES), rng.uniform(0.05, 0.2, SERIES))
     lively = wander(rng, sd, rng.uniform(0.8, 0.97, SERIES))
     days = np.repeat(rng.uniform(-0.12, 0.12, (SERIES, HOURS // 24)), 24, axis=1)
-    busy = switches(rng, np.where(is_loose, rng.uniform(0.0005, 0.004, SERIES), 0.0), np.full(SERIES, 0.8))
+    busy = switches(rng, np.where(is_loose, rng.uniform(0.0005, 0.005, SERIES), 0.0), np.full(SERIES, 0.8))
     height = 1 + busy * rng.exponential(0.6, (SERIES, HOURS))
     rate = load.rate * np.exp(np.where(is_loose[:, None], lively + days, 0.0)) * height
     runs = rng.poisson(rate).astype(np.float64)
