@@ -18,7 +18,7 @@ QUEUES_OF_TASKS = 10
 
 def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
-    share = _shares(rng, 0.002, 0.07, never=0.12)
+    share = _shares(rng, 0.002, 0.06, never=0.12)
     ordinary = _drawn(rng, runs, share)
     failed = ordinary.copy()
 
@@ -47,7 +47,7 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
     for _ in range(planter.times(_BURNS) if many.size else 0):
         length, s = int(rng.integers(40, 140)), int(rng.choice(many))
         one("slow burn", length, 400, usual[s] * rng.uniform(1, 3), np.array([s]))
-    some = np.flatnonzero((hourly >= 12) & (hourly <= 60))
+    some = np.flatnonzero((hourly >= 15) & (hourly <= 60))
     for _ in range(planter.times(_SPIKES) if some.size else 0):
         s = int(rng.choice(some))
         one("spike", 1, 12, min(rng.uniform(6, 17) / hourly[s], 0.9), np.array([s]))
@@ -56,16 +56,16 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
     shared += [("queue", np.flatnonzero(queue == rng.integers(QUEUES_OF_TASKS))) for _ in range(planter.times(_QUEUE_OUTAGES))]
     for kind, tasks in shared:
         length = int(rng.integers(1, 6))
-        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.3, 0.9)
+        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.25, 0.85)
         for s in tasks:
-            if runs[s, begin : begin + length].sum() >= 2 and planter.take("failures", int(s), begin, begin + length):
+            if runs[s, begin : begin + length].sum() >= 1 and planter.take("failures", int(s), begin, begin + length):
                 add(kind, int(s), slice(begin, begin + length), chance)
     return ordinary, failed
 
 
 def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.09, never=0.1))
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, never=0.1))
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -78,7 +78,7 @@ def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[F
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 3, rng.uniform(0.06, 0.7))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 3, rng.uniform(0.08, 0.8))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
@@ -97,7 +97,7 @@ def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) 
 
 def _drawn(rng: np.random.Generator, n: Floats, share: Floats) -> Floats:
     """Return hits of *n*: a cause of its own for each, which takes geometrically many along."""
-    mean = rng.uniform(1.0, 2.0, (SERIES, 1))
+    mean = rng.uniform(1.0, 1.4, (SERIES, 1))
     causes = rng.poisson(n * share / mean)
     extra = rng.negative_binomial(np.maximum(causes, 1), np.broadcast_to(1 / mean, n.shape)) * (causes > 0)
     out: Floats = np.minimum(causes + extra, n).astype(np.float64)

@@ -100,6 +100,6 @@ def _plans(
         if span := place("mode switch", int(rng.integers(6, 72)), 6):
             missed[planter.series, span] = rng.uniform(0.2, 0.9)
     for _ in range(planter.times(_FAST)):
-        if span := place("fast", int(rng.choice([2, 3, 6, 12, 24])), 12):
-            part[planter.series, span], times[planter.series, span] = rng.uniform(0.4, 1), rng.uniform(0.05, 0.35)
+        if span := place("fast", int(rng.choice([2, 3, 6, 12, 24])), 10):
+            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(0.05, 0.3)
     return out
