@@ -10,16 +10,17 @@ import numpy as np
 
 from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
 
-_OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.4, 4.8, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.7
+_OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.2, 4.2, 3.2
+_DEPENDENCIES, _QUEUE_OUTAGES = 2.9, 1.5
 _STORMS, _STORM_LEVELS = 8.2, 1.8
 QUEUES_OF_TASKS = 10
 
 
-def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
+    rng = planter.rng
     share = _shares(rng, 0.002, 0.06, never=0.12)
-    ordinary = _drawn(rng, runs, share)
+    ordinary = _drawn(rng, runs, share, 1.3)
     failed = ordinary.copy()
 
     def add(kind: str, s: int, span: slice, chance: Floats | float) -> None:
@@ -40,9 +41,9 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
         length = int(rng.integers(6, 24))
         one("ramp", length, 40, np.linspace(0.01, rng.uniform(0.15, 0.6), length))
     for _ in range(planter.times(_PARTIALS)):
-        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.05, 0.4))
+        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.06, 0.4))
     for _ in range(planter.times(_DEPLOYS)):
-        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.04, 0.25))
+        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.06, 0.25))
     many = np.flatnonzero((hourly >= 15) & (usual >= 0.01))
     for _ in range(planter.times(_BURNS) if many.size else 0):
         length, s = int(rng.integers(40, 140)), int(rng.choice(many))
@@ -63,9 +64,10 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
     return ordinary, failed
 
 
-def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, never=0.1))
+    rng = planter.rng
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, never=0.1), 1.6)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -78,7 +80,7 @@ def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[F
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 3, rng.uniform(0.08, 0.8))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 2, rng.uniform(0.08, 0.7))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
@@ -95,9 +97,9 @@ def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) 
     return np.minimum(p[:, None] * by_day * np.exp(steps + moods), 0.6)
 
 
-def _drawn(rng: np.random.Generator, n: Floats, share: Floats) -> Floats:
-    """Return hits of *n*: a cause of its own for each, which takes geometrically many along."""
-    mean = rng.uniform(1.0, 1.4, (SERIES, 1))
+def _drawn(rng: np.random.Generator, n: Floats, share: Floats, most: float) -> Floats:
+    """Return hits of *n*: each cause takes geometrically many along, of a mean of its series' own, at most *most*."""
+    mean = rng.uniform(1.0, most, (SERIES, 1))
     causes = rng.poisson(n * share / mean)
     extra = rng.negative_binomial(np.maximum(causes, 1), np.broadcast_to(1 / mean, n.shape)) * (causes > 0)
     out: Floats = np.minimum(causes + extra, n).astype(np.float64)

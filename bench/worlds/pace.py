@@ -30,8 +30,9 @@ class _Plan:
     span: slice
 
 
-def durations(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[pl.DataFrame, Floats, Floats]:
+def durations(planter: Planter, runs: Floats) -> tuple[pl.DataFrame, Floats, Floats]:
     """Return histogram rows (series, hour, ix, n), the log of the 95th percentile and the number of durations."""
+    rng = planter.rng
     n = np.minimum(runs, _MOST).astype(np.int64)
     part, times, missed = np.ones((SERIES, HOURS)), np.ones((SERIES, HOURS)), np.zeros((SERIES, HOURS))
     plans = _plans(rng, planter, n.astype(np.float64), part, times, missed)
@@ -71,7 +72,8 @@ def _usual(rng: np.random.Generator, cell: Floats, s: Floats, runs: Floats) -> t
     crowd = rng.uniform(0, 0.15, (SERIES, 1)) * (runs / np.maximum(runs.max(axis=1, keepdims=True), 1))
     mood = crowd + wander(rng, rng.uniform(0.01, 0.08, SERIES), rng.uniform(0.6, 0.95, SERIES))
     spells = switches(rng, np.full(SERIES, _SPELLS), np.full(SERIES, 0.5))
-    mood += np.where(spells, rng.laplace(0, 0.15, (SERIES, HOURS)), 0.0)
+    by = rng.exponential(0.15, (SERIES, HOURS)) * rng.choice([-1.2, 0.9], (SERIES, HOURS))
+    mood += np.where(spells, by, 0.0)
     value = np.log(scale)[s] + drawn + np.where(is_slow, apart[s], 0.0) + mood.reshape(-1)[cell]
     return value, np.where(is_slow, 2.0, rng.random(cell.size))
 
@@ -89,10 +91,10 @@ def _plans(
 
     for _ in range(planter.times(_SLOW)):
         if span := place("slow", int(rng.choice([2, 3, 6, 12, 24])), 6):
-            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(1.6, 4)
+            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(1.8, 4)
     for _ in range(planter.times(_LEVELS)):
         if span := place("slow level", int(rng.integers(72, 220)), 15):
-            times[planter.series, span] = rng.uniform(1.4, 3)
+            times[planter.series, span] = rng.uniform(1.5, 3)
     for _ in range(planter.times(_CREEPS)):
         if span := place("creep", length := int(rng.integers(48, 140)), 40):
             times[planter.series, span] = np.exp(np.linspace(0, np.log(rng.uniform(1.5, 3.5)), length))

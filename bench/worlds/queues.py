@@ -15,8 +15,9 @@ _DRIFTING = 0.27
 _INCIDENTS = 2.0
 
 
-def saturations(rng: np.random.Generator, planter: Planter) -> Floats:
+def saturations(planter: Planter) -> Floats:
     """Return the share of each hour in which a queue is full while work waits, (queues, hours)."""
+    rng = planter.rng
     hour, weekday, _ = clock()
     peak = rng.uniform(0.3, 0.72, QUEUES)
     day = np.exp(rng.uniform(0.2, 0.9, (QUEUES, 1)) * (np.cos(2 * np.pi * (hour - rng.uniform(9, 17, (QUEUES, 1))) / 24) - 1))
