@@ -9,16 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bench.worlds import FIRST, HOURS, START_NS, Incident
+from bench.worlds import FIRST, HOURS, QUEUES, SERIES, START_NS, Incident
 from collector.model.units import HOUR_NS
 
 PAD_H = 1
 """An alarm that ends an hour after the incident still belongs to it."""
 RETURN_H = 30
 """For so long after an incident of a day or more has ended an alarm in the other direction tells of its end."""
+_LONG_H = 24
 GAP_H = 3
 LARGE = 10.0
+OF_TASKS, OF_QUEUES = SERIES / 200, QUEUES / 20
+"""False alarms are told for 200 tasks and 20 queues; a world has this part of them."""
 ALARM = pl.Schema({"series": pl.Int64, "direction": pl.String, "begin": pl.Int64, "to": pl.Int64})
+RIGHT, WRONG, END = "right", "wrong", "end"
 Flags = npt.NDArray[np.bool_]
 
 
@@ -33,6 +37,7 @@ class Score:
     right: int = 0
     wrong: int = 0
     weeks: float = 0.0
+    """Judged, times the part of 200 tasks (20 queues) that was."""
 
     def __add__(self, other: Score) -> Score:
         mine, theirs = vars(self).values(), vars(other).values()
@@ -55,7 +60,7 @@ class Score:
 
     @property
     def false_a_week(self) -> float:
-        """Return false alarms a week, of all series."""
+        """Return false alarms a week of 200 tasks (20 queues)."""
         return self.wrong / max(self.weeks, 1e-9)
 
 
@@ -76,38 +81,41 @@ def of_flags(flags: Flags, direction: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=ALARM, orient="row")
 
 
-def score(alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[Incident] = ()) -> Score:
-    """Return how alarms and incidents of one metric match: an incident is found when it is touched.
+def verdicts(
+    alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[Incident] = ()
+) -> tuple[list[str], list[bool]]:
+    """Return what each alarm is (`RIGHT`, `WRONG`, or `END` of an incident), and which incidents were found.
 
-    *contrary*: incidents of the metric that says the opposite (slow and fast): alarms may tell of their end.
+    An incident is found when it is touched. *contrary*: incidents of the metric that says the opposite (slow and fast):
+    alarms may tell of their end.
     """
     is_found = [False] * len(incidents)
-    right = wrong = 0
+    of_alarms = []
     for s, direction, begin, to in alarms.select(ALARM.names()).iter_rows():
-        touched = returned = False
+        opposite = [one for one in incidents if one.direction != direction] + [*contrary]
+        long = [one for one in opposite if one.series == s and one.to - one.begin >= _LONG_H]
+        verdict = END if any(begin < one.to + RETURN_H and to > one.to for one in long) else WRONG
         for k, one in enumerate(incidents):
-            if one.series != s:
-                continue
-            if one.direction == direction and begin < one.to + PAD_H and to > one.begin:
-                is_found[k] = touched = True
-            elif one.direction != direction and one.to - one.begin >= 24:
-                returned |= begin < one.to + RETURN_H and to > one.to
-        for one in contrary:
-            if one.series == s and one.to - one.begin >= 24:
-                returned |= begin < one.to + RETURN_H and to > one.to
-        if touched:
-            right += 1
-        elif not returned:
-            wrong += 1
+            if one.series == s and one.direction == direction and begin < one.to + PAD_H and to > one.begin:
+                is_found[k], verdict = True, RIGHT
+        of_alarms.append(verdict)
+    return of_alarms, is_found
+
+
+def score(
+    alarms: pl.DataFrame, incidents: list[Incident], contrary: Sequence[Incident] = (), of: float = OF_TASKS
+) -> Score:
+    """Return how alarms and incidents of one metric match, as `verdicts` has it; *of*: `OF_TASKS` or `OF_QUEUES`."""
+    of_alarms, is_found = verdicts(alarms, incidents, contrary)
     large = [one.excess >= LARGE for one in incidents]
     return Score(
         len(incidents),
         sum(is_found),
         sum(large),
         sum(f and b for f, b in zip(is_found, large, strict=True)),
-        right,
-        wrong,
-        (HOURS - FIRST) / 168,
+        of_alarms.count(RIGHT),
+        of_alarms.count(WRONG),
+        (HOURS - FIRST) / 168 * of,
     )
 
 

@@ -11,24 +11,33 @@ import numpy as np
 import polars as pl
 
 from bench.worlds import hits, load, pace, queues
-from bench.worlds.ground import FIRST, HOURS, START_NS, ZONE, Floats, Incident, Planter, World
+from bench.worlds.ground import FIRST, HOURS, QUEUES, SERIES, START_NS, ZONE, Floats, Incident, Planter, World
 from collector.model.units import HOUR_NS
 
-__all__ = ["FIRST", "HOURS", "START_NS", "ZONE", "Incident", "World", "frames", "world"]
+__all__ = ["FIRST", "HOURS", "QUEUES", "SERIES", "START_NS", "ZONE", "Incident", "World", "frames", "world"]
 
 
 def world(seed: int) -> World:
     """Return the world of *seed*, the same each time."""
-    rng = np.random.default_rng([1126, seed])
-    planter = Planter(rng)
-    loads, usual_runs, runs = load.arrivals(rng, planter)
-    usual_failed, failed = hits.failures(rng, planter, runs)
-    usual_again, again = hits.retries(rng, planter, runs)
-    histogram, p95, timed = pace.durations(rng, planter, runs)
-    full = queues.saturations(rng, planter)
-    ordinary = {"volume": usual_runs, "failures": usual_failed, "retries": usual_again}
-    kinds, attempts = loads.kinds, runs + again
-    return World(seed, kinds, runs, failed, attempts, again, timed, histogram, p95, full, ordinary, planter.incidents)
+    of_load, of_failures, of_retries, of_pace, of_queues = (Planter(seed, part) for part in range(5))
+    loads, usual_runs, runs = load.arrivals(of_load)
+    usual_failed, failed = hits.failures(of_failures, runs)
+    usual_again, again = hits.retries(of_retries, runs)
+    histogram, p95, timed = pace.durations(of_pace, runs)
+    return World(
+        seed=seed,
+        loads=loads.kinds,
+        runs=runs,
+        failed=failed,
+        attempts=runs + again,
+        retried=again,
+        timed=timed,
+        histogram=histogram,
+        p95=p95,
+        saturation=queues.saturations(of_queues),
+        ordinary={"volume": usual_runs, "failures": usual_failed, "retries": usual_again},
+        incidents=[i for part in (of_load, of_failures, of_retries, of_pace, of_queues) for i in part.incidents],
+    )
 
 
 def frames(made: World) -> dict[str, pl.DataFrame]:

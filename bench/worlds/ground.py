@@ -62,10 +62,10 @@ class World:
 
 
 class Planter:
-    """Chooses where incidents go: enough apart on a series and metric to tell them apart."""
+    """The chance of one *part* of a world, and where its incidents go: enough apart on a series to tell them apart."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, seed: int, part: int) -> None:
+        self.rng = np.random.default_rng([1126, part, seed])
         self.incidents: list[Incident] = []
         self._taken: dict[tuple[str, int], list[tuple[int, int]]] = {}
 

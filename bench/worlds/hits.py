@@ -10,16 +10,17 @@ import numpy as np
 
 from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
 
-_OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.4, 4.8, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 2.6, 1.3
-_STORMS, _STORM_LEVELS = 8.0, 2.0
+_OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.2, 4.2, 3.2
+_DEPENDENCIES, _QUEUE_OUTAGES = 2.9, 1.5
+_STORMS, _STORM_LEVELS = 8.2, 1.8
 QUEUES_OF_TASKS = 10
 
 
-def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
-    share = _shares(rng, 0.002, 0.07, never=0.12)
-    ordinary = _drawn(rng, runs, share)
+    rng = planter.rng
+    share = _shares(rng, 0.002, 0.06, never=0.12)
+    ordinary = _drawn(rng, runs, share, 1.3)
     failed = ordinary.copy()
 
     def add(kind: str, s: int, span: slice, chance: Floats | float) -> None:
@@ -40,14 +41,14 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
         length = int(rng.integers(6, 24))
         one("ramp", length, 40, np.linspace(0.01, rng.uniform(0.15, 0.6), length))
     for _ in range(planter.times(_PARTIALS)):
-        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.04, 0.3))
+        one("partial", int(rng.choice([3, 6, 12])), 20, rng.uniform(0.06, 0.4))
     for _ in range(planter.times(_DEPLOYS)):
-        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.03, 0.2))
-    many = np.flatnonzero((hourly >= 5) & (usual >= 0.005))
+        one("deploy step", int(rng.integers(48, 220)), 60, rng.uniform(0.06, 0.25))
+    many = np.flatnonzero((hourly >= 15) & (usual >= 0.01))
     for _ in range(planter.times(_BURNS) if many.size else 0):
         length, s = int(rng.integers(40, 140)), int(rng.choice(many))
         one("slow burn", length, 400, usual[s] * rng.uniform(1, 3), np.array([s]))
-    some = np.flatnonzero((hourly >= 12) & (hourly <= 60))
+    some = np.flatnonzero((hourly >= 15) & (hourly <= 60))
     for _ in range(planter.times(_SPIKES) if some.size else 0):
         s = int(rng.choice(some))
         one("spike", 1, 12, min(rng.uniform(6, 17) / hourly[s], 0.9), np.array([s]))
@@ -56,16 +57,17 @@ def failures(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[
     shared += [("queue", np.flatnonzero(queue == rng.integers(QUEUES_OF_TASKS))) for _ in range(planter.times(_QUEUE_OUTAGES))]
     for kind, tasks in shared:
         length = int(rng.integers(1, 6))
-        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.3, 0.9)
+        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.25, 0.85)
         for s in tasks:
-            if runs[s, begin : begin + length].sum() >= 2 and planter.take("failures", int(s), begin, begin + length):
+            if runs[s, begin : begin + length].sum() >= 1 and planter.take("failures", int(s), begin, begin + length):
                 add(kind, int(s), slice(begin, begin + length), chance)
     return ordinary, failed
 
 
-def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
+def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.09, never=0.1))
+    rng = planter.rng
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, never=0.1), 1.6)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -78,7 +80,7 @@ def retries(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[F
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 2, 3, 6, 12])), 6, rng.uniform(0.05, 0.6))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 2, rng.uniform(0.08, 0.7))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
@@ -91,13 +93,13 @@ def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) 
     by_day = 1 + rng.uniform(0, 0.4, (SERIES, 1)) * np.cos(2 * np.pi * (hour - rng.uniform(0, 24, (SERIES, 1))) / 24)
     deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
-    moods = wander(rng, rng.uniform(0.05, 0.35, SERIES), rng.uniform(0.6, 0.95, SERIES))
+    moods = wander(rng, rng.uniform(0.05, 0.25, SERIES), rng.uniform(0.6, 0.95, SERIES))
     return np.minimum(p[:, None] * by_day * np.exp(steps + moods), 0.6)
 
 
-def _drawn(rng: np.random.Generator, n: Floats, share: Floats) -> Floats:
-    """Return hits of *n*: a cause of its own for each, which takes geometrically many along."""
-    mean = rng.uniform(1.0, 2.0, (SERIES, 1))
+def _drawn(rng: np.random.Generator, n: Floats, share: Floats, most: float) -> Floats:
+    """Return hits of *n*: each cause takes geometrically many along, of a mean of its series' own, at most *most*."""
+    mean = rng.uniform(1.0, most, (SERIES, 1))
     causes = rng.poisson(n * share / mean)
     extra = rng.negative_binomial(np.maximum(causes, 1), np.broadcast_to(1 / mean, n.shape)) * (causes > 0)
     out: Floats = np.minimum(causes + extra, n).astype(np.float64)

@@ -37,8 +37,9 @@ class Load:
     rate: Floats
 
 
-def arrivals(rng: np.random.Generator, planter: Planter) -> tuple[Load, Floats, Floats]:
+def arrivals(planter: Planter) -> tuple[Load, Floats, Floats]:
     """Return the load, arrivals without incidents, and arrivals with them."""
+    rng = planter.rng
     load = _load(rng)
     ordinary = _drawn(rng, load)
     return load, ordinary, _planted(rng, planter, load, ordinary)
@@ -47,25 +48,27 @@ def arrivals(rng: np.random.Generator, planter: Planter) -> tuple[Load, Floats, 
 def _load(rng: np.random.Generator) -> Load:
     hour, weekday, day = clock()
     kinds = [str(kind) for kind in rng.choice(list(KINDS), SERIES, p=list(KINDS.values()))]
-    base = log_uniform(rng, 0.8, 130, SERIES)
+    base = log_uniform(rng, 0.3, 200, SERIES)
     holiday = int(rng.choice([d for d in range(FIRST // 24 + 1, HOURS // 24 - 2) if d % 7 < 5]))
+    weekly = np.flatnonzero(np.isin(kinds, ["wall", "drifting"]))
+    works = rng.choice(weekly, int(weekly.size * _IGNORE_HOLIDAY), replace=False)
     rate = np.empty((SERIES, HOURS))
     for s, kind in enumerate(kinds):
-        rests = (day == holiday) & (rng.random() >= _IGNORE_HOLIDAY)
+        rests = (day == holiday) & (s not in works)
         is_off = (weekday >= 5) | rests
         if kind in ("wall", "drifting"):
-            rate[s] = base[s] * _office(rng, hour) * np.where(is_off, rng.uniform(0.05, 0.6), 1.0)
+            rate[s] = base[s] * _office(rng, hour) * np.where(is_off, rng.uniform(0.1, 0.8), 1.0)
         elif kind == "nightly":
-            works = ~is_off if rng.random() < 0.3 else np.ones(HOURS, dtype=bool)
-            rate[s] = (hour == rng.integers(0, 6)) * works * rng.uniform(25, 220)
+            runs_on = ~is_off if rng.random() < 0.3 else np.ones(HOURS, dtype=bool)
+            rate[s] = (hour == rng.integers(0, 6)) * runs_on * rng.uniform(25, 220)
         elif kind == "cron":
-            rate[s] = (hour % rng.choice([1, 1, 2, 4]) == 0) * rng.integers(1, 13) * np.where(rests, 0.0, 1.0)
+            rate[s] = (hour % rng.choice([1, 1, 2, 4]) == 0) * rng.integers(1, 13)
         elif kind == "utc":
             rate[s] = (np.arange(HOURS) % rng.choice([3, 6, 8, 12]) == 0) * min(base[s] * 2, 150.0)
         else:
             rate[s] = base[s]
         if kind == "drifting":
-            rate[s] *= np.exp(rng.choice([-1, 1]) * rng.uniform(0.4, 1.2) * (np.arange(HOURS) / HOURS - 0.5))
+            rate[s] *= np.exp(rng.choice([-1, 1]) * rng.uniform(0.3, 1.0) * (np.arange(HOURS) / HOURS - 0.5))
     return Load(kinds, rate)
 
 
@@ -82,10 +85,10 @@ def _drawn(rng: np.random.Generator, load: Load) -> Floats:
     """Return arrivals: Poisson given a rate that is itself random; batches by the clock, each run with its chance."""
     kinds = np.array(load.kinds)
     is_loose = np.isin(kinds, ["wall", "steady", "drifting", "bursts"])
-    sd = np.where(kinds == "drifting", rng.uniform(0.1, 0.3, SERIES), rng.uniform(0.05, 0.2, SERIES))
+    sd = np.where(kinds == "drifting", rng.uniform(0.1, 0.25, SERIES), rng.uniform(0.05, 0.2, SERIES))
     lively = wander(rng, sd, rng.uniform(0.8, 0.97, SERIES))
     days = np.repeat(rng.uniform(-0.12, 0.12, (SERIES, HOURS // 24)), 24, axis=1)
-    busy = switches(rng, np.where(is_loose, rng.uniform(0.0005, 0.004, SERIES), 0.0), np.full(SERIES, 0.8))
+    busy = switches(rng, np.where(is_loose, rng.uniform(0.0005, 0.006, SERIES), 0.0), np.full(SERIES, 0.8))
     height = 1 + busy * rng.exponential(0.6, (SERIES, HOURS))
     rate = load.rate * np.exp(np.where(is_loose[:, None], lively + days, 0.0)) * height
     runs = rng.poisson(rate).astype(np.float64)
@@ -125,13 +128,13 @@ def _planted(rng: np.random.Generator, planter: Planter, load: Load, ordinary: F
         change("stop", length, np.zeros(length), 12)
     for _ in range(planter.times(_SURGES)):
         length = int(rng.choice([2, 3, 6, 12, 24]))
-        change("surge", length, np.full(length, rng.uniform(1.5, 5)), 12)
+        change("surge", length, np.full(length, rng.uniform(1.5, 4.2)), 12)
     for _ in range(planter.times(_DROPS)):
         length = int(rng.choice([6, 12, 24, 48]))
-        change("drop", length, np.full(length, rng.uniform(0.3, 0.7)), 25)
+        change("drop", length, np.full(length, rng.uniform(0.4, 0.75)), 25)
     for _ in range(planter.times(_RAMPS)):
         length = int(rng.integers(24, 96))
-        change("ramp down", length, np.linspace(1, rng.uniform(0.1, 0.5), length), 40)
+        change("ramp down", length, np.linspace(1, rng.uniform(0.05, 0.45), length), 40)
     nightly = np.flatnonzero(np.array(load.kinds) == "nightly")
     for _ in range(planter.times(_MISSED_NIGHTS) if nightly.size else 0):
         change("stop", 1, np.zeros(1), 20, nightly)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Planter, log_uniform, wander
+from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Planter, log_uniform, switches, wander
 
 SCALE = 16
+_SPELLS = 0.003
+"""Chance an hour that a neighbour is noisy, or away, for a while."""
 _MOST = 60
 """Durations an hour that are kept."""
-_SLOW, _LEVELS, _CREEPS, _SWITCHES, _FAST = 6.0, 3.5, 2.5, 2.0, 4.0
+_SLOW, _LEVELS, _CREEPS, _SWITCHES, _FAST = 6.7, 3.0, 2.4, 1.9, 4.0
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class _Plan:
     span: slice
 
 
-def durations(rng: np.random.Generator, planter: Planter, runs: Floats) -> tuple[pl.DataFrame, Floats, Floats]:
+def durations(planter: Planter, runs: Floats) -> tuple[pl.DataFrame, Floats, Floats]:
     """Return histogram rows (series, hour, ix, n), the log of the 95th percentile and the number of durations."""
+    rng = planter.rng
     n = np.minimum(runs, _MOST).astype(np.int64)
     part, times, missed = np.ones((SERIES, HOURS)), np.ones((SERIES, HOURS)), np.zeros((SERIES, HOURS))
     plans = _plans(rng, planter, n.astype(np.float64), part, times, missed)
@@ -68,6 +71,9 @@ def _usual(rng: np.random.Generator, cell: Floats, s: Floats, runs: Floats) -> t
     is_slow = rng.random(cell.size) < slow_share[s]
     crowd = rng.uniform(0, 0.15, (SERIES, 1)) * (runs / np.maximum(runs.max(axis=1, keepdims=True), 1))
     mood = crowd + wander(rng, rng.uniform(0.01, 0.08, SERIES), rng.uniform(0.6, 0.95, SERIES))
+    spells = switches(rng, np.full(SERIES, _SPELLS), np.full(SERIES, 0.5))
+    by = rng.exponential(0.15, (SERIES, HOURS)) * rng.choice([-1.2, 0.9], (SERIES, HOURS))
+    mood += np.where(spells, by, 0.0)
     value = np.log(scale)[s] + drawn + np.where(is_slow, apart[s], 0.0) + mood.reshape(-1)[cell]
     return value, np.where(is_slow, 2.0, rng.random(cell.size))
 
@@ -84,18 +90,18 @@ def _plans(
         return span
 
     for _ in range(planter.times(_SLOW)):
-        if span := place("slow", int(rng.choice([2, 3, 6, 12, 24])), 12):
-            part[planter.series, span], times[planter.series, span] = rng.uniform(0.4, 1), rng.uniform(1.4, 4)
+        if span := place("slow", int(rng.choice([2, 3, 6, 12, 24])), 6):
+            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(1.8, 4)
     for _ in range(planter.times(_LEVELS)):
-        if span := place("slow level", int(rng.integers(72, 220)), 40):
-            times[planter.series, span] = rng.uniform(1.3, 2.5)
+        if span := place("slow level", int(rng.integers(72, 220)), 15):
+            times[planter.series, span] = rng.uniform(1.5, 3)
     for _ in range(planter.times(_CREEPS)):
         if span := place("creep", length := int(rng.integers(48, 140)), 40):
             times[planter.series, span] = np.exp(np.linspace(0, np.log(rng.uniform(1.5, 3.5)), length))
     for _ in range(planter.times(_SWITCHES)):
-        if span := place("mode switch", int(rng.integers(6, 72)), 15):
+        if span := place("mode switch", int(rng.integers(6, 72)), 6):
             missed[planter.series, span] = rng.uniform(0.2, 0.9)
     for _ in range(planter.times(_FAST)):
-        if span := place("fast", int(rng.choice([2, 3, 6, 12, 24])), 12):
-            part[planter.series, span], times[planter.series, span] = rng.uniform(0.4, 1), rng.uniform(0.05, 0.35)
+        if span := place("fast", int(rng.choice([2, 3, 6, 12, 24])), 10):
+            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(0.05, 0.3)
     return out
