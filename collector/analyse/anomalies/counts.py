@@ -135,6 +135,11 @@ class _ShareLaw:
     options: Options
     is_share: ClassVar[bool] = True
 
+    @property
+    def margin(self) -> float:
+        """Return how many times as unusual as any day of the baseline."""
+        return self.options.usual_margin
+
     def scatter(self, length: int) -> Floats:
         """Return rho by (series, hours): of the hits, and of what the baseline itself rests on."""
         longest = max(k for k in self.rho if k <= max(length, min(self.rho)))

@@ -54,6 +54,10 @@ class Options:
     usual_days: int = 0
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 
+    usual_margin: float = 1.0
+    """How many times as unusual as those days of the baseline."""
+    volume_usual_margin: float = 1.0
+    """The same for arrivals, whose scatter has the heaviest tails."""
     told_episodes: int = 3
     """How often in the history a series may have been told of in one direction for these hours to be exceptions."""
     told_days: int = 7

@@ -114,6 +114,10 @@ class Law(Protocol):
     def is_share(self) -> bool:
         """Return whether hits are a share of trials."""
 
+    @property
+    def margin(self) -> float:
+        """Return how many times as unusual as the baseline's days a window has to be."""
+
     def scatter(self, length: int) -> Floats:
         """Return the overdispersion of windows of *length* hours by where they end: (series, hours) or (series, 1)."""
 
@@ -252,7 +256,7 @@ def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Optio
             "high": flat(np.minimum(high, n) if law.is_share else high),
             "p": flat(upper if is_up else lower),
             "excess_inside": flat(tested.inside if is_up else -tested.inside),
-            "usual_days": flat((tested.usual[tested.series, None, :] >= z[:, :, None]).sum(axis=2)),
+            "usual_days": flat((tested.usual[tested.series, None, :] * law.margin >= z[:, :, None]).sum(axis=2)),
             "few": flat(few),
             "gap": flat(tested.has_gap),
             "new": flat(is_new),

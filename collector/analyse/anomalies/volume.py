@@ -204,6 +204,11 @@ class _VolumeLaw:
     options: Options
     is_share: ClassVar[bool] = False
 
+    @property
+    def margin(self) -> float:
+        """Return how many times as unusual as any day of the baseline."""
+        return self.options.volume_usual_margin
+
     def scatter(self, length: int) -> Floats:
         """Return alpha, (series, 1)."""
         longest = max(k for k in self.alpha if k <= max(length, min(self.alpha)))
