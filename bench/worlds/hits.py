@@ -11,15 +11,16 @@ import numpy as np
 from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
 
 _OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.2, 4.2, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 2.9, 1.5
+_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.8
 _STORMS, _STORM_LEVELS = 8.2, 1.8
 QUEUES_OF_TASKS = 10
+_NEVER = 0.1
 
 
 def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
     rng = planter.rng
-    share = _shares(rng, 0.002, 0.06, never=0.12)
+    share = _shares(rng, 0.002, 0.06, 0.2)
     ordinary = _drawn(rng, runs, share, 1.3)
     failed = ordinary.copy()
 
@@ -57,7 +58,7 @@ def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     shared += [("queue", np.flatnonzero(queue == rng.integers(QUEUES_OF_TASKS))) for _ in range(planter.times(_QUEUE_OUTAGES))]
     for kind, tasks in shared:
         length = int(rng.integers(1, 6))
-        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.25, 0.85)
+        begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.2, 0.85)
         for s in tasks:
             if runs[s, begin : begin + length].sum() >= 1 and planter.take("failures", int(s), begin, begin + length):
                 add(kind, int(s), slice(begin, begin + length), chance)
@@ -67,7 +68,7 @@ def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
 def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
     rng = planter.rng
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, never=0.1), 1.6)
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.45), 1.5)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -80,21 +81,21 @@ def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 2, rng.uniform(0.08, 0.7))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 1, rng.uniform(0.08, 0.7))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
 
 
-def _shares(rng: np.random.Generator, low: float, high: float, *, never: float) -> Floats:
+def _shares(rng: np.random.Generator, low: float, high: float, moods: float) -> Floats:
     """Return by hour the chance that a run is hit, (series, hours)."""
     hour, _, _ = clock()
-    p = np.where(rng.random(SERIES) < never, 0.0, log_uniform(rng, low, high, SERIES))
+    p = np.where(rng.random(SERIES) < _NEVER, 0.0, log_uniform(rng, low, high, SERIES))
     by_day = 1 + rng.uniform(0, 0.4, (SERIES, 1)) * np.cos(2 * np.pi * (hour - rng.uniform(0, 24, (SERIES, 1))) / 24)
     deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
-    moods = wander(rng, rng.uniform(0.05, 0.25, SERIES), rng.uniform(0.6, 0.95, SERIES))
-    return np.minimum(p[:, None] * by_day * np.exp(steps + moods), 0.6)
+    mood = wander(rng, rng.uniform(0.05, moods, SERIES), rng.uniform(0.6, 0.95, SERIES))
+    return np.minimum(p[:, None] * by_day * np.exp(steps + mood), 0.6)
 
 
 def _drawn(rng: np.random.Generator, n: Floats, share: Floats, most: float) -> Floats:

@@ -72,7 +72,7 @@ def _usual(rng: np.random.Generator, cell: Floats, s: Floats, runs: Floats) -> t
     crowd = rng.uniform(0, 0.15, (SERIES, 1)) * (runs / np.maximum(runs.max(axis=1, keepdims=True), 1))
     mood = crowd + wander(rng, rng.uniform(0.01, 0.08, SERIES), rng.uniform(0.6, 0.95, SERIES))
     spells = switches(rng, np.full(SERIES, _SPELLS), np.full(SERIES, 0.5))
-    by = rng.exponential(0.15, (SERIES, HOURS)) * rng.choice([-1.2, 0.9], (SERIES, HOURS))
+    by = rng.exponential(0.15, (SERIES, HOURS)) * rng.choice([-1.05, 0.9], (SERIES, HOURS))
     mood += np.where(spells, by, 0.0)
     value = np.log(scale)[s] + drawn + np.where(is_slow, apart[s], 0.0) + mood.reshape(-1)[cell]
     return value, np.where(is_slow, 2.0, rng.random(cell.size))
