@@ -140,7 +140,7 @@ class _ShareLaw:
         """Return how many times as unusual as any day of the baseline."""
         return self.options.usual_margin
 
-    def scatter(self, length: int) -> Floats:
+    def scatter(self, length: int, direction: str) -> Floats:
         """Return rho by (series, hours): of the hits, and of what the baseline itself rests on."""
         longest = max(k for k in self.rho if k <= max(length, min(self.rho)))
         trials = self.support * max(1.0, min(length, 24) / 3)
@@ -155,6 +155,11 @@ class _ShareLaw:
     def tails(self, counts: Counts) -> tuple[Floats, Floats]:
         """Return the beta-binomial tails."""
         return tails.beta_binomial(counts.x, counts.n, _share(counts), counts.scatter)
+
+    def unusual(self, counts: Counts) -> Floats:
+        """Return the distance in standard deviations, of which one is at least one hit."""
+        out: Floats = (counts.x - counts.expected) / np.sqrt(self.variance(counts) + 1.0)
+        return out
 
     def too_few(self, counts: Counts, direction: str) -> tuple[Bools, str]:
         """Return where even all hits (or none) would not be enough to matter."""

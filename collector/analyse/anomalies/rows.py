@@ -52,7 +52,6 @@ probability; `excess_inside`: by how much the hits of the period alone are beyon
 
 GAP = "no telemetry in part of the window"
 _TOO_NEW = "too little history"
-_USUAL_VARIANCE = 1.0  # a variance below one hit says nothing about how unusual one hit is
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Law(Protocol):
     def margin(self) -> float:
         """Return how many times as unusual as the baseline's days a window has to be."""
 
-    def scatter(self, length: int) -> Floats:
+    def scatter(self, length: int, direction: str) -> Floats:
         """Return the overdispersion of windows of *length* hours by where they end: (series, hours) or (series, 1)."""
 
     def variance(self, counts: Counts) -> Floats:
@@ -126,6 +125,9 @@ class Law(Protocol):
 
     def tails(self, counts: Counts) -> tuple[Floats, Floats]:
         """Return the lower and the upper mid-p tail."""
+
+    def unusual(self, counts: Counts) -> Floats:
+        """Return by how many standard deviations the hits are above what is expected."""
 
     def too_few(self, counts: Counts, direction: str) -> tuple[Bools, str]:
         """Return which windows could not show anything that matters, and why."""
@@ -163,23 +165,23 @@ def _windows(
     running = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
     since = np.arange(hours - cube.period) - length
     expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in running)
-    scatter = np.broadcast_to(law.scatter(length), n.shape)
     ends_ns = cube.hours_ns[columns] + HOUR_NS
     for i, direction in enumerate(directions):
-        if not i or len(cube.clocks) > 1:  # on one clock what is expected is the same in both directions
-            counts = Counts(n, x, _fairest(sums, direction), scatter)
-            variance = law.variance(counts)
+        # On one clock shares expect and scatter the same in both directions.
+        if not i or len(cube.clocks) > 1 or not law.is_share:
+            counts = Counts(n, x, _fairest(sums, direction), np.broadcast_to(law.scatter(length, direction), n.shape))
             judged = counts.ending(columns)
-            tails_ = law.tails(judged)
+            variance, tails_ = law.variance(judged), law.tails(judged)
+            unusual = law.unusual(counts)
         tested = Windows(
             np.arange(cube.keys.height),
             ends_ns - length * HOUR_NS,
             ends_ns,
             judged,
-            variance[:, columns],
+            variance,
             tails_,
             inside=x_inside - _fairest(expected_inside, direction),
-            usual=_usual(cube, x - counts.expected, variance, used, direction),
+            usual=_usual(cube, unusual, used, direction),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
         )
         for part in tested.parts():
@@ -192,7 +194,7 @@ def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str
     after = np.arange(cube.hours_ns.size) >= levels[series, None]
     n, x = ((v[series] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
     e = _fairest((expected[:, series] * after).sum(axis=2, keepdims=True), direction)
-    counts = Counts(n, x, e, np.broadcast_to(law.scatter(max(options.windows_h)), cube.n.shape)[series, -1:])
+    counts = Counts(n, x, e, np.broadcast_to(law.scatter(max(options.windows_h), direction), cube.n.shape)[series, -1:])
     lasting = Windows(
         series,
         cube.hours_ns[levels[series]][:, None],
@@ -214,19 +216,13 @@ def _fairest(expected: Floats, direction: str) -> Floats:
     return out
 
 
-def _usual(cube: Cube, excess: Floats, variance: Floats, used: Bools, direction: str) -> Floats:
+def _usual(cube: Cube, unusual: Floats, used: Bools, direction: str) -> Floats:
     """Return how unusual, in standard deviations, each day of history was at its most unusual: series by days."""
     history = slice(0, cube.period)
-    z = _unusual(excess[:, history], variance[:, history], direction)
+    z = unusual[:, history] if direction == "up" else -unusual[:, history]
     z = np.where(used[:, history] & cube.is_known[history], z, -np.inf)
     out: Floats = z.reshape(z.shape[0], -1, DAY_H).max(axis=2)
     return out
-
-
-def _unusual(excess: Floats, variance: Floats, direction: str) -> Floats:
-    sign = 1.0 if direction == "up" else -1.0
-    z: Floats = sign * excess / np.sqrt(variance + _USUAL_VARIANCE)
-    return z
 
 
 def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Options) -> pl.DataFrame:
@@ -237,7 +233,7 @@ def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Optio
     low, high = tails.count_range(e, tested.variance)
     few, why = law.too_few(tested.counts, direction)
     is_new = (cube.period - cube.first_seen[tested.series] < options.least_history_days * DAY_H)[:, None]
-    z = _unusual(x - e, tested.variance, direction)
+    z = law.unusual(tested.counts) * (1 if is_up else -1)
 
     def flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.broadcast_to(values, x.shape).reshape(-1)

@@ -180,19 +180,24 @@ def _same_hour(cube: Cube, at: int, skipped: int) -> int:
     return int(np.flatnonzero(cube.clocks[0].hour_of_week == hour_of_week)[0])
 
 
-def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> dict[int, Floats]:
-    """Return alpha by window length: Var X = m + alpha m^2; sum((x - m)^2 - m) / sum(m^2), mixed with all series'."""
+def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) -> dict[tuple[int, str], Floats]:
+    """Return alpha by window length and direction: Var X = m + alpha m^2, mixed with all series'.
+
+    Of each side by itself, as if the other were its mirror: bursts say nothing of how far arrivals fall.
+    """
     keep = used[:, : cube.period]
     x, e = (v[:, : cube.period] * keep for v in (cube.x, expected))
     out = {}
     for length in options.windows_h:
         xs, es = windows(x, length), windows(e, length)
-        above, squares = ((xs - es) ** 2 - es).sum(axis=1), (es**2).sum(axis=1)
-        of_series = above / np.maximum(squares, 1e-9)
-        fleet = max(float(np.median(of_series)) if of_series.size else 0.0, options.volume_alpha[0])
-        share = options.volume_fleet_share
-        mixed = (above + fleet * squares * share) / np.maximum(squares * (1 + share), 1e-9)
-        out[length] = np.clip(mixed, *options.volume_alpha)
+        for direction, is_side in (("up", xs > es), ("down", xs < es)):
+            above = 2 * ((xs - es) ** 2 * is_side).sum(axis=1) - es.sum(axis=1)
+            squares = (es**2).sum(axis=1)
+            of_series = above / np.maximum(squares, 1e-9)
+            fleet = max(float(np.median(of_series)) if of_series.size else 0.0, options.volume_alpha[0])
+            share = options.volume_fleet_share
+            mixed = (above + fleet * squares * share) / np.maximum(squares * (1 + share), 1e-9)
+            out[length, direction] = np.clip(mixed, *options.volume_alpha)
     return out
 
 
@@ -200,7 +205,7 @@ def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) ->
 class _VolumeLaw:
     """Negative binomial."""
 
-    alpha: dict[int, Floats]
+    alpha: dict[tuple[int, str], Floats]
     options: Options
     is_share: ClassVar[bool] = False
 
@@ -209,10 +214,18 @@ class _VolumeLaw:
         """Return how many times as unusual as any day of the baseline."""
         return self.options.volume_usual_margin
 
-    def scatter(self, length: int) -> Floats:
+    def scatter(self, length: int, direction: str) -> Floats:
         """Return alpha, (series, 1)."""
-        longest = max(k for k in self.alpha if k <= max(length, min(self.alpha)))
-        return self.alpha[longest][:, None]
+        lengths = {k for k, _ in self.alpha}
+        longest = max(k for k in lengths if k <= max(length, min(lengths)))
+        return self.alpha[longest, direction][:, None]
+
+    def unusual(self, counts: Counts) -> Floats:
+        """Return the distance in standard deviations, on a scale on which they are the same at any number (Anscombe)."""
+        root = np.sqrt(counts.scatter)
+        x, e = (np.arcsinh(root * np.sqrt(v + 3 / 8)) for v in (counts.x, counts.expected))
+        out: Floats = 2 / root * (x - e)
+        return out
 
     def variance(self, counts: Counts) -> Floats:
         """Return m + alpha m^2."""
