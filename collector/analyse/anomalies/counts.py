@@ -135,8 +135,7 @@ class _ShareLaw:
     options: Options
     is_share: ClassVar[bool] = True
 
-    @property
-    def margin(self) -> float:
+    def margin(self, length: int) -> float:
         """Return how many times as unusual as any day of the baseline."""
         return self.options.usual_margin
 

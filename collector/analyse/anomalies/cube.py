@@ -70,6 +70,8 @@ class Cube:
     """By hour: whether telemetry was there; False in a data gap."""
     is_told: Bools
     """By series and hour: whether a report told of it; False in the period."""
+    level_told: Ints
+    """Index of the hour at which each series' last level began that a report told of; -1 for none."""
     clocks: tuple[ClockHours, ...]
     """One, or two (local, UTC) where the offset of the zone changed within the cube."""
     steps: tuple[tuple[int, int], ...]
@@ -126,6 +128,7 @@ def cube(counts: pl.DataFrame, period: Period, options: Options) -> Cube:
         period=options.history_days * DAY_H,
         first_seen=keys["seen"].fill_null(end * HOUR_NS).to_numpy() // HOUR_NS - start,
         is_known=is_known,
+        level_told=_level_told(keys, period, start),
         is_told=_told(keys, period, hours * HOUR_NS, first - start, options),
         clocks=clocks,
         steps=steps,
@@ -142,7 +145,7 @@ def _told(keys: pl.DataFrame, period: Period, hours_ns: Ints, end: int, options:
         by = [*KEY, "direction"]
         quiet = pl.col("from_ns") - pl.col("to_ns").cum_max().shift(1).over(by) > _QUIET_H * HOUR_NS
         rows = (
-            period.told.filter(pl.col("to_ns") > int(hours_ns[0]))
+            period.told.filter(~pl.col("is_level"), pl.col("to_ns") > int(hours_ns[0]))
             .join(keys.select(*KEY, "row"), on=KEY)
             .sort(*by, "from_ns", "to_ns")
             .with_columns(episode=quiet.fill_null(True).cum_sum().over(by))
@@ -160,6 +163,15 @@ def _told(keys: pl.DataFrame, period: Period, hours_ns: Ints, end: int, options:
             np.add.at(change, (rows["row"].to_numpy(), at), step)
     out: Bools = np.cumsum(change, axis=1)[:, :-1] > 0
     return out
+
+
+def _level_told(keys: pl.DataFrame, period: Period, start: int) -> Ints:
+    """Return the index of the hour, counted from *start*, at which the last level of each series began; -1 for none."""
+    out = np.full(keys.height, -1)
+    if period.told is not None:
+        levels = period.told.filter("is_level").join(keys.select(*KEY, "row"), on=KEY)
+        np.maximum.at(out, levels["row"].to_numpy(), levels["from_ns"].to_numpy() // HOUR_NS - start)
+    return np.maximum(out, -1)
 
 
 def _clocks(hours: Ints, zone: str) -> tuple[tuple[ClockHours, ...], tuple[tuple[int, int], ...]]:

@@ -108,7 +108,7 @@ def split(cube: Cube, expected: Floats, seen: Bools, options: Options) -> tuple[
     the beginning of the period, what came after it began. *expected*: hits by hour, (clocks, series, hours).
     """
     hour = np.arange(cube.hours_ns.size)
-    before = _on_each_clock(cube, expected, cube.period, options)
+    before = np.maximum(_on_each_clock(cube, expected, cube.period, options), cube.level_told)
     now = _on_each_clock(cube, expected, hour.size, options)
     is_new = (now >= 0) & ((before < 0) | (now > before + options.level_h))
     used = seen & (hour >= before[:, None]) & (~is_new[:, None] | (hour < now[:, None]))

@@ -58,6 +58,8 @@ class Options:
     """How many times as unusual as those days of the baseline."""
     volume_usual_margin: float = 1.0
     """The same for arrivals, whose scatter has the heaviest tails."""
+    volume_hour_margin: float = 1.0
+    """The same for arrivals of windows of less than six hours."""
     told_episodes: int = 3
     """How often in the history a series may have been told of in one direction for these hours to be exceptions."""
     told_days: int = 7

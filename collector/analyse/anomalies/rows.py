@@ -89,7 +89,13 @@ class Windows:
     usual: Floats
     """How unusual each day of history was (see `_usual`), for every series of the cube."""
     has_gap: Bools
-    is_level: bool = False
+    length_h: int = 0
+    """Of each, 0 for levels."""
+
+    @property
+    def is_level(self) -> bool:
+        """Return whether they are all that followed the beginning of a level."""
+        return not self.length_h
 
     def parts(self) -> Iterator[Windows]:
         """Yield these windows, of so many series at a time that their rows are no more than a few MiB."""
@@ -113,9 +119,8 @@ class Law(Protocol):
     def is_share(self) -> bool:
         """Return whether hits are a share of trials."""
 
-    @property
-    def margin(self) -> float:
-        """Return how many times as unusual as the baseline's days a window has to be."""
+    def margin(self, length: int) -> float:
+        """Return how many times as unusual as any day of the baseline a window of *length* hours has to be."""
 
     def scatter(self, length: int, direction: str) -> Floats:
         """Return the overdispersion of windows of *length* hours by where they end: (series, hours) or (series, 1)."""
@@ -183,6 +188,7 @@ def _windows(
             inside=x_inside - _fairest(expected_inside, direction),
             usual=_usual(cube, unusual, used, direction),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
+            length_h=length,
         )
         for part in tested.parts():
             yield _frame(cube, law, part, direction, options)
@@ -205,7 +211,6 @@ def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str
         inside=x - e,
         usual=np.full((cube.keys.height, 1), -np.inf),
         has_gap=np.zeros(1, dtype=bool),
-        is_level=True,
     )
     return _frame(cube, law, lasting, direction, options)
 
@@ -252,7 +257,7 @@ def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Optio
             "high": flat(np.minimum(high, n) if law.is_share else high),
             "p": flat(upper if is_up else lower),
             "excess_inside": flat(tested.inside if is_up else -tested.inside),
-            "usual_days": flat((tested.usual[tested.series, None, :] * law.margin >= z[:, :, None]).sum(axis=2)),
+            "usual_days": flat((tested.usual[tested.series, None, :] * law.margin(tested.length_h) >= z[:, :, None]).sum(axis=2)),
             "few": flat(few),
             "gap": flat(tested.has_gap),
             "new": flat(is_new),

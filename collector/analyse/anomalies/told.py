@@ -15,23 +15,28 @@ from collector.analyse.anomalies.options import Options
 from collector.model.units import HOUR_NS
 
 TOLD = pl.Schema(
-    {"series": pl.String, "metric": pl.String, "direction": pl.String, "from_ns": pl.Int64, "to_ns": pl.Int64}
+    {
+        "series": pl.String,
+        "metric": pl.String,
+        "direction": pl.String,
+        "from_ns": pl.Int64,
+        "to_ns": pl.Int64,
+        "is_level": pl.Boolean,
+    }
 )
-"""One row per series, metric, direction and stretch of hours that was told."""
+"""One row per series, metric, direction and stretch of hours that was told; `is_level`: a new level, since `from_ns`."""
 _DAY_NS = DAY_H * HOUR_NS
 
 
 def add(told: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Return *told* (`TOLD`) with the *events* of a report: columns of `TOLD` and `is_level`.
+    """Return *told* (`TOLD`) with the *events* of a report, which have its columns.
 
     A level is usual from when it began on: what was told of it since is no exception any more.
     """
     levels = events.filter("is_level").group_by(KEY).agg(since_ns=pl.col("from_ns").min())
-    every = pl.concat([told, events.filter(~pl.col("is_level")).select(TOLD.names())])
-    kept = every.join(levels, on=KEY, how="left", maintain_order="left")
-    return kept.filter((pl.col("to_ns") <= pl.col("since_ns")).fill_null(True)).select(TOLD.names()).unique(
-        maintain_order=True
-    )
+    every = pl.concat([told, events.select(TOLD.names())]).join(levels, on=KEY, how="left", maintain_order="left")
+    is_past = (pl.col("to_ns") <= pl.col("since_ns")).fill_null(True)
+    return every.filter(is_past | pl.col("is_level")).select(TOLD.names()).unique(maintain_order=True)
 
 
 def days_before(from_ns: int, known_ns: int | None, options: Options) -> list[int]:

@@ -209,10 +209,9 @@ class _VolumeLaw:
     options: Options
     is_share: ClassVar[bool] = False
 
-    @property
-    def margin(self) -> float:
+    def margin(self, length: int) -> float:
         """Return how many times as unusual as any day of the baseline."""
-        return self.options.volume_usual_margin
+        return self.options.volume_hour_margin if length < 6 else self.options.volume_usual_margin
 
     def scatter(self, length: int, direction: str) -> Floats:
         """Return alpha, (series, 1)."""
