@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
+from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, switches, wander
 
 _OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.2, 4.2, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.8
+_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.6
 _STORMS, _STORM_LEVELS = 8.2, 1.8
 QUEUES_OF_TASKS = 10
 _NEVER = 0.1
@@ -20,7 +20,7 @@ _NEVER = 0.1
 def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
     rng = planter.rng
-    share = _shares(rng, 0.002, 0.06, 0.2)
+    share = _shares(rng, 0.002, 0.06, 0.2, 0.0)
     ordinary = _drawn(rng, runs, share, 1.3)
     failed = ordinary.copy()
 
@@ -68,7 +68,7 @@ def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
 def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
     rng = planter.rng
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.45), 1.5)
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.4, 0.002), 1.5)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -87,7 +87,7 @@ def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     return ordinary, again
 
 
-def _shares(rng: np.random.Generator, low: float, high: float, moods: float) -> Floats:
+def _shares(rng: np.random.Generator, low: float, high: float, moods: float, spells: float) -> Floats:
     """Return by hour the chance that a run is hit, (series, hours)."""
     hour, _, _ = clock()
     p = np.where(rng.random(SERIES) < _NEVER, 0.0, log_uniform(rng, low, high, SERIES))
@@ -95,7 +95,9 @@ def _shares(rng: np.random.Generator, low: float, high: float, moods: float) -> 
     deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
     mood = wander(rng, rng.uniform(0.05, moods, SERIES), rng.uniform(0.6, 0.95, SERIES))
-    return np.minimum(p[:, None] * by_day * np.exp(steps + mood), 0.6)
+    spell = switches(rng, np.full(SERIES, spells), np.full(SERIES, 0.4))
+    height = 1 + spell * rng.exponential(1.2, (SERIES, HOURS))
+    return np.minimum(p[:, None] * by_day * np.exp(steps + mood) * height, 0.6)
 
 
 def _drawn(rng: np.random.Generator, n: Floats, share: Floats, most: float) -> Floats:

@@ -48,7 +48,7 @@ def arrivals(planter: Planter) -> tuple[Load, Floats, Floats]:
 def _load(rng: np.random.Generator) -> Load:
     hour, weekday, day = clock()
     kinds = [str(kind) for kind in rng.choice(list(KINDS), SERIES, p=list(KINDS.values()))]
-    base = log_uniform(rng, 0.3, 200, SERIES)
+    base = log_uniform(rng, 0.2, 240, SERIES)
     holiday = int(rng.choice([d for d in range(FIRST // 24 + 1, HOURS // 24 - 2) if d % 7 < 5]))
     weekly = np.flatnonzero(np.isin(kinds, ["wall", "drifting"]))
     works = rng.choice(weekly, int(weekly.size * _IGNORE_HOLIDAY), replace=False)

@@ -90,11 +90,11 @@ def _plans(
         return span
 
     for _ in range(planter.times(_SLOW)):
-        if span := place("slow", int(rng.choice([2, 3, 6, 12, 24])), 6):
-            part[planter.series, span], times[planter.series, span] = rng.uniform(0.5, 1), rng.uniform(1.8, 4)
+        if span := place("slow", int(rng.choice([2, 3, 6, 12, 24])), 8):
+            part[planter.series, span], times[planter.series, span] = rng.uniform(0.6, 1), rng.uniform(1.8, 4)
     for _ in range(planter.times(_LEVELS)):
         if span := place("slow level", int(rng.integers(72, 220)), 15):
-            times[planter.series, span] = rng.uniform(1.5, 3)
+            times[planter.series, span] = rng.uniform(1.6, 3)
     for _ in range(planter.times(_CREEPS)):
         if span := place("creep", length := int(rng.integers(48, 140)), 40):
             times[planter.series, span] = np.exp(np.linspace(0, np.log(rng.uniform(1.5, 3.5)), length))
