@@ -1,4 +1,4 @@
-"""What `bench.anomalies` missed and told falsely, one row each: what happened, what was seen of it, which gate stopped it.
+"""What `bench.anomalies` missed and told falsely, a row each: what happened, what was seen, which gate stopped it.
 
 A gate stopped a test if the test does not pass it with all other gates open.
 """
@@ -10,13 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from bench.anomaly_score import LARGE, PAD_H, WRONG, of_events, verdicts
+from bench.anomaly_score import CONTRARY, LARGE, METRICS, PAD_H, WRONG, of_events, verdicts
 from bench.worlds import START_NS, Incident, World
 from collector.analyse.anomalies import counts
 from collector.analyse.anomalies.options import Options
 from collector.model.units import HOUR_NS
 
-CONTRARY = {"slow": "fast", "fast": "slow"}
 OPEN: dict[str, dict[str, Any]] = {
     "q": {"q": 1.0, "volume_q": 1.0},
     "usual": {"usual_days": 10_000},
@@ -45,6 +44,10 @@ class Told:
         """Return the events of *metric*."""
         return self.full if metric == "saturation" else self.events.filter(metric=metric)
 
+    def load(self, metric: str, series: int) -> str | None:
+        """Return the kind of load of a task, None for a queue."""
+        return None if metric == "saturation" else self.world.loads[series]
+
     def verdicts(self, metric: str) -> tuple[list[str], list[bool]]:
         """Return what the events of *metric* are, and which of its incidents were found."""
         contrary = [one for one in self.world.incidents if one.metric == CONTRARY.get(metric)]
@@ -69,7 +72,7 @@ def planted(incidents: list[Incident]) -> pl.DataFrame:
 
 
 def misses(told: Told, options: Options) -> pl.DataFrame:
-    """Return each incident of `LARGE` or more hits that was not found, with the best test that touches it, and gates."""
+    """Return each incident of `LARGE` or more hits that was not found, and the best test that touches it."""
     found: dict[str, list[bool]] = {}
     lost = []
     for one in told.world.incidents:
@@ -77,7 +80,7 @@ def misses(told: Told, options: Options) -> pl.DataFrame:
             found[one.metric] = told.verdicts(one.metric)[1]
         if not found[one.metric].pop(0) and one.excess >= LARGE:
             lost.append(one)
-    loads = [told.world.loads[one.series] if one.metric != "saturation" else "" for one in lost]
+    loads = [told.load(one.metric, one.series) for one in lost]
     rows = planted(lost).with_columns(load=pl.Series(loads, dtype=pl.String))
     keys = ["series", "metric", "direction"]
     touching = _judged(told.decided, options).join(rows, on=keys).filter(TOUCHES)
@@ -105,23 +108,30 @@ def _judged(decided: pl.DataFrame, options: Options) -> pl.DataFrame:
 
 
 def false(told: Told, options: Options) -> pl.DataFrame:
-    """Return each false alarm: where, when (hours, and local-like hour of the day in UTC), what was seen and expected."""
+    """Return each false alarm: where, when (hours of the world, day of the week, UTC), what was seen."""
     parts = []
-    for metric in dict.fromkeys([*told.events["metric"], *told.full["metric"]]):
+    for metric in METRICS:
         events = told.events_of(metric)
         wrong = events.filter(pl.Series(told.verdicts(metric)[0], dtype=pl.String) == WRONG)
-        parts.append(
-            of_events(wrong).hstack(
-                wrong.select(
-                    "metric",
-                    *[pl.col(c) if c in wrong.columns else pl.lit(None).alias(c) for c in ("window_h", "n", "x", "p", "q")],
-                    "expected",
-                    is_level=pl.col("is_level") if "is_level" in wrong.columns else pl.lit(None),
-                )
-            )
-        )
-    loads = pl.DataFrame({"series": range(len(told.world.loads)), "load": told.world.loads}, schema_overrides={"series": pl.Int64})
-    shown = pl.concat(parts, how="vertical_relaxed").join(loads, on="series", how="left", maintain_order="left")
-    return shown.with_columns(
-        load=pl.when(pl.col("metric") != "saturation").then("load"), weekday=pl.col("begin") // 24 % 7, hour=pl.col("begin") % 24
-    ).sort("metric", "series", "begin")
+        parts.append(of_events(wrong).hstack(wrong.drop("series", "direction", "from_ns", "to_ns")))
+    shown = pl.concat(parts, how="diagonal_relaxed").sort("metric", "series", "begin")
+    loads = pl.Series("load", [told.load(*key) for key in shown.select("metric", "series").iter_rows()], pl.String)
+    return shown.hstack([loads]).select(
+        *(
+            "metric",
+            "series",
+            "load",
+            "direction",
+            "begin",
+            "to",
+            "is_level",
+            "window_h",
+            "n",
+            "x",
+            "value",
+            "expected",
+        ),
+        *("p", "q"),
+        weekday=pl.col("begin") // 24 % 7,
+        hour=pl.col("begin") % 24,
+    )

@@ -12,6 +12,8 @@ import polars as pl
 from bench.worlds import FIRST, HOURS, QUEUES, SERIES, START_NS, Incident
 from collector.model.units import HOUR_NS
 
+METRICS = ("failures", "retries", "slow", "fast", "volume", "saturation")
+CONTRARY = {"slow": "fast", "fast": "slow"}
 PAD_H = 1
 """An alarm that ends an hour after the incident still belongs to it."""
 RETURN_H = 30

@@ -1,8 +1,21 @@
 """Labelled worlds of task runs for `bench.anomalies`, of no family that the detectors assume.
 
-Each world has 60 tasks and 10 queues over eight weeks; the last four are judged. `load` makes arrivals, `hits` failures
-and retries, `pace` durations, `queues` saturation; `ground` is what they share. Incidents are planted on top of ordinary
-life, and the hits that each one adds are counted as they are drawn: an incident's size is known, not estimated.
+Each world has 60 tasks and 10 queues over eight weeks; the last four are judged. Ordinary life has no label:
+
+- `load`: a task runs by the wall clock (two humps a day, weekends, one holiday that a quarter of these tasks ignores),
+  in a nightly batch, by cron, at fixed hours of UTC, steadily, in bursts of a parent's children, or drifting. The rate
+  is random itself (a Cox process): it wanders for hours, has better and worse days, and busy hours now and then.
+- `hits`: a cause of failure takes geometrically many runs along; their chance wanders, follows the day and steps with
+  deploys. Attempts repeat in the same way, and some hours are restless.
+- `pace`: a quick mode (gamma or Weibull) and, for half of the tasks, a slow one; slower when it is busy, with hours in
+  which a neighbour is noisy or away.
+- `queues`: work flows in, slots do so much of it, the rest waits. A quarter of the queues drift to their limit and then
+  fill daily at much the same hours; that is no incident.
+
+Incidents are planted on top, and the hits that each one adds are counted as they are drawn: an incident's size is
+known, not estimated. Their kinds, numbers and sizes, and how hard ordinary life makes it to find them, are those of an
+independent simulation of which only the results were known: parameters were set until the detector of November 2026
+did as well on seeds 0 to 15 as it had done there (docs/anomalies.md, "The worlds"). `ground` is what the parts share.
 """
 
 from __future__ import annotations

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, wander
+from bench.worlds.ground import (
+    FIRST,
+    HOURS,
+    QUEUES,
+    SERIES,
+    Floats,
+    Ints,
+    Planter,
+    clock,
+    log_uniform,
+    switches,
+    wander,
+)
 
 _OUTAGES, _RAMPS, _PARTIALS, _DEPLOYS, _BURNS, _SPIKES = 4.5, 2.2, 5.5, 4.2, 4.2, 3.2
-_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.8
+_DEPENDENCIES, _QUEUE_OUTAGES = 3.0, 1.6
 _STORMS, _STORM_LEVELS = 8.2, 1.8
-QUEUES_OF_TASKS = 10
 _NEVER = 0.1
 
 
 def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return failed runs without incidents, and with them."""
     rng = planter.rng
-    share = _shares(rng, 0.002, 0.06, 0.2)
+    share = _shares(rng, 0.002, 0.06, 0.2, 0.0)
     ordinary = _drawn(rng, runs, share, 1.3)
     failed = ordinary.copy()
 
@@ -53,10 +64,7 @@ def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     for _ in range(planter.times(_SPIKES) if some.size else 0):
         s = int(rng.choice(some))
         one("spike", 1, 12, min(rng.uniform(6, 17) / hourly[s], 0.9), np.array([s]))
-    queue = rng.integers(0, QUEUES_OF_TASKS, SERIES)
-    shared = [("dependency", rng.choice(SERIES, int(rng.integers(5, 12)), replace=False)) for _ in range(planter.times(_DEPENDENCIES))]
-    shared += [("queue", np.flatnonzero(queue == rng.integers(QUEUES_OF_TASKS))) for _ in range(planter.times(_QUEUE_OUTAGES))]
-    for kind, tasks in shared:
+    for kind, tasks in _together(planter):
         length = int(rng.integers(1, 6))
         begin, chance = int(rng.integers(FIRST + 6, HOURS - length - 3)), rng.uniform(0.2, 0.85)
         for s in tasks:
@@ -65,10 +73,21 @@ def failures(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     return ordinary, failed
 
 
+def _together(planter: Planter) -> list[tuple[str, Ints]]:
+    """Return the tasks that fail together, because of a service that they call or of the workers of their queue."""
+    rng = planter.rng
+    queue = rng.integers(0, QUEUES, SERIES)
+    sizes = rng.integers(5, 12, planter.times(_DEPENDENCIES))
+    of_service = [("dependency", rng.choice(SERIES, size, replace=False)) for size in sizes]
+    return of_service + [
+        ("queue", np.flatnonzero(queue == rng.integers(QUEUES))) for _ in range(planter.times(_QUEUE_OUTAGES))
+    ]
+
+
 def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
     rng = planter.rng
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.45), 1.5)
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.45, 0.003), 1.5)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -87,7 +106,7 @@ def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     return ordinary, again
 
 
-def _shares(rng: np.random.Generator, low: float, high: float, moods: float) -> Floats:
+def _shares(rng: np.random.Generator, low: float, high: float, moods: float, spells: float) -> Floats:
     """Return by hour the chance that a run is hit, (series, hours)."""
     hour, _, _ = clock()
     p = np.where(rng.random(SERIES) < _NEVER, 0.0, log_uniform(rng, low, high, SERIES))
@@ -95,7 +114,10 @@ def _shares(rng: np.random.Generator, low: float, high: float, moods: float) -> 
     deploys = np.where(rng.random((SERIES, HOURS)) < 1 / 150, rng.normal(0, 0.15, (SERIES, HOURS)), 0.0)
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
     mood = wander(rng, rng.uniform(0.05, moods, SERIES), rng.uniform(0.6, 0.95, SERIES))
-    return np.minimum(p[:, None] * by_day * np.exp(steps + mood), 0.6)
+    spell = switches(rng, np.full(SERIES, spells), np.full(SERIES, 0.4))
+    height = 1 + spell * rng.exponential(1.2, (SERIES, HOURS))
+    out: Floats = np.minimum(p[:, None] * by_day * np.exp(steps + mood) * height, 0.6)
+    return out
 
 
 def _drawn(rng: np.random.Generator, n: Floats, share: Floats, most: float) -> Floats:

@@ -10,19 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.worlds.ground import (
-    FIRST,
-    HOURS,
-    SERIES,
-    Bools,
-    Floats,
-    Ints,
-    Planter,
-    clock,
-    log_uniform,
-    switches,
-    wander,
-)
+from bench.worlds.ground import FIRST, HOURS, SERIES, Floats, Ints, Planter, clock, log_uniform, switches, wander
 
 KINDS = {"wall": 0.37, "nightly": 0.09, "cron": 0.1, "steady": 0.16, "bursts": 0.1, "drifting": 0.1, "utc": 0.08}
 _IGNORE_HOLIDAY = 0.25
@@ -48,7 +36,7 @@ def arrivals(planter: Planter) -> tuple[Load, Floats, Floats]:
 def _load(rng: np.random.Generator) -> Load:
     hour, weekday, day = clock()
     kinds = [str(kind) for kind in rng.choice(list(KINDS), SERIES, p=list(KINDS.values()))]
-    base = log_uniform(rng, 0.3, 200, SERIES)
+    base = log_uniform(rng, 0.2, 240, SERIES)
     holiday = int(rng.choice([d for d in range(FIRST // 24 + 1, HOURS // 24 - 2) if d % 7 < 5]))
     weekly = np.flatnonzero(np.isin(kinds, ["wall", "drifting"]))
     works = rng.choice(weekly, int(weekly.size * _IGNORE_HOLIDAY), replace=False)
@@ -75,7 +63,8 @@ def _load(rng: np.random.Generator) -> Load:
 def _office(rng: np.random.Generator, hour: Ints) -> Floats:
     """Return a day of two humps, morning and afternoon, over a floor; its mean is 1."""
     width = rng.uniform(1.5, 3.5)
-    humps = [np.exp(-(((hour - at + 12) % 24 - 12) ** 2) / (2 * width**2)) for at in (rng.uniform(8, 11), rng.uniform(13, 17))]
+    peaks = rng.uniform(8, 11), rng.uniform(13, 17)
+    humps = [np.exp(-(((hour - at + 12) % 24 - 12) ** 2) / (2 * width**2)) for at in peaks]
     shape = rng.uniform(0.03, 0.4) + humps[0] + rng.uniform(0.5, 1.2) * humps[1]
     out: Floats = shape / shape.mean()
     return out
@@ -120,8 +109,8 @@ def _planted(rng: np.random.Generator, planter: Planter, load: Load, ordinary: F
         less = rng.binomial(was.astype(int), np.minimum(factor, 1.0))
         more = rng.poisson(load.rate[s, span] * np.maximum(factor - 1, 0.0))
         runs[s, span] = less + more
-        excess = float(runs[s, span].sum() - was.sum())
-        planter.label("volume", "up" if excess > 0 else "down", kind, s, span, abs(excess))
+        excess = abs(float(runs[s, span].sum() - was.sum()))
+        planter.label("volume", "up" if kind == "surge" else "down", kind, s, span, excess)
 
     for _ in range(planter.times(_STOPS)):
         length = int(rng.choice([4, 6, 12, 24, 48]))
@@ -139,9 +128,3 @@ def _planted(rng: np.random.Generator, planter: Planter, load: Load, ordinary: F
     for _ in range(planter.times(_MISSED_NIGHTS) if nightly.size else 0):
         change("stop", 1, np.zeros(1), 20, nightly)
     return runs
-
-
-def is_steady(load: Load) -> Bools:
-    """Return which series run at every hour."""
-    out: Bools = (load.rate > 0).all(axis=1)
-    return out

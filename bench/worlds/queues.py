@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.worlds.ground import FIRST, HOURS, QUEUES, Floats, Planter, clock, log_uniform, wander
+from bench.worlds.ground import HOURS, QUEUES, Floats, Planter, clock, log_uniform, wander
 
 _PARTS = 6
 _MOST_WAITING = 12.0  # parts of an hour's work; what comes on top is dropped by its sender
@@ -20,7 +20,9 @@ def saturations(planter: Planter) -> Floats:
     rng = planter.rng
     hour, weekday, _ = clock()
     peak = rng.uniform(0.3, 0.72, QUEUES)
-    day = np.exp(rng.uniform(0.2, 0.9, (QUEUES, 1)) * (np.cos(2 * np.pi * (hour - rng.uniform(9, 17, (QUEUES, 1))) / 24) - 1))
+    day = np.exp(
+        rng.uniform(0.2, 0.9, (QUEUES, 1)) * (np.cos(2 * np.pi * (hour - rng.uniform(9, 17, (QUEUES, 1))) / 24) - 1)
+    )
     load = peak[:, None] * day * np.where(weekday >= 5, rng.uniform(0.3, 0.9, (QUEUES, 1)), 1.0)
     load = load * np.exp(wander(rng, rng.uniform(0.03, 0.1, QUEUES), rng.uniform(0.7, 0.95, QUEUES)))
     drifts = rng.random(QUEUES) < _DRIFTING
