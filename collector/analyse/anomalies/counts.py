@@ -176,9 +176,10 @@ def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> Iterator
     everything = cube.is_known & ~cube.is_told
     first = baseline.of_shares(cube, everything, options)
     expected = first.hourly(cube.clocks, first.share) * cube.n
-    used, new = levels.split(cube, expected, everything, options)
+    level = levels.split(cube, expected, options)
+    used = level.used(everything)
     second = baseline.of_shares(cube, used, options)
     expected = second.hourly(cube.clocks, second.share) * cube.n
     support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
-    yield from rows.build(cube, expected, law, used, new, options, directions)
+    yield from rows.build(cube, expected, law, used, level.new, options, directions)

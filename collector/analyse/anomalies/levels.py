@@ -7,6 +7,8 @@ of what followed, by runs and by time, must lie beyond the middle of the two lev
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from scipy import special
 
@@ -27,7 +29,7 @@ def begin(cube: Cube, expected: Floats, end: int, options: Options) -> Ints:
     *expected*: hits by hour (series, hours) as if nothing had changed. A level has lasted `level_h` hours by *end*,
     and as long lies before it.
     """
-    speaks = ~cube.is_over[:, :end]
+    speaks = cube.is_known[:end] & ~cube.is_over[:, :end]
     x, e = cube.x[:, :end] * speaks, expected[:, :end] * speaks
     hits, weight = np.cumsum(x, axis=1), np.cumsum(e, axis=1)
     all_hits, all_weight = hits[:, -1:], weight[:, -1:]
@@ -100,16 +102,47 @@ def _on_each_clock(cube: Cube, expected: Floats, end: int, options: Options) -> 
     return out
 
 
-def split(cube: Cube, expected: Floats, seen: Bools, options: Options) -> tuple[Bools, Ints]:
-    """Return which hours of history the baseline is made of, and where levels began that this period first calls so.
+@dataclass(frozen=True)
+class Split:
+    """Levels of each series. Indices of hours; -1 for none."""
+
+    before: Ints
+    """Where the level began that it had already when the period began."""
+    new: Ints
+    """Where a level began that this period is the first to call so."""
+
+    def until_new(self, seen: Bools) -> Bools:
+        """Return which of the hours *seen* (series, hours) are before a new level began."""
+        out: Bools = seen & ((self.new[:, None] < 0) | (np.arange(seen.shape[1]) < self.new[:, None]))
+        return out
+
+    def used(self, seen: Bools) -> Bools:
+        """Return which of the hours *seen* (series, hours) are of the level that a new one is told against."""
+        out: Bools = self.until_new(seen) & (np.arange(seen.shape[1]) >= self.before[:, None])
+        return out
+
+
+def split(cube: Cube, expected: Floats, options: Options) -> Split:
+    """Return where levels began. *expected*: hits by hour, (clocks, series, hours).
 
     A level is new in the period by whose end, but not by whose beginning, it can be told: so reports that follow each
-    other name it once. Of a new level the baseline is what came before (-1: none is new); of one that was there at
-    the beginning of the period, what came after it began. *expected*: hits by hour, (clocks, series, hours).
+    other name it once. What changed long before the period is no news, whenever it can be told.
     """
-    hour = np.arange(cube.hours_ns.size)
-    before = np.maximum(_on_each_clock(cube, expected, cube.period, options), cube.level_told)
-    now = _on_each_clock(cube, expected, hour.size, options)
-    is_new = (now >= 0) & ((before < 0) | (now > before + options.level_h))
-    used = seen & (hour >= before[:, None]) & (~is_new[:, None] | (hour < now[:, None]))
-    return used, np.where(is_new, now, -1)
+    before = _on_each_clock(cube, expected, cube.period, options)
+    now = _on_each_clock(cube, expected, cube.hours_ns.size, options)
+    is_later = (now >= 0) & (now > np.maximum(before, cube.level_told) + options.level_h)
+    is_news = now >= cube.period - options.level_news_h
+    return Split(np.where(is_later & ~is_news, now, before), np.where(is_later & is_news, now, -1))
+
+
+def scaled(cube: Cube, expected: Floats, level: Ints) -> Cube:
+    """Return *cube* with the hits before a *level* began as many as the level has, by what is *expected* by hour.
+
+    So the hours of day and week of before go on to say what is usual in them.
+    """
+    is_after = np.arange(cube.hours_ns.size) >= level[:, None]
+    speaks = cube.is_known & ~cube.is_told & (np.arange(cube.hours_ns.size) < cube.period)
+    parts = (speaks & is_after, speaks & ~is_after)
+    after, before = ((cube.x * part).sum(axis=1) / np.maximum((expected * part).sum(axis=1), 1e-9) for part in parts)
+    factor = np.where(level >= 0, after / np.maximum(before, 1e-9), 1.0)
+    return replace(cube, x=np.where(is_after, cube.x, cube.x * factor[:, None]))

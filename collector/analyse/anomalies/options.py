@@ -92,6 +92,8 @@ class Options:
 
     level_h: int = 24
     """What lasts longer is a new level."""
+    level_news_h: int = 168
+    """How long before the period a level may have begun to be told at all."""
     level_evidence: float = 30.0
     """Least likelihood ratio statistic, divided by the dispersion, for a new level."""
 

@@ -34,10 +34,12 @@ def parts(cube: Cube, options: Options) -> Iterator[pl.DataFrame]:
     seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None]) & ~cube.is_told
     is_off = _days_off(cube, seen, options)
     seen = seen & ~is_off
-    used, new = levels.split(cube, _with_days_off(cube, seen, is_off, options), seen, options)
+    first = _with_days_off(cube, seen, is_off, options)
+    level = levels.split(cube, first, options)
+    cube, used = levels.scaled(cube, first[0], level.before), level.until_new(seen)
     expected = _with_days_off(cube, used, is_off, options, is_ahead=True)
     law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
-    yield from rows.build(cube, expected, law, used, new, options)
+    yield from rows.build(cube, expected, law, used, level.new, options)
 
 
 def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options, *, is_ahead: bool = False) -> Floats:
