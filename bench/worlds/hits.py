@@ -87,7 +87,7 @@ def _together(planter: Planter) -> list[tuple[str, Ints]]:
 def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
     rng = planter.rng
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.3, 0.001), 1.4)
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.3, 0.0007), 1.4)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
