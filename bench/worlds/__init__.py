@@ -15,7 +15,7 @@ Each world has 60 tasks and 10 queues over eight weeks; the last four are judged
 Incidents are planted on top, and the hits that each one adds are counted as they are drawn: an incident's size is
 known, not estimated. Their kinds, numbers and sizes, and how hard ordinary life makes it to find them, are those of an
 independent simulation of which only the results were known: parameters were set until the detector of November 2026
-did as well on seeds 0 to 15 as it had done there (docs/anomalies.md, "The worlds"). `ground` is what the parts share.
+did as well on their seeds as it had done there (docs/anomalies.md, "The worlds"). `ground` is what the parts share.
 """
 
 from __future__ import annotations

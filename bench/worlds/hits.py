@@ -87,7 +87,7 @@ def _together(planter: Planter) -> list[tuple[str, Ints]]:
 def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
     """Return attempts that repeat another, without incidents and with them."""
     rng = planter.rng
-    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.45, 0.003), 1.5)
+    ordinary = _drawn(rng, runs, _shares(rng, 0.003, 0.06, 0.3, 0.0007), 1.4)
     again = ordinary.copy()
 
     def storm(kind: str, length: int, least: float, chance: float) -> None:
@@ -100,7 +100,7 @@ def retries(planter: Planter, runs: Floats) -> tuple[Floats, Floats]:
         planter.label("retries", "up", kind, planter.series, span, float(more.sum()))
 
     for _ in range(planter.times(_STORMS)):
-        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 1, rng.uniform(0.08, 0.7))
+        storm("storm", int(rng.choice([1, 1, 2, 3, 6])), 1, rng.uniform(0.1, 0.75))
     for _ in range(planter.times(_STORM_LEVELS)):
         storm("storm level", int(rng.integers(48, 200)), 60, rng.uniform(0.05, 0.3))
     return ordinary, again
@@ -115,7 +115,7 @@ def _shares(rng: np.random.Generator, low: float, high: float, moods: float, spe
     steps = np.clip(np.cumsum(deploys, axis=1), -0.5, 0.5)
     mood = wander(rng, rng.uniform(0.05, moods, SERIES), rng.uniform(0.6, 0.95, SERIES))
     spell = switches(rng, np.full(SERIES, spells), np.full(SERIES, 0.4))
-    height = 1 + spell * rng.exponential(1.2, (SERIES, HOURS))
+    height = 1 + spell * rng.exponential(2.5, (SERIES, HOURS))
     out: Floats = np.minimum(p[:, None] * by_day * np.exp(steps + mood) * height, 0.6)
     return out
 
