@@ -9,17 +9,18 @@ matters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
-from collector.analyse.anomalies import baseline, levels, rows, tails, volume
-from collector.analyse.anomalies.cube import Bools, Cube, Period, cube
+from collector.analyse.anomalies import baseline, events, levels, rows, tails, told, volume
+from collector.analyse.anomalies.cube import KEY, Bools, Cube, Period, cube
 from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
-from collector.analyse.anomalies.rows import Counts
+from collector.analyse.anomalies.rows import Counts, Fitted
 from collector.analyse.anomalies.tails import Floats
+from collector.model.units import DAY_NS
 
 _FAMILY = ["series", "metric", "direction"]
 _IS_VOLUME = pl.col("metric") == VOLUME
@@ -39,13 +40,47 @@ def tests(counts: pl.DataFrame, period: Period, options: Options | None = None) 
 def parts(counts: pl.DataFrame, period: Period, options: Options | None = None) -> Iterator[pl.DataFrame]:
     """Yield the rows of `tests`, of one length and direction, and some series, at a time; first none."""
     options = options or Options()
-    rates, paces, arrivals = (
-        cube(counts.filter(of_kind), period, options) for of_kind in (~_IS_VOLUME & ~_IS_PACE, _IS_PACE, _IS_VOLUME)
-    )
+    if period.told is None:
+        period = replace(period, told=told_before(counts, period, options))
     yield rows.TESTS.to_frame()
-    yield from _shares(rates, options, ("up", "down"))
-    yield from _shares(paces, options, ("up",))
-    yield from volume.parts(arrivals, options)
+    for fitted in _fitted(counts, period, options):
+        yield from rows.build(fitted, options)
+
+
+def told_before(
+    counts: pl.DataFrame,
+    period: Period,
+    options: Options,
+    known: pl.DataFrame | None = None,
+    known_ns: int | None = None,
+) -> pl.DataFrame:
+    """Return what reports of the days before *period* told, or would have told: rows of `told.TOLD`.
+
+    *known*: what is known of the days until *known_ns*. The others are judged here, a day after the other, each with
+    what the days before it told; of them those series alone that anything in the history is noteworthy of.
+    """
+    out = told.TOLD.to_frame() if known is None else known
+    days = told.days_before(period.from_ns, known_ns, options)
+    if not days:
+        return out
+    every = [fitted for fitted in _fitted(counts, replace(period, told=out), options)]
+    some = counts.join(pl.concat([rows.noteworthy(f, options) for f in every]), on=KEY, how="semi") if every else counts
+    hypotheses = sum(f.cube.keys.height * len(f.directions) for f in every)
+    for from_ns in days:
+        day = replace(period, from_ns=from_ns, to_ns=from_ns + DAY_NS, told=out)
+        tested = ranked(tests(some.filter(pl.col("hour_ns") < day.to_ns), day, options))
+        judged = gate(with_q(tested, options.q, of=hypotheses), options)
+        out = told.add(out, events.merge(judged, options))
+    return out
+
+
+def _fitted(counts: pl.DataFrame, period: Period, options: Options) -> Iterator[Fitted]:
+    kinds = ((~_IS_VOLUME & ~_IS_PACE, ("up", "down")), (_IS_PACE, ("up",)))
+    for of_kind, directions in kinds:
+        if not (shares := cube(counts.filter(of_kind), period, options)).keys.is_empty():
+            yield _fit(shares, options, directions)
+    if not (arrivals := cube(counts.filter(_IS_VOLUME), period, options)).keys.is_empty():
+        yield volume.fit(arrivals, options)
 
 
 def decide(tests: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:
@@ -92,16 +127,17 @@ def families(ranked: pl.DataFrame, sizes: pl.DataFrame | None = None) -> pl.Data
     return sizes.join(known, on=_FAMILY, how="left").with_columns(pl.col("simes").fill_null(1.0))
 
 
-def with_q(ranked: pl.DataFrame, level: float, every: pl.DataFrame | None = None) -> pl.DataFrame:
+def with_q(ranked: pl.DataFrame, level: float, every: pl.DataFrame | None = None, of: int = 0) -> pl.DataFrame:
     """Return *ranked* tests with q; *level*: at which rate hypotheses count as rejected.
 
-    *every*: `families` of all tests, where those given are not all.
+    *every*: `families` of all tests, where those given are not all; *of*: of how many hypotheses these are, where those
+    left out show nothing.
     """
     every = (families(ranked) if every is None else every).sort(_FAMILY)
-    of_family = tails.benjamini_hochberg(every["simes"].to_numpy())
+    of_family = tails.benjamini_hochberg(every["simes"].to_numpy(), of)
     rejected = max(int((of_family <= level).sum()), 1)
     judged = ranked.join(every.select(*_FAMILY, of_family=of_family), on=_FAMILY, how="left", maintain_order="left")
-    q = pl.max_horizontal("of_family", (pl.col("within") * (every.height / rejected)).clip(0, 1))
+    q = pl.max_horizontal("of_family", (pl.col("within") * (max(every.height, of) / rejected)).clip(0, 1))
     return judged.with_columns(q=pl.when("eligible").then(q)).drop("within", "of_family")
 
 
@@ -134,6 +170,11 @@ class _ShareLaw:
     support: Floats
     options: Options
     is_share: ClassVar[bool] = True
+
+    @property
+    def least_history_days(self) -> float:
+        """Return for how many days a series must have been seen."""
+        return self.options.least_history_days
 
     def margin(self, length: int) -> float:
         """Return how many times as unusual as any day of the baseline."""
@@ -170,16 +211,14 @@ def _share(counts: Counts) -> Floats:
     return np.clip(counts.expected / np.maximum(counts.n, 1), 1e-6, 1 - 1e-6)
 
 
-def _shares(cube: Cube, options: Options, directions: Sequence[str]) -> Iterator[pl.DataFrame]:
-    if cube.keys.is_empty():
-        return
+def _fit(cube: Cube, options: Options, directions: Sequence[str]) -> Fitted:
+    """Return the shares of *cube* with what was to be expected of them."""
     everything = cube.is_known & ~cube.is_told
     first = baseline.of_shares(cube, everything, options)
-    expected = first.hourly(cube.clocks, first.share) * cube.n
-    level = levels.split(cube, expected, options)
+    level = levels.split(cube, first.hourly(cube.clocks, first.share) * cube.n, options)
     used = level.used(everything)
     second = baseline.of_shares(cube, used, options)
     expected = second.hourly(cube.clocks, second.share) * cube.n
     support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
-    yield from rows.build(cube, expected, law, used, level.new, options, directions)
+    return Fitted(cube, expected, law, used, level.new, directions)

@@ -66,7 +66,32 @@ def tests(values: pl.DataFrame, period: Period, options: Options | None = None) 
     value = np.where(whole.n > 0, whole.x / np.maximum(whole.n, 1), np.nan)
     centre, scatter, days = (np.stack(v) for v in zip(*(_usual(whole, value, c) for c in whole.clocks), strict=True))
     distance = np.maximum(options.gauge_z * scatter, options.gauge_least_difference)
-    return pl.concat([_direction(whole, value, centre, scatter, distance, days[0], d, options) for d in ("up", "down")])
+    return pl.concat(
+        [
+            _direction(whole, value, _since(value, centre, d, options), scatter, distance, days[0], d, options)
+            for d in ("up", "down")
+        ]
+    )
+
+
+def _since(value: Floats, centre: Floats, direction: str, options: Options) -> Floats:
+    """Return the *centre*, or what was reached at the same hour (or beside it) on two days of the last week.
+
+    A queue that comes to fill every day is news on the first day; from then on it has been so since.
+    """
+    sign = 1.0 if direction == "up" else -1.0
+    known = np.where(np.isfinite(value), sign * value, -np.inf)
+    beside = np.pad(known, ((0, 0), (1, 1)), constant_values=-np.inf)
+    most = np.maximum(np.maximum(beside[:, :-2], beside[:, 2:]), known)
+    days = np.stack([_before(most, day * DAY_H) for day in range(1, options.gauge_since_days + 1)])
+    reached = np.sort(days, axis=0)[-options.gauge_since]
+    out: Floats = sign * np.maximum(sign * centre, reached)
+    return out
+
+
+def _before(values: Floats, hours: int) -> Floats:
+    """Return the *values* of so many *hours* before each; the least where there are none."""
+    return np.pad(values, ((0, 0), (hours, 0)), constant_values=-np.inf)[:, : values.shape[1]]
 
 
 def _usual(whole: Cube, value: Floats, clock: ClockHours) -> tuple[Floats, Floats, Floats]:

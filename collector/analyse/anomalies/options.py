@@ -31,8 +31,8 @@ class Options:
 
     q: float = 0.015
     """False discovery rate over all eligible tests of a report."""
-    volume_q: float = 0.0001
-    """The same for arrivals, whose tails are the heaviest."""
+    volume_q: float = 0.02
+    """The same for arrivals."""
     least_n: int = 20
     """Fewest trials in a window for a test of a share."""
     least_excess: float = 7.0
@@ -56,19 +56,21 @@ class Options:
 
     usual_margin: float = 1.0
     """How many times as unusual as those days of the baseline."""
-    volume_usual_margin: float = 1.0
+    volume_usual_margin: float = 1.4
     """The same for arrivals, whose scatter has the heaviest tails."""
-    volume_hour_margin: float = 1.0
+    volume_hour_margin: float = 2.0
     """The same for arrivals of windows of less than six hours."""
     told_episodes: int = 3
     """How often in the history a series may have been told of in one direction for these hours to be exceptions."""
     told_days: int = 7
     """For how many days on end it may have been."""
 
-    volume_least_expected: float = 20.0
+    volume_history_days: float = 14.0
+    """A series first seen later than this before the period has no usual days of the week yet."""
+    volume_least_expected: float = 10.0
     """Fewest arrivals expected (for a drop) or seen (for a surge) in a window."""
-    volume_least_ratio: float = 2.0
-    volume_least_excess: float = 20.0
+    volume_least_ratio: float = 1.3
+    volume_least_excess: float = 10.0
     hour_of_week_weight: tuple[float, float] = (0.05, 100.0)
     """With how many hours of all working days (or weekends) the same hour of one day is mixed: at least, at most."""
     hour_of_week_within: float = 1.5
@@ -87,7 +89,7 @@ class Options:
     """Least ratio between a day and a Sunday for the same."""
     day_off_least_series: int = 5
     """Fewest series that have to say so."""
-    day_off_share: float = 0.7
+    day_off_share: float = 0.5
     """Share of them that has to be as on a Sunday."""
 
     level_h: int = 24
@@ -103,6 +105,9 @@ class Options:
     """Least distance from the seasonal median in the gauge's own unit."""
     gauge_of: tuple[int, int] = (2, 3)
     """How many of how many successive hours must be out."""
+    gauge_since: int = 2
+    gauge_since_days: int = 7
+    """On how many days of how many a queue has to be as full at an hour for that to be usual."""
 
     merge_gap_h: int = 3
     """Tests of one series at most this far apart are one event."""

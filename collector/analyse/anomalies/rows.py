@@ -20,6 +20,8 @@ from collector.analyse.anomalies.options import Options
 from collector.analyse.anomalies.tails import Floats
 from collector.model.units import HOUR_NS
 
+_NOTEWORTHY = 4.0
+"""Standard deviations below which no window fires, whatever is taken for the scatter."""
 _TOGETHER = 32_768
 """Windows that become rows at a time."""
 TESTS = pl.Schema(
@@ -112,12 +114,31 @@ class Windows:
             )
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """Counts with what was to be expected of them."""
+
+    cube: Cube
+    expected: Floats
+    """Hits by hour, (clocks, series, hours)."""
+    law: Law
+    used: Bools
+    """Which hours of history (series, hours) the baseline is made of."""
+    levels: Ints
+    """The hour at which a new level began that this period is the first to call so, -1 for none."""
+    directions: Sequence[str]
+
+
 class Law(Protocol):
     """How counts scatter."""
 
     @property
     def is_share(self) -> bool:
         """Return whether hits are a share of trials."""
+
+    @property
+    def least_history_days(self) -> float:
+        """Return for how many days a series must have been seen."""
 
     def margin(self, length: int) -> float:
         """Return how many times as unusual as any day of the baseline a window of *length* hours has to be."""
@@ -138,43 +159,48 @@ class Law(Protocol):
         """Return which windows could not show anything that matters, and why."""
 
 
-def build(
-    cube: Cube,
-    expected: Floats,
-    law: Law,
-    used: Bools,
-    levels: Ints,
-    options: Options,
-    directions: Sequence[str] = ("up", "down"),
-) -> Iterator[pl.DataFrame]:
+def build(fitted: Fitted, options: Options) -> Iterator[pl.DataFrame]:
     """Yield rows of `TESTS` for every window of the period, and one for each new level.
 
     Of one length and direction, and some series, at a time.
-
-    *expected*: hits by hour, (clocks, series, hours); *used*: which hours of history the baseline is made of; *levels*:
-    the hour at which a new level began that this period is the first to call so, -1 for none.
     """
     for length in options.windows_h:
-        yield from _windows(cube, expected, law, used, length, directions, options)
-    for direction in directions:
-        yield _levels(cube, expected, law, levels, direction, options)
+        yield from _windows(fitted, length, options)
+    for direction in fitted.directions:
+        yield _levels(fitted, direction, options)
 
 
-def _windows(
-    cube: Cube, expected: Floats, law: Law, used: Bools, length: int, directions: Sequence[str], options: Options
-) -> Iterator[pl.DataFrame]:
+def noteworthy(fitted: Fitted, options: Options) -> pl.DataFrame:
+    """Return the keys of the series of which any window of the history is far from what was expected."""
+    is_noteworthy = np.zeros(fitted.cube.keys.height, dtype=bool)
+    for length in options.windows_h:
+        for direction, sign in (("up", 1), ("down", -1)):
+            counts = _counts(fitted, length, direction)
+            unusual = sign * fitted.law.unusual(counts)[:, : fitted.cube.period]
+            is_noteworthy |= unusual.max(axis=1, initial=0.0) >= _NOTEWORTHY
+    return fitted.cube.keys.filter(pl.Series(is_noteworthy, dtype=pl.Boolean))
+
+
+def _counts(fitted: Fitted, length: int, direction: str) -> Counts:
+    """Return the counts of the windows of *length* hours, by where they end."""
+    n, x, sums = (windows(v, length) for v in (fitted.cube.n, fitted.cube.x, fitted.expected))
+    scatter = np.broadcast_to(fitted.law.scatter(length, direction), n.shape)
+    return Counts(n, x, _fairest(sums, direction), scatter)
+
+
+def _windows(fitted: Fitted, length: int, options: Options) -> Iterator[pl.DataFrame]:
+    cube, law, expected = fitted.cube, fitted.law, fitted.expected
     hours = cube.hours_ns.size
     columns = slice(cube.period, hours)
-    sums, n, x = windows(expected, length), windows(cube.n, length), windows(cube.x, length)
     # Of a window that reaches back before the period, the hours of the period.
     running = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
     since = np.arange(hours - cube.period) - length
     expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in running)
     ends_ns = cube.hours_ns[columns] + HOUR_NS
-    for i, direction in enumerate(directions):
+    for i, direction in enumerate(fitted.directions):
         # On one clock shares expect and scatter the same in both directions.
         if not i or len(cube.clocks) > 1 or not law.is_share:
-            counts = Counts(n, x, _fairest(sums, direction), np.broadcast_to(law.scatter(length, direction), n.shape))
+            counts = _counts(fitted, length, direction)
             judged = counts.ending(columns)
             variance, tails_ = law.variance(judged), law.tails(judged)
             unusual = law.unusual(counts)
@@ -186,7 +212,7 @@ def _windows(
             variance,
             tails_,
             inside=x_inside - _fairest(expected_inside, direction),
-            usual=_usual(cube, unusual, used, direction),
+            usual=_usual(cube, unusual, fitted.used, direction),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
             length_h=length,
         )
@@ -194,8 +220,9 @@ def _windows(
             yield _frame(cube, law, part, direction, options)
 
 
-def _levels(cube: Cube, expected: Floats, law: Law, levels: Ints, direction: str, options: Options) -> pl.DataFrame:
-    """Return a row for each of the *levels*: the window from its beginning to the end of the period."""
+def _levels(fitted: Fitted, direction: str, options: Options) -> pl.DataFrame:
+    """Return a row for each new level: the window from its beginning to the end of the period."""
+    cube, law, expected, levels = fitted.cube, fitted.law, fitted.expected, fitted.levels
     series = np.flatnonzero(levels >= 0)
     after = np.arange(cube.hours_ns.size) >= levels[series, None]
     n, x = ((v[series] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
@@ -237,7 +264,7 @@ def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Optio
     lower, upper = tested.tails
     low, high = tails.count_range(e, tested.variance)
     few, why = law.too_few(tested.counts, direction)
-    is_new = (cube.period - cube.first_seen[tested.series] < options.least_history_days * DAY_H)[:, None]
+    is_new = (cube.period - cube.first_seen[tested.series] < law.least_history_days * DAY_H)[:, None]
     z = law.unusual(tested.counts) * (1 if is_up else -1)
 
     def flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -257,7 +284,9 @@ def _frame(cube: Cube, law: Law, tested: Windows, direction: str, options: Optio
             "high": flat(np.minimum(high, n) if law.is_share else high),
             "p": flat(upper if is_up else lower),
             "excess_inside": flat(tested.inside if is_up else -tested.inside),
-            "usual_days": flat((tested.usual[tested.series, None, :] * law.margin(tested.length_h) >= z[:, :, None]).sum(axis=2)),
+            "usual_days": flat(
+                (tested.usual[tested.series, None, :] * law.margin(tested.length_h) >= z[:, :, None]).sum(axis=2)
+            ),
             "few": flat(few),
             "gap": flat(tested.has_gap),
             "new": flat(is_new),

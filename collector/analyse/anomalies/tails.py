@@ -98,14 +98,14 @@ def count_range(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
     return np.floor(low), np.ceil(high)
 
 
-def benjamini_hochberg(p: Floats) -> Floats:
+def benjamini_hochberg(p: Floats, of: int = 0) -> Floats:
     """Return the q of each p: the least false discovery rate at which it is rejected (Y. Benjamini, Y. Hochberg, 1995).
 
-    q(i) = min over j >= i of p(j) m / j, p sorted ascending, at most 1.
+    q(i) = min over j >= i of p(j) m / j, p sorted ascending, at most 1. *of*: m, where the p of others is known to be 1.
     """
-    m = p.size
+    m = max(p.size, of)
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * m / np.arange(1, m + 1)
-    q = np.empty(m)
+    scaled = p[order] * m / np.arange(1, p.size + 1)
+    q = np.empty(p.size)
     q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q

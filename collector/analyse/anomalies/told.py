@@ -10,9 +10,9 @@ import math
 
 import polars as pl
 
-from collector.analyse.anomalies.cube import DAY_H, KEY
+from collector.analyse.anomalies.cube import KEY
 from collector.analyse.anomalies.options import Options
-from collector.model.units import HOUR_NS
+from collector.model.units import DAY_NS
 
 TOLD = pl.Schema(
     {
@@ -25,7 +25,6 @@ TOLD = pl.Schema(
     }
 )
 """One row per series, metric, direction and stretch of hours that was told; `is_level`: a new level, since `from_ns`."""
-_DAY_NS = DAY_H * HOUR_NS
 
 
 def add(told: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -46,5 +45,5 @@ def days_before(from_ns: int, known_ns: int | None, options: Options) -> list[in
     """
     days = options.history_days - math.ceil(options.least_history_days)
     if known_ns is not None:
-        days = min(days, (from_ns - known_ns) // _DAY_NS)
-    return [from_ns - day * _DAY_NS for day in range(days, 0, -1)]
+        days = min(days, (from_ns - known_ns) // DAY_NS)
+    return [from_ns - day * DAY_NS for day in range(days, 0, -1)]

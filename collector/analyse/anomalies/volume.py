@@ -9,17 +9,16 @@ behave as on a Sunday is a holiday: it is judged as a Sunday, and is no part of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import polars as pl
 
-from collector.analyse.anomalies import baseline, levels, rows, tails
+from collector.analyse.anomalies import baseline, levels, tails
 from collector.analyse.anomalies.cube import DAY_H, WEEK_H, Bools, ClockHours, Cube, by_hour, windows
 from collector.analyse.anomalies.options import Options
-from collector.analyse.anomalies.rows import Counts
+from collector.analyse.anomalies.rows import Counts, Fitted
 from collector.analyse.anomalies.tails import Floats
 
 _TREND_DAYS = 7
@@ -27,10 +26,8 @@ _LEAST = 1e-3
 """Arrivals and hours are taken for as many at least: nothing is divided by 0, and no hour expects none at all."""
 
 
-def parts(cube: Cube, options: Options) -> Iterator[pl.DataFrame]:
-    """Yield rows of `rows.TESTS` for arrivals, as `rows.build` does."""
-    if cube.keys.is_empty():
-        return
+def fit(cube: Cube, options: Options) -> Fitted:
+    """Return the arrivals of *cube* with what was to be expected of them."""
     seen = cube.is_known & (np.arange(cube.hours_ns.size) >= cube.first_seen[:, None]) & ~cube.is_told
     is_off = _days_off(cube, seen, options)
     seen = seen & ~is_off
@@ -39,7 +36,7 @@ def parts(cube: Cube, options: Options) -> Iterator[pl.DataFrame]:
     cube, used = levels.scaled(cube, first[0], level.before), level.until_new(seen)
     expected = _with_days_off(cube, used, is_off, options, is_ahead=True)
     law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
-    yield from rows.build(cube, expected, law, used, level.new, options)
+    return Fitted(cube, expected, law, used, level.new, ("up", "down"))
 
 
 def _with_days_off(cube: Cube, used: Bools, is_off: Bools, options: Options, *, is_ahead: bool = False) -> Floats:
@@ -210,6 +207,11 @@ class _VolumeLaw:
     alpha: dict[tuple[int, str], Floats]
     options: Options
     is_share: ClassVar[bool] = False
+
+    @property
+    def least_history_days(self) -> float:
+        """Return for how many days a series must have been seen."""
+        return self.options.volume_history_days
 
     def margin(self, length: int) -> float:
         """Return how many times as unusual as any day of the baseline."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from collector.analyse.anomalies import told
 from collector.model.units import HOUR_NS
 
 HISTORY = 28 * 24
@@ -13,6 +14,8 @@ START_NS = 1_772_409_600_000_000_000
 FROM_NS = START_NS + HISTORY * HOUR_NS
 TO_NS = FROM_NS + 24 * HOUR_NS
 HOURS = HISTORY + 24
+NOTHING = told.TOLD.to_frame()
+"""What was told before, where that is nothing: it is not worked out then."""
 
 
 def rows(series: str, metric: str, n: object, x: object, start_ns: int = START_NS) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from cronsim import CronSim
+from hourly import NOTHING
 
 from collector.analyse.anomalies import counts, events, gauges
 from collector.analyse.anomalies.cube import Period
@@ -83,7 +84,7 @@ def test_a_clock_change_alone_raises_nothing(zone: str) -> None:
         for day in (-1, 0, 1, 2):
             begin = (midnight + timedelta(days=day)).astimezone(UTC)
             from_ns = int(begin.timestamp()) * 10**9
-            period = Period(from_ns, from_ns + 24 * HOUR_NS, zone)
+            period = Period(from_ns, from_ns + 24 * HOUR_NS, zone, told=NOTHING)
             seen = rows.filter(pl.col("hour_ns") < period.to_ns)
             raised = events.merge(counts.decide(counts.tests(seen, period)))
             assert raised.is_empty(), (change, day, raised.rows(named=True))
@@ -101,7 +102,7 @@ def test_a_drop_on_the_day_of_a_change_is_found() -> None:
         counts.decide(
             counts.tests(
                 rows.filter(~(gone & (pl.col("series") == f"by {zone}"))),
-                Period(from_ns, from_ns + 24 * HOUR_NS, zone),
+                Period(from_ns, from_ns + 24 * HOUR_NS, zone, told=NOTHING),
             )
         )
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hourly import FROM_NS, HISTORY, HOURS, START_NS, TO_NS, noisy, rows
+from hourly import FROM_NS, HISTORY, HOURS, NOTHING, START_NS, TO_NS, noisy, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -26,7 +26,7 @@ WINDOW = ["direction", "window_h", "from_ns"]
 def judged(frame: pl.DataFrame, **options: object) -> pl.DataFrame:
     """Return the tests of the day after the history, decided."""
     chosen = replace(Options(), **options)  # type: ignore[arg-type]
-    made = counts.tests(frame, Period(FROM_NS, TO_NS, "Europe/Berlin"), chosen)
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "Europe/Berlin", told=NOTHING), chosen)
     return counts.decide(made, chosen)
 
 
@@ -123,7 +123,7 @@ def test_what_cannot_be_judged_says_why() -> None:
         ]
     )
     gap = (FROM_NS + 5 * HOUR_NS, FROM_NS + 6 * HOUR_NS)
-    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", [gap]))
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", [gap], told=NOTHING))
     assert made.schema == TESTS
     touches = (pl.col("from_ns") < gap[1]) & (pl.col("to_ns") > gap[0])
     assert made.filter(touches)["reason"].unique().to_list() == ["no telemetry in part of the window"]
@@ -144,10 +144,12 @@ def test_a_gap_in_the_period_hides_no_failures_outside_it_and_makes_no_drop() ->
     frame = rows("a", "volume", arrivals, arrivals)
     spans = [(100, 160), (HISTORY + 3, HISTORY + 9)]
     gaps = [(START_NS + a * HOUR_NS, START_NS + b * HOUR_NS) for a, b in spans]
-    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", gaps))
+    made = counts.tests(frame, Period(FROM_NS, TO_NS, "UTC", gaps, told=NOTHING))
     assert not counts.decide(made)["fires"].any()
     assert made.filter("eligible", pl.col("window_h") == 1)["expected"].min() == pytest.approx(50, abs=0.5)
-    assert counts.decide(counts.tests(frame, Period(FROM_NS, TO_NS, "UTC")))["fires"].any()
+    arrivals[100:160] = 50
+    stopped = rows("a", "volume", arrivals, arrivals)
+    assert counts.decide(counts.tests(stopped, Period(FROM_NS, TO_NS, "UTC", told=NOTHING)))["fires"].any()
 
 
 def test_what_happens_every_other_day_is_usual() -> None:
@@ -161,8 +163,8 @@ def test_what_happens_every_other_day_is_usual() -> None:
 @pytest.mark.parametrize(
     ("period", "said"),
     [
-        (Period(FROM_NS, FROM_NS, "UTC"), "the period is empty"),
-        (Period(FROM_NS, TO_NS, "Europe/Nowhere"), "zone 'Europe/Nowhere' is not known"),
+        (Period(FROM_NS, FROM_NS, "UTC", told=NOTHING), "the period is empty"),
+        (Period(FROM_NS, TO_NS, "Europe/Nowhere", told=NOTHING), "zone 'Europe/Nowhere' is not known"),
     ],
 )
 def test_a_wrong_period_or_zone_is_named(period: Period, said: str) -> None:
@@ -173,7 +175,7 @@ def test_a_wrong_period_or_zone_is_named(period: Period, said: str) -> None:
 
 def test_nothing_in_gives_nothing_out() -> None:
     """No counts give no tests, no decision and no events, in the same columns."""
-    made = counts.tests(some(1).clear(), Period(FROM_NS, TO_NS, "UTC"))
+    made = counts.tests(some(1).clear(), Period(FROM_NS, TO_NS, "UTC", told=NOTHING))
     assert made.is_empty()
     assert made.schema == TESTS
     assert events.merge(counts.decide(made)).schema == events.EVENTS
@@ -189,7 +191,7 @@ def test_late_records_are_judged_once() -> None:
 
     def report(seen: pl.DataFrame, from_ns: int, to_ns: int) -> pl.DataFrame:
         seen = seen.filter(pl.col("hour_ns") < to_ns)
-        return events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "UTC"))))
+        return events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "UTC", told=NOTHING))))
 
     assert report(frame.filter(~late), FROM_NS, FROM_NS + day).is_empty()
     raised = report(frame, FROM_NS + 20 * HOUR_NS, FROM_NS + 2 * day)
@@ -204,7 +206,7 @@ def test_a_window_may_be_longer_than_the_period(hours: int) -> None:
     n, x = noisy(3)
     x[HISTORY - 4 : HISTORY] = n[HISTORY - 4 : HISTORY] // 2
     frame = rows("a", "failures", n, x)
-    made = counts.tests(frame, Period(FROM_NS, FROM_NS + hours * HOUR_NS, "UTC"))
+    made = counts.tests(frame, Period(FROM_NS, FROM_NS + hours * HOUR_NS, "UTC", told=NOTHING))
     assert made.filter(~pl.col("is_level")).height == hours * 2 * len(Options().windows_h)
     alone = made.filter(pl.col("window_h") == 1, pl.col("direction") == "up")
     assert np.allclose(alone["excess_inside"], alone["x"] - alone["expected"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hourly import FROM_NS, HISTORY, HOURS, START_NS, TO_NS
+from hourly import FROM_NS, HISTORY, HOURS, NOTHING, START_NS, TO_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from collector.analyse.anomalies.cube import Period
 from collector.model.units import HOUR_NS
 from tests.length import examples
 
-PERIOD = Period(FROM_NS, TO_NS, "Europe/Berlin")
+PERIOD = Period(FROM_NS, TO_NS, "Europe/Berlin", told=NOTHING)
 
 
 def histogram(seed: int, factor: np.ndarray | float = 1.0, per_hour: int = 30, sd: float = 0.4) -> pl.DataFrame:

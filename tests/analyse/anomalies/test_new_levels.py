@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hourly import HISTORY, START_NS, noisy, rows
+from hourly import HISTORY, NOTHING, START_NS, noisy, rows
 
 from collector.analyse.anomalies import counts, events
 from collector.analyse.anomalies.cube import Period
@@ -21,7 +21,9 @@ def daily(frame: pl.DataFrame) -> list[pl.DataFrame]:
         from_ns = START_NS + (HISTORY + day * 24) * HOUR_NS
         to_ns = from_ns + 24 * HOUR_NS
         seen = frame.filter(pl.col("hour_ns") < to_ns)
-        reports.append(events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "Europe/Berlin")))))
+        reports.append(
+            events.merge(counts.decide(counts.tests(seen, Period(from_ns, to_ns, "Europe/Berlin", told=NOTHING))))
+        )
     return reports
 
 
@@ -62,6 +64,6 @@ def test_reports_of_any_length_tell_a_level_once() -> None:
     """A report over the whole week names the same level, once."""
     frame = history("failures", slice(BEGAN, None), 4.0)
     from_ns = START_NS + HISTORY * HOUR_NS
-    tests = counts.tests(frame, Period(from_ns, from_ns + 7 * 24 * HOUR_NS, "UTC"))
+    tests = counts.tests(frame, Period(from_ns, from_ns + 7 * 24 * HOUR_NS, "UTC", told=NOTHING))
     raised = events.merge(counts.decide(tests))
     assert raised.select("is_level", "direction").rows() == [(True, "up")]
