@@ -66,32 +66,7 @@ def tests(values: pl.DataFrame, period: Period, options: Options | None = None) 
     value = np.where(whole.n > 0, whole.x / np.maximum(whole.n, 1), np.nan)
     centre, scatter, days = (np.stack(v) for v in zip(*(_usual(whole, value, c) for c in whole.clocks), strict=True))
     distance = np.maximum(options.gauge_z * scatter, options.gauge_least_difference)
-    return pl.concat(
-        [
-            _direction(whole, value, _since(value, centre, d, options), scatter, distance, days[0], d, options)
-            for d in ("up", "down")
-        ]
-    )
-
-
-def _since(value: Floats, centre: Floats, direction: str, options: Options) -> Floats:
-    """Return the *centre*, or what was reached at the same hour (or beside it) on two days of the last week.
-
-    A queue that comes to fill every day is news on the first day; from then on it has been so since.
-    """
-    sign = 1.0 if direction == "up" else -1.0
-    known = np.where(np.isfinite(value), sign * value, -np.inf)
-    beside = np.pad(known, ((0, 0), (1, 1)), constant_values=-np.inf)
-    most = np.maximum(np.maximum(beside[:, :-2], beside[:, 2:]), known)
-    days = np.stack([_before(most, day * DAY_H) for day in range(1, options.gauge_since_days + 1)])
-    reached = np.sort(days, axis=0)[-options.gauge_since]
-    out: Floats = sign * np.maximum(sign * centre, reached)
-    return out
-
-
-def _before(values: Floats, hours: int) -> Floats:
-    """Return the *values* of so many *hours* before each; the least where there are none."""
-    return np.pad(values, ((0, 0), (hours, 0)), constant_values=-np.inf)[:, : values.shape[1]]
+    return pl.concat([_direction(whole, value, centre, scatter, distance, days[0], d, options) for d in ("up", "down")])
 
 
 def _usual(whole: Cube, value: Floats, clock: ClockHours) -> tuple[Floats, Floats, Floats]:
@@ -133,12 +108,12 @@ def _direction(
     e, s, d = (np.take_along_axis(v, clock, axis=0)[0] for v in (centre, scatter, distance))
     enough = days >= options.least_history_days
     out = np.nan_to_num(sign * (value - e) - d, nan=-1.0) > 0
-    # An hour fires where it is out and lies in some stretch of m hours of which n are out.
+    # An hour fires where it is out and lies in some stretch of m hours of which n are out, and that are much together.
     least, of = options.gauge_of
-    full = windows(out.astype(np.float64), of) >= least
-    ahead = np.zeros_like(full)
-    for shift in range(of):
-        ahead[:, : full.shape[1] - shift] |= full[:, shift:]
+    holds = _of_any(windows(out.astype(np.float64), of), of) >= least
+    beyond = windows(np.maximum(np.nan_to_num(sign * (value - e)), 0.0), options.gauge_hours)
+    much = options.gauge_least + options.gauge_ratio * _most_lately(beyond, whole.period, options)
+    out &= holds & (_of_any(beyond, options.gauge_hours) >= much)
     period = slice(whole.period, None)
     rows, hours = np.nonzero(np.isfinite(value[:, period]))
     at = (rows, hours + whole.period)
@@ -154,12 +129,31 @@ def _direction(
                 pl.Series("high", (e + d)[at]),
                 pl.Series("z", (sign * (value - e) / s)[at]),
                 pl.Series("eligible", enough[at]),
-                pl.Series("fires", (out & ahead & enough)[at]),
+                pl.Series("fires", (out & enough)[at]),
             ]
         )
         .with_columns(direction=pl.lit(direction), reason=reason)
         .select(pl.col(name).cast(kind) for name, kind in HOURS.items())
     )
+
+
+def _of_any(values: Floats, length: int) -> Floats:
+    """Return the greatest of the *values* of windows that each hour lies in, of windows by where they end."""
+    ahead = np.pad(values, ((0, 0), (0, length - 1)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(ahead, length, axis=1).max(axis=2)
+
+
+def _most_lately(values: Floats, period: int, options: Options) -> Floats:
+    """Return the greatest of the *values* (series, hours) of the days before each hour's own day.
+
+    Days are counted from the beginning of the period. What comes daily is news once.
+    """
+    lead = -period % DAY_H
+    whole = np.pad(values, ((0, 0), (lead, -(lead + values.shape[1]) % DAY_H)))
+    of_day = whole.reshape(values.shape[0], -1, DAY_H).max(axis=2)
+    before = np.pad(of_day, ((0, 0), (options.gauge_days, 0)))[:, :-1]
+    most = np.lib.stride_tricks.sliding_window_view(before, options.gauge_days, axis=1).max(axis=2)
+    return np.repeat(most, DAY_H, axis=1)[:, lead : lead + values.shape[1]]
 
 
 def merge(tested: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:

@@ -105,9 +105,14 @@ class Options:
     """Least distance from the seasonal median in the gauge's own unit."""
     gauge_of: tuple[int, int] = (2, 3)
     """How many of how many successive hours must be out."""
-    gauge_since: int = 2
-    gauge_since_days: int = 7
-    """On how many days of how many a queue has to be as full at an hour for that to be usual."""
+    gauge_hours: int = 4
+    """Hours whose distances are added up."""
+    gauge_least: float = 2.0
+    """Least sum of them, in hours times the gauge's own unit,"""
+    gauge_ratio: float = 2.0
+    """beyond so many times the greatest"""
+    gauge_days: int = 7
+    """of any of so many days before."""
 
     merge_gap_h: int = 3
     """Tests of one series at most this far apart are one event."""
