@@ -221,4 +221,6 @@ def _fit(cube: Cube, options: Options, directions: Sequence[str]) -> Fitted:
     expected = second.hourly(cube.clocks, second.share) * cube.n
     support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
-    return Fitted(cube, expected, law, used, level.new, directions)
+    past = baseline.of_shares(cube, level.until_before(everything), options)
+    earlier = np.where((level.before >= 0)[:, None], past.hourly(cube.clocks, past.share)[0] * cube.n, expected[0])
+    return Fitted(cube, expected, law, used, level.new, directions, earlier, returns=("down",))

@@ -116,6 +116,11 @@ class Split:
         out: Bools = seen & ((self.new[:, None] < 0) | (np.arange(seen.shape[1]) < self.new[:, None]))
         return out
 
+    def until_before(self, seen: Bools) -> Bools:
+        """Return which of the hours *seen* (series, hours) are before the level that there was already."""
+        out: Bools = seen & (np.arange(seen.shape[1]) < self.before[:, None])
+        return out
+
     def used(self, seen: Bools) -> Bools:
         """Return which of the hours *seen* (series, hours) are of the level that a new one is told against."""
         out: Bools = self.until_new(seen) & (np.arange(seen.shape[1]) >= self.before[:, None])

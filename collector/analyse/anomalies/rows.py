@@ -127,6 +127,17 @@ class Fitted:
     levels: Ints
     """The hour at which a new level began that this period is the first to call so, -1 for none."""
     directions: Sequence[str]
+    earlier: Floats
+    """Hits by hour (series, hours) as they were expected before the level that there was when the period began."""
+    returns: Sequence[str] = ()
+    """Directions in which it is no news that all is again as it was before that level."""
+
+    def due(self, direction: str) -> Floats:
+        """Return the hits by hour, (clocks, series, hours), that a deviation in *direction* has to be beyond."""
+        if direction not in self.returns:
+            return self.expected
+        nearer = np.maximum if direction == "up" else np.minimum
+        return nearer(self.expected, self.earlier)
 
 
 class Law(Protocol):
@@ -183,23 +194,18 @@ def noteworthy(fitted: Fitted, options: Options) -> pl.DataFrame:
 
 def _counts(fitted: Fitted, length: int, direction: str) -> Counts:
     """Return the counts of the windows of *length* hours, by where they end."""
-    n, x, sums = (windows(v, length) for v in (fitted.cube.n, fitted.cube.x, fitted.expected))
+    n, x, sums = (windows(v, length) for v in (fitted.cube.n, fitted.cube.x, fitted.due(direction)))
     scatter = np.broadcast_to(fitted.law.scatter(length, direction), n.shape)
     return Counts(n, x, _fairest(sums, direction), scatter)
 
 
 def _windows(fitted: Fitted, length: int, options: Options) -> Iterator[pl.DataFrame]:
-    cube, law, expected = fitted.cube, fitted.law, fitted.expected
-    hours = cube.hours_ns.size
-    columns = slice(cube.period, hours)
-    # Of a window that reaches back before the period, the hours of the period.
-    running = np.cumsum(expected[:, :, columns], axis=2), np.cumsum(cube.x[:, columns], axis=1)
-    since = np.arange(hours - cube.period) - length
-    expected_inside, x_inside = (v - np.where(since >= 0, v[..., np.maximum(since, 0)], 0.0) for v in running)
+    cube, law = fitted.cube, fitted.law
+    columns = slice(cube.period, cube.hours_ns.size)
     ends_ns = cube.hours_ns[columns] + HOUR_NS
     for i, direction in enumerate(fitted.directions):
         # On one clock shares expect and scatter the same in both directions.
-        if not i or len(cube.clocks) > 1 or not law.is_share:
+        if not i or len(cube.clocks) > 1 or not law.is_share or fitted.returns:
             counts = _counts(fitted, length, direction)
             judged = counts.ending(columns)
             variance, tails_ = law.variance(judged), law.tails(judged)
@@ -211,7 +217,8 @@ def _windows(fitted: Fitted, length: int, options: Options) -> Iterator[pl.DataF
             judged,
             variance,
             tails_,
-            inside=x_inside - _fairest(expected_inside, direction),
+            inside=_inside(cube.x[:, columns], length)
+            - _fairest(_inside(fitted.due(direction)[..., columns], length), direction),
             usual=_usual(cube, unusual, fitted.used, direction),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
             length_h=length,
@@ -220,9 +227,17 @@ def _windows(fitted: Fitted, length: int, options: Options) -> Iterator[pl.DataF
             yield _frame(cube, law, part, direction, options)
 
 
+def _inside(values: Floats, length: int) -> Floats:
+    """Return the sums of windows of *length* hours, of the hours of the period alone; *values* are of it."""
+    running = np.cumsum(values, axis=-1)
+    since = np.arange(values.shape[-1]) - length
+    out: Floats = running - np.where(since >= 0, running[..., np.maximum(since, 0)], 0.0)
+    return out
+
+
 def _levels(fitted: Fitted, direction: str, options: Options) -> pl.DataFrame:
     """Return a row for each new level: the window from its beginning to the end of the period."""
-    cube, law, expected, levels = fitted.cube, fitted.law, fitted.expected, fitted.levels
+    cube, law, expected, levels = fitted.cube, fitted.law, fitted.due(direction), fitted.levels
     series = np.flatnonzero(levels >= 0)
     after = np.arange(cube.hours_ns.size) >= levels[series, None]
     n, x = ((v[series] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
