@@ -146,19 +146,20 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     x, expected = pl.col("x").cast(pl.Float64), pl.col("expected")
     excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
+    points = pl.when(pl.col("n") >= options.many_n).then(options.many_difference).otherwise(options.least_difference)
     fires = (
         pl.col("eligible")
         & (pl.col("q") <= _least(options.volume_q, options.q, options.q))
         & (pl.col("usual_days") <= options.usual_days)
         & (excess >= _least(options.volume_least_excess, options.least_excess, options.least_excess))
         & (more >= _least(options.volume_least_ratio, options.pace_ratio, options.least_ratio) * less)
-        & (excess >= _least(0.0, options.pace_difference, options.least_difference) * pl.col("n"))
+        & (excess >= _least(0.0, options.pace_difference, points) * pl.col("n"))
         & (pl.col("excess_inside") >= excess * options.least_inside)
     )
     return judged.with_columns(fires=fires.fill_null(False))
 
 
-def _least(of_volume: float, of_pace: float, of_others: float) -> pl.Expr:
+def _least(of_volume: float, of_pace: float, of_others: float | pl.Expr) -> pl.Expr:
     return pl.when(_IS_VOLUME).then(of_volume).when(_IS_PACE).then(of_pace).otherwise(of_others)
 
 

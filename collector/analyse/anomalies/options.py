@@ -14,7 +14,7 @@ SLOW, FAST = "slow", "fast"
 class Options:
     """Thresholds of the tests and of the decision. Shares are 0 to 1, lengths in hours or days as named."""
 
-    windows_h: tuple[int, ...] = (1, 6, 24)
+    windows_h: tuple[int, ...] = (1, 6, 24, 72)
     """Lengths of the windows tested, each ending at every hour of the period."""
     history_days: int = 28
     """How far back the baseline reaches."""
@@ -29,7 +29,7 @@ class Options:
     fleet_dispersion_trials: float = 200.0
     """How many trials the dispersion of all series counts for beside a series' own."""
 
-    q: float = 0.015
+    q: float = 0.02
     """False discovery rate over all eligible tests of a report."""
     volume_q: float = 0.02
     """The same for arrivals."""
@@ -41,6 +41,9 @@ class Options:
     """Least ratio of observed to expected (or of expected to observed, downwards)."""
     least_difference: float = 0.02
     """Least difference between the observed and the expected share."""
+    many_n: int = 1_000
+    many_difference: float = 0.01
+    """The least difference between shares of as many trials: what fails slowly is seen over days."""
     pace_ratio: float = 1.5
     """The least ratio for shares of slow and fast ones."""
     pace_difference: float = 0.05
@@ -54,9 +57,9 @@ class Options:
     usual_days: int = 0
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 
-    usual_margin: float = 1.0
+    usual_margin: float = 1.25
     """How many times as unusual as those days of the baseline."""
-    volume_usual_margin: float = 1.4
+    volume_usual_margin: float = 1.5
     """The same for arrivals, whose scatter has the heaviest tails."""
     volume_hour_margin: float = 2.0
     """The same for arrivals of windows of less than six hours."""
