@@ -54,7 +54,8 @@ def _judge(
     cells = records.count_cells(prepared, list(marks))
     frames = replace(frames, task_logs=prepared, cells=cells)
     if any("personal" in c.rule.needs for c in chosen):
-        frames = replace(frames, personal=privacy.scan(prepared, cells))
+        asked = {c for one in chosen for v in one.variants for c in v.options.get("phone_countries", ())}
+        frames = replace(frames, personal=privacy.scan(prepared, cells, tuple(sorted(asked))))
     flagged = _flag(cells, [c for c in chosen if c.rule.grain == "record"])
     return frames, flagged, _frame_hits(frames, chosen, parts, list(marks))
 

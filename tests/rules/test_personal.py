@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.rules import personal
+from collector import personal
+from collector.rules import privacy
 from tests.length import examples
 from tests.rules.labelled import FAMILIES, Sample, generate
 
@@ -78,7 +79,7 @@ def _hidden(texts: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
     about = {"attributes": lambda key: key, "body": lambda key: ""}
     hidden: list[tuple[str, str, str]] = []
     for column, key_of in about.items():
-        passed = set(personal.suspects(frame, column)["i"])
+        passed = set(privacy.suspects(frame, column)["i"])
         hidden += [
             (column, *texts[i])
             for i in range(frame.height)
@@ -123,7 +124,7 @@ def test_every_country_that_has_account_numbers_is_looked_for() -> None:
     countries = sorted({line[:2] for line in table.splitlines() if line[:2].isalpha()})
     assert len(countries) > 80
     frame = pl.DataFrame({"text": [f"{country}89 3704" for country in countries]})
-    assert personal.suspects(frame, "text").height == len(countries)
+    assert privacy.suspects(frame, "text").height == len(countries)
 
 
 @pytest.mark.parametrize(

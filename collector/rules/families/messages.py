@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.rules import personal
+from collector import personal
 from collector.rules.cases import log
 from collector.rules.frames import Frames
 from collector.rules.records import snake

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 import polars as pl
 
-from collector.rules import personal
+from collector import personal
+from collector.rules import privacy
 from collector.rules.cases import log
 from collector.rules.frames import Frames
 from collector.rules.rule import Case, Finding, Options, Rule, Severity
@@ -23,6 +25,7 @@ _WORDS = {
     "address": "a postal address",
     "birth_date": "a date of birth",
     "number": "a personal number",
+    "ip": "a person's IP address",
 }
 
 
@@ -31,8 +34,11 @@ def _of(*kinds: str, named: bool) -> Callable[[Frames, Options], pl.LazyFrame]:
 
     def find(frames: Frames, options: Options) -> pl.LazyFrame:
         allowed = list(options.get("allow", ()))
-        picked = frames.personal.filter(
-            pl.col("kind").is_in(list(kinds)), pl.col("named") == named, ~pl.col("key").is_in(allowed).fill_null(False)
+        dialled = pl.col("country").is_null() | pl.col("country").is_in(list(options.get("phone_countries", ())))
+        picked = (
+            frames.personal.filter(pl.col("kind").is_in(list(kinds)), pl.col("named") == named, dialled)
+            .filter(~pl.col("key").is_in(allowed).fill_null(False))
+            .unique(["at", "key", "kind"], maintain_order=True)
         )
         facts = frames.task_logs.select(
             "project", "run_key", "task_id", "operation", "time_ns", "version", "seq", "row"
@@ -64,6 +70,7 @@ def _rule(
     good: tuple[Case, ...],
     *,
     named: bool = False,
+    options: Options = MappingProxyType({}),
 ) -> Rule:
     return Rule(
         code=code,
@@ -73,7 +80,7 @@ def _rule(
         doc=doc,
         sentences=sentences,
         needs=_NEEDS,
-        options={"allow": ()},
+        options={"allow": (), **options},
         each=_of(*kinds, named=named),
         message=_says,
         bad=bad,
@@ -152,6 +159,7 @@ PII003 = _rule(
         Case(logs=(log("user_import_started", row="jo, 536-90-4399"),), key="row"),
         Case(logs=(log("payout_send_started", account="DE89 3704 0044 0532 0130 00"),), key="account"),
     ),
+    options={"phone_countries": ()},
     good=(
         Case(logs=(log("card_charge_started", card_number="**** 4242", order_number="4242424242424242"),)),
         Case(logs=(log("sms_send_started", message_id="4155552671", due_at="2026-11-24T10:00:00+01:00"),)),
@@ -193,7 +201,7 @@ def _identifiers(frames: Frames, options: Options) -> pl.LazyFrame:
         + [runs.select("project", "run_key", key=pl.lit("tags"), text="tags").explode("text")],
         how="vertical_relaxed",
     ).drop_nulls("text")
-    suspects = personal.suspects(identifiers, "text").filter(
+    suspects = privacy.suspects(identifiers, "text").filter(
         pl.col("text").map_elements(lambda t: personal.EMAIL in personal.kinds(t), return_dtype=pl.Boolean)
     )
     facts = runs.select("project", "run_key", "task_id", "version", time_ns="first_seen_ns")

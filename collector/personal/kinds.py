@@ -1,0 +1,45 @@
+"""What a text holds, and the text without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+
+from collector.personal import emails, numbers, phones, secrets
+from collector.personal.plain import Plain, Span, unescape
+from collector.personal.traces import may_hold
+
+EMAIL, CARD, PHONE, SSN, IBAN, SECRET = "email", "card", "phone", "ssn", "iban", "secret"
+Finder = Callable[[Plain, str], Iterator[Span]]
+
+
+def _finders(countries: tuple[str, ...]) -> dict[str, Finder]:
+    return {
+        CARD: numbers.cards,
+        EMAIL: emails.find,
+        IBAN: numbers.ibans,
+        PHONE: partial(phones.find, countries=countries),
+        SECRET: secrets.find,
+        SSN: numbers.ssns,
+    }
+
+
+@lru_cache(maxsize=8_192)
+def kinds(text: str, about: str = "", countries: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return what *text* holds, sorted.
+
+    *about*: its key, which may say card. *countries*: those whose phone numbers count without a `+` (ISO 3166).
+    """
+    plain = unescape(text)
+    return tuple(kind for kind, find in _finders(countries).items() if next(find(plain, about), None) is not None)
+
+
+@lru_cache(maxsize=1_024)
+def redact(text: str, about: str = "", countries: tuple[str, ...] = ()) -> str:
+    """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …"""
+    if not may_hold(text, national=bool(countries)):
+        return text
+    for kind, find in _finders(countries).items():
+        for start, end in reversed(list(find(unescape(text), about))):
+            text = f"{text[:start]}[{kind}]{text[end:]}"
+    return text
