@@ -11,10 +11,10 @@ text. Only `re` and tables: whoever receives telemetry can use it as well as who
 
 from collector.personal.keys import key_kind, names_personal_data
 from collector.personal.kinds import CARD, EMAIL, IBAN, PHONE, SECRET, SSN, kinds, redact
-from collector.personal.traces import CARD_DIGITS, CARD_TRACES, NATIONAL, TRACES, may_hold
+from collector.personal.traces import CARD_DIGITS, NATIONAL, TRACE, TRACE_OR_CARD
 
 __all__ = [
     *("CARD", "EMAIL", "IBAN", "PHONE", "SECRET", "SSN"),
-    *("CARD_DIGITS", "CARD_TRACES", "NATIONAL", "TRACES"),
-    *("key_kind", "kinds", "may_hold", "names_personal_data", "redact"),
+    *("CARD_DIGITS", "NATIONAL", "TRACE", "TRACE_OR_CARD"),
+    *("key_kind", "kinds", "names_personal_data", "redact"),
 ]

@@ -33,15 +33,18 @@ WORDS = f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass)|{_KEYS}|{
 LEADS = WORDS.replace("(?<![A-Za-z])(?:pass|PASS|Pass)", "(?:[^A-Za-z]|^)(?:pass|PASS|Pass)")
 """`WORDS` for engines that do not look behind."""
 
+_PARTS = ("pass", "pwd", "key", "secret", "token")
+"""One of them is in every word."""
+
 _VALUE = (
     r"(?:\"(?P<double>(?:[^\"\\\r\n]|\\.){1,512})(?=\")|'(?P<single>(?:[^'\\\r\n]|\\.){1,512})(?=')"
-    r"|\\{1,3}[\"'](?P<escaped>[^\"'\\\r\n]{1,512})|(?P<bare>[^\s\"'`&;,\\][^\s\"'`&;,]{0,511}))"
+    r"|\\{1,3}[\"'](?P<escaped>[^\"'\\\r\n]{1,512})|(?P<bare>[^\s\"'`&;,\\]{1,512}))"
 )
 _ASSIGNED = re.compile(
-    rf"(?P<before>[A-Za-z]{{0,24}}[_-]?)(?P<word>{WORDS})(?:\\{{0,3}}[\"'`])?\]?"
+    rf"(?P<word>{WORDS})(?:\\{{0,3}}[\"'`])?\]?"
     rf"(?P<between>\s{{0,3}}(?:=>|:=|[=:])\s{{0,3}}|(?<![\s\"'`\]]) (?=\S))[bru]?{_VALUE}"
 )
-_FLAG = re.compile(r"--(?:[A-Za-z0-9]{1,24}[-_]){0,4}$")
+_FLAG = re.compile(r"--[A-Za-z0-9_-]{0,64}$")
 _ELEMENT = re.compile(rf"<[\w:.-]{{0,48}}(?P<word>{WORDS})>(?P<value>[^<>\s]{{1,512}})</")
 
 _OTHER_TOKEN = re.compile(
@@ -52,7 +55,9 @@ _REFERENCE = re.compile(
     r"(?i)^(?:arn:|projects/|vault:|op://|ssm:|env[:.]|file:|secretref:|@microsoft\.keyvault|aws-sm|gcp-sm|keyvault"
     r"|\w+://[^@]*$|[./~]{0,2}(?:/[\w.-]+){2,}$|~/|[a-z]:\\)"
 )
-_CODE = re.compile(r"^[A-Za-z_$][A-Za-z_$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:[\[(,;]|$)|^[A-Za-z_$][\w$.]*[(\[]|=>")
+_TEMPLATE = re.compile(r"^(?:[$#%]?\{\{?[\w. -]{1,64}\}|<[\w -]{1,64}>|\$\(\w|%\(\w{1,32}\)s)")
+_CAMEL = re.compile(r"^[A-Za-z]?[a-z]+(?:[A-Z]{1,3}[a-z]+){0,8}[A-Z]{0,3}$")
+_CODE = re.compile(r"^[!&*(]{0,3}[A-Za-z_$][A-Za-z_$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:[\[(,;]|$)|^[A-Za-z_$][\w$.]*[(\[]|=>")
 _HASH = re.compile(r"(?i)^(?:\$\w+\$|\{\w{2,10}\}|pbkdf2|(?:sha-?\d+|md5|hmac|bcrypt|scrypt|argon2\w*)[:$-])")
 _DIGEST = re.compile(r"(?i)^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$")
 _UUID = re.compile(r"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -64,7 +69,7 @@ _STOP = frozenset(
     false field file for forgot forgotten from generate generated grant has hash hashed help if in incorrect input int
     invalid is its key keychain length less login long manager managed match matches max md5 min mismatch missing must
     never new nil no none not null number object of off ok old on only optional or passed plain policy present prompt
-    provided random received recovery required reset same secret should skip stdin str string strong success text that
+    password passwd pwd credential creds keyfile provided random received recovery required reset same secret should skip stdin str string strong success text that
     the this to token too true type unavailable unchanged unknown unset update use user username valid value varchar
     vault via was weak when with wrong yes your""".split()
 )
@@ -73,16 +78,19 @@ _PARTICIPLE = re.compile(r"(?:[^aeiou]ed|ied|ated|ized|ing|able|ible)$")
 
 def find(text: str) -> Iterator[Span]:
     """Yield where values stand in *text* that are assigned to such words."""
+    lower = text.lower()
+    if not any(part in lower for part in _PARTS):
+        return
     for match in _ASSIGNED.finditer(text):
-        flag = match["between"] == " "
-        if flag and not _FLAG.search(text[max(0, match.start("word") - 100) : match.start("word")]):
+        before = text[max(0, match.start() - 100) : match.start()]
+        if match["between"] == " " and not _FLAG.search(before):
             continue
         kind = str(match.lastgroup)
         value, start = match[kind], match.start(kind)
         if kind == "bare":
             value = _unbracketed(value)
-        prose = kind == "bare" and ":" in match["between"] and match["between"][-1].isspace()
-        if is_value(match["word"], value, before=match["before"], prose=prose):
+        prose = kind == "bare" and match["between"] not in ("=", "=>", ":=", " ")
+        if is_value(match["word"], value, before=before, prose=prose):
             yield start, start + len(value)
     for match in _ELEMENT.finditer(text):
         if is_value(match["word"], match["value"]):
@@ -91,7 +99,7 @@ def find(text: str) -> Iterator[Span]:
 
 def _unbracketed(value: str) -> str:
     """Return *value* without the brackets and the stop that close what stands around it."""
-    while value and value[-1] in ")]}>." and not (value[0] in "([{<$" and value[-1] in ")]}>"):
+    while value and value[-1] in ")]}>.:" and not (value[0] in "([{<$" and value[-1] in ")]}>"):
         value = value[:-1]
     return value
 
@@ -99,9 +107,11 @@ def _unbracketed(value: str) -> str:
 def is_value(word: str, value: str, *, before: str = "", prose: bool = False) -> bool:
     """Tell whether *value* reads like a password, key or token, as *word* says, and not like what stands in for one.
 
-    *before*: what stands before the word in its name. *prose*: a colon and a space before it, and no quotes.
+    *before*: what stands before the word in its name. *prose*: neither quotes nor a bare `=` set it off.
     """
-    if is_masked(value) or is_example(value) or _REFERENCE.match(value) or _CODE.match(value) or _HASH.match(value):
+    if not value or is_masked(value) or is_example(value) or _REFERENCE.match(value) or _CODE.match(value) or _HASH.match(value):
+        return False
+    if _TEMPLATE.match(value) or value.startswith("(?") or (prose and value[0] == "("):
         return False
     word = re.sub(r"[_ -]", "", word).lower()
     if word.startswith("pass") or word == "pwd":
@@ -118,7 +128,8 @@ def _is_password(word: str, value: str, prose: bool) -> bool:
         return False  # a directory, how many passed
     if not re.search(r"[0-9]", value) and (prose or re.fullmatch(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[?!]?", value)):
         parts = re.split(r"[_.-]", value.lower())
-        return not prose and _STOP.isdisjoint(parts) and not any(_PARTICIPLE.search(part) for part in parts)
+        said = not _STOP.isdisjoint(parts) or "password" in value.lower() or any(_PARTICIPLE.search(part) for part in parts)
+        return not prose and (not said or (len(parts) > 3 and "not" not in parts))
     return True
 
 
@@ -126,6 +137,8 @@ def _is_key(word: str, value: str, before: str) -> bool:
     if len(value) < 8 or re.search(r"\s", value) or not re.search(r"[A-Za-z]", value):
         return False
     if not re.search(r"[0-9]", value) and not (len(value) >= 16 and re.search(r"[a-z].*[A-Z].*[a-z]", value)):
+        return False
+    if _CAMEL.match(value):
         return False
     if _NAMED.match(value) and re.search(r"[-_./:]", value):
         return False  # the name of a key, not the key

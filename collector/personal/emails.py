@@ -44,7 +44,7 @@ _RESERVED = re.compile(
 
 _DOMAIN = re.compile(r"(?:(?:[^\W_]|-){1,63}\.){1,8}(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,24})(?![^\W_]|-)")
 _LOCAL = re.compile(r"[\w.%+'!#$*^~`-]{1,64}")
-_QUOTED = re.compile(r'"[^"\\\r\n]{1,62}"')
+_QUOTED = re.compile(r'"[^\W_](?:[^"\\\r\n:,;]{0,60}[^\W_])?"')
 _VERSION = re.compile(r"v?\d+\.\d|v\d+\.|\dx\.\w+$")
 _ROLE = re.compile(r"(?:no|do[._-]?not)[._-]?reply")
 _SHELL = re.compile(r"(?:^|[\s;&|(])(?:ssh|scp|sftp|rsync|mosh)\s(?:-\S{1,64}\s){0,4}$")
@@ -99,6 +99,8 @@ def _is_persons(plain: Plain, start: int, at: int, end: int, about: str) -> bool
     if local.lower().split("+")[0] in SERVICE_MAILBOXES or _ROLE.match(local.lower()):
         return False
     before, after = text[max(0, start - 300) : start], text[end : end + 2]
+    if before.endswith("+") and local.isdigit():
+        return False  # a phone number at its exchange
     if before.endswith("@"):
         return False  # a handle such as @name@host
     scheme = text.rfind("://", max(0, start - 300), start)

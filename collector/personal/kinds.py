@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 
 from collector.personal import emails, numbers, phones, secrets
 from collector.personal.plain import Plain, Span, unescape
-from collector.personal.traces import may_hold
 
 EMAIL, CARD, PHONE, SSN, IBAN, SECRET = "email", "card", "phone", "ssn", "iban", "secret"
 Finder = Callable[[Plain, str], Iterator[Span]]
@@ -37,9 +36,11 @@ def kinds(text: str, about: str = "", countries: tuple[str, ...] = ()) -> tuple[
 @lru_cache(maxsize=1_024)
 def redact(text: str, about: str = "", countries: tuple[str, ...] = ()) -> str:
     """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …"""
-    if not may_hold(text, national=bool(countries)):
-        return text
     for kind, find in _finders(countries).items():
-        for start, end in reversed(list(find(unescape(text), about))):
-            text = f"{text[:start]}[{kind}]{text[end:]}"
+        pieces, last = [], 0
+        for start, end in sorted(find(unescape(text), about)):
+            if end > last:
+                pieces += text[last : max(start, last)], f"[{kind}]"
+                last = end
+        text = "".join((*pieces, text[last:]))
     return text

@@ -33,14 +33,16 @@ _BRANDS = (
 
 def cards(plain: Plain, about: str) -> Iterator[Span]:
     """Yield where card numbers stand: in groups, or bare where *about* (the key) or the text says card."""
-    # The groups of four of an account number look like a card's.
-    accounts = [match.span() for match in _IBAN.finditer(plain.text)]
-    said = bool(_CARD_WORD.search(about) or _CARD_WORD.search(plain.text))
-    for pattern in (_CARD_GROUPS, _CARD_BARE) if said else (_CARD_GROUPS,):
-        for match in pattern.finditer(plain.text):
-            inside = any(start <= match.start() < end for start, end in accounts)
-            if not inside and _is_card(re.sub(r"\D", "", match[0])):
-                yield from plain.place([match.span()])
+    grouped, bare = (
+        [match.span() for match in pattern.finditer(plain.text) if _is_card(re.sub(r"\D", "", match[0]))]
+        for pattern in (_CARD_GROUPS, _CARD_BARE)
+    )
+    if bare and (_CARD_WORD.search(about) or _CARD_WORD.search(plain.text)):
+        yield from plain.place(bare)
+    if grouped:
+        # The groups of four of an account number look like a card's.
+        inside = {at for match in _IBAN.finditer(plain.text) for at in range(*match.span())}
+        yield from plain.place(span for span in grouped if span[0] not in inside)
 
 
 def _is_card(digits: str) -> bool:

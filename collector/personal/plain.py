@@ -9,8 +9,9 @@ from dataclasses import dataclass
 Span = tuple[int, int]
 """Where something stands in a text: first character, and the one after the last."""
 
-_ESCAPED = re.compile(r"%(?:25){0,3}([2-7][0-9A-Fa-f]|0[9ADad])|\\u00([2-7][0-9A-Fa-f])")
+_ESCAPED = re.compile(r"%(?:25){0,3}([2-7][0-9A-Fa-f]|0[9ADad])|\\{1,4}(?:u00([2-7][0-9A-Fa-f])|([nrt/]))")
 """An ASCII character, percent-encoded up to four times over, or as JSON may write it."""
+_SHORT = {"n": "\n", "r": "\r", "t": "\t", "/": "/"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ class Plain:
 
 def unescape(raw: str) -> Plain:
     """Return *raw* as it reads."""
-    if not _ESCAPED.search(raw):
+    if not ("%" in raw or "\\" in raw) or not _ESCAPED.search(raw):
         return Plain(raw, raw)
     pieces: list[str] = []
     starts: list[int] = []
     last = 0
     for match in _ESCAPED.finditer(raw):
-        pieces += raw[last : match.start()], chr(int(match[1] or match[2], 16))
+        code = match[1] or match[2]
+        pieces += raw[last : match.start()], chr(int(code, 16)) if code else _SHORT[match[3]]
         starts.extend(range(last, match.start() + 1))
         last = match.end()
     pieces.append(raw[last:])

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from collector.personal import assigned, vendors
 from collector.personal.masks import is_example, is_masked
@@ -16,8 +16,9 @@ _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,10} ){0,2}PRIVATE KEY(?: BLOCK)
 _HEADER = re.compile(
     r"(?<![A-Za-z0-9_])(?:([Bb]earer|BEARER|[Bb]asic|BASIC)"
     r"|(?:[Aa]uthorization|AUTHORIZATION)[\"'\\]{0,4} ?[:=][\s\"'\\]{0,4}[A-Za-z][A-Za-z0-9-]{1,24})"
-    r"(?:\s|\\[nrt]){1,4}([A-Za-z0-9._~+/-]{8,4096}={0,2})"
+    r"\s{1,4}([A-Za-z0-9._~+/-]{8,4096}={0,2})"
 )
+_SCHEMES = ("earer", "EARER", "asic", "ASIC", "uthorization", "UTHORIZATION")
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2048})\.eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{8,1024}")
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"']{0,128}:([^\s/@\"']{1,256})@[A-Za-z0-9\[]")
 
@@ -28,8 +29,8 @@ def find(plain: Plain, about: str) -> Iterator[Span]:
     spans = [
         *(m.span() for m in vendors.keys(text) if not is_example(m[0])),
         *(m.span() for m in _PRIVATE.finditer(text)),
-        *(m.span() for m in _JWT.finditer(text) if _is_json(m[1]) and not is_example(m[0])),
-        *(m.span(2) for m in _HEADER.finditer(text) if _is_token(m[1] or "", m[2])),
+        *(m.span() for m in _matches(_JWT, text, "eyJ") if _is_json(m[1]) and not is_example(m[0])),
+        *(m.span(2) for m in _matches(_HEADER, text, *_SCHEMES) if _is_token(m[1] or "", m[2])),
         *_url_passwords(text),
         *assigned.find(text),
     ]
@@ -44,7 +45,12 @@ def find(plain: Plain, about: str) -> Iterator[Span]:
 
 
 def _url_passwords(text: str) -> list[Span]:
-    return [m.span(1) for m in _URL_PASSWORD.finditer(text) if not is_masked(m[1])]
+    return [m.span(1) for m in _matches(_URL_PASSWORD, text, "://") if not is_masked(m[1])]
+
+
+def _matches(pattern: re.Pattern[str], text: str, *parts: str) -> Iterable[re.Match[str]]:
+    """Return what *pattern* finds, which has one of *parts*: looking for those first is cheap."""
+    return pattern.finditer(text) if any(part in text for part in parts) else ()
 
 
 def _is_json(header: str) -> bool:

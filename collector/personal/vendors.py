@@ -1,6 +1,6 @@
 """The shapes of keys that vendors give out, as their documentation has them: what they begin with, and what follows.
 
-`LEADS` alone, as a cheap test, lets through all that `keys` finds.
+`LEADS` at the beginning of a word and `MIDDLES` anywhere let through all that `keys` finds.
 """
 
 from __future__ import annotations
@@ -106,12 +106,11 @@ _INNER: tuple[tuple[str, str, str], ...] = (
 )
 """Those that are known by something in their middle: what comes before it, it, and what follows."""
 
-START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
-"""Where a word begins, also behind a line break as JSON in a text writes it."""
 _END = "(?![A-Za-z0-9])"
-_LED = re.compile(f"{START}(?:{'|'.join(f'(?:{lead}){rest}' for lead, rest in _SHAPES)}){_END}")
+_LED = re.compile(f"(?<![A-Za-z0-9_-])(?:{'|'.join(f'(?:{lead}){rest}' for lead, rest in _SHAPES)}){_END}")
 _KNOWN_BY = tuple((middle, re.compile(before + re.escape(middle) + after)) for before, middle, after in _INNER)
-LEADS = "|".join((*(lead for lead, _ in _SHAPES), *(re.escape(middle) for _, middle, _ in _INNER)))
+LEADS = "|".join(lead for lead, _ in _SHAPES)
+MIDDLES = "|".join(re.escape(middle) for _, middle, _ in _INNER)
 
 
 def keys(text: str) -> Iterator[re.Match[str]]:

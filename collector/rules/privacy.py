@@ -25,11 +25,9 @@ _Match = tuple[str | None, str, bool, str | None]
 def suspects(frame: pl.DataFrame, column: str, countries: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the rows whose text in *column* may hold something: all that `personal.kinds` would find, few others."""
     text = pl.col(column)
-    traces = (*personal.TRACES, personal.NATIONAL) if countries else personal.TRACES
-    seen = pl.any_horizontal(text.str.contains(pattern) for pattern in traces)
-    said = pl.any_horizontal(text.str.contains(pattern) for pattern in personal.CARD_TRACES)
-    marked = frame.filter(seen | said)
-    return marked.filter(seen | text.str.contains(personal.CARD_DIGITS))
+    also = f"|{personal.NATIONAL}" if countries else ""
+    marked = frame.filter(text.str.contains(personal.TRACE_OR_CARD + also))
+    return marked.filter(text.str.contains(f"{personal.TRACE}|{personal.CARD_DIGITS}{also}"))
 
 
 def scan(logs: pl.DataFrame, cells: pl.DataFrame, countries: tuple[str, ...] = ()) -> pl.DataFrame:
