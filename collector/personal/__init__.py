@@ -14,7 +14,18 @@ from collector.personal.kinds import CARD, EMAIL, IBAN, PHONE, SECRET, SSN, kind
 from collector.personal.traces import CARD_DIGITS, NATIONAL, TRACE, TRACE_OR_CARD
 
 __all__ = [
-    *("CARD", "EMAIL", "IBAN", "PHONE", "SECRET", "SSN"),
-    *("CARD_DIGITS", "NATIONAL", "TRACE", "TRACE_OR_CARD"),
-    *("key_kind", "kinds", "names_personal_data", "redact"),
+    "CARD",
+    "CARD_DIGITS",
+    "EMAIL",
+    "IBAN",
+    "NATIONAL",
+    "PHONE",
+    "SECRET",
+    "SSN",
+    "TRACE",
+    "TRACE_OR_CARD",
+    "key_kind",
+    "kinds",
+    "names_personal_data",
+    "redact",
 ]

@@ -44,6 +44,7 @@ _ASSIGNED = re.compile(
     rf"(?P<word>{WORDS})(?:\\{{0,3}}[\"'`])?\]?"
     rf"(?P<between>\s{{0,3}}(?:=>|:=|[=:])\s{{0,3}}|(?<![\s\"'`\]]) (?=\S))[bru]?{_VALUE}"
 )
+_OPENED_BY = {")": "(", "]": "[", "}": "{", ">": "<"}
 _FLAG = re.compile(r"--[A-Za-z0-9_-]{0,64}$")
 _ELEMENT = re.compile(rf"<[\w:.-]{{0,48}}(?P<word>{WORDS})>(?P<value>[^<>\s]{{1,512}})</")
 
@@ -57,22 +58,33 @@ _REFERENCE = re.compile(
 )
 _TEMPLATE = re.compile(r"^(?:[$#%]?\{\{?[\w. -]{1,64}\}|<[\w -]{1,64}>|\$\(\w|%\(\w{1,32}\)s)")
 _CAMEL = re.compile(r"^[A-Za-z]?[a-z]+(?:[A-Z]{1,3}[a-z]+){0,8}[A-Z]{0,3}$")
-_CODE = re.compile(r"^[!&*(]{0,3}[A-Za-z_$][A-Za-z_$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:[\[(,;]|$)|^[A-Za-z_$][\w$.]*[(\[]|=>")
-_HASH = re.compile(r"(?i)^(?:\$\w+\$|\{\w{2,10}\}|pbkdf2|(?:sha-?\d+|md5|hmac|bcrypt|scrypt|argon2\w*)[:$-])")
+_CODE = re.compile(
+    r"^[!&*(]{0,3}[A-Za-z_$][A-Za-z_$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:[\[(,;]|$)|^[A-Za-z_$][\w$.]*[(\[]|=>"
+)
+_HASH = re.compile(
+    r"(?i)^(?:\$(?:2[abxy]?|[1567y]|argon2\w*|scrypt|pbkdf2[\w-]*)\$|\{\w{2,10}\}|pbkdf2|(?:sha-?\d+|md5|hmac|bcrypt|scrypt|argon2\w*)[:$-])"
+)
 _DIGEST = re.compile(r"(?i)^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$")
 _UUID = re.compile(r"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _NAMED = re.compile(r"^[A-Za-z]+(?:[-_./:][A-Za-z]+)*[-_./:]?v?\d{0,4}$|^[A-Z]+(?:_[A-Z0-9]+)+$")
 _ID = re.compile(r"^[a-z]{2,12}_[a-z0-9]{6,}$")
-_STOP = frozenset(
-    """a absent admin_required and any ask at auth basic bcrypt blank bool boolean bytes can cannot change changeme char
-    confirm confirmation correct credentials current db default different empty enter env error expected failed failure
-    false field file for forgot forgotten from generate generated grant has hash hashed help if in incorrect input int
-    invalid is its key keychain length less login long manager managed match matches max md5 min mismatch missing must
-    never new nil no none not null number object of off ok old on only optional or passed plain policy present prompt
-    password passwd pwd credential creds keyfile provided random received recovery required reset same secret should skip stdin str string strong success text that
-    the this to token too true type unavailable unchanged unknown unset update use user username valid value varchar
-    vault via was weak when with wrong yes your""".split()
-)
+# fmt: off
+_STOP = frozenset({
+    "a", "absent", "admin_required", "and", "any", "ask", "at", "auth", "basic", "bcrypt", "blank", "bool", "boolean",
+    "bytes", "can", "cannot", "change", "changeme", "char", "confirm", "confirmation", "correct", "credential",
+    "credentials", "creds", "current", "db", "default", "different", "empty", "enter", "env", "error", "expected",
+    "failed", "failure", "false", "field", "file", "for", "forgot", "forgotten", "from", "generate", "generated",
+    "grant", "has", "hash", "hashed", "help", "if", "in", "incorrect", "input", "int", "invalid", "is", "its", "key",
+    "keychain", "keyfile", "length", "less", "login", "long", "managed", "manager", "match", "matches", "max", "md5",
+    "min", "mismatch", "missing", "must", "never", "new", "nil", "no", "none", "not", "null", "number", "object", "of",
+    "off", "ok", "old", "on", "only", "optional", "or", "passed", "passwd", "password", "plain", "policy", "present",
+    "prompt", "provided", "pwd", "random", "received", "recovery", "required", "reset", "same", "secret", "should",
+    "skip", "stdin", "str", "string", "strong", "success", "text", "that", "the", "this", "to", "token", "too", "true",
+    "type", "unavailable", "unchanged", "unknown", "unset", "update", "use", "user", "username", "valid", "value",
+    "varchar", "vault", "via", "was", "weak", "when", "with", "wrong", "yes", "your",
+})
+# fmt: on
+"""Words that stand behind such a word and are no password."""
 _PARTICIPLE = re.compile(r"(?:[^aeiou]ed|ied|ated|ized|ing|able|ible)$")
 
 
@@ -98,8 +110,8 @@ def find(text: str) -> Iterator[Span]:
 
 
 def _unbracketed(value: str) -> str:
-    """Return *value* without the brackets and the stop that close what stands around it."""
-    while value and value[-1] in ")]}>.:" and not (value[0] in "([{<$" and value[-1] in ")]}>"):
+    """Return *value* without the stop, and the brackets that were opened before it, at its end."""
+    while value and (value[-1] in ".:" or value.count(value[-1]) > value.count(_OPENED_BY.get(value[-1], value[-1]))):
         value = value[:-1]
     return value
 
@@ -109,7 +121,14 @@ def is_value(word: str, value: str, *, before: str = "", prose: bool = False) ->
 
     *before*: what stands before the word in its name. *prose*: neither quotes nor a bare `=` set it off.
     """
-    if not value or is_masked(value) or is_example(value) or _REFERENCE.match(value) or _CODE.match(value) or _HASH.match(value):
+    if (
+        not value
+        or is_masked(value)
+        or is_example(value)
+        or _REFERENCE.match(value)
+        or _CODE.match(value)
+        or _HASH.match(value)
+    ):
         return False
     if _TEMPLATE.match(value) or value.startswith("(?") or (prose and value[0] == "("):
         return False
@@ -128,7 +147,11 @@ def _is_password(word: str, value: str, prose: bool) -> bool:
         return False  # a directory, how many passed
     if not re.search(r"[0-9]", value) and (prose or re.fullmatch(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[?!]?", value)):
         parts = re.split(r"[_.-]", value.lower())
-        said = not _STOP.isdisjoint(parts) or "password" in value.lower() or any(_PARTICIPLE.search(part) for part in parts)
+        said = (
+            not _STOP.isdisjoint(parts)
+            or "password" in value.lower()
+            or any(_PARTICIPLE.search(part) for part in parts)
+        )
         return not prose and (not said or (len(parts) > 3 and "not" not in parts))
     return True
 

@@ -34,7 +34,12 @@ def _top_level_domains() -> frozenset[str]:
 _ALSO_SUFFIXES = frozenset({"py", "sh", "md", "rs", "so", "ps", "zip", "mov", "java", "cab", "bar", "dot", "prod"})
 """Those that more often end a file's or machine's name, unless something stands before the last two parts."""
 TLDS = _top_level_domains() - {"prod"}
-_FILES = frozenset("bak csv eml gz html ics json jsonl log mbox ndjson parquet pdf tar tsv txt vcf xls xlsx xml".split())
+# fmt: off
+_FILES = frozenset({
+    "bak", "csv", "eml", "gz", "html", "ics", "json", "jsonl", "log", "mbox", "ndjson", "parquet", "pdf", "tar", "tsv",
+    "txt", "vcf", "xls", "xlsx", "xml",
+})
+# fmt: on
 """Endings of files that are named after an address."""
 _RESERVED = re.compile(
     r"(?:^|\.)example(?:\.(?:com|org|net|edu))?$|\.(?:test|invalid|local|localhost|internal)$"

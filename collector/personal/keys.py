@@ -17,12 +17,12 @@ from collector.personal.emails import SERVICE_MAILBOXES
 from collector.personal.masks import is_masked
 
 _WHO = (
-    r"(?:customer|client|user|member|recipient|sender|holder|cardholder|contact|patient|student|pupil|employee|worker_full"
-    r"|passenger|traveller|traveler|guest|buyer|seller|payer|payee|beneficiary|applicant|candidate|tenant_full|driver"
+    r"(?:customer|client|user|member|recipient|sender|holder|cardholder|contact|patient|student|pupil|employee"
+    r"|passenger|traveller|traveler|guest|buyer|seller|payer|payee|beneficiary|applicant|candidate|tenant|driver"
     r"|author|signer|signatory|subscriber|attendee|participant|insured|reporter|requester|approver|billing|shipping"
-    r"|delivery|bill_to|ship_to|invoice|person|child|spouse|mother|father|parent_full|next_of_kin|kin|teacher|doctor"
+    r"|delivery|bill_to|ship_to|invoice|person|child|spouse|mother|father|next_of_kin|kin|teacher|doctor"
     r"|physician|nurse|donor|voter|owner|lead|consignee|invitee|kunde|kunden|empfanger|absender|inhaber|cliente|titular"
-    r"|client_full|destinataire|expediteur)"
+    r"|destinataire|expediteur)"
 )
 _NAME = re.compile(
     r"(?:^|_)(?:first|last|middle|given|family|maiden|full|legal|christian|birth|fore|preferred)_?name$"
@@ -32,19 +32,21 @@ _NAME = re.compile(
 )
 _LOGIN = re.compile(r"(?:^|_)(?:user_?name|login_?name|screen_?name|nick_?name|benutzername|nom_utilisateur|usuario)$")
 _ROLE = re.compile(
-    rf"(?:^|_){_WHO}_(?:display_)?names?$|(?:^|_)(?:account|card|policy|konto)_?(?:holder|inhaber)(?:_name)?$"
+    rf"(?:^|_){_WHO}s?_(?:display_)?names?$|(?:^|_)(?:account|card|policy|konto)_?(?:holder|inhaber)(?:_name)?$"
     r"|^(?:cardholder|contact_person|kontoinhaber|karteninhaber|ansprechpartner|beneficiary|payee|titulaire|emergency_contact)$"
 )
-_MAIL = re.compile(r"(?:^|_)(?:e_?)?mail(?:_address|_addr|_id)?$|(?:^|_)(?:courriel|correo(?:_electronico)?|e_?mailadresse)$")
+_MAIL = re.compile(
+    r"(?:^|_)(?:e_?)?mail(?:_address|_addr|_id)?$|(?:^|_)(?:courriel|correo(?:_electronico)?|e_?mailadresse)$"
+)
 _TEL = re.compile(
     r"(?:^|_)(?:tele)?(?:phone|mobile|cell|cell_?phone|fax|tel|msisdn|whats_?app|telefono?|telefone|handy|mobil|celular"
     r"|movil|portable|rufnummer|telefon|telefoon)(?:_?(?:number|nummer|nr|no|num))?(?:_?[0-9])?$"
 )
 _ADDRESS = re.compile(
     r"(?:^|_)(?:street|home|postal|mailing|billing|shipping|residential|delivery|work|invoice|permanent|current_home)"
-    rf"_address(?:_line)?(?:_?[0-9])?$|(?:^|_){_WHO}_address$|(?:^|_)street(?:_name|_line)?(?:_?[0-9])?$"
+    rf"_address(?:_line)?(?:_?[0-9])?$|(?:^|_){_WHO}s?_address$|(?:^|_)street(?:_name|_line)?(?:_?[0-9])?$"
     r"|(?:^|_)address_?(?:line)?_?[0-9]$|(?:^|_)(?:strasse|hausnummer|anschrift|adresse|wohnort|wohnadresse|direccion"
-    r"|calle|indirizzo|adres|endereco|rue|straat)$"
+    r"|calle|indirizzo|adres|endereco|straat)$"
 )
 _BARE_ADDRESS = re.compile(r"^(?:full_)?address$")
 _POSTCODE = re.compile(
@@ -84,7 +86,9 @@ _COMPANY = re.compile(
     r"|oy|ab|a/?s|aps|pty|group|holdings?|bank|store|shop|services?|systems?|solutions|team|app|api|bot|service|support"
     r"|university|hospital|school|agency|foundation|default|admin|test|production|staging)\.?$"
 )
-_MACHINES = re.compile(r"(?i)^(?:admin(?:istrator)?|guest|nobody|system|anonymous|service|default|test|api|app|bot|www-data|user)$")
+_MACHINES = re.compile(
+    r"(?i)^(?:admin(?:istrator)?|guest|nobody|system|anonymous|service|default|test|api|app|bot|www-data|user)$"
+)
 
 
 def key_kind(key: str, value: object) -> str | None:
@@ -101,7 +105,7 @@ def key_kind(key: str, value: object) -> str | None:
         before = name[: secret.start("word")]
         return "secret" if isinstance(value, str) and assigned.is_value(secret["word"], text, before=before) else None
     if _HEADER.search(name):
-        return "secret" if len(text) >= 6 and re.search(r"[0-9]", text) and "=" in text + "=" else None
+        return "secret" if len(text) >= 6 and re.search(r"[0-9=]|[a-z][A-Z]", text) else None
     if _OPAQUE.match(text) and not (_NUMBER.search(name) or _TEL.search(name)):
         return None
     return _personal(name, text)
@@ -119,7 +123,7 @@ def _personal(name: str, text: str) -> str | None:
         (_BARE_ADDRESS, "address", _is_written(text, also="/:") and " " in text and (digits > 0 or "," in text)),
         (_POSTCODE, "address", bool(re.fullmatch(r"[A-Za-z0-9](?=.*[0-9])[A-Za-z0-9 -]{2,9}", text))),
         (_BORN, "birth_date", digits >= 4),
-        (_NUMBER, "number", digits >= 3 and digits * 2 >= len(text) and " " not in text.replace(" ", "", 6)),
+        (_NUMBER, "number", digits >= 3 and digits * 2 >= len(text.replace(" ", ""))),
         (_IP, "ip", _is_persons_address(text)),
     )
     return next((kind for pattern, kind, literal in tests if literal and pattern.search(name)), None)
@@ -150,7 +154,9 @@ def _is_persons_address(text: str) -> bool:
         address = ipaddress.ip_address(text.split(",", 1)[0].strip().strip("[]"))
     except ValueError:
         return False
-    documented = address.is_private and any(address in network for network in _DOCUMENTATION if network.version == address.version)
+    documented = address.is_private and any(
+        address in network for network in _DOCUMENTATION if network.version == address.version
+    )
     return documented or (address.is_global and not address.is_multicast)
 
 

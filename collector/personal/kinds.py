@@ -37,7 +37,8 @@ def kinds(text: str, about: str = "", countries: tuple[str, ...] = ()) -> tuple[
 def redact(text: str, about: str = "", countries: tuple[str, ...] = ()) -> str:
     """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …"""
     for kind, find in _finders(countries).items():
-        pieces, last = [], 0
+        pieces: list[str] = []
+        last = 0
         for start, end in sorted(find(unescape(text), about)):
             if end > last:
                 pieces += text[last : max(start, last)], f"[{kind}]"

@@ -9,7 +9,7 @@ _MASKED = re.compile(
     r"|api_?key|none|null|nil|undefined|empty|unset|not[ _-]?set|missing|n/?a|change[_-]?me|todo|tbd|omitted|sensitive"
     r"|scrubbed|confidential|protected|encrypted|obfuscated)[\])>}]?"
     r"|.{0,8}[*•]{3,}.{0,8}|.{0,12}(?:\.\.\.|…).{0,8}|<[^>]{1,64}>|\[[^\]]{1,64}\]|\(\w{1,32}\)"
-    r"|[\$#%]?\{\{?[^}]{1,64}\}?\}|\$\w{1,64}|%\w{1,64}%|%\(?\w{0,32}\)?s?|\$\([^)]{1,64}\)?|__\w{1,64}__)$"
+    r"|[\$#%]?\{\{?[^}]{1,64}\}?\}|(?-i:\$(?:[A-Z_][A-Z0-9_]*|[a-z_]+\d*|[a-z]+(?:[A-Z][a-z]+)+\d*))|%\w{1,64}%|%\(?\w{0,32}\)?s?|\$\([^)]{1,64}\)?|__\w{1,64}__)$"
 )
 _PLACEHOLDER = re.compile(
     r"(?i)example|placeholder|redacted|change[_-]?me|(?:^|[_-])your[_-]|insert[_-]|dummy|\*{3}|([a-z0-9])\1{7}"

@@ -1,7 +1,7 @@
 """Phone numbers: what the plan of its country knows, international with its `+`, national ones only where asked for.
 
 A number that is dialled within a country is told from any other digits by nothing but the country: `countries` names
-those (ISO 3166, `DE`) whose numbers are looked for, in the writing of the country, and with its prefix for abroad (`00`).
+those (ISO 3166, `DE`) whose numbers are looked for, as they are written there, and with the prefix for abroad (`00`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from collector.personal.plain import Plain, Span
 
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _BETWEEN = "[ ().\\-/\u00a0\u2011\u2013]{0,3}"
-_INTERNATIONAL = re.compile(
-    rf"(?<![\w+])\+\(?[1-9](?:(?! -[0-9]){_BETWEEN}[0-9]){{6,14}}(?![\w+]|[.,][0-9])"
-)
+_INTERNATIONAL = re.compile(rf"(?<![\w+])\+\(?[1-9](?:(?! -[0-9]){_BETWEEN}[0-9]){{6,14}}(?![\w+]|[.,][0-9])")
 _SHORTER = re.compile(rf"(?<=[0-9])(?=[ /\-(\u00a0\u2013]{_BETWEEN}[0-9])")
 _DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
 _AMOUNT = re.compile(

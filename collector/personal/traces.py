@@ -6,8 +6,6 @@ them; a text and its writing as a JSON string both pass.
 
 from __future__ import annotations
 
-import re
-
 from collector.personal import assigned, vendors
 
 _BEGIN = r"(?:^|[^A-Za-z0-9_-]|\\[bfnrt]|\\u00[01][0-9a-f])"
@@ -29,7 +27,7 @@ _CARD = r"[Cc]ard|CARD|[Vv]isa|VISA|amex|Amex|AMEX|(?:cc|CC|Cc|pan|PAN|Pan)(?:[^
 TRACE = "|".join(_TRACES)
 """What `kinds` finds matches it, but for bare card numbers."""
 TRACE_OR_CARD = f"{TRACE}|{_CARD}"
-"""One pattern is one walk through the text, whatever stands in it; several that engines could skip through cost more."""
+"""One pattern is one walk through a text, whatever stands in it; several that could skip through it cost more."""
 CARD_DIGITS = r"[0-9]{13}"
 """A bare card number has a word that says so and such digits; one record in a hundred has the word, ending some id."""
 NATIONAL = r"[0-9](?:[^A-Za-z@:;,\"]{0,3}[0-9]){5}"

@@ -27,7 +27,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("whsec_", "[A-Za-z0-9+/]{24,255}={0,2}"),
     ("tr_(?:dev|prod|stg|preview|pat|oat)_", f"{_B62}{{16,64}}"),                           # Trigger.dev
     ("sk-", f"(?=[A-Za-z_-]{{0,60}}[0-9])(?=[a-z0-9_-]{{0,60}}[A-Z]|[a-z0-9-]{{0,12}}{_HEX}{{32}}){_URL}{{20,255}}"),
-    ("pplx-|gsk_|xai-|r8_[A-Za-z0-9]{8}|sgp_", f"{_B62}{{29,84}}"),                                       # makers of language models
+    ("pplx-|gsk_|xai-|r8_[A-Za-z0-9]{8}|sgp_", f"{_B62}{{29,84}}"),                          # makers of language models
     ("hf_|api_org_", f"{_B62}{{30,50}}"),                                                   # Hugging Face
     ("xox[abeoprs][-.]", "[A-Za-z0-9.-]{10,255}"),                                          # Slack
     ("xapp-", r"[0-9]-[A-Z0-9]{6,16}-[0-9]{6,16}-[a-z0-9]{16,80}"),

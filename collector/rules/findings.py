@@ -116,7 +116,9 @@ def _words(f: dict[str, Any], rule: Rule, countries: tuple[str, ...]) -> tuple[s
     """Return message, remedy and samples of a finding; where the rule cannot tell this one, what it says of all."""
     try:
         f["operation"] = personal.redact(f["operation"] or "", "", countries) or f["operation"]
-        message, remedy = (personal.redact(text, "", countries) for text in (rule.write_message(f), rule.write_remedy(f)))
+        message, remedy = (
+            personal.redact(text, "", countries) for text in (rule.write_message(f), rule.write_remedy(f))
+        )
         return message, remedy, _shown(f["samples"], countries)
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return rule.summary, f"runwell rules explain {rule.code}", "[]"

@@ -73,12 +73,11 @@ def _in_body(text: str, countries: tuple[str, ...]) -> list[_Match]:
 def _in_attributes(text: str, countries: tuple[str, ...]) -> list[_Match]:
     matches: list[_Match] = []
     for key, value in _chosen(text):
-        for name, leaf in _leaves(value, key):
-            found = _in_text(leaf, name, countries) if isinstance(leaf, str) else []
-            matches.extend((key, kind, False, country) for kind, country in found)
-            if not any(country is None for _, country in found) and (kind := personal.key_kind(name, leaf)):
-                # A key that names a credential is as good as its form.
-                matches.append((key, kind, kind != personal.SECRET, None))
+        found = {one for leaf in _leaves(value) for one in _in_text(leaf, key, countries)}
+        matches.extend((key, kind, False, country) for kind, country in found)
+        if not any(country is None for _, country in found) and (kind := personal.key_kind(key, value)):
+            # A key that names a credential is as good as its form.
+            matches.append((key, kind, kind != personal.SECRET, None))
     return matches
 
 
@@ -100,16 +99,15 @@ def _chosen(text: str) -> Iterator[tuple[str, Any]]:
                 yield words.SUFFIX.sub("", key), value
 
 
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield what *value* holds at its ends, each with the key that it stands under."""
-    if isinstance(value, list):
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
         for item in value:
-            yield from _leaves(item, key)
+            yield from _leaves(item)
     elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _leaves(item, name)
-    else:
-        yield key, value
+        for item in value.values():
+            yield from _leaves(item)
 
 
 def redact_sample(value: Any, key: str = "", countries: tuple[str, ...] = ()) -> Any:

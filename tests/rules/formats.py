@@ -1,17 +1,13 @@
 """A second labelled set: strings made from the documentation of formats, in the surroundings that logs put them in.
 
 Addresses follow RFC 5321, RFC 3986 and the root's list of top-level domains, phone numbers are the examples that every
-country's plan has, keys have the prefix, alphabet and length that their vendor documents (`KEYS`). Nothing here looks at
-the patterns of `collector.personal`, and labels come from how a string was made. `generate` yields `labelled.Sample`.
+country's plan has, keys are as their vendor documents them (`vendor_keys`). Nothing here looks at the patterns of
+`collector.personal`, and labels come from how a string was made. `generate` yields `labelled.Sample`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import random
-import string
-import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,13 +16,10 @@ from urllib.parse import quote
 import phonenumbers
 
 from tests.rules.labelled import Sample
+from tests.rules.vendor_keys import ALNUM, DIGITS, HEX, KEYS, LOWER, b64, mixed, some
 
 SEED = 20261130
 EACH = 400
-
-DIGITS, LOWER, UPPER, HEX = string.digits, string.ascii_lowercase, string.ascii_uppercase, "0123456789abcdef"
-ALNUM, B64 = string.ascii_letters + DIGITS, string.ascii_letters + DIGITS + "+/"
-URL64 = string.ascii_letters + DIGITS + "-_"
 
 AROUND = (
     *("{}", "user {} not found", "sent to {}.", "to=<{}>", '{{"contact": "{}"}}', "{}; retry 3", "failed for ({})"),
@@ -35,19 +28,6 @@ AROUND = (
     *("line one\\n{}\\nline three", "{}, attempt 2", "{}: rejected", "lookup({})", "{{to={}}}", "got `{}`", "«{}»"),
 )
 """Where a value may stand."""
-
-
-def _some(dice: random.Random, alphabet: str, n: int) -> str:
-    return "".join(dice.choices(alphabet, k=n))
-
-
-def _mixed(dice: random.Random, alphabet: str, n: int) -> str:
-    """Return *n* characters of *alphabet* as a generator of keys gives them: capitals, small letters and digits."""
-    while True:
-        made = _some(dice, alphabet, n)
-        kinds = (str.isdigit, str.islower, str.isupper)
-        if all(any(map(kind, made)) for kind in kinds if any(map(kind, alphabet))):
-            return made
 
 
 def _framed(dice: random.Random, value: str) -> tuple[str, str]:
@@ -61,15 +41,37 @@ def _tlds() -> list[str]:
 
 
 GIVEN = ("kim", "alex", "noor", "sanjay", "elif", "mateo", "ingrid", "yuki", "oksana", "thabo", "leila", "hugo")
-FAMILY = ("lee", "moreau", "haddad", "iyer", "demir", "vargas", "nilsen", "sato", "bondar", "dlamini", "karimi", "weiss")
+FAMILY = (
+    "lee",
+    "moreau",
+    "haddad",
+    "iyer",
+    "demir",
+    "vargas",
+    "nilsen",
+    "sato",
+    "bondar",
+    "dlamini",
+    "karimi",
+    "weiss",
+)
 FIRMS = ("atelier", "northwind", "riverbank", "bluepeak", "oakhill", "lumen", "vantage", "harborline", "mondial")
 
 
 def _local(dice: random.Random) -> str:
     first, last = dice.choice(GIVEN), dice.choice(FAMILY)
     return dice.choice(
-        (f"{first}.{last}", f"{first[0]}{last}", f"{last}_{first}", f"{first}{dice.randrange(1, 999)}", first, last)
-        + (f"{first}+{dice.choice(('spam', 'shop', 'x1'))}", f"{first.title()}.{last.title()}", f"{first}-{last}")
+        [
+            *(
+                f"{first}.{last}",
+                f"{first[0]}{last}",
+                f"{last}_{first}",
+                f"{first}{dice.randrange(1, 999)}",
+                first,
+                last,
+            ),
+            *(f"{first}+{dice.choice(('spam', 'shop', 'x1'))}", f"{first.title()}.{last.title()}", f"{first}-{last}"),
+        ]
     )
 
 
@@ -152,96 +154,17 @@ def phone_led(dice: random.Random) -> tuple[str, str]:
     )
 
 
-KEYS: dict[str, Callable[[random.Random], str]] = {
-    "aws id": lambda d: "AKIA" + _some(d, UPPER + "234567", 16),
-    "aws temporary id": lambda d: "ASIA" + _some(d, UPPER + "234567", 16),
-    "github": lambda d: d.choice(("ghp_", "gho_", "ghu_", "ghs_", "ghr_")) + _some(d, ALNUM, 36),
-    "github fine-grained": lambda d: f"github_pat_{_some(d, ALNUM, 22)}_{_some(d, ALNUM, 59)}",
-    "gitlab": lambda d: d.choice(("glpat-", "gldt-", "glrt-", "glft-", "glsoat-")) + _mixed(d, URL64, 19) + "a",
-    "gitlab trigger": lambda d: "glptt-" + _some(d, HEX, 40),
-    "npm": lambda d: "npm_" + _some(d, ALNUM, 36),
-    "pypi": lambda d: "pypi-AgEIcHlwaS5vcmc" + _some(d, URL64, d.randrange(90, 170)) + "x",
-    "rubygems": lambda d: "rubygems_" + _some(d, HEX, 48),
-    "docker": lambda d: "dckr_pat_" + _some(d, URL64, 26) + "x",
-    "stripe": lambda d: d.choice(("sk_live_", "sk_test_", "rk_live_")) + _some(d, ALNUM, d.choice((24, 99))),
-    "stripe webhook": lambda d: "whsec_" + _some(d, ALNUM, 32),
-    "openai": lambda d: f"sk-proj-{_mixed(d, URL64, 58)}T3BlbkFJ{_mixed(d, URL64, 57)}A",
-    "openai legacy": lambda d: f"sk-{_mixed(d, ALNUM, 20)}T3BlbkFJ{_mixed(d, ALNUM, 20)}",
-    "anthropic": lambda d: f"sk-ant-api03-{_mixed(d, URL64, 93)}AA",
-    "openrouter": lambda d: "sk-or-v1-" + _some(d, HEX, 64),
-    "hugging face": lambda d: "hf_" + _some(d, string.ascii_letters, 34),
-    "slack bot": lambda d: f"xoxb-{_some(d, DIGITS, 12)}-{_some(d, DIGITS, 13)}-{_some(d, ALNUM, 24)}",
-    "slack app": lambda d: f"xapp-1-A{_some(d, UPPER + DIGITS, 10)}-{_some(d, DIGITS, 13)}-{_some(d, HEX, 64)}",
-    "slack webhook": lambda d: f"https://hooks.slack.com/services/T{_some(d, UPPER, 8)}/B{_some(d, UPPER, 8)}/"
-    + _some(d, ALNUM, 24),
-    "discord webhook": lambda d: f"https://discord.com/api/webhooks/{_some(d, '123456789', 18)}/{_some(d, ALNUM, 68)}",
-    "telegram": lambda d: f"{_some(d, '123456789', 10)}:AA{_some(d, URL64, 32)}x",
-    "google api": lambda d: "AIza" + _some(d, URL64, 34) + "x",
-    "google client": lambda d: "GOCSPX-" + _some(d, URL64, 27) + "x",
-    "google access": lambda d: "ya29.a0" + _some(d, URL64, 160) + "x",
-    "google refresh": lambda d: "1//0" + _some(d, URL64, 60) + "x",
-    "azure storage": lambda d: f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={_b64(d, 64)};"
-    "EndpointSuffix=core.windows.net",
-    "azure bus": lambda d: f"Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey={_b64(d, 32)}",
-    "azure sas": lambda d: f"https://acme.blob.core.windows.net/c/b?sv=2024-11-04&se=2026-12-01&sr=b&sp=r&sig="
-    + quote(_b64(d, 32), safe=""),
-    "entra": lambda d: f"{_some(d, ALNUM, 3)}8Q~{_some(d, ALNUM + '_.', 33)}a",
-    "sendgrid": lambda d: f"SG.{_some(d, URL64, 22)}.{_some(d, URL64, 42)}x",
-    "mailgun": lambda d: "key-" + _some(d, HEX, 32),
-    "mailchimp": lambda d: f"{_some(d, HEX, 32)}-us{d.randrange(1, 22)}",
-    "brevo": lambda d: f"xkeysib-{_some(d, HEX, 64)}-{_some(d, ALNUM, 16)}",
-    "twilio": lambda d: "SK" + _some(d, HEX, 32),
-    "digitalocean": lambda d: d.choice(("dop_v1_", "doo_v1_", "dor_v1_")) + _some(d, HEX, 64),
-    "shopify": lambda d: d.choice(("shpat_", "shpca_", "shppa_", "shpss_")) + _some(d, HEX, 32),
-    "square": lambda d: "sq0csp-" + _some(d, URL64, 42) + "x",
-    "square token": lambda d: "EAAA" + _mixed(d, URL64, 59) + "x",
-    "linear": lambda d: "lin_api_" + _some(d, ALNUM, 40),
-    "sentry org": lambda d: "sntrys_" + _pack({"iat": d.randrange(10**9, 2 * 10**9), "url": "https://sentry.io"}, d) + "_"
-    + _some(d, ALNUM, 43),
-    "sentry user": lambda d: "sntryu_" + _some(d, HEX, 64),
-    "notion": lambda d: "ntn_" + _some(d, DIGITS, 11) + _some(d, ALNUM, 35),
-    "supabase": lambda d: "sbp_" + _some(d, HEX, 40),
-    "databricks": lambda d: "dapi" + _some(d, HEX, 32),
-    "new relic": lambda d: "NRAK-" + _some(d, UPPER + DIGITS, 27),
-    "doppler": lambda d: "dp.pt." + _some(d, ALNUM, 43),
-    "atlassian": lambda d: "ATATT3xFfGF0" + _mixed(d, URL64, 170) + "=" + _some(d, HEX.upper(), 8),
-    "figma": lambda d: "figd_" + _some(d, URL64, 39) + "x",
-    "postman": lambda d: f"PMAK-{_some(d, HEX, 24)}-{_some(d, HEX, 34)}",
-    "planetscale": lambda d: "pscale_tkn_" + _some(d, ALNUM, 43),
-    "grafana": lambda d: f"glsa_{_mixed(d, ALNUM, 32)}_{_some(d, HEX, 8)}",
-    "vault": lambda d: "hvs." + _some(d, ALNUM, 95),
-    "airtable": lambda d: f"pat{_some(d, ALNUM, 14)}.{_some(d, HEX, 64)}",
-    "hubspot": lambda d: f"pat-na1-{uuid.UUID(int=d.getrandbits(128))}",
-    "groq": lambda d: "gsk_" + _some(d, ALNUM, 52),
-    "replicate": lambda d: "r8_" + _some(d, ALNUM, 37),
-    "terraform": lambda d: f"{_some(d, ALNUM, 14)}.atlasv1.{_some(d, ALNUM, 67)}",
-    "bearer": lambda d: f"Bearer {_mixed(d, URL64, d.randrange(20, 80))}x",
-    "basic": lambda d: "Basic " + base64.b64encode(f"{d.choice(GIVEN)}:{_some(d, ALNUM, 9)}".encode()).decode(),
-    "jwt": lambda d: f"{_pack({'alg': 'RS256', 'kid': _some(d, HEX, 8)}, d)}.{_pack({'sub': _some(d, DIGITS, 7)}, d)}."
-    + _some(d, URL64, 85) + "x",
-    "dsn": lambda d: f"{d.choice(('postgres', 'mysql', 'amqp', 'redis', 'mongodb+srv'))}://app:{_some(d, ALNUM, 14)}@db.acme.io/x",
-}
-"""What is given out → one as its documentation describes it."""
-
-
-def _b64(dice: random.Random, n: int) -> str:
-    return base64.b64encode(dice.randbytes(n)).decode()
-
-
-def _pack(value: dict[str, object], dice: random.Random) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-
 def vendor_key(dice: random.Random) -> tuple[str, str]:
     return _framed(dice, KEYS[dice.choice(list(KEYS))](dice))
 
 
 def _password(dice: random.Random) -> str:
+    word = dice.choice(("Winter", "sunflower", "Tr0ub4dor", "dragon"))
     return dice.choice(
         (
-            f"{dice.choice(('Winter', 'sunflower', 'Tr0ub4dor', 'dragon'))}{dice.randrange(10, 9999)}{dice.choice('!$#*')}",
-            _mixed(dice, ALNUM, dice.randrange(8, 24)),
-            _mixed(dice, ALNUM + "!#$*+-@^_~", dice.randrange(10, 20)) + "a",
+            f"{word}{dice.randrange(10, 9999)}{dice.choice('!$#*')}",
+            mixed(dice, ALNUM, dice.randrange(8, 24)),
+            mixed(dice, ALNUM + "!#$*+-@^_~", dice.randrange(10, 20)) + "a",
             dice.choice(("swordfish", "letmein", "monkey", "iloveyou", "correct-horse-battery-staple")),
             str(dice.randrange(10**5, 10**9)),
         )
@@ -251,7 +174,7 @@ def _password(dice: random.Random) -> str:
 def assigned_password(dice: random.Random) -> tuple[str, str]:
     p = _password(dice)
     word = dice.choice(("password", "Password", "PASSWORD", "passwd", "db_password", "dbPassword", "user-password"))
-    quotable = p if dice.random() < 0.5 else _mixed(dice, ALNUM, 12)
+    quotable = p if dice.random() < 0.5 else mixed(dice, ALNUM, 12)
     return "detail", dice.choice(
         (
             f"{word}={p}",
@@ -267,18 +190,20 @@ def assigned_password(dice: random.Random) -> tuple[str, str]:
             f"PGPASSWORD={quotable} psql",
             f"{word}: '{p}'",
             f"login({word}={quotable})",
-            f"{word} = \"{p}\"",
+            f'{word} = "{p}"',
         )
     )
 
 
 def assigned_key(dice: random.Random) -> tuple[str, str]:
     k = dice.choice(
-        (_some(dice, HEX, 32) + "0a", _mixed(dice, ALNUM, dice.randrange(20, 44)), _b64(dice, 32), _some(dice, HEX, 64))
+        (some(dice, HEX, 32) + "0a", mixed(dice, ALNUM, dice.randrange(20, 44)), b64(dice, 32), some(dice, HEX, 64))
     )
     word = dice.choice(
-        ("api_key", "apikey", "apiKey", "API_KEY", "client_secret", "clientSecret", "secret_key", "X-Api-Key", "secret")
-        + ("access_token", "refresh_token", "auth_token", "aws_secret_access_key", "private_key", "ACCESS_TOKEN")
+        [
+            *("api_key", "apikey", "apiKey", "API_KEY", "client_secret", "clientSecret", "secret_key", "X-Api-Key"),
+            *("secret", "access_token", "refresh_token", "auth_token", "aws_secret_access_key", "private_key"),
+        ]
     )
     return "detail", dice.choice(
         (
@@ -323,7 +248,7 @@ def nothing_assigned(dice: random.Random) -> tuple[str, str]:
             f"{word}=getpass()",
             f"{word}: string",
             f"{word}=vault:secret/data/app#{word}",
-            f"{word}=arn:aws:secretsmanager:eu-west-1:{_some(dice, DIGITS, 12)}:secret:app",
+            f"{word}=arn:aws:secretsmanager:eu-west-1:{some(dice, DIGITS, 12)}:secret:app",
             f"{word}={{{{ {word} }}}}",
             f"{word}=%s",
             f"{word}=<your-{word}>",
@@ -335,7 +260,7 @@ def nothing_assigned(dice: random.Random) -> tuple[str, str]:
             f"{word} mismatch: got {dice.randrange(9)} of {dice.randrange(9)}",
             f"{word}=undefined",
             f"{word}=REDACTED",
-            f"next_page_token={_some(dice, ALNUM, 40)}",
+            f"next_page_token={some(dice, ALNUM, 40)}",
             f"max_tokens={dice.randrange(10**5)} token={dice.randrange(10**4)}",
             f"--{word} is deprecated",
             f"{word} >= 8",
@@ -399,13 +324,13 @@ def lookalike(dice: random.Random) -> tuple[str, str]:
             f"cache-key-{hexes}",
             f"idempotency_key=order-{n(10**6)}",
             f"idempotencyKey: process-order-{hexes[:8]}",
-            f"run_{_some(dice, LOWER + DIGITS, 21)}",
-            f"req_{_some(dice, ALNUM, 16)}",
-            f"etag W/\"{hexes}\"",
+            f"run_{some(dice, LOWER + DIGITS, 21)}",
+            f"req_{some(dice, ALNUM, 16)}",
+            f'etag W/"{hexes}"',
             f"sha256:{hexes}{hexes}",
             f"traceparent 00-{hexes}-{hexes[:16]}-01",
             f"arn:aws:iam::{n(10**11, 10**12)}:role/worker",
-            f"eyJ{_some(dice, ALNUM, 12)}",
+            f"eyJ{some(dice, ALNUM, 12)}",
             f"order {n(10**12, 10**13)} shipped",
             f"ISBN 978-{n(10)}-{n(10**4):04}-{n(10**4):04}-{n(10)}",
             f"v{n(9)}.{n(30)}.{n(30)}+build.{n(10**8)}",
@@ -416,7 +341,7 @@ def lookalike(dice: random.Random) -> tuple[str, str]:
             f"100%25 of {n(99)} rows",
             f"path=%2Fsrv%2Fdata%2F{n(10**6)}.csv",
             f"price {n(1000)} 000 000 EUR",
-            f"class=\"btn btn-primary\" id=\"a{hexes[:6]}\"",
+            f'class="btn btn-primary" id="a{hexes[:6]}"',
             f"tokens: prompt={n(5000)} completion={n(900)}",
             f"SELECT id FROM users WHERE email = $1 AND token = $2 -- {n(99)}",
             f"Basic plan for {n(99)} seats",
