@@ -146,7 +146,9 @@ def _store() -> Recording:
 
     Its samples hide the phone numbers of the countries that cases ask for.
     """
-    asked = {c for rule in catalogue.RULES.values() for case in rule.bad for c in case.options.get("phone_countries", ())}
+    asked = {
+        c for rule in catalogue.RULES.values() for case in rule.bad for c in case.options.get("phone_countries", ())
+    }
     opened = recording(Settings(store=Store(threads=1), rules=Rules(phone_countries=tuple(sorted(asked)))))
     atexit.register(opened.__exit__, None, None, None)
     return opened.__enter__()
