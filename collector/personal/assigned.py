@@ -26,7 +26,7 @@ _KEYS = "|".join(
     _compound(first, "key")
     for first in (
         *("api", "access", "secret", "account", "private", "signing", "encryption", "master", "auth", "license"),
-        *("subscription", "shared access", "storage", "admin", "service", "service role"),
+        *("subscription", "shared access", "admin", "service", "service role"),
     )
 )
 WORDS = f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass)|{_KEYS}|{_cased('secret')}|{_cased('token')}"
@@ -67,6 +67,7 @@ _HASH = re.compile(
 _DIGEST = re.compile(r"(?i)^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$")
 _UUID = re.compile(r"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _NAMED = re.compile(r"^[A-Za-z]+(?:[-_./:][A-Za-z]+)*[-_./:]?v?\d{0,4}$|^[A-Z]+(?:_[A-Z0-9]+)+$")
+_PATH = re.compile(r"^(?:[\w-]+/)+[\w-]+\.[a-z]{2,5}$|^[a-z_]{1,20}=[^=]")
 _ID = re.compile(r"^[a-z]{2,12}_[a-z0-9]{6,}$")
 # fmt: off
 _STOP = frozenset({
@@ -163,7 +164,7 @@ def _is_key(word: str, value: str, before: str) -> bool:
         return False
     if _CAMEL.match(value):
         return False
-    if _NAMED.match(value) and re.search(r"[-_./:]", value):
+    if (_NAMED.match(value) and re.search(r"[-_./:]", value)) or _PATH.match(value):
         return False  # the name of a key, not the key
     if word != "token":
         return True
