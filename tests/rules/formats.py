@@ -19,7 +19,7 @@ from tests.rules.labelled import Sample
 from tests.rules.vendor_keys import ALNUM, DIGITS, HEX, KEYS, LOWER, b64, mixed, some
 
 SEED = 20261130
-EACH = 400
+EACH = 250
 
 AROUND = (
     *("{}", "user {} not found", "sent to {}.", "to=<{}>", '{{"contact": "{}"}}', "{}; retry 3", "failed for ({})"),
