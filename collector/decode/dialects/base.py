@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from collector.model import believable
+from collector.model import believable, ids
 from collector.model.believable import MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS
 
 Attributes = dict[str, Any]
@@ -92,6 +92,10 @@ def moment(value: Any) -> int | None:
 
 
 CONVERT: dict[str, Callable[[Any], Any]] = {
+    "run_id": ids.stated,
+    "parent_run_id": ids.stated,
+    "correlation_id": ids.stated,
+    "request_id": ids.stated,
     "attempt": integer,
     "http_status": integer,
     "is_test": boolean,
@@ -156,7 +160,7 @@ class Dialect:
 
     name: str
     record: dict[str, tuple[str, ...]]
-    """Canonical column → keys of a log or span that hold it, the first present wins."""
+    """Canonical column → keys of a log or span that hold it, the first present wins; `ids.NAMES` in any spelling."""
     resource: dict[str, tuple[str, ...]]
     """Canonical column → resource keys, used where the record says nothing."""
     span_facts: Callable[[str, int, Attributes], SpanFacts]
@@ -190,6 +194,9 @@ class Dialect:
                             values[index] = value
                             break
                         note("number_impossible")
+            if values[index] is None and keys is ids.NAMES.get(columns[index]):
+                stated = (ids.stated(attributes[key]) for key in ids.spelled(attributes, columns[index]))
+                values[index] = next(filter(None, stated), None)
         return values
 
     def read_resource(self, column: str, attributes: Attributes) -> Any:
