@@ -20,6 +20,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Id → its name, then what else it is called, the first that a record has counts. Each is read however it is spelled:
 in any case, its words joined by anything or by nothing (`requestID`, `request.id`, `X-Request-ID`, `requestid`)."""
 
+ENDS = "dD"
+"""Last letters of such a key; most others end otherwise."""
 _SPELLED = {spelled: id_ for id_, names in NAMES.items() for name in names for spelled in (name, name.replace("_", ""))}
 _LONGEST = 2 * max(map(len, _SPELLED))
 """A longer key is none of them, and not worth remembering."""
@@ -37,9 +39,11 @@ def _of_key(key: str) -> str | None:
 
 def spelled(keys: Iterable[str], id_: str) -> list[str]:
     """Return those of *keys* that are *id_*, the one that counts first."""
-    found = [key for key in keys if key[-1:] in "dD" and of_key(key) == id_]  # most end otherwise
+    found = [key for key in keys if key[-1:] in ENDS and of_key(key) == id_]
+    if len(found) < 2:
+        return found
     names = NAMES[id_]
-    return sorted(found, key=lambda key: (names.index(key) if key in names else len(names), key)) if found else found
+    return sorted(found, key=lambda key: (names.index(key) if key in names else len(names), key))
 
 
 _NOTHING = (
