@@ -63,14 +63,13 @@ _KINDS: dict[str, _Kind] = {
 }
 """What a value is instead of itself → how JavaScript, Python, Java, Ruby, .NET and Go print that, and what to do."""
 _INSIDE = "an object without its fields"
-_PRINTED = (
-    "[object ", "[Circular", "$@circular((", "<ref *", "Promise", "Function", "function", "[class ", "[Object]",
-    "[Array]", "[Map]", "[Set]", "[Getter", "[Setter]", "<items unknown>", "[Generator]", " at 0x", "<bound method",
-    "<built-in ", "<class '", "<enum '", "<module '", "<method", "<slot wrapper", "Task ", "Future ", "Request [",
-    "Response [", "<_io.", "<re.Match", "$$Lambda", "#<", "System.", "`1", "`2", "%!", "\"0xc0",
-)  # fmt: skip
-"""Some of which stands in every such value, but for Java's."""
+_SOME = (
+    r'"(?:[\[<]|#<|Promise \{|(?:async )?function|\$@circular|System\.|0xc0|functools\.|Weak|Object \[)'
+    r"|\[(?:object Object|Object|Array|Circular|Function|AsyncFunction|GeneratorFunction)|%!|`[1-4]"
+)
 _HASHED = r'[\w;$]@[0-9a-f]{1,8}["\[]'
+"""One of both is in the attributes of every record that has such a value. The first is written so that it is searched
+for by its literals: 0.08 us a record; with a list of as many texts, or a class of characters in it, 0.4 us."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _PAIR = rf'{_TEXT}:(?:{_TEXT}|\[(?:{_TEXT}|[^"\[\]{{}}])*\])'
 """A key with its text, or its list of texts."""
@@ -83,7 +82,7 @@ def _unwritten(frames: Frames, options: Options) -> pl.LazyFrame:
     attributes = pl.col("attributes").str
     pairs = (
         frames.task_logs.lazy()
-        .filter(attributes.contains_any(list(_PRINTED)) | attributes.contains(_HASHED))
+        .filter(attributes.contains(_SOME) | attributes.contains(_HASHED))
         .with_columns(pair=attributes.extract_all(_PAIR))
         .explode("pair")
         .with_columns(
