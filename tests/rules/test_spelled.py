@@ -182,6 +182,7 @@ const ring = {}; ring.self = ring;
 console.log(JSON.stringify({
   'a promise that nobody awaited': [
     inspect(new Promise(() => {})), inspect(Promise.resolve(5)), String(Promise.resolve()),
+    inspect({ of: Promise.resolve(5) }),
   ],
   'a circular reference': [inspect(ring)],
   'a function': [
@@ -191,6 +192,7 @@ console.log(JSON.stringify({
   'a class or module': [inspect(Order), inspect(class extends Order {})],
   'an object without its fields': [
     String(new Order()), inspect(new Order()), String(new Map()), inspect([[[[1]]]]), inspect(new WeakMap()),
+    inspect({ get x() { return 1 } }),
     String(new Set().values()), String(new Response('')),
   ],
 }))
@@ -220,6 +222,9 @@ def test_prose_and_values_that_look_a_little_like_it_are_not() -> None:
     """Brackets, hashes, versions, types and addresses are values like others."""
     # fmt: off
     values = (
+        # What requests, of Python, says in its errors.
+        "HTTPSConnectionPool(host='a', port=443): Max retries exceeded with url: / (Caused by NewConnectionError("
+        "'<urllib3.connection.HTTPSConnection object at 0x7f25ee428b20>: Failed to establish a new connection'))",
         "[urgent] ship it", "[Object storage]", "Function: billing", "Promise", "[...]", "{}", "<redacted>",
         "<ops@acme.io>", "0xdeadbeef", "0x7f25ee428b20", "com.acme.Order", "git@github.com:acme/Repo.git",
         "System.InvalidOperationException", "50%!", "[Circular economy] report", "map[a:1]", "Map(1) { 1 => 2 }",

@@ -20,13 +20,16 @@ class _Kind(NamedTuple):
 
 
 _FUNCTION = r"(?:Async)?(?:Generator)?Function"
+_JAVA = r"(?:[a-z]\w*\.)+[A-Z][\w$]*@[0-9a-f]{1,8}"
+_POINTER = r"\b0xc0[0-9a-f]{8}\b"
 _AT = r"at 0x[0-9A-Fa-f]{6,}\b"
 _KINDS: dict[str, _Kind] = {
     "a promise that nobody awaited": _Kind(
-        r"^(?:\[object (?:Promise|AsyncFunction|AsyncGenerator)\]|\[Promise object\]|Promise \{.*\}"
+        r"^(?:\[object (?:Promise|AsyncFunction|AsyncGenerator)\]|\[Promise object\]"
+        r"|(?:[\[{].* )?Promise \{.*\}(?:.*[\]}])?"
         rf"|<(?:coroutine|async_generator) object .* {_AT}.*>"
         r"|<_?\w*(?:Task|Future) (?:pending|finished|cancell?ed|cancelling|at 0x).*>"
-        r"|java\.util\.concurrent\.\w*Future@[0-9a-f]+.*|System\.Threading\.Tasks\.(?:Value)?Task(?:`1\[.*\])?)$",
+        r"|java\.util\.concurrent\.\w*Future\w*@[0-9a-f]+.*|System\.Threading\.Tasks\.(?:Value)?Task(?:`1\[.*\])?)$",
         "Await `{key}` before logging it.",
     ),
     "a circular reference": _Kind(
@@ -38,7 +41,7 @@ _KINDS: dict[str, _Kind] = {
         r"|(?:async )?function\*? ?[\w$]*\([^)]*\) ?\{.*\}"
         rf"|<(?:function|bound method|built-in (?:function|method)|method-wrapper) .*>|functools\.partial\(<.*"
         r"|<(?:method|slot wrapper) '.*' of '.*' objects>"
-        r"|#<(?:Proc|Method|UnboundMethod):.*>|(?:\w+\.)+\w+\$\$Lambda.*@[0-9a-f]+|System\.(?:Func|Action)`\d\[.*\])$",
+        r"|#<(?:Proc|Method|UnboundMethod):.*>|(?:\w+\.)*\w+\$\$Lambda.*@[0-9a-f]+|System\.(?:Func|Action)`\d\[.*\])$",
         "Leave `{key}` out, or log what it returns.",
     ),
     "a class or module": _Kind(
@@ -48,14 +51,19 @@ _KINDS: dict[str, _Kind] = {
         r"^(?:\[object [A-Z][\w. ]*\]|\[(?:Object|Array|Map|Set|Getter|Setter|Getter/Setter)\]"
         r"|(?:Weak(?:Map|Set) \{ <items unknown> \}|Object \[Generator\] \{\})"
         # Deeper than Node prints: { a: { b: { c: [Object] } } }
-        rf"|(?:\w+ )?[\[{{].*\[(?:Object|Array|Circular \*\d+|{_FUNCTION}(?:: | \()[^\]]*)\].*[\]}}]"
-        rf"|<.+ {_AT}.*>|<(?:Prepared)?(?:Request|Response) \[\w+\]>|<_io\.\w+ .*>|<re\.Match object; .*>"
-        r"|(?:[a-z]\w*\.)+[A-Z][\w$]*@[0-9a-f]{1,8}|\[+(?:[ZBCSIJFD]|L[\w.$]+;)@[0-9a-f]{1,8}"
-        r"|#<[A-Z][\w:]*:0x[0-9a-f]{6,}>|(?:[A-Z]\w*\.)+\w+`\d(?:\+\w+)?\[.*\]"
+        r"|(?:\w+ )?[\[{].*\[(?:Object|Array|[GS]etter|Getter/Setter|Circular \*\d+"
+        rf"|{_FUNCTION}(?:: | \()[^\]]*)\].*[\]}}]"
+        # By itself or in a list, map or tuple; in the prose of an error of a library it is not the task's.
+        rf"|<.+ {_AT}.*>|(?:\w*(?:[Dd]ict|deque|set)\()?[\[{{(].*<.+ {_AT}[^>]*>.*[\]}})]"
+        r"|<(?:Prepared)?(?:Request|Response) \[\w+\]>|<_io\.\w+ .*>|<re\.Match object; .*>"
+        rf"|{_JAVA}|[\[{{].*{_JAVA}.*[\]}}]|\[+(?:[ZBCSIJFD]|L[\w.$]+;)@[0-9a-f]{{1,8}}"
+        r"|#<[A-Z][\w:]*:0x[0-9a-f]{6,}>|(?:[A-Z]\w*\.)+[\w+]+`\d(?:\+\w+)?\[.*\]"
         r"|System\.(?:Object|[A-Z]\w*\[\]))$",
         "Log the fields of `{key}` that matter, under keys of their own.",
     ),
-    "an address in memory": _Kind(r"^0xc0[0-9a-f]{8}$", "Log what `{key}` points to."),
+    "an address in memory": _Kind(
+        rf"^(?:{_POINTER}|(?:&?\{{|\[|map\[).*{_POINTER}.*[\]}}])$", "Log what `{key}` points to."
+    ),
     "a format that its value does not fit": _Kind(
         r"%!\w?\((?:MISSING|BADINDEX|NOVERB|EXTRA |PANIC=|<nil>|[\w.*\[\]]+=).*\)",
         "Format `{key}` with a verb for its type, such as `%v`.",
@@ -63,13 +71,14 @@ _KINDS: dict[str, _Kind] = {
 }
 """What a value is instead of itself → how JavaScript, Python, Java, Ruby, .NET and Go print that, and what to do."""
 _INSIDE = "an object without its fields"
-_SOME = (
-    r'"(?:[\[<]|#<|Promise \{|(?:async )?function|\$@circular|System\.|0xc0|functools\.|Weak|Object \[)'
+_BEGINS = (
+    r'"(?:[\[<]|#<|(?:async )?function|\$@circular|System\.|functools\.|Weak|Object \[)'
     r"|\[(?:object Object|Object|Array|Circular|Function|AsyncFunction|GeneratorFunction)|%!|`[1-4]"
 )
-_HASHED = r'[\w;$]@[0-9a-f]{1,8}["\[]'
-"""One of both is in the attributes of every record that has such a value. The first is written so that it is searched
-for by its literals: 0.08 us a record; with a list of as many texts, or a class of characters in it, 0.4 us."""
+_WITHIN = ("Promise {", "[Getter", " at 0x", "0xc0")
+_HASHED = r'[\w;$]@[0-9a-f]{1,8}["\[\],}]'
+"""One of the three is in the attributes of every record that has such a value: 0.15 us a record, as each is short
+enough to be searched for by its literals; all in one would be 0.4 us."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _PAIR = rf'{_TEXT}:(?:{_TEXT}|\[(?:{_TEXT}|[^"\[\]{{}}])*\])'
 """A key with its text, or its list of texts."""
@@ -82,7 +91,7 @@ def _unwritten(frames: Frames, options: Options) -> pl.LazyFrame:
     attributes = pl.col("attributes").str
     pairs = (
         frames.task_logs.lazy()
-        .filter(attributes.contains(_SOME) | attributes.contains(_HASHED))
+        .filter(attributes.contains(_BEGINS) | attributes.contains_any(list(_WITHIN)) | attributes.contains(_HASHED))
         .with_columns(pair=attributes.extract_all(_PAIR))
         .explode("pair")
         .with_columns(
@@ -135,7 +144,7 @@ KEY007 = Rule(
     """,
     sentences=("7", "A3"),
     across=_unwritten,
-    message="`{key}` holds {details: or } instead of its value.",
+    message="`{key}` holds {details: or }: its value could not be written down.",
     remedy=_remedy,
     bad=(
         Case(logs=(log("order_charge_started", order="[object Object]"),), key="order"),
