@@ -58,7 +58,7 @@ CTX001 = Rule(
     Why: The correlation id ties together what different tasks do for one thing.
     How to fix: Compute it once per run and pass it to every call, best through a child logger.
     Not flagged: records whose run states it elsewhere (the guideline's own `_completed` example); `strict` asks for
-    the key on every record.
+    the key on every record. Records that have it under another name: KEY004 tells of those.
     """,
     sentences=("23", "29"),
     options={"strict": False},
@@ -91,7 +91,8 @@ CTX002 = Rule(
 
     Why: The request id leads from a run back to the request that caused it.
     How to fix: Pass it in the payload of the trigger and log it.
-    Not flagged: runs that nobody requested (scheduled, test and replayed runs); records whose run states it elsewhere.
+    Not flagged: runs that nobody requested (scheduled, test and replayed runs); records whose run states it elsewhere,
+    or that have it under another name (KEY004).
     """,
     sentences=("23", "29"),
     options={"strict": False},

@@ -65,10 +65,11 @@ KEY001 = Rule(
 
     Why: One fact under two spellings is two columns: searches and joins miss half of the records.
     How to fix: Rename the key; the finding gives the name, and `runwell check` an OpenTelemetry Collector `transform`
-    that renames it on the way in.
-    Not flagged: keys of the framework (`$metadata.ctx.run.isTest`), of OpenTelemetry's semantic conventions, of
-    resources and scopes, a flattener's suffixes (`labels.[0]`), and keys listed in the option `allow`. Of a nested
-    object only the top-level name is judged.
+    that renames it on the way in. Runs of capitals are one word: `iOSVersion` becomes `ios_version`.
+    Not flagged: keys that stand for one of the three ids (KEY004 renames those), keys of the framework
+    (`$metadata.ctx.run.isTest`), of OpenTelemetry's semantic conventions, of resources and scopes, a flattener's
+    suffixes (`labels.[0]`), and keys listed in the option `allow`. Of a nested object only the top-level name is
+    judged.
     """,
     sentences=("27", "A8"),
     options={"allow": ()},
@@ -79,8 +80,10 @@ KEY001 = Rule(
         Case(logs=(log("order_charge_started", orderId="o1"),), key="orderId"),
         Case(logs=(log("order_charge_started", orderItem__sku="s", runner="trigger"),), key="orderItem"),
         Case(logs=(log("order_charge_started", userID="u"),), key="userID"),
+        Case(logs=(log("order_charge_started", eTag="v1"),), key="eTag"),
     ),
     good=(
+        Case(logs=(log("order_charge_started", without=("request_id",), requestId="r"),), say="told by KEY004"),
         Case(logs=(log("order_charge_started", order_id="o1", source__byteCount=7, items__0="a"),)),
         Case(logs=(log("order_charge_started", runner="trigger", context={"ctx.run.isTest": False}),)),
         Case(logs=(log("order_charge_started", taskName="Task-3", otelTraceID="0", code__file__path="a.py"),)),
@@ -141,11 +144,13 @@ KEY004 = Rule(
     slug="alias-of-required-key",
     severity="error",
     grain="record",
-    doc="""One of the three ids goes by another name.
+    doc="""One of the three ids goes by another name: `requestId`, `RequestID`, `X-Request-ID`, `request.id`, `req_id`.
 
     Why: Whoever searches for `correlation_id` does not find records that call it `correlationId`.
-    How to fix: Rename the key. Until then runwell joins by the alias where it can.
-    Not flagged: records that have the id under its name as well.
+    How to fix: Rename the key to the id's name. Until then runwell reads the id from it, and no rule says that the id
+    is missing or that the key is spelled oddly.
+    Not flagged: records that have the id under its name as well; what a Trigger.dev task calls `runId`, which may be
+    another run.
     """,
     sentences=("29", "27"),
     keys=lambda options: _standing_for_ids(),
@@ -155,6 +160,10 @@ KEY004 = Rule(
         Case(logs=(log("order_charge_started", without=("correlation_id",), correlationId="c"),), key="correlationId"),
         Case(logs=(log("order_charge_started", without=("request_id",), reqId="r"),), key="reqId"),
         Case(logs=(log("order_charge_started", without=("request_id",), keys={"request-id": "r"}),), key="request-id"),
+        Case(logs=(log("order_charge_started", without=("request_id",), RequestID="r"),), key="RequestID"),
+        Case(
+            logs=(log("order_charge_started", without=("correlation_id",), correlation__id="c"),), key="correlation.id"
+        ),
         Case(logs=(log("order_charge_started", without=("run_id",), runId="run_0b7e"),), key="runId"),
     ),
     good=(
