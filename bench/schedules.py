@@ -78,6 +78,16 @@ class Case:
     from_ns: int
     to_ns: int
 
+    @property
+    def is_shifted(self) -> bool:
+        """Tell whether its clock was set lately, and is not the report's: nobody can know when it is due."""
+        edges = (self.from_ns - int(self.days * DAY_NS), self.to_ns)
+        return self.zone != self.report_zone and len({_offset(z, at) for z in [self.zone] for at in edges}) > 1
+
+
+def _offset(zone: str, at_ns: int) -> timedelta | None:
+    return datetime.fromtimestamp(at_ns // SECOND_NS, ZoneInfo(zone)).utcoffset()
+
 
 def case(seed: int) -> Case:
     """Return a random schedule with its history and the day to judge."""
@@ -209,7 +219,7 @@ def judge(c: Case) -> tuple[bool, list[int], list[int], Counter[str]]:
         if d.what != "missed":
             continue
         near = min(left, key=lambda p: abs(p - d.slot_ns), default=None)
-        if near is not None and abs(near - d.slot_ns) <= max(cadence.grace_ns, 2 * MINUTE_NS):
+        if near is not None and abs(near - d.slot_ns) <= max(cadence.grace_ns, 2 * MINUTE_NS) + (HOUR_NS if c.is_shifted else 0):
             left.discard(near)
             right.append(near)
         else:

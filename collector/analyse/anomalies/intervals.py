@@ -55,9 +55,10 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
     if not 0 < every <= _MOST_NS:
         return None
     short = steps[steps <= _BREAK * every]
-    off = np.abs(short - np.maximum(1, np.round(short / every)) * every)
+    turns = np.maximum(1, np.round(short / every))
+    off = np.abs(short - turns * every)
     near = np.sort(off[off <= _NEAR * every])
-    if near.size < REGULAR * steps.size or short.size < LEAST_GAPS:
+    if near.size < REGULAR * steps.size or short.size < max(LEAST_GAPS, REGULAR * turns.sum()):
         return None
     usual = int(near[min(near.size - 1, round(0.99 * near.size))])
     grace = min(every // 2, max(_LEAST_GRACE_NS, 3 * usual, every // 10))

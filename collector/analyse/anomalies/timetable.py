@@ -8,7 +8,7 @@ slots moved where clocks were set; as long as nothing tells clocks apart, what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,6 +35,10 @@ _KEPT = 0.75
 _DEAD = 3
 """Days with other runs on which a slot was not kept, and has not been since: it is a slot no more."""
 _AS_GOOD = 0.99
+"""Share of the best fold with which another clock's is looked at."""
+_ABOUT, _ABOUT_SHARE = 1.5, 0.001
+"""Runs, and share of runs, by which a clock may explain fewer and still be as good as the best."""
+_WEEKEND_S = 36 * 3600
 _WIDTHS = tuple(b for b in range(1, 101) if _DAY_S % b == 0)
 
 
@@ -60,10 +64,11 @@ class Slots:
 
 def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: int) -> Slots | None:
     """Return the times of the day that *arrivals* (ascending) keep on the clock that fits best; None for none."""
-    frame = wall.offset_ns(zone, until_ns)
+    reference = int(arrivals[-1])
+    frame = wall.offset_ns(zone, reference)
     zones = (zone, *(z for z in ("UTC", *wall.every_zone()) if z != zone))
     alike: dict[tuple[tuple[int, int], ...], tuple[Clock, list[str]]] = {}
-    for clock in wall.clocks(zones, int(arrivals[0]), until_ns, until_ns):
+    for clock in wall.clocks(zones, int(arrivals[0]), until_ns, reference):
         steps = np.searchsorted(arrivals, np.array(clock.changes, np.int64))
         seen = (*((int(n), b - a) for n, a, b in zip(steps, clock.shifts[:-1], clock.shifts[1:]) if 0 < n < arrivals.size),)
         alike.setdefault(seen, (clock, []))[1].extend(clock.zones)
@@ -75,17 +80,16 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
     for local, names in locals_:
         learnt = _fold(local, arrivals, gaps, until_ns)
         if learnt is not None:
-            seconds, days, grace_s, n = learnt
+            seconds, days, grace_s, n, misses = learnt
             name, grace = wall.called(names, zone), grace_s * SECOND_NS
             is_known = bool({zone, "UTC"} & set(names))
-            fits.append(Slots(seconds, days, name, tuple(names), until_ns, frame, (), grace, n, is_known))
+            fit = Slots(seconds, days, name, tuple(names), reference, frame, (), grace, n, is_known)
+            fits.append((n - misses, fit))
     if not fits:
         return None
-    fits.sort(key=lambda f: (-f.n, f.grace_ns, f.zone != zone, f.zone))
-    best, *others = [f for f in fits if f.n >= _AS_GOOD * fits[0].n]
-    return Slots(
-        best.seconds, best.days, best.zone, best.zones, until_ns, frame, tuple(others), best.grace_ns, best.n, best.is_known
-    )  # fmt: skip
+    fits.sort(key=lambda f: (-f[0], f[1].zone != zone, f[1].zone))
+    best, *others = [fit for value, fit in fits if value >= fits[0][0] - _ABOUT - _ABOUT_SHARE * len(arrivals)]
+    return replace(best, also=tuple(others))
 
 
 def _together(local: Ints) -> float:
@@ -96,13 +100,14 @@ def _together(local: Ints) -> float:
 
 def _fold(
     local: Ints, arrivals: Ints, gaps: Sequence[tuple[int, int]], until_ns: int
-) -> tuple[tuple[int, ...], tuple[frozenset[int], ...], int, int] | None:
-    """Return (seconds of the day, days of the week, grace in seconds, arrivals explained) by one clock."""
+) -> tuple[tuple[int, ...], tuple[frozenset[int], ...], int, int, int] | None:
+    """Return (seconds of the day, days of the week, grace in seconds, runs explained, slots missed) by one clock."""
     every = int(np.median(np.diff(arrivals))) // SECOND_NS
     if every <= 0:
         return None
     at = local // SECOND_NS
-    is_slot, cut = _dense(at % _DAY_S, every)
+    begins = _week(at)
+    is_slot, cut = _dense(at % _DAY_S, every, begins)
     inside, day = (at - cut) % _DAY_S, (at - cut) // _DAY_S
     slots, spread = _slots(inside, is_slot, cut)
     if not slots.size:
@@ -111,7 +116,8 @@ def _fold(
     grace = int(min(max(np.clip(apart / 10, *_GRACE_S), 3 * spread), _MOST_GRACE * apart))
 
     first, days = int(day[0]), int(day[-1] - day[0]) + 1
-    weekdays = (np.arange(first, first + days) + 3) % 7
+    monday = (begins - cut) // _DAY_S if begins else -3
+    weekdays = (np.arange(first, first + days) - monday) % 7
     nearest = np.searchsorted(slots - grace, inside, "right") - 1
     hit = (nearest >= 0) & (inside <= slots[nearest] + grace)
     kept = np.zeros((slots.size, days), np.bool_)
@@ -136,19 +142,37 @@ def _fold(
         return None
     if explained[is_recent].sum() < _EXPLAINED * is_recent.sum():
         return None
+    misses = int((expected & active & ~kept).sum())
     is_used = on.any(axis=1)
     seconds, usual = (slots + cut)[is_used], on[is_used]
     turned = seconds // _DAY_S  # -1: of the day before, 1: of the day after
     days_on = [
-        frozenset(int(w + t) % 7 for w in np.flatnonzero(row)) for row, t in zip(usual, turned, strict=True)
+        frozenset(int(w + t + monday + 3) % 7 for w in np.flatnonzero(row)) for row, t in zip(usual, turned, strict=True)
     ]
     order = np.argsort(seconds % _DAY_S, kind="stable")
     times = seconds % _DAY_S
-    return tuple(int(times[i]) for i in order), tuple(days_on[i] for i in order), grace, int(explained.sum())
+    return tuple(int(times[i]) for i in order), tuple(days_on[i] for i in order), grace, int(explained.sum()), misses
 
 
-def _dense(seconds: Ints, every: int) -> tuple[Bools, int]:
-    """Return which bins of a day have arrivals of a slot, and the second nearest to midnight at which to cut days."""
+def _week(at: Ints) -> int:
+    """Return when a week's work begins after its rest, in seconds; 0 where there is no such rest.
+
+    So that days and weeks of a schedule can be told whatever clock it keeps.
+    """
+    steps = np.diff(at)
+    rests = np.flatnonzero(steps >= _WEEKEND_S)
+    if not rests.size:
+        return 0
+    hours, counts = np.unique(np.round(steps[rests] / 3600), return_counts=True)
+    usual = hours[counts == counts.max()].max()
+    return int(at[rests[np.round(steps[rests] / 3600) == usual][-1] + 1])
+
+
+def _dense(seconds: Ints, every: int, begins: int) -> tuple[Bools, int]:
+    """Return which seconds of a day have arrivals of a slot, and the second at which to cut days.
+
+    It is from half a day before midnight on, right before the week's work *begins*.
+    """
     width = int(np.clip(every * 0.1, 3, _MOST_WIDTH_S))
     bin_ = max(b for b in _WIDTHS if b <= max(1, width // 3))
     counts = np.bincount(seconds // bin_, minlength=_DAY_S // bin_)
@@ -157,10 +181,9 @@ def _dense(seconds: Ints, every: int) -> tuple[Bools, int]:
     padded = np.concatenate([around[-reach:], around, around[:reach]])
     most = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
     is_slot = around >= np.maximum(_LEAST_TOGETHER, _TAIL * most)
-    near = np.arange(-reach, reach + 1)
-    emptiest = around[near % around.size]
-    cut = int(min(near[emptiest == emptiest.min()], key=abs)) * bin_
-    return np.repeat(is_slot, bin_), cut
+    near = begins % _DAY_S // bin_ - np.arange(reach + 1)
+    cut = int(near[around[near % around.size].argmin()]) * bin_
+    return np.repeat(is_slot, bin_), (cut + _DAY_S // 2) % _DAY_S - _DAY_S // 2
 
 
 def _slots(inside: Ints, is_slot: Bools, cut: int) -> tuple[Ints, float]:
@@ -210,17 +233,18 @@ def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, In
 def deviations(c: Slots, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:
     """Return what was not kept on the clock by which most was."""
     told = [
-        _by(s, clock, arrivals, from_ns, to_ns)
+        (*_by(s, clock, arrivals, from_ns, to_ns), c.zone not in clock.zones)
         for s in (c, *c.also)
         for clock in wall.clocks(s.zones, min(from_ns, c.reference_ns) - DAY_NS, to_ns, c.reference_ns)
     ]
-    return min(told, key=len)
+    return min(told, key=lambda t: (-t[1], len(t[0]), t[2]))[0]
 
 
-def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:
+def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tuple[list[Deviation], int]:
+    """Return what was not kept by one clock, and how many slots were."""
     slots, again = expected(c, clock, from_ns - DAY_NS, to_ns)
     if not slots.size:
-        return []
+        return [], 0
     low = np.searchsorted(arrivals, slots - c.grace_ns, "left")
     high = np.searchsorted(arrivals, slots + c.grace_ns, "right")
     came = high - low
@@ -230,13 +254,13 @@ def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> lis
             arrivals, again - c.grace_ns, "left"
         )
         came = np.where(twice, np.minimum(came + second, 1), came)
-    is_missing = came == 0
+    is_missing, n = came == 0, int(((came > 0) & (slots >= from_ns)).sum())
     if not (is_missing.any() or (came > 1).any()):
-        return []
+        return [], n
     is_extra = np.ones(arrivals.size, np.bool_)
     is_extra[low[high > low]] = False
     late, double = _late(slots, is_missing, arrivals[is_extra], c.grace_ns)
-    unsure = [(a, b) for a, b in clock.unsure()]
+    unsure, jumps = clock.unsure(), clock.jumps()
 
     def is_judged(slot: int) -> bool:
         return slot >= from_ns and slot + c.grace_ns < to_ns
@@ -250,9 +274,9 @@ def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> lis
     told += [
         Deviation("missed", int(slots[i]), None)
         for i in np.flatnonzero(is_missing)
-        if int(i) not in late and is_judged(int(slots[i]))
+        if int(i) not in late and is_judged(int(slots[i])) and int(slots[i]) not in jumps
     ]
-    return sorted(told, key=lambda d: (d.slot_ns, d.what))
+    return sorted(told, key=lambda d: (d.slot_ns, d.what)), n
 
 
 def _late(slots: Ints, is_missing: Bools, extra: Ints, grace_ns: int) -> tuple[dict[int, int], dict[int, int]]:

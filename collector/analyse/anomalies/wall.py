@@ -57,6 +57,11 @@ class Clock:
         steps = zip(self.changes, self.shifts[:-1], self.shifts[1:], strict=True)
         return [(at - abs(b - a), at + abs(b - a)) for at, a, b in steps]
 
+    def jumps(self) -> set[int]:
+        """Return the moments to which it was set forth; what is due right then, some leave out."""
+        steps = zip(self.changes, self.shifts[:-1], self.shifts[1:], strict=True)
+        return {at for at, a, b in steps if b > a}
+
 
 def offset_ns(zone: str, at_ns: int) -> int:
     """Return how far the clock of *zone* is ahead of UTC."""
