@@ -82,7 +82,8 @@ class Case:
     def is_shifted(self) -> bool:
         """Tell whether its clock was set lately, and is not the report's: nobody can know when it is due."""
         edges = (self.from_ns - int(self.days * DAY_NS), self.to_ns)
-        return self.zone != self.report_zone and len({_offset(z, at) for z in [self.zone] for at in edges}) > 1
+        is_set = any(len({_offset(zone, at) for at in edges}) > 1 for zone in (self.zone, self.report_zone))
+        return self.zone != self.report_zone and is_set
 
 
 def _offset(zone: str, at_ns: int) -> timedelta | None:
@@ -219,7 +220,8 @@ def judge(c: Case) -> tuple[bool, list[int], list[int], Counter[str]]:
         if d.what != "missed":
             continue
         near = min(left, key=lambda p: abs(p - d.slot_ns), default=None)
-        if near is not None and abs(near - d.slot_ns) <= max(cadence.grace_ns, 2 * MINUTE_NS) + (HOUR_NS if c.is_shifted else 0):
+        far = getattr(cadence, "every_ns", 0) if c.kind == "timer" else 0  # a drift is nobody's to foresee
+        if near is not None and abs(near - d.slot_ns) <= far + max(cadence.grace_ns, 2 * MINUTE_NS) + (HOUR_NS if c.is_shifted else 0):
             left.discard(near)
             right.append(near)
         else:

@@ -15,13 +15,15 @@ from collector.analyse.anomalies import intervals, timetable
 from collector.analyse.anomalies.deviation import Deviation
 from collector.analyse.anomalies.intervals import Interval
 from collector.analyse.anomalies.timetable import Slots
-from collector.model.units import MINUTE_NS
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS
 
 __all__ = ["Deviation", "Interval", "Slots", "deviations", "learn"]
 
 LEAST_ARRIVALS = 4
 _SHORT_NS = 30 * MINUTE_NS
 """Intervals up to which no clock is ever set by a part of one: they need no wall clock."""
+_HOURLY = {24 // h for h in (1, 2, 3, 4, 6, 8, 12, 24)}
+_EXACT = 0.01
 
 Gaps = Sequence[tuple[int, int]]
 
@@ -38,12 +40,20 @@ def learn(
     at = np.asarray(arrivals, np.int64)
     until = int(at[-1]) + 1 if until_ns is None else until_ns
     interval = intervals.learn(at, zone, gaps, until)
-    if interval is not None and interval.is_always and interval.is_precise and interval.every_ns <= _SHORT_NS:
+    if interval is not None and interval.is_always and interval.is_precise and not _is_of_clock(interval.every_ns):
         return interval
     slots = timetable.learn(at, zone, gaps, until)
     if slots is None or (interval is not None and 3 * interval.grace_ns < slots.grace_ns):
         return interval
     return slots
+
+
+def _is_of_clock(every_ns: int) -> bool:
+    """Tell whether runs so far apart may stand at times of the day that move when a clock is set."""
+    if every_ns <= _SHORT_NS:
+        return False
+    turns = DAY_NS / every_ns
+    return every_ns >= HOUR_NS * (1 - _EXACT) and abs(turns - round(turns)) < _EXACT * turns and round(turns) in _HOURLY
 
 
 def deviations(

@@ -29,13 +29,16 @@ _GRACE_S = (120, 300)
 """Least grace of frequent and of rare slots."""
 _MOST_GRACE = 0.45
 """Share of the time to the next slot that is on time at most."""
+_MOST_USUAL = 0.2
+"""Share of the time to the next slot within which four of five runs have to come: what drifts keeps no slots."""
 _RECENT_NS = 14 * DAY_NS
 _EXPLAINED = 0.8
 _KEPT = 0.75
 _DEAD = 3
 """Days with other runs on which a slot was not kept, and has not been since: it is a slot no more."""
 _AS_GOOD = 0.99
-"""Share of the best fold with which another clock's is looked at."""
+"""Share of the best fold with which another clock's is looked at, beside the report's and UTC."""
+_MOST_CLOCKS = 3
 _ABOUT, _ABOUT_SHARE = 1.5, 0.001
 """Runs, and share of runs, by which a clock may explain fewer and still be as good as the best."""
 _WEEKEND_S = 36 * 3600
@@ -72,13 +75,17 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
         steps = np.searchsorted(arrivals, np.array(clock.changes, np.int64))
         seen = (*((int(n), b - a) for n, a, b in zip(steps, clock.shifts[:-1], clock.shifts[1:]) if 0 < n < arrivals.size),)
         alike.setdefault(seen, (clock, []))[1].extend(clock.zones)
-    locals_ = [(clock.local(arrivals) + frame, names) for clock, names in alike.values()]
+    locals_ = [(clock, clock.local(arrivals) + frame, names) for clock, names in alike.values()]
     if len(locals_) > 1:
-        scores = [_together(local) for local, _ in locals_]
-        locals_ = [l for l, s in zip(locals_, scores, strict=True) if s >= _AS_GOOD * max(scores)]
+        scores = [_together(local) for _, local, _ in locals_]
+        best = max(scores)
+        near = sorted(zip(scores, range(len(scores)), strict=True), key=lambda s: (-s[0], s[1]))[:_MOST_CLOCKS]
+        chosen = {i for score, i in near if score >= _AS_GOOD * best}
+        chosen |= {i for i, (_, _, names) in enumerate(locals_) if {zone, "UTC"} & set(names)}
+        locals_ = [locals_[i] for i in sorted(chosen)]
     fits = []
-    for local, names in locals_:
-        learnt = _fold(local, arrivals, gaps, until_ns)
+    for clock, local, names in locals_:
+        learnt = _fold(clock, local, arrivals, gaps, until_ns)
         if learnt is not None:
             seconds, days, grace_s, n, misses = learnt
             name, grace = wall.called(names, zone), grace_s * SECOND_NS
@@ -99,7 +106,7 @@ def _together(local: Ints) -> float:
 
 
 def _fold(
-    local: Ints, arrivals: Ints, gaps: Sequence[tuple[int, int]], until_ns: int
+    clock: Clock, local: Ints, arrivals: Ints, gaps: Sequence[tuple[int, int]], until_ns: int
 ) -> tuple[tuple[int, ...], tuple[frozenset[int], ...], int, int, int] | None:
     """Return (seconds of the day, days of the week, grace in seconds, runs explained, slots missed) by one clock."""
     every = int(np.median(np.diff(arrivals))) // SECOND_NS
@@ -109,10 +116,12 @@ def _fold(
     begins = _week(at)
     is_slot, cut = _dense(at % _DAY_S, every, begins)
     inside, day = (at - cut) % _DAY_S, (at - cut) // _DAY_S
-    slots, spread = _slots(inside, is_slot, cut)
+    slots, spread, usual = _slots(inside, is_slot, cut)
     if not slots.size:
         return None
     apart = int(np.diff(slots, append=slots[0] + _DAY_S).min())
+    if usual > _MOST_USUAL * apart:
+        return None
     grace = int(min(max(np.clip(apart / 10, *_GRACE_S), 3 * spread), _MOST_GRACE * apart))
 
     first, days = int(day[0]), int(day[-1] - day[0]) + 1
@@ -122,8 +131,8 @@ def _fold(
     hit = (nearest >= 0) & (inside <= slots[nearest] + grace)
     kept = np.zeros((slots.size, days), np.bool_)
     kept[nearest[hit], day[hit] - first] = True
-    instants = (np.arange(first, first + days) * _DAY_S + cut + slots[:, None]) * SECOND_NS
-    instants = instants - np.interp(instants, local, local - arrivals).astype(np.int64)
+    shown = (np.arange(first, first + days) * _DAY_S + cut + slots[:, None]) * SECOND_NS
+    instants = clock.instants(shown - (local[-1] - arrivals[-1]))[0]
     seen = _seen(instants, int(arrivals[0]), until_ns, grace * SECOND_NS, gaps) & (
         np.arange(days) >= kept.argmax(axis=1)[:, None]
     )
@@ -186,14 +195,14 @@ def _dense(seconds: Ints, every: int, begins: int) -> tuple[Bools, int]:
     return np.repeat(is_slot, bin_), (cut + _DAY_S // 2) % _DAY_S - _DAY_S // 2
 
 
-def _slots(inside: Ints, is_slot: Bools, cut: int) -> tuple[Ints, float]:
-    """Return slots in seconds after the cut, ascending, and how much later than they most of their arrivals come."""
+def _slots(inside: Ints, is_slot: Bools, cut: int) -> tuple[Ints, float, float]:
+    """Return slots in seconds after the cut, ascending, and how far from them all but 2 % and 20 % of runs come."""
     rolled = np.roll(is_slot, -cut)
     label = np.cumsum(np.diff(rolled.astype(np.int8), prepend=0) > 0)
     of_slot = rolled[inside]
     at = np.sort(inside[of_slot])
     if at.size < _LEAST_TOGETHER:
-        return np.empty(0, np.int64), 0.0
+        return np.empty(0, np.int64), 0.0, 0.0
     which = label[at]
     starts = np.flatnonzero(np.diff(which, prepend=-1))
     counts = np.diff(starts, append=at.size)
@@ -201,7 +210,7 @@ def _slots(inside: Ints, is_slot: Bools, cut: int) -> tuple[Ints, float]:
     minute = np.round((early + cut) / 60).astype(np.int64) * 60 - cut
     slots = np.where((np.abs(minute - early) <= _NEAR_MINUTE_S), minute, early)
     residuals = np.abs(at - np.repeat(slots, counts))
-    return slots, float(np.quantile(residuals, 0.98))
+    return slots, float(np.quantile(residuals, 0.98)), float(np.quantile(residuals, 0.8))
 
 
 def _seen(instants: Ints, from_ns: int, to_ns: int, grace_ns: int, gaps: Sequence[tuple[int, int]]) -> Bools:
@@ -231,13 +240,18 @@ def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, In
 
 
 def deviations(c: Slots, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:
-    """Return what was not kept on the clock by which most was."""
+    """Return what was not kept on the clock by which most was; nothing where nothing was due on one of these."""
     told = [
         (*_by(s, clock, arrivals, from_ns, to_ns), c.zone not in clock.zones)
         for s in (c, *c.also)
         for clock in wall.clocks(s.zones, min(from_ns, c.reference_ns) - DAY_NS, to_ns, c.reference_ns)
     ]
-    return min(told, key=lambda t: (-t[1], len(t[0]), t[2]))[0]
+    most = max(kept for _, kept, _ in told)
+    alike = [(is_other, off) for off, kept, is_other in told if kept == most]
+    if most:
+        return min(alike, key=lambda t: (len(t[1]), t[0]))[1]
+    # None came at all: on whichever clock they were due, the report's is the one to tell it by.
+    return [] if any(not off for _, off in alike) else min(alike, key=lambda t: (t[0], len(t[1])))[1]
 
 
 def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tuple[list[Deviation], int]:
