@@ -111,7 +111,9 @@ def case(seed: int) -> Case:
     planted = _planted(dice, plan, [d for d in due if from_ns <= d < to_ns - 20 * MINUTE_NS])
     gone = set(planted)
     arrivals = sorted(
-        at for d, at in zip(due, came, strict=True) if d not in gone and at < to_ns and (d >= from_ns or dice.random() >= lost)
+        at
+        for d, at in zip(due, came, strict=True)
+        if d not in gone and at < to_ns and (d >= from_ns or dice.random() >= lost)
     )
     return Case(kind, text, zone, report_zone, days, noise, plan, arrivals, planted, from_ns, to_ns)
 
@@ -122,7 +124,9 @@ def _day(dice: random.Random, zone: str) -> datetime:
         return day
     offsets = [(day + timedelta(days=k)).astimezone(ZoneInfo(zone)).utcoffset() for k in range(366)]
     changes = [k for k in range(1, 366) if offsets[k] != offsets[k - 1]]
-    return day + timedelta(days=dice.choice(changes) + dice.choice((0, 0, 1, 1, 2, 3, 5, 9, 16, 25))) if changes else day
+    return (
+        day + timedelta(days=dice.choice(changes) + dice.choice((0, 0, 1, 1, 2, 3, 5, 9, 16, 25))) if changes else day
+    )
 
 
 def _cron(dice: random.Random) -> tuple[str, str]:
@@ -221,7 +225,9 @@ def judge(c: Case) -> tuple[bool, list[int], list[int], Counter[str]]:
             continue
         near = min(left, key=lambda p: abs(p - d.slot_ns), default=None)
         far = getattr(cadence, "every_ns", 0) if c.kind == "timer" else 0  # a drift is nobody's to foresee
-        if near is not None and abs(near - d.slot_ns) <= far + max(cadence.grace_ns, 2 * MINUTE_NS) + (HOUR_NS if c.is_shifted else 0):
+        if near is not None and abs(near - d.slot_ns) <= far + max(cadence.grace_ns, 2 * MINUTE_NS) + (
+            HOUR_NS if c.is_shifted else 0
+        ):
             left.discard(near)
             right.append(near)
         else:
@@ -265,7 +271,9 @@ def main() -> None:
                 f"found {len(right)} of {len(c.planted)}, wrong {len(wrong)} {moment} {dict(others)}, "
                 f"{datetime.fromtimestamp(c.from_ns // SECOND_NS, UTC):%a %Y-%m-%d %H:%M}{'' if is_learnt else ' UNLEARNT'}"
             )
-    print("| schedule | tried | learnt | days with a missed run told falsely | days with planted misses | told | planted | told |")
+    print(
+        "| schedule | tried | learnt | days with a missed run told falsely | days with planted misses | told | planted | told |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name, s in sorted(scores.items(), key=lambda i: (i[0] == "all", i[0])):
         print(

@@ -1,9 +1,9 @@
 """On which days of the week something is usually done at a time of the day, from the days on which it was.
 
 An hour or slot is usual on a weekday if it was kept on three quarters of at least three such days. With less history
-it borrows from what is beside it: weekdays from one week where they are alike from week to week, working days from each other once a weekend was seen to be quiet, all days from each
-other once eight of them were alike (the first seven days of a month are no daily schedule), and times of the day from
-the hours around them. What history does not tell is not expected.
+it borrows from what is beside it: a weekday from itself where two weeks are alike, working days from each other once a
+weekend was seen to be quiet, all days from each other once eight of them were alike (the first seven days of a month
+are no daily schedule), and times of the day from the hours around them. What history does not tell is not expected.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ LEAST_REPEATS = 5
 """Days that came a week after one of their weekday from which a week speaks for the next one."""
 _NEAR_S = 7200
 _CLEAR = 0.8
+_NOISY = 0.4
+"""Share of its days on which a time has to be kept where those around it are."""
 _LEAST_NEAR = 6
 
 
@@ -46,7 +48,9 @@ def usual(kept: Bools, seen: Bools, weekdays: Ints, seconds: Ints) -> Bools:
     is_working = working & weekend & (k[:, :5].sum(axis=1, keepdims=True) >= LEAST_WORKING) & (np.arange(7) < 5)
     alike = is_daily | is_working
     is_pure = _pure(k, n) & (k == n) & (k > 0) & (before | after)
-    out: Bools = own | is_pure | (alike & near & ((n < LEAST_WEEKS) | noisy)) | (noisy & (n >= LEAST_WEEKS) & (k > 0.4 * n))
+    out: Bools = (
+        own | is_pure | (alike & near & ((n < LEAST_WEEKS) | noisy)) | (noisy & (n >= LEAST_WEEKS) & (k > 0.4 * n))
+    )
     return out
 
 
