@@ -33,8 +33,9 @@ class Slots:
     seconds: tuple[int, ...]
     days: tuple[frozenset[int], ...]
     zone: str
-    """Zone of the day and its hours; what else it may be stands in *zones*."""
+    """Zone of the day and its hours: the report's or UTC, if they fit, else one whose clock moved as the runs did."""
     zones: tuple[str, ...]
+    """All that fit as well, as far as history can tell."""
     reference_ns: int
     frame_ns: int
     """What the clock was ahead of UTC at the reference."""
@@ -42,14 +43,11 @@ class Slots:
     """Others that fit history as well; what is on time by one of them is on time."""
     grace_ns: int
     n: int
-    is_known: bool = True
-    """False where the arrivals moved with a clock that is not the report's."""
 
 
 def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: int) -> Slots | None:
     """Return the times of the day that *arrivals* (ascending) keep on the clock that fits best; None for none."""
     reference = int(arrivals[-1])
-    frame = wall.offset_ns(zone, reference)
     zones = (zone, *(z for z in ("UTC", *wall.every_zone()) if z != zone))
     alike: dict[tuple[tuple[int, int], ...], tuple[Clock, list[str]]] = {}
     for clock in wall.clocks(zones, int(arrivals[0]), until_ns, reference):
@@ -59,7 +57,7 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
         alike.setdefault(seen, (clock, []))[1].extend(clock.zones)
     clocks = list(alike.values())
     if len(clocks) > 1:
-        scores = [_together(clock.local(arrivals) + frame) for clock, _ in clocks]
+        scores = [_together(clock.local(arrivals)) for clock, _ in clocks]
         best_score = max(scores)
         near = sorted(zip(scores, range(len(scores)), strict=True), key=lambda s: (-s[0], s[1]))[:_MOST_CLOCKS]
         chosen = {i for score, i in near if score >= _AS_GOOD * best_score}
@@ -67,11 +65,11 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
         clocks = [clocks[i] for i in sorted(chosen)]
     fits = []
     for clock, names in clocks:
+        name = wall.called(names, zone)
+        frame = wall.offset_ns(name, reference)
         f = folding.fold(arrivals, clock, frame, gaps, until_ns)
         if f is not None:
-            is_known = bool({zone, "UTC"} & set(names))
-            name = wall.called(names, zone)
-            slots = Slots(f.seconds, f.days, name, tuple(names), reference, frame, (), f.grace_ns, f.n, is_known)
+            slots = Slots(f.seconds, f.days, name, tuple(names), reference, frame, (), f.grace_ns, f.n)
             fits.append((f.n - f.missed, slots))
     if not fits:
         return None
@@ -203,3 +201,8 @@ def blocks(c: Slots) -> list[tuple[int, int, int]]:
     if len(out) > 1 and out[0][0] + DAY_S - out[-1][1] == every:
         out = [*out[1:-1], (out[-1][0], out[0][1], every)]
     return out
+
+
+def is_unsure(c: Slots, from_ns: int, to_ns: int) -> bool:
+    """Tell whether clocks that fit history were set apart since, so that nobody knows when slots were due."""
+    return bool(c.also) or len(wall.clocks(c.zones, max(from_ns, c.reference_ns), to_ns, c.reference_ns)) > 1
