@@ -143,9 +143,10 @@ def _usual(
     on &= (since.sum(axis=1) < _DEAD)[:, None]
 
     due = on[:, weekdays] & seen & active
-    recent = due & (instants >= until_ns - _RECENT_NS)
+    since_ns = int(folds.arrivals[-1]) - _RECENT_NS  # what stopped is known by what it did until then
+    recent = due & (instants >= since_ns)
     explained = hit & on[nearest, weekdays[day]]
-    is_recent = folds.arrivals >= until_ns - _RECENT_NS
+    is_recent = folds.arrivals >= since_ns
     is_kept = recent.any() and (kept & recent).sum() >= _KEPT * recent.sum()
     is_explained = explained[is_recent].sum() >= _EXPLAINED * is_recent.sum()
     return on, int(explained.sum()) if is_kept and is_explained else 0, int((due & ~kept).sum())

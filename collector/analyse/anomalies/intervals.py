@@ -48,7 +48,7 @@ class Interval:
         return len(self.hours) == 168
 
 
-def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: int) -> Interval | None:
+def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]]) -> Interval | None:
     """Return the interval between *arrivals* (ns, ascending), None where they keep none."""
     steps = np.diff(arrivals)
     every = int(np.median(steps)) if steps.size >= LEAST_GAPS else 0
@@ -62,33 +62,29 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
         return None
     usual = int(near[min(near.size - 1, round(0.99 * near.size))])
     grace = min(every // 2, max(_LEAST_GRACE_NS, 3 * usual, every // 10))
-    on = _hours(arrivals, steps <= _BREAK * every, zone, gaps, until_ns)
+    on = _hours(arrivals, steps <= _BREAK * every, zone, gaps)
     if not on:
         return None
     return Interval(every, grace, arrivals.size, zone, on, usual <= _PRECISE * every)
 
 
-def _hours(
-    arrivals: Ints, is_short: Bools, zone: str, gaps: Sequence[tuple[int, int]], until_ns: int
-) -> frozenset[int]:
+def _hours(arrivals: Ints, is_short: Bools, zone: str, gaps: Sequence[tuple[int, int]]) -> frozenset[int]:
     """Return the hours of the week that are usually covered by gaps of an interval's length."""
-    offset = wall.offset_ns(zone, until_ns)
-    first, last = int(arrivals[0] + offset) // DAY_NS, (until_ns - 1 + offset) // DAY_NS
+    end = int(arrivals[-1])  # what stopped is known by what it did until then
+    offset = wall.offset_ns(zone, end)
+    first, last = int(arrivals[0] + offset) // DAY_NS, (end + offset) // DAY_NS
     edges = np.arange(first * 24, (last + 1) * 24 + 1) * HOUR_NS - offset
     covered = np.concatenate([[0], np.cumsum(np.where(is_short, np.diff(arrivals), 0))])
     share = np.diff(np.interp(edges, arrivals, covered)) / HOUR_NS
-    seen = (edges[:-1] >= arrivals[0]) & (edges[1:] <= until_ns)
+    seen = (edges[:-1] >= arrivals[0]) & (edges[1:] <= end)
     for low, high in gaps:
         seen &= (edges[1:] <= low) | (edges[:-1] >= high)
-    days = np.arange(first, last + 1)
-    if days.size == 0:
+    if not seen.any():
         return frozenset()
+    days = np.arange(first, last + 1)
     kept, known = ((v.reshape(days.size, 24).T) for v in (share >= _LEAST_COVERED, seen))
     weekdays = (days + 3) % 7
     on = usual_days.usual(kept & known, known, weekdays, np.arange(24) * 3600)
-    dead = days.size >= 4 and not (kept & known)[:, -4:].any()
-    if dead:
-        return frozenset()
     if kept[known].mean() >= 0.97 and (kept & known).sum(axis=1).all():
         unknown = known.astype(np.int64) @ np.eye(7, dtype=np.int64)[weekdays] == 0
         on |= unknown | _all_but_few(kept, known)[:, None]

@@ -39,7 +39,7 @@ def learn(
         return None
     at = np.asarray(arrivals, np.int64)
     until = int(at[-1]) + 1 if until_ns is None else until_ns
-    interval = intervals.learn(at, zone, gaps, until)
+    interval = intervals.learn(at, zone, gaps)
     if interval is not None and interval.is_always and interval.is_precise and not _is_of_clock(interval.every_ns):
         return interval
     slots = timetable.learn(at, zone, gaps, until)
