@@ -281,9 +281,18 @@ def silent(inputs: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look
         )
     )
     found = []
+    off_days = _days_off(inputs).dates
     who = pl.concat([tasks, inputs.senders.select(*by, "hour_ns", "n")])
     for hours in (tasks, inputs.senders.select(*by, "hour_ns", "n")):
-        rows = silence.silent(hours, by, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, gaps=gaps)
+        rows = silence.silent(
+            hours,
+            by,
+            from_ns=inputs.from_ns,
+            to_ns=inputs.to_ns,
+            zone=inputs.zone,
+            gaps=gaps,
+            days_off=off_days,
+        )
         for r in rows.iter_rows(named=True):
             subject = Subject(type=r["type"], name=r["name"], **_whose(r))
             heard = hours.filter(

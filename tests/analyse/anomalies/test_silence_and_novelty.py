@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -69,6 +70,33 @@ def test_who_is_often_silent_or_new_is_not_told() -> None:
     rows = pl.concat([often, new, hours("a", 480)])
     period = {"from_ns": START + 456 * HOUR_NS, "to_ns": START + 480 * HOUR_NS}
     assert silence.silent(rows, BY, **period, zone="UTC").is_empty()
+
+
+def test_a_weekend_or_a_day_off_is_nobodys_silence() -> None:
+    """Who works from Monday to Friday is not silent at the weekend, nor on a day off, but is on a working day."""
+    work = {
+        i for i in range(27 * 24) if (START // HOUR_NS + i + 72) % 168 < 120 and 8 <= (START // HOUR_NS + i) % 24 < 18
+    }
+    rows = pl.concat(
+        [
+            hours("a", 27 * 24),
+            hours("office", 27 * 24, without=range(0))
+            .with_row_index("i")
+            .filter(pl.col("i").is_in(list(work)))
+            .drop("i"),
+        ]
+    )
+    last = max(work) + 1
+    for end in range(24 * 20, 24 * 27, 12):
+        seen = rows.filter(pl.col("hour_ns") < START + end * HOUR_NS)
+        period = {"from_ns": START + (end - 24) * HOUR_NS, "to_ns": START + end * HOUR_NS, "zone": "UTC"}
+        assert silence.silent(seen, BY, **period).is_empty()
+    end = last - 10 + 24 * (1 if (START // HOUR_NS + last + 72) % 168 < 96 else 3)
+    period = {"from_ns": START + (end - 24) * HOUR_NS, "to_ns": START + (end + 10) * HOUR_NS, "zone": "UTC"}
+    longer = pl.concat([rows, hours("a", end + 10).filter(pl.col("hour_ns") >= START + 27 * 24 * HOUR_NS)])
+    day = datetime.fromtimestamp((START + end * HOUR_NS) / 1e9, UTC).date()
+    assert silence.silent(longer, BY, **period)["name"].to_list() == ["office"]
+    assert silence.silent(longer, BY, **period, days_off=[day]).is_empty()
 
 
 @pytest.mark.parametrize(
