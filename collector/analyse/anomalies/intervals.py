@@ -27,6 +27,9 @@ _BREAK = 3.5
 """Intervals without a run from which a gap may be a break."""
 _LEAST_COVERED = 0.75
 _PRECISE = 0.05
+_LEAST_WORKING = 3
+_ALWAYS = 0.97
+"""Share of hours that are kept from which it is kept round the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,14 @@ def _hours(arrivals: Ints, is_short: Bools, zone: str, gaps: Sequence[tuple[int,
     kept, known = ((v.reshape(days.size, 24).T) for v in (share >= _LEAST_COVERED, seen))
     weekdays = (days + 3) % 7
     on = usual_days.usual(kept & known, known, weekdays, np.arange(24) * 3600)
-    if kept[known].mean() >= 0.97 and (kept & known).sum(axis=1).all():
-        unknown = known.astype(np.int64) @ np.eye(7, dtype=np.int64)[weekdays] == 0
-        on |= unknown | _all_but_few(kept, known)[:, None]
+    if kept[known].mean() >= _ALWAYS:
+        n = known.astype(np.int64) @ np.eye(7, dtype=np.int64)[weekdays]
+        seen_days = n.any(axis=0)  # three working days speak for the others, a Saturday for a Sunday
+        is_seen = np.array([seen_days[:5].sum() >= _LEAST_WORKING] * 5 + [seen_days[5:].any()] * 2)
+        is_mostly = (kept & known).sum(axis=1) >= usual_days.MOST_OF * known.sum(axis=1)
+        on |= is_mostly[:, None] & is_seen
     hours, on_days = np.nonzero(on)
     return frozenset((on_days * 24 + hours).tolist())
-
-
-def _all_but_few(kept: Bools, known: Bools) -> Bools:
-    out: Bools = (kept & known).sum(axis=1) >= usual_days.MOST_OF * known.sum(axis=1)
-    return out
 
 
 def deviations(c: Interval, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:

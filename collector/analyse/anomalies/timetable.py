@@ -84,10 +84,10 @@ def _together(local: Ints) -> float:
     return float((counts**2).sum())
 
 
-def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, Ints]:
+def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, Ints, bool]:
     """Return the slots in [*from_ns*, *to_ns*), ascending, and when the clock shows each for the last time.
 
-    A time that the clock skips is no slot.
+    A time that the clock skips is no slot; whether it does so is told beside them.
     """
     low, high = (at + c.frame_ns + int(clock.shift(np.array([at]))[0]) for at in (from_ns, to_ns))
     days = np.arange(low // DAY_NS - 1, high // DAY_NS + 2)
@@ -99,7 +99,9 @@ def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, In
     first, last = clock.instants(shown)
     inside = (first >= from_ns) & (first < to_ns)
     order = np.argsort(first[inside], kind="stable")
-    return first[inside][order], last[inside][order]
+    about = shown - clock.shift(np.array([to_ns]))
+    skips = bool(((first < 0) & (about >= from_ns) & (about < to_ns)).any())
+    return first[inside][order], last[inside][order], skips
 
 
 def deviations(c: Slots, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:
@@ -109,19 +111,21 @@ def deviations(c: Slots, arrivals: Ints, from_ns: int, to_ns: int) -> list[Devia
         for s in (c, *c.also)
         for clock in wall.clocks(s.zones, min(from_ns, c.reference_ns) - DAY_NS, to_ns, c.reference_ns)
     ]
-    most = max(kept for _, kept, _ in told)
-    alike = [(is_other, off) for off, kept, is_other in told if kept == most]
+    most = max(kept for _, kept, _, _ in told)
+    alike = [(is_other, off, skips) for off, kept, skips, is_other in told if kept == most]
     if most:
         return min(alike, key=lambda t: (len(t[1]), t[0]))[1]
     # None came at all: on whichever clock they were due, the report's is the one to tell it by.
-    return [] if any(not off for _, off in alike) else min(alike, key=lambda t: (t[0], len(t[1])))[1]
+    return (
+        [] if any(not off and not skips for _, off, skips in alike) else min(alike, key=lambda t: (t[0], len(t[1])))[1]
+    )
 
 
-def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tuple[list[Deviation], int]:
-    """Return what was not kept by one clock, and how many slots were."""
-    slots, again = expected(c, clock, from_ns - DAY_NS, to_ns)
+def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tuple[list[Deviation], int, bool]:
+    """Return what was not kept by one clock, how many slots were, and whether it skips any."""
+    slots, again, skips = expected(c, clock, from_ns - DAY_NS, to_ns)
     if not slots.size:
-        return [], 0
+        return [], 0, skips
     low = np.searchsorted(arrivals, slots - c.grace_ns, "left")
     high = np.searchsorted(arrivals, slots + c.grace_ns, "right")
     came = high - low
@@ -133,7 +137,7 @@ def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tup
         came = np.where(twice, np.minimum(came + second, 1), came)
     is_missing, n = came == 0, int(((came > 0) & (slots >= from_ns)).sum())
     if not (is_missing.any() or (came > 1).any()):
-        return [], n
+        return [], n, skips
     is_extra = np.ones(arrivals.size, np.bool_)
     is_extra[low[high > low]] = False
     late, double = _late(slots, is_missing, arrivals[is_extra], c.grace_ns)
@@ -153,7 +157,7 @@ def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tup
         for i in np.flatnonzero(is_missing)
         if int(i) not in late and is_judged(int(slots[i])) and int(slots[i]) not in jumps
     ]
-    return sorted(told, key=lambda d: (d.slot_ns, d.what)), n
+    return sorted(told, key=lambda d: (d.slot_ns, d.what)), n, skips
 
 
 def _late(slots: Ints, is_missing: Bools, extra: Ints, grace_ns: int) -> tuple[dict[int, int], dict[int, int]]:

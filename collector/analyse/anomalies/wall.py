@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 import numpy.typing as npt
 
-from collector.model.units import DAY_NS, MINUTE_NS, SECOND_NS
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -58,9 +58,9 @@ class Clock:
         return [(at - abs(b - a), at + abs(b - a)) for at, a, b in steps]
 
     def jumps(self) -> set[int]:
-        """Return the moments to which it was set forth; what is due right then, some leave out."""
+        """Return the moments to which it was set forth by a part of an hour: what is due then, some leave out."""
         steps = zip(self.changes, self.shifts[:-1], self.shifts[1:], strict=True)
-        return {at for at, a, b in steps if b > a}
+        return {at for at, a, b in steps if b > a and (b - a) % HOUR_NS}
 
 
 def offset_ns(zone: str, at_ns: int) -> int:
