@@ -170,8 +170,8 @@ def _timer(dice: random.Random, start: datetime, to_ns: int) -> tuple[str, list[
 
 
 def _came(dice: random.Random, due: list[int]) -> tuple[str, list[int]]:
-    noise = dice.choice(("exact", "exact", "seconds", "queue", "skewed"))
-    if noise == "exact":
+    noise = dice.choice(("exact", "exact", "seconds", "queue", "skewed", "stalls"))
+    if noise in ("exact", "stalls"):
         delays = [dice.uniform(0, 3) for _ in due]
     elif noise == "seconds":
         delays = [dice.expovariate(1 / 12) for _ in due]
@@ -179,7 +179,14 @@ def _came(dice: random.Random, due: list[int]) -> tuple[str, list[int]]:
         delays = [dice.expovariate(1 / 5) + (dice.uniform(30, 100) if dice.random() < 0.03 else 0) for _ in due]
     else:
         delays = [dice.gauss(-1, 0.7) for _ in due]
-    return noise, [d + int(s * SECOND_NS) for d, s in zip(due, delays, strict=True)]
+    came = [d + int(s * SECOND_NS) for d, s in zip(due, delays, strict=True)]
+    if noise == "stalls":  # what is due while a queue stands still comes when it goes on
+        days = range(due[0] // DAY_NS, due[-1] // DAY_NS + 1) if due else range(0)
+        for day in (d for d in days if dice.random() < 0.3):
+            begin = day * DAY_NS + dice.randrange(DAY_NS)
+            end = begin + dice.randrange(5 * MINUTE_NS, 40 * MINUTE_NS)
+            came = [end + (at - begin) // 100 if begin <= at < end else at for at in came]
+    return noise, came
 
 
 def _planted(dice: random.Random, plan: str, due: list[int]) -> list[int]:

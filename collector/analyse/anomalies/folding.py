@@ -98,10 +98,11 @@ def fold(arrivals: Ints, clock: Clock, frame_ns: int, gaps: Sequence[tuple[int, 
         apart = int(np.diff(slots, append=slots[0] + DAY_S).min())
         grace = int(min(max(np.clip(apart / 10, *_GRACE_S), 3 * spread), _MOST_GRACE * apart))
         on, explained, missed = _usual(folds, slots, grace, gaps, until_ns)
-        if on.any(axis=1).all():
+        is_used = on.any(axis=1)
+        slots, on = slots[is_used], on[is_used]
+        if is_used.all():
             break
-        slots = slots[on.any(axis=1)]
-    if usual > _MOST_USUAL * apart or not explained:
+    if not (slots.size and explained) or usual > _MOST_USUAL * apart:
         return None
     return _folded(folds, slots, on, grace, explained, missed)
 

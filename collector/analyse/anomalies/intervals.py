@@ -88,7 +88,7 @@ def _hours(arrivals: Ints, is_short: Bools, zone: str, gaps: Sequence[tuple[int,
     kept, known = ((v.reshape(days.size, 24).T) for v in (share >= _LEAST_COVERED, seen))
     weekdays = (days + 3) % 7
     on = usual_days.usual(kept & known, known, weekdays, np.arange(24) * 3600)
-    if kept[known].mean() >= _ALWAYS:
+    if kept[known].mean() >= _ALWAYS and end - int(arrivals[0]) >= _LEAST_WORKING * DAY_NS:
         n = known.astype(np.int64) @ np.eye(7, dtype=np.int64)[weekdays]
         seen_days = n.any(axis=0)  # three working days speak for the others, a Saturday for a Sunday
         is_seen = np.array([seen_days[:5].sum() >= _LEAST_WORKING] * 5 + [seen_days[5:].any()] * 2)

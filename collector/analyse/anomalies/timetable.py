@@ -17,11 +17,13 @@ from collector.analyse.anomalies import folding, wall
 from collector.analyse.anomalies.deviation import Deviation
 from collector.analyse.anomalies.folding import DAY_S
 from collector.analyse.anomalies.wall import Bools, Clock, Ints
-from collector.model.units import DAY_NS, SECOND_NS
+from collector.model.units import DAY_NS, HOUR_NS, SECOND_NS
 
 _AS_GOOD = 0.99
 """Share of the best fold with which another clock's is looked at, beside the report's and UTC."""
 _MOST_CLOCKS = 3
+_OFTEN_NS = 2 * HOUR_NS
+"""Between slots up to so far apart all runs are late ones; of others half way to the next one is."""
 _ABOUT, _ABOUT_SHARE = 1.5, 0.001
 """Runs, and share of runs, by which a clock may explain fewer and still be as good as the best."""
 
@@ -34,6 +36,8 @@ class Slots:
     days: tuple[frozenset[int], ...]
     zone: str
     """Zone of the day and its hours: the report's or UTC, if they fit, else one whose clock moved as the runs did."""
+    home: str
+    """The report's zone."""
     zones: tuple[str, ...]
     """All that fit as well, as far as history can tell."""
     reference_ns: int
@@ -69,7 +73,7 @@ def learn(arrivals: Ints, zone: str, gaps: Sequence[tuple[int, int]], until_ns: 
         frame = wall.offset_ns(name, reference)
         f = folding.fold(arrivals, clock, frame, gaps, until_ns)
         if f is not None:
-            slots = Slots(f.seconds, f.days, name, tuple(names), reference, frame, (), f.grace_ns, f.n)
+            slots = Slots(f.seconds, f.days, name, zone, tuple(names), reference, frame, (), f.grace_ns, f.n)
             fits.append((f.n - f.missed, slots))
     if not fits:
         return None
@@ -107,7 +111,7 @@ def expected(c: Slots, clock: Clock, from_ns: int, to_ns: int) -> tuple[Ints, In
 def deviations(c: Slots, arrivals: Ints, from_ns: int, to_ns: int) -> list[Deviation]:
     """Return what was not kept on the clock by which most was; nothing where nothing was due on one of these."""
     told = [
-        (*_by(s, clock, arrivals, from_ns, to_ns), c.zone not in clock.zones)
+        (*_by(s, clock, arrivals, from_ns, to_ns), c.home not in clock.zones)
         for s in (c, *c.also)
         for clock in wall.clocks(s.zones, min(from_ns, c.reference_ns) - DAY_NS, to_ns, c.reference_ns)
     ]
@@ -174,8 +178,8 @@ def _late(slots: Ints, is_missing: Bools, extra: Ints, grace_ns: int) -> tuple[d
         if i < 0:
             continue
         if i in missing:
-            until = int(slots[i + 1]) if i + 1 < slots.size else int(slots[i]) + DAY_NS
-            if at < slots[i] + (until - slots[i]) // 2:
+            apart = int(slots[i + 1] - slots[i]) if i + 1 < slots.size else DAY_NS
+            if at < slots[i] + (apart - grace_ns if apart <= _OFTEN_NS else apart // 2):
                 late[i] = at
                 missing.discard(i)
             continue
