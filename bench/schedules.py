@@ -272,22 +272,22 @@ def main() -> None:
             s.late += others["late"] > 0
             s.double += others["double"] > 0
         if args.show and (wrong or others or len(right) < len(c.planted)):
-            moment = [f"{datetime.fromtimestamp(w // SECOND_NS, UTC):%a %m-%d %H:%M}" for w in wrong[:4]]
+            first = [f"{_moment(w):%a %m-%d %H:%M}" for w in wrong[:4]]
             print(
                 f"{seed} {c.kind}: {c.text!r} {c.zone} for {c.report_zone}, {c.days} d, {c.noise}, {c.plan}: "
-                f"found {len(right)} of {len(c.planted)}, wrong {len(wrong)} {moment} {dict(others)}, "
-                f"{datetime.fromtimestamp(c.from_ns // SECOND_NS, UTC):%a %Y-%m-%d %H:%M}{'' if is_learnt else ' UNLEARNT'}"
+                f"found {len(right)} of {len(c.planted)}, wrong {len(wrong)} {first} {dict(others)}, "
+                f"{_moment(c.from_ns):%a %Y-%m-%d %H:%M}{'' if is_learnt else ' UNLEARNT'}"
             )
-    print(
-        "| schedule | tried | learnt | days with a missed run told falsely | days with planted misses | told | planted | told |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    print("| schedule | tried | learnt | told falsely | with planted misses | told | planted misses | told | late |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, s in sorted(scores.items(), key=lambda i: (i[0] == "all", i[0])):
-        print(
-            f"| {name} | {s.schedules} | {s.learnt} | {s.false} | {s.planted} | {s.found} | {s.slots} | {s.found_slots} |"
-            f" late {s.late}, double {s.double}"
-        )
-    print(f"{1000 * spent / max(args.n, 1):.1f} ms of CPU a schedule; {DAY_NS and ''}")
+        cells = (name, s.schedules, s.learnt, s.false, s.planted, s.found, s.slots, s.found_slots, s.late)
+        print("|", " | ".join(str(cell) for cell in cells), "|")
+    print(f"{1000 * spent / max(args.n, 1):.1f} ms of CPU a schedule")
+
+
+def _moment(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def due(series: dict[str, Any]) -> Iterator[datetime]:
 
 def told(series: list[dict[str, Any]]) -> list[Recorded]:
     """Return the runs of series in plain logs, two seconds long, a request for each day or so."""
-    records = []
+    records: list[dict[str, Any]] = []
     for one in series:
         for n, moment in enumerate(due(one)):
             start = int(moment.timestamp()) * SECOND_NS + n % 3 * SECOND_NS // 2

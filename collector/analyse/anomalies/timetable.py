@@ -133,13 +133,15 @@ def _by(c: Slots, clock: Clock, arrivals: Ints, from_ns: int, to_ns: int) -> tup
     low = np.searchsorted(arrivals, slots - c.grace_ns, "left")
     high = np.searchsorted(arrivals, slots + c.grace_ns, "right")
     came = high - low
+    is_now = slots >= from_ns
+    n = int(((came > 0) & is_now).sum())
     twice = again != slots
-    if twice.any():  # of a time that comes twice either will do
-        second = np.searchsorted(arrivals, again + c.grace_ns, "right") - np.searchsorted(
-            arrivals, again - c.grace_ns, "left"
-        )
+    if twice.any():  # of a time that comes twice either will do, and both may be kept
+        last = np.searchsorted(arrivals, again + c.grace_ns, "right")
+        second = last - np.searchsorted(arrivals, again - c.grace_ns, "left")
+        n += int((twice & (second > 0) & is_now).sum())
         came = np.where(twice, np.minimum(came + second, 1), came)
-    is_missing, n = came == 0, int(((came > 0) & (slots >= from_ns)).sum())
+    is_missing = came == 0
     if not (is_missing.any() or (came > 1).any()):
         return [], n, skips
     is_extra = np.ones(arrivals.size, np.bool_)
