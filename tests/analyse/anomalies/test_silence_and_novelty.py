@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
 from collector.analyse.anomalies import novelty, silence
-from collector.model.units import HOUR_NS
+from collector.model.units import DAY_NS, HOUR_NS
 
 START = 1_790_000_000 * 10**9 // HOUR_NS * HOUR_NS
 BY = ["name"]
@@ -74,29 +74,21 @@ def test_who_is_often_silent_or_new_is_not_told() -> None:
 
 def test_a_weekend_or_a_day_off_is_nobodys_silence() -> None:
     """Who works from Monday to Friday is not silent at the weekend, nor on a day off, but is on a working day."""
-    work = {
-        i for i in range(27 * 24) if (START // HOUR_NS + i + 72) % 168 < 120 and 8 <= (START // HOUR_NS + i) % 24 < 18
-    }
-    rows = pl.concat(
-        [
-            hours("a", 27 * 24),
-            hours("office", 27 * 24, without=range(0))
-            .with_row_index("i")
-            .filter(pl.col("i").is_in(list(work)))
-            .drop("i"),
-        ]
-    )
-    last = max(work) + 1
-    for end in range(24 * 20, 24 * 27, 12):
-        seen = rows.filter(pl.col("hour_ns") < START + end * HOUR_NS)
-        period = {"from_ns": START + (end - 24) * HOUR_NS, "to_ns": START + end * HOUR_NS, "zone": "UTC"}
-        assert silence.silent(seen, BY, **period).is_empty()
-    end = last - 10 + 24 * (1 if (START // HOUR_NS + last + 72) % 168 < 96 else 3)
-    period = {"from_ns": START + (end - 24) * HOUR_NS, "to_ns": START + (end + 10) * HOUR_NS, "zone": "UTC"}
-    longer = pl.concat([rows, hours("a", end + 10).filter(pl.col("hour_ns") >= START + 27 * 24 * HOUR_NS)])
-    day = datetime.fromtimestamp((START + end * HOUR_NS) / 1e9, UTC).date()
-    assert silence.silent(longer, BY, **period)["name"].to_list() == ["office"]
-    assert silence.silent(longer, BY, **period, days_off=[day]).is_empty()
+    at = pl.from_epoch("hour_ns", "ns")
+    works = (at.dt.weekday() <= 5) & at.dt.hour().is_between(8, 17)
+    office = hours("office", 29 * 24).filter(works)
+    days = [START // DAY_NS * DAY_NS + d * DAY_NS for d in range(21, 28)]
+    monday = next(d for d in days if datetime.fromtimestamp(d / 1e9, UTC).weekday() == 0)
+
+    def fell_silent(rows: pl.DataFrame, to_ns: int, days_off: tuple[date, ...] = ()) -> list[str]:
+        seen = pl.concat([rows, hours("a", 29 * 24)]).filter(pl.col("hour_ns") < to_ns)
+        told = silence.silent(seen, BY, from_ns=to_ns - DAY_NS, to_ns=to_ns, zone="UTC", days_off=days_off)
+        return told["name"].to_list()
+
+    assert [fell_silent(office, monday + k * DAY_NS) for k in range(-1, 6)] == [[]] * 7
+    rested = office.filter(pl.col("hour_ns") < monday)
+    assert fell_silent(rested, monday + DAY_NS) == ["office"]
+    assert fell_silent(rested, monday + DAY_NS, (datetime.fromtimestamp(monday / 1e9, UTC).date(),)) == []
 
 
 @pytest.mark.parametrize(
