@@ -27,6 +27,7 @@ BREACHES = (
     ("jobs/runner", "starlette.routing"),
     ("model/words", "httpx"),
     ("otlp/compression", "socket"),
+    ("personal/kinds", "polars"),
     ("report/build", "collector.store.database"),
     ("report/build", "duckdb"),
     ("report/build", "httpx"),

@@ -23,7 +23,7 @@ from collector.report import conventions
 from collector.rules import catalogue, checked, outline, remedies
 from collector.rules.checked import Checked
 from collector.rules.guideline import SENTENCES
-from collector.rules.profiles import Chosen, choose
+from collector.rules.profiles import Chosen, choose, phone_countries
 from collector.settings import Rules
 from collector.store import apply, came
 from collector.store import findings as stored
@@ -41,7 +41,7 @@ def routes(
 
     *settings*: the rules that this collector judges by. *want_judged*: as `api.routes.application` takes it.
     """
-    judged = choose(catalogue.RULES, settings)
+    judged, countries = choose(catalogue.RULES, settings), phone_countries(settings)
     turns = Turns(_MOST, wait_s)
 
     async def findings(request: Request, params: dict[str, Any]) -> Response:
@@ -49,7 +49,7 @@ def routes(
         now_ns = time.time_ns()
         if params["since"] is None:
             params["since"] = 0 if params["run_key"] else now_ns - DAY_NS
-        return form.answer(await turns.run(lambda: _findings(database, project, now_ns, **params)))
+        return form.answer(await turns.run(lambda: _findings(database, project, now_ns, countries=countries, **params)))
 
     async def rules(request: Request, params: dict[str, Any]) -> Response:
         """Answer every rule, and every sentence of the guideline with what telemetry can say of it."""
@@ -65,7 +65,7 @@ def routes(
         chosen = [c for c in judged if codes is None or c.rule.code in codes]
 
         def ask() -> dict[str, Any]:
-            return _check(database, project, now_ns, params["since"], scope, chosen, want_judged())
+            return _check(database, project, now_ns, params["since"], scope, chosen, want_judged(), countries)
 
         return form.answer(await turns.run(ask))
 
@@ -77,14 +77,21 @@ def routes(
 
 
 def _check(
-    database: Database, project: str, now_ns: int, since_ns: int, scope: Scope, chosen: list[Chosen], journal_seq: int
+    database: Database,
+    project: str,
+    now_ns: int,
+    since_ns: int,
+    scope: Scope,
+    chosen: list[Chosen],
+    journal_seq: int,
+    countries: tuple[str, ...],
 ) -> dict[str, Any]:
     def look(h: Handle) -> tuple[list[Unknown], bool, Checked, pl.DataFrame, dict[str, int]]:
         came_ = came.of_findings(h, project, scope, since_ns)
         groups = came.records(h, project, scope, since_ns)
         tally = checked.tally_groups(groups, h.frame("SELECT scope_id, name FROM scopes"))
         looked = checked.looked_at([tally], chosen, came_.runs.height, apart=True)
-        findings = conventions.of_came(h, project, came_, since_ns, now_ns)
+        findings = conventions.of_came(h, project, came_, since_ns, now_ns, countries)
         of_runs, of_window = stored.judged(h)
         newest = max(journal_seq, apply.watermark(h, apply.NAME))
         judged = {
@@ -125,10 +132,13 @@ def _findings(
     run_key: str | None,
     environment: str | None,
     platform_project: str | None,
+    countries: tuple[str, ...],
 ) -> dict[str, Any]:
     def look(h: Handle) -> tuple[pl.DataFrame, tuple[int, int], bool]:
         of = {"environment": environment, "platform_project": platform_project}
-        findings = conventions.findings(h, project, since, now_ns, code=code, run_key=run_key, **of)
+        findings = conventions.findings(
+            h, project, since, now_ns, code=code, run_key=run_key, countries=countries, **of
+        )
         return findings, stored.compliance(h, project, since, **of), all(stored.judged(h))
 
     with database.aside():

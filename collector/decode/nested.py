@@ -6,11 +6,12 @@ a run id is somebody's payload: what lies deeper, other maps, text around JSON, 
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from collector.decode import jsontext
-from collector.decode.dialects.base import Attributes, text
-from collector.decode.dialects.generic import RUN_ID
+from collector.decode.dialects.base import Attributes
+from collector.decode.dialects.generic import names_run
 from collector.decode.event import NONE, event
 from collector.decode.work import Work
 
@@ -18,6 +19,8 @@ _MAPS = ("extra", "context")
 """Attributes in which loggers put a record's keys, as a map or as JSON text."""
 _MESSAGE = ("message", "msg", "event")
 """Keys of a body that is a map for what the record says."""
+_MAY_NAME_RUN = re.compile(r'[Rr](?:un|UN)[^"]?[Ii][Dd]"')
+"""What a text of JSON has that names a run."""
 
 
 class Nested(NamedTuple):
@@ -33,7 +36,7 @@ class Nested(NamedTuple):
 def find(attributes: Attributes, body: Any, work: Work) -> Nested | None:
     """Return the keys of a run that *body* or a map among *attributes* names, the first that names one."""
     if isinstance(body, dict):
-        if _names_run(body):
+        if names_run(body):
             return Nested("body", body, _message(body))
     elif isinstance(body, str):
         keys = _object(body, work)
@@ -42,13 +45,9 @@ def find(attributes: Attributes, body: Any, work: Work) -> Nested | None:
     for place in _MAPS:
         value = attributes.get(place)
         keys = _object(value, work) if isinstance(value, str) else value
-        if isinstance(keys, dict) and _names_run(keys):
+        if isinstance(keys, dict) and names_run(keys):
             return Nested(place, keys, _message(body) if isinstance(body, dict) else None)
     return None
-
-
-def _names_run(keys: Attributes) -> bool:
-    return any(text(keys.get(key)) for key in RUN_ID)
 
 
 def _message(keys: Attributes) -> str | None:
@@ -59,7 +58,7 @@ def _message(keys: Attributes) -> str | None:
 
 def _object(text: str, work: Work) -> Attributes | None:
     """Return the object that is all of a *text* of JSON, if it names a run."""
-    if not jsontext.may_be_one(text) or not any(f'"{key}"' in text for key in RUN_ID):
+    if not jsontext.may_be_one(text) or not _MAY_NAME_RUN.search(text):
         return None
     keys = jsontext.read(text, work)
-    return keys if isinstance(keys, dict) and _names_run(keys) else None
+    return keys if isinstance(keys, dict) and names_run(keys) else None

@@ -24,7 +24,7 @@ from collector.report import conventions
 from collector.rules import catalogue, engine
 from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import RUN, Frames, stated_limits
-from collector.rules.profiles import choose
+from collector.rules.profiles import choose, phone_countries
 from collector.settings import Settings
 from collector.store import aside, looked_at, weights
 from collector.store import findings as stored
@@ -65,6 +65,7 @@ class Findings:
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
         chosen = choose(catalogue.RULES, settings.rules)
+        self._countries = phone_countries(settings.rules)
         self._limits = stated_limits(settings.queues.stated())
         self._each = [c for c in chosen if c.rule.grain == "record" or c.rule.each]
         self._across = [c for c in chosen if c.rule.across]
@@ -168,7 +169,7 @@ class Findings:
     def _summed(self, h: Handle, *, as_of_ns: int) -> pl.DataFrame:
         """Return the public table."""
         began = time.monotonic()
-        rows = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns)
+        rows = conventions.findings(h, PROJECT, as_of_ns - KEPT_NS, as_of_ns, countries=self._countries)
         spent_s = self._spent_s + time.monotonic() - began
         self._due = time.monotonic() + max(_EVERY_S, _LEAST_PAUSE * spent_s)
         return rows

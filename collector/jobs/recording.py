@@ -28,7 +28,7 @@ from collector.rules import checked, engine
 from collector.rules.checked import NONE, Checked
 from collector.rules.findings import CONTRIBUTION
 from collector.rules.frames import RUN, Frames, stated_limits
-from collector.rules.profiles import Chosen
+from collector.rules.profiles import Chosen, phone_countries
 from collector.settings import Settings
 from collector.settings.section import nanoseconds
 from collector.store import apply, came, looked_at, weights
@@ -151,7 +151,7 @@ class Recording:
 
         def replace_and_sum(h: Handle) -> pl.DataFrame:
             stored.replace_window(h, rows)
-            return conventions.all_of(h, project)
+            return conventions.all_of(h, project, phone_countries(self._settings.rules))
 
         return self._database.writing(replace_and_sum)
 

@@ -81,9 +81,9 @@ def detect(inputs: Inputs) -> Draft:
 
     def tasks(g: Inputs) -> list[watched.Scheduled]:
         if g is not inputs:
-            return watched.learn(g)
+            return watched.learn(g, gaps)
         if not learnt:
-            learnt.append(watched.learn(g))
+            learnt.append(watched.learn(g, gaps))
         return learnt[0]
 
     looks = [first := apart.look("rates and durations", rates)]

@@ -1,5 +1,7 @@
 """Findings as people read them: summed up since a time, in words, with a state.
 
+Phone numbers of `countries` (`profiles.phone_countries`) are hidden without a `+` as well.
+
 *new*: first seen within the last day. *resolved*: not seen within the last day although its task ran. *ongoing*: the
 rest. The same for the public table, the API and `runwell check --since`.
 """
@@ -16,9 +18,9 @@ from collector.store.findings import Came
 from collector.store.handle import Handle
 
 
-def all_of(h: Handle, project: str) -> pl.DataFrame:
+def all_of(h: Handle, project: str, countries: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return all findings (`rules.findings.SCHEMA`) of *project*, each as new."""
-    return describe(stored.grouped(h, project, 0), stored.totals(h, project, 0), catalogue.RULES)
+    return describe(stored.grouped(h, project, 0), stored.totals(h, project, 0), catalogue.RULES, countries)
 
 
 def findings(
@@ -31,6 +33,7 @@ def findings(
     run_key: str | None = None,
     environment: str | None = None,
     platform_project: str | None = None,
+    countries: tuple[str, ...] = (),
 ) -> pl.DataFrame:
     """Return the findings (`rules.findings.SCHEMA`) of records since *since_ns*, states as of *as_of_ns*.
 
@@ -39,16 +42,21 @@ def findings(
     grouped = stored.grouped(
         h, project, since_ns, code=code, run_key=run_key, environment=environment, platform_project=platform_project
     )
-    return _stated(h, project, grouped, stored.totals(h, project, since_ns, environment, platform_project), as_of_ns)
+    totals = stored.totals(h, project, since_ns, environment, platform_project)
+    return _stated(h, project, grouped, totals, as_of_ns, countries)
 
 
-def of_came(h: Handle, project: str, came: Came, since_ns: int, as_of_ns: int) -> pl.DataFrame:
+def of_came(
+    h: Handle, project: str, came: Came, since_ns: int, as_of_ns: int, countries: tuple[str, ...] = ()
+) -> pl.DataFrame:
     """Return the findings of runs of which records *came* since *since_ns*, whenever they say that it happened."""
     grouped = stored.grouped(h, project, since_ns, came=came)
-    return _stated(h, project, grouped, stored.totals_of(h, came.runs), as_of_ns)
+    return _stated(h, project, grouped, stored.totals_of(h, came.runs), as_of_ns, countries)
 
 
-def _stated(h: Handle, project: str, grouped: pl.DataFrame, totals: pl.DataFrame, as_of_ns: int) -> pl.DataFrame:
+def _stated(
+    h: Handle, project: str, grouped: pl.DataFrame, totals: pl.DataFrame, as_of_ns: int, countries: tuple[str, ...]
+) -> pl.DataFrame:
     """Return *grouped* findings in words, each with its state as of *as_of_ns*."""
     registered = grouped.filter(pl.col("code").is_in(list(catalogue.RULES)))
     recently = as_of_ns - DAY_NS
@@ -60,4 +68,4 @@ def _stated(h: Handle, project: str, grouped: pl.DataFrame, totals: pl.DataFrame
         .then(pl.lit("resolved"))
         .otherwise(pl.lit("ongoing"))
     )
-    return describe(stated, totals, catalogue.RULES)
+    return describe(stated, totals, catalogue.RULES, countries)

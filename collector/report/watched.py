@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
 
 from collector.analyse.anomalies import novelty, schedules, silence
+from collector.analyse.anomalies.days_off import DaysOff, days_off
 from collector.analyse.anomalies.schedules import Interval, Slots
 from collector.model.report import Backtest, Chart, Checked, Kind, Point, Subject, Value
 from collector.model.units import DAY_NS, HOUR_NS
+from collector.model.verdict import local
 from collector.report.found import Found, Long, Look, New, Off, Silent
 from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.schedules import KINDS as SCHEDULED
@@ -19,6 +24,8 @@ from collector.report.subjects import MOST_SERIES, WHOSE, Series, busiest
 
 Gaps = Sequence[tuple[int, int]]
 _LEAST_HISTORY_NS = 3 * DAY_NS
+_SAME_SHIFT_NS = 6 * HOUR_NS
+"""How far apart runs are at most that are of one day's work, whose date is that of another zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +38,15 @@ class Scheduled:
     run_keys: list[str]
 
 
-def learn(inputs: Inputs) -> list[Scheduled]:
+def learn(inputs: Inputs, gaps: Gaps = ()) -> list[Scheduled]:
     """Return the tasks that the history shows to be scheduled."""
     out = []
     rows_ = inputs.regular.filter(pl.struct("task_id", *WHOSE).rank("dense") <= MOST_SERIES)
     tasks = rows_.sort("at_ns", "run_key").partition_by(["task_id", *WHOSE], as_dict=True)
     for (task, *whose), rows in sorted(tasks.items(), key=lambda t: [*map(str, t[0])]):
         arrivals = [int(a) for a in rows["at_ns"]]
-        cadence = schedules.learn([a for a in arrivals if a < inputs.from_ns], inputs.zone)
+        history = arrivals[: bisect_left(arrivals, inputs.from_ns)]
+        cadence = schedules.learn(history, inputs.zone, gaps=gaps, until_ns=inputs.from_ns)
         if cadence is not None:
             subject = Subject(type="task", name=str(task), **dict(zip(WHOSE, whose, strict=True)))
             out.append(Scheduled(subject, cadence, arrivals, rows["run_key"].to_list()))
@@ -46,18 +54,25 @@ def learn(inputs: Inputs) -> list[Scheduled]:
 
 
 def scheduled(inputs: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
-    """Return scheduled runs that did not come, came late or came twice, one of each per task."""
+    """Return scheduled runs that did not come, came late or came twice, one of each per task.
+
+    Not what is usual: as many as on every other day of the history, or what was due on a day off.
+    """
     found: list[Found] = []
+    off_days = _days_off(inputs) if tasks else DaysOff(frozenset(), frozenset())
     for task in tasks:
         arrivals, cadence, subject = task.arrivals, task.cadence, task.subject
-        history = [a for a in arrivals if a < inputs.from_ns]
+        history = arrivals[: bisect_left(arrivals, inputs.from_ns)]
         keys = dict(zip(arrivals, task.run_keys, strict=True))
         off = schedules.deviations(cadence, arrivals, from_ns=inputs.from_ns, to_ns=inputs.to_ns, gaps=gaps)
+        if (subject.name, *_whose(subject.model_dump()).values()) in off_days.tasks:
+            off = _without_days_off(off, off_days.dates, inputs.zone)
         past = schedules.deviations(cadence, history, from_ns=history[0] + DAY_NS, to_ns=inputs.from_ns, gaps=gaps)
         days = (inputs.from_ns - history[0] - DAY_NS) / DAY_NS
         for kind in SCHEDULED:
             of_kind = [d for d in off if d.what == kind.deviation]
-            if not of_kind:
+            before = Counter((d.slot_ns - inputs.from_ns) // DAY_NS for d in past if d.what == kind.deviation)
+            if not of_kind or _is_usual(of_kind, before, days, inputs.from_ns):
                 continue
             came = [a for a in arrivals if inputs.from_ns <= a < inputs.to_ns]
             expected = len(came) - sum(d.what == "double" for d in off) + sum(d.what == "missed" for d in off)
@@ -77,13 +92,44 @@ def scheduled(inputs: Inputs, tasks: Sequence[Scheduled], gaps: Gaps) -> Look:
                     backtest=Backtest(
                         days=HISTORY_DAYS,
                         assessed_days=max(0.0, round(days, 1)),
-                        fired=len({(d.slot_ns - inputs.from_ns) // DAY_NS for d in past if d.what == kind.deviation}),
+                        fired=len(before),
                     ),
                 )
             )
     n = len(tasks)
     kinds = [Checked(kind=kind.kind, series=n, assessed=n, too_little=0, tests=n) for kind in SCHEDULED]
     return Look(found, kinds if n else [])
+
+
+def _is_usual(off: list[schedules.Deviation], before: Counter[int], days: float, from_ns: int) -> bool:
+    """Tell whether every other day of the history had as many on it."""
+    most = max(Counter((d.slot_ns - from_ns) // DAY_NS for d in off).values())
+    return days >= _LEAST_HISTORY_NS / DAY_NS and sum(n >= most for n in before.values()) >= days / 2
+
+
+def _days_off(inputs: Inputs) -> DaysOff:
+    """Return the days off, by what all tasks did."""
+    by = ["name", *WHOSE]
+    counted = (
+        busiest(inputs.counts).filter(pl.col("kind") == "volume").select(pl.col(by).cast(pl.String), "hour_ns", "n")
+    )
+    hour = pl.col("at_ns") // HOUR_NS * HOUR_NS
+    arrived = inputs.regular.group_by(pl.col("task_id").alias("name"), *WHOSE, hour.alias("hour_ns")).agg(n=pl.len())
+    hours = pl.concat(
+        [counted.collect(), arrived.select(pl.col(by).cast(pl.String), "hour_ns", pl.col("n").cast(pl.Int64))]
+    )
+    return days_off(hours, by, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone)
+
+
+def _without_days_off(off: list[schedules.Deviation], dates: Collection[date], zone: str) -> list[schedules.Deviation]:
+    """Return *off* without what was due on *dates*, and without what was missed right after it or before."""
+    is_off = [d.what == "missed" and local(d.slot_ns, zone).date() in dates for d in off]
+    for order in (range(1, len(off)), range(len(off) - 2, -1, -1)):
+        for i in order:
+            j = i - 1 if order.step > 0 else i + 1
+            near = abs(off[i].slot_ns - off[j].slot_ns) <= _SAME_SHIFT_NS
+            is_off[i] |= is_off[j] and near and off[i].what == "missed"
+    return [d for d, rests in zip(off, is_off, strict=True) if not rests]
 
 
 def _until(off: list[schedules.Deviation], cadence: Interval | Slots, to_ns: int) -> int:
@@ -235,9 +281,18 @@ def silent(inputs: Inputs, on_schedule: Sequence[Scheduled], gaps: Gaps) -> Look
         )
     )
     found = []
+    off_days = _days_off(inputs).dates
     who = pl.concat([tasks, inputs.senders.select(*by, "hour_ns", "n")])
     for hours in (tasks, inputs.senders.select(*by, "hour_ns", "n")):
-        rows = silence.silent(hours, by, from_ns=inputs.from_ns, to_ns=inputs.to_ns, zone=inputs.zone, gaps=gaps)
+        rows = silence.silent(
+            hours,
+            by,
+            from_ns=inputs.from_ns,
+            to_ns=inputs.to_ns,
+            zone=inputs.zone,
+            gaps=gaps,
+            days_off=off_days,
+        )
         for r in rows.iter_rows(named=True):
             subject = Subject(type=r["type"], name=r["name"], **_whose(r))
             heard = hours.filter(

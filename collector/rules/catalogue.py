@@ -7,6 +7,7 @@ from collector.rules.families import (
     concurrency,
     configuration,
     context,
+    ends,
     hooks,
     idempotency,
     keys,
@@ -26,6 +27,7 @@ from collector.rules.families import (
     subtasks,
     tasks,
     telemetry,
+    unwritten,
 )
 from collector.rules.guideline import BY_NUMBER, SENTENCES, UNOBSERVABLE, Sentence
 from collector.rules.rule import Rule
@@ -33,10 +35,12 @@ from collector.rules.rule import Rule
 FAMILIES = (
     messages,
     keys,
+    unwritten,
     numbers,
     context,
     shared_ids,
     phases,
+    ends,
     steps,
     outcomes,
     personal_data,

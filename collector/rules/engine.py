@@ -54,7 +54,8 @@ def _judge(
     cells = records.count_cells(prepared, list(marks))
     frames = replace(frames, task_logs=prepared, cells=cells)
     if any("personal" in c.rule.needs for c in chosen):
-        frames = replace(frames, personal=privacy.scan(prepared, cells))
+        asked = {c for one in chosen for v in one.variants for c in v.options.get("phone_countries", ())}
+        frames = replace(frames, personal=privacy.scan(prepared, cells, tuple(sorted(asked))))
     flagged = _flag(cells, [c for c in chosen if c.rule.grain == "record"])
     return frames, flagged, _frame_hits(frames, chosen, parts, list(marks))
 
@@ -62,8 +63,11 @@ def _judge(
 def adopt(logs: pl.DataFrame) -> pl.DataFrame:
     """Give logs that name no run the only run that has their correlation id, in their platform project if they say one.
 
-    The guideline's own `_completed` example carries `correlation_id` alone: it is resolvable, and no orphan.
+    The guideline's own `_completed` example carries `correlation_id` alone: it is resolvable, and no orphan. Whether a
+    log itself states a run is kept in `states_run`.
     """
+    if "states_run" not in logs.columns:
+        logs = logs.with_columns(states_run=pl.col("run_id").is_not_null())
     orphan = pl.col("run_key").is_null() & pl.col("correlation_id").is_not_null()
     if not logs.select(orphan.any()).item():
         return logs

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from collector.rules import personal, privacy
+from collector import personal
+from collector.rules import privacy
 from collector.rules.frames import RECORD, Frames
 from collector.rules.rule import SEVERITIES, Rule
 
@@ -75,12 +76,14 @@ _SAMPLES = 3
 _LONGEST = 2_000
 
 
-def describe(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+def describe(
+    grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Rule], countries: tuple[str, ...] = ()
+) -> pl.DataFrame:
     """Return findings (`SCHEMA`) in words, the most severe and frequent first.
 
     *grouped*: one row per `IDENTITY` with `count`, `runs`, times, `since_version`, `details`, and `samples`, a list
     of raw records each; `state` is `new` where there is none. *totals*: `project`, `task_id`, `of_runs` (runs that
-    were looked at), `task_file`.
+    were looked at), `task_file`. *countries*: those whose phone numbers are hidden without a `+` as well.
     """
     if grouped.is_empty():
         return pl.DataFrame(schema=SCHEMA)
@@ -89,11 +92,11 @@ def describe(grouped: pl.DataFrame, totals: pl.DataFrame, rules: Mapping[str, Ru
         state=pl.col("state") if "state" in grouped.columns else pl.lit("new"),
         slug=pl.col("code").replace_strict({c: r.slug for c, r in rules.items()}),
     )
-    words = [_words(f, rules[f["code"]]) for f in joined.iter_rows(named=True)]
+    words = [_words(f, rules[f["code"]], countries) for f in joined.iter_rows(named=True)]
     return rank(
         joined.with_columns(
-            _without_values("operation"),
-            _without_values("key"),
+            _without_values("operation", countries),
+            _without_values("key", countries),
             message=pl.Series([message for message, _, _ in words], dtype=pl.String),
             remedy=pl.Series([remedy for _, remedy, _ in words], dtype=pl.String),
             samples=pl.Series([samples for _, _, samples in words], dtype=pl.String),
@@ -109,17 +112,21 @@ def rank(findings: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _words(f: dict[str, Any], rule: Rule) -> tuple[str, str, str]:
+def _words(f: dict[str, Any], rule: Rule, countries: tuple[str, ...]) -> tuple[str, str, str]:
     """Return message, remedy and samples of a finding; where the rule cannot tell this one, what it says of all."""
     try:
-        return personal.redact(rule.write_message(f)), personal.redact(rule.write_remedy(f)), _shown(f["samples"])
+        f["operation"] = personal.redact(f["operation"] or "", "", countries) or f["operation"]
+        message, remedy = (
+            personal.redact(text, "", countries) for text in (rule.write_message(f), rule.write_remedy(f))
+        )
+        return message, remedy, _shown(f["samples"], countries)
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return rule.summary, f"runwell rules explain {rule.code}", "[]"
 
 
-def _without_values(name: str) -> pl.Expr:
+def _without_values(name: str, countries: tuple[str, ...]) -> pl.Expr:
     """Return column *name* without personal data: what is logged as an operation or key may hold some."""
-    return pl.col(name).map_elements(personal.redact, return_dtype=pl.String)
+    return pl.col(name).map_elements(lambda text: personal.redact(text, "", countries), return_dtype=pl.String)
 
 
 def sum_by_run(frames: Frames, flagged: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
@@ -172,9 +179,9 @@ def _earliest_version() -> pl.Expr:
     return pl.col("version").filter(pl.col("time_ns") == pl.col("time_ns").min()).drop_nulls().min()
 
 
-def _shown(records: Iterable[Mapping[str, Any]]) -> str:
+def _shown(records: Iterable[Mapping[str, Any]], countries: tuple[str, ...]) -> str:
     """Return records as JSON, as they were received but for personal data."""
-    return json.dumps([privacy.redact_sample(_sample(r)) for r in records], ensure_ascii=False)
+    return json.dumps([privacy.redact_sample(_sample(r), "", countries) for r in records], ensure_ascii=False)
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from collector.model.errors import UsageError
+from collector.personal.phones import COUNTRIES
 from collector.rules.rule import SEVERITIES, Rule, Severity
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def choose(catalogue: Mapping[str, Rule], settings: Rules) -> list[Chosen]:
     """Return the rules that run under *settings*; raise `UsageError` for a name or option that does not exist."""
     if settings.profile not in PROFILES:
         raise UsageError(f"rules.profile {settings.profile!r}: no such profile; there are {', '.join(PROFILES)}.")
+    if unknown := [country for country in phone_countries(settings) if country not in COUNTRIES]:
+        raise UsageError(f"rules.phone_countries {unknown[0]!r}: no such country; it is two letters of ISO 3166: `DE`.")
     profile = PROFILES[settings.profile]
     wanted = _codes(catalogue, settings.select, "rules.select")
     unwanted = _codes(catalogue, settings.ignore, "rules.ignore")
@@ -78,14 +81,21 @@ def choose(catalogue: Mapping[str, Rule], settings: Rules) -> list[Chosen]:
         if code in unwanted or (settings.select and code not in wanted) or not (rule.on or named):
             continue
         base = {**rule.options, **profile.get(code, {})}
-        if "strict" in base:
-            base["strict"] = settings.strict
+        for name in ("strict", "phone_countries"):
+            if name in base:
+                base[name] = getattr(settings, name)
         of_rule = [o for c, o in overrides if c == code]
         variants = [_variant(rule, base, o) for o in sorted(of_rule, key=_breadth)]
         if not variants or (variants[-1].task, variants[-1].operation) != ("*", "*"):
             variants.append(Variant("*", "*", rule.severity, base))
         chosen.append(Chosen(rule, tuple(variants)))
     return chosen
+
+
+def phone_countries(settings: Rules) -> tuple[str, ...]:
+    """Return the countries whose phone numbers some rule looks for without a `+`."""
+    asked = {*settings.phone_countries, *(c for o in settings.overrides for c in o.options.get("phone_countries", ()))}
+    return tuple(sorted(asked))
 
 
 def _breadth(o: RuleOverride) -> tuple[int, int]:

@@ -8,51 +8,23 @@ its values taken out (the *shape*) repeats, and one record stands for all of its
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import polars as pl
 
+from collector.model import ids
 from collector.rules import words
 from collector.rules.frames import RUN
 
-IDS = ("correlation_id", "request_id", "run_id")
-ALIASES: dict[str, tuple[str, ...]] = {
-    "correlation_id": (
-        "correlationId",
-        "correlationID",
-        "CorrelationId",
-        "correlation-id",
-        "corrId",
-        "corr_id",
-        "correlationid",
-        "x-correlation-id",
-        "X-Correlation-Id",
-        "X-Correlation-ID",
-    ),
-    "request_id": (
-        "requestId",
-        "requestID",
-        "RequestId",
-        "request-id",
-        "reqId",
-        "req_id",
-        "requestid",
-        "x-request-id",
-        "X-Request-Id",
-        "X-Request-ID",
-    ),
-    "run_id": ("runId", "runID", "RunId", "run-id", "runid"),
-}
-"""What the three ids are called instead of their name."""
+IDS = tuple(ids.NAMES)
 
 
-def snake(name: str) -> str:
-    """Return *name*, of a key, message or task, in snake_case, as a suggestion."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"\{\w*\}", "", spaced).lower()).strip("_")
+def stands_for(id_: str) -> pl.Expr:
+    """Tell whether a record has *id_* under another name alone; a `runId` that a Trigger.dev task logs may be any."""
+    alone = ~pl.col(f"has_{id_}") & pl.col(f"alias_{id_}").is_not_null()
+    return alone & (pl.col("dialect") != "trigger_dev") if id_ == "run_id" else alone
 
 
 MOST_BODY = 200
@@ -159,7 +131,7 @@ def prepare(logs: pl.DataFrame, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
         in_run=pl.col("run_key").is_not_null(),
         carries_correlation_id=pl.col("correlation_id").is_not_null(),
         carries_request_id=pl.col("request_id").is_not_null(),
-        carries_run_id=pl.col("run_id").is_not_null(),
+        carries_run_id=pl.col("states_run"),
         **marks,
     )
     return frame
@@ -195,20 +167,22 @@ def _read(text: str | None) -> tuple[Any, ...]:
     typed: dict[str, str | None] = {}
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
+    others = {id_: [key for key in ids.spelled(attributes, id_) if key != id_] for id_ in IDS}
+    aliases = {key for keys in others.values() for key in keys}
     for key, value in attributes.items():
         name = words.chosen_name(key)
         if name is None or words.conventional(key):
             continue
-        names[name] = None
+        names[key if key in aliases else name] = None
         if key == name:
             typed[key] = _kind(value)
         else:
             nested[words.SUFFIX.sub("", key)] = None
     has = [name in typed for name in IDS]
-    aliases = [next((a for a in ALIASES[name] if a in typed), None) for name in IDS]
+    alias = [next(iter(others[id_]), None) for id_ in IDS]
     scheduled = not _SCHEDULE.isdisjoint(names)
     pairs = [{"key": k, "kind": v} for k, v in typed.items()]
-    return (list(names), list(nested), pairs, *has, *aliases, scheduled)
+    return (list(names), list(nested), pairs, *has, *alias, scheduled)
 
 
 def _kind(value: Any) -> str | None:

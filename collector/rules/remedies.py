@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.rules.records import ALIASES, snake
+from collector.model import ids
+from collector.model.spelling import snake
 
-_RENAMING = ("KEY001", "KEY002", "KEY004")
-_CANONICAL = {alias: name for name, others in ALIASES.items() for alias in others}
+_SPELLED = ("KEY001", "KEY002")
 
 
 def renames(findings: pl.DataFrame) -> dict[str, str]:
     """Return key → name of all top-level keys that findings want renamed; ambiguous ones are left out."""
-    keys = findings.filter(pl.col("code").is_in(_RENAMING) & pl.col("key").is_not_null())["key"].unique().sort()
-    names = {key: _CANONICAL.get(key, snake(key)) for key in keys}
+    told = findings.select("code", "key").drop_nulls().unique().sort("key", "code")
+    names = {key: snake(key) for code, key in told.iter_rows() if code in _SPELLED and not ids.of_key(key)}
+    names |= {key: ids.of_key(key) or "" for code, key in told.iter_rows() if code == "KEY004"}
     targets = list(names.values())
     return {k: v for k, v in names.items() if v and v != k and targets.count(v) == 1}
 

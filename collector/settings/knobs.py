@@ -221,6 +221,8 @@ class Rules(Section):
     """Not these rules."""
     strict: bool = False
     """Ask for the three ids on every record, also where the run context tells them."""
+    phone_countries: tuple[str, ...] = ()
+    """Countries (ISO 3166, `DE`) whose phone numbers are found, and hidden, as they are dialled there, without `+`."""
     overrides: tuple[RuleOverride, ...] = ()
     """Severities and options per rule, task and operation, as `[[rules.overrides]]` tables."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from collector.decode.dialects import generic, trigger_dev
 from collector.decode.dialects.base import CONVERT, boolean, integer, moment, number, unix_ms
+from collector.model import ids
 from collector.model.signals import BY_NAME
 from tests.decode.messages import NOW, decode
 
@@ -22,6 +23,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     boolean: ({"boolValue": True}, True),
     moment: ({"stringValue": "2026-11-23T13:43:38.5+01:00"}, 1_795_437_818_500_000_000),
     unix_ms: ({"doubleValue": 1795441418095.5}, 1_795_441_418_095_500_000),
+    ids.stated: ({"stringValue": "two"}, "two"),
     None: ({"stringValue": "two"}, "two"),
 }
 

@@ -117,6 +117,40 @@ def test_a_run_that_comes_twice_is_told(counts: pl.DataFrame) -> None:
     assert (anomaly.kind, anomaly.title) == (Kind.DOUBLE_RUN, "nightly ran twice at 05:00")
 
 
+def test_a_schedule_of_some_hours_is_told_by_them(counts: pl.DataFrame) -> None:
+    """Nights are no misses; what is missing of the day is counted, with how often it runs and between when."""
+    times = [START + h * HOUR_NS + m * MINUTE_NS for h in range(NOW) if 4 <= h % 24 <= 20 for m in range(0, 60, 5)]
+    assert made(inputs(counts, NOW, regular=_regular("sync-feed", times))).anomalies == ()
+    left = [t for t in times if not START + (NOW - 12) * HOUR_NS <= t < START + (NOW - 11) * HOUR_NS]
+    (anomaly,) = made(inputs(counts, NOW, regular=_regular("sync-feed", left))).anomalies
+    assert anomaly.title == "sync-feed missed 12 of 204 scheduled runs"
+    assert "every 5 min between 06:00 and 22:55, every day (Europe/Berlin)" in anomaly.text
+
+
+def test_a_day_off_is_learnt_from_who_rests_at_weekends(counts: pl.DataFrame) -> None:
+    """Where all who rest at weekends rest, nothing is missed, on the day and by all of them; one alone is missed."""
+    off = START + (NOW - 24) * HOUR_NS  # a Friday
+    work = [START + h * HOUR_NS for h in range(NOW) if (h // 24 + 1) % 7 < 5 and 6 <= h % 24 < 16]
+    names = ("mail", "bills", "export")
+
+    def report(resting: set[str]) -> list[str]:
+        rows = [_regular(n, [t for t in work if t < off or n not in resting]) for n in names]
+        return [a.title for a in made(inputs(counts, NOW, regular=pl.concat(rows), zone="UTC")).anomalies]
+
+    assert report(set()) == []
+    assert report(set(names)) == []
+    assert report({"bills"}) == ["bills missed 10 of 10 scheduled runs"]
+
+
+def test_what_is_missed_every_other_day_is_usual(counts: pl.DataFrame) -> None:
+    """A schedule that loses runs all the time is told on the day on which it loses more than it uses to."""
+    times = [START + h * HOUR_NS for h in range(NOW) if (h * 7 + h // 24) % 25]
+    assert made(inputs(counts, NOW, regular=_regular("lossy", times))).anomalies == ()
+    left = [t for t in times if not START + (NOW - 9) * HOUR_NS <= t < START + (NOW - 5) * HOUR_NS]
+    (anomaly,) = made(inputs(counts, NOW, regular=_regular("lossy", left))).anomalies
+    assert anomaly.title.startswith("lossy missed ")
+
+
 def _regular(task: str, times: list[int]) -> pl.DataFrame:
     return pl.DataFrame(
         {

@@ -32,6 +32,12 @@ VALUES = (
     "Schmidt",
     "0176 5550 1234",
     "1987-04-12",
+    "kim.lee%40atelier.photography",
+    "Kim Lee",
+    "SW1A 1AA",
+    "85.214.132.117",
+    "+4915123456789",
+    "0151 23456789",
 )
 """What the bad cases of the family hold."""
 

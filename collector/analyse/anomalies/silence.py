@@ -1,13 +1,15 @@
 """Stretches in which nobody sent anything, which are data gaps, and single senders or tasks that fell silent.
 
 Enters: how much telemetry there is of each hour. Leaves: stretches that are longer than chance, with what was to be
-expected in them. Times are hours of the UTC clock; what is usual is learnt per hour of the local day.
+expected in them. Times are hours of the UTC clock; what is usual is learnt per hour of the local day, of who falls
+silent for working days, Saturdays and Sundays apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -18,6 +20,9 @@ LEAST_DAYS = 3.0
 """Days of telemetry below which nothing is known to be usual."""
 LEAST_EXPECTED = 20.0
 """Records expected in a stretch of empty hours below which it says nothing: chance alone leaves such hours empty."""
+
+_WORKING, _SUNDAY = 5, 7
+"""Kinds of days: Monday to Friday, Saturday (6), Sunday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,14 @@ def silent(
     to_ns: int,
     zone: str,
     gaps: Sequence[tuple[int, int]] = (),
+    days_off: Collection[date] = (),
 ) -> pl.DataFrame:
     """Return who fell silent in [*from_ns*, *to_ns*): *by*, from_ns, to_ns, p, expected, days, goes_on.
 
     *hours*: *by*, `hour_ns`, `n` of hours with telemetry, history and period. p: product over the stretch's hours of
-    the share of days on which that hour of the day (with those beside it) was empty; the stretch may begin before the
-    period, and *goes_on* where it lasts until *to_ns*. Hours in *gaps* are nobody's silence. Who was first seen less
-    than 3 days before the stretch is left out.
+    the share of days on which that hour of the day (with those beside it) was empty, of working days, Saturdays or
+    Sundays; *days_off* are Sundays. The stretch may begin before the period, and *goes_on* where it lasts until
+    *to_ns*. Hours in *gaps* are nobody's silence. Who was first seen less than 3 days before the stretch is left out.
     """
     if hours.is_empty():
         return hours.select(by).with_columns(from_ns=0, to_ns=0, p=0.0, expected=0.0, days=0.0, goes_on=False).clear()
@@ -100,9 +106,11 @@ def silent(
     for low, high in gaps:
         grid = grid.filter((pl.col("hour_ns") + HOUR_NS <= low) | (pl.col("hour_ns") >= high))
     local = pl.from_epoch("hour_ns", "ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(ZoneInfo(zone)))
+    is_off = local.dt.date().is_in(list(days_off)) if days_off else pl.lit(value=False)
+    day = pl.when(is_off).then(_SUNDAY).otherwise(pl.max_horizontal(local.dt.weekday(), pl.lit(_WORKING)))
     firsts = hours.group_by(by).agg(since=pl.col("hour_ns").min())
     all_ = (
-        firsts.join(grid.with_columns(hour=local.dt.hour()), how="cross")
+        firsts.join(grid.with_columns(hour=local.dt.hour(), day=day), how="cross")
         .filter(pl.col("hour_ns") >= pl.col("since"))
         .join(hours, on=[*by, "hour_ns"], how="left", nulls_equal=True)
         .with_columns(pl.col("n").fill_null(0))
@@ -112,13 +120,13 @@ def silent(
     history = all_.filter(pl.col("hour_ns") < from_ns)
     # The hour of the day and its neighbours, one empty one added: never is not known to be never.
     near = pl.concat([history.with_columns(hour=(pl.col("hour").cast(pl.Int32) + shift) % 24) for shift in (-1, 0, 1)])
-    usual = near.group_by(*by, "hour").agg(
+    usual = near.group_by(*by, "day", "hour").agg(
         log_p=((pl.col("is_empty").sum() + 1) / (pl.len() + 1)).log(), usual=pl.col("n").mean()
     )
     runs = (
         all_.with_columns(pl.col("hour").cast(pl.Int32), stretch=pl.col("is_empty").rle_id().over(by))
         .filter("is_empty")
-        .join(usual, on=[*by, "hour"], how="left", nulls_equal=True)
+        .join(usual, on=[*by, "day", "hour"], how="left", nulls_equal=True)
         .group_by(*by, "stretch", "since")
         .agg(
             a=pl.col("hour_ns").min(),

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from collector.model import believable
+from collector.model import believable, ids
 from collector.model.believable import MOST_ATTEMPTS, MOST_CENTS, MOST_STATUS
+from collector.model.ids import ENDS
 
 Attributes = dict[str, Any]
 Note = Callable[[str], None]
@@ -92,6 +93,10 @@ def moment(value: Any) -> int | None:
 
 
 CONVERT: dict[str, Callable[[Any], Any]] = {
+    "run_id": ids.stated,
+    "parent_run_id": ids.stated,
+    "correlation_id": ids.stated,
+    "request_id": ids.stated,
     "attempt": integer,
     "http_status": integer,
     "is_test": boolean,
@@ -156,7 +161,7 @@ class Dialect:
 
     name: str
     record: dict[str, tuple[str, ...]]
-    """Canonical column → keys of a log or span that hold it, the first present wins."""
+    """Canonical column → keys of a log or span that hold it, the first present wins; `ids.NAMES` in any spelling."""
     resource: dict[str, tuple[str, ...]]
     """Canonical column → resource keys, used where the record says nothing."""
     span_facts: Callable[[str, int, Attributes], SpanFacts]
@@ -166,6 +171,8 @@ class Dialect:
     suspends: Suspension | None = None
     """When a run that waits gives its slot back; None: it holds it throughout."""
     plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
+    spelled: dict[tuple[str, ...], tuple[int, ...]] = field(default_factory=dict)
+    """Indices of the columns that hold ids, whose keys may be spelled otherwise."""
 
     def read(self, columns: tuple[str, ...], attributes: Attributes, own_ns: int, note: Note) -> list[Any]:
         """Return the values of *columns* that a record's *attributes* state, None where they say nothing of one.
@@ -180,6 +187,8 @@ class Dialect:
                 if c in self.record
             )
             self.plans[columns] = plan
+            of_ids = (index for index, keys, _, _ in plan if keys is ids.NAMES.get(columns[index]))
+            self.spelled[columns] = tuple(of_ids)
         values: list[Any] = [None] * len(columns)
         for index, keys, convert, judge in plan:
             for key in keys:
@@ -190,6 +199,11 @@ class Dialect:
                             values[index] = value
                             break
                         note("number_impossible")
+        missing = [index for index in self.spelled[columns] if values[index] is None]
+        if missing and (others := [key for key in attributes if key[-1:] in ENDS and ids.of_key(key)]):
+            for index in missing:
+                stated = [ids.stated(attributes[key]) for key in ids.spelled(others, columns[index])]
+                values[index] = next(filter(None, stated), None) if stated else None
         return values
 
     def read_resource(self, column: str, attributes: Attributes) -> Any:

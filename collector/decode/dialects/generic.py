@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, text
+from collector.model import ids
 
 _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
 
 PLATFORM_PROJECT = ("platform_project", "platform.project", "platformProject")
-RUN_ID = ("run_id", "run.id", "runId", "task.run_id", "task_run_id")
+
+
+def names_run(a: Attributes) -> bool:
+    """Tell whether attributes name a run."""
+    return any(ids.stated(a[key]) for key in ids.spelled(a, "run_id"))
 
 
 def _span_facts(name: str, kind: int, a: Attributes) -> SpanFacts:
-    has_run = any(key in a for key in RUN_ID)
-    if kind in (_CONSUMER, _SERVER) and has_run:
+    if kind in (_CONSUMER, _SERVER) and names_run(a):
         span_type = "attempt"
     elif kind == _PRODUCER:
         span_type = "trigger"
@@ -22,7 +26,7 @@ def _span_facts(name: str, kind: int, a: Attributes) -> SpanFacts:
         span_type = "user"
     return SpanFacts(
         span_type=span_type,
-        child_run_id=text(a.get("child_run_id")) if span_type == "trigger" else None,
+        child_run_id=ids.stated(a.get("child_run_id")) if span_type == "trigger" else None,
         child_task_id=text(a.get("child_task_id")) if span_type == "trigger" else None,
     )
 
@@ -34,7 +38,7 @@ def _log_source(severity_text: str, body: str | None) -> str | None:
 DIALECT = Dialect(
     name="generic",
     record={
-        "run_id": RUN_ID,
+        "run_id": ids.NAMES["run_id"],
         "task_id": ("task_id", "task.id", "task.name", "task_name", "taskId", "task"),
         "task_file": ("task_file", "code.file.path", "code.filepath"),
         "attempt": ("attempt", "attempt_number", "attempt.number", "attemptNumber"),
@@ -48,8 +52,8 @@ DIALECT = Dialect(
         "is_test": ("is_test",),
         "is_replay": ("is_replay",),
         "parent_run_id": ("parent_run_id", "parent_run.id", "parentRunId"),
-        "correlation_id": ("correlation_id", "correlation.id", "correlationId"),
-        "request_id": ("request_id", "request.id", "requestId"),
+        "correlation_id": ids.NAMES["correlation_id"],
+        "request_id": ids.NAMES["request_id"],
         "error_type": ("error_type", "error.type", "exception.type"),
         "error_message": ("error_message", "error.message", "exception.message"),
         "http_status": ("http_status", "status_code", "http.response.status_code", "http.status_code"),

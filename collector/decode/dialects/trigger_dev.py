@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from collector.decode.dialects.base import Attributes, Dialect, SpanFacts, Suspension, boolean, text
+from collector.model import ids
 from collector.model.units import MINUTE_NS, SECOND_NS
 
 SCOPES = frozenset({"trigger-dev-worker", "@trigger.dev/sdk"})
@@ -109,8 +110,8 @@ DIALECT = Dialect(
         "idempotency_key": _context("ctx.run.idempotencyKey"),
         "is_test": _context("ctx.run.isTest"),
         "is_replay": _context("ctx.run.isReplay"),
-        "correlation_id": ("correlation_id", "correlationId"),
-        "request_id": ("request_id", "requestId"),
+        "correlation_id": ids.NAMES["correlation_id"],
+        "request_id": ids.NAMES["request_id"],
         "error_type": ("error_type", "error.name", "exception.type"),
         "error_message": ("error_message", "error.message", "exception.message"),
         "http_status": ("http_status", "status_code", "http.response.status_code", "http.status_code"),

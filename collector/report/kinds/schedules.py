@@ -6,10 +6,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from collector.analyse.anomalies import timetable
 from collector.analyse.anomalies.schedules import Deviation, Interval, Slots
 from collector.model.report import Kind
 from collector.model.shown import count, duration
-from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS
+from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from collector.model.verdict import local, moment
 from collector.report.found import Found, Off
 from collector.report.kinds.kind import AnomalyKind, Part
@@ -31,6 +32,8 @@ class Scheduled(AnomalyKind):
     def what(self, found: Found, zone: str) -> str:
         f = found.of(Off)
         cadence = f"From {count(f.cadence.n)} runs before it is known to run {pace(f.cadence)}."
+        if isinstance(f.cadence, Slots) and timetable.is_unsure(f.cadence, found.from_ns - DAY_NS, found.to_ns):
+            cadence += " Whose clock it keeps is not known."
         return self.describe(f, cadence, zone)
 
     @abstractmethod
@@ -100,11 +103,37 @@ def _came(off: Deviation, zone: str) -> str:
 def pace(cadence: Interval | Slots) -> str:
     """Return a cadence in words."""
     if isinstance(cadence, Interval):
-        return f"every {duration(_whole(cadence.every_ns))}"
-    days = frozenset().union(*(d for _, d in cadence.times))
-    on = "every day" if len(days) == 7 else "Monday to Friday" if days == frozenset(range(5)) else _listed(days)
-    times = ", ".join(f"{s // 3600:02d}:{s % 3600 // 60:02d}" for s, _ in cadence.times[:4])
-    return f"{on} at {times}{' …' if len(cadence.times) > 4 else ''} ({cadence.zone})"
+        return f"every {duration(_whole(cadence.every_ns))}{_in_hours(cadence)}"
+    on = _on(frozenset().union(*cadence.days))
+    blocks = timetable.blocks(cadence)
+    if blocks and 4 * len(blocks) <= len(cadence.seconds):
+        every = duration(blocks[0][2] * SECOND_NS)
+        between = " and ".join(f"between {_time(first)} and {_time(last)}" for first, last, _ in blocks[:2])
+        is_always = len(blocks) == 1 and blocks[0][1] - blocks[0][0] + blocks[0][2] == DAY_NS // SECOND_NS
+        times = f"every {every}" if is_always else f"every {every} {between}{' …' if len(blocks) > 2 else ''}"
+        return f"{times}, {on} ({cadence.zone})"
+    times = ", ".join(_time(s) for s in cadence.seconds[:4])
+    return f"{on} at {times}{' …' if len(cadence.seconds) > 4 else ''} ({cadence.zone})"
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
+
+
+def _in_hours(cadence: Interval) -> str:
+    """Return the hours in which an interval is kept, where they are the same on all its days."""
+    if cadence.is_always:
+        return ""
+    days, hours = {h // 24 for h in cadence.hours}, sorted({h % 24 for h in cadence.hours})
+    is_block = len(days) * len(hours) == len(cadence.hours) and hours[-1] - hours[0] == len(hours) - 1
+    if not is_block:
+        return " in the hours in which it usually does"
+    between = "" if len(hours) == 24 else f" between {hours[0]:02d}:00 and {hours[-1] + 1:02d}:00"
+    return f"{between}, {_on(frozenset(days))} ({cadence.zone})"
+
+
+def _on(days: frozenset[int]) -> str:
+    return "every day" if len(days) == 7 else "Monday to Friday" if days == frozenset(range(5)) else _listed(days)
 
 
 def _whole(ns: int) -> int:

@@ -6,20 +6,16 @@ import polars as pl
 
 from collector.rules.cases import log
 from collector.rules.frames import RUN, Frames
+from collector.rules.records import IDS, stands_for
 from collector.rules.rule import Case, Finding, Options, Rule
-
-_PLACEHOLDER = (
-    r"(?i)^\s*$|^(?:undefined|null|nil|none|nan)$"
-    r"|^[0\-]+$|(?:^|[-_:./])(?:undefined|null|nan)$|\[object Object\]"
-)
 
 
 def _absent(name: str) -> pl.Expr:
     """Records without the id, under its name or another; of records that are no task's nothing is asked."""
-    known_otherwise = pl.col(f"alias_{name}").is_not_null()
+    known_otherwise = stands_for(name)
     if name != "run_id":
         known_otherwise |= pl.col(f"carries_{name}")
-    return pl.col("belongs") & ~pl.col(f"has_{name}") & ~known_otherwise
+    return pl.col("belongs") & ~pl.col(f"has_{name}") & ~known_otherwise.fill_null(False)
 
 
 def _missing(name: str):  # type: ignore[no-untyped-def]
@@ -62,7 +58,7 @@ CTX001 = Rule(
     Why: The correlation id ties together what different tasks do for one thing.
     How to fix: Compute it once per run and pass it to every call, best through a child logger.
     Not flagged: records whose run states it elsewhere (the guideline's own `_completed` example); `strict` asks for
-    the key on every record.
+    the key on every record. Records that have it under another name: KEY004 tells of those.
     """,
     sentences=("23", "29"),
     options={"strict": False},
@@ -95,7 +91,8 @@ CTX002 = Rule(
 
     Why: The request id leads from a run back to the request that caused it.
     How to fix: Pass it in the payload of the trigger and log it.
-    Not flagged: runs that nobody requested (scheduled, test and replayed runs); records whose run states it elsewhere.
+    Not flagged: runs that nobody requested (scheduled, test and replayed runs); records whose run states it elsewhere,
+    or that have it under another name (KEY004).
     """,
     sentences=("23", "29"),
     options={"strict": False},
@@ -161,44 +158,48 @@ CTX003 = Rule(
 
 
 def _placeholders(options: Options) -> pl.Expr:
+    """Return keys of ids that decode took for none."""
     return pl.concat_list(
-        pl.when(
-            pl.col(f"placeholder_{name}").fill_null(False) | (pl.col(f"has_{name}") & ~pl.col(f"carries_{name}"))
-        ).then(pl.lit(name))
-        for name in ("correlation_id", "request_id", "run_id")
+        pl.when(~pl.col(f"carries_{name}")).then(
+            pl.when(f"has_{name}").then(pl.lit(name)).when(stands_for(name)).then(f"alias_{name}")
+        )
+        for name in IDS
     ).list.drop_nulls()
 
-
-_OWN_RUN_ID = pl.when(pl.col("dialect") != "trigger_dev").then(pl.col("run_id"))
 
 CTX004 = Rule(
     code="CTX004",
     slug="placeholder-id",
     severity="error",
     grain="record",
-    doc="""An id is empty or a placeholder: `undefined`, `null`, `NaN`, `[object Object]`, zeros, `order-undefined`.
+    doc="""An id is empty or a placeholder: `undefined`, `None`, `N/A`, zeros, `order-undefined`, `order-${id}`.
 
-    Why: All records with the same placeholder look like one, and lead nowhere.
+    Why: All records with the same placeholder look like one, and lead nowhere. runwell takes it for no id: it neither
+    joins records by it nor makes a run of it.
     How to fix: Log after the id is known, or fail early where it is not.
-    Not flagged: ids that merely contain such a word.
+    Not flagged: ids that merely contain such a word (`null-island-42aa`), `test`, numbers other than 0.
     """,
     sentences=("29",),
-    marks={
-        "placeholder_correlation_id": pl.col("correlation_id").str.contains(_PLACEHOLDER),
-        "placeholder_request_id": pl.col("request_id").str.contains(_PLACEHOLDER),
-        "placeholder_run_id": _OWN_RUN_ID.str.contains(_PLACEHOLDER),
-    },
     keys=_placeholders,
     message="`{key}` is empty or a placeholder.",
     remedy="Set `{key}` from a value that is known by then; fail early where it is missing.",
     bad=(
         Case(logs=(log("order_charge_started", ids={"correlation_id": ""}),), key="correlation_id"),
+        Case(logs=(log("order_charge_started", ids={"correlation_id": "N/A"}),), key="correlation_id"),
         Case(logs=(log("order_charge_started", ids={"correlation_id": "order-undefined"}),), key="correlation_id"),
+        Case(logs=(log("order_charge_started", ids={"correlation_id": "order-${id}"}),), key="correlation_id"),
         Case(logs=(log("order_charge_started", ids={"request_id": "null"}),), key="request_id"),
+        Case(logs=(log("order_charge_started", without=("request_id",), requestId="None"),), key="requestId"),
         Case(logs=(log("order_charge_started", run="00000000-0000-0000-0000-000000000000"),), key="run_id"),
+        Case(
+            logs=(log("order_charge_started"), log("order_charge_completed", 1, run="-", processing_time_ms=1000)),
+            key="run_id",
+            say="though the correlation id leads to the run",
+        ),
     ),
     good=(
         Case(logs=(log("order_charge_started", ids={"correlation_id": "order-annulled-7", "request_id": "req_100"}),)),
+        Case(logs=(log("order_charge_started", ids={"correlation_id": "null-island-42aa", "request_id": "7"}),)),
     ),
 )
 

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
+from collector.model import ids
+from collector.model.spelling import snake
 from collector.rules.cases import log
 from collector.rules.frames import Frames
-from collector.rules.records import ALIASES, IDS, snake
+from collector.rules.records import IDS, stands_for
 from collector.rules.rule import Case, Finding, Options, Rule
 
-_CAMEL = r"^[a-z_][^A-Z]*[a-z0-9][A-Z]"
-_ODD = r"[A-Z\-\s!-,/:-@\[-^`{-~]"
+_CAMEL = r"^_*\p{Ll}(?:[^\p{Lu}]*[\p{Ll}\p{N}])?\p{Lu}"
+_ODD = r"[^\p{L}\p{M}\p{N}_.]|[\p{Lu}\p{Lt}]"
 _NESTED_ODD = r"\.[^.]*[A-Z\-\s]"
 _DURATION = (
     r"(?:^|_)(?:duration|elapsed|latency|took|(?:processing|run|wait|queue|response|execution|render|load)_time)$"
 )
-SENTINELS = ("[object Object]", "[Promise object]", "[object Promise]", "[Function:", "[Function (", "$@circular((")
-"""What JavaScript leaves where a value could not be written down."""
-_WHOLE = (
-    r"^(?:\[object (?:Promise|Function|Map|Set)\]|\[Promise object\]"
-    r"|\[Function(?:: [^\]]*| \([^)]*\)|)\]|\$@circular\(\()$"
-)
-_PAIR = r'"(?:[^"\\]|\\.)*":"(?:[^"\\]|\\.)*"'
-_TEXTS = r"(?i)(?:stack|stacktrace|trace|html|body|text|content|output|stdout|stderr|source_code)$"
 
 
-def _names(pattern: str, *, but: str | None = None) -> pl.Expr:
+def _names(pattern: str, *, but: str | None = None) -> Callable[[Options], pl.Expr]:
+    """Return names that match, but for those that stand for an id: KEY004 renames them."""
     match = pl.element().str.contains(pattern)
-    return pl.col("names").list.eval(pl.element().filter(match & ~pl.element().str.contains(but) if but else match))
+    wrong = match & ~pl.element().str.contains(but) if but else match
+
+    def names(options: Options) -> pl.Expr:
+        allowed = list(options.get("allow", ()))
+        return (
+            pl.col("names")
+            .list.eval(pl.element().filter(wrong & ~pl.element().is_in(allowed)))
+            .list.set_difference(_standing_for_ids())
+        )
+
+    return names
 
 
-def _allowed(keys: pl.Expr, options: Options) -> pl.Expr:
-    allowed = list(options.get("allow", ()))
-    return keys.list.eval(pl.element().filter(~pl.element().is_in(allowed))) if allowed else keys
+def _standing_for_ids() -> pl.Expr:
+    """Return keys that stand for one of the three ids."""
+    return pl.concat_list(pl.when(stands_for(name)).then(f"alias_{name}") for name in IDS).list.drop_nulls()
 
 
 def _rename(f: Finding) -> str:
-    return f"Rename `{f['key']}` to `{snake(str(f['key']))}`." if f["key"] else "Rename them to snake_case."
+    key = f["key"]
+    if not key:
+        return "Rename them to snake_case."
+    match ids.of_key(key):
+        case None:
+            name = snake(key)
+            return f"Rename `{key}` to `{name}`." if name else f"Rename `{key}` to words in snake_case."
+        case "run_id":
+            return f"Leave `{key}` out where it is `run_id` again, else say which run it is: `child_run_id`."
+        case id_:
+            return f"Leave `{key}` out, or name it otherwise: the record has its `{id_}` under another key."
 
 
 KEY001 = Rule(
@@ -48,22 +65,25 @@ KEY001 = Rule(
 
     Why: One fact under two spellings is two columns: searches and joins miss half of the records.
     How to fix: Rename the key; the finding gives the name, and `runwell check` an OpenTelemetry Collector `transform`
-    that renames it on the way in.
-    Not flagged: keys of the framework (`$metadata.ctx.run.isTest`), of OpenTelemetry's semantic conventions, of
-    resources and scopes, a flattener's suffixes (`labels.[0]`), and keys listed in the option `allow`. Of a nested
-    object only the top-level name is judged.
+    that renames it on the way in. Runs of capitals are one word: `iOSVersion` becomes `ios_version`.
+    Not flagged: keys that stand for one of the three ids (KEY004 renames those), keys of the framework
+    (`$metadata.ctx.run.isTest`), of OpenTelemetry's semantic conventions, of resources and scopes, a flattener's
+    suffixes (`labels.[0]`), and keys listed in the option `allow`. Of a nested object only the top-level name is
+    judged.
     """,
     sentences=("27", "A8"),
     options={"allow": ()},
-    keys=lambda options: _allowed(_names(_CAMEL), options),
+    keys=_names(_CAMEL),
     message="The key `{key}` is camelCase.",
     remedy=_rename,
     bad=(
         Case(logs=(log("order_charge_started", orderId="o1"),), key="orderId"),
         Case(logs=(log("order_charge_started", orderItem__sku="s", runner="trigger"),), key="orderItem"),
         Case(logs=(log("order_charge_started", userID="u"),), key="userID"),
+        Case(logs=(log("order_charge_started", eTag="v1"),), key="eTag"),
     ),
     good=(
+        Case(logs=(log("order_charge_started", without=("request_id",), requestId="r"),), say="told by KEY004"),
         Case(logs=(log("order_charge_started", order_id="o1", source__byteCount=7, items__0="a"),)),
         Case(logs=(log("order_charge_started", runner="trigger", context={"ctx.run.isTest": False}),)),
         Case(logs=(log("order_charge_started", taskName="Task-3", otelTraceID="0", code__file__path="a.py"),)),
@@ -83,7 +103,7 @@ KEY002 = Rule(
     """,
     sentences=("27",),
     options={"allow": ()},
-    keys=lambda options: _allowed(_names(_ODD, but=_CAMEL), options),
+    keys=_names(_ODD, but=_CAMEL),
     message="The key `{key}` is not snake_case.",
     remedy=_rename,
     bad=(
@@ -119,40 +139,31 @@ KEY003 = Rule(
 )
 
 
-def _aliases(options: Options) -> pl.Expr:
-    """Return keys that stand in for one of the three ids. What a Trigger.dev task calls `runId` may be another run."""
-    aliases = []
-    for name in IDS:
-        counts = ~pl.col(f"has_{name}")
-        if name == "run_id":
-            counts &= pl.col("dialect") != "trigger_dev"
-        aliases.append(pl.when(counts).then(pl.col(f"alias_{name}")))
-    return pl.concat_list(aliases).list.drop_nulls()
-
-
-def _canonical(key: object) -> str:
-    return next((name for name, others in ALIASES.items() if key in others), "")
-
-
 KEY004 = Rule(
     code="KEY004",
     slug="alias-of-required-key",
     severity="error",
     grain="record",
-    doc="""One of the three ids goes by another name.
+    doc="""One of the three ids goes by another name: `requestId`, `RequestID`, `X-Request-ID`, `request.id`, `req_id`.
 
     Why: Whoever searches for `correlation_id` does not find records that call it `correlationId`.
-    How to fix: Rename the key. Until then runwell joins by the alias where it can.
-    Not flagged: records that have the id under its name as well.
+    How to fix: Rename the key to the id's name. Until then runwell reads the id from it, and no rule says that the id
+    is missing or that the key is spelled oddly.
+    Not flagged: records that have the id under its name as well; what a Trigger.dev task calls `runId`, which may be
+    another run.
     """,
     sentences=("29", "27"),
-    keys=_aliases,
-    message=lambda f: f"`{f['key']}` stands for `{_canonical(f['key'])}`.",
-    remedy=lambda f: f"Rename `{f['key']}` to `{_canonical(f['key'])}`.",
+    keys=lambda options: _standing_for_ids(),
+    message=lambda f: f"`{f['key']}` stands for `{ids.of_key(str(f['key']))}`.",
+    remedy=lambda f: f"Rename `{f['key']}` to `{ids.of_key(str(f['key']))}`.",
     bad=(
         Case(logs=(log("order_charge_started", without=("correlation_id",), correlationId="c"),), key="correlationId"),
         Case(logs=(log("order_charge_started", without=("request_id",), reqId="r"),), key="reqId"),
         Case(logs=(log("order_charge_started", without=("request_id",), keys={"request-id": "r"}),), key="request-id"),
+        Case(logs=(log("order_charge_started", without=("request_id",), RequestID="r"),), key="RequestID"),
+        Case(
+            logs=(log("order_charge_started", without=("correlation_id",), correlation__id="c"),), key="correlation.id"
+        ),
         Case(logs=(log("order_charge_started", without=("run_id",), runId="run_0b7e"),), key="runId"),
     ),
     good=(
@@ -272,61 +283,4 @@ KEY006 = Rule(
 )
 
 
-def _unserialisable(frames: Frames, options: Options) -> pl.LazyFrame:
-    shown = frames.task_logs.lazy().filter(pl.col("attributes").str.contains_any(list(SENTINELS)))
-    pairs = (
-        shown.with_columns(pair=pl.col("attributes").str.extract_all(_PAIR))
-        .explode("pair")
-        .with_columns(
-            key=pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":'),
-            value=pl.col("pair").str.extract(r'^"(?:[^"\\]|\\.)*":"((?:[^"\\]|\\.)*)"$'),
-        )
-    )
-    whole = pl.col("value").str.contains(_WHOLE)
-    inside = pl.col("value").str.contains("[object Object]", literal=True) & ~pl.col("key").str.contains(_TEXTS)
-    return (
-        pairs.filter((whole | inside) & ~pl.col("key").str.contains(r"^[$@{]|^ctx\."))
-        .select(
-            "project",
-            "run_key",
-            "task_id",
-            "operation",
-            "time_ns",
-            "version",
-            "seq",
-            "row",
-            key=pl.col("key").str.replace_all(r"\.?\[\d+\]", ""),
-            table=pl.lit("logs"),
-        )
-        .unique()
-    )
-
-
-KEY007 = Rule(
-    code="KEY007",
-    slug="unserialisable-value",
-    severity="warning",
-    grain="task",
-    doc="""A value could not be written down: `[object Object]`, a promise, a function or a circular reference.
-
-    Why: The record says that there was something, and not what.
-    How to fix: `await` the promise, pick the fields of the object, leave functions out.
-    Not flagged: the same text inside stack traces and logged documents.
-    """,
-    sentences=("7", "A3"),
-    across=_unserialisable,
-    message="`{key}` holds a value that could not be written down.",
-    remedy="Await the promise or pick the fields of `{key}` before logging.",
-    bad=(
-        Case(logs=(log("order_charge_started", order="[object Object]"),), key="order"),
-        Case(logs=(log("order_charge_started", order_id="order-[object Object]"),), key="order_id"),
-        Case(logs=(log("order_charge_started", callback="[Function: done]"),), key="callback"),
-        Case(logs=(log("order_charge_started", self="$@circular(("),), key="self"),
-    ),
-    good=(
-        Case(logs=(log("order_charge_started", order="o1", note="see [Function: x] in the docs"),)),
-        Case(logs=(log("order_charge_failed", level="error", error_stack="Error: [object Object] at x"),)),
-    ),
-)
-
-RULES = (KEY001, KEY002, KEY003, KEY004, KEY005, KEY006, KEY007)
+RULES = (KEY001, KEY002, KEY003, KEY004, KEY005, KEY006)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
-from collector.rules import personal
+from collector import personal
+from collector.model.spelling import ascii_snake
 from collector.rules.cases import log
 from collector.rules.frames import Frames
-from collector.rules.records import snake
 from collector.rules.rule import Case, Finding, Options, Rule
 
 PHASE_LIKE = {
@@ -78,7 +80,7 @@ def template(message: pl.Expr) -> pl.Expr:
 
 def suggestion(message: str) -> str:
     """Return what to log instead of *message*, personal data left out."""
-    words = snake(personal.redact(message)) or "operation"
+    words = ascii_snake(re.sub(r"\{\w*\}", "", personal.redact(message))) or "operation"
     head, _, last = words.rpartition("_")
     if last in ("started", "validating", "completed", "failed") and head:
         return words

@@ -1,21 +1,21 @@
 """PHA: every operation has one start and one end.
 
-What lies between them is judged in `steps.py`, what the ends say in `outcomes.py`.
+Of several ends is judged in `ends.py`, of what lies between in `steps.py`, of what the ends say in `outcomes.py`.
 """
 
 from __future__ import annotations
+
+import re
 
 import polars as pl
 
 from collector.model.words import ENDS, FATES
 from collector.rules.cases import attempt, log, span
 from collector.rules.frames import MS_NS, RUN, Frames
-from collector.rules.rule import Case, Options, Rule
+from collector.rules.rule import Case, Finding, Options, Rule
 
 ATTEMPT = [*RUN, "attempt"]
 GROUP = [*ATTEMPT, "operation"]
-_DURATIONS = r"^(?:processing_time_ms|.*_(?:ms|s|seconds|at|time)|duration|elapsed|took|timestamp|time)$"
-_ANY_PAIR = r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
 def phases(frames: Frames) -> pl.LazyFrame:
@@ -217,6 +217,30 @@ def _ended_only(frames: Frames, options: Options) -> pl.LazyFrame:
 
 _EARLIER = log("mail_send_started", run="run_before")
 
+_CALL = re.compile(r"(.+?)_calling_.+")
+
+
+def _about_a_call(f: Finding) -> str | None:
+    """Return the operation that calls, where what ended is named as a call of one."""
+    match = _CALL.fullmatch(f["operation"] or "")
+    return match[1] if match else None
+
+
+def _no_start(f: Finding) -> str:
+    if not _about_a_call(f):
+        return f"`{f['operation']}` ends without having logged `_started`."
+    return f"`{f['operation']}` is a call, and a call has no end of its own."
+
+
+def _start_or_outcome(f: Finding) -> str:
+    if operation := _about_a_call(f):
+        return (
+            f"Log the outcome of the call as the next phase of `{operation}`: `{operation}_failed` if it fails, else "
+            f"`{operation}_completed` or the next `{operation}_calling_{{service}}`."
+        )
+    return f"Log `{f['operation']}_started` with the three ids before the work begins."
+
+
 PHA002 = Rule(
     code="PHA002",
     slug="end-without-started",
@@ -225,21 +249,31 @@ PHA002 = Rule(
     doc="""An operation logged its end and no start.
 
     Why: Without a start there is no duration, and no way to see that it runs.
-    How to fix: Log `_started` first.
+    How to fix: Log `_started` first. What ends as `order_calling_stripe_completed` is a call, which has no end of its
+    own: log `order_calling_stripe` before it, and its outcome as the next phase of `order`.
     Not flagged: runs whose beginning may lie before the telemetry that was looked at (`edge_minutes`).
     """,
     sentences=("28", "23"),
     needs=("run_logs",),
     options={"edge_minutes": 60},
     each=_ended_only,
-    message="`{operation}` ends without having logged `_started`.",
-    remedy="Log `{operation}_started` with the three ids before the work begins.",
+    message=_no_start,
+    remedy=_start_or_outcome,
     bad=(
         Case(logs=(log("order_process_started"), log("order_charge_completed", 1, processing_time_ms=9))),
         Case(
             logs=(log("order_charge_completed", 4, runner="trigger", processing_time_ms=9),), spans=(attempt(1, 0, 5),)
         ),
         Case(logs=(_EARLIER, log("order_charge_completed", 61 * 60, processing_time_ms=9))),
+        Case(
+            logs=(
+                log("order_charge_started"),
+                log("order_charge_calling_stripe", 1),
+                log("order_charge_calling_stripe_completed", 2),
+                log("order_charge_completed", 3, processing_time_ms=3000),
+            ),
+            say="a call has no end of its own",
+        ),
     ),
     good=(
         Case(
@@ -250,143 +284,4 @@ PHA002 = Rule(
     ),
 )
 
-
-def _several_ends(frames: Frames, options: Options) -> pl.LazyFrame:
-    groups = by_operation(frames)
-    many = pl.col("most_alike") > pl.max_horizontal("starts", pl.lit(1))
-    suspects = groups.filter(many).select(GROUP)
-    ends = phases(frames).filter(pl.col("phase").is_in(ENDS)).join(suspects, on=GROUP, how="semi", nulls_equal=True)
-    # The same key with another value names another item of a loop: each of them may end.
-    items = (
-        ends.select(*GROUP, pair=pl.col("attributes").str.extract_all(_ANY_PAIR))
-        .explode("pair")
-        .with_columns(key=pl.col("pair").str.extract(r'^"((?:[^"\\]|\\.)*)":'))
-        .filter(~pl.col("key").str.contains(_DURATIONS))
-        .group_by(*GROUP, "key")
-        .agg(values=pl.col("pair").n_unique())
-        .filter(pl.col("values") > 1)
-        .select(GROUP)
-        .unique()
-    )
-    return ends.join(items, on=GROUP, how="anti", nulls_equal=True).unique(GROUP, keep="last", maintain_order=True)
-
-
-PHA003 = Rule(
-    code="PHA003",
-    slug="double-end",
-    severity="warning",
-    grain="run",
-    doc="""An operation ended twice the same way in one attempt, having started once.
-
-    Why: It is counted twice, and the second duration is wrong.
-    How to fix: Log the end in one place; in a loop, log `_started` and `_completed` for each item with the item's id.
-    Not flagged: ends that differ in another key than a duration (items of a loop).
-    """,
-    sentences=("28",),
-    needs=("run_logs",),
-    each=_several_ends,
-    message="`{operation}` ends more than once in one attempt.",
-    remedy="Log the end in one place; in a loop add the item's id and log a start for each.",
-    bad=(
-        Case(logs=(log("order_charge_started"), log("order_charge_skipped", 1), log("order_charge_skipped", 2))),
-        Case(
-            logs=(
-                log("order_charge_started"),
-                log("order_charge_completed", 1, processing_time_ms=1000),
-                log("order_charge_completed", 2, processing_time_ms=2000),
-            )
-        ),
-    ),
-    good=(
-        Case(
-            logs=(
-                log("item_pack_started"),
-                log("item_pack_completed", 1, item_id="a"),
-                log("item_pack_completed", 2, item_id="b"),
-            ),
-            say="items of a loop",
-        ),
-        Case(
-            logs=(
-                log("page_load_started"),
-                log("page_load_completed", 1),
-                log("page_load_started", 2),
-                log("page_load_completed", 3),
-            )
-        ),
-    ),
-)
-
-
-def _both_ends(frames: Frames, options: Options) -> pl.LazyFrame:
-    both = by_operation(frames).filter(
-        (pl.col("starts") <= 1)
-        & (pl.col("ends") == 2)
-        & (pl.col("kinds").list.len() == 2)
-        # A try that failed may say beside that it is to be tried again.
-        & (pl.col("kinds").list.join(" ") != "failed retrying")
-    )
-    return (
-        phases(frames)
-        .filter(pl.col("phase").is_in(ENDS))
-        .join(both.select(*GROUP, "kinds"), on=GROUP, nulls_equal=True)
-        .unique(GROUP, keep="last", maintain_order=True)
-        .with_columns(detail=pl.format("`_{}` and `_{}`", *(pl.col("kinds").list.get(i) for i in (0, 1))))
-        .drop("kinds")
-    )
-
-
-PHA004 = Rule(
-    code="PHA004",
-    slug="completed-and-failed",
-    severity="error",
-    grain="run",
-    doc="""An operation logged both `_completed` and `_failed`, or two other ends, for one start.
-
-    Why: Which one is true? The later one counts, and the other one is lost.
-    How to fix: Log one terminal phase: `_failed` in `catch`, `_completed` only after everything worked.
-    Not flagged: operations that start again in between (a retry inside the attempt, a loop); `_retrying` beside the
-    `_failed` of the same try.
-    """,
-    sentences=("28",),
-    needs=("run_logs",),
-    each=_both_ends,
-    message="`{operation}` logs both {details: or } in one attempt.",
-    remedy="Log one terminal phase per start.",
-    bad=(
-        Case(
-            logs=(
-                log("order_charge_started"),
-                log("order_charge_completed", 1, processing_time_ms=1000),
-                log("order_charge_failed", 2, level="error", error_type="E", error_message="m"),
-            )
-        ),
-        Case(
-            logs=(
-                log("order_charge_started"),
-                log("order_charge_completed", 1, processing_time_ms=1000),
-                log("order_charge_canceled", 2),
-            )
-        ),
-    ),
-    good=(
-        Case(
-            logs=(
-                log("order_charge_started"),
-                log("order_charge_failed", 1, level="error", error_type="E", error_message="m"),
-                log("order_charge_retrying", 1),
-            )
-        ),
-        Case(
-            logs=(
-                log("page_load_started", runner="trigger"),
-                log("page_load_failed", 1, runner="trigger", level="error", error_type="E", error_message="m"),
-                log("page_load_started", 2, runner="trigger"),
-                log("page_load_completed", 3, runner="trigger"),
-            )
-        ),
-    ),
-)
-
-
-RULES = (PHA001, PHA002, PHA003, PHA004)
+RULES = (PHA001, PHA002)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from collector.model.units import DAY_NS
 from collector.rules.cases import log
 from collector.rules.frames import MS_NS, RUN, SECOND_NS, Frames
 from collector.rules.rule import Case, Options, Rule
@@ -114,9 +115,12 @@ SCH001 = Rule(
 
 
 def _missing(frames: Frames, options: Options) -> pl.LazyFrame:
+    # A break that begins at the same time of another day is a night or a weekend.
+    begins = (pl.col("previous_ns") % DAY_NS / pl.col("interval_ns")).round().cast(pl.Int64)
     missing = (
         cadence(frames, options)
         .filter(pl.col("turns").round() >= 2)
+        .filter((pl.len() == 1).over([*_TASK, begins]))
         .with_columns(
             expected_ns=(pl.col("previous_ns") + pl.col("interval_ns")).cast(pl.Int64),
             count=(pl.col("turns").round() - 1).cast(pl.Int64),
@@ -148,6 +152,10 @@ def _without(k: int, logs: tuple[dict[str, object], ...]) -> tuple[dict[str, obj
     return tuple(r for r in logs if r["run"] != f"run_{k}")
 
 
+_NIGHTS = tuple(r for k in range(144) if k % 48 < 40 for r in _every(1800, 144, 5)[2 * k : 2 * k + 2])
+_HEARD = tuple(log("other_work_started", n * 400, run=f"o{n}", task="other") for n in range(650))
+
+
 SCH002 = Rule(
     code="SCH002",
     slug="missed-run",
@@ -157,7 +165,8 @@ SCH002 = Rule(
 
     Why: What it does was not done, and no run says so.
     How to fix: Look at the schedule and at deploys at that time; a paused queue or a missing worker starts nothing.
-    Not flagged: tasks with fewer than `least_runs` regular runs; times at which nothing else was heard of either.
+    Not flagged: tasks with fewer than `least_runs` regular runs; times at which nothing else was heard of either;
+    breaks that begin at the same time of another day.
     """,
     sentences=("17", "18"),
     needs=("runs",),
@@ -170,6 +179,7 @@ SCH002 = Rule(
         Case(logs=_every(60, 20, 5)),
         Case(logs=_without(9, _every(60, 20, 5)), say="nothing was heard of anything"),
         Case(logs=(*_BESIDE, *_without(5, _every(60, 10, 5))), say="too few to tell"),
+        Case(logs=(*_HEARD, *_NIGHTS), say="it rests at night"),
     ),
 )
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from collector.model.spelling import ascii_snake
 from collector.rules.cases import attempt, span
 from collector.rules.frames import RUN, Frames
-from collector.rules.records import snake
 from collector.rules.rule import Case, Options, Rule
 
 
@@ -36,7 +36,7 @@ TSK001 = Rule(
     options={"pattern": r"^[a-z0-9]+(?:[-_/.:][a-z0-9]+)*$"},
     each=_ill_formed,
     message="The task id `{task_id}` is not lower-case with hyphens.",
-    remedy=lambda f: f"Rename the task to `{snake(str(f['task_id'])).replace('_', '-')}`.",
+    remedy=lambda f: f"Rename the task to `{ascii_snake(str(f['task_id'])).replace('_', '-')}`.",
     bad=(Case(spans=(attempt(1, 0, 1, task="sendNewsletter"),)), Case(spans=(attempt(1, 0, 1, task="Send mail"),))),
     good=(Case(spans=(attempt(1, 0, 1, task="send-newsletter"),)),),
 )

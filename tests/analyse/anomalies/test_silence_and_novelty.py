@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
 from collector.analyse.anomalies import novelty, silence
-from collector.model.units import HOUR_NS
+from collector.model.units import DAY_NS, HOUR_NS
 
 START = 1_790_000_000 * 10**9 // HOUR_NS * HOUR_NS
 BY = ["name"]
@@ -69,6 +70,25 @@ def test_who_is_often_silent_or_new_is_not_told() -> None:
     rows = pl.concat([often, new, hours("a", 480)])
     period = {"from_ns": START + 456 * HOUR_NS, "to_ns": START + 480 * HOUR_NS}
     assert silence.silent(rows, BY, **period, zone="UTC").is_empty()
+
+
+def test_a_weekend_or_a_day_off_is_nobodys_silence() -> None:
+    """Who works from Monday to Friday is not silent at the weekend, nor on a day off, but is on a working day."""
+    at = pl.from_epoch("hour_ns", "ns")
+    works = (at.dt.weekday() <= 5) & at.dt.hour().is_between(8, 17)
+    office = hours("office", 29 * 24).filter(works)
+    days = [START // DAY_NS * DAY_NS + d * DAY_NS for d in range(21, 28)]
+    monday = next(d for d in days if datetime.fromtimestamp(d / 1e9, UTC).weekday() == 0)
+
+    def fell_silent(rows: pl.DataFrame, to_ns: int, days_off: tuple[date, ...] = ()) -> list[str]:
+        seen = pl.concat([rows, hours("a", 29 * 24)]).filter(pl.col("hour_ns") < to_ns)
+        told = silence.silent(seen, BY, from_ns=to_ns - DAY_NS, to_ns=to_ns, zone="UTC", days_off=days_off)
+        return told["name"].to_list()
+
+    assert [fell_silent(office, monday + k * DAY_NS) for k in range(-1, 6)] == [[]] * 7
+    rested = office.filter(pl.col("hour_ns") < monday)
+    assert fell_silent(rested, monday + DAY_NS) == ["office"]
+    assert fell_silent(rested, monday + DAY_NS, (datetime.fromtimestamp(monday / 1e9, UTC).date(),)) == []
 
 
 @pytest.mark.parametrize(
