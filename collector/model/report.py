@@ -230,6 +230,16 @@ class LeftOut(_Part):
     reason: str
 
 
+class Told(_Part):
+    """Hours that this report or one before it told of, so that no baseline takes them for usual."""
+
+    series: str
+    metric: str
+    direction: Literal["up", "down"]
+    span: Span
+    is_level: bool
+
+
 class Report(_Part):
     """What changed in a period. The same store, `as_of_ns` and settings give the same report."""
 
@@ -256,6 +266,10 @@ class Report(_Part):
     gaps: tuple[Gap, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """What could not be judged because a part of detection failed for it."""
+    told: tuple[Told, ...] = ()
+    """Of the days that the next report learns from."""
+    told_until_ns: int | None = None
+    """Up to when `told` is known; None: not at all."""
     totals: Totals
     history_days: float
     """Days of telemetry before the period."""

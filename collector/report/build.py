@@ -29,13 +29,14 @@ from collector.model.report import (
     RunRef,
     Span,
     Together,
+    Told,
     Value,
 )
 from collector.model.units import DAY_NS, HOUR_NS
 from collector.report import counted, fold, states, watched, words
 from collector.report.apart import Apart
 from collector.report.found import Found, Look
-from collector.report.inputs import Inputs
+from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.subjects import WHOSE, key_of
 
@@ -55,6 +56,8 @@ class Draft:
     checked: list[Checked]
     gaps: list[silence.Stretch]
     left_out: list[LeftOut] = field(default_factory=list)
+    told: pl.DataFrame | None = None
+    """Rows of `told.TOLD`; None where nothing could be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ def detect(inputs: Inputs) -> Draft:
     for test in tests:
         differing = apart.tried("back-tests", "everything", partial(test.backtest, differing)) or differing
     checked = [_with_reason(c, inputs) for c in _summed(looks)]
-    return Draft(differing[: len(shown)], differing[len(shown) :], cut, checked, silent, apart.left_out)
+    told = tests[0].told if tests else None
+    return Draft(differing[: len(shown)], differing[len(shown) :], cut, checked, silent, apart.left_out, told)
 
 
 def _with_reason(c: Checked, inputs: Inputs) -> Checked:
@@ -189,8 +193,26 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
             for s in gaps
         ),
         left_out=tuple(apart.left_out),
+        told=() if draft.told is None else _told(draft.told, inputs.to_ns - HISTORY_DAYS * DAY_NS),
+        told_until_ns=None if draft.told is None else inputs.to_ns,
         totals=inputs.totals,
         history_days=round(max(0, inputs.period.from_ns - first) / DAY_NS, 2),
+    )
+
+
+def _told(rows: pl.DataFrame, since_ns: int) -> tuple[Told, ...]:
+    """Return what was told of hours after *since_ns*; a level is usual since it began, and that for longer."""
+    return tuple(
+        Told(
+            series=r["series"],
+            metric=r["metric"],
+            direction=r["direction"],
+            span=Span(from_ns=r["from_ns"], to_ns=r["to_ns"]),
+            is_level=r["is_level"],
+        )
+        for r in rows.filter(pl.col("to_ns") > since_ns)
+        .sort("series", "metric", "from_ns", "to_ns", "direction")
+        .iter_rows(named=True)
     )
 
 

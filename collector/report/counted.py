@@ -8,19 +8,18 @@ from typing import Any, cast
 
 import polars as pl
 
-from collector.analyse.anomalies import counts, durations, events, explain, gauges
+from collector.analyse.anomalies import counts, durations, events, explain, gauges, told
 from collector.analyse.anomalies.cube import Period
 from collector.analyse.anomalies.options import FAST, SLOW, VOLUME
 from collector.analyse.durations import SCALE
-from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
+from collector.model.report import Backtest, Chart, Checked, Kind, Point, Report, Value
 from collector.model.statistics import wilson
 from collector.model.units import DAY_NS, HOUR_NS
 from collector.report.found import Direction, Found, Full, Look, Pace, Rate, Test
 from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import OPTIONS, HourlyKind
-from collector.report.kinds.volume import VOLUME_DAYS
-from collector.report.subjects import busiest, kind_of, parse, series_of
+from collector.report.subjects import busiest, key_of, kind_of, parse, series_of
 
 _PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
@@ -31,10 +30,21 @@ _LEVEL = max(OPTIONS.q, OPTIONS.volume_q)
 Gaps = Sequence[tuple[int, int]]
 
 
-def _with_weeks(rows: pl.DataFrame, from_ns: int) -> pl.DataFrame:
-    """Return *rows* without the arrivals of tasks that were first seen too short before *from_ns*."""
-    first = pl.col("hour_ns").min().over("series", "metric")
-    return rows.filter((pl.col("metric") != VOLUME) | (first <= from_ns - VOLUME_DAYS * DAY_NS))
+def _known(previous: Report | None) -> tuple[pl.DataFrame | None, int | None]:
+    """Return what the *previous* report knew that it and those before it told, and until when."""
+    if previous is None or previous.told_until_ns is None:
+        return None, None
+    rows = [(t.series, t.metric, t.direction, t.span.from_ns, t.span.to_ns, t.is_level) for t in previous.told]
+    return pl.DataFrame(rows, schema=told.TOLD, orient="row"), previous.told_until_ns
+
+
+def _is_expected(rows: pl.DataFrame, inputs: Inputs) -> pl.Series:
+    """Return which of the *rows* (`told.TOLD`) somebody called expected: their hours are as usual as any."""
+    keys = [
+        {key_of(parse(series), _PACES.get(metric, direction), level) for level in (None, from_ns)}
+        for series, metric, direction, from_ns in rows.select(*_HYPOTHESIS, "from_ns").iter_rows()
+    ]
+    return pl.Series([bool(some & inputs.expected.keys()) for some in keys], dtype=pl.Boolean)
 
 
 class Counted:
@@ -45,11 +55,14 @@ class Counted:
         self._period = Period(inputs.from_ns, inputs.to_ns, inputs.zone, gaps)
         metric = pl.when(pl.col("kind") == VOLUME).then(pl.lit(VOLUME)).otherwise(pl.col("kind").cast(pl.String))
         plain = busiest(inputs.counts).select("series", metric.alias("metric"), "hour_ns", "n", "x").collect()
-        plain = _with_weeks(plain, inputs.from_ns)
         self._histograms = busiest(inputs.histograms).select("series", "hour_ns", "ix", "n").collect()
         self._limits = durations.thresholds(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, self._limits)
         self.rows = pl.concat([plain, paces])
+        known, known_ns = _known(inputs.previous)
+        self.told = counts.told_before(self.rows, self._period, OPTIONS, known, known_ns)
+        """What reports told so far, `told.TOLD`, in `look` this one as well."""
+        self._period = replace(self._period, told=self.told.filter(~_is_expected(self.told, inputs)))
         self._rejected = 0.0
         """Share of all series, metrics and directions that a test rejects: for back-tests."""
 
@@ -77,7 +90,9 @@ class Counted:
         rejected = decided.filter(pl.col("q") <= OPTIONS.q).select(_HYPOTHESIS).n_unique()
         self._rejected = max(rejected, 1) / max(every.height, 1)
         every_hour = pl.concat(hourly).sort("from_ns")
-        found = [self._event(row, every_hour) for row in events.merge(decided, OPTIONS).iter_rows(named=True)]
+        merged = events.merge(decided, OPTIONS)
+        self.told = told.add(self.told, merged)
+        found = [self._event(row, every_hour) for row in merged.iter_rows(named=True)]
         return Look(self._with_ranges(found), self._checked(every))
 
     def _event(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:
@@ -251,7 +266,7 @@ class Counted:
         for day in range(HISTORY_DAYS, 0, -1):
             from_ns = self._inputs.from_ns - day * DAY_NS
             period = replace(self._period, from_ns=from_ns, to_ns=from_ns + DAY_NS)
-            tested = counts.tests(_with_weeks(rows, from_ns), period, OPTIONS)
+            tested = counts.tests(rows, period, OPTIONS)
             judged = self._replayed(tested.join(keys, on=_HYPOTHESIS, how="semi"))
             days.append(counts.gate(judged, OPTIONS).with_columns(day=pl.lit(day)))
         tried = pl.concat(days)

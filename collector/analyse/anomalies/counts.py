@@ -63,7 +63,7 @@ def told_before(
     days = told.days_before(period.from_ns, known_ns, options)
     if not days:
         return out
-    every = [fitted for fitted in _fitted(counts, replace(period, told=out), options)]
+    every = list(_fitted(counts, replace(period, told=out), options))
     some = counts.join(pl.concat([rows.noteworthy(f, options) for f in every]), on=KEY, how="semi") if every else counts
     hypotheses = sum(f.cube.keys.height * len(f.directions) for f in every)
     for from_ns in days:

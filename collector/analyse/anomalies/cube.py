@@ -171,7 +171,7 @@ def _level_told(keys: pl.DataFrame, period: Period, start: int) -> Ints:
     if period.told is not None:
         levels = period.told.filter("is_level").join(keys.select(*KEY, "row"), on=KEY)
         np.maximum.at(out, levels["row"].to_numpy(), levels["from_ns"].to_numpy() // HOUR_NS - start)
-    return np.maximum(out, -1)
+    return out
 
 
 def _clocks(hours: Ints, zone: str) -> tuple[tuple[ClockHours, ...], tuple[tuple[int, int], ...]]:

@@ -140,7 +140,8 @@ def _direction(
 def _of_any(values: Floats, length: int) -> Floats:
     """Return the greatest of the *values* of windows that each hour lies in, of windows by where they end."""
     ahead = np.pad(values, ((0, 0), (0, length - 1)), constant_values=-np.inf)
-    return np.lib.stride_tricks.sliding_window_view(ahead, length, axis=1).max(axis=2)
+    out: Floats = np.lib.stride_tricks.sliding_window_view(ahead, length, axis=1).max(axis=2)
+    return out
 
 
 def _most_lately(values: Floats, period: int, options: Options) -> Floats:
@@ -153,7 +154,8 @@ def _most_lately(values: Floats, period: int, options: Options) -> Floats:
     of_day = whole.reshape(values.shape[0], -1, DAY_H).max(axis=2)
     before = np.pad(of_day, ((0, 0), (options.gauge_days, 0)))[:, :-1]
     most = np.lib.stride_tricks.sliding_window_view(before, options.gauge_days, axis=1).max(axis=2)
-    return np.repeat(most, DAY_H, axis=1)[:, lead : lead + values.shape[1]]
+    out: Floats = np.repeat(most, DAY_H, axis=1)[:, lead : lead + values.shape[1]]
+    return out
 
 
 def merge(tested: pl.DataFrame, options: Options | None = None) -> pl.DataFrame:

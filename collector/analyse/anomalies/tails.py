@@ -101,7 +101,8 @@ def count_range(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
 def benjamini_hochberg(p: Floats, of: int = 0) -> Floats:
     """Return the q of each p: the least false discovery rate at which it is rejected (Y. Benjamini, Y. Hochberg, 1995).
 
-    q(i) = min over j >= i of p(j) m / j, p sorted ascending, at most 1. *of*: m, where the p of others is known to be 1.
+    q(i) = min over j >= i of p(j) m / j, p sorted ascending, at most 1. *of*: m, where some p are left out
+    that are 1.
     """
     m = max(p.size, of)
     order = np.argsort(p, kind="stable")

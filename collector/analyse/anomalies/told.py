@@ -24,7 +24,7 @@ TOLD = pl.Schema(
         "is_level": pl.Boolean,
     }
 )
-"""One row per series, metric, direction and stretch of hours that was told; `is_level`: a new level, since `from_ns`."""
+"""One row per series, metric, direction and stretch of hours told of; `is_level`: a new level, since `from_ns`."""
 
 
 def add(told: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

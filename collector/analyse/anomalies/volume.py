@@ -55,7 +55,7 @@ def _as_sunday(clock: ClockHours) -> ClockHours:
 
 
 def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
-    """Return which hours (series, hours) belong to a holiday: a working day on which most series behaved as on a Sunday.
+    """Return which hours (series, hours) are a holiday: a working day on which most series behaved as on a Sunday.
 
     Judged by local day, so far as it is seen, over the series whose Sundays differ from their working days. A series
     that worked on such a day as on any other had no holiday.
@@ -71,7 +71,7 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     series = differs.sum(axis=0)
     share = (differs & like_sunday).sum(axis=0) / np.maximum(series, 1)
     is_off = (series >= options.day_off_least_series) & (share >= options.day_off_share)
-    out: Bools = is_off[day] & ~clock.is_weekend & like_sunday[:, day]
+    out: Bools = (like_sunday & is_off)[:, day] & ~clock.is_weekend
     return out
 
 
@@ -139,7 +139,8 @@ def _trends(cube: Cube, due: Floats, used: Bools, options: Options) -> Floats:
     weeks = np.lib.stride_tricks.sliding_window_view(before, _TREND_DAYS, axis=1)
     known = np.isfinite(weeks).any(axis=2)
     out = np.nanmedian(np.where(known[:, :, None], weeks, 1.0), axis=2)
-    return np.clip(out, 1 / options.trend_most, options.trend_most)
+    limited: Floats = np.clip(out, 1 / options.trend_most, options.trend_most)
+    return limited
 
 
 def _mixed(sums: Floats, hours: Floats, squares: Floats, prior: Floats, options: Options) -> Floats:
@@ -226,7 +227,7 @@ class _VolumeLaw:
         return self.alpha[longest, direction][:, None]
 
     def unusual(self, counts: Counts) -> Floats:
-        """Return the distance in standard deviations, on a scale on which they are the same at any number (Anscombe)."""
+        """Return the distance in standard deviations, on a scale on which they are the same everywhere (Anscombe)."""
         root = np.sqrt(counts.scatter)
         x, e = (np.arcsinh(root * np.sqrt(v + 3 / 8)) for v in (counts.x, counts.expected))
         out: Floats = 2 / root * (x - e)

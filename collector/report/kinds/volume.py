@@ -10,9 +10,6 @@ from collector.report.found import Found, Rate
 from collector.report.kinds.kind import OPTIONS, HourlyKind, Part
 from collector.report.phrases import history, now, usual
 
-VOLUME_DAYS = 14
-"""Days of history below which nobody knows what is usual for a day of the week, so that no arrivals are judged."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume(HourlyKind):
@@ -48,6 +45,6 @@ VOLUME = Volume(
     is_loss=True,
     is_all=True,
     has_error=False,
-    history_days=VOLUME_DAYS,
+    history_days=OPTIONS.volume_history_days,
 )
 KINDS = (VOLUME,)
