@@ -71,7 +71,8 @@ def _days_off(cube: Cube, used: Bools, options: Options) -> Bools:
     series = differs.sum(axis=0)
     share = (differs & like_sunday).sum(axis=0) / np.maximum(series, 1)
     is_off = (series >= options.day_off_least_series) & (share >= options.day_off_share)
-    out: Bools = (like_sunday & is_off)[:, day] & ~clock.is_weekend
+    is_holiday: Bools = np.asarray(like_sunday & is_off)
+    out: Bools = is_holiday[:, day] & ~clock.is_weekend
     return out
 
 
