@@ -200,7 +200,8 @@ class Counted:
             return found
         names = {f.test.series for f in found if f.test}
         # Each span is a window that ends within the period, if it is not a level that began before it.
-        options = replace(OPTIONS, windows_h=tuple(sorted(lengths)))
+        some = tuple(sorted(lengths))
+        options = replace(OPTIONS, windows_h=some, volume_windows_h=some)
         tested = counts.tests(self.rows.filter(pl.col("series").is_in(names)), self._period, options)
         return [_with_range(f, tested) for f in found]
 

@@ -173,6 +173,11 @@ class _ShareLaw:
     is_share: ClassVar[bool] = True
 
     @property
+    def windows_h(self) -> Sequence[int]:
+        """Return the lengths of the windows tested."""
+        return self.options.windows_h
+
+    @property
     def least_history_days(self) -> float:
         """Return for how many days a series must have been seen."""
         return self.options.least_history_days

@@ -16,6 +16,8 @@ class Options:
 
     windows_h: tuple[int, ...] = (1, 6, 24, 72)
     """Lengths of the windows tested, each ending at every hour of the period."""
+    volume_windows_h: tuple[int, ...] = (1, 6, 24)
+    """The same of arrivals, which drift by themselves over days."""
     history_days: int = 28
     """How far back the baseline reaches."""
     least_history_days: float = 3.0
@@ -110,7 +112,7 @@ class Options:
     """How many of how many successive hours must be out."""
     gauge_hours: int = 4
     """Hours whose distances are added up."""
-    gauge_least: float = 2.0
+    gauge_least: float = 3.0
     """Least sum of them, in hours times the gauge's own unit,"""
     gauge_ratio: float = 2.0
     """beyond so many times the greatest"""

@@ -148,6 +148,10 @@ class Law(Protocol):
         """Return whether hits are a share of trials."""
 
     @property
+    def windows_h(self) -> Sequence[int]:
+        """Return the lengths of the windows tested."""
+
+    @property
     def least_history_days(self) -> float:
         """Return for how many days a series must have been seen."""
 
@@ -175,7 +179,7 @@ def build(fitted: Fitted, options: Options) -> Iterator[pl.DataFrame]:
 
     Of one length and direction, and some series, at a time.
     """
-    for length in options.windows_h:
+    for length in fitted.law.windows_h:
         yield from _windows(fitted, length, options)
     for direction in fitted.directions:
         yield _levels(fitted, direction, options)
@@ -184,7 +188,7 @@ def build(fitted: Fitted, options: Options) -> Iterator[pl.DataFrame]:
 def noteworthy(fitted: Fitted, options: Options) -> pl.DataFrame:
     """Return the keys of the series of which any window of the history is far from what was expected."""
     is_noteworthy = np.zeros(fitted.cube.keys.height, dtype=bool)
-    for length in options.windows_h:
+    for length in fitted.law.windows_h:
         for direction, sign in (("up", 1), ("down", -1)):
             counts = _counts(fitted, length, direction)
             unusual = sign * fitted.law.unusual(counts)[:, : fitted.cube.period]
@@ -242,7 +246,7 @@ def _levels(fitted: Fitted, direction: str, options: Options) -> pl.DataFrame:
     after = np.arange(cube.hours_ns.size) >= levels[series, None]
     n, x = ((v[series] * after).sum(axis=1, keepdims=True) for v in (cube.n, cube.x))
     e = _fairest((expected[:, series] * after).sum(axis=2, keepdims=True), direction)
-    counts = Counts(n, x, e, np.broadcast_to(law.scatter(max(options.windows_h), direction), cube.n.shape)[series, -1:])
+    counts = Counts(n, x, e, np.broadcast_to(law.scatter(max(law.windows_h), direction), cube.n.shape)[series, -1:])
     lasting = Windows(
         series,
         cube.hours_ns[levels[series]][:, None],

@@ -102,7 +102,7 @@ def _of_clock(
             own = slice(first, first + WEEK_H)
             others = weight.copy()
             others[:, own] = 0.0
-            known = others.any(axis=1)
+            known = np.asarray(others.any(axis=1))
             mean = np.where(known[:, None], _by_week(cube, clock, others, options), mean)
             due[:, own], as_on[:, own] = mean[:, clock.hour_of_week[own]], mean[:, at.hour_of_week[own]]
     trend = _trends(cube, due[:, : cube.period], weight > 0, options)
@@ -191,7 +191,7 @@ def _dispersions(cube: Cube, expected: Floats, used: Bools, options: Options) ->
     keep = used[:, : cube.period]
     x, e = (v[:, : cube.period] * keep for v in (cube.x, expected))
     out = {}
-    for length in options.windows_h:
+    for length in options.volume_windows_h:
         xs, es = windows(x, length), windows(e, length)
         for direction, is_side in (("up", xs > es), ("down", xs < es)):
             above = 2 * ((xs - es) ** 2 * is_side).sum(axis=1) - es.sum(axis=1)
@@ -211,6 +211,11 @@ class _VolumeLaw:
     alpha: dict[tuple[int, str], Floats]
     options: Options
     is_share: ClassVar[bool] = False
+
+    @property
+    def windows_h(self) -> Sequence[int]:
+        """Return the lengths of the windows tested."""
+        return self.options.volume_windows_h
 
     @property
     def least_history_days(self) -> float:
