@@ -17,6 +17,7 @@ import polars as pl
 from collector.analyse.anomalies import explain, silence
 from collector.model.report import (
     Anomaly,
+    Behind,
     Change,
     Chart,
     Checked,
@@ -211,12 +212,13 @@ def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: Co
     differences: tuple[Difference, ...] = ()
     affected: tuple[RunRef, ...] = ()
     healthy: RunRef | None = None
-    error = None
+    error = behind = None
     if evidence is not None:
         runs = evidence.runs
         named = pl.DataFrame(schema=explain.DIFFERENCES) if kind.is_all else explain.differences(runs)
         differences = tuple(_difference(r) for r in named.iter_rows(named=True))
         error = explain.commonest_error(runs) if fold.is_worse(f) and kind.has_error else None
+        behind = _behind(runs, error)
         some, other = explain.examples(runs)
         affected = tuple(_run(r) for r in some.iter_rows(named=True))
         healthy = next((_run(r) for r in other.iter_rows(named=True)), None)
@@ -261,8 +263,25 @@ def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: Co
             )
             for t in f.together
         ),
+        detail=f.series.detail,
+        threshold_ns=f.threshold_ns,
+        behind=behind,
         backtest=f.backtest,
         chart=_marked(f.chart, nearest),
+    )
+
+
+def _behind(runs: pl.DataFrame, error: tuple[str, int, int] | None) -> Behind | None:
+    affected = runs.filter(pl.col("affected").fill_null(False))
+    if affected.is_empty():
+        return None
+    tasks = affected["task_id"].drop_nulls().value_counts().sort("count", "task_id", descending=[True, False])
+    queues = affected["queue"].drop_nulls().unique()
+    return Behind(
+        runs=affected.height,
+        tasks=tuple(tasks["task_id"].head(3)),
+        queue=queues[0] if queues.len() == 1 else None,
+        error_group=error[0] if error else None,
     )
 
 
@@ -274,23 +293,30 @@ def _nearest(inputs: Inputs, f: Found) -> Change | None:
     firsts = versions.group_by("task_id", "version").agg(pl.col("first_ns").min())
     later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
     changes = [
-        (int(r["first_ns"]), "version", f"first run of {r['task_id']} with version {r['version']}")
+        Change(
+            type="version",
+            label=f"first run of {r['task_id']} with version {r['version']}",
+            at_ns=r["first_ns"],
+            task_id=r["task_id"],
+            version=r["version"],
+        )
         for r in later.iter_rows(named=True)
     ]
     queues = inputs.used.filter(pl.col("task_id").is_in(tasks), own["platform_project"])["queue"].unique().to_list()
     if f.series.subject.type == "queue":
         queues = [f.series.subject.name]
     changes += [
-        (int(r["from_ns"]), "limit", f"limit of queue {r['queue']} from {r['before']} to {r['limit']}")
+        Change(
+            type="limit",
+            label=f"limit of queue {r['queue']} from {r['before']} to {r['limit']}",
+            at_ns=r["from_ns"],
+        )
         for r in inputs.limit_steps.filter(
             pl.col("queue").is_in(queues), *(pl.col(c).is_null() | is_own for c, is_own in own.items())
         ).iter_rows(named=True)
     ]
-    near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
-    if not near:
-        return None
-    at_ns, type_, label = min(near, key=lambda c: (abs(c[0] - f.from_ns), c[0], c[2]))
-    return Change(type=type_, label=label, at_ns=at_ns)
+    near = [c for c in changes if -_NEAR_BEFORE_NS <= c.at_ns - f.from_ns <= _NEAR_AFTER_NS]
+    return min(near, key=lambda c: (abs(c.at_ns - f.from_ns), c.at_ns, c.label), default=None)
 
 
 def _marked(chart: Chart | None, nearest: Change | None) -> Chart | None:
