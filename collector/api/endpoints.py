@@ -141,7 +141,9 @@ ENDPOINTS: dict[str, Endpoint] = {
             ),
             _only("error_group", "runs of which an attempt that began in the time range failed so, see below"),
             _only("version", "runs of this version: that of their last attempt"),
-            Parameter("affected", AFFECTED, "only runs that an anomaly counts in the time range, see below", unless="all"),
+            Parameter(
+                "affected", AFFECTED, "only runs that an anomaly counts in the time range, see below", unless="all"
+            ),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),

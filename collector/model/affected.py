@@ -60,7 +60,9 @@ class Affected:
         detail = a.detail if a.kind in (Kind.NEW_ERROR, Kind.FINDINGS, Kind.STUCK) else ""
         if a.kind in (Kind.NEW_ERROR, Kind.FINDINGS) and not detail:
             return None
-        return cls(a.kind, a.subject.name, a.subject.task_id, detail, bound, bound is not None and a.direction == "down")
+        return cls(
+            a.kind, a.subject.name, a.subject.task_id, detail, bound, bound is not None and a.direction == "down"
+        )
 
     @classmethod
     def read(cls, text: str) -> Self:

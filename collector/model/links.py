@@ -61,10 +61,9 @@ def run(of: RunRef) -> Link:
     return Link(of.run_id, "run", (("run_id", of.run_id), ("run_key", of.run_key)))
 
 
-def rule(code: str, since_ns: int | None = None) -> Link:
-    """Return what breaks a rule, since a time where one is given."""
-    since = Span(from_ns=since_ns, to_ns=since_ns + 1) if since_ns is not None else None
-    return Link(code, "conventions", (("code", code), *((("span", write_span(since)),) if since else ())))
+def rule(code: str) -> Link:
+    """Return what breaks a rule."""
+    return Link(code, "conventions", (("code", code), ("range", "7d")))
 
 
 def report(report_id: str, key: str | None = None) -> Link:
@@ -113,7 +112,7 @@ def _of(a: Anomaly) -> Iterator[Link]:
         whose_first = [("task", a.nearest.task_id)] if a.nearest.task_id else []
         yield runs(f"Version {_short(a.nearest.version)}", *whose_first, ("version", a.nearest.version))
     if a.kind is Kind.FINDINGS and a.detail:
-        yield Link(f"Rule {a.detail}", "conventions", rule(a.detail, a.span.from_ns).params)
+        yield rule(a.detail)
 
 
 def _tasks(a: Anomaly) -> tuple[str, ...]:
@@ -129,7 +128,9 @@ def _tasks(a: Anomaly) -> tuple[str, ...]:
 def _hours(a: Anomaly) -> Span:
     """Return the stretch in which its runs are to be looked at: whole hours, where none came from a day before on."""
     start = a.span.from_ns - (DAY_NS if a.kind in _NOTHING_CAME else 0)
-    return Span(from_ns=start // HOUR_NS * HOUR_NS, to_ns=max(-(-a.span.to_ns // HOUR_NS), start // HOUR_NS + 1) * HOUR_NS)
+    return Span(
+        from_ns=start // HOUR_NS * HOUR_NS, to_ns=max(-(-a.span.to_ns // HOUR_NS), start // HOUR_NS + 1) * HOUR_NS
+    )
 
 
 def _short(text: str) -> str:

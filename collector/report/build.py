@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -33,8 +33,9 @@ from collector.model.report import (
     Value,
 )
 from collector.model.units import DAY_NS, HOUR_NS
-from collector.report import counted, fold, states, watched, words
+from collector.report import cause, counted, fold, states, watched, words
 from collector.report.apart import Apart
+from collector.report.cause import Told
 from collector.report.found import Found, Look
 from collector.report.inputs import Inputs
 from collector.report.kinds.catalogue import KINDS
@@ -160,13 +161,12 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
     """Return the report. *evidence*: of the anomalies of *draft*, by their index in shown followed by expected."""
     several = [c for c in WHOSE if inputs.used[c].n_unique() > 1]
     apart = Apart(inputs, draft.left_out)
-    anomalies = [
-        _try_anomaly(inputs, f, evidence.get(i), apart, several=several)
+    told = [
+        Told(a, (f,))
         for i, f in enumerate([*draft.shown, *draft.expected])
+        if (a := _try_anomaly(inputs, f, evidence.get(i), apart, several=several))
     ]
-    shown, expected = (
-        [a for a in some if a] for some in (anomalies[: len(draft.shown)], anomalies[len(draft.shown) :])
-    )
+    shown, expected = _joined(inputs, told, several)
     first = _first(inputs)
     gaps = [s for s in draft.gaps if s.to_ns > inputs.period.from_ns]
     return Report(
@@ -177,9 +177,9 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
         period=inputs.period,
         as_of_ns=inputs.as_of_ns,
         previous_id=inputs.previous.id if inputs.previous else None,
-        anomalies=tuple(shown),
+        anomalies=tuple(t.anomaly for t in shown),
         more=len(draft.cut),
-        expected=tuple(expected),
+        expected=tuple(t.anomaly for t in expected),
         resolved=tuple(states.resolved(inputs, [*draft.shown, *draft.expected, *draft.cut], draft.gaps)),
         checked=tuple(draft.checked),
         gaps=tuple(
@@ -192,6 +192,20 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
         left_out=tuple(apart.left_out),
         totals=inputs.totals,
         history_days=round(max(0, inputs.period.from_ns - first) / DAY_NS, 2),
+    )
+
+
+def _joined(inputs: Inputs, told: Sequence[Told], several: Collection[str]) -> tuple[list[Told], list[Told]]:
+    """Return what is shown, the gravest first, and what was called expected, with those of one cause as one.
+
+    A cause that was called expected takes in all that names it; any other only what is not called expected itself.
+    """
+    first = cause.joined(told, several, only=inputs.expected)
+    first = [Told(cause.noted(t.anomaly, inputs.expected), t.founds) for t in first]
+    shown = cause.joined([t for t in first if t.anomaly.expected_by_you is None], several)
+    return (
+        sorted(shown, key=lambda t: _grave(replace(t.founds[0], excess=t.excess))),
+        [t for t in first if t.anomaly.expected_by_you is not None],
     )
 
 

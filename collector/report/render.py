@@ -52,9 +52,9 @@ class Links:
         """Return the address of a run's page."""
         return self._to(links.run(run))
 
-    def rule(self, code: str, a: Anomaly) -> str | None:
-        """Return the address of a rule's findings since *a* began."""
-        return self._to(links.rule(code, a.span.from_ns))
+    def rule(self, code: str) -> str | None:
+        """Return the address of a rule's findings."""
+        return self._to(links.rule(code))
 
     def report(self, report: Report, a: Anomaly | None = None) -> str | None:
         """Return the address of the report, at *a* where it is given."""

@@ -39,6 +39,7 @@ with look.card(strings.SATURATION, strings.SATURATION_SUB, key="saturation"):
         st.caption(strings.LIMIT_UNKNOWN.format(queues=", ".join(map(safe, without))))
 
 names = queue_frames.busiest(frame)
+look.absent(st.query_params.get("queue"), [*names, *frame["queue"]])
 if st.session_state.get("queue") not in (None, *names):
     del st.session_state["queue"]  # a queue of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):

@@ -9,6 +9,7 @@ from functools import partial
 import streamlit as st
 
 from collector.client import ApiError
+from collector.model import links
 from collector.model import verdict as said
 from collector.model.report import Anomaly, Report
 from dashboard import data, strings
@@ -62,7 +63,7 @@ if not ids:
 
 def choose() -> None:
     """Put the report that was chosen into the URL, which says what is shown."""
-    st.query_params["report"] = st.session_state["report_choice"]
+    st.query_params.from_dict({"report": st.session_state["report_choice"]})
 
 
 # A widget bound to the URL would write the label there, and a link says the id.
@@ -112,6 +113,9 @@ def evidence(report: Report, a: Anomaly) -> None:
     """Draw one anomaly: chart, what is different, runs, why it is reported, whether it was expected."""
     with look.card(visible(a.title), said.stretch(a.span, report.zone), key="anomaly"):
         st.text(visible(a.text))
+        with st.container(horizontal=True, gap="small", key="links"):
+            for link in links.of(a):
+                to(link)
         st.caption(
             strings.CHART_SUB.format(observed=said.fact(a.observed, a.unit), expected=said.fact(a.expected, a.unit))
             + (f" · {safe(a.chart.label)}" if a.chart else "")
@@ -146,6 +150,11 @@ def evidence(report: Report, a: Anomaly) -> None:
         feedback(report, a)
 
 
+def to(link: links.Link) -> None:
+    """Draw a link to a page."""
+    st.page_link(f"app_pages/{link.page}.py", label=safe(link.label), query_params=dict(link.params), width="content")
+
+
 def examples(report: Report, a: Anomaly) -> None:
     """Draw the runs to look at, and which conventions they break."""
     table = view.runs(a, report.zone)
@@ -162,7 +171,7 @@ def examples(report: Report, a: Anomaly) -> None:
         with st.container(horizontal=True, gap="small"):
             for code in a.findings:
                 if re.fullmatch(r"[A-Z]{2,4}\d{3}", code):
-                    st.page_link("app_pages/conventions.py", label=code, query_params={"code": code})
+                    to(links.rule(code))
                 else:
                     st.text(visible(code))
 
@@ -225,7 +234,11 @@ else:
             picked = look.table(table, strings.ANOMALIES, view.anomaly_columns(), key=f"anomalies_{report.id}")
             if report.more:
                 st.caption(strings.ANOMALY_MORE.format(n=count(report.more)))
-        evidence(report, anomalies[picked if picked is not None and picked < len(anomalies) else 0][0])
+        keys = [a.key for a, _ in anomalies]
+        if picked is not None and picked < len(keys):
+            st.query_params["anomaly"] = keys[picked]
+        linked = st.query_params.get("anomaly")
+        evidence(report, anomalies[keys.index(linked) if linked in keys else 0][0])
     basis(report)
 
 
@@ -233,7 +246,7 @@ def chosen_in_table() -> None:
     """Take the selected row of the list as the report to show."""
     selected = st.session_state["reports_table"]["selection"]["rows"]
     if selected and selected[0] < len(rows):
-        st.query_params["report"] = rows[selected[0]]["id"]
+        st.query_params.from_dict({"report": rows[selected[0]]["id"]})
 
 
 schedules()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import polars as pl
 import streamlit as st
 
+from collector.model.affected import Affected
 from collector.model.words import RARE
 from dashboard import data, strings
 from dashboard.parts import charts, look, provenance
@@ -31,6 +33,36 @@ def choice(title: str, key: str, width: int) -> str | None:
         bind="query-params",
         format_func=visible,
     )
+
+
+def linked(title: str, key: str, width: int, shown: Callable[[str], str] = visible) -> str | None:
+    """Draw the filter by *key* where a link asked for it, and return it until it is taken away.
+
+    As `hours` it is asked for by pages and reports alone: there are too many to choose from.
+    """
+    asked_for = st.session_state.get(key) or st.query_params.get(key)
+    if not asked_for:
+        return None
+    kept: str | None = st.selectbox(
+        title,
+        [asked_for],
+        index=None,
+        key=key,
+        placeholder=title,
+        label_visibility="collapsed",
+        width=width,
+        bind="query-params",
+        format_func=shown,
+    )
+    return kept
+
+
+def affected_words(text: str) -> str:
+    """Return which runs are affected, in words; what is no such filter as it is: the API says what it expects."""
+    try:
+        return visible(f"{strings.AFFECTED}: {Affected.read(text).words()}")
+    except ValueError:
+        return visible(text)
 
 
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
@@ -59,20 +91,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     )
     task = choice("Task", "task", 190)
     queue = choice("Queue", "queue", 160)
-    # Asked for by the table of errors, as `hours` is by pages: there are too many to choose from.
-    error = st.session_state.get("error_group") or st.query_params.get("error_group")
-    if error:
-        error = st.selectbox(
-            strings.ERROR_GROUP,
-            [error],
-            index=None,
-            key="error_group",
-            placeholder=strings.ERROR_GROUP,
-            label_visibility="collapsed",
-            width=280,
-            bind="query-params",
-            format_func=visible,
-        )
+    version = linked(strings.VERSION, "version", 170)
+    error = linked(strings.ERROR_GROUP, "error_group", 280)
+    affected = linked(strings.AFFECTED, "affected", 330, affected_words)
     at = st.segmented_control(
         "What of a run lies in the range",
         list(strings.RUNS_AT),
@@ -90,7 +111,8 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
 
 window = chosen.hours() if hours else chosen.window()
 wanted = {"q": search, "status": statuses, "task": task, "queue": queue, "at": at, "retried": retried}
-filters = asked({**wanted, "counted": counted, "error_group": error}, window, chosen_.here())
+narrowed = {"counted": counted, "error_group": error, "version": version, "affected": affected}
+filters = asked({**wanted, **narrowed}, window, chosen_.here())
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"

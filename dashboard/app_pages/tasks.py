@@ -62,6 +62,7 @@ def chosen_error() -> None:
         st.session_state.update(run_links.failed_so(group, **of, hours=hours), errors_open=True)
 
 
+look.absent(st.query_params.get("task"), [*names, *apart["called"]])
 asked_for = apart.filter(pl.col("called") == st.session_state.get("task")).sort("task_id")["task_id"]
 if asked_for.len() and asked_for[0] != st.session_state["task"]:
     st.session_state["task"] = asked_for[0]  # several projects have a task of that name
