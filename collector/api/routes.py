@@ -187,8 +187,8 @@ class _Api:
         if params["from_ns"] <= 0 and params["to_ns"] == ENDLESS and params["at"] == "active":
             params["at"] = "start"  # of all time: every run began in it, and that is sooner told
         params["q"] = pasted(params["q"] or "") or None
-        if affected := params.pop("affected"):
-            params |= await self._affected(affected, params)
+        affected = params.pop("affected")
+        params |= {"keys": None} if affected is None else await self._affected(affected, params)
         table = await self._ask("run_list", params)
         total = table["total"][0].as_py() if table.num_rows else await self._total(params)
         rows = table.drop_columns(["total"])

@@ -95,10 +95,16 @@ def notice(text: str, *, icon: str) -> None:
         st.markdown(text)
 
 
-def absent(name: str | None, there: Collection[str]) -> None:
-    """Say that what a link names is not *there*, so that nobody takes another one for it."""
-    if name and name not in there:
-        notice(strings.ABSENT.format(name=safe(name)), icon="search_off")
+def absent(key: str, there: Collection[str]) -> list[str]:
+    """Return what the URL names by *key* and is not *there*: a choice like the others, so that none is taken for it."""
+    name = st.query_params.get(key)
+    return [name] if name and name not in there else []
+
+
+def stop_absent(name: str) -> None:
+    """Say that there is nothing of *name* in the range, and end the page."""
+    notice(strings.ABSENT.format(name=safe(name)), icon="search_off")
+    st.stop()
 
 
 def side_note(text: str) -> None:
