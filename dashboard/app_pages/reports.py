@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from functools import partial
 
 import streamlit as st
@@ -113,9 +112,7 @@ def evidence(report: Report, a: Anomaly) -> None:
     """Draw one anomaly: chart, what is different, runs, why it is reported, whether it was expected."""
     with look.card(visible(a.title), said.stretch(a.span, report.zone), key="anomaly"):
         st.text(visible(a.text))
-        with st.container(horizontal=True, gap="small", key="links"):
-            for link in links.of(a):
-                to(link)
+        st.markdown(view.row(links.of(a)))
         st.caption(
             strings.CHART_SUB.format(observed=said.fact(a.observed, a.unit), expected=said.fact(a.expected, a.unit))
             + (f" · {safe(a.chart.label)}" if a.chart else "")
@@ -150,11 +147,6 @@ def evidence(report: Report, a: Anomaly) -> None:
         feedback(report, a)
 
 
-def to(link: links.Link) -> None:
-    """Draw a link to a page."""
-    st.page_link(f"app_pages/{link.page}.py", label=safe(link.label), query_params=dict(link.params), width="content")
-
-
 def examples(report: Report, a: Anomaly) -> None:
     """Draw the runs to look at, and which conventions they break."""
     table = view.runs(a, report.zone)
@@ -168,12 +160,7 @@ def examples(report: Report, a: Anomaly) -> None:
             st.switch_page("app_pages/run.py", query_params={"run_id": run.run_id, "run_key": run.run_key})
     if a.findings:
         st.caption(strings.BROKEN_HERE)
-        with st.container(horizontal=True, gap="small"):
-            for code in a.findings:
-                if re.fullmatch(r"[A-Z]{2,4}\d{3}", code):
-                    to(links.rule(code))
-                else:
-                    st.text(visible(code))
+        st.markdown(view.row([links.rule(code) for code in a.findings]))
 
 
 def feedback(report: Report, a: Anomaly) -> None:

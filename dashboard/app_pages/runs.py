@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 
 import polars as pl
 import streamlit as st
@@ -33,28 +32,6 @@ def choice(title: str, key: str, width: int) -> str | None:
         bind="query-params",
         format_func=visible,
     )
-
-
-def linked(title: str, key: str, width: int, shown: Callable[[str], str] = visible) -> str | None:
-    """Draw the filter by *key* where a link asked for it, and return it until it is taken away.
-
-    As `hours` it is asked for by pages and reports alone: there are too many to choose from.
-    """
-    asked_for = st.session_state.get(key) or st.query_params.get(key)
-    if not asked_for:
-        return None
-    kept: str | None = st.selectbox(
-        title,
-        [asked_for],
-        index=None,
-        key=key,
-        placeholder=title,
-        label_visibility="collapsed",
-        width=width,
-        bind="query-params",
-        format_func=shown,
-    )
-    return kept
 
 
 def affected_words(text: str) -> str:
@@ -91,9 +68,27 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
     )
     task = choice("Task", "task", 190)
     queue = choice("Queue", "queue", 160)
-    version = linked(strings.VERSION, "version", 170)
-    error = linked(strings.ERROR_GROUP, "error_group", 280)
-    affected = linked(strings.AFFECTED, "affected", 330, affected_words)
+    # Asked for by the table of errors, as `hours` is by pages: there are too many to choose from.
+    error = st.session_state.get("error_group") or st.query_params.get("error_group")
+    if error:
+        error = st.selectbox(
+            strings.ERROR_GROUP,
+            [error],
+            index=None,
+            key="error_group",
+            placeholder=strings.ERROR_GROUP,
+            label_visibility="collapsed",
+            width=280,
+            bind="query-params",
+            format_func=visible,
+        )
+    version, affected = (
+        look.linked(key, title, width, words(st.query_params.get(key, "")))
+        for key, title, width, words in (
+            ("version", strings.VERSION, 170, visible),
+            ("affected", strings.AFFECTED, 330, affected_words),
+        )
+    )
     at = st.segmented_control(
         "What of a run lies in the range",
         list(strings.RUNS_AT),

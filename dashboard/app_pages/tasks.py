@@ -143,7 +143,7 @@ with look.card(strings.ERRORS, errors_sub, key="errors"):
             column_config=columns.configuration(task_tables.ERRORS),
         )
         if st.session_state.pop("errors_open", False):
-            st.switch_page("app_pages/runs.py", query_params={})
+            st.switch_page("app_pages/runs.py", query_params=look.span_asked())
 with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():

@@ -64,23 +64,39 @@ def header(title: str, subtitle: str, *, fixed: bool = True) -> data.Range:
 
 def _span() -> Span | None:
     """Draw the stretch of time that a link asked for, where one did, and return it until it is taken away."""
-    asked = st.session_state.get("span") or st.query_params.get("span")
-    span = links.read_span(asked) if asked else None
-    if span is None:
+    span = links.read_span(st.query_params.get("span", ""))
+    return span if span and linked("span", strings.SPAN, 330, f"{stretch(span, 'UTC', year=True)} UTC") else None
+
+
+def span_asked() -> dict[str, str]:
+    """Return the stretch of time of this page as parameters of another one's URL."""
+    return {"span": st.query_params["span"]} if "span" in st.query_params else {}
+
+
+def linked(key: str, title: str, width: int, words: str) -> str | None:
+    """Draw what a link asked for by *key* of the URL, in *words*, and return it until it is taken away."""
+    asked, widget = st.query_params.get(key), f"linked_{key}"
+    if not asked:
         return None
-    chosen = st.selectbox(
-        strings.SPAN,
+
+    def drop() -> None:
+        if st.session_state[widget] is None:
+            st.query_params.pop(key, None)
+
+    # A widget bound to the URL would look for its words there.
+    st.session_state[widget] = asked
+    st.selectbox(
+        title,
         [asked],
         index=None,
-        key="span",
-        placeholder=strings.SPAN,
+        key=widget,
+        placeholder=title,
         label_visibility="collapsed",
-        width=330,
-        bind="query-params",
-        persist_state="session",
-        format_func=lambda _: f"{stretch(span, 'UTC', year=True)} UTC",
+        width=width,
+        on_change=drop,
+        format_func=lambda _: words,
     )
-    return span if chosen else None
+    return asked
 
 
 def plain_header() -> None:

@@ -154,7 +154,7 @@ def test_the_page_shows_the_linked_list(world: World, app: Open, api: Client) ->
     page = app("http://here", "runs", **linked(Kind.RETRIES, "charge"))
     assert not page.exception
     assert f"**{len(retried)}** run" in said(page)
-    page.selectbox(key="affected").set_value(None).run()
+    page.selectbox(key="linked_affected").set_value(None).run()
     of = next(link for link in links.of(anomaly(Kind.RETRIES, "charge")) if link.label == "Version 1")
     page = app("http://here", "runs", **dict(of.params), affected="retries:charge")
     assert f"**{retried.count('1')}** run" in said(page)
