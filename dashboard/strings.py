@@ -102,6 +102,7 @@ RUNS_AT = {
     "start": "started in the range, else queued or first seen, the last to start first",
     "end": "ended in the range, the last to end first",
 }
+RUNS_AFFECTED = "affected in the range, the last to start first"
 COUNTED_HELP = (
     "Only runs that figures count: no test runs and replays, development runs only where they are all there is"
 )

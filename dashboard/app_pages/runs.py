@@ -86,7 +86,7 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
         look.linked(key, title, width, words(st.query_params.get(key, "")))
         for key, title, width, words in (
             ("version", strings.VERSION, 170, visible),
-            ("affected", strings.AFFECTED, 330, affected_words),
+            ("affected", strings.AFFECTED, 380, affected_words),
         )
     )
     at = st.segmented_control(
@@ -113,7 +113,7 @@ signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k n
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
 number = int(st.session_state.get(page_key, 1))
 page, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
-which = strings.RUNS_AT[filters["at"]] + (
+which = (strings.RUNS_AFFECTED if affected else strings.RUNS_AT[filters["at"]]) + (
     f" · {strings.WHOLE_HOURS.format(at=charts.minute(window[0]))}" if hours else ""
 )
 st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE} {which}")

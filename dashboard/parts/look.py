@@ -65,7 +65,7 @@ def header(title: str, subtitle: str, *, fixed: bool = True) -> data.Range:
 def _span() -> Span | None:
     """Draw the stretch of time that a link asked for, where one did, and return it until it is taken away."""
     span = links.read_span(st.query_params.get("span", ""))
-    return span if span and linked("span", strings.SPAN, 330, f"{stretch(span, 'UTC', year=True)} UTC") else None
+    return span if span and linked("span", strings.SPAN, 400, f"{stretch(span, 'UTC', year=True)} UTC") else None
 
 
 def span_asked() -> dict[str, str]:
