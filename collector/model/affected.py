@@ -16,9 +16,9 @@ from collector.model.shown import duration
 
 _BOUND = re.compile(r"(over|under)(\d{1,19})")
 _DURATIONS = {Kind.DURATION, Kind.CALL_DURATION, Kind.OPERATION_DURATION, Kind.QUEUE_WAIT}
-_UNASKED = {Kind.SATURATION, Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN, Kind.SILENCE}
+UNASKED = {Kind.SATURATION, Kind.MISSED_RUN, Kind.LATE_RUN, Kind.DOUBLE_RUN, Kind.SILENCE}
 """Kinds of which no condition on runs tells who is affected."""
-_DID = {
+DID = {
     Kind.FAILURES: "{name} failed",
     Kind.RETRIES: "{name} retried",
     Kind.DURATION: "{name} took {bound}",
@@ -47,14 +47,14 @@ class Affected:
 
     def __post_init__(self) -> None:
         """Raise ValueError where that asks for nothing."""
-        if self.kind not in _DID or not self.name or (self.kind in _DURATIONS) != (self.threshold_ns is not None):
+        if self.kind not in DID or not self.name or (self.kind in _DURATIONS) != (self.threshold_ns is not None):
             raise ValueError("expected kind, name and, of durations, a bound")
 
     @classmethod
     def of(cls, a: Anomaly) -> Self | None:
         """Return the affected runs of *a*; None where only its report knew them."""
         is_open = a.kind is Kind.STUCK and not a.detail
-        if a.kind in _UNASKED or is_open or (a.kind in _DURATIONS and a.threshold_ns is None):
+        if a.kind in UNASKED or is_open or (a.kind in _DURATIONS and a.threshold_ns is None):
             return None
         bound = a.threshold_ns if a.kind in _DURATIONS else None
         detail = a.detail if a.kind in (Kind.NEW_ERROR, Kind.FINDINGS, Kind.STUCK) else ""
@@ -83,4 +83,4 @@ class Affected:
     def words(self) -> str:
         """Return it as people read it."""
         bound = f"{'less' if self.is_faster else 'more'} than {duration(self.threshold_ns)}"
-        return _DID[self.kind].format(name=self.name, detail=self.detail, bound=bound)
+        return DID[self.kind].format(name=self.name, detail=self.detail, bound=bound)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.client import Client
+from collector.model import affected as affected_
 from collector.model import links
 from collector.model.affected import Affected
 from collector.model.project import PROJECT
@@ -87,6 +88,12 @@ def test_pages_read_what_links_say(kind: Kind, cause: Cause | None) -> None:
         names = [name for name, _ in link.params]
         assert set(names) <= PAGES[link.page]
         assert len(set(names)) == len(names) or link.params.count(("status", "running")) == 1
+
+
+def test_every_kind_has_affected_runs_or_none() -> None:
+    """Of every kind is known in words which runs it affects, or that nobody but its report can tell."""
+    assert {k for k in Kind if Affected.of(anomaly(k, "charge")) is None} == affected_.UNASKED
+    assert affected_.UNASKED | affected_.DID.keys() == set(Kind)
 
 
 @given(st.sampled_from(Kind), st.text(max_size=20), st.text(max_size=20), st.integers(0, 2**62), st.booleans())
