@@ -150,7 +150,8 @@ class Client:
         body = self._get(f"/api/v1/reports/{_quoted('report', report_id)}", {}).json()
         for name in ("anomalies", "expected", "resolved"):
             for anomaly in body[name]:
-                anomaly.pop("vega_lite", None)  # drawn from the numbers that are there as well
+                for more in ("vega_lite", "links"):  # made from what is there as well
+                    anomaly.pop(more, None)
         return Report.model_validate_json(json.dumps(body))
 
     def report_text(self, report_id: str, form: str, dashboard: str | None = None) -> str:

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import polars as pl
 import streamlit as st
 
 from collector.client import Client, StatisticRows, address
-from collector.model.report import Report
+from collector.model.report import Report, Span
 from collector.model.shown import duration
 from collector.model.units import HOUR_NS, SECOND_NS
 
@@ -34,17 +34,30 @@ REPORTS = 100
 
 @dataclass(frozen=True)
 class Range:
-    """A time range that ends now, and its buckets."""
+    """A time range and its buckets. It ends now, unless it is *fixed*: from and to, ns, as links of reports have it."""
 
     label: str
     span_s: int
     bucket_s: int
+    fixed: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, span: Span) -> Self:
+        """Return a stretch of time as a range: from and to at edges of buckets that suit its length."""
+        length_s = (span.to_ns - span.from_ns) // SECOND_NS
+        bucket_s = next((r.bucket_s for r in RANGES.values() if length_s <= 1.5 * r.span_s), 3600)
+        step = max(bucket_s, LEVELS_S) * SECOND_NS
+        start, end = span.from_ns // step * step, -(-span.to_ns // step) * step
+        length_s = (end - start) // SECOND_NS
+        return cls(duration(length_s * SECOND_NS), length_s, bucket_s, (start, end))
 
     def window(self, now_ns: int | None = None) -> tuple[int, int]:
         """Return (from, to) in ns; both on bucket edges, so that a reload within a few seconds is the same.
 
         They are whole five minutes too, since levels of queues are kept by them: all pages are of the same range.
         """
+        if self.fixed:
+            return self.fixed
         now = time.time_ns() if now_ns is None else now_ns
         step = max(self.bucket_s, LEVELS_S) * SECOND_NS
         end = (now // step + 1) * step

@@ -102,6 +102,7 @@ RUNS_AT = {
     "start": "started in the range, else queued or first seen, the last to start first",
     "end": "ended in the range, the last to end first",
 }
+RUNS_AFFECTED = "affected in the range, the last to start first"
 COUNTED_HELP = (
     "Only runs that figures count: no test runs and replays, development runs only where they are all there is"
 )
@@ -201,6 +202,10 @@ ERRORS_SUB = "attempts that failed, by what happened: values are taken out of me
 ERRORS_SELECT = "; select one to see its runs"
 ERRORS_SINCE = "The first of all that are kept."
 ERROR_GROUP = "Error"
+VERSION = "Version"
+AFFECTED = "Affected"
+SPAN = "Time range"
+ABSENT = "Nothing of **{name}** in this range."
 ERRORS_NONE = "No attempt of this task failed in this range."
 STEPS = "Phases and calls"
 STEPS_SUB = "from a log of the lifecycle to the next one of its operation; failure rate with 95 % interval"

@@ -26,6 +26,7 @@ from collector.api.parameters import (
     text,
     whole,
 )
+from collector.model.affected import Affected
 from collector.model.errors import BadInput
 from collector.model.words import RunStatus
 from collector.rules.rule import SEVERITIES
@@ -44,6 +45,11 @@ ENDLESS = 2**63 - 1
 """End of a range that has none, ns."""
 AT = ("active", "start", "end")
 """What of a run may be asked to lie in a time range."""
+AFFECTED = Kind(
+    "runs of a kind of anomaly, such as failures:charge-order or duration:charge-order:::over90000000000",
+    lambda text, _: Affected.read(str(text)),
+    "affected runs",
+)
 ANCHOR = Kind(
     "a list such as logs, or a place in one as earlier and later name it",
     lambda text, _: Anchor.read(str(text)),
@@ -134,6 +140,10 @@ ENDPOINTS: dict[str, Endpoint] = {
                 unless="all",
             ),
             _only("error_group", "runs of which an attempt that began in the time range failed so, see below"),
+            _only("version", "runs of this version: that of their last attempt"),
+            Parameter(
+                "affected", AFFECTED, "only runs that an anomaly counts in the time range, see below", unless="all"
+            ),
             Parameter("q", TEXT, "text in ids, task, error and tags", unless="all"),
             Parameter("limit", _KINDS["limit"], "how many at most", "50"),
             Parameter("offset", _KINDS["offset"], "how many to leave out before them", "0"),

@@ -125,7 +125,7 @@ def rendered(report: Report, kind: str, dashboard: str | None) -> str:
 
     if kind == "html":
         return render.html(report, dashboard)
-    return render.markdown(report, dashboard) if kind == "md" else render.json(report)
+    return render.markdown(report, dashboard) if kind == "md" else render.json(report, dashboard)
 
 
 def _ask(params: dict[str, Any], now_ns: int) -> Ask:

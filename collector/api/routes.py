@@ -24,11 +24,14 @@ from collector.api.question import Basis
 from collector.api.strays import Strays
 from collector.api.turns import Turns
 from collector.model.address import ARROW
+from collector.model.affected import Affected
 from collector.model.errors import BadInput, NotFound, NotNow, Refused
 from collector.model.project import PROJECT
+from collector.model.units import DAY_NS
 from collector.receive.shared import Shared
 from collector.settings import Settings
 from collector.store import meanings, run_page
+from collector.store.anomaly_runs import Asked, affected_keys
 from collector.store.database import Database
 from collector.store.errors import NoMemory
 from collector.store.handle import Handle
@@ -184,6 +187,8 @@ class _Api:
         if params["from_ns"] <= 0 and params["to_ns"] == ENDLESS and params["at"] == "active":
             params["at"] = "start"  # of all time: every run began in it, and that is sooner told
         params["q"] = pasted(params["q"] or "") or None
+        affected = params.pop("affected")
+        params |= {"keys": None} if affected is None else await self._affected(affected, params)
         table = await self._ask("run_list", params)
         total = table["total"][0].as_py() if table.num_rows else await self._total(params)
         rows = table.drop_columns(["total"])
@@ -192,6 +197,25 @@ class _Api:
             response.headers["x-runwell-total"] = str(total)
             return response
         return await self._pages.run(lambda: form.answer({"runs": form.rows(rows), "total": total, **page}))
+
+    async def _affected(self, affected: Affected, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what else is asked where only affected runs are: which they are, wherever else they lie in time."""
+        asked = Asked(
+            affected.kind,
+            affected.name,
+            affected.task_id,
+            params["environment"],
+            params["platform_project"],
+            affected.detail,
+            max(params["from_ns"], DAY_NS),
+            min(params["to_ns"], ENDLESS - DAY_NS),
+            threshold_ns=affected.threshold_ns,
+            is_faster=affected.is_faster,
+        )
+        keys = await self._pages.run(
+            lambda: self._database.limited(lambda h: affected_keys(h, PROJECT, asked), seconds=self._query_s)
+        )
+        return {"keys": ",".join(keys), "at": "any", "from_ns": asked.from_ns - DAY_NS}
 
     async def _total(self, params: dict[str, Any]) -> int:
         """Return how many runs match when the page asked for has none: it is behind the last one, or of no rows."""

@@ -61,6 +61,24 @@ def dashboard(
     return 0
 
 
+def beside(settings: Settings) -> Settings:
+    """Return *settings* for a collector with a dashboard: its port is chosen, and links in reports lead there.
+
+    An address that is stated stays: the dashboard may be reached by another one than it listens at.
+    """
+    from pydantic import AnyHttpUrl
+
+    from collector.app import listen
+
+    if not settings.dashboard_port:
+        with contextlib.closing(listen.bind(settings.host, 0, "--dashboard-port")) as probe:
+            settings = settings.model_copy(update={"dashboard_port": int(probe.getsockname()[1])})
+    if settings.reports.dashboard is not None:
+        return settings
+    url = AnyHttpUrl(http_url(settings.host, settings.dashboard_port))
+    return settings.model_copy(update={"reports": settings.reports.model_copy(update={"dashboard": url})})
+
+
 async def show(supervisor: Supervisor, settings: Settings, addresses: dict[str, dict[str, Any]]) -> None:
     """Run the dashboard beside a supervisor until cancelled; start it again when it dies."""
     api = http_url(**addresses["api"])

@@ -41,6 +41,8 @@ def demo(
     """
     import tempfile
 
+    from collector.cli.dashboard import beside
+
     folder = samples or _samples()
     files = sorted(str(p) for p in folder.rglob("*.jsonl.*") if "truth" not in p.name)
     if not files:
@@ -52,7 +54,7 @@ def demo(
         config = folder / "runwell.toml"
         common = common if common.config or not config.exists() else replace(common, config=config)
         settings = common.settings(**more, **({} if common.data else {"data": Path(temporary)}))
-        return asyncio.run(_run(settings, files, folder, once=once))
+        return asyncio.run(_run(beside(settings), files, folder, once=once))
 
 
 def _samples() -> Path:

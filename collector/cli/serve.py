@@ -27,9 +27,9 @@ def _supervise(place: CommonOptions, only: str | None, *, with_dashboard: bool) 
     import asyncio
 
     from collector.app.supervisor import Supervisor
-    from collector.cli.dashboard import show
+    from collector.cli.dashboard import beside, show
 
-    settings = place.settings()
+    settings = beside(place.settings()) if with_dashboard else place.settings()
 
     async def run() -> None:
         supervisor = Supervisor(settings, (only,) if only else ("receive", "store"))

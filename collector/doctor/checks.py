@@ -21,6 +21,7 @@ from collector.doctor.found import LATELY_NS, Check
 from collector.doctor.ports import PORTS, ports
 from collector.doctor.receive import receive
 from collector.doctor.refused import refused
+from collector.doctor.reports import links
 from collector.doctor.store import store, waiting
 from collector.model.address import http_url
 from collector.model.errors import UsageError
@@ -90,6 +91,7 @@ def examine(settings: Settings) -> Report:
         *kept,
         *clock([] if clocks_known else seen),
         *exporters(seen),
+        *(links(settings, running) if running else []),
     ]
     return Report(_once(checks), seen, at_hand(seen), urls["http"], urls["grpc"])
 

@@ -1,4 +1,4 @@
-"""Whether reports are made and reach their channels: from the ledgers of the running store."""
+"""Whether reports are made and reach their channels, by the ledgers of the running store, and where they lead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from collector.client import Client
 from collector.doctor.found import LATELY_NS, Check
+from collector.model.address import http_url
+from collector.settings import Settings
 
 
 def reports(client: Client, now_ns: int) -> list[Check]:
@@ -28,3 +30,14 @@ def reports(client: Client, now_ns: int) -> list[Check]:
     if latest and not checks:
         checks.append(Check("channel", "ok", f"{len(latest)} channels took the latest report"))
     return checks
+
+
+def links(settings: Settings, running: dict[str, Any]) -> list[Check]:
+    """Return a note where reports are sent and their links lead nowhere, or where this machine alone reaches."""
+    if not settings.reports.channels or settings.reports.dashboard is not None:
+        return []
+    how = "set reports.dashboard to the address at which its readers reach the dashboard"
+    if "dashboard" not in running:
+        return [Check("links", "note", f"reports are sent without links, since no dashboard runs beside them; {how}")]
+    url = http_url(running["dashboard"]["host"], running["dashboard"]["port"])
+    return [Check("links", "note", f"links in reports lead to {url}, which this machine alone reaches; {how}")]

@@ -128,6 +128,9 @@ class Change(_Part):
     type: Literal["version", "limit", "error"]
     label: str
     at_ns: int
+    task_id: str | None = None
+    version: str | None = None
+    """Of a version: which, and whose first run."""
 
 
 class RunRef(_Part):
@@ -156,6 +159,26 @@ class Together(_Part):
     kind: Kind
     subject: Subject
     title: str
+
+
+class Behind(_Part):
+    """What the affected runs of an anomaly have in common."""
+
+    runs: int
+    tasks: tuple[str, ...] = ()
+    """At most three, the commonest first."""
+    queue: str | None = None
+    """Where it is the only one."""
+    error_group: str | None = None
+    """What most of them failed with."""
+
+
+class Cause(_Part):
+    """What the affected runs of several tasks share and the others do not: most likely why all of them differ."""
+
+    dimension: str
+    """Such as version, queue or error."""
+    value: str
 
 
 class Anomaly(_Part):
@@ -194,6 +217,15 @@ class Anomaly(_Part):
     findings: tuple[str, ...] = ()
     """Codes of conventions that the affected runs break in the span."""
     together: tuple[Together, ...] = ()
+    cause: Cause | None = None
+    """Of several tasks that are told as one: what they share. The numbers are those of the gravest; all are in
+    `together`."""
+    detail: str = ""
+    """Code of a convention, or a group of errors; empty otherwise."""
+    threshold_ns: int | None = None
+    """Duration beyond which a run is affected (below which, where `direction` is down)."""
+    behind: Behind | None = None
+    """None where no run is known to be affected."""
     backtest: Backtest | None = None
     chart: Chart | None = None
 
@@ -230,7 +262,7 @@ class LeftOut(_Part):
     reason: str
 
 
-class Told(_Part):
+class ToldHours(_Part):
     """Hours that this report or one before it told of, so that no baseline takes them for usual."""
 
     series: str
@@ -266,7 +298,7 @@ class Report(_Part):
     gaps: tuple[Gap, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """What could not be judged because a part of detection failed for it."""
-    told: tuple[Told, ...] = ()
+    told: tuple[ToldHours, ...] = ()
     """Of the days that the next report learns from."""
     told_until_ns: int | None = None
     """Up to when `told` is known; None: not at all."""

@@ -14,24 +14,31 @@ def verdict(report: Report) -> str:
     """Return the one sentence for somebody with no time: what is new, else what goes on, else that nothing is."""
     new = [a for a in report.anomalies if a.state == "new"]
     ongoing = len(report.anomalies) - len(new)
-    goes_on = f"{_counted(ongoing, 'goes', 'go')} on" if ongoing else ""
+    goes_on = f"{_counted(ongoing, 'anomaly goes', 'anomalies go')} on" if ongoing else ""
     if new:
-        rest = [goes_on] if goes_on else []
+        rest = [_counted(len(new) - 1, "more is new", "more are new")] if len(new) > 1 else []
+        rest += [goes_on] if goes_on else []
         rest += [f"{report.more} more are not shown"] if report.more else []
-        first = (
-            f"{len(new)} new {'anomaly' if len(new) == 1 else 'anomalies'}{'' if len(new) == 1 else ', the gravest'}"
-        )
-        return "; ".join([f"{first}: {new[0].title.rstrip('.')}", *rest]) + "."
+        return "; ".join([headline(new[0]), *rest]) + "."
     if goes_on:
-        return f"Nothing new; {goes_on}: {report.anomalies[0].title.rstrip('.')}."
+        return f"Nothing new; {goes_on}: {headline(report.anomalies[0])}."
     assessed = sum(c.assessed for c in report.checked)
     if not assessed:
         return "Nothing could be assessed: there is too little telemetry to tell what is usual."
     return "Nothing to report: everything that could be assessed is as usual."
 
 
+def headline(a: Anomaly) -> str:
+    """Return an anomaly's title, with how many tasks it makes differ where it is of none itself."""
+    tasks = {name for t in a.together if (name := t.subject.name if t.subject.type == "task" else t.subject.task_id)}
+    title = a.title.rstrip(".")
+    if a.cause is not None or a.subject.type not in ("service", "queue") or not tasks:
+        return title
+    return f"{title}, {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} affected"
+
+
 def _counted(n: int, one: str, many: str) -> str:
-    return f"1 anomaly {one}" if n == 1 else f"{n} anomalies {many}"
+    return f"1 {one}" if n == 1 else f"{n} {many}"
 
 
 def value(number: float | None, unit: str) -> str:

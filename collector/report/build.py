@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +17,7 @@ import polars as pl
 from collector.analyse.anomalies import explain, silence
 from collector.model.report import (
     Anomaly,
+    Behind,
     Change,
     Chart,
     Checked,
@@ -29,12 +30,13 @@ from collector.model.report import (
     RunRef,
     Span,
     Together,
-    Told,
+    ToldHours,
     Value,
 )
 from collector.model.units import DAY_NS, HOUR_NS
-from collector.report import counted, fold, states, watched, words
+from collector.report import cause, counted, fold, states, watched, words
 from collector.report.apart import Apart
+from collector.report.cause import Told
 from collector.report.found import Found, Look
 from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
@@ -163,13 +165,12 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
     """Return the report. *evidence*: of the anomalies of *draft*, by their index in shown followed by expected."""
     several = [c for c in WHOSE if inputs.used[c].n_unique() > 1]
     apart = Apart(inputs, draft.left_out)
-    anomalies = [
-        _try_anomaly(inputs, f, evidence.get(i), apart, several=several)
+    told = [
+        Told(a, (f,))
         for i, f in enumerate([*draft.shown, *draft.expected])
+        if (a := _try_anomaly(inputs, f, evidence.get(i), apart, several=several))
     ]
-    shown, expected = (
-        [a for a in some if a] for some in (anomalies[: len(draft.shown)], anomalies[len(draft.shown) :])
-    )
+    shown, expected = _joined(inputs, told, several)
     first = _first(inputs)
     gaps = [s for s in draft.gaps if s.to_ns > inputs.period.from_ns]
     return Report(
@@ -180,9 +181,9 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
         period=inputs.period,
         as_of_ns=inputs.as_of_ns,
         previous_id=inputs.previous.id if inputs.previous else None,
-        anomalies=tuple(shown),
+        anomalies=tuple(t.anomaly for t in shown),
         more=len(draft.cut),
-        expected=tuple(expected),
+        expected=tuple(t.anomaly for t in expected),
         resolved=tuple(states.resolved(inputs, [*draft.shown, *draft.expected, *draft.cut], draft.gaps)),
         checked=tuple(draft.checked),
         gaps=tuple(
@@ -193,17 +194,17 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
             for s in gaps
         ),
         left_out=tuple(apart.left_out),
-        told=() if draft.told is None else _told(draft.told, inputs.to_ns - HISTORY_DAYS * DAY_NS),
+        told=() if draft.told is None else _hours(draft.told, inputs.to_ns - HISTORY_DAYS * DAY_NS),
         told_until_ns=None if draft.told is None else inputs.to_ns,
         totals=inputs.totals,
         history_days=round(max(0, inputs.period.from_ns - first) / DAY_NS, 2),
     )
 
 
-def _told(rows: pl.DataFrame, since_ns: int) -> tuple[Told, ...]:
+def _hours(rows: pl.DataFrame, since_ns: int) -> tuple[ToldHours, ...]:
     """Return what was told of hours after *since_ns*; a level is usual since it began, and that for longer."""
     return tuple(
-        Told(
+        ToldHours(
             series=r["series"],
             metric=r["metric"],
             direction=r["direction"],
@@ -213,6 +214,20 @@ def _told(rows: pl.DataFrame, since_ns: int) -> tuple[Told, ...]:
         for r in rows.filter(pl.col("to_ns") > since_ns)
         .sort("series", "metric", "from_ns", "to_ns", "direction")
         .iter_rows(named=True)
+    )
+
+
+def _joined(inputs: Inputs, told: Sequence[Told], several: Collection[str]) -> tuple[list[Told], list[Told]]:
+    """Return what is shown, the gravest first, and what was called expected, with those of one cause as one.
+
+    A cause that was called expected takes in all that names it; any other only what is not called expected itself.
+    """
+    first = cause.joined(told, several, only=inputs.expected)
+    first = [Told(cause.noted(t.anomaly, inputs.expected), t.founds) for t in first]
+    shown = cause.joined([t for t in first if t.anomaly.expected_by_you is None], several)
+    return (
+        sorted(shown, key=lambda t: _grave(replace(t.founds[0], excess=t.excess))),
+        [t for t in first if t.anomaly.expected_by_you is not None],
     )
 
 
@@ -233,12 +248,13 @@ def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: Co
     differences: tuple[Difference, ...] = ()
     affected: tuple[RunRef, ...] = ()
     healthy: RunRef | None = None
-    error = None
+    error = behind = None
     if evidence is not None:
         runs = evidence.runs
         named = pl.DataFrame(schema=explain.DIFFERENCES) if kind.is_all else explain.differences(runs)
         differences = tuple(_difference(r) for r in named.iter_rows(named=True))
         error = explain.commonest_error(runs) if fold.is_worse(f) and kind.has_error else None
+        behind = _behind(runs, error)
         some, other = explain.examples(runs)
         affected = tuple(_run(r) for r in some.iter_rows(named=True))
         healthy = next((_run(r) for r in other.iter_rows(named=True)), None)
@@ -283,8 +299,25 @@ def _anomaly(inputs: Inputs, f: Found, evidence: Evidence | None, *, several: Co
             )
             for t in f.together
         ),
+        detail=f.series.detail,
+        threshold_ns=f.threshold_ns,
+        behind=behind,
         backtest=f.backtest,
         chart=_marked(f.chart, nearest),
+    )
+
+
+def _behind(runs: pl.DataFrame, error: tuple[str, int, int] | None) -> Behind | None:
+    affected = runs.filter(pl.col("affected").fill_null(False))
+    if affected.is_empty():
+        return None
+    tasks = affected["task_id"].drop_nulls().value_counts().sort("count", "task_id", descending=[True, False])
+    queues = affected["queue"].drop_nulls().unique()
+    return Behind(
+        runs=affected.height,
+        tasks=tuple(tasks["task_id"].head(3)),
+        queue=queues[0] if queues.len() == 1 else None,
+        error_group=error[0] if error else None,
     )
 
 
@@ -296,23 +329,30 @@ def _nearest(inputs: Inputs, f: Found) -> Change | None:
     firsts = versions.group_by("task_id", "version").agg(pl.col("first_ns").min())
     later = firsts.filter(pl.col("first_ns") > pl.col("first_ns").min().over("task_id"))
     changes = [
-        (int(r["first_ns"]), "version", f"first run of {r['task_id']} with version {r['version']}")
+        Change(
+            type="version",
+            label=f"first run of {r['task_id']} with version {r['version']}",
+            at_ns=r["first_ns"],
+            task_id=r["task_id"],
+            version=r["version"],
+        )
         for r in later.iter_rows(named=True)
     ]
     queues = inputs.used.filter(pl.col("task_id").is_in(tasks), own["platform_project"])["queue"].unique().to_list()
     if f.series.subject.type == "queue":
         queues = [f.series.subject.name]
     changes += [
-        (int(r["from_ns"]), "limit", f"limit of queue {r['queue']} from {r['before']} to {r['limit']}")
+        Change(
+            type="limit",
+            label=f"limit of queue {r['queue']} from {r['before']} to {r['limit']}",
+            at_ns=r["from_ns"],
+        )
         for r in inputs.limit_steps.filter(
             pl.col("queue").is_in(queues), *(pl.col(c).is_null() | is_own for c, is_own in own.items())
         ).iter_rows(named=True)
     ]
-    near = [c for c in changes if -_NEAR_BEFORE_NS <= c[0] - f.from_ns <= _NEAR_AFTER_NS]
-    if not near:
-        return None
-    at_ns, type_, label = min(near, key=lambda c: (abs(c[0] - f.from_ns), c[0], c[2]))
-    return Change(type=type_, label=label, at_ns=at_ns)
+    near = [c for c in changes if -_NEAR_BEFORE_NS <= c.at_ns - f.from_ns <= _NEAR_AFTER_NS]
+    return min(near, key=lambda c: (abs(c.at_ns - f.from_ns), c.at_ns, c.label), default=None)
 
 
 def _marked(chart: Chart | None, nearest: Change | None) -> Chart | None:

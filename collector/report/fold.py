@@ -62,7 +62,7 @@ def _rank(f: Found, found: Sequence[Found], tasks: dict[int, frozenset[str]]) ->
             if KINDS[g.kind].part is Part.TASK
             and tasks[id(g)] <= tasks[id(f)]
             and g.series.subject.platform_project == f.series.subject.platform_project
-            and _overlap(f, g)
+            and overlap(f, g)
         }
         if len(affected) < _SEVERAL:
             return LAST
@@ -81,10 +81,10 @@ def _explains(head: Found, other: Found, tasks: dict[int, frozenset[str]]) -> bo
     is_shared = other.series.subject.type in ("queue", "service") and head.series.subject.type == "task"
     if is_shared and len(tasks[id(other)]) > 2 * max(len(both), 1):
         return False
-    return _overlap(head, other) and _same_way(head, other)
+    return overlap(head, other) and _same_way(head, other)
 
 
-def _overlap(head: Found, other: Found) -> bool:
+def overlap(head: Found, other: Found) -> bool:
     """Tell whether most of *other* lies within *head* and the hour around it, or the other way round."""
     low, high = max(head.from_ns - _SLACK_NS, other.from_ns), min(head.to_ns + _SLACK_NS, other.to_ns)
     shorter = min(head.to_ns - head.from_ns, other.to_ns - other.from_ns)

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
+from collector.model import links
 from collector.model import verdict as said
 from collector.model.errors import BadInput
 from collector.model.report import Anomaly, Report, RunRef
@@ -44,20 +45,24 @@ class Links:
                 f"expected an address such as http://127.0.0.1:8501, got {self.base[:60]!r}", field="dashboard"
             )
 
-    def _to(self, page: str, **params: str) -> str | None:
-        return None if self.base is None else f"{self.base.rstrip('/')}/{page}?{urlencode(params, quote_via=quote)}"
+    def _to(self, link: links.Link) -> str | None:
+        return None if self.base is None else link.url(self.base)
 
     def run(self, run: RunRef) -> str | None:
         """Return the address of a run's page."""
-        return self._to("run", run_id=run.run_id, run_key=run.run_key)
+        return self._to(links.run(run))
 
     def rule(self, code: str) -> str | None:
         """Return the address of a rule's findings."""
-        return self._to("conventions", code=code)
+        return self._to(links.rule(code))
 
-    def report(self, report: Report) -> str | None:
-        """Return the address of the report."""
-        return self._to("reports", report=report.id)
+    def report(self, report: Report, a: Anomaly | None = None) -> str | None:
+        """Return the address of the report, at *a* where it is given."""
+        return self._to(links.report(report.id, a.key if a else None))
+
+    def of(self, a: Anomaly) -> list[tuple[str, str]]:
+        """Return labels and addresses of where an anomaly leads; none where no dashboard is known."""
+        return [] if self.base is None else [(link.label, link.url(self.base)) for link in links.of(a)]
 
 
 def _is_web(url: str) -> bool:
@@ -121,8 +126,12 @@ def markdown(report: Report, dashboard: str | None = None) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def json(report: Report) -> str:
-    """Return all numbers, and each chart as a Vega-Lite specification under `vega_lite`."""
+def json(report: Report, dashboard: str | None = None) -> str:
+    """Return all numbers, each chart as a Vega-Lite specification under `vega_lite`, and under `links` where to look.
+
+    *dashboard* as in `html`; without it there are no links.
+    """
+    to = Links(dashboard)
     document = report.model_dump(mode="json")
     shown = (
         (dumped, a)
@@ -132,6 +141,7 @@ def json(report: Report) -> str:
     for dumped, a in shown:
         drawable = a.chart is not None and a.chart.points
         dumped["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
+        dumped["links"] = [{"label": label, "url": url} for label, url in to.of(a)]
     return json_.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -166,7 +166,8 @@ class Reports(Section):
     give_up: timedelta = Field(default=timedelta(hours=48), ge=timedelta(minutes=1))
     """A delivery is tried for this long."""
     dashboard: Annotated[AnyHttpUrl, AfterValidator(_plain)] | None = None
-    """Address of the dashboard as readers of reports reach it; links in reports lead there."""
+    """Address of the dashboard as readers of reports reach it; links in reports lead there. None: where the dashboard
+    of `runwell up` listens; without one reports have no links."""
     internal_hosts: tuple[Annotated[str, AfterValidator(_allowed)], ...] = ()
     """Hosts, addresses and networks (`hooks.internal`, `10.2.0.0/16`, `127.0.0.1:8080`) that webhooks may reach,
     internal as they are, over http too."""

@@ -45,8 +45,7 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
     rows = h.frame(
         f"""
         WITH live AS (SELECT * FROM runs WHERE project = $project AND is_live(environment, is_test, is_replay)
-                      AND ($environment IS NULL OR environment = $environment)
-                      AND ($platform_project IS NULL OR platform_project = $platform_project)
+                      AND is_of(environment, $environment) AND is_of(platform_project, $platform_project)
                       AND held_until_ns >= $from - 86400000000000 AND held_from_ns < $to + 86400000000000),
         who AS ({who})
         SELECT r.run_key, r.run_id, r.task_id, r.at_ns, r.status, w.affected, w.version, r.queue, r.machine, r.tags,
@@ -64,6 +63,11 @@ def runs(h: Handle, project: str, asked: Asked) -> pl.DataFrame:
         keys=keys,
     )
     return rows.join(called, on="run_key", how="left", maintain_order="left")
+
+
+def affected_keys(h: Handle, project: str, asked: Asked) -> list[str]:
+    """Return the keys of those runs that are affected."""
+    return runs(h, project, asked).filter(pl.col("affected").fill_null(False))["run_key"].to_list()
 
 
 def _parameters(project: str, asked: Asked, sql: str) -> dict[str, object]:

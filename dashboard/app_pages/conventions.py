@@ -14,7 +14,7 @@ from dashboard.parts import findings as parts
 from dashboard.parts.kpis import Kpi
 from dashboard.parts.text import count, percent, visible, visible_json
 
-chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB)
+chosen = look.header(strings.CONVENTIONS, strings.CONVENTIONS_SUB, fixed=False)
 start, end = chosen.window()
 here = chosen_.here()
 answer = data.findings(since=start, **here)
@@ -90,7 +90,7 @@ with look.card(strings.RULES, strings.RULES_SUB, key="rules"):
         row = look.table(table, strings.RULES, parts.RULE_COLUMNS, most=12, key="rules_table")
 codes: list[str] = [] if table.is_empty() else table["Rule"].to_list()
 wanted = codes[row] if row is not None and row < len(codes) else st.query_params.get("code")
-code = wanted if wanted in codes else next(iter(codes), None)
+code = wanted if wanted in rules else next(iter(codes), None)  # a link may name one that is not broken any more
 
 if code:
     rule = rules[code]

@@ -39,18 +39,24 @@ with look.card(strings.SATURATION, strings.SATURATION_SUB, key="saturation"):
         st.caption(strings.LIMIT_UNKNOWN.format(queues=", ".join(map(safe, without))))
 
 names = queue_frames.busiest(frame)
-if st.session_state.get("queue") not in (None, *names):
+gone = look.absent("queue", [*names, *frame["queue"]])
+of_name = frame.filter(pl.col("queue") == st.session_state.get("queue", ""))["label"]
+if of_name.len() and st.session_state["queue"] not in names:
+    st.session_state["queue"] = of_name[0]  # several environments or projects have a queue of that name
+elif st.session_state.get("queue") not in (None, *names, *gone):
     del st.session_state["queue"]  # a queue of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
     label = st.selectbox(
         strings.CHOOSE_QUEUE,
-        names,
+        [*names, *gone],
         key="queue",
         label_visibility="collapsed",
         width=340,
         bind="query-params",
         format_func=visible,
     )
+    if label in gone:
+        look.stop_absent(label)
     one = frame.filter(pl.col("label") == label)
     about = one.row(0, named=True)
     queue, where = about["queue"], {name: about[name] or data.NONE_STATED for name in queue_frames.WHOSE}

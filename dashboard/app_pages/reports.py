@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from functools import partial
 
 import streamlit as st
 
 from collector.client import ApiError
+from collector.model import links
 from collector.model import verdict as said
 from collector.model.report import Anomaly, Report
 from dashboard import data, strings
@@ -62,7 +62,7 @@ if not ids:
 
 def choose() -> None:
     """Put the report that was chosen into the URL, which says what is shown."""
-    st.query_params["report"] = st.session_state["report_choice"]
+    st.query_params.from_dict({"report": st.session_state["report_choice"]})
 
 
 # A widget bound to the URL would write the label there, and a link says the id.
@@ -112,6 +112,7 @@ def evidence(report: Report, a: Anomaly) -> None:
     """Draw one anomaly: chart, what is different, runs, why it is reported, whether it was expected."""
     with look.card(visible(a.title), said.stretch(a.span, report.zone), key="anomaly"):
         st.text(visible(a.text))
+        st.markdown(view.row(links.of(a)))
         st.caption(
             strings.CHART_SUB.format(observed=said.fact(a.observed, a.unit), expected=said.fact(a.expected, a.unit))
             + (f" · {safe(a.chart.label)}" if a.chart else "")
@@ -159,12 +160,7 @@ def examples(report: Report, a: Anomaly) -> None:
             st.switch_page("app_pages/run.py", query_params={"run_id": run.run_id, "run_key": run.run_key})
     if a.findings:
         st.caption(strings.BROKEN_HERE)
-        with st.container(horizontal=True, gap="small"):
-            for code in a.findings:
-                if re.fullmatch(r"[A-Z]{2,4}\d{3}", code):
-                    st.page_link("app_pages/conventions.py", label=code, query_params={"code": code})
-                else:
-                    st.text(visible(code))
+        st.markdown(view.row([links.rule(code) for code in a.findings]))
 
 
 def feedback(report: Report, a: Anomaly) -> None:
@@ -225,7 +221,11 @@ else:
             picked = look.table(table, strings.ANOMALIES, view.anomaly_columns(), key=f"anomalies_{report.id}")
             if report.more:
                 st.caption(strings.ANOMALY_MORE.format(n=count(report.more)))
-        evidence(report, anomalies[picked if picked is not None and picked < len(anomalies) else 0][0])
+        keys = [a.key for a, _ in anomalies]
+        if picked is not None and picked < len(keys):
+            st.query_params["anomaly"] = keys[picked]
+        linked = st.query_params.get("anomaly")
+        evidence(report, anomalies[keys.index(linked) if linked in keys else 0][0])
     basis(report)
 
 
@@ -233,7 +233,7 @@ def chosen_in_table() -> None:
     """Take the selected row of the list as the report to show."""
     selected = st.session_state["reports_table"]["selection"]["rows"]
     if selected and selected[0] < len(rows):
-        st.query_params["report"] = rows[selected[0]]["id"]
+        st.query_params.from_dict({"report": rows[selected[0]]["id"]})
 
 
 schedules()

@@ -7,6 +7,7 @@ import zlib
 import polars as pl
 import streamlit as st
 
+from collector.model.affected import Affected
 from collector.model.words import RARE
 from dashboard import data, strings
 from dashboard.parts import charts, look, provenance
@@ -31,6 +32,14 @@ def choice(title: str, key: str, width: int) -> str | None:
         bind="query-params",
         format_func=visible,
     )
+
+
+def affected_words(text: str) -> str:
+    """Return which runs are affected, in words; what is no such filter as it is: the API says what it expects."""
+    try:
+        return visible(f"{strings.AFFECTED}: {Affected.read(text).words()}")
+    except ValueError:
+        return visible(text)
 
 
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
@@ -73,6 +82,13 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
             bind="query-params",
             format_func=visible,
         )
+    version, affected = (
+        look.linked(key, title, width, words(st.query_params.get(key, "")))
+        for key, title, width, words in (
+            ("version", strings.VERSION, 170, visible),
+            ("affected", strings.AFFECTED, 380, affected_words),
+        )
+    )
     at = st.segmented_control(
         "What of a run lies in the range",
         list(strings.RUNS_AT),
@@ -90,13 +106,14 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small", key
 
 window = chosen.hours() if hours else chosen.window()
 wanted = {"q": search, "status": statuses, "task": task, "queue": queue, "at": at, "retried": retried}
-filters = asked({**wanted, "counted": counted, "error_group": error}, window, chosen_.here())
+narrowed = {"counted": counted, "error_group": error, "version": version, "affected": affected}
+filters = asked({**wanted, **narrowed}, window, chosen_.here())
 signature = str([chosen.label, *sorted((k, v) for k, v in filters.items() if k not in ("from_", "to"))])
 # Other filters are another list, which starts at its first page.
 page_key = f"runs_page_{zlib.crc32(signature.encode()):x}"
 number = int(st.session_state.get(page_key, 1))
 page, total = data.runs(**filters, limit=data.PAGE, offset=(number - 1) * data.PAGE)
-which = strings.RUNS_AT[filters["at"]] + (
+which = (strings.RUNS_AFFECTED if affected else strings.RUNS_AT[filters["at"]]) + (
     f" · {strings.WHOLE_HOURS.format(at=charts.minute(window[0]))}" if hours else ""
 )
 st.caption(f"**{count(total)}** {strings.RUN_COUNT if total != 1 else strings.RUN_COUNT_ONE} {which}")

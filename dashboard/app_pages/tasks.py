@@ -62,21 +62,24 @@ def chosen_error() -> None:
         st.session_state.update(run_links.failed_so(group, **of, hours=hours), errors_open=True)
 
 
+gone = look.absent("task", [*names, *apart["called"]])
 asked_for = apart.filter(pl.col("called") == st.session_state.get("task")).sort("task_id")["task_id"]
 if asked_for.len() and asked_for[0] != st.session_state["task"]:
     st.session_state["task"] = asked_for[0]  # several projects have a task of that name
-elif st.session_state.get("task") not in (None, *names):
+elif st.session_state.get("task") not in (None, *names, *gone):
     del st.session_state["task"]  # a task of another range or page
 with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="chosen"):
     label = st.selectbox(
         strings.CHOOSE_TASK,
-        names,
+        [*names, *gone],
         key="task",
         label_visibility="collapsed",
         width=340,
         bind="query-params",
         format_func=visible,
     )
+    if label in gone:
+        look.stop_absent(label)
     task, _, project = apart.filter(pl.col("task_id") == label).row(0)
     of = {"task": task}
     if label != task:
@@ -140,7 +143,7 @@ with look.card(strings.ERRORS, errors_sub, key="errors"):
             column_config=columns.configuration(task_tables.ERRORS),
         )
         if st.session_state.pop("errors_open", False):
-            st.switch_page("app_pages/runs.py", query_params={})
+            st.switch_page("app_pages/runs.py", query_params=look.span_asked())
 with look.card(strings.STEPS, strings.STEPS_SUB, key="steps"):
     steps = task_tables.steps(data.stats("calls", by="task_id", task=task, **asked))
     if steps.is_empty():

@@ -13,7 +13,7 @@ from collector.model.report import Span
 from collector.model.verdict import stretch
 from collector.model.words import FAILED
 from dashboard import strings
-from dashboard.parts import figures, queue_frames
+from dashboard.parts import figures, look, queue_frames
 from dashboard.parts.run_filters import BY_START, FILTERS
 from dashboard.parts.text import count, duration, percent, safe
 
@@ -164,5 +164,5 @@ def show(items: list[Item]) -> None:
                     on_click=st.session_state.update,
                     args=(state,),
                 ):
-                    st.switch_page(f"app_pages/{item.page}.py", query_params=item.params)
+                    st.switch_page(f"app_pages/{item.page}.py", query_params={**item.params, **look.span_asked()})
                 st.caption(item.detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 from typing import Any
 
@@ -10,9 +10,12 @@ import polars as pl
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from collector.model import links
+from collector.model.report import Span
+from collector.model.verdict import stretch
 from dashboard import data, strings
 from dashboard.parts import provenance
-from dashboard.parts.text import NONE
+from dashboard.parts.text import NONE, safe
 from dashboard.parts.theme import STATUS_COLORS, palette
 
 _CSS = """<style>
@@ -32,8 +35,11 @@ _CSS = """<style>
 """Streamlit's JSON view has numbers, times and nulls too pale on white; in its dark theme they have other colours."""
 
 
-def header(title: str, subtitle: str) -> data.Range:
-    """Draw a page's heading with the time range at its right, and return the range chosen."""
+def header(title: str, subtitle: str, *, fixed: bool = True) -> data.Range:
+    """Draw a page's heading with the time range at its right, and return the range chosen.
+
+    *fixed*: a link may ask for a stretch of time by `span`; it is shown until it is taken away.
+    """
     st.html(_CSS)
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="page_header"
@@ -41,6 +47,8 @@ def header(title: str, subtitle: str) -> data.Range:
         with st.container(gap=None):
             st.title(title, anchor=False)
             st.caption(subtitle)
+        if fixed and (span := _span()):
+            return data.Range.of(span)
         chosen = st.segmented_control(
             "Time range",
             list(data.RANGES),
@@ -54,6 +62,43 @@ def header(title: str, subtitle: str) -> data.Range:
     return data.RANGES[chosen or "24h"]
 
 
+def _span() -> Span | None:
+    """Draw the stretch of time that a link asked for, where one did, and return it until it is taken away."""
+    span = links.read_span(st.query_params.get("span", ""))
+    return span if span and linked("span", strings.SPAN, 400, f"{stretch(span, 'UTC', year=True)} UTC") else None
+
+
+def span_asked() -> dict[str, str]:
+    """Return the stretch of time of this page as parameters of another one's URL."""
+    return {"span": st.query_params["span"]} if "span" in st.query_params else {}
+
+
+def linked(key: str, title: str, width: int, words: str) -> str | None:
+    """Draw what a link asked for by *key* of the URL, in *words*, and return it until it is taken away."""
+    asked, widget = st.query_params.get(key), f"linked_{key}"
+    if not asked:
+        return None
+
+    def drop() -> None:
+        if st.session_state[widget] is None:
+            st.query_params.pop(key, None)
+
+    # A widget bound to the URL would look for its words there.
+    st.session_state[widget] = asked
+    st.selectbox(
+        title,
+        [asked],
+        index=None,
+        key=widget,
+        placeholder=title,
+        label_visibility="collapsed",
+        width=width,
+        on_change=drop,
+        format_func=lambda _: words,
+    )
+    return asked
+
+
 def plain_header() -> None:
     """Draw only what pages without a heading of ours need."""
     st.html(_CSS)
@@ -64,6 +109,18 @@ def notice(text: str, *, icon: str) -> None:
     with st.container(border=True, horizontal=True, gap="small", vertical_alignment="center", key=f"notice_{icon}"):
         st.badge(" ", icon=f":material/{icon}:", color="gray")
         st.markdown(text)
+
+
+def absent(key: str, there: Collection[str]) -> list[str]:
+    """Return what the URL names by *key* and is not *there*: a choice like the others, so that none is taken for it."""
+    name = st.query_params.get(key)
+    return [name] if name and name not in there else []
+
+
+def stop_absent(name: str) -> None:
+    """Say that there is nothing of *name* in the range, and end the page."""
+    notice(strings.ABSENT.format(name=safe(name)), icon="search_off")
+    st.stop()
 
 
 def side_note(text: str) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from collector.model import verdict as said
+from collector.model.links import Link
 from collector.model.report import Anomaly, Report, RunRef, Span
 from dashboard import strings
-from dashboard.parts.text import count, percent, visible
+from dashboard.parts.text import count, percent, safe, visible
 
 STATES = {"new": "red", "ongoing": "orange", "resolved": "green", "expected": "gray"}
 
@@ -109,6 +110,11 @@ def runs(a: Anomaly, zone: str) -> pl.DataFrame:
         schema_overrides={"Status": pl.List(pl.String)},
     )
     return table.drop("Task") if a.subject.type == "task" else table
+
+
+def row(to: Iterable[Link]) -> str:
+    """Return links as one line of Markdown; each opens a tab of its own, beside the report."""
+    return " · ".join(f"[{safe(link.label)}]({link.url('.')})" for link in to)
 
 
 def reasons(a: Anomaly) -> list[str]:

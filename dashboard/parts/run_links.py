@@ -8,6 +8,7 @@ import streamlit as st
 
 from collector.model.words import FAILED, OPEN
 from dashboard import data, strings
+from dashboard.parts import look
 from dashboard.parts.run_filters import FILTERS
 
 LINKS: dict[str, dict[str, Any]] = {
@@ -38,7 +39,7 @@ def show(**of: Any) -> None:
                 on_click=_ask,
                 args=(asked(label, **of),),
             ):
-                st.switch_page("app_pages/runs.py", query_params={})
+                st.switch_page("app_pages/runs.py", query_params=look.span_asked())
 
 
 def has(**of: Any) -> bool:

@@ -76,7 +76,8 @@ def test_a_report_is_listed_and_read_in_every_form(api: TestClient, client: Clie
     assert [row["id"] for row in client.reports()] == [NIGHT.id] == [row["id"] for row in client.reports("morning")]
     assert client.reports("other") == []
     assert client.report(NIGHT.id) == NIGHT
-    assert api.get(f"/api/v1/reports/{NIGHT.id}").text == client.report_text(NIGHT.id, "json") == render.json(NIGHT)
+    text = render.json(NIGHT, "https://runs.example.com/")
+    assert api.get(f"/api/v1/reports/{NIGHT.id}").text == client.report_text(NIGHT.id, "json") == text
     assert client.report_text(NIGHT.id, "md") == render.markdown(NIGHT, "https://runs.example.com/")
     assert client.report_text(NIGHT.id, "html", "http://x:1") == render.html(NIGHT, "http://x:1")
     page = api.get(f"/api/v1/reports/{NIGHT.id}.html")
@@ -244,3 +245,14 @@ def test_the_doctor_names_channels_and_schedules_that_fail(client: Client, contr
         ("problem", "channel wrong: the latest report was given up after 9 attempts: no"),
         ("problem", "schedule morning: a report of the last 24 hours was not made: ValueError"),
     }
+
+
+def test_the_doctor_says_where_links_lead() -> None:
+    """Where channels are set and no address is stated: nowhere, or where this machine alone reaches; else nothing."""
+    hook = {"name": "hook", "type": "webhook", "url": "https://h.example.com", "secret": "s" * 16}
+    sent = Settings.model_validate({"reports": {"channels": [hook]}})
+    beside = {"dashboard": {"host": "127.0.0.1", "port": 8501}}
+    assert "without links" in doctor.links(sent, {"api": {}})[0].message
+    assert "lead to http://127.0.0.1:8501, which this machine alone reaches" in doctor.links(sent, beside)[0].message
+    stated = Settings.model_validate({"reports": {"channels": [hook], "dashboard": "https://d.example.com"}})
+    assert [*doctor.links(stated, {}), *doctor.links(Settings(), {}), *doctor.links(Settings(), beside)] == []

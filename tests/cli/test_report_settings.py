@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector import settings
+from collector.cli.dashboard import beside
+from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 CANARY = "canary-6f1c0b77d2"
@@ -172,3 +174,13 @@ def test_the_documented_example_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_pa
     reports = load(text).reports.resolved()
     assert [c.name for c in reports.channels] == list(reports.schedules[0].deliver)
     assert f"runs:{CANARY}@mail" in reports.channels[0].url.get_secret_value()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 0), ("::1", 8502)])
+def test_up_knows_where_its_reports_lead(host: str, port: int) -> None:
+    """With a dashboard beside it, links lead where that listens; an address that is stated stays."""
+    known = beside(settings.Settings(host=host, dashboard_port=port))
+    assert known.dashboard_port == port or not port
+    assert str(known.reports.dashboard) == f"{http_url(host, known.dashboard_port)}/"
+    stated = load(GOOD.replace("[reports]", '[reports]\ndashboard = "https://runs.example.com/ops"'))
+    assert str(beside(stated).reports.dashboard) == "https://runs.example.com/ops"

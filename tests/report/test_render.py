@@ -173,9 +173,11 @@ def test_nothing_to_report_says_what_was_checked() -> None:
 
 
 def test_json_holds_the_report_and_its_charts() -> None:
-    """JSON without the specifications is the report again, and each specification is Vega-Lite by its schema."""
-    document = json.loads(render.json(a_report.night()))
-    specs = [a.pop("vega_lite") for part in ("anomalies", "expected", "resolved") for a in document[part]]
+    """JSON without specifications and links is the report again, and each specification is Vega-Lite by its schema."""
+    document = json.loads(render.json(a_report.night(), DASHBOARD))
+    anomalies = [a for part in ("anomalies", "expected", "resolved") for a in document[part]]
+    specs = [a.pop("vega_lite") for a in anomalies]
+    assert all(link["url"].startswith(f"{DASHBOARD}/") for a in anomalies for link in a.pop("links"))
     assert Report.model_validate(document) == a_report.night()
     assert [s is None for s in specs] == [a.chart is None for a in a_report.night().anomalies] + [False] * 2
     for spec in specs:
@@ -232,14 +234,14 @@ def _states(*states: str) -> list[Anomaly]:
 @pytest.mark.parametrize(
     ("anomalies", "more", "said"),
     [
-        (("new",), 0, "1 new anomaly: T0."),
-        (("new", "new", "ongoing"), 2, "2 new anomalies, the gravest: T0; 1 anomaly goes on; 2 more are not shown."),
+        (("new",), 0, "T0."),
+        (("new", "new", "ongoing"), 2, "T0; 1 more is new; 1 anomaly goes on; 2 more are not shown."),
         (("ongoing", "ongoing"), 0, "Nothing new; 2 anomalies go on: T0."),
         ((), 0, "Nothing to report: everything that could be assessed is as usual."),
     ],
 )
 def test_the_verdict_is_one_sentence(anomalies: tuple[str, ...], more: int, said: str) -> None:
-    """The first line counts what is new, names the gravest, and says what goes on."""
+    """The first line names the gravest first, then counts what else is new and what goes on."""
     assert verdict.verdict(a_report.report(*_states(*anomalies), more=more)) == said
 
 

@@ -350,7 +350,7 @@ def test_what_lies_in_a_range_is_told_exactly(database: Database) -> None:
             "greatest(ended_ns, last_seen_ns, CASE WHEN status = 'running' THEN 1000 END) AS held_until_ns FROM kinds",
             kinds=frame,
         )
-        whose = ("task", "queue", "environment", "platform_project", "error_group")
+        whose = ("task", "queue", "environment", "platform_project", "error_group", "version", "keys")
         none = dict.fromkeys(("status", *whose, "q", "retried", "counted"))
         for at in ("start", "end", "active", None):
             for a in (0, 10, 11, 20, 35, 41):

@@ -44,12 +44,14 @@ class Message:
     @cached_property
     def chat(self) -> str:
         """Return a few lines for chat. Text of telemetry makes no mention, link or markup in them."""
-        report = self.report
+        report, links = self.report, render.Links(self.dashboard)
         lines = [
             inert(verdict(report)),
             inert(f"{stretch(report.period, report.zone, year=True)}, times in {report.zone}"),
-            *(f"{n}. {inert(a.title)} ({a.state})" for n, a in enumerate(report.anomalies, 1)),
         ]
+        for n, a in enumerate(report.anomalies, 1):
+            lines.append(f"{n}. {inert(a.title)} ({a.state})")
+            lines += [to] if (to := links.report(report, a)) else []
         lines += [f"{report.more} more are not shown."] if report.more else []
         lines += [self.link] if self.link else []
         return "\n".join(lines)
@@ -88,7 +90,7 @@ class Message:
                 "data": {
                     "title": self.subject,
                     "url": self.link,
-                    "report": json.loads(render.json(self.report)),
+                    "report": json.loads(render.json(self.report, self.dashboard)),
                 },
             },
             ensure_ascii=False,

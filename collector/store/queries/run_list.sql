@@ -1,7 +1,7 @@
 -- Runs, newest first, one page; `total` repeats how many match. at: what of a run lies in the range: start (its start, else
 -- when it was queued or first seen), end (its end; the last to end come first), active (it was under way, or ended).
 -- status: any of them, `runs.status` or `runs.outcome`, commas between. counted: whether figures count it.
--- error_group: of an attempt of it that began in the range.
+-- error_group: of an attempt of it that began in the range. keys: only these, commas between; at: any, whenever they were.
 -- :from_ns bigint required
 -- :to_ns bigint required
 -- :at varchar
@@ -12,6 +12,8 @@
 -- :platform_project varchar
 -- :q varchar
 -- :error_group varchar
+-- :version varchar
+-- :keys varchar
 -- :retried boolean
 -- :counted boolean
 -- :limit bigint required
@@ -24,6 +26,7 @@ WITH chosen AS NOT MATERIALIZED (
       AND CASE $at
           WHEN 'start' THEN at_ns >= $from_ns AND at_ns < $to_ns
           WHEN 'end' THEN ended_ns >= $from_ns AND ended_ns < $to_ns
+          WHEN 'any' THEN true
           ELSE $from_ns < $to_ns AND (
               (at_ns < $to_ns AND (is_open(status) OR greatest(at_ns, coalesce(ended_ns, last_seen_ns)) >= $from_ns))
               OR (ended_ns >= $from_ns AND ended_ns < $to_ns)) -- by its clock it may have ended before it began
@@ -36,6 +39,8 @@ WITH chosen AS NOT MATERIALIZED (
       AND ($error_group IS NULL OR run_key IN (
           SELECT a.run_key FROM attempts a WHERE a.project = $project AND a.error_group = $error_group
             AND coalesce(a.started_ns, a.ended_ns) >= $from_ns AND coalesce(a.started_ns, a.ended_ns) < $to_ns))
+      AND ($version IS NULL OR version = $version)
+      AND ($keys IS NULL OR run_key IN (SELECT unnest(string_split($keys, ','))))
       AND is_of(platform_project, $platform_project)
       AND ($retried IS NULL OR (coalesce(attempt_count, 0) > 1) = $retried)
       AND ($counted IS NULL OR is_counted(environment, is_test, is_replay, $project, $environment) = $counted)

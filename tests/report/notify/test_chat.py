@@ -52,12 +52,14 @@ def test_a_service_without_attachments_gets_the_text(endpoint: Endpoint) -> None
 
 
 def test_the_lines_say_what_is_new_and_where_to_read_on() -> None:
-    """The verdict, the period with its zone, each anomaly with its state, and the link."""
+    """The verdict, the period with its zone, each anomaly with its state and its link, and the report's."""
     lines = MESSAGE.chat.splitlines()
-    assert lines[0].startswith("2 new anomalies, the gravest: charge-order failed 15 times")
+    assert lines[0].startswith("charge-order failed 15 times as often as usual for 5 hours; 1 more is new;")
     assert lines[1].endswith(f"times in {MESSAGE.report.zone}")
-    assert [line.split(". ")[0] for line in lines[2:5]] == ["1", "2", "3"]
-    assert lines[-1] == f"http://127.0.0.1:8501/reports?report={MESSAGE.report.id}"
+    assert [line.split(". ")[0] for line in lines[2:8:2]] == ["1", "2", "3"]
+    url = f"http://127.0.0.1:8501/reports?report={MESSAGE.report.id}"
+    assert lines[3:9:2] == [f"{url}&anomaly={a.key}" for a in MESSAGE.report.anomalies]
+    assert lines[-1] == url
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,11 @@ def test_what_is_sent_of_hostile_names_is_inert(endpoint: Endpoint) -> None:
     channels.send(channel(f"json://127.0.0.1:{endpoint.port}/x"), Message(a_report.hostile(), KEY, "http://d"), (), 0)
     body = json.loads(endpoint.arrived[0].body)
     assert "://" not in body["title"]
-    assert re.findall(r"\S*://\S*", body["message"]) == [f"http://d/reports?report={a_report.hostile().id}"]
+    url = f"http://d/reports?report={a_report.hostile().id}"
+    assert re.findall(r"\S*://\S*", body["message"]) == [
+        *(f"{url}&anomaly={a.key}" for a in a_report.hostile().anomalies),
+        url,
+    ]
     assert not re.search(r"[<>`*|]", body["title"] + body["message"])
 
 
