@@ -21,7 +21,7 @@ OPEN: dict[str, dict[str, Any]] = {
     "usual": {"usual_days": 10_000},
     "excess": {"least_excess": -1e9, "volume_least_excess": -1e9},
     "ratio": {"least_ratio": 0.0, "pace_ratio": 0.0, "volume_least_ratio": 0.0},
-    "difference": {"least_difference": -1e9, "pace_difference": -1e9},
+    "difference": {"least_difference": -1e9, "many_difference": -1e9, "pace_difference": -1e9},
     "inside": {"least_inside": -1e9},
 }
 """Each gate, and settings that let everything pass it."""
