@@ -52,11 +52,11 @@ def history(facts: Rate, numbers: str) -> str:
     return f"{numbers} in the {days} {'day' if days == 1 else 'days'} before, weighted by age and hour of the day"
 
 
-def beyond_chance(options: Options, ratio: float, difference: float) -> str:
+def beyond_chance(options: Options, ratio: float, difference: float, q: float) -> str:
     """Return what a test of shares had to exceed."""
     points = 100 * difference
     return (
         f"At least {options.least_n} in the window, {ratio:g} times the expected share, "
         f"{points:g} {'point' if points == 1 else 'points'} and {options.least_excess:g} beyond it, "
-        f"q of at most {options.q:g}"
+        f"{options.usual_margin:g} times as unusual as any day before, q of at most {q:g}"
     )

@@ -17,7 +17,7 @@ import polars as pl
 
 from collector.analyse.anomalies import baseline, events, levels, rows, tails, told, volume
 from collector.analyse.anomalies.cube import KEY, Bools, Cube, Period, cube
-from collector.analyse.anomalies.options import FAST, SLOW, VOLUME, Options
+from collector.analyse.anomalies.options import FAST, RETRIES, SLOW, VOLUME, Options
 from collector.analyse.anomalies.rows import Counts, Fitted
 from collector.analyse.anomalies.tails import Floats
 from collector.model.units import DAY_NS
@@ -147,9 +147,10 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
     points = pl.when(pl.col("n") >= options.many_n).then(options.many_difference).otherwise(options.least_difference)
+    rate = pl.when(pl.col("metric") == RETRIES).then(options.retries_q).otherwise(options.q)
     fires = (
         pl.col("eligible")
-        & (pl.col("q") <= _least(options.volume_q, options.q, options.q))
+        & (pl.col("q") <= _least(options.volume_q, options.q, rate))
         & (pl.col("usual_days") <= options.usual_days)
         & (excess >= _least(options.volume_least_excess, options.least_excess, options.least_excess))
         & (more >= _least(options.volume_least_ratio, options.pace_ratio, options.least_ratio) * less)

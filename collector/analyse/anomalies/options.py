@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 VOLUME = "volume"
 """The metric whose rows count arrivals (n = x) and are tested against a number, not a share."""
+RETRIES = "retries"
+"""The metric whose hits are attempts that repeat another."""
 SLOW, FAST = "slow", "fast"
 """Metrics made by `durations.exceedances`: shares above the baseline's p90 and below its p10; tested upwards only."""
 
@@ -31,8 +33,10 @@ class Options:
     fleet_dispersion_trials: float = 200.0
     """How many trials the dispersion of all series counts for beside a series' own."""
 
-    q: float = 0.02
+    q: float = 0.03
     """False discovery rate over all eligible tests of a report."""
+    retries_q: float = 0.02
+    """The same for repeated attempts: one run in trouble has several of them."""
     volume_q: float = 0.02
     """The same for arrivals."""
     least_n: int = 20

@@ -36,10 +36,17 @@ class Share(HourlyKind):
         return history(f, f"{count(f.history_x)} of {count(f.history_n)} {self.trials} {self.did}")
 
     def threshold(self, found: Found) -> str:
-        return beyond_chance(OPTIONS, OPTIONS.least_ratio, OPTIONS.least_difference)
+        is_many = found.of(Rate).n >= OPTIONS.many_n
+        difference = OPTIONS.many_difference if is_many else OPTIONS.least_difference
+        return beyond_chance(OPTIONS, OPTIONS.least_ratio, difference, self._rate)
 
     def axis(self, found: Found) -> str:
         return self.label
+
+    @property
+    def _rate(self) -> float:
+        """Return the false discovery rate that its tests keep to."""
+        return OPTIONS.retries_q if self.kind is Kind.RETRIES else OPTIONS.q
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,9 @@ class Volume(HourlyKind):
     def threshold(self, found: Found) -> str:
         return (
             f"At least {OPTIONS.volume_least_ratio:g} times (or one in {OPTIONS.volume_least_ratio:g} of) the "
-            f"expected number, {OPTIONS.volume_least_excess:g} runs apart, q of at most {OPTIONS.volume_q:g}"
+            f"expected number, {OPTIONS.volume_least_excess:g} runs apart, {OPTIONS.volume_usual_margin:g} times as "
+            f"unusual as any day before ({OPTIONS.volume_hour_margin:g} times for an hour alone), q of at most "
+            f"{OPTIONS.volume_q:g}"
         )
 
     def axis(self, found: Found) -> str:
