@@ -29,9 +29,9 @@ class Saturation(AnomalyKind):
     def threshold(self, found: Found) -> str:
         return (
             f"{OPTIONS.gauge_z:g} median absolute deviations and {100 * OPTIONS.gauge_least_difference:g} points "
-            f"away from the usual, in {OPTIONS.gauge_of[0]} of {OPTIONS.gauge_of[1]} hours; in some {OPTIONS.gauge_hours} "
-            f"hours full for {OPTIONS.gauge_least:g} hours more than {OPTIONS.gauge_ratio:g} times the most of the "
-            f"{OPTIONS.gauge_days} days before"
+            f"away from the usual, in {OPTIONS.gauge_of[0]} of {OPTIONS.gauge_of[1]} hours; in some "
+            f"{OPTIONS.gauge_hours} hours full for {OPTIONS.gauge_least:g} hours more than {OPTIONS.gauge_ratio:g} "
+            f"times the most of the {OPTIONS.gauge_days} days before"
         )
 
 
