@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from functools import lru_cache
 
+from collector.model.spelling import ascii_snake
 from collector.personal import assigned
 from collector.personal.emails import SERVICE_MAILBOXES
 from collector.personal.masks import is_masked
@@ -100,7 +100,7 @@ def key_kind(key: str, value: object) -> str | None:
     text = str(value).strip()
     if not text or is_masked(text):
         return None
-    name = _snake(key)
+    name = ascii_snake(key.rsplit(".", 1)[-1])
     if secret := _SECRET.search(name):
         before = name[: secret.start("word")]
         return "secret" if isinstance(value, str) and assigned.is_value(secret["word"], text, before=before) else None
@@ -168,12 +168,5 @@ _DOCUMENTATION = tuple(
 @lru_cache(maxsize=8_192)
 def names_personal_data(key: str) -> bool:
     """Tell whether `key_kind` may say anything of values under *key*."""
-    name = _snake(key)
+    name = ascii_snake(key.rsplit(".", 1)[-1])
     return any(pattern.search(name) for pattern in _SAYING)
-
-
-def _snake(key: str) -> str:
-    last = key.rsplit(".", 1)[-1]
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", last)
-    plain = unicodedata.normalize("NFKD", spaced.casefold())
-    return re.sub(r"[^\w]+", "_", "".join(c for c in plain if not unicodedata.combining(c))).strip("_")
