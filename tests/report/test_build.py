@@ -213,6 +213,25 @@ def test_what_somebody_called_expected_is_listed_apart(burst: Inputs, report: Re
     assert [(a.key, a.expected_by_you) for a in again.expected] == [(key, "load test")]
 
 
+def test_what_was_told_hides_nothing_unless_it_was_expected(burst: Inputs, report: Report) -> None:
+    """A smaller burst a week later is told, by what was told before or is worked out; after an expected one it is not."""
+    share = bad("task-3", *BURST, share=0.9)
+    counts = hourly(NOW + 168, lambda t, h: 0.25 if t == "task-3" and h >= NOW + 164 else share(t, h))
+    first = made(inputs(counts, NOW))
+    (told,) = first.told
+    assert first.told_until_ns == inputs(counts, NOW).to_ns
+    assert (told.metric, told.direction, told.is_level) == ("failures", "up", False)
+    assert told.span.from_ns < START + BURST[1] * HOUR_NS
+    assert told.span.to_ns > START + BURST[0] * HOUR_NS
+    later = inputs(counts, NOW + 168, previous=first)
+    assert told in made(later).told
+    for previous in (first, None, first.model_copy(update={"told": (), "told_until_ns": None})):
+        assert [a.kind for a in made(dataclasses.replace(later, previous=previous)).anomalies] == [Kind.FAILURES]
+    expected = {first.anomalies[0].key: "load test"}
+    again = made(dataclasses.replace(later, expected=expected))
+    assert (again.anomalies, again.expected) == ((), ())
+
+
 def test_callers_of_a_failing_service_are_told_with_it() -> None:
     """Where several callers fail while calls to a service do, the service is told, with its callers beside it."""
     share = bad("task-1", *BURST)

@@ -111,7 +111,8 @@ def _direction(
     # An hour fires where it is out and lies in some stretch of m hours of which n are out, and that are much together.
     least, of = options.gauge_of
     holds = _of_any(windows(out.astype(np.float64), of), of) >= least
-    beyond = windows(np.maximum(np.nan_to_num(sign * (value - e)), 0.0), options.gauge_hours)
+    possible = np.maximum(1.0 - e if direction == "up" else e, options.gauge_least_difference)
+    beyond = windows(np.maximum(np.nan_to_num(sign * (value - e)), 0.0) / possible, options.gauge_hours)
     much = options.gauge_least + options.gauge_ratio * _most_lately(beyond, whole.period, options)
     out &= holds & (_of_any(beyond, options.gauge_hours) >= much)
     period = slice(whole.period, None)

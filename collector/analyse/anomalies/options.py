@@ -115,9 +115,9 @@ class Options:
     gauge_of: tuple[int, int] = (2, 3)
     """How many of how many successive hours must be out."""
     gauge_hours: int = 4
-    """Hours whose distances are added up."""
+    """Hours whose distances are added up, as parts of the greatest possible one."""
     gauge_least: float = 3.0
-    """Least sum of them, in hours times the gauge's own unit,"""
+    """Least sum of them, in hours,"""
     gauge_ratio: float = 2.0
     """beyond so many times the greatest"""
     gauge_days: int = 7

@@ -223,7 +223,7 @@ def _windows(fitted: Fitted, length: int, options: Options) -> Iterator[pl.DataF
             tails_,
             inside=_inside(cube.x[:, columns], length)
             - _fairest(_inside(fitted.due(direction)[..., columns], length), direction),
-            usual=_usual(cube, unusual, fitted.used, direction),
+            usual=_usual(cube, unusual, fitted.used, direction, length),
             has_gap=windows((~cube.is_known).astype(np.float64), length)[columns] > 0,
             length_h=length,
         )
@@ -267,11 +267,15 @@ def _fairest(expected: Floats, direction: str) -> Floats:
     return out
 
 
-def _usual(cube: Cube, unusual: Floats, used: Bools, direction: str) -> Floats:
-    """Return how unusual, in standard deviations, each day of history was at its most unusual: series by days."""
+def _usual(cube: Cube, unusual: Floats, used: Bools, direction: str, length: int) -> Floats:
+    """Return how unusual, in standard deviations, each day of history was at its most unusual: series by days.
+
+    By windows of *length* hours that lie in the baseline as a whole.
+    """
     history = slice(0, cube.period)
     z = unusual[:, history] if direction == "up" else -unusual[:, history]
-    z = np.where(used[:, history] & cube.is_known[history], z, -np.inf)
+    is_whole = windows((~(used & cube.is_known)).astype(np.float64), length)[:, history] == 0
+    z = np.where(is_whole, z, -np.inf)
     out: Floats = z.reshape(z.shape[0], -1, DAY_H).max(axis=2)
     return out
 

@@ -72,7 +72,7 @@ def test_a_level_takes_its_hours_back_and_is_no_news_twice() -> None:
     hours = HOURS + 14 * 24
     n, x = noisy(4, n=60, share=0.05, hours=hours)
     at, end = HISTORY + 30, HISTORY + 30 + 7 * 24
-    x[at:end] = np.minimum(n[at:end], x[at:end] * 4)
+    x[at:end] = n[at:end] // 4
     frame, known, said = rows("a", "failures", n, x), NOTHING, []
     for k in range(15):
         new = raised(frame, day(k, known))
