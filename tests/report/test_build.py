@@ -214,7 +214,7 @@ def test_what_somebody_called_expected_is_listed_apart(burst: Inputs, report: Re
 
 
 def test_what_was_told_hides_nothing_unless_it_was_expected(burst: Inputs, report: Report) -> None:
-    """A smaller burst a week later is told, by what was told before or is worked out; after an expected one it is not."""
+    """A smaller burst a week later is told, by what was told before or is worked out; after an expected one not."""
     share = bad("task-3", *BURST, share=0.9)
     counts = hourly(NOW + 168, lambda t, h: 0.25 if t == "task-3" and h >= NOW + 164 else share(t, h))
     first = made(inputs(counts, NOW))

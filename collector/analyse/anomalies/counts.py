@@ -229,5 +229,5 @@ def _fit(cube: Cube, options: Options, directions: Sequence[str]) -> Fitted:
     support = second.hourly(cube.clocks, second.support)[0]
     law = _ShareLaw(baseline.dispersions(cube, expected[0], used, options), support, options)
     past = baseline.of_shares(cube, level.until_before(everything), options)
-    earlier = np.where((level.before >= 0)[:, None], past.hourly(cube.clocks, past.share)[0] * cube.n, expected[0])
+    earlier = np.where((level.before >= 0)[:, None], past.hourly(cube.clocks, past.share) * cube.n, expected)
     return Fitted(cube, expected, law, used, level.new, directions, earlier, returns=("down",))

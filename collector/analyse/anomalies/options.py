@@ -35,7 +35,7 @@ class Options:
 
     q: float = 0.03
     """False discovery rate over all eligible tests of a report."""
-    retries_q: float = 0.02
+    retries_q: float = 0.015
     """The same for repeated attempts: one run in trouble has several of them."""
     volume_q: float = 0.02
     """The same for arrivals."""
@@ -65,7 +65,7 @@ class Options:
 
     usual_margin: float = 1.25
     """How many times as unusual as those days of the baseline."""
-    volume_usual_margin: float = 1.5
+    volume_usual_margin: float = 1.6
     """The same for arrivals, whose scatter has the heaviest tails."""
     volume_hour_margin: float = 2.0
     """The same for arrivals of windows of less than six hours."""
@@ -116,9 +116,9 @@ class Options:
     """How many of how many successive hours must be out."""
     gauge_hours: int = 4
     """Hours whose distances are added up, as parts of the greatest possible one."""
-    gauge_least: float = 3.0
+    gauge_least: float = 2.4
     """Least sum of them, in hours,"""
-    gauge_ratio: float = 2.0
+    gauge_ratio: float = 4.0
     """beyond so many times the greatest"""
     gauge_days: int = 7
     """of any of so many days before."""

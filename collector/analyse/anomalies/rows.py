@@ -128,16 +128,13 @@ class Fitted:
     """The hour at which a new level began that this period is the first to call so, -1 for none."""
     directions: Sequence[str]
     earlier: Floats
-    """Hits by hour (series, hours) as they were expected before the level that there was when the period began."""
+    """The same as it was before the level that there was when the period began."""
     returns: Sequence[str] = ()
     """Directions in which it is no news that all is again as it was before that level."""
 
     def due(self, direction: str) -> Floats:
-        """Return the hits by hour, (clocks, series, hours), that a deviation in *direction* has to be beyond."""
-        if direction not in self.returns:
-            return self.expected
-        nearer = np.maximum if direction == "up" else np.minimum
-        return nearer(self.expected, self.earlier)
+        """Return the hits by hour, (clocks, series, hours), that a deviation in *direction* has to be beyond: each."""
+        return np.concatenate([self.expected, self.earlier]) if direction in self.returns else self.expected
 
 
 class Law(Protocol):

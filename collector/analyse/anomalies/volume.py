@@ -33,11 +33,11 @@ def fit(cube: Cube, options: Options) -> Fitted:
     seen = seen & ~is_off
     first = _with_days_off(cube, seen, is_off, options)
     level = levels.split(cube, first, options)
-    past = _with_days_off(cube, level.until_before(seen), is_off, options)[0]
+    past = _with_days_off(cube, level.until_before(seen), is_off, options)
     cube, used = levels.scaled(cube, first[0], level.before), level.until_new(seen)
     expected = _with_days_off(cube, used, is_off, options, is_ahead=True)
     law = _VolumeLaw(_dispersions(cube, expected[0], used, options), options)
-    earlier = np.where((level.before >= 0)[:, None], past, expected[0])
+    earlier = np.where((level.before >= 0)[:, None], past, expected)
     return Fitted(cube, expected, law, used, level.new, ("up", "down"), earlier, returns=("up", "down"))
 
 
