@@ -19,6 +19,8 @@ T = TypeVar("T")
 _JUDGED = ("counts", "histograms", "full_queues", "senders", "regular", "errors", "stuck")
 """Frames of `Inputs` whose rows are of a task, queue or sender."""
 _NAMES = ("task_id", "name", "queue")
+EVERYTHING = "everything"
+"""Name of what is left out where no single one is at fault."""
 _NONE = Look([], [])
 _MOST = 512
 """Tries to tell names apart; a part that fails for too many is left out whole."""
@@ -51,7 +53,7 @@ class Apart:
         except BaseException as e:
             if not is_of_data(e):
                 raise
-            self.note(part, "everything", e)
+            self.note(part, EVERYTHING, e)
             return _NONE
         for name, why in guilty:
             self.note(part, name, why)

@@ -35,7 +35,7 @@ from collector.model.report import (
 )
 from collector.model.units import DAY_NS, HOUR_NS
 from collector.report import cause, counted, fold, states, watched, words
-from collector.report.apart import Apart
+from collector.report.apart import EVERYTHING, Apart
 from collector.report.cause import Told
 from collector.report.found import Found, Look
 from collector.report.inputs import HISTORY_DAYS, Inputs
@@ -44,6 +44,7 @@ from collector.report.subjects import WHOSE, key_of
 
 MOST = 10
 """Anomalies told in full."""
+_RATES = "rates and durations"
 _NEAR_BEFORE_NS, _NEAR_AFTER_NS = 6 * HOUR_NS, HOUR_NS
 
 
@@ -91,7 +92,7 @@ def detect(inputs: Inputs) -> Draft:
             learnt.append(watched.learn(g, gaps))
         return learnt[0]
 
-    looks = [first := apart.look("rates and durations", rates)]
+    looks = [first := apart.look(_RATES, rates)]
     looks += [
         apart.look("full queues", lambda g: counted.full_queues(g, gaps)),
         apart.look("schedules", lambda g: watched.scheduled(g, tasks(g), gaps)),
@@ -113,7 +114,8 @@ def detect(inputs: Inputs) -> Draft:
     for test in tests:
         differing = apart.tried("back-tests", "everything", partial(test.backtest, differing)) or differing
     checked = [_with_reason(c, inputs) for c in _summed(looks)]
-    told = tests[0].told if tests else None
+    is_whole = not any(o.part == _RATES and o.name == EVERYTHING for o in apart.left_out)
+    told = tests[0].told if tests and is_whole else None
     return Draft(differing[: len(shown)], differing[len(shown) :], cut, checked, silent, apart.left_out, told)
 
 

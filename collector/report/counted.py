@@ -91,8 +91,9 @@ class Counted:
         self._rejected = max(rejected, 1) / max(every.height, 1)
         every_hour = pl.concat(hourly).sort("from_ns")
         merged = events.merge(decided, OPTIONS)
-        self.told = told.add(self.told, merged)
         found = [self._event(row, every_hour) for row in merged.iter_rows(named=True)]
+        is_level = pl.Series("is_level", [f.is_level for f in found], dtype=pl.Boolean)
+        self.told = told.add(self.told, merged.with_columns(is_level))
         return Look(self._with_ranges(found), self._checked(every))
 
     def _event(self, row: dict[str, Any], hourly: pl.DataFrame) -> Found:

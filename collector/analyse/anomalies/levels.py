@@ -135,6 +135,9 @@ def split(cube: Cube, expected: Floats, options: Options) -> Split:
     """
     before = _on_each_clock(cube, expected, cube.period, options)
     now = _on_each_clock(cube, expected, cube.hours_ns.size, options)
+    # One that was told stays one, although too little of it was over when the period began.
+    is_told = (cube.level_told >= 0) & (now >= 0) & (np.abs(now - cube.level_told) <= options.level_h)
+    before = np.where(is_told, now, before)
     is_later = (now >= 0) & (now > np.maximum(before, cube.level_told) + options.level_h)
     is_news = now >= cube.period - options.level_news_h
     return Split(np.where(is_later & ~is_news, now, before), np.where(is_later & is_news, now, -1))

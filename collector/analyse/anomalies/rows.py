@@ -21,7 +21,7 @@ from collector.analyse.anomalies.tails import Floats
 from collector.model.units import HOUR_NS
 
 _NOTEWORTHY = 4.0
-"""Standard deviations below which no window fires, whatever is taken for the scatter."""
+"""Standard deviations, by a scatter that may hold incidents, below which hardly any window fires."""
 _TOGETHER = 32_768
 """Windows that become rows at a time."""
 TESTS = pl.Schema(

@@ -41,9 +41,10 @@ def add(told: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 def days_before(from_ns: int, known_ns: int | None, options: Options) -> list[int]:
     """Return when the days before *from_ns* begin of which it is not known what they tell, ascending.
 
-    *known_ns*: up to when it is known, None: of no day. The first days have too little history to tell anything.
+    *known_ns*: up to when it is known (of the first day a part may be), None: of no day. The first days have too little
+    history to tell anything.
     """
     days = options.history_days - math.ceil(options.least_history_days)
     if known_ns is not None:
-        days = min(days, (from_ns - known_ns) // DAY_NS)
+        days = min(days, math.ceil((from_ns - known_ns) / DAY_NS))
     return [from_ns - day * DAY_NS for day in range(days, 0, -1)]

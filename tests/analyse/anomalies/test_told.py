@@ -84,6 +84,20 @@ def test_a_level_takes_its_hours_back_and_is_no_news_twice() -> None:
     assert known.select("direction", "is_level").rows() == [("up", True)]
 
 
+def test_reports_that_overlap_tell_a_level_once() -> None:
+    """Of reports over 24 hours every 12 hours one tells the level, and none after it anything of its hours."""
+    n, x = noisy(4, n=60, share=0.05, hours=HOURS + 6 * 24)
+    x[HISTORY + 30 :] = n[HISTORY + 30 :] // 4
+    known, levels = NOTHING, []
+    for hour in range(0, 5 * 24, 12):
+        period = Period(FROM_NS + hour * HOUR_NS, TO_NS + hour * HOUR_NS, "UTC", told=known)
+        new = raised(rows("a", "failures", n, x), period)
+        known = told.add(known, new)
+        assert not levels or new.is_empty(), hour
+        levels += [hour] * new["is_level"].sum()
+    assert len(levels) == 1
+
+
 def test_days_are_worked_out_once() -> None:
     """Of days that are known to be told nothing is worked out, and those after them are."""
     n, x = noisy(5, n=60, share=0.03)
@@ -91,4 +105,6 @@ def test_days_are_worked_out_once() -> None:
     frame = rows("a", "failures", n, x)
     options = counts.Options()
     assert counts.told_before(frame, day(0), options, NOTHING, FROM_NS).is_empty()
-    assert counts.told_before(frame, day(0), options, NOTHING, FROM_NS - 2 * DAY_NS).height == 1
+    for known_h in (47, 48, 60):
+        assert counts.told_before(frame, day(0), options, NOTHING, FROM_NS - known_h * HOUR_NS).height == 1, known_h
+    assert counts.told_before(frame, day(0), options, NOTHING, FROM_NS - 12 * HOUR_NS).is_empty()
