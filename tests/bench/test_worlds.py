@@ -39,6 +39,7 @@ def test_hits_are_a_part_of_their_trials(made: World) -> None:
     assert ((made.saturation >= 0) & (made.saturation <= 1)).all()
 
 
+@pytest.mark.long("properties")
 def test_a_world_is_the_same_each_time(made: World) -> None:
     """A figure of one seed can be had again."""
     again = world(made.seed)
