@@ -17,7 +17,7 @@ from collector.analyse.anomalies.options import Options
 from collector.model.units import HOUR_NS
 
 OPEN: dict[str, dict[str, Any]] = {
-    "q": {"q": 1.0, "retries_q": 1.0, "volume_q": 1.0},
+    "q": {"q": 1.0, "retries_q": 1.0, "pace_q": 1.0, "volume_q": 1.0},
     "usual": {"usual_days": 10_000},
     "excess": {"least_excess": -1e9, "volume_least_excess": -1e9},
     "ratio": {"least_ratio": 0.0, "pace_ratio": 0.0, "volume_least_ratio": 0.0},

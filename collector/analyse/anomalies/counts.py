@@ -150,7 +150,7 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     rate = pl.when(pl.col("metric") == RETRIES).then(options.retries_q).otherwise(options.q)
     fires = (
         pl.col("eligible")
-        & (pl.col("q") <= _least(options.volume_q, options.q, rate))
+        & (pl.col("q") <= _least(options.volume_q, options.pace_q, rate))
         & (pl.col("usual_days") <= options.usual_days)
         & (excess >= _least(options.volume_least_excess, options.least_excess, options.least_excess))
         & (more >= _least(options.volume_least_ratio, options.pace_ratio, options.least_ratio) * less)

@@ -35,8 +35,10 @@ class Options:
 
     q: float = 0.03
     """False discovery rate over all eligible tests of a report."""
-    retries_q: float = 0.015
+    retries_q: float = 0.004
     """The same for repeated attempts: one run in trouble has several of them."""
+    pace_q: float = 0.015
+    """The same for slow and fast ones."""
     volume_q: float = 0.02
     """The same for arrivals."""
     least_n: int = 20
@@ -63,7 +65,7 @@ class Options:
     usual_days: int = 0
     """On how many days of the baseline something as unusual may have happened before it counts as usual."""
 
-    usual_margin: float = 1.25
+    usual_margin: float = 1.5
     """How many times as unusual as those days of the baseline."""
     volume_usual_margin: float = 1.6
     """The same for arrivals, whose scatter has the heaviest tails."""

@@ -42,7 +42,7 @@ class Lasting(HourlyKind):
         return history(f, f"{count(f.history_x)} of {count(f.history_n)} {self.trials} did")
 
     def threshold(self, found: Found) -> str:
-        return beyond_chance(OPTIONS, OPTIONS.pace_ratio, OPTIONS.pace_difference, OPTIONS.q)
+        return beyond_chance(OPTIONS, OPTIONS.pace_ratio, OPTIONS.pace_difference, OPTIONS.pace_q)
 
     def axis(self, found: Found) -> str:
         return f"share of {self.trials} that {self._beyond(found)}"
