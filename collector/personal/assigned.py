@@ -21,7 +21,9 @@ def _compound(first: str, last: str) -> str:
     return "[_ -]?".join(_cased(part) for part in parts)
 
 
-_PASSWORDS = "|".join(map(_cased, ("password", "passwd", "passphrase", "passcode", "passwort", "contraseña", "contrasena")))
+_PASSWORDS = "|".join(
+    map(_cased, ("password", "passwd", "passphrase", "passcode", "passwort", "contraseña", "contrasena"))
+)
 _KEYS = "|".join(
     _compound(first, "key")
     for first in (
@@ -29,7 +31,9 @@ _KEYS = "|".join(
         *("subscription", "shared access", "admin", "service", "service role"),
     )
 )
-WORDS = f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass|pw|PW)|{_KEYS}|{_cased('secret')}|{_cased('token')}"
+WORDS = (
+    f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass|pw|PW)|{_KEYS}|{_cased('secret')}|{_cased('token')}"
+)
 LEADS = WORDS.replace("(?<![A-Za-z])(?:pass|", "(?:[^A-Za-z]|^)(?:pass|")
 """`WORDS` for engines that do not look behind."""
 

@@ -19,8 +19,8 @@ _HEADER = re.compile(
     r"\s{1,4}([A-Za-z0-9._~+/-]{8,4096}={0,2})"
 )
 _BARE_HEADER = re.compile(
-    r"(?<![A-Za-z0-9_])(?:[Aa]uthorization|AUTHORIZATION)[\"'\\]{0,4} ?[:=][\s\"'\\]{0,4}([A-Za-z0-9._~+/-]{20,4096}={0,2})"
-    r"(?![\w:%@(])(?! [A-Za-z0-9])"
+    r"(?<![A-Za-z0-9_])(?:[Aa]uthorization|AUTHORIZATION)[\"'\\]{0,4} ?[:=][\s\"'\\]{0,4}"
+    r"([A-Za-z0-9._~+/-]{20,4096}={0,2})(?![\w:%@(])(?! [A-Za-z0-9])"
 )
 _SCHEMES = ("earer", "EARER", "asic", "ASIC", "uthorization", "UTHORIZATION")
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2048})\.eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{8,1024}")
