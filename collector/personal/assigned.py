@@ -21,7 +21,9 @@ def _compound(first: str, last: str) -> str:
     return "[_ -]?".join(_cased(part) for part in parts)
 
 
-_PASSWORDS = "|".join(map(_cased, ("password", "passwd", "passphrase", "passcode", "passwort")))
+_PASSWORDS = "|".join(
+    map(_cased, ("password", "passwd", "passphrase", "passcode", "passwort", "contraseña", "contrasena"))
+)
 _KEYS = "|".join(
     _compound(first, "key")
     for first in (
@@ -29,11 +31,13 @@ _KEYS = "|".join(
         *("subscription", "shared access", "admin", "service", "service role"),
     )
 )
-WORDS = f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass)|{_KEYS}|{_cased('secret')}|{_cased('token')}"
-LEADS = WORDS.replace("(?<![A-Za-z])(?:pass|PASS|Pass)", "(?:[^A-Za-z]|^)(?:pass|PASS|Pass)")
+WORDS = (
+    f"{_PASSWORDS}|(?:pwd|Pwd|PWD)|(?<![A-Za-z])(?:pass|PASS|Pass|pw|PW)|{_KEYS}|{_cased('secret')}|{_cased('token')}"
+)
+LEADS = WORDS.replace("(?<![A-Za-z])(?:pass|", "(?:[^A-Za-z]|^)(?:pass|")
 """`WORDS` for engines that do not look behind."""
 
-_PARTS = ("pass", "pwd", "key", "secret", "token")
+_PARTS = ("pass", "contrase", "pw", "key", "secret", "token")
 """One of them is in every word."""
 
 _VALUE = (
@@ -45,6 +49,8 @@ _ASSIGNED = re.compile(
     rf"(?P<between>\s{{0,3}}(?:=>|:=|[=:])\s{{0,3}}|(?<![\s\"'`\]]) (?=\S))[bru]?{_VALUE}"
 )
 _OPENED_BY = {")": "(", "]": "[", "}": "{", ">": "<"}
+_ARN = re.compile(r"arn:[\w:/-]{0,96}$")
+_LONG = re.compile(r"(?=\S*[0-9])(?=\S*[A-Za-z])[A-Za-z0-9_-]{32,}")
 _FLAG = re.compile(r"--[A-Za-z0-9_-]{0,64}$")
 _ELEMENT = re.compile(rf"<[\w:.-]{{0,48}}(?P<word>{WORDS})>(?P<value>[^<>\s]{{1,512}})</")
 
@@ -56,7 +62,7 @@ _REFERENCE = re.compile(
     r"(?i)^(?:arn:|projects/|vault:|op://|ssm:|env[:.]|file:|secretref:|@microsoft\.keyvault|aws-sm|gcp-sm|keyvault"
     r"|\w+://[^@]*$|[./~]{0,2}(?:/[\w.-]+){2,}$|~/|[a-z]:\\)"
 )
-_TEMPLATE = re.compile(r"^(?:[$#%]?\{\{?[\w. -]{1,64}\}|<[\w -]{1,64}>|\$\(\w|%\(\w{1,32}\)s)")
+_TEMPLATE = re.compile(r"^(?:[$#%]?\{\{?[\w. -]{1,64}\}|<[\w -]{1,64}>|\$\(\w|%\(\w{1,32}\)s|:[a-z_]{1,32}[0-9]{0,2}$)")
 _CAMEL = re.compile(r"^[A-Za-z]?[a-z]+(?:[A-Z]{1,3}[a-z]+){0,8}[A-Z]{0,3}$")
 _CODE = re.compile(
     r"^[!&*(]{0,3}[A-Za-z_$][A-Za-z_$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:[\[(,;]|$)|^[A-Za-z_$][\w$.]*[(\[]|=>"
@@ -66,8 +72,10 @@ _HASH = re.compile(
 )
 _DIGEST = re.compile(r"(?i)^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$")
 _UUID = re.compile(r"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
-_NAMED = re.compile(r"^[A-Za-z]+(?:[-_./:][A-Za-z]+)*[-_./:]?v?\d{0,4}$|^[A-Z]+(?:_[A-Z0-9]+)+$")
+_NAMED = re.compile(r"^[A-Za-z]+(?:[-_./:][A-Za-z]+)*[-_./:]?v?\d{0,6}$|^[A-Z]+(?:_[A-Z0-9]+)+$")
 _PATH = re.compile(r"^(?:[\w-]+/)+[\w-]+\.[a-z]{2,5}$|^[a-z_]{1,20}=[^=]")
+_SNAKE = re.compile(r"(?!(?:\D*\d){6})[a-z][a-z0-9]{0,11}(?:_[a-z0-9]{1,12})+$")
+_REMARK = re.compile(r"(?:\w+_)?(?:too|not|is|must|invalid|required|missing|wrong|weak|min|max)_[a-z_]+[0-9]{0,2}$")
 _ID = re.compile(r"^[a-z]{2,12}_[a-z0-9]{6,}$")
 # fmt: off
 _STOP = frozenset({
@@ -96,10 +104,13 @@ def find(text: str) -> Iterator[Span]:
         return
     for match in _ASSIGNED.finditer(text):
         before = text[max(0, match.start() - 100) : match.start()]
-        if match["between"] == " " and not _FLAG.search(before):
-            continue
         kind = str(match.lastgroup)
         value, start = match[kind], match.start(kind)
+        api = re.fullmatch(r"(?i)api[_ -]?key", match["word"])
+        if match["between"] == " " and not _FLAG.search(before) and not (api and _LONG.fullmatch(value)):
+            continue
+        if _ARN.search(before):
+            continue
         if kind == "bare":
             value = _unbracketed(value)
         prose = kind == "bare" and match["between"] not in ("=", "=>", ":=", " ")
@@ -134,7 +145,7 @@ def is_value(word: str, value: str, *, before: str = "", prose: bool = False) ->
     if _TEMPLATE.match(value) or value.startswith("(?") or (prose and value[0] == "("):
         return False
     word = re.sub(r"[_ -]", "", word).lower()
-    if word.startswith("pass") or word == "pwd":
+    if word.startswith("pass") or word in ("pwd", "pw") or word.startswith("contrase"):
         return _is_password(word, value, prose)
     return _is_key(word, value, before)
 
@@ -144,8 +155,10 @@ def _is_password(word: str, value: str, prose: bool) -> bool:
         return True
     if len(value) < (6 if prose or word == "pass" else 4) or re.search(r"\s", value) or _DIGEST.match(value):
         return False
-    if word in ("pwd", "pass") and (value[0] in "/~." or not re.search(r"[0-9]", value) or value.isdigit()):
+    if word in ("pwd", "pass", "pw") and (value[0] in "/~." or not re.search(r"[0-9]", value) or value.isdigit()):
         return False  # a directory, how many passed
+    if _REMARK.match(value) or (prose and _PATH.match(value)):
+        return False  # what is wrong with it
     if not re.search(r"[0-9]", value) and (prose or re.fullmatch(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[?!]?", value)):
         parts = re.split(r"[_.-]", value.lower())
         said = (
@@ -167,5 +180,7 @@ def _is_key(word: str, value: str, before: str) -> bool:
     if (_NAMED.match(value) and re.search(r"[-_./:]", value)) or _PATH.match(value):
         return False  # the name of a key, not the key
     if word != "token":
-        return True
+        return word != "accountkey" or not _ID.match(value)
+    if _SNAKE.match(value):
+        return False
     return len(value) >= 16 and not (_UUID.match(value) or _ID.match(value) or _OTHER_TOKEN.search(before))

@@ -32,7 +32,11 @@ def _top_level_domains() -> frozenset[str]:
 
 
 _ALSO_SUFFIXES = frozenset({"py", "sh", "md", "rs", "so", "ps", "zip", "mov", "java", "cab", "bar", "dot", "prod"})
-"""Those that more often end a file's or machine's name, unless something stands before the last two parts."""
+"""Those that more often end a file's or machine's name, unless more before them says mail."""
+_MAILED = re.compile(
+    r"(?i)(?:mail\w{0,10}|recipients?|(?<![a-z])(?:to|from|cc|bcc|reply))[\"'\\]{0,3}\s?(?:[:=<]|to:)[\s\"'\\<]{0,3}$"
+)
+_FULL = re.compile(r"[a-z]{2,}\.[a-z]{2,}")
 TLDS = _top_level_domains() - {"prod"}
 # fmt: off
 _FILES = frozenset({
@@ -79,9 +83,7 @@ def _known(domain: str) -> str:
     while len(labels) > 2 and (labels[-1].lower() in _FILES or (labels[-1].istitle() and labels[-2].islower())):
         labels.pop()
     tld = labels[-1].lower()
-    if tld not in TLDS or (tld in _ALSO_SUFFIXES and len(labels) == 2):
-        return ""
-    return ".".join(labels)
+    return ".".join(labels) if tld in TLDS else ""
 
 
 def _start(text: str, at: int) -> int:
@@ -108,6 +110,11 @@ def _is_persons(plain: Plain, start: int, at: int, end: int, about: str) -> bool
         return False  # a phone number at its exchange
     if before.endswith("@"):
         return False  # a handle such as @name@host
+    ending = domain.lower().split(".")
+    if len(ending) == 2 and ending[1] in _ALSO_SUFFIXES:
+        said = "mail" in about.lower() or _MAILED.search(before[-40:]) or _FULL.fullmatch(local.lower())
+        if not said or re.match(r":\d", after):
+            return False  # a file's or a machine's name
     scheme = text.rfind("://", max(0, start - 300), start)
     if scheme >= 0 and plain.is_escaped(at) == plain.is_escaped(scheme) and not _BEYOND.search(text, scheme + 3, start):
         return False  # the user part of an address on the web

@@ -74,7 +74,28 @@ _SECRET = re.compile(
     r"|signing|encryption|master|auth|account)_?key|token)$"
 )
 _HEADER = re.compile(r"^(?:authorization|proxy_authorization|cookie|set_cookie)$")
-_SAYING = (_NAME, _LOGIN, _ROLE, _MAIL, _TEL, _ADDRESS, _BARE_ADDRESS, _POSTCODE, _BORN, _NUMBER, _IP, _SECRET, _HEADER)
+_SHOWN = re.compile(r"^(?:user_?)?display_?name$")
+_THING = re.compile(r"(?:^|_)(?:repo|repository|font|package|module|class|method|function|file|project|image|table)_")
+_DOUBTFUL = re.compile(r"(?:^|_)(?:driver|client|reporter|tenant)_")
+"""Words for a person or a program, whose name counts in two words with capitals."""
+_WALLET = re.compile(r"0x[0-9a-fA-F]+|(?=\D*\d)[A-Za-z0-9]{20,}")
+_EPOCH = re.compile(r"1[4-9][0-9]{8}(?:\.[0-9]+)?|1[4-9][0-9]{11}")
+_SAYING = (
+    _SHOWN,
+    _NAME,
+    _LOGIN,
+    _ROLE,
+    _MAIL,
+    _TEL,
+    _ADDRESS,
+    _BARE_ADDRESS,
+    _POSTCODE,
+    _BORN,
+    _NUMBER,
+    _IP,
+    _SECRET,
+    _HEADER,
+)
 
 _OPAQUE = re.compile(
     r"(?i)^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?:sha(?:1|256|512)|md5|hmac)[:-].+|[0-9a-f]{16,}|true|false"
@@ -113,17 +134,21 @@ def key_kind(key: str, value: object) -> str | None:
 
 def _personal(name: str, text: str) -> str | None:
     digits = sum(c.isdigit() for c in text)
+    doubtful = _DOUBTFUL.search(name) is not None
+    if _WALLET.fullmatch(text) and _ADDRESS.search(name):
+        return None
     tests: tuple[tuple[re.Pattern[str], str, bool], ...] = (
         (_MAIL, "email", "@" in text and " " not in text.strip()),
-        (_TEL, "phone", digits >= 7 and digits * 2 >= len(text)),
-        (_NAME, "name", _is_written(text)),
+        (_TEL, "phone", digits >= 7 and digits * 2 >= len(text) and not _EPOCH.fullmatch(text)),
+        (_SHOWN, "name", _is_full_name(text)),
+        (_NAME, "name", not _THING.search(name) and (_is_full_name(text) if doubtful else _is_written(text))),
         (_LOGIN, "name", _is_login(text)),
-        (_ROLE, "name", _is_person(text)),
+        (_ROLE, "name", _is_full_name(text) if doubtful else _is_person(text)),
         (_ADDRESS, "address", _is_written(text, also="/:") and (" " in text or text[0].isupper() or digits > 0)),
         (_BARE_ADDRESS, "address", _is_written(text, also="/:") and " " in text and (digits > 0 or "," in text)),
         (_POSTCODE, "address", bool(re.fullmatch(r"[A-Za-z0-9](?=.*[0-9])[A-Za-z0-9 -]{2,9}", text))),
         (_BORN, "birth_date", digits >= 4),
-        (_NUMBER, "number", digits >= 3 and digits * 2 >= len(text.replace(" ", ""))),
+        (_NUMBER, "number", digits >= 3 and digits * 2 >= len(text.replace(" ", "")) and "_" not in text),
         (_IP, "ip", _is_persons_address(text)),
     )
     return next((kind for pattern, kind, literal in tests if literal and pattern.search(name)), None)
@@ -141,6 +166,12 @@ def _is_person(text: str) -> bool:
     words = text.split()
     capitals = sum(word[0].isupper() or not word.isascii() for word in words)
     return len(words) <= 6 and (capitals > 0 or 2 <= len(words) <= 3) and len(text) > 1
+
+
+def _is_full_name(text: str) -> bool:
+    """Tell whether *text* reads like a person's name in two or three words with capitals."""
+    words = text.split()
+    return 2 <= len(words) <= 3 and all(word[0].isupper() for word in words) and _is_person(text)
 
 
 def _is_login(text: str) -> bool:

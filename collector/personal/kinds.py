@@ -9,6 +9,7 @@ from collector.personal import emails, numbers, phones, secrets
 from collector.personal.plain import Plain, Span, unescape
 
 EMAIL, CARD, PHONE, SSN, IBAN, SECRET = "email", "card", "phone", "ssn", "iban", "secret"
+_PASSES = 8
 Finder = Callable[[Plain, str], Iterator[Span]]
 
 
@@ -35,7 +36,15 @@ def kinds(text: str, about: str = "", countries: tuple[str, ...] = ()) -> tuple[
 
 @lru_cache(maxsize=1_024)
 def redact(text: str, about: str = "", countries: tuple[str, ...] = ()) -> str:
-    """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …"""
+    """Return *text* with everything `kinds` finds replaced by `[email]`, `[card]`, …, also what stood in its shadow."""
+    for _ in range(_PASSES):
+        before, text = text, _redact_once(text, about, countries)
+        if text == before:
+            break
+    return text
+
+
+def _redact_once(text: str, about: str, countries: tuple[str, ...]) -> str:
     for kind, find in _finders(countries).items():
         pieces: list[str] = []
         last = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 
 from stdnum import iban, luhn
 from stdnum.us import ssn
@@ -11,7 +12,20 @@ from stdnum.us import ssn
 from collector.personal.plain import Plain, Span
 
 _SSN = re.compile(r"(?<![\w-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![\w-])")
-_IBAN = re.compile(r"(?<![A-Za-z0-9-])[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}(?![A-Za-z0-9-])")
+
+
+def _iban() -> re.Pattern[str]:
+    """Return what each country's account numbers look like, as long as they are there and however they are grouped."""
+    lengths: dict[int, list[str]] = {}
+    for line in files("stdnum").joinpath("iban.dat").read_text("utf-8").splitlines():
+        if line[:2].isalpha():
+            length = sum(map(int, re.findall(r"(\d+)!", line.rpartition("bban=")[2])))
+            lengths.setdefault(length, []).append(line[:2])
+    forms = (rf"(?:{'|'.join(of)})[0-9]{{2}}(?:[ -]?[A-Z0-9]){{{length}}}" for length, of in lengths.items())
+    return re.compile(rf"(?<![A-Za-z0-9-])(?=[A-Z]{{2}}[0-9]{{2}})(?=({'|'.join(forms)})(?![A-Za-z0-9-]))")
+
+
+_IBAN = _iban()
 _CARD_GROUPS = re.compile(
     r"(?<![\w.-])(?:[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})(?![\w-])"
 )
@@ -41,7 +55,7 @@ def cards(plain: Plain, about: str) -> Iterator[Span]:
         yield from plain.place(bare)
     if grouped:
         # The groups of four of an account number look like a card's.
-        inside = {at for match in _IBAN.finditer(plain.text) for at in range(*match.span())}
+        inside = {at for match in _IBAN.finditer(plain.text) for at in range(*match.span(1))}
         yield from plain.place(span for span in grouped if span[0] not in inside)
 
 
@@ -57,4 +71,4 @@ def ssns(plain: Plain, about: str) -> Iterator[Span]:
 
 def ibans(plain: Plain, about: str) -> Iterator[Span]:
     """Yield where account numbers stand whose check digits, and those of their country, agree."""
-    return plain.place(match.span() for match in _IBAN.finditer(plain.text) if iban.is_valid(match[0]))
+    return plain.place(match.span(1) for match in _IBAN.finditer(plain.text) if iban.is_valid(match[1]))

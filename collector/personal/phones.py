@@ -15,18 +15,21 @@ from collector.personal.plain import Plain, Span
 
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _BETWEEN = "[ ().\\-/\u00a0\u2011\u2013]{0,3}"
-_INTERNATIONAL = re.compile(rf"(?<![\w+])\+\(?[1-9](?:(?! -[0-9]){_BETWEEN}[0-9]){{6,14}}(?![\w+]|[.,][0-9])")
-_SHORTER = re.compile(rf"(?<=[0-9])(?=[ /\-(\u00a0\u2013]{_BETWEEN}[0-9])")
-_DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
+_INTERNATIONAL = re.compile(
+    rf"(?<![^\W_])(?<![+\uff0b])[+\uff0b]\(?[1-9](?:(?! -[0-9]){_BETWEEN}[0-9]){{6,14}}"
+    rf"(?!(?!_|x[0-9]{{1,6}}(?!\w))[\w+])"
+)
+_SHORTER = re.compile(rf"(?<=[0-9])(?=[ ./\-(\u00a0\u2013]{_BETWEEN}[0-9])")
+_DECIMAL = re.compile(r"[+\uff0b]?[0-9]+\.[0-9]+")
 _AMOUNT = re.compile(
     r"(?i)(?:(?:offset|delta|diff(?:erence)?|drift|skew|change|balance|amount|total|sum|price|cost|gain|profit|score"
-    r"|seconds|m?s|ns|us|epoch|timestamp)[\"'\\]{0,3}\s?[=:]|(?<![A-Za-z])[xyz]\s?=)[\s\"'\\]{0,3}$"
+    r"|seconds|(?-i:(?<![A-Za-z])(?:[mnu]?s|MS)|(?<=[a-z])[MNU]s)|epoch|timestamp)[\"'\\]{0,3}\s?[=:]|(?<![A-Za-z])[xyz]\s?=)[\s\"'\\]{0,3}$"
 )
 _UNIT = re.compile(r" ?(?:[mnuµ]?s|secs?|seconds|minutes|[kmgt]?i?b|bytes|rows|points|%|€|eur|usd)(?![A-Za-z])", re.I)
-_NATIONAL = re.compile(rf"(?<![\w.,+#:/-])\(?[0-9](?:{_BETWEEN}[0-9]){{5,14}}(?![\w-]|[.,:/][0-9])")
+_NATIONAL = re.compile(rf"(?<![\w.,+\uff0b#/-])(?<![\W\d_]:)\(?[0-9](?:{_BETWEEN}[0-9]){{5,14}}(?![\w-]|[.,:/][0-9])")
 _WORD = re.compile(
-    r"(?i)(?<![a-z])(?:tel|phone|telephone|telefon[oe]?|mobile?|mobil|cell|handy|call(?:ed|ing)?|sms|fax|whatsapp|dial"
-    r"|movil|portable|rufnummer)(?:[_ -]?(?:number|nummer|nr|no))?(?![a-z])[^0-9A-Za-z]{0,8}$"
+    r"(?i)(?<![a-z])(?:to(?=[=:])|tel|phone|t[eé]l[eé]phone|tel[eé]fon[oe]?|mobile?|mobil|cell|handy|call(?:ed|ing)?|sms|fax|whatsapp|dial"
+    r"|m[oó]vil|portable|rufnummer)(?:[_ -]?(?:number|nummer|nr|no))?(?![a-z])[^0-9A-Za-z]{0,8}$"
 )
 
 
@@ -67,7 +70,11 @@ def _is_national(written: str, country: str, said: bool) -> bool:
     number = phonenumbers.parse(written, country)
     if number.country_code != plan.country_code:
         return digits.startswith(("00", "011"))
-    if said or (plan.national_prefix == "0" and digits.startswith("0") and re.search(r"[1-9]", digits[:3])):
+    if said:
+        return True
+    if written == digits or _DECIMAL.fullmatch(written):
+        return False  # any id, an amount
+    if plan.national_prefix == "0" and digits.startswith("0") and re.search(r"[1-9]", digits[:3]):
         return True
     # Without a prefix it needs the groups of its country, and three digits each are any amount.
     usual = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)

@@ -18,6 +18,10 @@ _HEADER = re.compile(
     r"|(?:[Aa]uthorization|AUTHORIZATION)[\"'\\]{0,4} ?[:=][\s\"'\\]{0,4}[A-Za-z][A-Za-z0-9-]{1,24})"
     r"\s{1,4}([A-Za-z0-9._~+/-]{8,4096}={0,2})"
 )
+_BARE_HEADER = re.compile(
+    r"(?<![A-Za-z0-9_])(?:[Aa]uthorization|AUTHORIZATION)[\"'\\]{0,4} ?[:=][\s\"'\\]{0,4}"
+    r"([A-Za-z0-9._~+/-]{20,4096}={0,2})(?![\w:%@(])(?! [A-Za-z0-9])"
+)
 _SCHEMES = ("earer", "EARER", "asic", "ASIC", "uthorization", "UTHORIZATION")
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2048})\.eyJ[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{8,1024}")
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"']{0,128}:([^\s/@\"']{1,256})@[A-Za-z0-9\[]")
@@ -31,6 +35,11 @@ def find(plain: Plain, about: str) -> Iterator[Span]:
         *(m.span() for m in _PRIVATE.finditer(text)),
         *(m.span() for m in _matches(_JWT, text, "eyJ") if _is_json(m[1]) and not is_example(m[0])),
         *(m.span(2) for m in _matches(_HEADER, text, *_SCHEMES) if _is_token(m[1] or "", m[2])),
+        *(
+            m.span(1)
+            for m in _matches(_BARE_HEADER, text, *_SCHEMES[-2:])
+            if assigned.is_value("api_key", m[1]) and re.search(r"[0-9]", m[1])
+        ),
         *_url_passwords(text),
         *assigned.find(text),
     ]

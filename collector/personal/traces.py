@@ -16,7 +16,7 @@ _COUNTRIES = (
     "|SK|SM|SO|ST|SV|TL|TN|TR|UA|VA|VG|XK|YE"
 )
 _TRACES = (
-    r"@|\+\(?[1-9]|%[0-9A-Fa-f]{2}|\\u00[2-7]|:\\*/|eyJ|PRIVATE KEY",
+    "[+\uff0b]" r"\(?[1-9]|@|%[0-9A-Fa-f]{2}|\\u00[2-7]|:\\*/|eyJ|PRIVATE KEY",
     r" [0-9]{2,6} [0-9]{4}|-[0-9]{2,6}-[0-9]{4}",
     rf"(?:{_COUNTRIES})[0-9]{{2}}[ A-Z0-9-]",
     r"(?:earer|EARER|asic|ASIC|orization|ORIZATION)[^A-Za-z0-9_-]",

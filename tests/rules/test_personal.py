@@ -189,6 +189,53 @@ def test_nothing_that_is_found_is_left_after_redaction() -> None:
         assert found or redacted == sample.text
 
 
+FOUND = (
+    *("+14155552671", "536-22-8726", "DE89370400440532013000", "4242 4242 4242 4242", "kim@acme.io", "pw=hunter2x"),
+    *("DE89 3704 0044 0532 0130 00", "+1 415 555 2671", "password: hunter22x", "+14155552671x5"),
+)
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.lists(st.sampled_from(FOUND), min_size=2, max_size=4), st.text(' ,.;:_-/x5\n"EUR', max_size=4))
+def test_nothing_hides_in_the_shadow_of_what_is_found(found: list[str], between: str) -> None:
+    """Whatever stands between what is found, nothing is left of it that another look would find."""
+    redacted = personal.redact(between.join(found))
+    assert personal.kinds(redacted) == () and personal.redact(redacted) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("DE89370400440532013000 EUR 100", "[iban] EUR 100"),
+        ("DE89 3704 0044 0532 0130 00 BIC COBADEFF", "[iban] BIC COBADEFF"),
+        ("DE89370400440532013000 2026-11-24", "[iban] 2026-11-24"),
+        ("+14155552671,5", "[phone],5"),
+        ("sms:+33612345678?body=x", "sms:[phone]?body=x"),
+        ("a_\uff0b14155552671", "a_[phone]"),
+        ("email: kim@acme.rs", "email: [email]"),
+        ("kim.lee@acme.rs", "[email]"),
+        ("user@file.py:12", "user@file.py:12"),
+        ("Authorization: Zx81fQ2c0aa91bTT4e3Zx81fQ2c0aa91bTT4e3aa", "Authorization: [secret]"),
+        ("contraseña=gato2024x", "contraseña=[secret]"),
+        ("API key 9f86d081884c7d659a2feaa0c55ad015", "API key [secret]"),
+        *(
+            (text, text)
+            for text in (
+                "secret_arn=arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbC123xyz",
+                "password=:password",
+                "account_key=customer-000123",
+                "invalid password: attempt=3",
+                "token: cl100k_base_v2_tokenizer",
+                "errors: password=too_short1",
+            )
+        ),
+    ],
+)
+def test_what_stands_beside_it_neither_hides_nor_makes_a_finding(text: str, left: str) -> None:
+    """Currencies, dates, extensions and units beside it stay; names, remarks and references are no secrets."""
+    assert personal.redact(text) == left
+
+
 @settings(max_examples=examples(60), deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_judged_without_an_error_and_the_same_twice(text: str) -> None:
@@ -340,6 +387,16 @@ def test_long_adversarial_text_takes_work_by_its_length(lead: str) -> None:
         ("token", "waitpoint_81f2c0aa91", None),
         ("password", "required", None),
         ("secret", "db-credentials-2", None),
+        ("display_name", "Kim Lee", "name"),
+        ("display_name", "worker", None),
+        ("billing_address", "0x52908400098527886E0F7030069857D2E4169EE7", None),
+        ("customer_address", "bc1qw508d6qejxtdy4y5r3zarvary0c5xw7kv8f3t4", None),
+        ("tax_id", "txr_123456", None),
+        ("repo.full_name", "acme/app", None),
+        ("font_family_name", "Inter", None),
+        ("driver_name", "Chrome", None),
+        ("driver_name", "Kim Lee", "name"),
+        ("tel", 1700000000, None),
     ],
 )
 def test_a_key_that_names_a_person_counts_with_a_literal_value_only(key: str, value: object, kind: str | None) -> None:
@@ -379,6 +436,11 @@ def test_what_is_escaped_is_found_and_hidden_where_it_stands(text: str, left: st
         ("US", "id 4155552671", False),
         ("US", "1700000000", False),
         ("ES", "612 345 678 bytes", False),
+        ("DE", "phone:015123456789", True),
+        ("FR", "to:0612345678", True),
+        ("DE", "invoice 015112345678", False),
+        ("DE", "0.123456789", False),
+        ("FR", "0612345678 times", False),
         ("DE", "order 00012345678", False),
         ("DE", "2026-11-24 10:15:30.123456", False),
         ("DE", "v0.151.12345678", False),
