@@ -28,7 +28,7 @@ from collector.analyse.anomalies.cube import Period
 from collector.analyse.anomalies.options import Options
 from collector.model.units import HOUR_NS
 
-CHOSEN_ON, REPORTED_ON = range(100, 108), range(116, 124)
+CHOSEN_ON, REPORTED_ON = range(100, 108), range(124, 132)
 """Settings are chosen on the first seeds and reported on the others; the worlds' own were found on seeds 0 to 15."""
 MOST_WITHIN = 0.02
 

@@ -146,7 +146,11 @@ def gate(judged: pl.DataFrame, options: Options) -> pl.DataFrame:
     x, expected = pl.col("x").cast(pl.Float64), pl.col("expected")
     excess = pl.when(pl.col("direction") == "up").then(x - expected).otherwise(expected - x)
     more, less = pl.max_horizontal(x, expected), pl.min_horizontal(x, expected)
-    points = pl.when(pl.col("n") >= options.many_n).then(options.many_difference).otherwise(options.least_difference)
+    points = (
+        pl.when((pl.col("n") >= options.many_n) & (pl.col("direction") == "up"))
+        .then(options.many_difference)
+        .otherwise(options.least_difference)
+    )
     rate = pl.when(pl.col("metric") == RETRIES).then(options.retries_q).otherwise(options.q)
     fires = (
         pl.col("eligible")

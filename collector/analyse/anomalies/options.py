@@ -33,7 +33,7 @@ class Options:
     fleet_dispersion_trials: float = 200.0
     """How many trials the dispersion of all series counts for beside a series' own."""
 
-    q: float = 0.03
+    q: float = 0.02
     """False discovery rate over all eligible tests of a report."""
     retries_q: float = 0.004
     """The same for repeated attempts: one run in trouble has several of them."""
@@ -51,7 +51,7 @@ class Options:
     """Least difference between the observed and the expected share."""
     many_n: int = 1_000
     many_difference: float = 0.01
-    """The least difference between shares of as many trials: what fails slowly is seen over days."""
+    """The least difference upwards between shares of as many trials: what fails slowly is seen over days."""
     pace_ratio: float = 1.5
     """The least ratio for shares of slow and fast ones."""
     pace_difference: float = 0.05

@@ -36,7 +36,7 @@ class Share(HourlyKind):
         return history(f, f"{count(f.history_x)} of {count(f.history_n)} {self.trials} {self.did}")
 
     def threshold(self, found: Found) -> str:
-        is_many = found.of(Rate).n >= OPTIONS.many_n
+        is_many = found.of(Rate).n >= OPTIONS.many_n and found.direction == "up"
         difference = OPTIONS.many_difference if is_many else OPTIONS.least_difference
         return beyond_chance(OPTIONS, OPTIONS.least_ratio, difference, self._rate)
 
