@@ -270,6 +270,8 @@ class ToldHours(_Part):
     direction: Literal["up", "down"]
     span: Span
     is_level: bool
+    told_as: tuple[str, ...] = ()
+    """Keys of the anomalies that it was told under, beside its own: of a cause, or of what it was folded into."""
 
 
 class Report(_Part):

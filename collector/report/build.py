@@ -30,15 +30,14 @@ from collector.model.report import (
     RunRef,
     Span,
     Together,
-    ToldHours,
     Value,
 )
 from collector.model.units import DAY_NS, HOUR_NS
-from collector.report import cause, counted, fold, states, watched, words
+from collector.report import cause, counted, fold, remembered, states, watched, words
 from collector.report.apart import EVERYTHING, Apart
 from collector.report.cause import Told
 from collector.report.found import Found, Look
-from collector.report.inputs import HISTORY_DAYS, Inputs
+from collector.report.inputs import Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.subjects import WHOSE, key_of
 
@@ -196,26 +195,12 @@ def build(inputs: Inputs, draft: Draft, evidence: Mapping[int, Evidence]) -> Rep
             for s in gaps
         ),
         left_out=tuple(apart.left_out),
-        told=() if draft.told is None else _hours(draft.told, inputs.to_ns - HISTORY_DAYS * DAY_NS),
+        told=()
+        if draft.told is None
+        else remembered.for_the_next(draft.told, inputs, [t.anomaly for t in (*shown, *expected)]),
         told_until_ns=None if draft.told is None else inputs.to_ns,
         totals=inputs.totals,
         history_days=round(max(0, inputs.period.from_ns - first) / DAY_NS, 2),
-    )
-
-
-def _hours(rows: pl.DataFrame, since_ns: int) -> tuple[ToldHours, ...]:
-    """Return what was told of hours after *since_ns*; a level is usual since it began, and that for longer."""
-    return tuple(
-        ToldHours(
-            series=r["series"],
-            metric=r["metric"],
-            direction=r["direction"],
-            span=Span(from_ns=r["from_ns"], to_ns=r["to_ns"]),
-            is_level=r["is_level"],
-        )
-        for r in rows.filter(pl.col("to_ns") > since_ns)
-        .sort("series", "metric", "from_ns", "to_ns", "direction")
-        .iter_rows(named=True)
     )
 
 

@@ -10,41 +10,25 @@ import polars as pl
 
 from collector.analyse.anomalies import counts, durations, events, explain, gauges, told
 from collector.analyse.anomalies.cube import Period
-from collector.analyse.anomalies.options import FAST, SLOW, VOLUME
+from collector.analyse.anomalies.options import SLOW, VOLUME
 from collector.analyse.durations import SCALE
-from collector.model.report import Backtest, Chart, Checked, Kind, Point, Report, Value
+from collector.model.report import Backtest, Chart, Checked, Kind, Point, Value
 from collector.model.statistics import wilson
 from collector.model.units import DAY_NS, HOUR_NS
+from collector.report import remembered
 from collector.report.found import Direction, Found, Full, Look, Pace, Rate, Test
 from collector.report.inputs import HISTORY_DAYS, Inputs
 from collector.report.kinds.catalogue import KINDS
 from collector.report.kinds.kind import OPTIONS, HourlyKind
-from collector.report.subjects import busiest, key_of, kind_of, parse, series_of
+from collector.report.remembered import PACES
+from collector.report.subjects import busiest, kind_of, parse, series_of
 
-_PACES = {SLOW: "up", FAST: "down"}
 _HYPOTHESIS = ["series", "metric", "direction"]
 _TOLD = [*_HYPOTHESIS, "from_ns", "to_ns", "n", "x", "expected", "low", "high", "reason"]
 """What is told of the hours of a series that differs."""
 _LEVEL = max(OPTIONS.q, OPTIONS.volume_q)
 """A test with a greater p fires by no rate."""
 Gaps = Sequence[tuple[int, int]]
-
-
-def _known(previous: Report | None) -> tuple[pl.DataFrame | None, int | None]:
-    """Return what the *previous* report knew that it and those before it told, and until when."""
-    if previous is None or previous.told_until_ns is None:
-        return None, None
-    rows = [(t.series, t.metric, t.direction, t.span.from_ns, t.span.to_ns, t.is_level) for t in previous.told]
-    return pl.DataFrame(rows, schema=told.TOLD, orient="row"), previous.told_until_ns
-
-
-def _is_expected(rows: pl.DataFrame, inputs: Inputs) -> pl.Series:
-    """Return which of the *rows* (`told.TOLD`) somebody called expected: their hours are as usual as any."""
-    keys = [
-        {key_of(parse(series), _PACES.get(metric, direction), level) for level in (None, from_ns)}
-        for series, metric, direction, from_ns in rows.select(*_HYPOTHESIS, "from_ns").iter_rows()
-    ]
-    return pl.Series([bool(some & inputs.expected.keys()) for some in keys], dtype=pl.Boolean)
 
 
 class Counted:
@@ -59,10 +43,10 @@ class Counted:
         self._limits = durations.thresholds(self._histograms, from_ns=inputs.from_ns, options=OPTIONS)
         paces = durations.exceedances(self._histograms, self._limits)
         self.rows = pl.concat([plain, paces])
-        known, known_ns = _known(inputs.previous)
+        known, known_ns = remembered.known(inputs.previous)
         self.told = counts.told_before(self.rows, self._period, OPTIONS, known, known_ns)
         """What reports told so far, `told.TOLD`, in `look` this one as well."""
-        self._period = replace(self._period, told=self.told.filter(~_is_expected(self.told, inputs)))
+        self._period = replace(self._period, told=remembered.exceptions(self.told, inputs))
         self._rejected = 0.0
         """Share of all series, metrics and directions that a test rejects: for back-tests."""
 
@@ -116,7 +100,7 @@ class Counted:
             part = inside[a:b]
             n, x, expected = int(part["n"].sum()), int(part["x"].sum()), float(part["expected"].sum())
             from_ns, to_ns = int(part["from_ns"][0]), int(part["to_ns"][-1])
-        direction = cast(Direction, _PACES.get(metric, row["direction"]))
+        direction = cast(Direction, PACES.get(metric, row["direction"]))
         rate = self._rate(row["series"], metric, n, x, expected)
         is_volume = metric == VOLUME
         found = Found(
@@ -127,7 +111,7 @@ class Counted:
             "count" if is_volume else "share",
             observed=Value(value=float(x)) if is_volume else _share(x, n),
             expected=Value(value=expected if is_volume else expected / max(n, 1)),
-            facts=self._pace(rate, row["series"], metric, from_ns, to_ns) if metric in _PACES else rate,
+            facts=self._pace(rate, row["series"], metric, from_ns, to_ns) if metric in PACES else rate,
             excess=abs(x - expected),
             q=row["q"],
             is_level=is_level,

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.analyse.anomalies.told import TOLD
 from collector.model.report import Kind, Report
 from collector.model.statistics import wilson
 from collector.model.units import DAY_NS, HOUR_NS
+from collector.report import remembered
 from collector.report.build import Evidence
 from collector.report.inputs import Inputs
+from collector.report.subjects import key_of, parse
 from tests.length import examples
 from tests.report.invented import START, TASKS, bad, calm, drafted, hourly, inputs, made
 
@@ -230,6 +233,18 @@ def test_what_was_told_hides_nothing_unless_it_was_expected(burst: Inputs, repor
     expected = {first.anomalies[0].key: "load test"}
     again = made(dataclasses.replace(later, expected=expected))
     assert (again.anomalies, again.expected) == ((), ())
+
+
+def test_a_level_that_was_expected_stays_told(burst: Inputs) -> None:
+    """What was called expected is as usual as any hour; of a level it is still known that it was told."""
+    began = START + BURST[0] * HOUR_NS
+    series, direction = made(burst).told[0].series, "up"
+    rows = [(series, "failures", direction, began, began + HOUR_NS, is_level) for is_level in (True, False)]
+    told = pl.DataFrame(rows, schema=TOLD, orient="row")
+    key = key_of(parse(series), direction)
+    kept = remembered.exceptions(told, dataclasses.replace(burst, expected={key: "as agreed"}))
+    assert kept["is_level"].to_list() == [True]
+    assert remembered.exceptions(told, burst).equals(told)
 
 
 def test_callers_of_a_failing_service_are_told_with_it() -> None:

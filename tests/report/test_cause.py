@@ -12,7 +12,7 @@ from collector.model.report import Kind, Report
 from collector.model.units import HOUR_NS
 from collector.report.build import Evidence
 from collector.report.inputs import Inputs
-from tests.report.invented import START, TASKS, bad, drafted, hourly, inputs, made
+from tests.report.invented import START, TASKS, bad, calm, drafted, hourly, inputs, made
 
 NOW = 32 * 24
 BURST = (NOW - 10, NOW - 7)
@@ -102,6 +102,25 @@ def test_a_cause_goes_on_and_is_expected_like_anything_else() -> None:
     quiet = told(dataclasses.replace(burst(), expected={key: "deploy"}), *some)
     assert quiet.anomalies == ()
     assert [(a.key, a.expected_by_you) for a in quiet.expected] == [(key, "deploy")]
+
+
+def test_what_was_said_of_a_cause_is_said_of_its_tasks() -> None:
+    """After a cause that somebody called expected, the hours of each of its tasks are as usual as any, for weeks."""
+    later = NOW + 168
+
+    def share(task: str, hour: int) -> float:
+        rate = bad(task, *BURST, share=0.9)(task, hour) if task in BAD else calm(task, hour)
+        return 0.25 if task == BAD[-1] and hour >= later - 4 else rate
+
+    counts = hourly(later, share)
+    first = told(inputs(counts, NOW), *[runs(version="7", error="E: x")] * 3)
+    (cause,) = first.anomalies
+    assert {row.told_as for row in first.told} == {(cause.key,)}
+    between = made(inputs(counts, NOW + 24, previous=first))
+    again = inputs(counts, later, previous=between)
+    assert [a.subject.name for a in made(again).anomalies] == [BAD[-1]]
+    quiet = made(dataclasses.replace(again, expected={cause.key: "deploy"}))
+    assert (quiet.anomalies, quiet.expected) == ((), ())
 
 
 def test_a_deploy_is_the_cause_of_those_it_was_nearest_to() -> None:
