@@ -39,7 +39,7 @@ class Options:
     """The same for repeated attempts: one run in trouble has several of them."""
     pace_q: float = 0.015
     """The same for slow and fast ones."""
-    volume_q: float = 0.02
+    volume_q: float = 0.04
     """The same for arrivals."""
     least_n: int = 20
     """Fewest trials in a window for a test of a share."""
@@ -56,7 +56,7 @@ class Options:
     """The least ratio for shares of slow and fast ones."""
     pace_difference: float = 0.05
     """The least difference for shares of slow and fast ones."""
-    least_inside: float = 0.25
+    least_inside: float = 0.5
     """Least part of the excess that must lie in the period, where a window reaches back before it."""
     pace_least_n: int = 100
     """Fewest durations in the baseline for a percentile of them to be exceeded."""
@@ -67,9 +67,9 @@ class Options:
 
     usual_margin: float = 1.5
     """How many times as unusual as those days of the baseline."""
-    volume_usual_margin: float = 1.6
+    volume_usual_margin: float = 1.55
     """The same for arrivals, whose scatter has the heaviest tails."""
-    volume_hour_margin: float = 2.0
+    volume_hour_margin: float = 3.5
     """The same for arrivals of windows of less than six hours."""
     told_episodes: int = 3
     """How often in the history a series may have been told of in one direction for these hours to be exceptions."""
