@@ -12,7 +12,7 @@ import httpx
 import polars as pl
 import pyarrow as pa
 
-from collector.model.address import ARROW, http_url
+from collector.model.address import ARROW, http_url, without_credentials
 from collector.model.errors import Refused
 from collector.model.shown import visible
 
@@ -75,6 +75,7 @@ class Client:
 
     def __init__(self, url: str, timeout_s: float = 35.0) -> None:
         self.url = _http(url).rstrip("/")
+        self._told = visible(without_credentials(self.url))
         # Proxies from the environment are for the world outside; this is our own server.
         self._timeout_s = timeout_s
         self._http = self._connections()
@@ -224,11 +225,11 @@ class Client:
         try:
             response = self._answer(method, path, again, rest)
         except httpx.TimeoutException:
-            raise ApiError(f"the runwell store at {self.url} did not answer in time") from None
+            raise ApiError(f"the runwell store at {self._told} did not answer in time") from None
         except httpx.TransportError:
-            raise ApiError(f"no runwell answers at {self.url}; start it with runwell up or runwell serve") from None
+            raise ApiError(f"no runwell answers at {self._told}; start it with runwell up or runwell serve") from None
         except httpx.InvalidURL as e:
-            raise ApiError(f"this cannot be asked of {self.url}: {e}") from None
+            raise ApiError(f"this cannot be asked of {self._told}{_why(e, self.url)}") from None
         if response.is_error:
             try:
                 message, ours = str(response.json()["error"]), True
@@ -236,7 +237,7 @@ class Client:
                 message, ours = f"the store answered {response.status_code}", False
             raise ApiError(message, unknown=ours and response.status_code == 404)
         if not response.is_success or not _as_asked(response, rest):
-            raise Stranger(f"what answers at {self.url} is no read API of a runwell; name another --url")
+            raise Stranger(f"what answers at {self._told} is no read API of a runwell; name another --url")
         return response
 
 
@@ -255,10 +256,15 @@ def _http(url: str) -> str:
         wrong = "" if parsed.scheme in ("http", "https") and parsed.host else "it names no HTTP server"
         wrong = wrong or ("" if 0 < port < 65_536 else f"there is no port {port}")
     except (httpx.InvalidURL, ValueError) as e:
-        wrong = str(e)
+        wrong = _why(e, url).removeprefix(": ") or "it is no URL"
     if wrong:
-        raise ApiError(f"{visible(url)}: expected a URL such as http://127.0.0.1:4319 ({wrong})")
+        raise ApiError(f"{visible(without_credentials(url))}: expected a URL such as http://127.0.0.1:4319 ({wrong})")
     return url
+
+
+def _why(error: Exception, url: str) -> str:
+    """Return what *error* says of *url*, behind a colon; nothing where it could quote credentials."""
+    return f": {visible(str(error))}" if without_credentials(url) == url else ""
 
 
 def _quoted(name: str, text: str) -> str:

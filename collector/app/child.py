@@ -86,13 +86,18 @@ def data_directory(path: Path) -> Path:
     return path
 
 
+def own_file(path: Path) -> IO[str]:
+    """Return *path*, open to append, made for its owner only whatever the umask."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "a")
+
+
 def lock(directory: Path, role: str, wait_s: float = 10.0) -> IO[str]:
     """Return the held lock of *role* in *directory*; raise UsageError if another process holds it for *wait_s*.
 
     The kernel frees it with the process, so a stale file never blocks; but a process whose supervisor was killed
     takes a moment to finish what it had begun.
     """
-    file = (directory / f"{role}.lock").open("a")
+    file = own_file(directory / f"{role}.lock")
     deadline = time.monotonic() + wait_s
     while True:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -19,7 +20,7 @@ from typing import IO, Any
 
 import structlog
 
-from collector.app import child, listen, newer, openable, whereabouts
+from collector.app import child, listen, newer, openable, private, whereabouts
 from collector.app.allocators import environment
 from collector.model.errors import UsageError
 from collector.settings import Settings
@@ -87,6 +88,7 @@ class Supervisor:
         says at its first start that it cannot run with these settings.
         """
         configure("supervisor")
+        os.umask(0o077)  # what is kept is for its owner only
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -95,6 +97,8 @@ class Supervisor:
         openable.refuse(self._settings.data)
         if await self._until_stop(newer.refuse(self._settings.data)):
             return
+        for told in private.tighten(self._settings.data):
+            log.warning("data_check_completed", told=told)
         # From here on nobody else uses this directory: a second supervisor must not touch anything of ours.
         locks = _hold(self._settings.data, [c.role for c in self._children])
         try:

@@ -34,7 +34,8 @@ def write(directory: Path, roles: tuple[str, ...], addresses: dict[str, Any]) ->
             path.unlink(missing_ok=True)
             return
         new = path.with_suffix(f".{os.getpid()}.new")
-        new.write_text(json.dumps({**others, **addresses, "pid": os.getpid(), "version": __version__}) + "\n", "utf-8")
+        with child.own_file(new) as file:
+            file.write(json.dumps({**others, **addresses, "pid": os.getpid(), "version": __version__}) + "\n")
         new.rename(path)
 
 

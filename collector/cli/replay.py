@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from collector.cli import exits
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.progress import progress
-from collector.model.address import http_url
+from collector.model.address import http_url, without_credentials
 from collector.model.errors import UsageError
-from collector.model.shown import counted
+from collector.model.shown import counted, visible
 
 if TYPE_CHECKING:
     from collector.cli.recordings import Recorded
@@ -172,7 +172,7 @@ class _Sender:
         import httpx
 
         self._http = httpx.Client(base_url=endpoint.rstrip("/"), timeout=30, trust_env=False)
-        self._endpoint = endpoint
+        self._endpoint = visible(without_credentials(endpoint))
 
     def __enter__(self) -> _Sender:
         return self

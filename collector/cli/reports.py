@@ -233,7 +233,9 @@ def _plain(line: str) -> str:
 def _json_text(value: object) -> str:
     import json
 
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    from collector.model.shown import json_text
+
+    return json_text(json.dumps(value, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _json(value: object) -> int:

@@ -27,6 +27,7 @@ from collector.cli import (
     stats,
 )
 from collector.model.errors import Refused, UsageError
+from collector.model.shown import lines
 
 app = App(
     name="runwell",
@@ -97,5 +98,5 @@ def _called(arguments: list[str]) -> object:
 
 def _say(sentence: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"runwell: {sentence}\n")
+        sys.stderr.write(lines(f"runwell: {sentence}\n"))  # names of telemetry may be in it
     return code

@@ -58,14 +58,13 @@ def write(table: pa.Table, form: Format) -> bytes:
     import pyarrow as pa
 
     from collector.api import form as api_form
+    from collector.model.shown import cell, json_text, lines
 
     if form == "json":
-        return api_form.json_bytes(api_form.rows(table)) + b"\n"
+        return json_text(api_form.json_bytes(api_form.rows(table)).decode()).encode() + b"\n"
     if form == "arrow":
         return api_form.arrow_bytes(table)
     import polars as pl
-
-    from collector.model.shown import lines
 
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
@@ -75,7 +74,9 @@ def write(table: pa.Table, form: Format) -> bytes:
         return sink.getvalue()
     _check_dates(frame, form)
     if form == "csv":
-        _for_csv(frame).write_csv(sink)
+        head = pl.DataFrame([[cell(name)] for name in frame.columns], [f"c{i}" for i in range(frame.width)])
+        head.write_csv(sink, include_header=False)
+        _for_csv(frame).write_csv(sink, include_header=False)
         return sink.getvalue()
     assert isinstance(table, pa.Table)
     with pl.Config(
@@ -110,25 +111,28 @@ def _check_dates(frame: pl.DataFrame, form: Format) -> None:
 def _for_csv(frame: pl.DataFrame) -> pl.DataFrame:
     """Return *frame* as columns that CSV can hold: lists joined by |, other nested values and bytes as JSON.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    Text is as `shown.cell` has it.
     """
     import polars as pl
 
     from collector.api import form as api_form
+    from collector.model.shown import HIDDEN, cell, json_text
 
-    def json_text(value: object) -> str:
-        return api_form.json_bytes(value).decode()
+    def nested(value: object) -> str:
+        return json_text(api_form.json_bytes(value).decode())
 
     columns: list[pl.Expr | pl.Series] = []
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.List) and not (kind.inner.is_nested() or kind.inner == pl.Binary):
             columns.append(pl.col(name).cast(pl.List(pl.String)).list.join("|"))
         elif kind.is_nested() or kind == pl.Binary:
-            texts = [None if value is None else json_text(value) for value in frame[name].to_list()]
+            texts = [None if value is None else nested(value) for value in frame[name].to_list()]
             columns.append(pl.Series(name, texts, pl.String))
     flat = frame.with_columns(columns)
     text = pl.col(pl.String, pl.Categorical).cast(pl.String)
-    return flat.with_columns(pl.when(text.str.contains(r"^[=+\-@\t\r]")).then("'" + text).otherwise(text).name.keep())
+    plain = ~text.str.contains(f"^[=+\\-@＝＋－＠]|{HIDDEN.pattern}")  # noqa: RUF001
+    mended = text.map_elements(cell, pl.String)
+    return flat.with_columns(pl.when(plain).then(text).otherwise(mended).name.keep())
 
 
 def _width() -> int:

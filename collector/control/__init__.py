@@ -7,6 +7,7 @@ refused; reports, what was said of them, and where they went.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class Control:
         refuse_newer(directory)
         path = directory / FILE
         # One at a time, or the second process would set aside what the first has just made.
-        with (directory / "control.lock").open("a") as gate:
+        with os.fdopen(os.open(directory / "control.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             try:
                 db = _connect(path)

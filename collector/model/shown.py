@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 
 from collector.model.units import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, SECOND_NS
 
 NONE = "–"  # noqa: RUF001 -- the dash that stands for nothing known
 HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
 )
 """Controls, characters that cannot be seen, and those that turn the text around."""
+
+_INLINE = re.compile(f"(?!\n){HIDDEN.pattern}")
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 -- full width: spreadsheets read them as the others
 
 _UNITS = ((1e3, "µs", 1000), (MS_NS, "ms", 1000), (SECOND_NS, "s", 60), (MINUTE_NS, "min", 60), (HOUR_NS, "h", 48))
 """Units of durations: length in ns, name, and as many of them are one or more of the next."""
@@ -25,7 +30,28 @@ def visible(text: str) -> str:
 
 def codes(text: str) -> str:
     """Return *text* with hidden characters as their codes."""
-    return HIDDEN.sub(lambda m: f"<U+{ord(m[0]):04X}>", text)
+    return HIDDEN.sub(_code, text)
+
+
+def json_text(text: str) -> str:
+    """Return *text*, which is JSON, with hidden characters as JSON's own escapes: its value is the same."""
+    return _INLINE.sub(lambda m: "".join(f"\\u{unit:04x}" for unit in _utf16(m[0])), text)
+
+
+def cell(text: str) -> str:
+    """Return *text* as a cell of CSV: hidden characters but line feeds are codes, what a spreadsheet would take for a
+    formula has an apostrophe in front.
+    """
+    return ("'" if text.startswith(_FORMULA) else "") + _INLINE.sub(_code, text.replace("\r\n", "\n"))
+
+
+def _utf16(char: str) -> tuple[int, ...]:
+    pair = char.encode("utf-16-be")
+    return struct.unpack(f">{len(pair) // 2}H", pair)
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"<U+{ord(found[0]):04X}>"
 
 
 def unit_of(ns: float) -> tuple[float, str]:

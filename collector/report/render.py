@@ -20,7 +20,7 @@ from collector.model import links
 from collector.model import verdict as said
 from collector.model.errors import BadInput
 from collector.model.report import Anomaly, Report, RunRef
-from collector.model.shown import count, duration, percent, visible
+from collector.model.shown import count, duration, json_text, percent, visible
 from collector.report import charts
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def json(report: Report, dashboard: str | None = None) -> str:
         drawable = a.chart is not None and a.chart.points
         dumped["vega_lite"] = charts.spec(a.chart, a.span, report.zone) if drawable else None
         dumped["links"] = [{"label": label, "url": url} for label, url in to.of(a)]
-    return json_.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    return json_text(json_.dumps(document, ensure_ascii=False, indent=1)) + "\n"
 
 
 def _shared(report: Report, dashboard: str | None) -> dict[str, Any]:

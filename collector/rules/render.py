@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from collector.model.shown import codes, counted, visible
+from collector.model.shown import codes, counted, json_text, visible
 from collector.rules import outline, remedies
 from collector.rules.checked import Checked
 from collector.rules.outline import Breach, Section
@@ -45,7 +45,7 @@ def document(
         f["sentences"] = list(rules[f["code"]].sentences)
         rows.append(f)
     told = {"checked": checked, "findings": rows, "not_observable": not_observable}
-    return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
+    return json_text(json.dumps(told, ensure_ascii=False, indent=2)) + "\n"
 
 
 def text(findings: pl.DataFrame, looked_at: str) -> str:

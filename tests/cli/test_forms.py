@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from collector.cli.sql import Format, write
 from collector.model.errors import UsageError
+from collector.model.shown import HIDDEN, codes, json_text
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
 TABLE = pa.table(
     {
         "run_id": ["run_1", None],
@@ -56,13 +58,38 @@ def test_csv_has_a_header_and_flat_cells() -> None:
     assert cells(table) == [["tags", "none", "map", "raw"], ["a|b", "", '{"k":[1]}', '"AQ=="']]
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), min_size=1))
+@given(
+    st.lists(
+        st.text(
+            st.characters(
+                exclude_categories=["Cs"],
+            ),
+            max_size=8,
+        ),
+        min_size=1,
+    )
+)
 def test_no_cell_of_text_is_a_formula(texts: list[str]) -> None:
-    """A text that begins as spreadsheets' formulas do gets an apostrophe in front; every other one is as it was."""
+    """Text that begins as formulas do gets an apostrophe in front, what is hidden is a code, the rest is as it was."""
     _, *rows = cells(pa.table({"text": texts, "n": [-1] * len(texts)}))
     for (cell, number), text in zip(rows, texts, strict=True):
-        assert cell == (f"'{text}" if text[:1] in tuple("=+-@\t\r") else text)
+        mark = "'" if text[:1] in FORMULA else ""
+        plain = text.replace("\r\n", "\n")
+        assert cell == mark + "".join(c if c == "\n" else codes(c) for c in plain)
         assert number == "-1"
+
+
+@given(st.recursive(st.text(st.characters(exclude_categories=["Cs"])), lambda v: st.dictionaries(st.text(), v)))
+def test_json_shows_nothing_hidden_and_keeps_its_value(value: object) -> None:
+    """JSON for a terminal has hidden characters as its own escapes, and reads as before."""
+    made = json_text(json.dumps(value, ensure_ascii=False, indent=1))
+    assert not HIDDEN.search(made.replace("\n", ""))
+    assert json.loads(made) == json.loads(json.dumps(value))
+
+
+def test_names_of_columns_are_cells() -> None:
+    """A PIVOT makes names of columns of values: they are marked as these are."""
+    assert cells(pa.table({"=1+1": ["a"], "b\x1b": [1]})) == [["'=1+1", "b<U+001B>"], ["a", "1"]]
 
 
 def test_lists_and_categories_are_no_formula_either() -> None:

@@ -56,6 +56,7 @@ def _rules(form: Callable[..., str]) -> Callable[[str], str]:
 
 EXITS: dict[str, Callable[[str], str]] = {
     "runwell sql": lambda given: sql.write(pa.table({"a": [given], "b": [[given]]}), "table").decode(),
+    "CSV": lambda given: sql.write(pa.table({given: [given], "b": [[given]]}), "csv").decode(),
     "runwell stats": _stats,
     "runwell doctor": _doctor,
     "runwell check": _rules(render.text),
