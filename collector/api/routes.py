@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from collector.api import conventions, form, live, refusals, stats
+from collector.api import browsers, conventions, form, live, refusals, stats
 from collector.api.analysts import Analysts
 from collector.api.endpoints import ENDLESS, bound, route
 from collector.api.parameters import of_address, pasted
@@ -96,7 +96,7 @@ def application(
             Exception: _defect,
         },
     )
-    return strays.around(made)
+    return browsers.told(strays.around(made))
 
 
 class _Api:

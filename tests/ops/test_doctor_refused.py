@@ -95,7 +95,7 @@ def rpc(port: str, method: str) -> Callable[[Receiver], object]:
 
 CANARY = "canary7f3a"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
+HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
 MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("no_such_path", http("/otlp/v1/logs")),
     ("no_such_path", http("/v1/traces/v1/logs")),
