@@ -8,15 +8,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
-def told(app: ASGIApp) -> ASGIApp:
-    """Return *app* with HEADERS on its answers, errors included."""
+class Told:
+    """Middleware that puts HEADERS on answers."""
 
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
         async def send_told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await app(scope, receive, send_told)
-
-    return answered
+        await self._app(scope, receive, send_told)

@@ -266,8 +266,8 @@ class Settings(BaseSettings):
     memory: ByteSize = ByteSize(DEFAULT)
     """Memory of all processes together, the dashboard's included (proportional set size)."""
     hosts: tuple[str, ...] = ()
-    """Names and addresses, beside those of this machine itself (`localhost`, `127.0.0.1`, `[::1]`), by which clients and
-    browsers reach runwell, such as `runwell.example.com`, at any port; a request for another gets 421."""
+    """Names and addresses by which clients and browsers reach runwell beside `localhost`, `127.0.0.1` and `[::1]`, such
+    as `["runwell.example.com"]`, at any port; requests for others get 421."""
     limits: Limits = Limits()
     api_limits: ApiLimits = ApiLimits()
     names: Names = Names()
