@@ -6,6 +6,7 @@ is this machine's address. Pages of other sites may not frame the dashboard eith
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -74,3 +75,4 @@ async def _refuse(error: Refused, scope: Message, send: Send) -> None:
     headers = [_PLAIN, (b"content-length", str(len(body)).encode()), *_ANSWERED]
     await send({"type": f"{kind}.start", "status": _STATUS[type(error)], "headers": headers})
     await send({"type": f"{kind}.body", "body": body})
+    await asyncio.sleep(0)  # until the connection is closed: uvicorn would log a handshake that was not completed

@@ -191,7 +191,7 @@ class Books:
                     self.rejected.labels(*path, reason)
                 for encoding in ENCODINGS if transport == "http" else ENCODINGS[:1]:
                     for outcome in OUTCOMES:
-                        if outcome not in ("no_such_path", "not_http", "head_too_large"):
+                        if outcome not in ("no_such_path", "not_http", "wrong_host", "head_too_large"):
                             self.requests.labels(*path, encoding, outcome)
         for transport in TRANSPORTS:
             for outcome in _ANYWHERE:
@@ -299,6 +299,7 @@ _WHY: dict[Outcome, str] = {
     "not_allowed": "the browser's origin is not allowed",
     "no_such_path": "the path or method is not one of OTLP's",
     "not_http": "the request can be read in two ways",
+    "wrong_host": "the request is for a host that is not known here",
     "head_too_large": "the head is over a limit",
     "defect": "the request met a defect of runwell",
 }

@@ -22,7 +22,7 @@ from tests.stack import until
 GET = b"GET /api/v1/query HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHo"
 SQL = b"POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-HALF_BODY = b"POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
+HALF_BODY = SQL + b"Content-Length: 500\r\n\r\n{"
 SLOW = "SELECT count(*) FROM range(1000000000000) r WHERE r.range % 7 = 3"
 SLOW_ONES = [
     SLOW,

@@ -71,6 +71,7 @@ def test_pages_of_other_sites_neither_use_nor_frame_it_nor_make_it_ask_outside(t
             assert page.headers["content-security-policy"] == "frame-ancestors 'none'"
             host_config = httpx.get(f"http://{own}/_stcore/host-config", trust_env=False).json()
             assert host_config["allowedOrigins"] == []
+            assert b"handshake" not in log.read_bytes()
             outside.setblocking(False)
             with pytest.raises(BlockingIOError):
                 outside.accept()
