@@ -38,7 +38,12 @@ async def main(settings: Settings) -> None:
     grpc_server.add_insecure_port(listen.inside(settings.data))
     application = HttpPort(admit, settings.limits, settings.cors)
     terms = Terms(
-        settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", encode_failure, noted=application.walled
+        settings.limits,
+        "limits",
+        "HTTP/1.1, or OTLP/gRPC on its own port",
+        encode_failure,
+        hosts=settings.known_hosts,
+        noted=application.walled,
     )
     http = UvicornChild(application, terms, child.GRACE_S)
     await grpc_server.start()

@@ -92,6 +92,7 @@ async def main(settings: Settings) -> None:
             "api_limits",
             "HTTP/1.1",
             lambda error, _: refusals.encode_refusal(error),
+            hosts=settings.known_hosts,
             body=int(settings.api_limits.body),
             always=routes.HEALTH,
             noted=strays.walled,

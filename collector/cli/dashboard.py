@@ -115,10 +115,9 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
         sys.executable,
         "-m",
         "dashboard",
-        "--server.address",
         settings.host,
-        "--server.port",
         str(port),
+        *settings.hosts,
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,  # it ends when this does: with this process, however that died
         stdout=asyncio.subprocess.DEVNULL,

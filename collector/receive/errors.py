@@ -15,6 +15,7 @@ from collector.model.errors import (
     BadInput,
     Crowded,
     HeadTooLarge,
+    Misdirected,
     NotHttp,
     NotNow,
     Refused,
@@ -101,6 +102,8 @@ def failure_of(error: Exception) -> Failure:
             http, kind = 404, code.UNIMPLEMENTED
         case WrongMethod():
             http, kind, headers = 405, code.UNIMPLEMENTED, [(b"allow", b"POST")]
+        case Misdirected():
+            http, kind = 421, code.PERMISSION_DENIED
         case NotAllowed():
             http, kind = 403, code.PERMISSION_DENIED
         case TooSlow():

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 
 from collector.control.refusals import Look, Reason, Where
 from collector.decode import Accepted
-from collector.model.errors import HeadTooLarge, NotHttp, NotNow, OtherSignal, Refused, TooLarge, TooSlow, Unsupported
+from collector.model.errors import (
+    HeadTooLarge,
+    Misdirected,
+    NotHttp,
+    NotNow,
+    OtherSignal,
+    Refused,
+    TooLarge,
+    TooSlow,
+    Unsupported,
+)
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
 from collector.receive.errors import (
@@ -24,6 +34,7 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (SpokeHttp2, "http2"),
     (SpokeTls, "tls"),
     (NotHttp, "not_http"),
+    (Misdirected, "wrong_host"),
     (NoSuchPath, "no_such_path"),
     (WrongMethod, "wrong_method"),
     (NotAllowed, "preflight"),
