@@ -129,10 +129,9 @@ def _for_csv(frame: pl.DataFrame) -> pl.DataFrame:
             texts = [None if value is None else nested(value) for value in frame[name].to_list()]
             columns.append(pl.Series(name, texts, pl.String))
     flat = frame.with_columns(columns)
-    text = pl.col(pl.String, pl.Categorical).cast(pl.String)
-    plain = ~text.str.contains(f"^[=+\\-@＝＋－＠]|{HIDDEN.pattern}")  # noqa: RUF001
-    mended = text.map_elements(cell, pl.String)
-    return flat.with_columns(pl.when(plain).then(text).otherwise(mended).name.keep())
+    told = flat.select(pl.col(pl.String, pl.Categorical).cast(pl.String))
+    odd = told.select(pl.all().str.contains(f"^[=+\\-@＝＋－＠]|{HIDDEN.pattern}").any())  # noqa: RUF001
+    return flat.with_columns(told[name].map_elements(cell, pl.String) for name in told.columns if odd[name].item())
 
 
 def _width() -> int:
