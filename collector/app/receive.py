@@ -14,6 +14,7 @@ from collector.receive.admit import Admit
 from collector.receive.books import Books
 from collector.receive.errors import encode_failure
 from collector.receive.http import HttpPort
+from collector.receive.keyring import judge, keyring, of_otlp
 from collector.receive.terms import Terms
 from collector.receive.trim import settle
 from collector.settings import Settings
@@ -38,7 +39,12 @@ async def main(settings: Settings) -> None:
     grpc_server.add_insecure_port(listen.inside(settings.data))
     application = HttpPort(admit, settings.limits, settings.cors)
     terms = Terms(
-        settings.limits, "limits", "HTTP/1.1, or OTLP/gRPC on its own port", encode_failure, noted=application.walled
+        settings.limits,
+        "limits",
+        "HTTP/1.1, or OTLP/gRPC on its own port",
+        encode_failure,
+        judge=judge(keyring(settings.data, settings.keys), of_otlp),
+        noted=application.walled,
     )
     http = UvicornChild(application, terms, child.GRACE_S)
     await grpc_server.start()

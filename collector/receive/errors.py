@@ -15,12 +15,14 @@ from collector.model.errors import (
     BadInput,
     Crowded,
     HeadTooLarge,
+    NoKey,
     NotHttp,
     NotNow,
     Refused,
     TooLarge,
     TooSlow,
     Unsupported,
+    WrongScope,
 )
 from collector.otlp import answers
 from collector.otlp.compression import ACCEPTED
@@ -101,7 +103,9 @@ def failure_of(error: Exception) -> Failure:
             http, kind = 404, code.UNIMPLEMENTED
         case WrongMethod():
             http, kind, headers = 405, code.UNIMPLEMENTED, [(b"allow", b"POST")]
-        case NotAllowed():
+        case NoKey():
+            http, kind, headers = 401, code.UNAUTHENTICATED, [(b"www-authenticate", b"Bearer")]
+        case NotAllowed() | WrongScope():
             http, kind = 403, code.PERMISSION_DENIED
         case TooSlow():
             http, kind, headers = 408, code.INVALID_ARGUMENT, [_CLOSE]

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from collector.decode import Accepted
-from collector.model.errors import BadInput, NotNow, Refused, TooSlow
+from collector.model.errors import BadInput, Crowded, NotNow, Refused, TooSlow
 from collector.model.signals import BY_PATH, Encoding
 from collector.otlp import answers
 from collector.otlp.compression import too_large
@@ -103,7 +103,8 @@ class HttpPort:
             self._admit.books.probes.labels(path[1:]).inc()
             await self._health(path, send)
             return
-        if path == "/metrics":
+        refused = scope["state"].get("refused")
+        if path == "/metrics" and (refused is None or isinstance(refused, Crowded)):
             self._admit.books.probes.labels("metrics").inc()
             await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await self._metrics.get())
             return
@@ -117,7 +118,7 @@ class HttpPort:
         extra = cors.headers(self._cors, origin)
         body = _Body(receive)
         try:
-            if refused := scope["state"].get("refused"):
+            if refused:
                 raise refused
             if asked.preflight and self._cors.origins:
                 allowed = cors.preflight(self._cors, origin)

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 
 from collector.control.refusals import Look, Reason, Where
 from collector.decode import Accepted
-from collector.model.errors import HeadTooLarge, NotHttp, NotNow, OtherSignal, Refused, TooLarge, TooSlow, Unsupported
+from collector.model.errors import (
+    HeadTooLarge,
+    NoKey,
+    NotHttp,
+    NotNow,
+    OtherSignal,
+    Refused,
+    TooLarge,
+    TooSlow,
+    Unsupported,
+    WrongScope,
+)
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
 from collector.receive.errors import (
@@ -27,6 +38,8 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (NoSuchPath, "no_such_path"),
     (WrongMethod, "wrong_method"),
     (NotAllowed, "preflight"),
+    (NoKey, "no_key"),
+    (WrongScope, "wrong_scope"),
     (TooSlow, "too_slow"),
     (HeadTooLarge, "head_too_large"),
     (TooLarge, "too_large"),

@@ -263,6 +263,8 @@ class Settings(BaseSettings):
     """Dashboard port; 0 picks a free one."""
     memory: ByteSize = ByteSize(DEFAULT)
     """Memory of all processes together, the dashboard's included (proportional set size)."""
+    keys: Literal["required", "off"] = "off"
+    """Whether requests need an access key (`runwell keys create`); `off`: a key that is sent is ignored."""
     limits: Limits = Limits()
     api_limits: ApiLimits = ApiLimits()
     names: Names = Names()
