@@ -101,13 +101,23 @@ def load(db: sqlite3.Connection) -> list[Key]:
 
 
 def read(path: Path) -> list[Key]:
-    """Return the keys of the control file *path* without opening it for writing; none when there is none."""
+    """Return the keys of the control file *path* without opening it for writing; none when there is none.
+
+    Raise OSError where they cannot be read.
+    """
     if not path.exists():
         return []
-    with untouched(path) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'access_key'").fetchone():
-            return []  # of a runwell before there were keys
-        return load(db)
+    try:
+        with untouched(path) as db:
+            return _of(db)
+    except sqlite3.Error as e:
+        raise OSError(str(e)) from e
+
+
+def _of(db: sqlite3.Connection) -> list[Key]:
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'access_key'").fetchone():
+        return []  # of a runwell before there were keys
+    return load(db)
 
 
 def _digest(text: str) -> str:

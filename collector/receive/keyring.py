@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -80,7 +79,7 @@ class Keyring:
                 self._keys = {key.id: key for key in self._read()}
                 self._seen = seen
             self._read_s = now_s
-        except (OSError, sqlite3.Error) as e:
+        except OSError as e:
             structlog.get_logger().error("keys_read_failed", **cause(e))
             if age_s > _OLDEST_S:  # who was let in before may be revoked by now
                 raise NotNow("the keys cannot be read; try again") from None
@@ -89,7 +88,7 @@ class Keyring:
     def _read(self) -> list[Key]:
         """Read the keys; the file's index may be gone for a moment, where another process was the last to close it."""
         for _ in range(_TRIES - 1):
-            with contextlib.suppress(sqlite3.OperationalError, FileNotFoundError):
+            with contextlib.suppress(OSError):
                 return keys.read(self._directory / FILE)
         return keys.read(self._directory / FILE)
 
