@@ -81,6 +81,12 @@ def add(db: sqlite3.Connection, scope: Scope, sender: str, now_ns: int, expires_
     return text
 
 
+def renew(db: sqlite3.Connection, scope: Scope, sender: str, now_ns: int) -> str:
+    """Put a new key in place of all that *sender* had, and return its text."""
+    db.execute("DELETE FROM access_key WHERE sender = ?", (sender,))
+    return add(db, scope, sender, now_ns)
+
+
 def revoke(db: sqlite3.Connection, key_id: str, now_ns: int) -> None:
     """Revoke a key for good; one that is revoked already stays so. Raise NotFound where there is none."""
     found = db.execute("UPDATE access_key SET revoked_ns = coalesce(revoked_ns, ?) WHERE id = ?", (now_ns, key_id))
