@@ -205,7 +205,9 @@ def main() -> None:
         from bench import anomaly_others
 
         seeds = (CHOSEN_ON[:8], REPORTED_ON)
-        print(table(anomaly_others.best(*([anomaly_others.scores(world_of(s, args.cache)) for s in of] for of in seeds))))
+        print(
+            table(anomaly_others.best(*([anomaly_others.scores(world_of(s, args.cache)) for s in of] for of in seeds)))
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`python -m dashboard`: the app as a process that ends when its stdin does: it never outlives who started it."""
+"""`python -m dashboard ADDRESS PORT [HOST …]`: the app behind its door, as a process that ends when its stdin does.
+
+It never outlives who started it. HOST: what it is known by beside this machine's own names.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
-from streamlit.web import cli
+from starlette.middleware import Middleware
+from streamlit.starlette import App
+
+from collector.model.hosts import Hosts
+from dashboard.door import Door
 
 
 def _end_with_stdin() -> None:
@@ -19,5 +26,9 @@ def _end_with_stdin() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    sys.argv[1:1] = ["run", str(Path(__file__).with_name("streamlit_app.py"))]
-    cli.main()
+    address, port, *hosts = sys.argv[1:]
+    app = App(
+        Path(__file__).with_name("streamlit_app.py"),
+        middleware=[Middleware(Door, hosts=Hosts.of(hosts))],
+    )
+    app.run(config={"server.address": address, "server.port": int(port)})

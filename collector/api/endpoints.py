@@ -27,7 +27,7 @@ from collector.api.parameters import (
     whole,
 )
 from collector.model.affected import Affected
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, Unsupported
 from collector.model.words import RunStatus
 from collector.rules.rule import SEVERITIES
 from collector.store.named import Query
@@ -67,9 +67,7 @@ class Endpoint:
 
     parameters: tuple[Parameter, ...] | None = ()
     most_bytes: int = 0
-    """Longest body; parameters are its fields then."""
-    changes: bool = False
-    """Something is another after the request.
+    """Longest body; parameters are its fields then.
 
     Its content type must be JSON's: a foreign web page cannot send that without asking first, and nobody tells it yes.
     """
@@ -205,7 +203,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("format", one_of(FORMATS), "HTML or Markdown come beside the report, as `rendered`", "json"),
         ),
         10_000,
-        changes=True,
     ),
     "GET /api/v1/reports/next": Endpoint((Parameter("n", whole(1, 100), "firings of each schedule", "3"),)),
     "GET /api/v1/reports/deliveries": Endpoint((_only("report", "those of this report"), _limit("100"))),
@@ -224,7 +221,6 @@ ENDPOINTS: dict[str, Endpoint] = {
             Parameter("until", MOMENT, "it is expected until then", unless="for good"),
         ),
         10_000,
-        changes=True,
     ),
     "GET /api/v1/reports/{id:str}.{format:str}": Endpoint(_LINKS),
     "GET /api/v1/reports/{id:str}": Endpoint(_LINKS),
@@ -258,8 +254,8 @@ async def _read_request(request: Request, name: str) -> dict[str, Any]:
     raw = parameters.of_address(request)
     if endpoint.most_bytes:
         parameters.read((), raw, 0)
-        if endpoint.changes and _content_type(request) != "application/json":
-            raise BadInput("expected application/json", field="content-type")
+        if _content_type(request) != "application/json":
+            raise Unsupported("expected application/json", field="content-type")
         raw = await parameters.of_body(request, [p.name for p in endpoint.parameters], endpoint.most_bytes)
     return read(name, raw, time.time_ns())
 

@@ -11,11 +11,15 @@ from typing import Any
 
 from starlette.requests import Request
 
-from collector.model.errors import BadInput
+from collector.model.errors import BadInput, OutOfRange
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ANY_NS = (-(2**63), 2**63 - 1)
 _AROUND = r"[\s\u200b-\u200f\u2060\ufeff]"
+
+
+class Beyond(ValueError):
+    """A value of the kind that is too small or too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Kind:
 
     expected: str
     read: Callable[[Any, int], Any]
-    """Raises ValueError or KeyError for a value of another kind."""
+    """Raises ValueError or KeyError for a value of another kind, Beyond for one that is out of its range."""
     short: str = ""
     """What is expected, in a table that explains it elsewhere."""
     empty: bool = False
@@ -48,7 +52,9 @@ class Parameter:
 
 
 def read(parameters: Sequence[Parameter], raw: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
-    """Return a value for every one of *parameters*; raise BadInput naming the one that is wrong."""
+    """Return a value for every one of *parameters*; raise BadInput naming the one that is wrong, OutOfRange where it is
+    of the right kind.
+    """
     if unknown := sorted(set(raw) - {p.name for p in parameters}):
         there = ", ".join(p.name for p in parameters) or "none"
         raise BadInput(f"no such parameter; there are {there}", field=unknown[0][:40])
@@ -62,8 +68,9 @@ def read(parameters: Sequence[Parameter], raw: Mapping[str, Any], now_ns: int) -
         base_ns = values.get(p.back_from)
         try:
             values[p.name] = None if value is None else p.kind.read(value, now_ns if base_ns is None else base_ns)
-        except (ValueError, KeyError):
-            raise BadInput(f"expected {p.kind.expected}, got {str(value)[:40]!r}", field=p.name) from None
+        except (ValueError, KeyError) as e:
+            wrong = OutOfRange if isinstance(e, Beyond) else BadInput
+            raise wrong(f"expected {p.kind.expected}, got {str(value)[:40]!r}", field=p.name) from None
     return values
 
 
@@ -99,8 +106,10 @@ def whole(least: int = _ANY_NS[0], most: int = _ANY_NS[1]) -> Kind:
     """Return the kind of whole numbers from *least* to *most*."""
 
     def number(value: Any, _: int) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,20}", value) or not least <= int(value) <= most:
+        if not re.fullmatch(r"-?[0-9]+", value):
             raise ValueError
+        if len(value) > 20 or not least <= int(value) <= most:
+            raise Beyond
         return int(value)
 
     return Kind(f"a whole number from {least} to {most}", number, f"{least:,} to {most:,}")
@@ -151,14 +160,14 @@ def _moment(value: Any, base_ns: int) -> int:
     written = str(value).strip()
     if span := re.fullmatch(r"(\d{1,9})([smhdw])", written):
         at_ns = base_ns - int(span[1]) * _UNITS[span[2]] * 10**9
-    elif re.fullmatch(r"-?\d{1,19}", written):
+    elif re.fullmatch(r"-?\d{1,40}", written):
         at_ns = int(written)
     else:
         at = dt.datetime.fromisoformat(written)
         at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
         at_ns = int((at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(microseconds=1)) * 1000
     if not _ANY_NS[0] <= at_ns <= _ANY_NS[1]:
-        raise ValueError
+        raise Beyond
     return at_ns
 
 

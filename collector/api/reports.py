@@ -145,7 +145,7 @@ def _ask(params: dict[str, Any], now_ns: int) -> Ask:
 
 
 def _page(text: str, kind: str) -> Response:
-    headers = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+    headers = {"referrer-policy": "no-referrer"}
     if kind == "html":
         from collector.report import render
 

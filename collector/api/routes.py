@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from collector.api import conventions, form, live, refusals, stats
 from collector.api.analysts import Analysts
+from collector.api.browsers import HEADERS, Told
 from collector.api.endpoints import ENDLESS, bound, route
 from collector.api.parameters import of_address, pasted
 from collector.api.question import Basis
@@ -88,6 +90,7 @@ def application(
     ]
     made = Starlette(
         routes=routes,
+        middleware=[Middleware(Told)],
         exception_handlers={
             Refused: _refused,
             HTTPException: _http_error,
@@ -324,4 +327,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _defect(request: Request, error: Exception) -> Response:
     log.error("request_answer_failed", **cause(error))
-    return form.answer({"error": "the store could not answer this; its log says why"}, 500)
+    answer = form.answer({"error": "the store could not answer this; its log says why"}, 500)
+    answer.headers.update(HEADERS)  # it is made outside of all middleware
+    return answer

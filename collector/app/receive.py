@@ -44,6 +44,7 @@ async def main(settings: Settings) -> None:
         "HTTP/1.1, or OTLP/gRPC on its own port",
         encode_failure,
         judge=judge(keyring(settings.data, settings.keys), of_otlp),
+        hosts=settings.known_hosts,
         noted=application.walled,
     )
     http = UvicornChild(application, terms, child.GRACE_S)

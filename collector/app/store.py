@@ -93,6 +93,7 @@ async def main(settings: Settings) -> None:
             "api_limits",
             "HTTP/1.1",
             lambda error, _: refusals.encode_refusal(error),
+            hosts=settings.known_hosts,
             body=int(settings.api_limits.body),
             always=routes.HEALTH,
             judge=judge(keyring(settings.data, settings.keys), of_api),

@@ -141,10 +141,9 @@ async def start(settings: Settings, api: str, access: Access) -> tuple[asyncio.s
         sys.executable,
         "-m",
         "dashboard",
-        "--server.address",
         settings.host,
-        "--server.port",
         str(port),
+        *settings.hosts,
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,  # it ends when this does: with this process, however that died
         stdout=asyncio.subprocess.DEVNULL,

@@ -24,6 +24,7 @@ Reason = Literal[
     "bad_input",
     "other_signal",
     "not_http",
+    "wrong_host",
     "http2",
     "tls",
     "unsupported_type",

@@ -74,6 +74,13 @@ REMEDIES: dict[Reason, Remedy] = {
         "not HTTP/1.1, or a request that can be read in two ways",
         "find what connects to {http} and point it elsewhere, or use an OTLP/HTTP exporter",
     ),
+    "wrong_host": Remedy(
+        "421",
+        "",
+        "for a host that runwell is not known by",
+        'name it in runwell.toml, as in hosts = ["runwell.example.com"]: what the exporter\'s endpoint has, or what a '
+        "proxy in between passes on",
+    ),
     "http2": Remedy(
         "400",
         "",

@@ -49,6 +49,18 @@ class NotHttp(BadInput):
     """Bytes that are no HTTP/1.1 request, or one that could be read in two ways."""
 
 
+class Misdirected(BadInput):
+    """A request for a host that this server is not known by."""
+
+
+class OtherSite(BadInput):
+    """A browser's request from a page of another site."""
+
+
+class OutOfRange(BadInput):
+    """A value of the right kind that is too small or too large."""
+
+
 class HeadTooLarge(BadInput):
     """Too many header bytes or lines."""
 

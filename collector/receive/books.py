@@ -31,7 +31,17 @@ from collector import __version__
 from collector.decode import Accepted
 from collector.decode.names import KINDS
 from collector.decode.notes import NOTED, REJECTED
-from collector.model.errors import BadInput, HeadTooLarge, NotHttp, NotNow, Refused, TooLarge, TooSlow, Unsupported
+from collector.model.errors import (
+    BadInput,
+    HeadTooLarge,
+    Misdirected,
+    NotHttp,
+    NotNow,
+    Refused,
+    TooLarge,
+    TooSlow,
+    Unsupported,
+)
 from collector.model.signals import RECEIVED
 from collector.receive.errors import NoSuchPath, NotAllowed, WrongMethod
 from collector.receive.via import TRANSPORTS, Via
@@ -53,13 +63,22 @@ Outcome = Literal[
     "not_allowed",
     "no_such_path",
     "not_http",
+    "wrong_host",
     "head_too_large",
     "defect",
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NO_SIGNAL = "none"
 """Signal of a request that names none: another path, or no HTTP at all."""
-_ANYWHERE: tuple[Outcome, ...] = ("no_such_path", "not_http", "head_too_large", "not_allowed", "unavailable", "defect")
+_ANYWHERE: tuple[Outcome, ...] = (
+    "no_such_path",
+    "not_http",
+    "wrong_host",
+    "head_too_large",
+    "not_allowed",
+    "unavailable",
+    "defect",
+)
 """What becomes of requests without a signal."""
 PROBES = ("healthz", "readyz", "metrics", "preflight")
 UNAVAILABLE = "unavailable"
@@ -94,6 +113,7 @@ _WORDS: tuple[tuple[type[Exception], Outcome], ...] = (
     (NotAllowed, "not_allowed"),
     (NoSuchPath, "no_such_path"),
     (NotHttp, "not_http"),
+    (Misdirected, "wrong_host"),
     (HeadTooLarge, "head_too_large"),
     (BadInput, "bad_input"),
     (NotNow, "unavailable"),
@@ -171,7 +191,7 @@ class Books:
                     self.rejected.labels(*path, reason)
                 for encoding in ENCODINGS if transport == "http" else ENCODINGS[:1]:
                     for outcome in OUTCOMES:
-                        if outcome not in ("no_such_path", "not_http", "head_too_large"):
+                        if outcome not in ("no_such_path", "not_http", "wrong_host", "head_too_large"):
                             self.requests.labels(*path, encoding, outcome)
         for transport in TRANSPORTS:
             for outcome in _ANYWHERE:
@@ -279,6 +299,7 @@ _WHY: dict[Outcome, str] = {
     "not_allowed": "the browser's origin is not allowed",
     "no_such_path": "the path or method is not one of OTLP's",
     "not_http": "the request can be read in two ways",
+    "wrong_host": "the request is for a host that is not known here",
     "head_too_large": "the head is over a limit",
     "defect": "the request met a defect of runwell",
 }

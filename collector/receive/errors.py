@@ -15,6 +15,7 @@ from collector.model.errors import (
     BadInput,
     Crowded,
     HeadTooLarge,
+    Misdirected,
     NoKey,
     NotHttp,
     NotNow,
@@ -103,6 +104,8 @@ def failure_of(error: Exception) -> Failure:
             http, kind = 404, code.UNIMPLEMENTED
         case WrongMethod():
             http, kind, headers = 405, code.UNIMPLEMENTED, [(b"allow", b"POST")]
+        case Misdirected():
+            http, kind = 421, code.PERMISSION_DENIED
         case NoKey():
             http, kind, headers = 401, code.UNAUTHENTICATED, [(b"www-authenticate", b"Bearer")]
         case NotAllowed() | WrongScope():

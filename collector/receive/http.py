@@ -99,12 +99,13 @@ class HttpPort:
         if scope["type"] != "http":
             return
         path = scope["raw_path"].decode("latin-1")  # never decoded: one path has one spelling
-        if path in ("/healthz", "/readyz"):
+        refused = scope["state"].get("refused")
+        is_probe = refused is None or isinstance(refused, Crowded)
+        if is_probe and path in ("/healthz", "/readyz"):
             self._admit.books.probes.labels(path[1:]).inc()
             await self._health(path, send)
             return
-        refused = scope["state"].get("refused")
-        if path == "/metrics" and (refused is None or isinstance(refused, Crowded)):
+        if is_probe and path == "/metrics":
             self._admit.books.probes.labels("metrics").inc()
             await _send(send, 200, [(b"content-type", CONTENT_TYPE_LATEST.encode())], await self._metrics.get())
             return
@@ -118,7 +119,7 @@ class HttpPort:
         extra = cors.headers(self._cors, origin)
         body = _Body(receive)
         try:
-            if refused:
+            if refused is not None:
                 raise refused
             if asked.preflight and self._cors.origins:
                 allowed = cors.preflight(self._cors, origin)

@@ -8,6 +8,7 @@ from collector.control.refusals import Look, Reason, Where
 from collector.decode import Accepted
 from collector.model.errors import (
     HeadTooLarge,
+    Misdirected,
     NoKey,
     NotHttp,
     NotNow,
@@ -35,6 +36,7 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (SpokeHttp2, "http2"),
     (SpokeTls, "tls"),
     (NotHttp, "not_http"),
+    (Misdirected, "wrong_host"),
     (NoSuchPath, "no_such_path"),
     (WrongMethod, "wrong_method"),
     (NotAllowed, "preflight"),

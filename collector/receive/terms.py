@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.model.errors import Refused
+from collector.model.hosts import Hosts
 from collector.receive.keyring import Judge
 from collector.settings import Connections
 
@@ -24,6 +25,8 @@ class Terms:
     """What speakers of HTTP/2 are told to use."""
     write: Callable[[Refused, str], Written]
     """Writes a refusal for a request that states this Content-Type, which may be empty."""
+    hosts: Hosts = field(default_factory=Hosts)
+    """What the port is known by beside this machine's own names."""
     body: int | None = None
     """Bytes of the largest body. None: the port judges bodies itself, and whatever has a complete head; why the wall
     would refuse it stands in `scope["state"]["refused"]`."""

@@ -282,9 +282,9 @@ class Wall(HttpToolsProtocol):
         """Return why a request with this head is not served, None if it is."""
         if self._head_is_too_large:
             return self._head_too_large()
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts != 1 and not (hosts == 0 and self.parser.get_http_version() == "1.0"):
-            return NotHttp("a request has exactly one Host header")
+        hosts = [value.decode("latin-1") for name, value in self.headers if name == b"host"]
+        if refused := self.terms.hosts.judge(hosts, self.server[0] if self.server else ""):
+            return refused
         try:
             self.terms.judge(self.parser.get_method().decode("latin-1"), self._path, self.headers)
         except Refused as e:

@@ -17,6 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from collector.model.hosts import Hosts
+from collector.model.hosts import read as read_host
 from collector.settings import replaced
 from collector.settings.memory import DEFAULT, LEAST, MIB, Memory, divide
 from collector.settings.queues import Queues
@@ -263,6 +265,9 @@ class Settings(BaseSettings):
     """Dashboard port; 0 picks a free one."""
     memory: ByteSize = ByteSize(DEFAULT)
     """Memory of all processes together, the dashboard's included (proportional set size)."""
+    hosts: tuple[str, ...] = ()
+    """Names and addresses by which clients and browsers reach runwell beside `localhost`, `127.0.0.1` and `[::1]`, such
+    as `["runwell.example.com"]`, at any port; requests for others get 421."""
     keys: Literal["required", "off"] = "off"
     """Whether requests need an access key (`runwell keys create`); `off`: a key that is sent is ignored."""
     limits: Limits = Limits()
@@ -276,6 +281,23 @@ class Settings(BaseSettings):
     queues: Queues = Queues()
     rules: Rules = Rules()
     reports: Reports = Reports()
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            try:
+                read_host(host)
+            except ValueError:
+                raise ValueError(
+                    "expected names and addresses in full, without scheme, port and *, like runwell.example.com"
+                ) from None
+        return hosts
+
+    @property
+    def known_hosts(self) -> Hosts:
+        """Return what `hosts` lists."""
+        return Hosts.of(self.hosts)
 
     @field_validator("memory")
     @classmethod

@@ -19,9 +19,10 @@ from collector.settings import Settings
 from tests.otlp.receiver import Answer, Connection, crowd, running
 from tests.stack import until
 
-GET = b"GET /api/v1/query HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /api/v1/query HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHo"
-HALF_BODY = b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+SQL = b"POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HALF_BODY = SQL + b"Content-Length: 500\r\n\r\n{"
 SLOW = "SELECT count(*) FROM range(1000000000000) r WHERE r.range % 7 = 3"
 SLOW_ONES = [
     SLOW,
@@ -54,7 +55,7 @@ class Store:
 
     def get(self, path: str) -> Answer:
         """Return the answer to a GET."""
-        return self.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return self.ask(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     @property
     def log(self) -> str:
@@ -99,13 +100,14 @@ def hasty(stores: dict[str, Store]) -> Store:
 def sql(text: str, extra: bytes = b"") -> bytes:
     """Return a request that asks *text*."""
     body = json.dumps({"sql": text}).encode()
-    return b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s" % (extra, len(body), body)
+    return b"%s%sContent-Length: %d\r\n\r\n%s" % (SQL, extra, len(body), body)
 
 
 def error(answer: Answer | None, status: int) -> str:
     """Return the sentence of a refusal; it is JSON with nothing else."""
     assert answer is not None
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json"), answer.body
+    assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
     said: dict[str, Any] = json.loads(answer.body)
     assert list(said) == ["error"]
     return str(said["error"])
@@ -126,7 +128,7 @@ def test_who_asks_is_answered_within_a_second_however_many_wait(usual: Store, fi
         with crowd(usual.port, n, first):
             for path in (*HEALTH, "/api/v1/query"):
                 connection = Connection(usual.port, timeout_s=10)
-                connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                connection.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 answer = connection.answer()
                 assert answer is not None
                 assert answer.status == 200
@@ -228,36 +230,46 @@ def test_who_is_slow_is_cut_off_or_told(hasty: Store) -> None:
 
 
 REFUSED = {
-    "a head of 40 kB": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "header_size"),
-    "40 kB without an end": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, 431, "api_limits.header_size"),
-    "a long path": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "api_limits.header_size"),
+    "a head of 40 kB": (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
+        431,
+        "header_size",
+    ),
+    "40 kB without an end": (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000,
+        431,
+        "api_limits.header_size",
+    ),
+    "a long path": (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431, "api_limits.header_size"),
     "10,000 headers": (
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"h%d: x\r\n" % i for i in range(10_000)) + b"\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"h%d: x\r\n" % i for i in range(10_000)) + b"\r\n",
         431,
         "api_limits.headers",
     ),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "Host"),
-    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "Host"),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400, "Host"),
+    "an empty host": (b"GET /healthz HTTP/1.1\r\nHost: \r\n\r\n", 400, "Host"),
+    "no host in HTTP/1.0": (b"GET /healthz HTTP/1.0\r\n\r\n", 400, "Host"),
+    "another's host": (b"GET /healthz HTTP/1.1\r\nHost: a.example:80\r\n\r\n", 421, 'hosts = ["a.example"]'),
     "two lengths": (
-        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         400,
         "lengths",
     ),
     "length and chunks": (
-        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        SQL + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
         "lengths",
     ),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 400, "HTTP/1.1"),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), 400, "TLS"),
     "a body announced too large": (
-        b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999\r\n\r\n",
+        b"POST /api/v1/sql HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 999999999\r\n\r\n",
         413,
         "api_limits.body",
     ),
     "a body too large in chunks": (
-        b"POST /api/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-        b"\r\n" + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 9,
+        SQL + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 9,
         413,
         "api_limits.body",
     ),
@@ -284,7 +296,7 @@ def test_a_body_may_be_as_long_as_the_settings_say(usual: Store, over: int, stat
     framed = (
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" if is_chunked else b"Content-Length: %d\r\n\r\n%b"
     )
-    answer = usual.ask(b"POST /api/v1/sql HTTP/1.1\r\nHost: x\r\n" + framed % (len(body), body))
+    answer = usual.ask(SQL + framed % (len(body), body))
     assert answer.status == status
 
 

@@ -15,6 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from collector.api import routes
+from collector.api.endpoints import ENDPOINTS
 from collector.app.reports import Reports
 from collector.client import ApiError, Client
 from collector.control import Control, firings, reports
@@ -192,25 +193,25 @@ def test_a_wrong_request_is_one_sentence_that_names_its_field(api: TestClient, b
         ("/api/v1/reports/nothing.html", 404),
         (f"/api/v1/reports/{NIGHT.id}.pdf", 404),
         (f"/api/v1/reports/{NIGHT.id}.html?dashboard=javascript:alert(1)", 400),
-        ("/api/v1/reports?limit=0", 400),
+        ("/api/v1/reports?limit=0", 422),
         ("/api/v1/reports?limit=many", 400),
         ("/api/v1/reports?colour=red", 400),
-        ("/api/v1/reports/next?n=-1", 400),
+        ("/api/v1/reports/next?n=-1", 422),
     ],
 )
 def test_a_wrong_question_is_one_sentence(api: TestClient, path: str, status: int) -> None:
-    """What is not there is 404, what is wrong 400."""
+    """What is not there is 404, what is wrong 400, what is too small 422."""
     answer = api.get(path)
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-@pytest.mark.parametrize("path", ["/api/v1/reports", "/api/v1/reports/feedback"])
-def test_no_foreign_web_page_can_make_or_send_a_report(api: TestClient, path: str, content_type: str) -> None:
+@pytest.mark.parametrize("stated", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+@pytest.mark.parametrize("path", sorted(name[5:] for name in ENDPOINTS if name.startswith("POST ")))
+def test_no_foreign_web_page_can_start_anything(api: TestClient, path: str, stated: str) -> None:
     """What a browser sends without asking first is refused, and its question is not answered with yes."""
-    answer: httpx.Response = api.post(path, content='{"key": "a"}', headers={"content-type": content_type})
-    assert answer.status_code == 400
+    answer: httpx.Response = api.post(path, content='{"key": "a"}', headers={"content-type": stated} if stated else {})
+    assert (answer.status_code, answer.json()) == (415, {"error": "content-type: expected application/json"})
     asked = api.options(path, headers={"origin": "https://evil.example", "access-control-request-method": "POST"})
     assert "access-control-allow-origin" not in asked.headers
     assert api.get("/api/v1/reports/feedback").json() == []

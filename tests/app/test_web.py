@@ -15,7 +15,7 @@ from collector.model.errors import Refused
 from collector.receive.terms import Terms
 from collector.settings import Limits
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 
 

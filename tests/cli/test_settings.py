@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -266,3 +267,15 @@ def test_the_settings_file_of_every_version_is_read_whole(version: int, capsys: 
     assert len(capsys.readouterr().err.splitlines()) == len(old)
     assert loaded.reports.schedules[0].name == "year"
     assert loaded.model_fields_set >= set(tables) - {name.split(".")[0] for name in old}
+
+
+def test_hosts_are_names_and_addresses_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`hosts` comes from the file or as JSON from its variable; schemes, ports and `*` are told."""
+    config = tmp_path / "other.toml"
+    config.write_text('hosts = ["Runwell.Example.com.", "10.9.8.7"]')
+    known = settings.load({"data": tmp_path}, config=config).known_hosts
+    assert known.judge(["runwell.example.com:1"]) is known.judge(["10.9.8.7"]) is None
+    for wrong in ("https://a.example", "a.example:80", "*", "*.example", "", "a b", "[::1", "localhost/"):
+        monkeypatch.setenv("RUNWELL_HOSTS", json.dumps([wrong]))
+        with pytest.raises(UsageError, match="without scheme, port and"):
+            settings.load({"data": tmp_path})

@@ -112,5 +112,5 @@ def _impossible(logger: Logger, tracer: Tracer, now: int) -> None:
 
 
 def run_id(name: str, i: int) -> str:
-    """Return the id of the i-th run of *name*."""
-    return f"{name}/{i}"
+    """Return the id of the i-th run of *name*; with a field left to fill in it would be none."""
+    return f"{name}/{i}".translate(str.maketrans("{}", "()"))

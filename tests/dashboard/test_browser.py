@@ -213,7 +213,9 @@ def test_a_click_opens_a_run_and_a_bar_filters_its_logs(light: Watched, failed_r
 
 INJECTED = """() => [...document.querySelectorAll('*')].filter(e =>
     [...e.attributes].some(a => /^on/.test(a.name) && a.value.includes('alert'))
-    || /evil[.]invalid/.test(e.getAttribute('href') || '') || /evil[.]invalid/.test(e.getAttribute('src') || '')
+    || ['href', 'src'].some(name => e.hasAttribute(name)
+        && /evil[.]invalid/.test(e.getAttribute(name))
+        && new URL(e.getAttribute(name), location).origin !== location.origin)
     || (e.localName === 'script' && /^alert/.test(e.textContent))
     || (e.localName === 'style' && /^body[{]display/.test(e.textContent))
     || e.classList.contains('katex')).map(e => e.outerHTML.slice(0, 200))"""

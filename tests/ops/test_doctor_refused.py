@@ -95,7 +95,7 @@ def rpc(port: str, method: str) -> Callable[[Receiver], object]:
 
 CANARY = "canary7f3a"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
+HEAD = f"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {AGENT}\r\nContent-Type: {PROTOBUF}\r\n".encode()
 MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ("no_such_path", http("/otlp/v1/logs")),
     ("no_such_path", http("/v1/traces/v1/logs")),
@@ -115,6 +115,7 @@ MISTAKES: list[tuple[Reason, Callable[[Receiver], object]]] = [
     ),
     ("nothing_read", lambda to: call(f"127.0.0.1:{to.grpc_port}", "logs", b"\x0a\x03\x2a\x01x")),
     ("all_rejected", lambda to: post(to.url, "traces", traffic.spans(0, bad=2), user_agent=AGENT)),
+    ("wrong_host", raw(HEAD.replace(b"localhost", b"a.example") + b"Content-Length: 0\r\n\r\n")),
     ("not_http", raw(HEAD.replace(b"Host", b"Guest") + b"Content-Length: 0\r\n\r\n")),
     ("http2", rpc("http_port", LOGS)),
     ("tls", tls),

@@ -27,7 +27,7 @@ from collector.otlp import answers
 from collector.settings import Settings
 
 PATHS = {"logs": "/v1/logs", "traces": "/v1/traces", "metrics": "/v1/metrics"}
-HEAD = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 OK = HEAD + b"Content-Length: 2\r\n\r\n{}"
 START_S = 60.0
 _http = httpx.Client(timeout=60, trust_env=False)

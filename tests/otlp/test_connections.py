@@ -137,7 +137,7 @@ def test_h15_what_frames_a_body_is_bounded_as_a_head_is(small: Receiver, more: b
 def test_h15_a_trailer_says_nothing_of_its_request(receiver: Receiver) -> None:
     """Whether it comes with the body or after it: what it says of type, length or encoding is not read."""
     body = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
-    for line in (b"Content-Type: text/plain", b"Content-Encoding: br", b"Host: y", b"Upgrade: h2c"):
+    for line in (b"Content-Type: text/plain", b"Content-Encoding: br", b"Host: localhost", b"Upgrade: h2c"):
         for parts in ((body + line + b"\r\n\r\n",), (body, line + b"\r\n\r\n")):
             connection = receiver.connect()
             for part in parts:
@@ -216,7 +216,9 @@ def test_h17_other_origins_may_not(small: Receiver, origin: str) -> None:
 def test_h18_expect_and_chunks_and_any_case(receiver: Receiver) -> None:
     """100 Continue comes before the body, chunks are put together, header names have no case."""
     connection = receiver.connect()
-    connection.send(b"POST /v1/logs HTTP/1.1\r\nhOST: x\r\nCONTENT-TYPE: application/json\r\nexpect: 100-continue\r\n")
+    connection.send(
+        b"POST /v1/logs HTTP/1.1\r\nhOST: localhost\r\nCONTENT-TYPE: application/json\r\nexpect: 100-continue\r\n"
+    )
     connection.send(b"content-length: 2\r\n\r\n")
     assert connection.socket.recv(64).startswith(b"HTTP/1.1 100")
     connection.send(b"{}")
@@ -254,7 +256,7 @@ TWO_WAYS = {
     "folded header": b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
     "bare line feeds": b"Content-Length: 2\n\n{}",
     "NUL in a header": b"X: a\0b\r\nContent-Length: 2\r\n\r\n{}",
-    "two hosts": b"Host: y\r\nContent-Length: 2\r\n\r\n{}",
+    "two hosts": b"Host: localhost\r\nContent-Length: 2\r\n\r\n{}",
 }
 
 
@@ -272,9 +274,9 @@ NOT_HTTP = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),
     "nonsense": b"hello\r\n\r\n",
     "no method": b" /v1/logs HTTP/1.1\r\n\r\n",
-    "another version": b"POST /v1/logs HTTP/9.9\r\nHost: x\r\n\r\n",
-    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-    "CONNECT": b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another version": b"POST /v1/logs HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "CONNECT": b"CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no host": b"POST /v1/logs HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
 }
 
@@ -319,7 +321,7 @@ def test_b5_f2_heads_have_a_size(receiver: Receiver) -> None:
         connection.send(HEAD + extra + b"Content-Length: 2\r\n\r\n{}")
         assert "limits.header_size" in message_of(connection.answer(), 431)
         connection.close()
-    assert message_of(receiver.ask(b"POST /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"), 431)
+    assert message_of(receiver.ask(b"POST /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"), 431)
     fits = HEAD + b"".join(b"h%d: x\r\n" % i for i in range(97)) + b"Content-Length: 2\r\n\r\n{}"
     rest = len("/v1/logs") + len(HEAD.partition(b"\r\n")[2]) + len(b"Content-Length: 2\r\n")
     long = [b"h: " + b"x" * (32_768 + over - rest - len(b"h: \r\n")) + b"\r\n" for over in (0, 1)]
@@ -402,7 +404,7 @@ def test_b9_pipelined_answers_come_in_order(receiver: Receiver) -> None:
     requests = [
         OK,
         OK.replace(b"logs", b"traces").replace(b"json", b"x-protobuf").replace(b"{}", b"\xff\xff"),
-        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
         OK,
     ]
     connection = receiver.connect()
@@ -439,7 +441,7 @@ def test_h19_no_more_is_read_than_is_looked_at(small: Receiver, what: str) -> No
     """Of what a client sends ahead and reads no answers to, a part of a megabyte is held and the rest not read."""
     connection = small.connect()
     connection.socket.settimeout(1)
-    piece = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 4_000
+    piece = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4_000
     if what == "chunks":
         connection.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         piece = (b"40\r\n" + b" " * 64 + b"\r\n") * 2_000

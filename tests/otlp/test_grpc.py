@@ -239,7 +239,9 @@ def test_g2_messages_wait_until_there_is_room(tmp_path: Any) -> None:
 def test_g5_what_receive_says_is_heard_while_a_message_is_sent_to_it(tmp_path: Any) -> None:
     """A large message it has no room for is refused in its own words, and the gate lets go of it."""
     with receiving(tmp_path / "data", limits={"body": 8 * MIB, "in_flight": 24 * MIB}) as receiver:
-        begun = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        begun = (
+            b"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
         held = [receiver.connect() for _ in range(3)]
         for connection in held:
             connection.send(begun % (7 * MIB) + b" " * (6 * MIB))

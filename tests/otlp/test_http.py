@@ -76,7 +76,7 @@ def test_h3_encodings_alternate_on_one_connection(receiver: Receiver) -> None:
     for i in range(1_000):
         kind, body = (b"application/json", b"{}") if i % 2 else (b"application/x-protobuf", b"")
         connection.send(
-            b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+            b"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
             % (kind, len(body), body)
         )
         answer = connection.answer()
@@ -129,7 +129,7 @@ def test_h6_other_methods_are_refused(receiver: Receiver, method: str) -> None:
 def test_h6_h18_head_is_refused_without_a_body(receiver: Receiver) -> None:
     """HEAD gets the headers of the answer to GET alone."""
     connection = receiver.connect()
-    connection.send(b"HEAD /v1/logs HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.send(b"HEAD /v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = connection.answer(head_only=True)
     assert answer is not None
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
