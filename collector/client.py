@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 
 _JSON = "application/json"
+_KEYS = {
+    401: "set RUNWELL_KEY to a key, or to ${file:PATH}",
+    403: "set RUNWELL_KEY to a key that may",
+}
+"""What to do where a request was not let in."""
 
 
 class ApiError(Refused):
@@ -33,6 +40,61 @@ class ApiError(Refused):
 
 class Stranger(ApiError):
     """What answers is no read API of a runwell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """*headers* that are sent with each request, and the file of the authority *ca* that is trusted, beside none."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    ca: Path | None = None
+
+    def connections(self, url: str, timeout_s: float) -> httpx.Client:
+        """Return connections to *url*; raise ApiError for an authority that is none, or what is no header."""
+        try:
+            trusted = ssl.create_default_context(cafile=self.ca) if self.ca else True
+        except (OSError, ssl.SSLError):
+            raise ApiError(f"{self.ca}: holds no certificate in PEM") from None
+        try:
+            # Proxies from the environment are for the world outside; this is our own server.
+            return httpx.Client(
+                base_url=url, timeout=timeout_s, trust_env=False, headers=dict(self.headers), verify=trusted
+            )
+        except UnicodeEncodeError:
+            raise ApiError("a header has characters that none may have") from None
+
+    def said(self) -> str:
+        """Return it as text, for the environment of a process."""
+        return json.dumps([self.headers, self.ca and str(self.ca.absolute())])
+
+    @classmethod
+    def of_text(cls, text: str) -> Access:
+        """Return what *text* says, as `said` writes it."""
+        headers, ca = json.loads(text)
+        return cls(tuple((name, value) for name, value in headers), Path(ca) if ca else None)
+
+
+def key_header(text: str) -> dict[str, str]:
+    """Return the header of the key that *text* is, or of the one in the file it names as `${file:PATH}`."""
+    if named := re.fullmatch(r"\$\{file:(.+)\}", text.strip()):
+        try:
+            text = Path(named[1]).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ApiError(f"RUNWELL_KEY: the file {visible(named[1])} cannot be read") from None
+    text = text.strip()
+    if not text.isascii() or not text.isprintable():
+        raise ApiError("RUNWELL_KEY: is no key")
+    return {"authorization": f"Bearer {text}"} if text else {}
+
+
+def not_trusted(error: BaseException) -> str | None:
+    """Return why a certificate was not trusted, where that is what *error* comes from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return str(cause.verify_message)
+        cause = cause.__cause__ or cause.__context__
+    return "certificate verify failed" if "CERTIFICATE_VERIFY_FAILED" in str(error) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +135,11 @@ class StatisticRows:
 class Client:
     """Asks the API at *url*."""
 
-    def __init__(self, url: str, timeout_s: float = 35.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 35.0, access: Access = Access()) -> None:
         self.url = _http(url).rstrip("/")
         self._told = visible(without_credentials(self.url))
-        # Proxies from the environment are for the world outside; this is our own server.
         self._timeout_s = timeout_s
+        self._access = access
         self._http = self._connections()
 
     def query(self, name: str, **params: object) -> pl.DataFrame:
@@ -206,7 +268,7 @@ class Client:
         return self._send("GET", path, again=True, params=texts, headers={"accept": accept})
 
     def _connections(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False)
+        return self._access.connections(self.url, self._timeout_s)
 
     def _answer(self, method: str, path: str, again: bool, rest: dict[str, Any]) -> httpx.Response:
         """Ask; the store closes connections nobody has asked on for a while, perhaps just as this one is taken up."""
@@ -226,7 +288,11 @@ class Client:
             response = self._answer(method, path, again, rest)
         except httpx.TimeoutException:
             raise ApiError(f"the runwell store at {self._told} did not answer in time") from None
-        except httpx.TransportError:
+        except httpx.TransportError as e:
+            if why := not_trusted(e):
+                raise ApiError(
+                    f"the certificate of {self._told} is not trusted ({why}); name its authority with --ca FILE"
+                ) from None
             raise ApiError(f"no runwell answers at {self._told}; start it with runwell up or runwell serve") from None
         except httpx.InvalidURL as e:
             raise ApiError(f"this cannot be asked of {self._told}{_why(e, self.url)}") from None
@@ -235,6 +301,9 @@ class Client:
                 message, ours = str(response.json()["error"]), True
             except (ValueError, KeyError, TypeError):
                 message, ours = f"the store answered {response.status_code}", False
+            if response.status_code in _KEYS:
+                refused = f"{self._told} did not let this in ({response.status_code})"
+                message = f"{refused}: {message}; {_KEYS[response.status_code]}"
             raise ApiError(message, unknown=ours and response.status_code == 404)
         if not response.is_success or not _as_asked(response, rest):
             raise Stranger(f"what answers at {self._told} is no read API of a runwell; name another --url")

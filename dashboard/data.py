@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import polars as pl
 import streamlit as st
 
-from collector.client import Client, StatisticRows, address
+from collector.client import Access, Client, StatisticRows, address, key_header
 from collector.model.report import Report, Span
 from collector.model.shown import duration
 from collector.model.units import HOUR_NS, SECOND_NS
@@ -98,9 +98,15 @@ def api_url() -> str:
     return given or address(Path(os.environ.get("RUNWELL_DATA", ".runwell"))) or "http://127.0.0.1:4319"
 
 
+def _access() -> Access:
+    """Return what `runwell` passed on, else the key of the environment."""
+    passed = os.environ.get("RUNWELL_ACCESS")
+    return Access.of_text(passed) if passed else Access(tuple(key_header(os.environ.get("RUNWELL_KEY", "")).items()))
+
+
 @st.cache_resource(max_entries=4)
 def _client(url: str) -> Client:
-    return Client(url)
+    return Client(url, access=_access())
 
 
 def _kept(ttl_s: int, entries: int) -> Callable[[Callable[Concatenate[Client, P], T]], Callable[P, T]]:
@@ -195,7 +201,7 @@ def report_text(report_id: str, form: str, dashboard: str | None) -> str:
 
 def make_report(since: str) -> Report:
     """Make a report of the time since *since* (such as `24h`), and keep it."""
-    client = Client(api_url(), timeout_s=300)
+    client = Client(api_url(), timeout_s=300, access=_access())
     try:
         made = client.make_report(since=since)
     finally:

@@ -47,6 +47,7 @@ ASK_THE_TIME = {"api", "app", "cli", "dashboard", "doctor", "jobs", "receive", "
 """Rooms that read a clock; every other is told the time."""
 READ_THE_ENVIRONMENT = {
     "app/allocators",
+    "cli/access",
     "cli/dashboard",
     "cli/demo",  # what they hand to a process that they start
     "settings/replaced",

@@ -11,6 +11,7 @@ from collector.model.errors import (
     Crowded,
     HeadTooLarge,
     Misdirected,
+    NoKey,
     NotFound,
     NotHttp,
     NotNow,
@@ -19,12 +20,15 @@ from collector.model.errors import (
     TooLarge,
     TooSlow,
     Unsupported,
+    WrongScope,
 )
 from collector.store.errors import QueryFailed
 
 Headers = list[tuple[bytes, bytes]]
 
 _STATUS: dict[type[Refused], int] = {
+    NoKey: 401,
+    WrongScope: 403,
     NotFound: 404,
     TooSlow: 408,
     TooLarge: 413,
@@ -36,7 +40,7 @@ _STATUS: dict[type[Refused], int] = {
     BadInput: 400,
 }
 """The first that an error is an instance of; every other one is 503."""
-_CLOSES = (NotHttp, Misdirected, HeadTooLarge, TooLarge, TooSlow, Crowded)
+_CLOSES = (NotHttp, Misdirected, HeadTooLarge, TooLarge, TooSlow, Crowded, NoKey, WrongScope)
 
 
 def encode_refusal(error: Refused) -> tuple[int, Headers, bytes]:
@@ -48,6 +52,8 @@ def encode_refusal(error: Refused) -> tuple[int, Headers, bytes]:
         # Spread, so that refused clients do not come back as one.
         delay_s = min(5.0, max(1.0, error.retry_after_s * random.uniform(1.0, 2.0)))
         headers.append((b"retry-after", str(round(delay_s)).encode()))
+    if isinstance(error, NoKey):
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, _CLOSES):
         headers.append((b"connection", b"close"))
     return status, headers, form.json_bytes({"error": error.message})

@@ -7,6 +7,7 @@ import sys
 from collector.app import child, door, listen
 from collector.model.errors import UsageError
 from collector.receive.gate import Gate
+from collector.receive.keyring import keyring
 from collector.receive.trim import settle
 from collector.settings import Settings
 from collector.telemetry import log
@@ -17,7 +18,13 @@ async def main(settings: Settings) -> None:
     lock = child.lock(settings.data, "gate")
     starting = log.started("gate_start")
     parts = settings.parts
-    gate = Gate(listen.inside(settings.data), settings.limits, parts.room(settings.limits.body), parts.gate)
+    gate = Gate(
+        listen.inside(settings.data),
+        settings.limits,
+        parts.room(settings.limits.body),
+        parts.gate,
+        keyring(settings.data, settings.keys),
+    )
     server = gate.server(min(door.room(), settings.limits.grpc_connections))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:

@@ -14,6 +14,7 @@ from collector.receive.admit import Admit
 from collector.receive.books import Books
 from collector.receive.errors import encode_failure
 from collector.receive.http import HttpPort
+from collector.receive.keyring import judge, keyring, of_otlp
 from collector.receive.terms import Terms
 from collector.receive.trim import settle
 from collector.settings import Settings
@@ -42,6 +43,7 @@ async def main(settings: Settings) -> None:
         "limits",
         "HTTP/1.1, or OTLP/gRPC on its own port",
         encode_failure,
+        judge=judge(keyring(settings.data, settings.keys), of_otlp),
         hosts=settings.known_hosts,
         noted=application.walled,
     )

@@ -21,6 +21,7 @@ from collector.control import CHECKPOINTED, Control
 from collector.jobs.books import Books
 from collector.journal import Reader, files
 from collector.model.resident import resident_bytes
+from collector.receive.keyring import judge, keyring, of_api
 from collector.receive.terms import Terms
 from collector.settings import Settings
 from collector.store import apply
@@ -95,6 +96,7 @@ async def main(settings: Settings) -> None:
             hosts=settings.known_hosts,
             body=int(settings.api_limits.body),
             always=routes.HEALTH,
+            judge=judge(keyring(settings.data, settings.keys), of_api),
             noted=strays.walled,
         ),
         child.GRACE_S,

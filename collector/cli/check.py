@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.names import listed
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.recordings.told import sentence
@@ -22,6 +23,7 @@ from collector.model.shown import counted, visible
 if TYPE_CHECKING:
     import polars as pl
 
+    from collector.client import Access
     from collector.jobs.recording import Recording
     from collector.rules.checked import Checked
     from collector.rules.profiles import Chosen
@@ -55,6 +57,7 @@ def check(
     require_records: Annotated[int, Parameter(help="How many records have to be checked, else it ends with 2.")] = 1,
     fail_on: Annotated[FailOn, Parameter(help="Least severity that makes the exit code 1.")] = "warning",
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Check the conventions on telemetry."""
     from collector.rules import catalogue
@@ -82,7 +85,7 @@ def check(
             raise UsageError(
                 f"{option}: the collector judges by its own settings; set rules.{option[2:]} there, or give --input."
             )
-        outcome = _stored(settings, url, since or "24h", {c.rule.code for c in chosen}, scope)
+        outcome = _stored(settings, url, since or "24h", {c.rule.code for c in chosen}, scope, to.access())
     return _tell(outcome, format, fail_on, require_records)
 
 
@@ -197,7 +200,7 @@ def _nothing(there: str, checked: Checked, scope: Scope, rules: Sized) -> str:
     return there
 
 
-def _stored(settings: Settings, url: str | None, since: str, codes: set[str], scope: Scope) -> Outcome:
+def _stored(settings: Settings, url: str | None, since: str, codes: set[str], scope: Scope, access: Access) -> Outcome:
     """Return what the collector on *url* or the data directory found of the rules *codes* in what it received."""
     import json
 
@@ -210,7 +213,7 @@ def _stored(settings: Settings, url: str | None, since: str, codes: set[str], sc
 
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
     asked = dict(scope.kinds())
-    client = Client(where)
+    client = Client(where, access=access)
     try:
         answer = _judged(lambda begin: client.check(since=begin, rules=sorted(codes), **asked), since)
     except ApiError as e:

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from collector.client import Access
     from collector.settings import Settings
 
 if TYPE_CHECKING:
     from collector.app.supervisor import Supervisor
 
 API_VARIABLE = "RUNWELL_API"
+_OWN = "dashboard of runwell up"
 _START_S = 60.0
 
 
@@ -30,6 +33,7 @@ def dashboard(
     *,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     place: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Show the dashboard of a collector that runs elsewhere or on --data."""
     from collector.client import address
@@ -37,10 +41,12 @@ def dashboard(
     settings = place.settings()
     api = url or address(settings.data) or http_url(settings.host, settings.api_port)
 
+    access = to.access()
+
     async def live() -> None:
         from collector.cli.serve import print_addresses
 
-        process, port = await start(settings, api)
+        process, port = await start(settings, api, access)
         try:
             print_addresses({"dashboard": {"host": settings.host, "port": port}})
             await process.wait()
@@ -84,8 +90,9 @@ async def show(supervisor: Supervisor, settings: Settings, addresses: dict[str, 
     api = http_url(**addresses["api"])
     from collector.cli.serve import print_addresses
 
+    access = _own(settings)
     while True:
-        process, port = await start(settings, api)
+        process, port = await start(settings, api, access)
         where = {"host": settings.host, "port": port}
         supervisor.publish("dashboard", where)
         print_addresses({"dashboard": where})
@@ -97,7 +104,26 @@ async def show(supervisor: Supervisor, settings: Settings, addresses: dict[str, 
         await asyncio.sleep(1)
 
 
-async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Process, int]:
+def _own(settings: Settings) -> Access:
+    """Return how the dashboard of `runwell up` is let in: with the key of the environment, else one that reads, made
+    now in place of the one of the last start.
+    """
+    from collector.client import Access, key_header
+
+    access = ANYBODY.access()
+    if access.headers or settings.keys == "off":
+        return access
+    from collector.control import Control, keys
+
+    control = Control.open(settings.data)
+    try:
+        text = control.writing(keys.renew, "read", _OWN, time.time_ns())
+    finally:
+        control.close()
+    return Access(tuple(key_header(text).items()))
+
+
+async def start(settings: Settings, api: str, access: Access) -> tuple[asyncio.subprocess.Process, int]:
     """Start the dashboard and return its process and port once it answers."""
     import importlib.util
 
@@ -121,7 +147,7 @@ async def start(settings: Settings, api: str) -> tuple[asyncio.subprocess.Proces
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,  # it ends when this does: with this process, however that died
         stdout=asyncio.subprocess.DEVNULL,
-        env={**os.environ, API_VARIABLE: api},
+        env={**os.environ, API_VARIABLE: api, "RUNWELL_ACCESS": access.said()},
         start_new_session=True,
     )
     deadline = time.monotonic() + _START_S

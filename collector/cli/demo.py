@@ -54,6 +54,8 @@ def demo(
         config = folder / "runwell.toml"
         common = common if common.config or not config.exists() else replace(common, config=config)
         settings = common.settings(**more, **({} if common.data else {"data": Path(temporary)}))
+        if settings.keys != "off":
+            raise UsageError("demo: sends without a key; leave RUNWELL_KEYS off for it.")
         return asyncio.run(_run(beside(settings), files, folder, once=once))
 
 
@@ -100,7 +102,9 @@ async def _fill_and_show(
         if not once:
             await show(supervisor, settings, addresses)  # until Ctrl-C
             return 0
-        process, port = await start(settings, api)
+        from collector.client import Access
+
+        process, port = await start(settings, api, Access())
         print_addresses({"dashboard": {"host": settings.host, "port": port}})
         try:
             for line in await _on_thread(lambda: _check(api, folder)):

@@ -51,6 +51,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "rules have not judged what it received",
     ),
     "rules": ("they are shown", "", "no such rule"),
+    "keys": (
+        "it is made, shown or revoked",
+        "no such key",
+        "the data directory is of no use",
+    ),
     "reports": (
         "it is shown or made, whatever is in it",
         "no such report or schedule",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.cli.progress import progress
 from collector.model.address import http_url, without_credentials
@@ -19,6 +20,7 @@ from collector.model.shown import counted, visible
 if TYPE_CHECKING:
     from collector.cli.recordings import Recorded
     from collector.cli.sources import Sources
+    from collector.client import Access
 
 _AT_ONCE = 4
 _PATIENCE_S = 10.0
@@ -34,6 +36,7 @@ def replay(
     endpoint: Annotated[str | None, Parameter(help="OTLP/HTTP endpoint [default: the one on --data].")] = None,
     shift_to_now: Annotated[bool, Parameter(help="Move all times so that the last is now.")] = False,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Send recorded telemetry to a collector.
 
@@ -54,12 +57,13 @@ def replay(
         recordings.readable(name)
     settings = common.settings()
     where = endpoint or _endpoint(settings.data) or http_url(settings.host, settings.http_port)
+    access = to.access()
     with Sources(files, twice=shift_to_now) as sources, progress(sources.size) as bar:
         if shift_to_now:
             by_ns = _until_now(map(recordings.newest_ns, sources.requests()))
-            result = send(sources.requests(bar, by_ns), where, sources, bar.sent)
+            result = send(sources.requests(bar, by_ns), where, sources, bar.sent, access)
         else:
-            result = send(sources.requests(bar), where, sources, bar.sent)
+            result = send(sources.requests(bar), where, sources, bar.sent, access)
     code = sources.exit_code(lost=bool(result.refused or result.rejected_records))
     if result.sent or result.refused or code != exits.NOTHING:
         print(result.sentence())  # noqa: T201
@@ -126,6 +130,7 @@ def send(
     endpoint: str,
     sources: Sources | None = None,
     sent: Callable[[], None] = lambda: None,
+    access: Access | None = None,
 ) -> Result:
     """Post *requests* in order, a few at a time; wait when the collector asks to.
 
@@ -140,7 +145,7 @@ def send(
 
     def work() -> None:
         try:
-            with _Sender(endpoint) as sender:
+            with _Sender(endpoint, access) as sender:
                 while not failure:
                     with lock:
                         request = next(waiting, None)
@@ -168,10 +173,10 @@ def send(
 
 
 class _Sender:
-    def __init__(self, endpoint: str) -> None:
-        import httpx
+    def __init__(self, endpoint: str, access: Access | None) -> None:
+        from collector.client import Access
 
-        self._http = httpx.Client(base_url=endpoint.rstrip("/"), timeout=30, trust_env=False)
+        self._http = (access or Access()).connections(endpoint.rstrip("/"), 30)
         self._endpoint = visible(without_credentials(endpoint))
 
     def __enter__(self) -> _Sender:
@@ -188,6 +193,7 @@ class _Sender:
         import httpx
         from google.protobuf.message import DecodeError
 
+        from collector.client import not_trusted
         from collector.otlp.answers import CONTENT_TYPES
 
         began = time.monotonic()
@@ -203,6 +209,11 @@ class _Sender:
                     f"--endpoint {self._endpoint}: expected a URL such as http://127.0.0.1:4318."
                 ) from None
             except httpx.TransportError as e:
+                if why := not_trusted(e):
+                    raise UsageError(
+                        f"--endpoint {self._endpoint}: its certificate is not trusted ({why}); "
+                        "name its authority with --ca FILE."
+                    ) from None
                 if time.monotonic() > began + _PATIENCE_S:
                     raise UsageError(f"--endpoint {self._endpoint}: {_silent(e)}.") from None
                 time.sleep(0.5)
@@ -214,7 +225,8 @@ class _Sender:
             break
         if answer.is_error:
             reason = _reason(answer.content, request.encoding) or f"{_NOT_OTLP}; {_ELSEWHERE}"
-            return Answer(f"{answer.status_code}: {reason}")
+            more = "; set RUNWELL_KEY to a key that may send" if answer.status_code in (401, 403) else ""
+            return Answer(f"{answer.status_code}: {reason}{more}")
         try:
             if request.encoding == "json":
                 partial = json.loads(answer.content or b"{}").get("partialSuccess") or {}

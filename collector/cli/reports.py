@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.names import look_up_schedule
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
@@ -36,9 +37,10 @@ def list_(
     format: Annotated[Literal["text", "json"], Parameter(help="Form of the rows.")] = "text",
     url: Url = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """List the newest reports, with what is new, goes on and is resolved."""
-    client = _client(url, common)
+    client = _client(url, common, to)
     look_up_schedule(client, schedule)
     rows = client.reports(schedule, limit)
     if format == "json":
@@ -69,11 +71,12 @@ def run(
     output: Output = None,
     url: Url = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Make a report now, of the last 24 hours unless something else is asked for, and show it."""
     from collector.model.report import Report
 
-    client = _client(url, common)
+    client = _client(url, common, to)
     look_up_schedule(client, schedule)
     made = client.make_report(
         since=since,
@@ -103,6 +106,7 @@ def show(
     output: Output = None,
     url: Url = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Show a report.
 
@@ -111,7 +115,7 @@ def show(
     report
         Its id, as `runwell reports list` has it; `latest` for the newest.
     """
-    client = _client(url, common)
+    client = _client(url, common, to)
     if report == "latest":
         newest = client.reports(limit=1)
         if not newest:
@@ -134,9 +138,10 @@ def upcoming(
     format: Annotated[Literal["text", "json"], Parameter(help="Form of the rows.")] = "text",
     url: Url = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Tell when each schedule comes round next, in its zone, and which period its report covers."""
-    schedules = _client(url, common).next_reports(n)
+    schedules = _client(url, common, to).next_reports(n)
     if format == "json":
         return _json(schedules)
     from collector.model.report import Span
@@ -161,11 +166,13 @@ def upcoming(
     )
 
 
-def _client(url: str | None, common: CommonOptions) -> Client:
+def _client(url: str | None, common: CommonOptions, to: AccessOptions) -> Client:
     from collector.client import Client, address
 
     settings = common.settings()
-    return Client(url or address(settings.data) or http_url(settings.host, settings.api_port), timeout_s=120.0)
+    return Client(
+        url or address(settings.data) or http_url(settings.host, settings.api_port), timeout_s=120.0, access=to.access()
+    )
 
 
 def _text(report: Report) -> str:

@@ -17,6 +17,7 @@ from collector.cli import (
     demo,
     doctor,
     exits,
+    keys,
     options,
     replay,
     reports,
@@ -49,7 +50,7 @@ _VERBS: dict[str, Callable[..., object]] = {
 }
 for verb, act in _VERBS.items():
     app.command(act, name=verb, help_epilogue=exits.epilogue(verb))
-for group in (rules.app, reports.app):
+for group in (rules.app, reports.app, keys.app):
     app.command(group)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
 from collector.model.errors import UsageError
@@ -27,6 +28,7 @@ def sql(
     output: Annotated[Path | None, Parameter(help="File to write to instead of stdout.")] = None,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Ask one SELECT; `runwell schema` tells tables and columns. JSON is a list of objects."""
     from collector.client import Client, address
@@ -37,7 +39,7 @@ def sql(
         where = http_url(settings.host, settings.api_port)
     if output is None and format in ("parquet", "arrow") and sys.stdout.isatty():
         raise UsageError(f"--format {format}: is not for a terminal; add --output FILE or redirect.")
-    answer = Client(where).sql(query)
+    answer = Client(where, access=to.access()).sql(query)
     written = write(answer.table, format)
     if output:
         try:

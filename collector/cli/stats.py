@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY, AccessOptions
 from collector.cli.names import look_up
 from collector.cli.options import DEFAULT, CommonOptions
 from collector.model.address import http_url
@@ -59,6 +60,7 @@ def stats(
     ] = False,
     url: Annotated[str | None, Parameter(help="URL of the read API [default: the one on --data].")] = None,
     common: CommonOptions = DEFAULT,
+    to: AccessOptions = ANYBODY,
 ) -> int:
     """Show numbers of runs, tasks and queues.
 
@@ -81,7 +83,7 @@ def stats(
             raise UsageError(f"{option}: is empty; give a span such as 24h, or a time such as 2026-11-23T08:00:00Z.")
     settings = common.settings()
     where = url or address(settings.data) or http_url(settings.host, settings.api_port)
-    client = Client(where)
+    client = Client(where, access=to.access())
     asked = {"task": task, "queue": queue, "environment": environment, "platform_project": platform_project}
     asked["version"] = version
     try:

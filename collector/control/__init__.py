@@ -1,7 +1,7 @@
 """What people and processes tell each other, kept apart from the projection: `control.sqlite`.
 
 Marks, such as how far the store has checkpointed, which lets the journal forget; who has sent lately and what was
-refused; reports, what was said of them, and where they went.
+refused; reports, what was said of them, and where they went; access keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from collector import versions
-from collector.control import firings, ledger, names, refusals, reports, senders
+from collector.control import firings, keys, ledger, names, refusals, reports, senders
 from collector.model.errors import UsageError
 from collector.versions import damage
 
@@ -121,3 +121,4 @@ def _create(db: sqlite3.Connection) -> None:
     ledger.create(db)
     reports.create(db)
     firings.create(db)
+    keys.create(db)

@@ -32,6 +32,8 @@ Reason = Literal[
     "too_large",
     "head_too_large",
     "too_slow",
+    "no_key",
+    "wrong_scope",
     "no_such_grpc_method",
     "unavailable",
     "defect",

@@ -123,6 +123,18 @@ REMEDIES: dict[Reason, Remedy] = {
         "a body that came too slowly",
         "send smaller or compressed batches, or raise limits.body_time",
     ),
+    "no_key": Remedy(
+        "401",
+        "UNAUTHENTICATED",
+        "no key, or one that is unknown, expired or revoked",
+        "make one with runwell keys create --scope ingest, and set the lines it prints where the exporter is set",
+    ),
+    "wrong_scope": Remedy(
+        "403",
+        "PERMISSION_DENIED",
+        "a key of another scope, such as one that reads",
+        "make one with runwell keys create --scope ingest for what sends",
+    ),
     "no_such_grpc_method": Remedy(
         "",
         "UNIMPLEMENTED",

@@ -81,5 +81,17 @@ class Crowded(NotNow):
     """A request beyond the number that is answered at once; its connection ends with the answer."""
 
 
+class NotLetIn(Refused):
+    """A request whose key does not let it in; the same one will fail again with the same key."""
+
+
+class NoKey(NotLetIn):
+    """No key, or one that is unknown, expired or revoked."""
+
+
+class WrongScope(NotLetIn):
+    """A key that may do other things than this."""
+
+
 class UsageError(Exception):
     """A command line, setting or file is wrong: one sentence that names it and says what to do."""

@@ -1,4 +1,4 @@
-"""Whose records are whose: every table has a column `project`, and there is one project until there are access keys."""
+"""Whose records are whose: every table has a column `project`, and there is one project until keys name others."""
 
 from __future__ import annotations
 

@@ -16,12 +16,14 @@ from collector.model.errors import (
     Crowded,
     HeadTooLarge,
     Misdirected,
+    NoKey,
     NotHttp,
     NotNow,
     Refused,
     TooLarge,
     TooSlow,
     Unsupported,
+    WrongScope,
 )
 from collector.otlp import answers
 from collector.otlp.compression import ACCEPTED
@@ -104,7 +106,9 @@ def failure_of(error: Exception) -> Failure:
             http, kind, headers = 405, code.UNIMPLEMENTED, [(b"allow", b"POST")]
         case Misdirected():
             http, kind = 421, code.PERMISSION_DENIED
-        case NotAllowed():
+        case NoKey():
+            http, kind, headers = 401, code.UNAUTHENTICATED, [(b"www-authenticate", b"Bearer")]
+        case NotAllowed() | WrongScope():
             http, kind = 403, code.PERMISSION_DENIED
         case TooSlow():
             http, kind, headers = 408, code.INVALID_ARGUMENT, [_CLOSE]

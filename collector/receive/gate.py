@@ -26,6 +26,7 @@ from collector.model.errors import BadInput, NotNow, Refused
 from collector.model.resident import resident_bytes
 from collector.model.signals import RECEIVED, Signal
 from collector.receive.errors import STATUS_DETAILS, failure_of
+from collector.receive.keyring import Keyring, refused_call
 from collector.receive.room import Room
 from collector.receive.trim import trim
 from collector.settings import Limits
@@ -49,6 +50,8 @@ PIECE = 2**20
 """Bytes that are passed on as one message; a larger one goes in several."""
 _AHEAD = 32 * 2**10
 """Bytes of a message that may come before it is read."""
+_KEPT = ("user-agent", "te", "content-type", "authorization", "x-api-key")
+"""What is not passed on: what belongs to the connection, and keys."""
 _UNSERVED = "/runwell.gate/Unserved"
 _NOT_IN_METADATA = re.compile(r"[^!-~]")
 MOST_CALLS = 4_096
@@ -149,11 +152,12 @@ class Gate:
     """Passes calls on to the receive process that listens at *inside* (a gRPC address), whichever one that is.
 
     Messages take up at most *in_flight* bytes, from before they are read until they are answered, and with all that
-    is kept for the next ones the process *memory* more than it has now.
+    is kept for the next ones the process *memory* more than it has now. *keys*: calls need one of them.
     """
 
-    def __init__(self, inside: str, limits: Limits, in_flight: int, memory: int) -> None:
+    def __init__(self, inside: str, limits: Limits, in_flight: int, memory: int, keys: Keyring | None = None) -> None:
         self._limits = limits
+        self._keys = keys
         self._room = Room(in_flight, int(limits.body))
         self._most_bytes = resident_bytes() + memory
         self._trim: asyncio.TimerHandle | None = None
@@ -189,6 +193,7 @@ class Gate:
         pieces = self._channel.stream_unary(f"/{signal.grpc_service}/Export")
 
         async def export(context: Context) -> bytes:
+            await self._let_in(f"/{signal.grpc_service}/Export", context)
             peer, longest_s, size = context.peer(), _longest(context), 0
             try:
                 place = await self._room.enter(_sender(peer), longest_s * _WAIT_SHARE)
@@ -213,6 +218,12 @@ class Gate:
 
         return export
 
+    async def _let_in(self, method: str, context: Context) -> None:
+        """End a call whose key does not let it in, before its message is read."""
+        sent = [(key, str(value)) for key, value in context.invocation_metadata() or ()]
+        if refused := refused_call(self._keys, method, sent):
+            await failure_of(refused).abort(context)
+
     def _let_go(self) -> None:
         """Give back what large messages took, once none has come for a moment: until then it serves the next one, which
         would else wait for the kernel to make as many new pages. More than the gate's part goes back at once.
@@ -227,6 +238,7 @@ class Gate:
         call = self._channel.unary_unary(_UNSERVED)
 
         async def refuse(method: str, context: Context) -> bytes:
+            await self._let_in(method, context)
             asked = (METHOD, _NOT_IN_METADATA.sub("?", method)[:256])
             return await self._pass(partial(call, b""), context, (asked,))
 
@@ -287,12 +299,12 @@ def _sender(peer: str) -> str:
 
 
 def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the caller's metadata as it is passed on: what belongs to the connection stays out, what is ours also."""
+    """Return the caller's metadata as it is passed on: keys and what belongs to the connection stay out,
+    what is ours also.
+    """
     sent = tuple(context.invocation_metadata() or ())
     passed = tuple(
-        (key, value)
-        for key, value in sent
-        if key not in ("user-agent", "te", "content-type") and not key.startswith((":", "grpc-", _OURS))
+        (key, value) for key, value in sent if key not in _KEPT and not key.startswith((":", "grpc-", _OURS))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
     return (*passed, (AGENT, agent))

@@ -8,5 +8,5 @@ from collector.model.project import PROJECT
 
 
 def owner(headers: Mapping[str, str]) -> str:
-    """Return the project that a request with these *headers* is for; there is one until there are access keys."""
+    """Return the project that a request with these *headers* is for; there is one until keys name others."""
     return PROJECT

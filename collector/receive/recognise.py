@@ -9,6 +9,7 @@ from collector.decode import Accepted
 from collector.model.errors import (
     HeadTooLarge,
     Misdirected,
+    NoKey,
     NotHttp,
     NotNow,
     OtherSignal,
@@ -16,6 +17,7 @@ from collector.model.errors import (
     TooLarge,
     TooSlow,
     Unsupported,
+    WrongScope,
 )
 from collector.model.signals import BY_PATH, RECEIVED
 from collector.otlp import answers
@@ -38,6 +40,8 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (NoSuchPath, "no_such_path"),
     (WrongMethod, "wrong_method"),
     (NotAllowed, "preflight"),
+    (NoKey, "no_key"),
+    (WrongScope, "wrong_scope"),
     (TooSlow, "too_slow"),
     (HeadTooLarge, "head_too_large"),
     (TooLarge, "too_large"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from collector.model.errors import Refused
 from collector.model.hosts import Hosts
+from collector.receive.keyring import Judge
 from collector.settings import Connections
 
 Written = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -31,5 +32,7 @@ class Terms:
     would refuse it stands in `scope["state"]["refused"]`."""
     always: frozenset[str] = frozenset()
     """Paths that are passed on even when the port is crowded."""
+    judge: Judge = lambda method, path, headers: None
+    """Raises Refused for a head whose key does not let it in, before anything of a body is read."""
     noted: Callable[[Refused, list[tuple[bytes, bytes]]], None] = lambda error, headers: None
     """Told of what the wall refuses itself, with the headers it has read."""

@@ -211,8 +211,7 @@ class Wall(HttpToolsProtocol):
         if isinstance(refused, HeadTooLarge):
             self.url = b"/"
         if self.terms.body is not None:
-            path = self.url.partition(b"?")[0].decode("latin-1")
-            if refused is not None and not (isinstance(refused, Crowded) and path in self.terms.always):
+            if refused is not None and not (isinstance(refused, Crowded) and self._path in self.terms.always):
                 self._refuse(refused)
                 raise _Stop
             self._set_deadline(self._limits.body_time, self._too_slow)
@@ -286,6 +285,10 @@ class Wall(HttpToolsProtocol):
         hosts = [value.decode("latin-1") for name, value in self.headers if name == b"host"]
         if refused := self.terms.hosts.judge(hosts, self.server[0] if self.server else ""):
             return refused
+        try:
+            self.terms.judge(self.parser.get_method().decode("latin-1"), self._path, self.headers)
+        except Refused as e:
+            return e
         if self.terms.body is not None and any(
             name == b"content-length" and int(value) > self.terms.body for name, value in self.headers
         ):
@@ -295,6 +298,10 @@ class Wall(HttpToolsProtocol):
                 f"{self.seats.most} requests are being answered ({self.terms.section}.connections); try again"
             )
         return None
+
+    @property
+    def _path(self) -> str:
+        return self.url.partition(b"?")[0].decode("latin-1")
 
     @property
     def _head_is_too_large(self) -> bool:

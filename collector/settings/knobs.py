@@ -268,6 +268,8 @@ class Settings(BaseSettings):
     hosts: tuple[str, ...] = ()
     """Names and addresses by which clients and browsers reach runwell beside `localhost`, `127.0.0.1` and `[::1]`, such
     as `["runwell.example.com"]`, at any port; requests for others get 421."""
+    keys: Literal["required", "off"] = "off"
+    """Whether requests need an access key (`runwell keys create`); `off`: a key that is sent is ignored."""
     limits: Limits = Limits()
     api_limits: ApiLimits = ApiLimits()
     names: Names = Names()

@@ -57,7 +57,7 @@ def load(
     if settings.host not in LOOPBACK:
         raise UsageError(
             f"--host {settings.host}: only loopback addresses (127.0.0.1, ::1, localhost) are served, "
-            "because there are no access keys yet; put a proxy with authentication in front."
+            "because nothing is encrypted yet; put a proxy with TLS and authentication in front."
         )
     return settings
 

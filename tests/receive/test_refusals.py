@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.control import Control, refusals
 from collector.control.refusals import MOST, REASONS, Look, Refusal, Where, read
-from collector.model.errors import BadInput, NotNow, OtherSignal, TooLarge, Unsupported
+from collector.model.errors import BadInput, NoKey, NotNow, OtherSignal, TooLarge, Unsupported, WrongScope
 from collector.receive import recognise
 from collector.receive.errors import NoSuchPath, NotAllowed, NotHttp, TooSlow, WrongMethod
 from collector.receive.greeting import other_than_http
@@ -269,6 +269,8 @@ def test_every_error_has_a_reason() -> None:
         Unsupported("x"),
         TooLarge("x"),
         TooSlow("x"),
+        NoKey("x"),
+        WrongScope("x"),
         NotNow("x"),
         MemoryError(),
         ZeroDivisionError(),
@@ -285,6 +287,8 @@ def test_every_error_has_a_reason() -> None:
         "unsupported_encoding",
         "too_large",
         "too_slow",
+        "no_key",
+        "wrong_scope",
         "unavailable",
         "unavailable",
         "defect",
