@@ -35,12 +35,14 @@ from collector.model.errors import (
     BadInput,
     HeadTooLarge,
     Misdirected,
+    NoKey,
     NotHttp,
     NotNow,
     Refused,
     TooLarge,
     TooSlow,
     Unsupported,
+    WrongScope,
 )
 from collector.model.signals import RECEIVED
 from collector.receive.errors import NoSuchPath, NotAllowed, WrongMethod
@@ -64,6 +66,8 @@ Outcome = Literal[
     "no_such_path",
     "not_http",
     "wrong_host",
+    "no_key",
+    "wrong_scope",
     "head_too_large",
     "defect",
 ]
@@ -74,6 +78,8 @@ _ANYWHERE: tuple[Outcome, ...] = (
     "no_such_path",
     "not_http",
     "wrong_host",
+    "no_key",
+    "wrong_scope",
     "head_too_large",
     "not_allowed",
     "unavailable",
@@ -114,6 +120,8 @@ _WORDS: tuple[tuple[type[Exception], Outcome], ...] = (
     (NoSuchPath, "no_such_path"),
     (NotHttp, "not_http"),
     (Misdirected, "wrong_host"),
+    (NoKey, "no_key"),
+    (WrongScope, "wrong_scope"),
     (HeadTooLarge, "head_too_large"),
     (BadInput, "bad_input"),
     (NotNow, "unavailable"),
@@ -300,6 +308,8 @@ _WHY: dict[Outcome, str] = {
     "no_such_path": "the path or method is not one of OTLP's",
     "not_http": "the request can be read in two ways",
     "wrong_host": "the request is for a host that is not known here",
+    "no_key": "the request has no key that is taken here",
+    "wrong_scope": "the key of the request is of another scope",
     "head_too_large": "the head is over a limit",
     "defect": "the request met a defect of runwell",
 }

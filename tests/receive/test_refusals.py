@@ -13,6 +13,7 @@ from collector.control import Control, refusals
 from collector.control.refusals import MOST, REASONS, Look, Refusal, Where, read
 from collector.model.errors import BadInput, NoKey, NotNow, OtherSignal, TooLarge, Unsupported, WrongScope
 from collector.receive import recognise
+from collector.receive.books import outcome_of
 from collector.receive.errors import NoSuchPath, NotAllowed, NotHttp, TooSlow, WrongMethod
 from collector.receive.greeting import other_than_http
 from collector.receive.refusals import Refusals
@@ -313,3 +314,8 @@ def test_a_greeting_is_known_by_how_it_begins(begins: bytes, reason: str | None)
     """A greeting of HTTP/2 or TLS is known where no more than its first bytes have come; what may be HTTP is not."""
     error = other_than_http(begins, "another port")
     assert (recognise.reason(error) if error else None) == reason
+
+
+def test_what_is_refused_is_counted_as_no_defect() -> None:
+    """Whatever is recognised as a reason to refuse has a word in the books too, and is no defect of runwell."""
+    assert "defect" not in {outcome_of(kind("why")) for kind, _ in recognise._REASONS}
