@@ -23,7 +23,7 @@ def tighten(directory: Path) -> list[str]:
 
     Raise UsageError where another user than root owns any of it, or a link in it.
     """
-    if not os.path.lexists(directory):
+    if not directory.is_dir():  # not there yet, or told by `openable`
         return []
     told: list[str] = []
     opened: list[Path] = []

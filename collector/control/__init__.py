@@ -22,9 +22,9 @@ from collector.versions import damage
 P = ParamSpec("P")
 T = TypeVar("T")
 FILE = "control.sqlite"
-VERSION = 1
+VERSION = 2
 """Raised by one with every change of a table; a file of a newer version is refused."""
-STEPS: versions.Steps = {}
+STEPS: versions.Steps = {2: keys.create}
 """Version → what brings a file of the version before to it."""
 CHECKPOINTED = "checkpointed"
 """Mark: journal number up to which the store's file holds everything. Written by store, read by receive."""

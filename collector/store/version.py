@@ -17,7 +17,7 @@ from collector.model.errors import UsageError
 from collector.store import FILE as FILE
 from collector.versions import refuse_newer
 
-VERSION = 7
+VERSION = 8
 """Raised by one with every change of a table; `store/upgrade` has the step that leads to it."""
 _NEWER = ("newer version of DuckDB", "Failed to read WAL of version")
 """How DuckDB says that it does not know the format of a file or of its log."""

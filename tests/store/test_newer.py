@@ -108,12 +108,13 @@ def test_an_older_journal_or_control_file_is_brought_forward_step_by_step(
         db.execute(f"UPDATE {table} SET second = {left.pop()}")
 
     left = ["1", "absent"]
-    monkeypatch.setattr(module, "VERSION", 3)
-    steps = {2: lambda db: db.execute(f"ALTER TABLE {table} ADD COLUMN first INTEGER"), 3: second}
+    now = module.VERSION
+    monkeypatch.setattr(module, "VERSION", now + 2)
+    steps = {now + 1: lambda db: db.execute(f"ALTER TABLE {table} ADD COLUMN first INTEGER"), now + 2: second}
     monkeypatch.setattr(module, "STEPS", steps)
-    with pytest.raises(UsageError, match=rf"{name}: cannot be brought to version 3 \(no such column: absent\)"):
+    with pytest.raises(UsageError, match=rf"{name}: cannot be brought to version {now + 2} \(no such column: absent\)"):
         OPENED[name](tmp_path)
-    for reached, columns in ((2, {"first"}), (3, {"first", "second"})):
+    for reached, columns in ((now + 1, {"first"}), (now + 2, {"first", "second"})):
         with sqlite3.connect(tmp_path / name) as db:
             meta = "meta" if name == files.NAME else "mark"
             assert db.execute(f"SELECT value FROM {meta} WHERE name = 'version'").fetchone() == (reached,)
