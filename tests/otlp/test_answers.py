@@ -13,7 +13,7 @@ import httpx
 import pytest
 from google.rpc import error_details_pb2
 
-from collector.model.errors import BadInput, NotNow, Refused, TooLarge, Unsupported
+from collector.model.errors import BadInput, NoKey, NotNow, Refused, TooLarge, Unsupported, WrongScope
 from collector.model.signals import BY_NAME, RECEIVED, SIGNALS
 from collector.receive.errors import failure_of
 from collector.receive.http import HttpPort
@@ -362,5 +362,5 @@ def test_every_error_class_has_an_answer() -> None:
     def classes(kind: type[Refused]) -> list[type[Refused]]:
         return [kind, *(c for sub in kind.__subclasses__() for c in classes(sub))]
 
-    made = [c("x") for c in classes(BadInput)] + [NotNow("x")]
-    assert {failure_of(error).http for error in made} == {400, 403, 404, 405, 408, 413, 415, 431, 503}
+    made = [c("x") for c in classes(BadInput)] + [NotNow("x"), NoKey("x"), WrongScope("x")]
+    assert {failure_of(error).http for error in made} == {400, 401, 403, 404, 405, 408, 413, 415, 421, 431, 503}
