@@ -18,11 +18,9 @@ from collector.model.address import http_url
 from collector.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from collector.app.supervisor import Supervisor
     from collector.client import Access
     from collector.settings import Settings
-
-if TYPE_CHECKING:
-    from collector.app.supervisor import Supervisor
 
 API_VARIABLE = "RUNWELL_API"
 _OWN = "dashboard of runwell up"

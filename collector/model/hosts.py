@@ -52,11 +52,13 @@ class Hosts:
     """What a server is reached by beside this machine's own names; *listed* as `hosts` of the settings has it."""
 
     listed: frozenset[Host] = frozenset()
+    by_key: bool = False
+    """Requests are let in by their key, which a page of another site has not: by any name, then."""
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> Hosts:
+    def of(cls, names: Iterable[str], *, by_key: bool = False) -> Hosts:
         """Return those of the setting; raise ValueError for what is no host."""
-        return cls(frozenset(map(read, names)))
+        return cls(frozenset(map(read, names)), by_key)
 
     def judge(self, fields: Sequence[str], local: str = "") -> Refused | None:
         """Return why a request with these `Host` headers is not served, None if it is.
@@ -69,7 +71,7 @@ class Hosts:
             host = of_field(fields[0])
         except ValueError:
             return NotHttp("Host: expected host or host:port")
-        if host == _LOCAL or host in self.listed:
+        if self.by_key or host == _LOCAL or host in self.listed:
             return None
         if not isinstance(host, str) and (host.is_loopback or host == _address(local)):
             return None

@@ -50,7 +50,7 @@ PIECE = 2**20
 """Bytes that are passed on as one message; a larger one goes in several."""
 _AHEAD = 32 * 2**10
 """Bytes of a message that may come before it is read."""
-_KEPT = ("user-agent", "te", "content-type", "authorization", "x-api-key")
+_NOT_PASSED = ("user-agent", "te", "content-type", "authorization", "x-api-key")
 """What is not passed on: what belongs to the connection, and keys."""
 _UNSERVED = "/runwell.gate/Unserved"
 _NOT_IN_METADATA = re.compile(r"[^!-~]")
@@ -304,7 +304,7 @@ def _passed(context: Context) -> tuple[tuple[str, str | bytes], ...]:
     """
     sent = tuple(context.invocation_metadata() or ())
     passed = tuple(
-        (key, value) for key, value in sent if key not in _KEPT and not key.startswith((":", "grpc-", _OURS))
+        (key, value) for key, value in sent if key not in _NOT_PASSED and not key.startswith((":", "grpc-", _OURS))
     )
     agent = next((value for key, value in sent if key == "user-agent"), "")
     return (*passed, (AGENT, agent))

@@ -267,7 +267,8 @@ class Settings(BaseSettings):
     """Memory of all processes together, the dashboard's included (proportional set size)."""
     hosts: tuple[str, ...] = ()
     """Names and addresses by which clients and browsers reach runwell beside `localhost`, `127.0.0.1` and `[::1]`, such
-    as `["runwell.example.com"]`, at any port; requests for others get 421."""
+    as `["runwell.example.com"]`, at any port; requests for others get 421. Where `keys` are required, the dashboard
+    alone looks at it."""
     keys: Literal["required", "off"] = "off"
     """Whether requests need an access key (`runwell keys create`); `off`: a key that is sent is ignored."""
     limits: Limits = Limits()
@@ -296,8 +297,8 @@ class Settings(BaseSettings):
 
     @property
     def known_hosts(self) -> Hosts:
-        """Return what `hosts` lists."""
-        return Hosts.of(self.hosts)
+        """Return by which names the ports are asked that ask for keys where keys are required."""
+        return Hosts.of(self.hosts, by_key=self.keys == "required")
 
     @field_validator("memory")
     @classmethod

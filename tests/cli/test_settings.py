@@ -270,11 +270,14 @@ def test_the_settings_file_of_every_version_is_read_whole(version: int, capsys: 
 
 
 def test_hosts_are_names_and_addresses_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`hosts` comes from the file or as JSON from its variable; schemes, ports and `*` are told."""
+    """`hosts` comes from the file or as JSON from its variable; schemes, ports and `*` are told. Others are
+    asked for in vain, but where a key judges."""
     config = tmp_path / "other.toml"
     config.write_text('hosts = ["Runwell.Example.com.", "10.9.8.7"]')
     known = settings.load({"data": tmp_path}, config=config).known_hosts
     assert known.judge(["runwell.example.com:1"]) is known.judge(["10.9.8.7"]) is None
+    assert known.judge(["a.example"]) is not None
+    assert settings.load({"data": tmp_path, "keys": "required"}, config=config).known_hosts.judge(["a.example"]) is None
     for wrong in ("https://a.example", "a.example:80", "*", "*.example", "", "a b", "[::1", "localhost/"):
         monkeypatch.setenv("RUNWELL_HOSTS", json.dumps([wrong]))
         with pytest.raises(UsageError, match="without scheme, port and"):

@@ -113,3 +113,12 @@ def test_pages_of_the_dashboard_itself_may_use_it_and_no_others(host: str, port:
     for origins in ([f"{scheme}://{name}{port}"], [own, own], ["null"], [f"file://{field}"], [""], [f"{own}x"]):
         refused = LISTED.judge_origin(origins, field)
         assert isinstance(refused, OtherSite) or origins[0].partition("//")[2] == field
+
+
+@given(NAMES, PORTS)
+def test_where_a_key_judges_any_name_may_be_asked_for(name: str, port: str) -> None:
+    """Behind a key every host is served, and what is no host, none or two are refused all the same."""
+    by_key = Hosts.of([], by_key=True)
+    assert by_key.judge([name + port]) is None
+    for fields in ([], [""], [name, name], ["a b"]):
+        assert isinstance(by_key.judge(fields), NotHttp)
