@@ -38,6 +38,10 @@ class ApiError(Refused):
         self.unknown = unknown
 
 
+class KeyRefused(ApiError):
+    """The store runs, and asks for a key, or for one that may."""
+
+
 class Stranger(ApiError):
     """What answers is no read API of a runwell."""
 
@@ -303,7 +307,7 @@ class Client:
                 message, ours = f"the store answered {response.status_code}", False
             if response.status_code in _KEYS:
                 refused = f"{self._told} did not let this in ({response.status_code})"
-                message = f"{refused}: {message}; {_KEYS[response.status_code]}"
+                raise KeyRefused(f"{refused}: {message}; {_KEYS[response.status_code]}")
             raise ApiError(message, unknown=ours and response.status_code == 404)
         if not response.is_success or not _as_asked(response, rest):
             raise Stranger(f"what answers at {self._told} is no read API of a runwell; name another --url")

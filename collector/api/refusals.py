@@ -53,7 +53,7 @@ def encode_refusal(error: Refused) -> tuple[int, Headers, bytes]:
         delay_s = min(5.0, max(1.0, error.retry_after_s * random.uniform(1.0, 2.0)))
         headers.append((b"retry-after", str(round(delay_s)).encode()))
     if isinstance(error, NoKey):
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append((b"www-authenticate", b'Bearer realm="runwell store"'))
     if isinstance(error, _CLOSES):
         headers.append((b"connection", b"close"))
     return status, headers, form.json_bytes({"error": error.message})

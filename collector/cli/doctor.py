@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from collector.cli import exits
+from collector.cli.access import ANYBODY
 from collector.cli.options import DEFAULT, CommonOptions
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def doctor(
     """
     from collector.doctor.checks import examine
 
-    report = examine(common.settings())
+    report = examine(common.settings(), ANYBODY.access())
     chosen = [exporter] if exporter else report.exporters
     written = _json(report, chosen) if format == "json" else _text(report, chosen)
     sys.stdout.write(written)

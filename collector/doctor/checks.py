@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.app.newer import refuse
+from collector.client import Access
 from collector.control import FILE as CONTROL_FILE
 from collector.control import refusals, senders
 from collector.control.senders import Sender
@@ -56,8 +57,8 @@ class Report:
         return sum(check.state == "problem" for check in self.checks)
 
 
-def examine(settings: Settings) -> Report:
-    """Look at everything."""
+def examine(settings: Settings, access: Access) -> Report:
+    """Look at everything; *access*: how the store is asked."""
     now_ns = time.time_ns()
     running = machine.running(settings)
     # What runs without a dashboard needs no port for one.
@@ -80,7 +81,9 @@ def examine(settings: Settings) -> Report:
     except sqlite3.Error as e:
         sent, kept = [], [_unreadable(control, e)]
     seen = [s for s in sent if s.last_ns >= now_ns - LATELY_NS]
-    stored, clocks_known = store(urls, settings, sent, now_ns) if "api" in running else (waiting(settings), False)
+    stored, clocks_known = (
+        store(urls, settings, sent, now_ns, access) if "api" in running else (waiting(settings), False)
+    )
     checks = [
         *ports(addresses, running),
         *machine.directory(settings),

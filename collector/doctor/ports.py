@@ -15,6 +15,8 @@ from collector.doctor.found import Check, State
 from collector.model.address import http_url
 
 _INFO = re.compile(r'^runwell_(receive|store)_info\{version="([^"]*)"\}', re.MULTILINE)
+_REALM = re.compile(r'Bearer realm="runwell (receive|store)"')
+"""What one says of itself that tells the rest for a key, which nobody gets before it is known who asks for it."""
 _LISTEN = "0A"
 PORTS = {
     "http": ("OTLP/HTTP", "receive"),
@@ -25,6 +27,8 @@ PORTS = {
 _PATIENCE_S = 2.0
 _RESTART_S = 5.0
 """How long is waited for a process that is being started again."""
+_MOST = 1_000_000
+"""How many characters of metrics are looked at."""
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 """HTTP/2's preface and empty settings, as a gRPC client begins."""
 _SETTINGS = 4
@@ -33,8 +37,9 @@ _SETTINGS = 4
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is behind a port. *runwell*: `receive` or `store` and its version, `gate` for anything that speaks HTTP/2,
-    `dashboard` for any app of Streamlit's, empty for others; *silent*: it takes connections and says nothing at all.
+    """What is behind a port. *runwell*: `receive` or `store` and its version, where it told that without a key; `gate`
+    for anything that speaks HTTP/2, `dashboard` for any app of Streamlit's, empty for others. *silent*: it takes
+    connections and says nothing at all.
     """
 
     listening: bool
@@ -139,24 +144,28 @@ def _greets(host: str, port: int) -> str:
 def _shows(host: str, port: int) -> str:
     """Return `dashboard` for what answers as Streamlit does."""
     answer = _get(f"{http_url(host, port)}/_stcore/health")
-    return "dashboard" if answer.strip() == "ok" else ""
+    return "dashboard" if answer is not None and answer.is_success and answer.text.strip() == "ok" else ""
 
 
 def _speaks(host: str, port: int) -> str:
     """Return what a runwell says of itself."""
-    found = _INFO.search(_get(f"{http_url(host, port)}/metrics"))
+    answer = _get(f"{http_url(host, port)}/metrics")
+    if answer is None:
+        return ""
+    if asked := _REALM.fullmatch(answer.headers.get("www-authenticate", "")):
+        return asked[1]
+    found = _INFO.search(answer.text[:_MOST]) if answer.is_success else None
     return f"{found[1]} {found[2]}" if found else ""
 
 
-def _get(url: str) -> str:
-    """Return what is answered, empty for what is no HTTP or no success; raise TimeoutException for no answer."""
+def _get(url: str) -> httpx.Response | None:
+    """Return what is answered, None for what is no HTTP; raise TimeoutException for no answer."""
     try:
-        answer = httpx.get(url, timeout=_PATIENCE_S, trust_env=False)
+        return httpx.get(url, timeout=_PATIENCE_S, trust_env=False)
     except httpx.TimeoutException:
         raise
     except (httpx.HTTPError, ValueError):
-        return ""
-    return answer.text[:1_000_000] if answer.is_success else ""
+        return None
 
 
 def _owner(port: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from collector.client import Client, Stranger
+from collector.client import Access, Client, KeyRefused, Stranger
 from collector.control import CHECKPOINTED, read_marks
 from collector.control import FILE as CONTROL_FILE
 from collector.control.senders import Sender
@@ -71,14 +71,16 @@ HUNGRY = "its text is refused for an hour; what is let in should not be able to 
 SILENT = "see its log, or restart runwell; what arrives meanwhile is kept in the journal"
 
 
-def store(urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int) -> tuple[list[Check], bool]:
+def store(
+    urls: dict[str, str], settings: Settings, senders: list[Sender], now_ns: int, access: Access
+) -> tuple[list[Check], bool]:
     """Return what the store that runs at *urls* says of itself, and what can be seen without asking it; and whether
     it told of the clocks of those who send.
     """
     checks, alive = _answers(urls["api"], settings)
     if not alive:
         return [*checks, *waiting(settings, now_ns)], False
-    client = Client(urls["api"], timeout_s=10)
+    client = Client(urls["api"], timeout_s=10, access=access)
     try:
         asked, clocks_known = _asked(client, urls, settings, senders, now_ns)
     finally:
@@ -131,6 +133,8 @@ def _asked(
             answered.append(question)
         except (Stranger, ValueError, KeyError, TypeError, AttributeError):
             failed["what answers at its address does not answer as a store does"] = None
+        except KeyRefused as e:
+            return [Check("store", "note", f"the rest is for who has a key: {e.message}")], False
         except Refused as e:
             failed[e.message] = None
     checks += [Check("store", "problem", f"the store: {told}; {SILENT}") for told in failed]

@@ -32,6 +32,8 @@ Headers = list[tuple[bytes, bytes]]
 STATUS_DETAILS = "grpc-status-details-bin"
 """Trailing metadata with the google.rpc.Status of a failed call; an answer of ours always has it."""
 _CLOSE = (b"connection", b"close")
+_REALM = (b"www-authenticate", b'Bearer realm="runwell receive"')
+"""What asks for a key: it tells doctor, who has none for strangers, that this is a runwell."""
 
 
 class SpokeHttp2(NotHttp):
@@ -107,7 +109,7 @@ def failure_of(error: Exception) -> Failure:
         case Misdirected():
             http, kind = 421, code.PERMISSION_DENIED
         case NoKey():
-            http, kind, headers = 401, code.UNAUTHENTICATED, [(b"www-authenticate", b"Bearer")]
+            http, kind, headers = 401, code.UNAUTHENTICATED, [_REALM]
         case NotAllowed() | WrongScope():
             http, kind = 403, code.PERMISSION_DENIED
         case TooSlow():

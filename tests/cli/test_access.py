@@ -18,6 +18,7 @@ from collector.cli.root import run
 from collector.client import Access, ApiError, key_header
 from collector.control import FILE, Control, keys
 from collector.control.keys import Scope
+from collector.doctor import ports
 from collector.settings import Settings
 from tests.otlp.receiver import running
 
@@ -65,6 +66,12 @@ def test_the_key_of_the_environment_lets_in_and_what_is_wrong_is_told_apart(
         assert not any(text in told for text in texts.values())
     assert run([*SQL, "--url", "http://127.0.0.1:9"]) == 2
     assert "no runwell answers" in capsys.readouterr().err
+
+
+def test_doctor_knows_who_asks_for_a_key(store: tuple[str, dict[Scope, str]]) -> None:
+    """A port that shows nothing without a key is known as a runwell's, and no key is sent to learn that."""
+    listener = ports.look("127.0.0.1", int(store[0].rpartition(":")[2]), "store")
+    assert (listener.listening, listener.runwell, listener.silent) == (True, "store", False)
 
 
 @contextmanager

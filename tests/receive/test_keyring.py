@@ -204,7 +204,7 @@ def test_otlp_is_refused_as_a_status_in_its_encoding_before_its_body_came(guarde
         for encoding in ("json", "protobuf"):
             answer = guarded.post(path, b"{}", encoding)
             assert "no key" in message_of(answer, 401)
-            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["www-authenticate"] == 'Bearer realm="runwell receive"'
     assert "scope" in message_of(guarded.post("/v1/logs", b"{}", x_api_key=TEXTS["read"]), 403)
     assert guarded.post("/metrics", b"", x_api_key=TEXTS["read"]).status_code == 200
     connection = guarded.connect()

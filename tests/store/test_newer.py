@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from collector import control
+from collector.client import Access
 from collector.control import Control
 from collector.doctor.checks import examine
 from collector.journal import Journal, files
@@ -87,9 +88,8 @@ def test_a_newer_file_is_refused_and_nothing_changes(which: str, tmp_path: Path)
     assert (run.returncode, run.stdout) == (2, "")
     assert f"{name}: written by a newer runwell" in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
-    (problem,) = [
-        c for c in examine(Settings(data=data, http_port=0, grpc_port=0, api_port=0)).checks if c.state == "problem"
-    ]
+    settings = Settings(data=data, http_port=0, grpc_port=0, api_port=0)
+    (problem,) = [c for c in examine(settings, Access()).checks if c.state == "problem"]
     assert f"{name}: written by a newer runwell" in problem.message
     assert content(data) == before
 
