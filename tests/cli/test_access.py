@@ -19,6 +19,7 @@ from collector.client import Access, ApiError, key_header
 from collector.control import FILE, Control, keys
 from collector.control.keys import Scope
 from collector.doctor import ports
+from collector.doctor import store as examined
 from collector.settings import Settings
 from tests.otlp.receiver import running
 
@@ -72,6 +73,17 @@ def test_doctor_knows_who_asks_for_a_key(store: tuple[str, dict[Scope, str]]) ->
     """A port that shows nothing without a key is known as a runwell's, and no key is sent to learn that."""
     listener = ports.look("127.0.0.1", int(store[0].rpartition(":")[2]), "store")
     assert (listener.listening, listener.runwell, listener.silent) == (True, "store", False)
+
+
+def test_doctor_calls_a_store_that_asks_for_a_key_no_problem(
+    store: tuple[str, dict[Scope, str]], tmp_path: Path
+) -> None:
+    """Without a key it notes that the rest is for who has one, with one it is told."""
+    url, texts = store
+    for key, states in (("", ["ok", "note"]), (texts["read"], ["ok"])):
+        access = Access(tuple(key_header(key).items()))
+        checks, _ = examined.store({"api": url, "http": url, "grpc": url}, Settings(data=tmp_path), [], 0, access)
+        assert sorted({c.state for c in checks}, reverse=True) == states
 
 
 @contextmanager
